@@ -1,0 +1,140 @@
+"""What a model is, as pure data: layers in order, the arrays they own, and how those are drawn.
+
+Every backend builds its own model from these structs, and every backend names and lays out its arrays as
+`parameter_shapes` says. That common layout is Keras's own: convolution kernels are (height, width, in, out), dense
+kernels are (in, out), images are (batch, height, width, channel) and are flattened in that order. A backend whose
+framework thinks otherwise transposes at its own door.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Activation = Literal["linear", "relu"]
+Padding = Literal["valid", "same"]
+
+
+class Conv2D(msgspec.Struct, frozen=True, tag=True):
+    """Square convolution of stride 1 with bias, then `activation`."""
+
+    filters: int
+    kernel: int
+    padding: Padding = "valid"
+    activation: Activation = "relu"
+
+
+class MaxPool2D(msgspec.Struct, frozen=True, tag=True):
+    """Largest value of each `size` x `size` block; a remainder at the far edges is dropped."""
+
+    size: int = 2
+
+
+class Flatten(msgspec.Struct, frozen=True, tag=True):
+    """(height, width, channel) to one vector, channel fastest."""
+
+
+class Dropout(msgspec.Struct, frozen=True, tag=True):
+    """While training, zero each value with probability `rate` and divide the rest by 1 - rate."""
+
+    rate: float
+
+
+class Dense(msgspec.Struct, frozen=True, tag=True):
+    """Fully connected layer with bias, then `activation`."""
+
+    units: int
+    activation: Activation = "relu"
+
+
+Layer = Conv2D | MaxPool2D | Flatten | Dropout | Dense
+
+
+class Network(msgspec.Struct, frozen=True, tag="network"):
+    """A feed-forward network; the last layer must give one number per target."""
+
+    layers: tuple[Layer, ...]
+
+
+class Estimator(msgspec.Struct, frozen=True, tag="estimator"):
+    """A predictor that needs no network and sees only the volume fraction of the image.
+
+    `mean` answers the training mean; `ridge` is linear in the volume fraction with penalty `alpha`;
+    `voigt_reuss_hill` averages the Voigt and Reuss bounds of the two phases and is not trained at all (Hill 1952).
+    """
+
+    method: Literal["mean", "ridge", "voigt_reuss_hill"]
+    alpha: float = 1e-3
+
+
+Architecture = Network | Estimator
+Shape = tuple[int, ...]
+Weights = dict[str, NDArray[np.float32]]
+
+
+def named_layers(network: Network) -> list[tuple[str, Layer]]:
+    """Each layer with its name: its kind and its place among its kind (`conv2d_1`, `conv2d_2`, `dense_1`, ...)."""
+    seen: dict[str, int] = {}
+    named = []
+    for layer in network.layers:
+        kind = type(layer).__name__.lower()
+        seen[kind] = seen.get(kind, 0) + 1
+        named.append((f"{kind}_{seen[kind]}", layer))
+    return named
+
+
+def parameter_shapes(network: Network, input_shape: Shape) -> dict[str, Shape]:
+    """Name and shape of every array of `network` on images of `input_shape` (height, width, channel), in layer order.
+
+    Names are `<layer>/kernel` and `<layer>/bias`. Raises ValueError where a layer does not fit what it is given.
+    """
+    shapes: dict[str, Shape] = {}
+    shape = input_shape
+    for name, layer in named_layers(network):
+        match layer:
+            case Conv2D(filters, kernel, padding):
+                shapes[f"{name}/kernel"] = (kernel, kernel, shape[2], filters)
+                shapes[f"{name}/bias"] = (filters,)
+                lost = kernel - 1 if padding == "valid" else 0
+                shape = (shape[0] - lost, shape[1] - lost, filters)
+            case MaxPool2D(size):
+                shape = (shape[0] // size, shape[1] // size, shape[2])
+            case Flatten():
+                shape = (math.prod(shape),)
+            case Dense(units):
+                if len(shape) != 1:
+                    raise ValueError(f"{name} needs a vector but is given {shape}: put a Flatten before it")
+                shapes[f"{name}/kernel"] = (shape[0], units)
+                shapes[f"{name}/bias"] = (units,)
+                shape = (units,)
+            case Dropout():
+                pass
+        if min(shape) < 1:
+            raise ValueError(f"nothing is left of a {input_shape} image after {name}")
+    return shapes
+
+
+def initial_weights(network: Network, input_shape: Shape, seed: int) -> Weights:
+    """The weights that `init=shared` starts every framework from: Glorot uniform kernels, zero biases.
+
+    Kernels are uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16), with the receptive
+    field counted in both fans, as Keras does. Drawn in layer order from one NumPy generator seeded with `seed`.
+    """
+    draw = np.random.default_rng([seed, _INITIAL_WEIGHTS])
+    weights = {}
+    for name, shape in parameter_shapes(network, input_shape).items():
+        if name.endswith("/bias"):
+            weights[name] = np.zeros(shape, np.float32)
+            continue
+        receptive = math.prod(shape[:-2])
+        limit = math.sqrt(6 / (receptive * (shape[-2] + shape[-1])))
+        weights[name] = draw.uniform(-limit, limit, shape).astype(np.float32)
+    return weights
+
+
+# Keeps the streams of random numbers drawn from one seed apart: weights here, batch order in `protocol.Schedule`.
+_INITIAL_WEIGHTS = 1

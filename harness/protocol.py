@@ -1,0 +1,295 @@
+"""What a backend, a model and a suite are, and the data they exchange.
+
+A backend is a module in `backends/` and a suite a module in `suites/`; each satisfies its Protocol below by having
+these names at module level. Nothing here knows a framework.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.architecture import Architecture, Shape, Weights
+
+Images = NDArray[np.float32]
+Targets = NDArray[np.float64]
+
+
+# --- errors -----------------------------------------------------------------------------------------------------
+
+
+class BenchError(Exception):
+    """Wrong usage or unusable input: the message says what, where and what to do. `bench` prints it and exits 2."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that a check of a data set found: `where` names the file or row, `what` says what and the remedy."""
+
+    severity: Literal["error", "warning"]
+    where: str
+    what: str
+
+
+class DataError(BenchError):
+    """A data set that cannot be used; `findings` holds everything found, warnings included."""
+
+    def __init__(self, source: str, findings: list[Finding]) -> None:
+        errors = [finding for finding in findings if finding.severity == "error"]
+        lines = [f"{source}: {len(errors)} problem{'s' * (len(errors) != 1)} in this data set"]
+        lines += [f"  {finding.where}: {finding.what}" for finding in errors]
+        super().__init__("\n".join(lines))
+        self.findings = findings
+
+
+class WeightsError(BenchError):
+    """Weights that do not fit the model they are given to; the message names the missing, surplus or misshapen."""
+
+
+class Unavailable(Exception):
+    """A cell that cannot run on this machine or on this data, which is nobody's fault; the message says why."""
+
+
+# --- data -------------------------------------------------------------------------------------------------------
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """An isotropic elastic material: Young's modulus in GPa and Poisson's ratio."""
+
+    young: float
+    poisson: float
+
+
+class Dataset(msgspec.Struct, frozen=True):
+    """Images and what is to be predicted from them.
+
+    `images` (n, height, width, 1) float32 in 0..1, 1 being the stiff phase; `targets` (n, t) float64 in `unit`;
+    `groups` one label per image, the family it comes from, or "" where unknown; `ids` one name per image.
+    `phases` are the (soft, stiff) materials where known. `warnings` are what the check of the data found suspicious.
+    """
+
+    name: str
+    images: Images
+    targets: Targets
+    target_names: tuple[str, ...]
+    unit: str
+    groups: tuple[str, ...]
+    ids: tuple[str, ...]
+    phases: tuple[Phase, Phase] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the images (as bytes 0..255), the targets and their names and unit; ids and paths do not count."""
+        digest = hashlib.sha256(repr((self.images.shape, self.target_names, self.unit)).encode())
+        digest.update(np.rint(self.images * 255).astype(np.uint8).tobytes())
+        digest.update(np.ascontiguousarray(self.targets, "<f8").tobytes())
+        return digest.hexdigest()
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Which rows of a data set are for training, for validation and for the test: disjoint integer indices."""
+
+    train: NDArray[np.intp]
+    validation: NDArray[np.intp]
+    test: NDArray[np.intp]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the three index lists."""
+        parts = [np.ascontiguousarray(part, "<i8").tobytes() for part in (self.train, self.validation, self.test)]
+        return hashlib.sha256(b"|".join(parts)).hexdigest()
+
+
+class Scaling(msgspec.Struct, frozen=True):
+    """The affine map between what a network sees and physical units: physical = network * scale + offset."""
+
+    offset: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def standardising(cls, train_targets: Targets) -> Scaling:
+        """Zero mean and unit standard deviation over the training targets (n, t); a constant target keeps scale 1."""
+        mean, deviation = train_targets.mean(axis=0), train_targets.std(axis=0)
+        varies = deviation > 1e-12 * np.abs(mean)
+        return cls(tuple(mean.tolist()), tuple(np.where(varies, deviation, 1.0).tolist()))
+
+    def to_network(self, targets: Targets) -> NDArray[np.float32]:
+        """Physical targets (n, t) as a network is trained on them."""
+        scaled: NDArray[np.float32] = ((targets - np.array(self.offset)) / np.array(self.scale)).astype(np.float32)
+        return scaled
+
+    def to_physical(self, outputs: NDArray[Any]) -> Targets:
+        """A network's outputs (n, t) in physical units, computed in float64."""
+        physical: Targets = outputs.astype(np.float64) * np.array(self.scale) + np.array(self.offset)
+        return physical
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a model is asked for: images of `input_shape` (height, width, channel) in, `targets` in `unit` out."""
+
+    input_shape: Shape
+    targets: tuple[str, ...]
+    unit: str
+    scaling: Scaling
+    phases: tuple[Phase, Phase] | None = None
+
+
+# --- variants and their training ----------------------------------------------------------------------------------
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction."""
+
+    epochs: int = 300
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """One model to be compared, as pure data; `recipe` is None where nothing is trained by gradient."""
+
+    name: str
+    summary: str
+    architecture: Architecture
+    recipe: Recipe | None = None
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """In which order the training images are shown: `order` (epochs, n_train), one permutation per epoch."""
+
+    order: NDArray[np.intp]
+    batch_size: int
+
+    @classmethod
+    def drawn(cls, recipe: Recipe, n_train: int, seed: int) -> Schedule:
+        """The harness's own seeded order, the same for every backend."""
+        draw = np.random.default_rng([seed, _BATCH_ORDER])
+        order = np.stack([draw.permutation(n_train) for _ in range(recipe.epochs)])
+        return cls(order, recipe.batch_size)
+
+
+class History(msgspec.Struct, frozen=True):
+    """Training as it went: sample-weighted mean training loss and validation loss of each epoch, and wall seconds."""
+
+    loss: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    seconds: float = 0.0
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Numbers of parameters; `layers` maps each layer's name to its total."""
+
+    trainable: int
+    non_trainable: int
+    layers: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """Trainable and not."""
+        return self.trainable + self.non_trainable
+
+
+class TrainingData(msgspec.Struct, frozen=True):
+    """Training and validation images (n, height, width, channel) and targets (n, t) in physical units."""
+
+    images: Images
+    targets: Targets
+    validation_images: Images
+    validation_targets: Targets
+
+
+# Called after each epoch with (epochs done, training loss, validation loss).
+OnEpoch = Callable[[int, float, float], None]
+
+
+# --- what a plug-in is --------------------------------------------------------------------------------------------
+
+
+class Model(Protocol):
+    """A variant built in one framework."""
+
+    def counts(self) -> Counts:
+        """How many parameters there are, as the framework itself counts them."""
+        ...
+
+    def weights(self) -> Weights:
+        """A copy of every array, by the names and in the layout of `architecture.parameter_shapes`, float32."""
+        ...
+
+    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Take these arrays. Raises WeightsError, with nothing changed, unless names and shapes fit exactly."""
+        ...
+
+    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+        """Fit to `data` in the order of `schedule`. Raises NotImplementedError where the backend does not train."""
+        ...
+
+    def predict(self, images: Images) -> Targets:
+        """(n, height, width, channel) images in 0..1 to (n, t) targets in physical units; n may be 0."""
+        ...
+
+    def export(self, path: Path) -> None:
+        """Write one self-contained ONNX file: input `images` (batch, height, width, channel) float32 in 0..1 with a
+        free batch size, output `prediction` (batch, t) float32 in physical units.
+        """
+        ...
+
+
+class Backend(Protocol):
+    """A module in `backends/`. `REQUIRES` and `TRAINS` are literals, so that they can be read without importing it."""
+
+    REQUIRES: tuple[str, ...]
+    """Importable packages that it needs."""
+
+    TRAINS: tuple[str, ...]
+    """Tags of the architectures that it can build and train: "network", "estimator"."""
+
+    def configure(self, threads: int, device: str) -> dict[str, str]:
+        """Set up the framework once per process, before anything is built: `threads` CPU threads, deterministic
+        operations, `device` "cpu" or "cuda". Returns the versions and the settings in force as read back from the
+        framework. Raises Unavailable where the device does not exist.
+        """
+        ...
+
+    def build(self, variant: Variant, task: Task, seed: int) -> Model:
+        """The variant with the framework's own initial weights, drawn from `seed`. Raises Unavailable where the task
+        lacks what the variant needs.
+        """
+        ...
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """How much work: the seeds, and the most epochs that any recipe may take."""
+
+    seeds: tuple[int, ...]
+    epochs: int
+
+
+class Suite(Protocol):
+    """A module in `suites/`."""
+
+    SUMMARY: str
+    VARIANTS: tuple[Variant, ...]
+    PROFILES: dict[str, Profile]
+
+    def load(self, data: Path | None, unit: str, phases: tuple[Phase, Phase] | None) -> Dataset:
+        """The data set the suite ships, or a user's folder. Raises DataError with everything that is wrong."""
+        ...
+
+    def split(self, dataset: Dataset) -> Split:
+        """The suite's seeded split."""
+        ...
+
+    def physics(self, predictions: Targets, images: Images, task: Task) -> dict[str, float]:
+        """Shares in 0..1 of the predictions (n, t) that keep each physical law that can be checked on this task."""
+        ...
+
+
+_BATCH_ORDER = 2

@@ -1,0 +1,1 @@
+"""What suites share: generators, homogenization, and reading a folder of images and a CSV."""
