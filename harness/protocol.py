@@ -9,50 +9,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.architecture import Architecture, Shape, Weights
+from harness.errors import BenchError as BenchError  # noqa: PLC0414
+from harness.errors import DataError as DataError  # noqa: PLC0414
+from harness.errors import Finding as Finding  # noqa: PLC0414
+from harness.errors import Unavailable as Unavailable  # noqa: PLC0414
+from harness.errors import WeightsError as WeightsError  # noqa: PLC0414
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float64]
-
-
-# --- errors -----------------------------------------------------------------------------------------------------
-
-
-class BenchError(Exception):
-    """Wrong usage or unusable input: the message says what, where and what to do. `bench` prints it and exits 2."""
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that a check of a data set found: `where` names the file or row, `what` says what and the remedy."""
-
-    severity: Literal["error", "warning"]
-    where: str
-    what: str
-
-
-class DataError(BenchError):
-    """A data set that cannot be used; `findings` holds everything found, warnings included."""
-
-    def __init__(self, source: str, findings: list[Finding]) -> None:
-        errors = [finding for finding in findings if finding.severity == "error"]
-        lines = [f"{source}: {len(errors)} problem{'s' * (len(errors) != 1)} in this data set"]
-        lines += [f"  {finding.where}: {finding.what}" for finding in errors]
-        super().__init__("\n".join(lines))
-        self.findings = findings
-
-
-class WeightsError(BenchError):
-    """Weights that do not fit the model they are given to; the message names the missing, surplus or misshapen."""
-
-
-class Unavailable(Exception):
-    """A cell that cannot run on this machine or on this data, which is nobody's fault; the message says why."""
 
 
 # --- data -------------------------------------------------------------------------------------------------------
@@ -266,10 +237,11 @@ class Backend(Protocol):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """How much work: the seeds, and the most epochs that any recipe may take."""
+    """How much work: the seeds, the most epochs that any recipe may take, and whether latency is only glanced at."""
 
     seeds: tuple[int, ...]
     epochs: int
+    quick_latency: bool = False
 
 
 class Suite(Protocol):
@@ -279,8 +251,27 @@ class Suite(Protocol):
     VARIANTS: tuple[Variant, ...]
     PROFILES: dict[str, Profile]
 
-    def load(self, data: Path | None, unit: str, phases: tuple[Phase, Phase] | None) -> Dataset:
-        """The data set the suite ships, or a user's folder. Raises DataError with everything that is wrong."""
+    def load(self, folder: Path | None, unit: str | None, phases: tuple[Phase, Phase] | None) -> Dataset:
+        """The data set the suite ships where `folder` is None, or a user's own, whose CSV is in `unit`.
+
+        Raises DataError with everything that is wrong with it.
+        """
+        ...
+
+    def check_data(self, folder: Path, unit: str | None) -> list[Finding]:
+        """Everything that is wrong or suspicious about a user's folder; nothing is written."""
+        ...
+
+    def read_images(self, folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+        """Every image in a folder, in natural order, and their file names. Raises DataError for unusable ones."""
+        ...
+
+    def unit_factor(self, unit: str) -> float:
+        """How many of the data set's units one `unit` is. Raises BenchError for a unit that is not known."""
+        ...
+
+    def make_data(self, out: Path, **parameters: Any) -> int:
+        """Make the suite's data set again, or one like it, in the folder `out`; returns the number of images."""
         ...
 
     def split(self, dataset: Dataset) -> Split:

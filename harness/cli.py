@@ -1,0 +1,323 @@
+"""The command line: `bench <command> key=value ...`.
+
+Each command's module is imported inside its function, so that `bench --help` answers at once. Options are the fields
+of a struct: its names, types, defaults and descriptions are what is parsed, checked and shown as help.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from harness import __version__
+from harness.errors import BenchError
+from harness.options import describe, nearest, parse, summary
+
+
+def _about(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
+
+
+Results = Annotated[Path, _about("folder for records, models, logs and leaderboards")]
+Unit = Annotated[str, _about("unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...")]
+Phases = Annotated[
+    str,
+    _about(
+        "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19; "
+        "needed for Voigt-Reuss-Hill and the check of bounds where the data set does not name them"
+    ),
+]
+
+
+class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Train and test what has no result yet, time the exported models, write the leaderboards."""
+
+    suite: Annotated[str, _about("suites to run, comma-separated, or all")] = "all"
+    profile: Annotated[str, _about("how much work: smoke, standard or paper")] = "standard"
+    variant: Annotated[str, _about("variants, comma-separated, or all; `bench list` names them")] = "all"
+    backend: Annotated[str, _about("backends, comma-separated, or all")] = "all"
+    seeds: Annotated[str, _about("seeds of initial weights and batch order, as in 0,1,2; empty: the profile's")] = ""
+    data: Annotated[str, _about("your own folder of <id>_*.png images and a CSV; empty: the data the suite ships")] = ""
+    unit: Unit = ""
+    phases: Phases = ""
+    init: Annotated[
+        Literal["shared", "native"],
+        _about("initial weights: the harness's, equal in all frameworks, or each one's own"),
+    ] = "shared"
+    target_scaling: Annotated[
+        Literal["standard", "none"], _about("train on standardised targets, or on raw labels in `unit`")
+    ] = "standard"
+    device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
+    workers: Annotated[int, msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core")] = 0
+    timeout: Annotated[float, msgspec.Meta(ge=0, description="seconds a cell may take; 0: as long as it likes")] = 0
+    results: Results = Path("results")
+
+
+class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Compute the leaderboards again from the records."""
+
+    suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
+    check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
+    results: Results = Path("results")
+
+
+class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Time any ONNX model the way the leaderboard does, beside the reference model."""
+
+    model: Annotated[str, _about("ONNX file")]
+    threads: Annotated[int, msgspec.Meta(ge=1, description="intra-op threads")] = 1
+    batches: Annotated[str, _about("batch sizes, comma-separated")] = "1,32"
+
+
+class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Predict with a trained model: one row per image, columns in physical units."""
+
+    model: Annotated[str, _about("ONNX file written by `bench run`")]
+    images: Annotated[str, _about("folder of PNG images")]
+    out: Annotated[str, _about("CSV file to write")]
+
+
+class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say everything that is wrong with a data set of your own; nothing is written."""
+
+    data: Annotated[str, _about("folder of <id>_*.png images and one CSV")]
+    suite: Annotated[str, _about("suite the data set is for")] = "elasticity"
+    unit: Unit = ""
+
+
+class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Make a suite's data set: images, a CSV of constants and what they were made with."""
+
+    out: Annotated[str, _about("folder to write; must not exist or be empty")]
+    suite: Annotated[str, _about("suite whose data to make")] = "elasticity"
+    n: Annotated[int, msgspec.Meta(ge=1, description="number of images over all families")] = 520
+    size: Annotated[int, msgspec.Meta(ge=8, description="pixels along an edge")] = 64
+    seed: Annotated[int, msgspec.Meta(ge=0, description="seed of the generators")] = 0
+    families: Annotated[str, _about("families of microstructures, comma-separated, or all")] = "all"
+    phases: Phases = ""
+    contrast: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0, description="stiff over soft Young's modulus, in place of the stiff phase's own; 0: as phases say"
+        ),
+    ] = 0
+    unit: Unit = "GPa"
+
+
+class ListOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Name suites, variants, backends and profiles, and say which are usable here and why not."""
+
+
+def run(options: RunOptions) -> int:
+    from harness import registry
+    from harness.plan import DataSource
+    from harness.records import Settings
+    from harness.run import Request, run
+
+    unit = options.unit or "GPa"
+    request = Request(
+        suites=registry.choose(options.suite, registry.names("suites"), "suite"),
+        source=DataSource(
+            str(Path(options.data).resolve()) if options.data else None, options.unit or None, _phases(options.phases)
+        ),
+        profile=options.profile,
+        variant=options.variant,
+        backend=options.backend,
+        seeds=_numbers("seeds", options.seeds),
+        # The unit changes what a network sees only where its labels are raw.
+        settings=Settings(
+            options.init, options.target_scaling, unit if options.target_scaling == "none" else "GPa", options.device
+        ),
+        results=options.results,
+        workers=options.workers or len(os.sched_getaffinity(0)),
+        timeout=options.timeout or None,
+    )
+    return 0 if run(request) else 1
+
+
+def leaderboard(options: LeaderboardOptions) -> int:
+    from harness import leaderboard, registry
+    from harness.records import Store
+
+    failed = 0
+    for suite in registry.choose(options.suite, registry.names("suites"), "suite"):
+        if not Store(options.results, suite).trainings_file.exists():
+            print(f"{suite}: no records in {options.results}")
+        elif not options.check:
+            print(leaderboard.write(options.results, suite))
+        elif why := leaderboard.differs(options.results, suite):
+            print(why, file=sys.stderr)
+            failed = 1
+        else:
+            print(f"{leaderboard.leaderboard_file(options.results, suite)} follows from its records")
+    return failed
+
+
+def latency(options: LatencyOptions) -> int:
+    from harness.latency import LatencySettings, measure_apart
+    from harness.progress import show_rounds
+
+    batches = _numbers("batches", options.batches)
+    settings = LatencySettings(threads=options.threads, batches=batches)
+    measured = measure_apart({"model": _file("model", options.model)}, settings, show_rounds)["model"]
+    if measured.reason:
+        raise BenchError(f"{options.model}: {measured.reason}")
+    print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference spread")
+    for timing in measured.timings:
+        note = "" if timing.steady else "  unsteady: measure again on a quiet machine"
+        print(
+            f"{timing.batch:>5} {timing.runs:>6} {timing.p50_ms:>9.4f} {timing.p90_ms:>9.4f} {timing.p99_ms:>9.4f} "
+            f"{timing.throughput:>10.1f} {timing.ratio:>12.3f} {timing.ratio_spread:6.1%}{note}"
+        )
+    return 0
+
+
+def predict(options: PredictOptions) -> int:
+    from harness.predict import predict
+
+    rows = predict(_file("model", options.model), Path(options.images), Path(options.out))
+    print(f"{options.out}: {rows} rows")
+    return 0
+
+
+def data_check(options: DataCheckOptions) -> int:
+    from harness import registry
+
+    findings = registry.suite(options.suite).check_data(Path(options.data), options.unit or None)
+    for finding in findings:
+        print(f"{finding.severity}: {finding.where}: {finding.what}")
+    errors = sum(finding.severity == "error" for finding in findings)
+    print(f"{options.data}: {errors} errors, {len(findings) - errors} warnings")
+    return 2 if errors else 0
+
+
+def data_make(options: DataMakeOptions) -> int:
+    from harness import registry
+
+    suite = registry.suite(options.suite)
+    count = suite.make_data(
+        Path(options.out),
+        count=options.n,
+        size=options.size,
+        seed=options.seed,
+        families=options.families,
+        phases=_phases(options.phases),
+        contrast=options.contrast or None,
+        unit=options.unit,
+    )
+    print(f"{options.out}: {count} images and their constants in {options.unit}")
+    return 0
+
+
+def listing(_: ListOptions) -> int:
+    from harness import registry
+
+    for name in registry.names("suites"):
+        suite = registry.suite(name)
+        print(f"suite {name}: {suite.SUMMARY}")
+        for variant in suite.VARIANTS:
+            print(f"  variant {variant.name:<22} {variant.summary}")
+        for profile, work in suite.PROFILES.items():
+            seeds = ",".join(map(str, work.seeds))
+            print(f"  profile {profile:<22} seeds {seeds}, at most {work.epochs} epochs")
+    for name in registry.names("backends"):
+        lacking = registry.missing(name)
+        state = f"not usable here: {' and '.join(lacking)} not installed" if lacking else "usable"
+        print(f"backend {name:<12} {state}; trains: {', '.join(registry.trains(name)) or 'nothing, inference only'}")
+    return 0
+
+
+COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
+    "run": (RunOptions, run),
+    "leaderboard": (LeaderboardOptions, leaderboard),
+    "latency": (LatencyOptions, latency),
+    "predict": (PredictOptions, predict),
+    "data check": (DataCheckOptions, data_check),
+    "data make": (DataMakeOptions, data_make),
+    "list": (ListOptions, listing),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Exit code: 0 well, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        if not arguments or {"-h", "--help", "help"} & set(arguments):
+            print(_help([word for word in arguments if word not in ("-h", "--help", "help")]))
+            return 0
+        if arguments[0] in ("--version", "version"):
+            print(f"cijbench {__version__}")
+            return 0
+        name, rest = _command(arguments)
+        options, action = COMMANDS[name]
+        return action(parse(name, options, rest))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "\nbench: interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr
+        )
+        return 130
+    except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return name, words[length:]
+    name = " ".join(word for word in words[:2] if "=" not in word)
+    raise BenchError(f"unknown command '{name}'{nearest(name, COMMANDS)}; `bench --help` lists them")
+
+
+def _help(words: list[str]) -> str:
+    if not words:
+        lines = ["usage: bench <command> key=value ...", ""]
+        lines += [f"  bench {name:<12} {summary(options)}" for name, (options, _) in COMMANDS.items()]
+        lines += ["", "`bench <command> --help` lists its options. The main job: bench run suite=all"]
+        return "\n".join(lines)
+    name, _ = _command(words)
+    return describe(name, COMMANDS[name][0])
+
+
+def _numbers(key: str, text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
+    except ValueError:
+        raise BenchError(f"{key}={text}: must be whole numbers separated by commas") from None
+    if any(number < 0 for number in numbers):
+        raise BenchError(f"{key}={text}: must not be negative")
+    return numbers
+
+
+def _phases(text: str) -> Any:
+    if not text:
+        return None
+    from harness.protocol import Phase
+
+    try:
+        young, poisson, young_stiff, poisson_stiff = (float(part) for part in text.split(","))
+    except ValueError:
+        raise BenchError(f"phases={text}: must be four numbers, as in phases=70,0.33,410,0.19") from None
+    if min(young, young_stiff) <= 0 or not all(-1 < ratio < 0.5 for ratio in (poisson, poisson_stiff)):
+        raise BenchError(f"phases={text}: Young's moduli must be positive and Poisson's ratios between -1 and 0.5")
+    return Phase(young, poisson), Phase(young_stiff, poisson_stiff)
+
+
+def _file(key: str, text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise BenchError(f"{key}={text}: there is no such file")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Versions, processor, threads, flags, commit: the provenance of a record.
+
+Records are published, so nothing here tells who ran them or where: no user, host or folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from harness import __version__
+
+# Distributions, as the installer names them; two names for one package where there are builds for CPU or GPU.
+_PACKAGES = (
+    "keras",
+    "msgspec",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxscript",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tf2onnx",
+    "torch",
+    "torchvision",
+)
+
+# Variables that change numbers or timings and whose values are switches, never paths.
+_FLAGS = (
+    "ATEN_CPU_CAPABILITY",
+    "CUBLAS_WORKSPACE_CONFIG",
+    "KERAS_BACKEND",
+    "MALLOC_ARENA_MAX",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MKL_NUM_THREADS",
+    "NVIDIA_TF32_OVERRIDE",
+    "OMP_NUM_THREADS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "TF_DETERMINISTIC_OPS",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_NUM_INTEROP_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+)
+
+
+class Environment(msgspec.Struct, frozen=True):
+    """Where and with what something was computed.
+
+    `cores` are those this process may use; `memory_gib` is the machine's. `versions` maps distributions to versions,
+    without those not installed; `flags` holds the environment variables that were set. `commit` is the hash of the
+    checkout the package runs from, with `+dirty` where tracked files other than results differ from it; "" elsewhere.
+    """
+
+    python: str
+    platform: str
+    machine: str
+    processor: str
+    cores: int
+    memory_gib: float
+    versions: dict[str, str]
+    cijbench: str
+    commit: str
+    flags: dict[str, str]
+
+
+@cache
+def observe() -> Environment:
+    """The environment of this process, observed once: later changes of files or variables do not count."""
+    return Environment(
+        python=platform.python_version(),
+        platform=platform.platform(),
+        machine=platform.machine(),
+        processor=processor(Path("/proc/cpuinfo")),
+        cores=_usable_cores(),
+        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        versions=installed(_PACKAGES),
+        cijbench=__version__,
+        commit=commit(Path(__file__).resolve().parent.parent),
+        flags=flags(os.environ),
+    )
+
+
+def fingerprint(environment: Environment) -> str:
+    """SHA-256 (hex) of what can change numbers or timings: Python, versions, processor, machine.
+
+    Flags are left out although they matter: they differ between the process that plans and those that compute, and
+    the harness sets them alike wherever it computes.
+    """
+    parts = (environment.python, environment.versions, environment.processor, environment.machine)
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def installed(packages: Iterable[str]) -> dict[str, str]:
+    """Version of each of these distributions that is installed, without importing any."""
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def flags(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those of the variables that change numbers or timings."""
+    return {name: variables[name] for name in _FLAGS if name in variables}
+
+
+def processor(cpuinfo: Path) -> str:
+    """Model name of the processor from a file like Linux's /proc/cpuinfo, else what Python knows of it."""
+    try:
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def commit(checkout: Path) -> str:
+    """Hash of the commit checked out in `checkout`, `+dirty` where tracked files differ; "" if it is no checkout.
+
+    Changes below `results/` do not count: a run writes there, and is the same run before and after.
+    """
+    # An installed package may lie inside somebody's repository; that one's commit would say nothing about it.
+    if not (checkout / ".git").exists():
+        return ""
+    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    # In a git hook, variables such as GIT_DIR would point git at another repository.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    try:
+        status = subprocess.run(
+            [*command, "--", ".", ":!results"],
+            cwd=checkout,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return _commit_and_state(status.stdout)
+
+
+def _commit_and_state(status: str) -> str:
+    lines = status.splitlines()
+    commits = [line.removeprefix("# branch.oid ") for line in lines if line.startswith("# branch.oid ")]
+    if not commits or commits[0] == "(initial)":
+        return ""
+    return commits[0] + "+dirty" * any(not line.startswith("#") for line in lines)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # type: ignore[unreachable,unused-ignore]  # macOS

@@ -1,0 +1,228 @@
+"""Gives cells to workers on this machine: one thread and one framework each, as many as there are cores.
+
+Two one-thread workers beat one two-thread worker. A worker serves many cells, so that a framework is imported once per
+worker and not once per cell; it is replaced when it dies or when only cells of another backend are left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from harness import registry
+from harness.environment import observe
+from harness.records import SCHEMA, Record
+from harness.worker import Done, Epoch, Job, Message, Orders, now
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A worker took up a cell."""
+
+
+Event = tuple[Job, Started | Message]
+
+WORKER = (sys.executable, "-m", "harness.worker")
+
+# One thread each: more would fight over the cores. The malloc settings keep freed memory in the process instead of
+# giving it back to the system page by page, which takes a fifth or more off a training step of torch on CPU.
+_WORKER_ENVIRONMENT = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+    "MALLOC_MMAP_THRESHOLD_": "1073741824",
+    "MALLOC_TRIM_THRESHOLD_": "4294967296",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
+
+
+def worker_environment(threads: int, device: str) -> dict[str, str]:
+    """The environment variables of a worker: this process's own, and what fixes its threads and device."""
+    extra = _WORKER_ENVIRONMENT | dict.fromkeys(_THREAD_VARIABLES, str(threads))
+    if device == "cpu":
+        extra["CUDA_VISIBLE_DEVICES"] = ""
+    return {**os.environ, **extra}
+
+
+def launch(
+    jobs: list[Job],
+    results: Path,
+    workers: int,
+    device: str,
+    timeout: float | None = None,
+    command: Sequence[str] = WORKER,
+) -> Iterator[Event]:
+    """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
+
+    A cell that takes longer than `timeout` seconds is stopped, and one whose worker dies is told from its last words;
+    both become `failed` records and the others go on. Closing the iterator, or an exception in its consumer, kills the
+    workers. `command` starts a worker.
+    """
+    crew = _Crew(jobs, results, device, timeout, command)
+    threads = [threading.Thread(target=crew.serve, daemon=True) for _ in range(min(workers, len(jobs)))]
+    try:
+        for thread in threads:
+            thread.start()
+        ended = 0
+        while ended < len(jobs):
+            event = crew.events.get()
+            if isinstance(event, Exception):
+                raise event
+            ended += isinstance(event[1], Done)
+            yield event
+    finally:
+        crew.stop()
+
+
+class _Crew:
+    """What the threads share: the jobs still to do, the processes alive and the events so far."""
+
+    def __init__(
+        self, jobs: list[Job], results: Path, device: str, timeout: float | None, command: Sequence[str]
+    ) -> None:
+        self.events: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
+        self._waiting = list(jobs)
+        self._results, self._device, self._timeout, self._command = results, device, timeout, command
+        self._lock = threading.Lock()
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._serving: Counter[str] = Counter()
+        self._started = 0
+
+    def serve(self) -> None:
+        """Take jobs until none is left; what goes wrong here, not in a worker, is the launcher's to raise."""
+        try:
+            self._serve()
+        except Exception as error:
+            self.events.put(error)
+
+    def _serve(self) -> None:
+        """Keep one worker process at a time."""
+        process, backend, log = None, "", ""
+        while job := self._take(backend):
+            if process is None or backend != job.cell.backend:
+                self._end(process)
+                process, backend = None, job.cell.backend
+                if lacking := registry.missing(backend):
+                    why = f"{backend} needs {' and '.join(lacking)}, which is not installed"
+                    self.events.put((job, Done(_without_worker(job, "unavailable", why))))
+                    continue
+                process, log = self._start(backend)
+            if not self._run(process, job, log):
+                process = None
+        self._end(process)
+
+    def stop(self) -> None:
+        """Take no further job and kill every worker."""
+        with self._lock:
+            self._waiting.clear()
+            for process in self._alive:
+                process.kill()
+
+    def _take(self, backend: str) -> Job | None:
+        """The next job: of the same backend if there is one, else of the one with the most work per worker."""
+        with self._lock:
+            self._serving[backend] -= 1
+            if not self._waiting:
+                return None
+            load = Counter(job.cell.backend for job in self._waiting)
+            if backend not in load:
+                backend = max(load, key=lambda name: load[name] / (1 + self._serving[name]))
+            self._serving[backend] += 1
+            job = next(job for job in self._waiting if job.cell.backend == backend)
+            self._waiting.remove(job)
+            return job
+
+    def _start(self, backend: str) -> tuple[subprocess.Popen[bytes], str]:
+        with self._lock:
+            self._started += 1
+            log = self._results / "logs" / f"{os.getpid()}-{self._started}-{backend}.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("wb") as stderr:
+                process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    env=worker_environment(1, self._device),
+                    start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the workers in good order
+                )
+            self._alive.add(process)
+        name = str(log.relative_to(self._results))
+        orders = Orders(backend, 1, self._device, str(self._results.resolve()), name)
+        _write(process, orders)
+        return process, name
+
+    def _run(self, process: subprocess.Popen[bytes], job: Job, log: str) -> bool:
+        """Pass on what the worker says of this job; False where it died over it."""
+        self.events.put((job, Started()))
+        timer = threading.Timer(self._timeout or threading.TIMEOUT_MAX, process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            _write(process, job)
+            assert process.stdout is not None
+            for line in process.stdout:
+                message: Message = msgspec.json.decode(line, type=Epoch | Done)
+                self.events.put((job, message))
+                if isinstance(message, Done):
+                    return True
+        finally:
+            late = not timer.is_alive()
+            timer.cancel()
+        code = process.wait()
+        why = (
+            f"stopped: it took longer than timeout={self._timeout:g} seconds"
+            if late
+            else _last_words(code, self._results / log)
+        )
+        self.events.put((job, Done(_without_worker(job, "failed", why, log))))
+        self._end(process)
+        return False
+
+    def _end(self, process: subprocess.Popen[bytes] | None) -> None:
+        if process is None:
+            return
+        with self._lock:
+            self._alive.discard(process)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+def _write(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when it is read from
+        process.stdin.write(msgspec.json.encode(message) + b"\n")
+        process.stdin.flush()
+
+
+def _last_words(code: int, log: Path) -> str:
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
+    return f"the worker {how}" + (f": {lines[-1]}" if lines else "")
+
+
+def _without_worker(job: Job, status: str, reason: str, log: str = "") -> Record:
+    return Record(
+        schema=SCHEMA,
+        key=job.cell.key,
+        cell=job.cell,
+        status=status,  # type: ignore[arg-type]
+        started=now(),
+        seconds=0.0,
+        environment=observe(),
+        reason=reason,
+        log=log,
+    )

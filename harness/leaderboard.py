@@ -1,0 +1,270 @@
+"""Records -> tables. A leaderboard is a pure function of records, the same to the byte whenever it is recomputed.
+
+One row per variant, backend and everything else that must be equal for scores to be comparable: data, split, profile,
+settings and environment. Records that differ in any of these are never averaged; they get rows of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from harness.environment import fingerprint
+from harness.errors import BenchError
+from harness.latency import Timing
+from harness.metrics import Accuracy
+from harness.records import LatencyRecord, Record, Store, latest, verify
+from harness.stats import skill_interval, spread
+
+NO_BETTER = "no better than the mean"
+BETTER = "better than the mean"
+
+
+def write(results: Path, suite: str) -> Path:
+    """Compute the leaderboard of `suite` from its records and write it to `results/leaderboards/<suite>.csv`."""
+    path = leaderboard_file(results, suite)
+    text = compute(results, suite).to_csv(index=False, lineterminator="\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever reads the file meanwhile sees the old table or the new one, never half of one.
+    fresh = path.with_suffix(".csv.new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
+    return path
+
+
+def differs(results: Path, suite: str) -> str:
+    """Why the leaderboard on disk does not follow from the records; empty where it does."""
+    path = leaderboard_file(results, suite)
+    if not path.exists():
+        return f"{path} does not exist: `bench leaderboard` writes it"
+    expected = compute(results, suite).to_csv(index=False, lineterminator="\n").splitlines()
+    found = path.read_text(encoding="utf-8").splitlines()
+    for number, (ours, theirs) in enumerate(zip(expected, found, strict=False), 1):
+        if ours != theirs:
+            return f"{path}:{number} does not follow from the records\n  records: {ours}\n  file:    {theirs}"
+    if len(expected) != len(found):
+        return f"{path} has {len(found)} lines, the records give {len(expected)}"
+    return ""
+
+
+def leaderboard_file(results: Path, suite: str) -> Path:
+    """Where the leaderboard of a suite is kept."""
+    return results / "leaderboards" / f"{suite}.csv"
+
+
+def compute(results: Path, suite: str) -> pd.DataFrame:
+    """The leaderboard as a table of text, best first. Raises BenchError where a record contradicts itself."""
+    store = Store(results, suite)
+    standing = latest(store.trainings()).values()
+    if lies := [line for record in standing for line in verify(record)]:
+        raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
+    timings = {(item.key, item.sha256): item for item in store.latencies()}
+    groups: dict[str, list[Record]] = {}
+    for record in sorted(standing, key=lambda item: item.cell.seed):
+        groups.setdefault(_comparable(record), []).append(record)
+    rows = [_row(records, timings) for records in groups.values()]
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows)
+    order = ["data", "profile", "skill", "variant", "backend", "environment", "settings"]
+    table = table.sort_values(order, ascending=[name != "skill" for name in order], na_position="last", kind="stable")
+    return table.map(_text)
+
+
+def _comparable(record: Record) -> str:
+    cell = msgspec.structs.replace(record.cell, seed=0)
+    return f"{cell.key} {fingerprint(record.environment)}"
+
+
+def _row(records: list[Record], timings: dict[tuple[str, str], LatencyRecord]) -> dict[str, object]:
+    good = [record for record in records if record.status == "ok"]
+    cell = records[0].cell
+    row: dict[str, object] = {
+        "variant": cell.variant,
+        "backend": cell.backend,
+        "status": _status(records),
+        **_scores(good),
+        **_size(good),
+        **_training(good),
+        **_exported(good),
+        **_latency(good, timings),
+        "profile": cell.profile,
+        "seeds": " ".join(str(record.cell.seed) for record in good),
+        "init": cell.settings.init,
+        "target_scaling": cell.settings.target_scaling,
+        "network_unit": cell.settings.unit,
+        "device": cell.settings.device,
+        "data": cell.data,
+        "data_warnings": len(records[0].data_warnings),
+        "data_hash": cell.data_hash[:12],
+        "split_hash": cell.split_hash[:12],
+        "settings": hashlib.sha256(msgspec.json.encode(cell.settings, order="sorted")).hexdigest()[:12],
+        "environment": fingerprint(records[0].environment)[:12],
+        "commit": " ".join(sorted({_short_commit(record.environment.commit) for record in records})),
+    }
+    return row
+
+
+def _short_commit(commit: str) -> str:
+    digits, dirty, _ = commit.partition("+dirty")
+    return digits[:12] + dirty
+
+
+def _status(records: list[Record]) -> str:
+    bad = [record for record in records if record.status != "ok"]
+    if not bad:
+        return "ok"
+    counts = f"{len(bad)} of {len(records)} {bad[0].status}"
+    return f"{counts}: {bad[0].reason}".splitlines()[0][:200]
+
+
+def _scores(good: list[Record]) -> dict[str, object]:
+    """Accuracy on the test set: means over seeds, spreads where a figure is quoted, and the verdict."""
+    tests = [record.test for record in good if record.test is not None]
+    held_out = [record.held_out for record in good if record.held_out is not None]
+    if not tests:
+        return {"verdict": "", "skill": None}
+    truth = np.array(held_out[0].truth)
+    errors = np.array([((np.array(item.predictions) - truth) ** 2).sum(axis=1) for item in held_out])
+    errors_of_mean = ((truth - np.array(held_out[0].train_mean)) ** 2).sum(axis=1)
+    low, high = skill_interval(errors, errors_of_mean)
+
+    def mean(name: str) -> float | None:
+        return _mean([getattr(test, name) for test in tests])
+
+    def deviation(name: str) -> float | None:
+        return spread([getattr(test, name) for test in tests])
+
+    return {
+        "verdict": BETTER if low > 0 else NO_BETTER,  # also where there is no skill to speak of
+        "skill": mean("skill"),
+        "skill_low": low,
+        "skill_high": high,
+        "skill_sd": deviation("skill"),
+        "r2": mean("r2_mean"),
+        "r2_sd": deviation("r2_mean"),
+        "nmae_percent": _times(100, mean("nmae")),
+        "mape_percent": mean("mape"),
+        "rmse_GPa": mean("rmse"),
+        "rmse_GPa_sd": deviation("rmse"),
+        "mae_GPa": mean("mae"),
+        "mse_GPa2": mean("mse"),
+        "mse_of_mean_GPa2": mean("mse_of_mean"),
+        **{f"r2_{name}": _mean_of(tests, name) for name in tests[0].r2},
+        **{name: float(np.mean([record.physics[name] for record in good])) for name in good[0].physics},
+    }
+
+
+def _times(factor: float, value: float | None) -> float | None:
+    return None if value is None else factor * value
+
+
+def _mean_of(tests: list[Accuracy], target: str) -> float | None:
+    return _mean([test.r2[target] for test in tests])
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _size(good: list[Record]) -> dict[str, object]:
+    counts = good[0].counts if good else None
+    return {
+        "parameters": counts and counts.total,
+        "trainable": counts and counts.trainable,
+        "non_trainable": counts and counts.non_trainable,
+    }
+
+
+def _training(good: list[Record]) -> dict[str, object]:
+    histories = [record.history for record in good if record.history is not None]
+    if not histories:
+        return {"epochs": None, "train_seconds": None}
+    return {
+        "epochs": len(histories[0].loss),
+        "train_seconds": float(np.mean([history.seconds for history in histories])),
+    }
+
+
+def _exported(good: list[Record]) -> dict[str, object]:
+    files = [record.onnx for record in good if record.onnx is not None]
+    if not files:
+        return {"onnx_kB": None, "opset": None, "onnx_difference": None}
+    return {
+        "onnx_kB": files[0].bytes / 1000,
+        "opset": files[0].opset,
+        "onnx_difference": max(file.difference for file in files),
+    }
+
+
+def _latency(good: list[Record], timings: dict[tuple[str, str], LatencyRecord]) -> dict[str, object]:
+    """The newest timing of any of the row's models: latency hangs on the graph, not on the weights in it."""
+    found = [timings[(r.key, r.onnx.sha256)] for r in good if r.onnx and (r.key, r.onnx.sha256) in timings]
+    by_batch: dict[int, Timing] = {}
+    for record in sorted(found, key=lambda item: item.started):
+        by_batch.update({timing.batch: timing for timing in record.latency.timings})
+    columns: dict[str, object] = {}
+    for batch in (1, 32):
+        timing = by_batch.get(batch)
+        columns |= {
+            f"p50_ms_b{batch}": timing and timing.p50_ms,
+            f"p90_ms_b{batch}": timing and timing.p90_ms,
+            f"p99_ms_b{batch}": timing and timing.p99_ms,
+            f"images_per_s_b{batch}": timing and timing.throughput,
+            f"ratio_b{batch}": timing and timing.ratio,
+            f"ratio_spread_b{batch}": timing and timing.ratio_spread,
+        }
+    unsteady = [str(batch) for batch, timing in sorted(by_batch.items()) if not timing.steady]
+    reason = found[-1].latency.reason if found else ""
+    columns["latency_note"] = reason or (f"unsteady at batch {' and '.join(unsteady)}" if unsteady else "")
+    columns["latency_threads"] = by_batch[1].threads if 1 in by_batch else None
+    return columns
+
+
+def _text(value: object) -> str:
+    """Six significant digits for a float: enough to rank by, and stable from one recomputation to the next."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+# The columns shown on a terminal, with their headings.
+_SHOWN = {
+    "variant": "variant",
+    "backend": "backend",
+    "skill": "skill",
+    "skill_low": "low",
+    "skill_high": "high",
+    "r2": "R²",
+    "r2_sd": "±",
+    "nmae_percent": "NMAE %",
+    "rmse_GPa": "RMSE GPa",
+    "inside_bounds": "in bounds",
+    "parameters": "parameters",
+    "train_seconds": "train s",
+    "p50_ms_b1": "ms/image",
+    "ratio_b1": "x ref",
+    "verdict": "verdict",
+}
+
+
+def terminal_table(path: Path, data_hashes: set[str]) -> str:
+    """The leaderboard of these data sets with the columns that fit a terminal, numbers to four digits."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = table[table["data_hash"].isin({data_hash[:12] for data_hash in data_hashes})]
+    table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"])
+    shown = table[[name for name in _SHOWN if name in table]]
+    shown = shown.map(_short).rename(columns=_SHOWN)
+    return str(shown.to_string(index=False))
+
+
+def _short(value: str) -> str:
+    try:
+        return value if value.isdigit() else f"{float(value):.4g}"
+    except ValueError:
+        return value

@@ -1,0 +1,101 @@
+"""Accuracy against truth and against the trivial predictor, which always answers the mean of the training labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.protocol import Targets
+
+
+class Accuracy(msgspec.Struct, frozen=True):
+    """How well n predictions y' of t targets meet the truth y. None where the formula would divide by zero.
+
+    Attributes
+    ----------
+    mse
+        mean of (y' - y)² over images and targets, in the unit of the targets squared.
+    rmse
+        square root of `mse`, in the unit of the targets.
+    mae
+        mean of |y' - y| over images and targets, in the unit of the targets.
+    mape
+        100 × mean of |y' - y| / |y| over images and targets, in percent; None where any truth is 0.
+    nmae
+        mean of |y' - y| over the mean of |y|, of each target and then averaged over targets; 1 is 100 %. None where
+        all truth of a target is 0.
+    r2
+        1 - sum of (y' - y)² / sum of (y - mean of y)² of each target, by its name. The mean is that of the *test*
+        truth. None where the truth does not vary, by the rule of `Scaling.standardising`.
+    r2_mean
+        mean of `r2` over the targets that have one; None where none has.
+    mse_of_mean
+        `mse` of the trivial predictor, in the unit of the targets squared.
+    skill
+        1 - mse / mse_of_mean (Murphy 1988): 1 is perfect, 0 no better than the trivial predictor, below 0 worse. None
+        where the trivial predictor is perfect.
+    """
+
+    mse: float
+    rmse: float
+    mae: float
+    mape: float | None
+    nmae: float | None
+    r2: dict[str, float | None]
+    r2_mean: float | None
+    mse_of_mean: float
+    skill: float | None
+
+
+def accuracy(
+    predictions: NDArray[np.floating], truth: Targets, train_mean: NDArray[np.floating], names: Sequence[str]
+) -> Accuracy:
+    """Every score of `predictions` (n, t) against `truth` (n, t), given the mean training label of each target (t,).
+
+    All in one physical unit; computed in float64. Raises ValueError for shapes that do not fit, for no images, and
+    for values that are not finite.
+    """
+    predictions, truth, train_mean = (np.asarray(part, np.float64) for part in (predictions, truth, train_mean))
+    _check(predictions, truth, train_mean, names)
+    errors = predictions - truth
+    mse, mse_of_mean = float(np.mean(errors**2)), float(np.mean((truth - train_mean) ** 2))
+    r2 = dict(zip(names, _r2(errors, truth), strict=True))
+    defined = [value for value in r2.values() if value is not None]
+    size = np.abs(truth).mean(axis=0)
+    return Accuracy(
+        mse=mse,
+        rmse=float(np.sqrt(mse)),
+        mae=float(np.abs(errors).mean()),
+        mape=float(100 * np.mean(np.abs(errors / truth))) if truth.all() else None,
+        nmae=float(np.mean(np.abs(errors).mean(axis=0) / size)) if size.all() else None,
+        r2=r2,
+        r2_mean=float(np.mean(defined)) if defined else None,
+        mse_of_mean=mse_of_mean,
+        skill=1 - mse / mse_of_mean if mse_of_mean > 0 else None,
+    )
+
+
+def _r2(errors: Targets, truth: Targets) -> list[float | None]:
+    """Coefficient of determination of each target; None where the truth does not vary beyond rounding."""
+    variance, mean = truth.var(axis=0), truth.mean(axis=0)
+    varies = np.sqrt(variance) > 1e-12 * np.abs(mean)
+    return [
+        float(1 - error / spread) if defined else None
+        for error, spread, defined in zip(np.mean(errors**2, axis=0), variance, varies, strict=True)
+    ]
+
+
+def _check(predictions: Targets, truth: Targets, train_mean: Targets, names: Sequence[str]) -> None:
+    if predictions.shape != truth.shape or truth.shape[1:] != (len(names),) or train_mean.shape != (len(names),):
+        raise ValueError(
+            f"predictions {predictions.shape}, truth {truth.shape} and training mean {train_mean.shape} "
+            f"must be (n, t), (n, t) and (t,) with t = {len(names)} targets"
+        )
+    if not len(truth):
+        raise ValueError("there are no images to be accurate about")
+    for what, values in (("predictions", predictions), ("true values", truth), ("training means", train_mean)):
+        if bad := int(np.count_nonzero(~np.isfinite(values))):
+            raise ValueError(f"{bad} of {values.size} {what} are not finite")

@@ -1,0 +1,94 @@
+"""`key=value` words to a struct, and a struct to help text.
+
+The options of a command are the fields of a msgspec struct: their names, types, defaults and descriptions are all that
+is parsed, checked and shown, so there is no second list to keep true.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import textwrap
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from harness.errors import BenchError
+
+
+def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgspec.Struct:
+    """`key=value` words as an options struct. Raises BenchError naming the nearest valid key or value."""
+    fields = {field.name: field for field in msgspec.structs.fields(options)}
+    values: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise BenchError(f"'{word}' is not of the form key=value; see `bench {command} --help`")
+        if key not in fields:
+            raise BenchError(f"bench {command} has no option '{key}'{nearest(key, fields)}")
+        if key in values:
+            raise BenchError(f"{key}= is given twice")
+        literals = [str(choice) for choice in _choices(fields[key].type)]
+        if literals and value not in literals:
+            raise BenchError(f"{key}={value}: must be one of {', '.join(literals)}{nearest(value, literals)}")
+        values[key] = value
+    for field in fields.values():
+        if field.required and field.name not in values:
+            raise BenchError(f"bench {command} needs {field.name}=; see `bench {command} --help`")
+    try:
+        return msgspec.convert(values, options, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        key = place.strip("`$.")
+        raise BenchError(f"{key}={values.get(key, '')}: {_in_words(message)}") from None
+
+
+def _in_words(message: str) -> str:
+    """What msgspec says of a value, as a user would say it."""
+    for theirs, ours in _WORDS.items():
+        if message.startswith(theirs):
+            return ours + message.removeprefix(theirs).partition(", got")[0]
+    return message
+
+
+_WORDS = {
+    "Expected `int` >= ": "must be a whole number of at least ",
+    "Expected `float` >= ": "must be a number of at least ",
+    "Expected `int`": "must be a whole number",
+    "Expected `float`": "must be a number",
+    "Expected `bool`": "must be true or false",
+}
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What to add to the refusal of `word`: the nearest known word, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f": did you mean '{near[0]}'?" if near else f" (known: {', '.join(known)})"
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    literal = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+    return get_args(literal) if getattr(literal, "__origin__", None) is Literal else ()
+
+
+def describe(command: str, options: type[msgspec.Struct]) -> str:
+    """The help text of a command: what it does, and each option with its meaning, choices and default."""
+    lines = [f"usage: bench {command} key=value ...", "", summary(options), ""]
+    width = max(60, shutil.get_terminal_size().columns)
+    for field in msgspec.structs.fields(options):
+        described = getattr(field.type, "__metadata__", (msgspec.Meta(),))[0].description or ""
+        choices = _choices(field.type)
+        described += f" ({' or '.join(map(str, choices))})" if choices else ""
+        described += " [required]" if field.required else f" [default: {field.default}]" if field.default != "" else ""
+        indent = " " * 19
+        lines.append(
+            textwrap.fill(described, width, initial_indent=f"  {field.name + '=':<17}", subsequent_indent=indent)
+        )
+    return "\n".join(lines)
+
+
+def summary(options: type[msgspec.Struct]) -> str:
+    """What a command does: the docstring of its options."""
+    return (options.__doc__ or "").strip()

@@ -1,0 +1,243 @@
+"""What one cell left behind: the schema of a record, and how records are appended, loaded and verified.
+
+Records are JSON lines, one file for trainings and one for latencies per suite (`results/records/<suite>/`). A line is
+written whole, flushed to disk before its cell counts as done, and never edited afterwards. A record holds the test
+predictions themselves, so that anyone can recompute every score in it; `verify` does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+import numpy as np
+
+from harness.architecture import Architecture
+from harness.environment import Environment
+from harness.errors import BenchError
+from harness.latency import Latency
+from harness.metrics import Accuracy, accuracy
+from harness.protocol import Counts, History, Phase, Recipe, Variant
+
+SCHEMA = 1
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Choices that change what a cell computes.
+
+    `init` is `shared` (the harness draws the initial weights, equal in every backend) or `native` (each framework's
+    own). `target_scaling` is `standard` (zero mean, unit deviation over the training set) or `none` (the network is
+    trained on raw labels in `unit`). `phases` are those the data set names, (soft, stiff), where it does.
+    """
+
+    init: Literal["shared", "native"] = "shared"
+    target_scaling: Literal["standard", "none"] = "standard"
+    unit: str = "GPa"
+    device: Literal["cpu", "cuda"] = "cpu"
+    phases: tuple[Phase, Phase] | None = None
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """The unit of work. `recipe` is the variant's own, shortened to the profile."""
+
+    suite: str
+    variant: str
+    architecture: Architecture
+    recipe: Recipe | None
+    backend: str
+    seed: int
+    profile: str
+    data: str
+    data_hash: str
+    split_hash: str
+    settings: Settings
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of all of the above."""
+        return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """How the cell is called in progress lines."""
+        return f"{self.variant} on {self.backend}, seed {self.seed}"
+
+    @property
+    def file_stem(self) -> str:
+        """Name of the cell's files, safe on every file system."""
+        name = f"{self.variant}.{self.backend}.seed{self.seed}.{self.key[:8]}"
+        return re.sub(r"[^A-Za-z0-9._-]", "_", name)
+
+    def as_variant(self) -> Variant:
+        """The variant that this cell builds."""
+        return Variant(self.variant, "", self.architecture, self.recipe)
+
+
+class HeldOut(msgspec.Struct, frozen=True):
+    """Predictions and truth on the test images, in GPa, (n, t) each, and the mean of the training labels (t,)."""
+
+    ids: tuple[str, ...]
+    targets: tuple[str, ...]
+    predictions: tuple[tuple[float, ...], ...]
+    truth: tuple[tuple[float, ...], ...]
+    train_mean: tuple[float, ...]
+
+    def accuracy(self) -> Accuracy:
+        """The scores that follow from these predictions."""
+        return accuracy(np.array(self.predictions), np.array(self.truth), np.array(self.train_mean), self.targets)
+
+
+class OnnxFile(msgspec.Struct, frozen=True):
+    """The exported model: file name below `results/models/<suite>/`, size, opset and SHA-256, and the largest
+    difference of its test predictions from the native model's, relative to the largest prediction.
+    """
+
+    file: str
+    bytes: int
+    opset: int
+    sha256: str
+    difference: float
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One attempt at one cell. `reason` says why where the status is not `ok`; `log` names the worker's log."""
+
+    schema: int
+    key: str
+    cell: Cell
+    status: Literal["ok", "failed", "unavailable"]
+    started: str
+    seconds: float
+    environment: Environment
+    reason: str = ""
+    log: str = ""
+    framework: dict[str, str] = {}
+    data_warnings: tuple[str, ...] = ()
+    counts: Counts | None = None
+    history: History | None = None
+    validation: Accuracy | None = None
+    test: Accuracy | None = None
+    physics: dict[str, float] = {}
+    held_out: HeldOut | None = None
+    onnx: OnnxFile | None = None
+
+
+class LatencyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Timings of the exported model of the training record `key`, measured beside the reference model."""
+
+    schema: int
+    key: str
+    sha256: str
+    started: str
+    environment: Environment
+    latency: Latency
+
+
+class RecordsError(BenchError):
+    """A records file that cannot be believed: the message names file, line and fault."""
+
+
+class Store:
+    """The records of one suite under a results folder."""
+
+    def __init__(self, results: Path, suite: str) -> None:
+        self.folder = results / "records" / suite
+        self.trainings_file = self.folder / "trainings.jsonl"
+        self.latencies_file = self.folder / "latencies.jsonl"
+
+    def trainings(self) -> list[Record]:
+        """Every training record, oldest first. Raises RecordsError for a line that is not one."""
+        records = _load(self.trainings_file, Record)
+        for number, record in enumerate(records, 1):
+            if record.key != record.cell.key:
+                raise RecordsError(
+                    f"{self.trainings_file}:{number}: the key {record.key} is not the hash of its cell, "
+                    f"{record.cell.key}: the line was edited after it was written"
+                )
+        return records
+
+    def latencies(self) -> list[LatencyRecord]:
+        """Every latency record, oldest first. Raises RecordsError for a line that is not one."""
+        return _load(self.latencies_file, LatencyRecord)
+
+    def append(self, record: Record | LatencyRecord) -> None:
+        """Add a record and return once it is on disk."""
+        _append(self.trainings_file if isinstance(record, Record) else self.latencies_file, record)
+
+
+def latest(records: Iterable[Record]) -> dict[str, Record]:
+    """The record that stands for each cell: its first `ok` one, otherwise its latest."""
+    standing: dict[str, Record] = {}
+    for record in records:
+        if record.key not in standing or standing[record.key].status != "ok":
+            standing[record.key] = record
+    return standing
+
+
+def verify(record: Record) -> list[str]:
+    """What in a record contradicts itself; empty where nothing does. Scores are recomputed from its predictions."""
+    if record.status != "ok" or record.test is None or record.held_out is None:
+        return []
+    recomputed = msgspec.to_builtins(record.held_out.accuracy())
+    return [
+        f"{record.cell.title} ({record.key}): {name} is {claimed} but its predictions give {recomputed[name]}"
+        for name, claimed in msgspec.to_builtins(record.test).items()
+        if not _close(claimed, recomputed[name])
+    ]
+
+
+def _close(claimed: object, recomputed: object) -> bool:
+    if isinstance(claimed, dict) and isinstance(recomputed, dict):
+        return claimed.keys() == recomputed.keys() and all(_close(claimed[k], recomputed[k]) for k in claimed)
+    if isinstance(claimed, int | float) and isinstance(recomputed, int | float):
+        # Another machine sums in another order; nobody's edit is as small as this.
+        return bool(np.isclose(claimed, recomputed, rtol=1e-9, atol=1e-12))
+    return claimed == recomputed
+
+
+_R = TypeVar("_R", Record, LatencyRecord)
+
+
+def _load(path: Path, schema: type[_R]) -> list[_R]:
+    if not path.exists():
+        return []
+    decoder = msgspec.json.Decoder(schema)
+    records = []
+    # What follows the last newline was torn by a writer that was killed: `append` sets it aside.
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+        try:
+            record = decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise RecordsError(
+                f"{path}:{number}: not a record of schema {SCHEMA}: {error}. "
+                "Take the line out, or move the file aside, to go on"
+            ) from None
+        if record.schema != SCHEMA:
+            raise RecordsError(f"{path}:{number}: schema {record.schema}, and this version reads {SCHEMA}")
+        records.append(record)
+    return records
+
+
+def _append(path: Path, record: Record | LatencyRecord) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        _set_torn_tail_aside(path, file.fileno())
+        os.write(file.fileno(), msgspec.json.encode(record) + b"\n")
+        os.fsync(file.fileno())
+
+
+def _set_torn_tail_aside(path: Path, descriptor: int) -> None:
+    """Move what follows the last newline, left by a writer that was killed, to `<file>.torn`."""
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.with_suffix(".torn").open("ab") as torn:
+            torn.write(content[whole:] + b"\n")
+        os.ftruncate(descriptor, whole)

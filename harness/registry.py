@@ -1,0 +1,89 @@
+"""File name = plug-in name. Lists plug-ins without importing them, imports one by name, and offers the nearest name.
+
+There is no second list to edit: a module dropped into `backends/` or `suites/` is found. What must be known of a
+backend before it is imported (its framework may be missing, or must not share this process) are literals at its
+module level, read from the source text.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from harness.errors import BenchError
+from harness.options import nearest
+from harness.protocol import Backend, Suite
+
+Kind = Literal["backends", "suites"]
+_HOUSE = Path(__file__).parent.parent
+
+
+@cache
+def names(kind: Kind) -> tuple[str, ...]:
+    """The plug-ins of a kind, in alphabetical order."""
+    return tuple(sorted(path.stem for path in (_HOUSE / kind).glob("*.py") if not path.stem.startswith("_")))
+
+
+def unknown(word: str, known: Iterable[str], what: str) -> BenchError:
+    """The error for a word that is not known, naming the nearest known one, or all of them."""
+    return BenchError(f"unknown {what} '{word}'{nearest(word, known)}")
+
+
+def choose(word: str, known: Iterable[str], what: str) -> tuple[str, ...]:
+    """A comma-separated choice among `known`; `all` is every one of them. Raises BenchError for an unknown word."""
+    known = tuple(known)
+    if word == "all":
+        return known
+    chosen = tuple(dict.fromkeys(part.strip() for part in word.split(",")))
+    for part in chosen:
+        if part not in known:
+            raise unknown(part, (*known, "all"), what)
+    return chosen
+
+
+def suite(name: str) -> Suite:
+    """Import a suite. Raises BenchError if there is none of that name."""
+    return cast(Suite, _load("suites", name))
+
+
+def backend(name: str) -> Backend:
+    """Import a backend, and with it its framework. Raises BenchError if there is none of that name."""
+    return cast(Backend, _load("backends", name))
+
+
+def onnx() -> Any:
+    """The ONNX Runtime backend, whose functions for files the harness itself uses."""
+    return importlib.import_module("backends.onnx")
+
+
+def _load(kind: Kind, name: str) -> object:
+    if name not in names(kind):
+        raise unknown(name, names(kind), kind.removesuffix("s"))
+    return importlib.import_module(f"{kind}.{name}")
+
+
+@cache
+def trains(name: str) -> tuple[str, ...]:
+    """Tags of the architectures that a backend trains, without importing it."""
+    return _literal(name, "TRAINS")
+
+
+@cache
+def missing(name: str) -> tuple[str, ...]:
+    """Packages that a backend needs and that are not installed, without importing either."""
+    return tuple(package for package in _literal(name, "REQUIRES") if importlib.util.find_spec(package) is None)
+
+
+def _literal(name: str, constant: str) -> tuple[str, ...]:
+    path = _HOUSE / "backends" / f"{name}.py"
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
+                return tuple(ast.literal_eval(node.value))
+    raise TypeError(f"{path} must define {constant} as a literal tuple: see Backend in harness/protocol.py")

@@ -1,0 +1,100 @@
+"""Spread over seeds, and bootstrap intervals over test images and seeds.
+
+A score hangs on which images happened to be in the test set and on which seeds were drawn, and every seed meets every
+image. So images and seeds are both resampled, independently of each other (the pigeonhole bootstrap, Owen 2007, "The
+pigeonhole bootstrap", Annals of Applied Statistics 1(2)), and intervals are percentiles of the resampled scores (Efron
+and Tibshirani 1993, chapter 13). With few seeds their part of the interval is too narrow, by sqrt(1 - 1/seeds); with a
+single seed the interval speaks of the images alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def spread(values: Sequence[float | None]) -> float | None:
+    """Sample standard deviation (ddof = 1); None for fewer than two values or where one is missing."""
+    known = [value for value in values if value is not None]
+    if len(known) < max(2, len(values)):
+        return None
+    return float(np.std(known, ddof=1))
+
+
+def skill_interval(
+    squared_errors: ArrayLike,
+    squared_errors_of_mean: ArrayLike,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Confidence interval of the skill, 1 - mean squared error / mean squared error of the trivial predictor.
+
+    `squared_errors` (seeds, n), or (n,) for one seed, are a model's on the test images, and `squared_errors_of_mean`
+    (n,) the trivial predictor's on the same images: both meet the same resampled images. Any unit, so long as it is
+    the same. (nan, nan) where the trivial predictor is perfect, for there is no skill then. Raises ValueError for
+    shapes that do not fit.
+    """
+    errors = _seeds_by_images(squared_errors)
+    of_mean = _seeds_by_images(squared_errors_of_mean)
+    _check_images(errors, of_mean)
+    if not of_mean.any():
+        return (np.nan, np.nan)
+    draw = np.random.default_rng(seed)
+    counts = _resample(draw, resamples, errors.shape[1])
+    baseline = (counts @ of_mean.T).squeeze(axis=1)
+    model = _resampled_mean(draw, errors, counts) * errors.shape[1]
+    possible = baseline > 0
+    return _percentiles(1 - model[possible] / baseline[possible], confidence)
+
+
+def paired_difference(
+    errors_a: ArrayLike, errors_b: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """How much larger the mean error of a is than that of b: the difference and its confidence interval.
+
+    `errors_a` (seeds, n) and `errors_b` (seeds, n) are on the same n test images, which are resampled together. Seeds
+    are resampled apart, so their numbers may differ; where equal seeds err alike the interval is wider than it need
+    be, never narrower. Raises ValueError for shapes that do not fit.
+    """
+    a, b = _seeds_by_images(errors_a), _seeds_by_images(errors_b)
+    _check_images(a, b)
+    draw = np.random.default_rng(seed)
+    counts = _resample(draw, resamples, a.shape[1])
+    differences = _resampled_mean(draw, a, counts) - _resampled_mean(draw, b, counts)
+    return (float(a.mean() - b.mean()), *_percentiles(differences, confidence))
+
+
+def _resample(draw: np.random.Generator, resamples: int, size: int) -> Floats:
+    """How often each of `size` things is drawn in each resample with replacement: (resamples, size), rows sum to it."""
+    drawn = draw.integers(size, size=(resamples, size))
+    drawn += size * np.arange(resamples)[:, None]
+    return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size).astype(np.float64)
+
+
+def _resampled_mean(draw: np.random.Generator, errors: Floats, image_counts: Floats) -> Floats:
+    """Mean of `errors` (seeds, n) in each resample: images drawn as `image_counts` says, seeds drawn here."""
+    seed_counts = _resample(draw, len(image_counts), len(errors))
+    means: Floats = ((image_counts @ errors.T) * seed_counts).sum(axis=1) / errors.size
+    return means
+
+
+def _percentiles(scores: Floats, confidence: float) -> tuple[float, float]:
+    low, high = np.percentile(scores, (50 * (1 - confidence), 50 * (1 + confidence)))
+    return float(low), float(high)
+
+
+def _seeds_by_images(errors: ArrayLike) -> Floats:
+    table = np.atleast_2d(np.asarray(errors, np.float64))
+    if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+        raise ValueError(f"errors must be finite numbers of shape (seeds, images), not {table.shape}")
+    return table
+
+
+def _check_images(a: Floats, b: Floats) -> None:
+    if a.shape[1] != b.shape[1]:
+        raise ValueError(f"errors on {a.shape[1]} images cannot be paired with errors on {b.shape[1]}")

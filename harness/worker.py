@@ -1,0 +1,259 @@
+"""Runs one cell after another in a fresh interpreter that holds one framework: `python -m harness.worker`.
+
+The first line on standard input is an `Orders`, each further one a `Job`; the end of the input ends the worker. On
+standard output come `Epoch` lines while a cell trains and one `Done` line when it ends. Whatever the framework prints
+goes to standard error. The input ends when the parent closes it or dies; either way nobody waits for an answer any
+more, so the worker ends at once, amid a cell if need be.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from harness import plan, registry
+from harness.architecture import Network, initial_weights
+from harness.environment import observe
+from harness.errors import BenchError, Unavailable
+from harness.metrics import accuracy
+from harness.protocol import Backend, Dataset, History, Model, OnEpoch, Schedule, Split, Targets, Task, TrainingData
+from harness.records import SCHEMA, Cell, HeldOut, OnnxFile, Record
+from harness.weights import save_weights
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What holds for every cell of a worker; `results` is the results folder and `log` the worker's own log."""
+
+    backend: str
+    threads: int
+    device: str
+    results: str
+    log: str
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A cell and where its data are."""
+
+    cell: Cell
+    source: plan.DataSource
+
+
+class Epoch(msgspec.Struct, frozen=True, tag=True):
+    """Progress of the cell under way."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    validation_loss: float
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The end of a cell."""
+
+    record: Record
+
+
+Message = Epoch | Done
+
+
+def main() -> None:
+    """Serve cells until standard input ends."""
+    send = _take_over_stdout()
+    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
+    backend = registry.backend(orders.backend)
+    framework: dict[str, str] | Unavailable
+    try:
+        framework = backend.configure(orders.threads, orders.device)
+    except Unavailable as unavailable:
+        framework = unavailable
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
+    while True:
+        send(Done(run(jobs.get(), orders, backend, framework, send)))
+
+
+def _receive(jobs: queue.SimpleQueue[Job]) -> None:
+    for line in sys.stdin.buffer:
+        jobs.put(msgspec.json.decode(line, type=Job))
+    os._exit(0)
+
+
+def _take_over_stdout() -> Callable[[Message], None]:
+    """Keep the real standard output for messages, and send what anyone prints to standard error."""
+    channel = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+
+    def send(message: Message) -> None:
+        channel.write(msgspec.json.encode(message) + b"\n")
+        channel.flush()
+
+    return send
+
+
+def run(
+    job: Job,
+    orders: Orders,
+    backend: Backend,
+    framework: dict[str, str] | Unavailable,
+    send: Callable[[Message], None],
+) -> Record:
+    """Train and test one cell. Whatever goes wrong becomes the record's status and reason; nothing is raised."""
+    begin, started = time.perf_counter(), now()
+    record = Record(
+        schema=SCHEMA,
+        key=job.cell.key,
+        cell=job.cell,
+        status="failed",
+        started=started,
+        seconds=0.0,
+        environment=observe(),
+        framework={} if isinstance(framework, Unavailable) else framework,
+        log=orders.log,
+    )
+    try:
+        if isinstance(framework, Unavailable):
+            raise framework
+        print(f"--- {started} {job.cell.title} ({job.cell.key})", file=sys.stderr, flush=True)
+        record = _train_and_test(record, job, orders, backend, send)
+    except Unavailable as unavailable:
+        record = msgspec.structs.replace(record, status="unavailable", reason=str(unavailable))
+    except Exception as error:  # whatever a framework raises, the other cells go on
+        traceback.print_exc()
+        record = msgspec.structs.replace(record, reason=f"{type(error).__name__}: {error}")
+    return msgspec.structs.replace(record, seconds=round(time.perf_counter() - begin, 3))
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _train_and_test(
+    record: Record, job: Job, orders: Orders, backend: Backend, send: Callable[[Message], None]
+) -> Record:
+    cell = job.cell
+    dataset, split = _load(cell.suite, job.source, cell.data_hash)
+    suite = registry.suite(cell.suite)
+    task = plan.task(suite, dataset, split, cell.settings)
+    model = backend.build(cell.as_variant(), task, cell.seed)
+    if isinstance(cell.architecture, Network) and cell.settings.init == "shared":
+        model.set_weights(initial_weights(cell.architecture, task.input_shape, cell.seed))
+    history = _train(model, cell, dataset, split, _progress(cell, send))
+    test_images = dataset.images[split.test]
+    predictions = _finite(model.predict(test_images), "test")
+    held_out = HeldOut(
+        ids=tuple(dataset.ids[index] for index in split.test),
+        targets=dataset.target_names,
+        predictions=_rows(predictions),
+        truth=_rows(dataset.targets[split.test]),
+        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
+    )
+    validation = _finite(model.predict(dataset.images[split.validation]), "validation")
+    return msgspec.structs.replace(
+        record,
+        status="ok",
+        data_warnings=dataset.warnings,
+        counts=model.counts(),
+        history=history,
+        validation=accuracy(
+            validation, dataset.targets[split.validation], np.array(held_out.train_mean), dataset.target_names
+        ),
+        test=held_out.accuracy(),
+        physics=suite.physics(predictions, test_images, task),
+        held_out=held_out,
+        onnx=_export(model, cell, task, Path(orders.results), test_images, predictions),
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _load(suite_name: str, source: plan.DataSource, data_hash: str) -> tuple[Dataset, Split]:
+    suite = registry.suite(suite_name)
+    dataset = source.load(suite)
+    if dataset.fingerprint() != data_hash:
+        raise BenchError(f"the data in {source.folder} changed after the run was planned: start it again")
+    return dataset, suite.split(dataset)
+
+
+def _train(model: Model, cell: Cell, dataset: Dataset, split: Split, on_epoch: OnEpoch) -> History:
+    data = TrainingData(
+        dataset.images[split.train],
+        dataset.targets[split.train],
+        dataset.images[split.validation],
+        dataset.targets[split.validation],
+    )
+    schedule = Schedule.drawn(cell.recipe, len(split.train), cell.seed) if cell.recipe else None
+    return model.train(data, schedule, on_epoch)
+
+
+def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
+    """Reports a few epochs a second, and stops a training whose loss is no longer a number."""
+    epochs = cell.recipe.epochs if cell.recipe else 0
+    last = 0.0
+
+    def on_epoch(epoch: int, loss: float, validation_loss: float) -> None:
+        nonlocal last
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"the training loss became {loss} in epoch {epoch} of {epochs}")
+        if time.monotonic() - last > 0.25 or epoch == epochs:
+            last = time.monotonic()
+            send(Epoch(epoch, epochs, loss, validation_loss))
+
+    return on_epoch
+
+
+def _finite(predictions: Targets, which: str) -> Targets:
+    bad = int((~np.isfinite(predictions)).any(axis=1).sum())
+    if bad:
+        raise FloatingPointError(f"{bad} of {len(predictions)} {which} predictions are not finite")
+    return predictions
+
+
+def _rows(values: Targets) -> tuple[tuple[float, ...], ...]:
+    """Ten significant digits: more than a float32 network has, and half the size of a record."""
+    return tuple(tuple(float(f"{value:.10g}") for value in row) for row in values)
+
+
+def _export(model: Model, cell: Cell, task: Task, results: Path, images: np.ndarray, predictions: Targets) -> OnnxFile:
+    """Write weights and ONNX file below `results/models/<suite>/`, and hold the exported model against the native."""
+    onnx = registry.onnx()
+    folder = results / "models" / cell.suite
+    path = folder / f"{cell.file_stem}.onnx"
+    metadata = {
+        "targets": ",".join(task.targets),
+        "unit": task.unit,
+        "suite": cell.suite,
+        "variant": cell.variant,
+        "backend": cell.backend,
+        "seed": str(cell.seed),
+        "cell": cell.key,
+        "data": cell.data,
+        "data_hash": cell.data_hash,
+        "split_hash": cell.split_hash,
+    }
+    save_weights(folder / f"{cell.file_stem}.safetensors", model.weights(), metadata)
+    model.export(path)
+    onnx.annotate(path, metadata)
+    difference = np.abs(onnx.open_model(path).predict(images) - predictions).max() / np.abs(predictions).max()
+    return OnnxFile(
+        file=path.name,
+        bytes=path.stat().st_size,
+        opset=onnx.opset(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        difference=float(difference),
+    )
+
+
+if __name__ == "__main__":
+    main()

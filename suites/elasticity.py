@@ -1,0 +1,116 @@
+"""Nine elastic constants from a 64x64 image of two phases: which model reads them best, and at what cost.
+
+Data, split, targets and networks are the report's. The shipped images are synthetic, labelled by the homogenization of
+`microstructure/homogenization.py`; a folder in the report's layout takes their place with `data=`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.architecture import Conv2D, Dense, Estimator, Flatten, MaxPool2D, Network, Shape
+from harness.errors import BenchError, Finding
+from harness.protocol import Dataset, Images, Phase, Profile, Recipe, Split, Targets, Task, Variant
+from suites.microstructure import dataset as shipped
+from suites.microstructure import folder as folders
+from suites.microstructure.homogenization import TARGETS, isotropic_stiffness, stiffness_matrices, voigt_reuss
+from suites.microstructure.units import gpa_per
+
+SUMMARY = "nine homogenized elastic constants, C11 to C66, from 64x64 images of two-phase microstructures"
+
+_BASELINE = Network(
+    (
+        Conv2D(8, kernel=3),
+        MaxPool2D(2),
+        Conv2D(16, kernel=3),
+        MaxPool2D(2),
+        Flatten(),
+        Dense(16),
+        Dense(len(TARGETS), activation="linear"),
+    )
+)
+
+VARIANTS = (
+    Variant("mean", "always answers the mean of the training labels", Estimator("mean")),
+    Variant(
+        "voigt-reuss-hill",
+        "mean of the Voigt and Reuss bounds at the image's volume fraction; nothing is trained",
+        Estimator("voigt_reuss_hill"),
+    ),
+    Variant("ridge", "linear in the volume fraction alone", Estimator("ridge")),
+    Variant("baseline", "the report's baseline CNN (section 3)", _BASELINE, Recipe()),
+)
+
+PROFILES = {
+    "smoke": Profile(seeds=(0,), epochs=2, quick_latency=True),
+    "standard": Profile(seeds=(0, 1, 2), epochs=100),
+    "paper": Profile(seeds=(0, 1, 2), epochs=300),
+}
+
+
+def load(folder: Path | None, unit: str | None, phases: tuple[Phase, Phase] | None) -> Dataset:
+    """See `Suite.load`; the labels come in GPa whatever the unit of the CSV."""
+    if folder is not None:
+        return folders.read_folder(folder, unit, phases)
+    if phases is not None:
+        raise BenchError("phases= describes a data set of your own: give data= too, or leave it out")
+    return shipped.load()
+
+
+def split(dataset: Dataset) -> Split:
+    """70 % to train, 15 % to validate, 15 % to test: the report's two `train_test_split` calls, random_state 42.
+
+    Index for index what scikit-learn returns (report, section 2). Raises BenchError for too few images.
+    """
+    everything = np.arange(len(dataset.images))
+    train, rest = _train_test_split(everything, 0.30)
+    validation, test = _train_test_split(rest, 0.50)
+    if not (len(train) and len(validation) and len(test)):
+        raise BenchError(f"{dataset.name}: {len(everything)} images are too few to split 70/15/15; 4 is the least")
+    return Split(train, validation, test)
+
+
+def _train_test_split(items: NDArray[np.intp], share: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    count = int(np.ceil(share * len(items)))
+    order = np.random.RandomState(42).permutation(len(items))  # the generator that scikit-learn uses
+    return items[order[count:]], items[order[:count]]
+
+
+def physics(predictions: Targets, images: Images, task: Task) -> dict[str, float]:
+    """Shares of the predictions that are positive definite and that lie between the bounds of Voigt and Reuss.
+
+    The bounds are inequalities between matrices, C_Reuss <= C <= C_Voigt, at the volume fraction of each image; they
+    need the two phases and are left out where the data set does not name them.
+    """
+    stiffness = stiffness_matrices(predictions)
+    shares = {"positive_definite": float(np.mean(np.linalg.eigvalsh(stiffness)[:, 0] > 0))}
+    if task.phases is not None:
+        soft, stiff = (isotropic_stiffness(phase.young, phase.poisson) for phase in task.phases)
+        fraction = images.mean(axis=(1, 2, 3), dtype=np.float64)
+        voigt, reuss = voigt_reuss(np.stack([1 - fraction, fraction], axis=1), np.stack([soft, stiff]))
+        slack = np.minimum(_smallest_eigenvalue(voigt - stiffness), _smallest_eigenvalue(stiffness - reuss))
+        shares["inside_bounds"] = float(np.mean(slack >= -1e-6 * np.abs(voigt).max(axis=(1, 2))))
+    return shares
+
+
+def _smallest_eigenvalue(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    smallest: NDArray[np.float64] = np.linalg.eigvalsh(matrices)[:, 0]
+    return smallest
+
+
+def check_data(folder: Path, unit: str | None) -> list[Finding]:
+    """See `Suite.check_data`."""
+    return folders.check_folder(folder, unit)
+
+
+def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+    """See `Suite.read_images`."""
+    return folders.read_image_folder(folder, (input_shape[0], input_shape[1]))
+
+
+def unit_factor(unit: str) -> float:
+    """GPa per `unit`."""
+    return gpa_per(unit)

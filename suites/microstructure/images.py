@@ -1,0 +1,160 @@
+"""Read two-phase microstructures from PNG files: white is the stiff phase, and nothing in between is let through."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harness.protocol import BenchError, Finding, Images
+from suites.microstructure.findings import Spot, Unusable, gather, runs
+
+SIZE = (64, 64)
+
+_ID = re.compile(r"([0-9]+)_.*\.png", re.IGNORECASE | re.DOTALL)
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_COLOUR_TYPES = {0: "gray", 2: "RGB", 3: "palette", 4: "gray with alpha", 6: "RGB with alpha"}
+_LARGEST = 2**20  # bytes; 64 x 64 pixels of 16-bit RGBA take 32 KiB uncompressed
+_SAVE_AS = "save it as 8-bit gray with black 0 (soft phase) and white 255 (stiff phase)"
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All `*.png` of a folder in natural order (2 before 10), hidden files left out.
+
+    Raises
+    ------
+    BenchError
+        If the folder cannot be listed or holds no PNG.
+    """
+    try:
+        found = [path for path in folder.iterdir() if is_image(path)]
+    except OSError as error:
+        raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of PNG images") from None
+    if not found:
+        raise BenchError(f"{folder}: no *.png in this folder")
+    return sorted(found, key=_natural)
+
+
+def is_image(path: Path) -> bool:
+    """Whether the name is a PNG's; hidden files (macOS leaves `._*.png` behind) are not meant."""
+    return path.suffix.lower() == ".png" and not path.name.startswith(".")
+
+
+def image_id(path: Path) -> int | None:
+    """The id in `<id>_<anything>.png`, None for a name without one."""
+    match = _ID.fullmatch(path.name)
+    return int(match[1]) if match else None
+
+
+def read_images(paths: Sequence[Path], size: tuple[int, int] = SIZE) -> tuple[Images, list[Finding]]:
+    """Read PNG files that show two phases.
+
+    Returns
+    -------
+    images
+        (n, height, width, 1) float32, 0 for black and 1 for white; NaN throughout for an image with an error.
+    findings
+        An error for each kind of problem, naming every file that has it. Never raises.
+    """
+    images = np.full((len(paths), *size, 1), np.nan, np.float32)
+    spots = []
+    for index, path in enumerate(paths):
+        try:
+            images[index, :, :, 0] = _phases(_pixels(path, size), index)
+        except _NotTwoPhases as problem:
+            spots.append(problem.spot)
+        except Unusable as problem:
+            spots.append(Spot(index, str(problem)))
+    return images, gather(spots, lambda places: _where([paths[place] for place in places]))
+
+
+class _NotTwoPhases(Exception):
+    def __init__(self, spot: Spot) -> None:
+        self.spot = spot
+
+
+class _Header(NamedTuple):
+    """The IHDR chunk (W3C, PNG specification, section 11.2.1), which comes first in every PNG."""
+
+    width: int
+    height: int
+    depth: int
+    colour: str
+
+
+def _header(data: bytes) -> _Header:
+    if not data:
+        raise Unusable("zero bytes: write it anew")
+    if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
+        raise Unusable("not a PNG, whatever its name says: convert it, or write it anew if it is damaged")
+    width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
+    return _Header(width, height, depth, _COLOUR_TYPES.get(colour, "unknown"))
+
+
+def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Gray values (height, width), 0 black and 1 white. The size is judged before anything is decompressed."""
+    data = _bytes(path)
+    header = _header(data)
+    if (header.height, header.width) != size:
+        raise Unusable(f"{header.width}x{header.height} pixels instead of {size[1]}x{size[0]}: crop or resample it")
+    if header.depth == 16 and header.colour != "gray":
+        raise Unusable(f"16-bit {header.colour}: {_SAVE_AS}")
+    try:
+        Image.open(BytesIO(data), formats=["PNG"]).verify()  # the checksums, which decoding alone passes over
+        picture = Image.open(BytesIO(data), formats=["PNG"])
+        picture.load()
+    except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
+        raise Unusable("truncated or damaged PNG: write it anew") from error
+    if header.depth == 16:
+        return np.asarray(picture, np.float32) / np.float32(65535)
+    channels = np.asarray(picture.convert("RGBA"))
+    if (channels[:, :, 3] != 255).any():
+        raise Unusable(f"{header.colour}, partly transparent: {_SAVE_AS}")
+    if (channels[:, :, :3] != channels[:, :, :1]).any():
+        raise Unusable(f"{header.colour}, with pixels that are not gray: {_SAVE_AS}")
+    return channels[:, :, 0].astype(np.float32) / np.float32(255)
+
+
+def _phases(pixels: NDArray[np.float32], index: int) -> NDArray[np.float32]:
+    """The pixels unchanged if each is 0 or 1."""
+    other = float(((pixels != 0) & (pixels != 1)).mean())
+    if not other:
+        return pixels
+    if len(values := np.unique(pixels)) <= 2:
+        what = "two-valued, but not black 0 and white 255"
+        detail = f"values {' and '.join(f'{255 * value:.4g}' for value in values)} of 255"
+    else:
+        what, detail = "not two-valued", f"{other:.1%} of the pixels are neither black nor white"
+    raise _NotTwoPhases(Spot(index, what, f"threshold it, then {_SAVE_AS}", detail, other))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if not path.is_file():  # also a symbolic link that leads nowhere or in circles, or a pipe that would block
+            raise Unusable("a directory or something else that is not a file: move it out of the folder")
+        if path.stat().st_size > _LARGEST:
+            raise Unusable(f"larger than {_LARGEST // 2**20} MiB, too large for so small an image: {_SAVE_AS}")
+        return path.read_bytes()
+    except OSError as error:
+        raise Unusable(f"cannot be read ({error.strerror})") from None
+
+
+def _where(paths: Sequence[Path]) -> str:
+    """A few files by their names, many by their ids where they have them."""
+    ids = [identity for path in paths if (identity := image_id(path)) is not None]
+    if len(paths) > 3 and len(ids) == len(paths):
+        return f"images {runs(ids)} ({len(paths)} files)"
+    return ", ".join(path.name for path in paths)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sort key that compares digits as numbers."""
+    parts = re.split(r"([0-9]+)", path.name.casefold())
+    return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in parts]

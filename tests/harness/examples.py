@@ -1,0 +1,101 @@
+"""Cells and records for tests of what is done with them."""
+
+import msgspec
+import numpy as np
+
+from harness.architecture import Estimator
+from harness.environment import Environment
+from harness.latency import Latency, Timing
+from harness.protocol import Counts, History
+from harness.records import SCHEMA, Cell, HeldOut, LatencyRecord, OnnxFile, Record, Settings
+
+ENVIRONMENT = Environment(
+    python="3.11.7",
+    platform="Linux",
+    machine="x86_64",
+    processor="Abacus",
+    cores=2,
+    memory_gib=4.0,
+    versions={"numpy": "2.0"},
+    cijbench="0.1.0",
+    commit="0123456789abcdef",
+    flags={},
+)
+
+
+def a_cell(**changes):
+    cell = Cell(
+        suite="elasticity",
+        variant="ridge",
+        architecture=Estimator("ridge"),
+        recipe=None,
+        backend="classical",
+        seed=0,
+        profile="standard",
+        data="elasticity",
+        data_hash="d" * 64,
+        split_hash="5" * 64,
+        settings=Settings(),
+    )
+    return msgspec.structs.replace(cell, **changes)
+
+
+def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
+    """An `ok` record whose predictions miss the truth by about `error` GPa."""
+    cell = cell or a_cell()
+    rng = np.random.default_rng(7)
+    truth = rng.normal(100, 10, (20, 2))
+    predictions = truth + error * np.random.default_rng(cell.seed).normal(size=truth.shape)
+    held_out = HeldOut(
+        ids=tuple(map(str, range(20))),
+        targets=("C11", "C22"),
+        predictions=tuple(map(tuple, predictions.tolist())),
+        truth=tuple(map(tuple, truth.tolist())),
+        train_mean=(100.0, 100.0),
+    )
+    record = Record(
+        schema=SCHEMA,
+        key=cell.key,
+        cell=cell,
+        status="ok",
+        started="2026-01-01T00:00:00+00:00",
+        seconds=1.5,
+        environment=environment,
+        counts=Counts(4, 0, {"ridge": 4}),
+        history=History((), (), 0.25),
+        test=held_out.accuracy(),
+        validation=held_out.accuracy(),
+        physics={"positive_definite": 1.0, "inside_bounds": 0.5},
+        held_out=held_out,
+        onnx=OnnxFile(file=f"{cell.file_stem}.onnx", bytes=1234, opset=18, sha256="a" * 64, difference=1e-7),
+    )
+    return msgspec.structs.replace(record, **changes)
+
+
+def a_failure(cell=None, status="failed", reason="RuntimeError: the moon was full"):
+    record = a_record(cell)
+    return Record(
+        schema=SCHEMA,
+        key=record.key,
+        cell=record.cell,
+        status=status,
+        started=record.started,
+        seconds=0.1,
+        environment=ENVIRONMENT,
+        reason=reason,
+    )
+
+
+def a_latency(record, p50_ms=0.5, ratio_spread=0.02, started="2026-01-01T01:00:00+00:00"):
+    timings = tuple(
+        Timing(batch, 1, 1000, p50_ms * batch, p50_ms * batch, p50_ms * batch, 1e3 / p50_ms, 2.0, ratio_spread)
+        for batch in (1, 32)
+    )
+    return LatencyRecord(
+        schema=SCHEMA,
+        key=record.key,
+        sha256=record.onnx.sha256,
+        started=started,
+        environment=record.environment,
+        latency=Latency(timings),
+    )

@@ -1,0 +1,99 @@
+import subprocess
+import sys
+
+import pytest
+
+from harness import cli
+from harness.errors import BenchError
+from harness.protocol import Phase
+
+
+def bench(capsys, *words):
+    """Exit code, standard output and standard error of `bench words...`."""
+    code = cli.main(list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["help"]])
+def test_help_lists_every_command(capsys, words):
+    code, out, _ = bench(capsys, *words)
+    assert code == 0
+    assert all(f"bench {name}" in out for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_and_every_option_has_a_help_text(capsys, name):
+    code, out, _ = bench(capsys, *name.split(), "--help")
+    assert code == 0
+    options = [line for line in out.splitlines() if line.startswith("  ") and "=" in line.split()[0]]
+    assert all(len(line.split()) > 2 for line in options)
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+import sys
+from harness import cli
+cli.main(["run", "--help"])
+heavy = {"numpy", "pandas", "scipy", "tensorflow", "torch"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rum"], "unknown command 'rum': did you mean 'run'?"),
+        (["data", "chek", "data=x"], "unknown command 'data chek': did you mean 'data check'?"),
+        (["run", "sute=all"], "no option 'sute': did you mean 'suite'?"),
+        (["run", "suite=elastcity"], "unknown suite 'elastcity': did you mean 'elasticity'?"),
+        (["run", "suite=elasticity", "profile=smok"], "unknown profile 'smok': did you mean 'smoke'?"),
+        (["run", "suite=elasticity", "variant=baselin"], "did you mean 'baseline'?"),
+        (["run", "suite=elasticity", "backend=pytorhc"], "unknown backend 'pytorhc': did you mean 'pytorch'?"),
+        (["run", "suite=elasticity", "backend=onnx"], "nothing to run"),
+        (["run", "suite=elasticity", "variant=ridge", "backend=keras"], "nothing to run"),
+        (["run", "seeds=0,one"], "seeds=0,one: must be whole numbers separated by commas"),
+        (["run", "seeds=-1"], "seeds=-1: must not be negative"),
+        (["run", "workers=-2"], "workers=-2: must be a whole number of at least 0"),
+        (["run", "phases=1,2,3"], "must be four numbers"),
+        (["run", "phases=70,0.7,410,0.19"], "Poisson's ratios between -1 and 0.5"),
+        (["run", "suite=elasticity", "phases=70,0.33,410,0.19"], "phases= describes a data set of your own"),
+        (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
+        (["run", "suite=elasticity", "data=/nowhere/at/all"], "/nowhere/at/all"),
+        (["latency"], "bench latency needs model="),
+        (["latency", "model=none.onnx"], "model=none.onnx: there is no such file"),
+        (["predict", "model=none.onnx", "images=.", "out=x.csv"], "model=none.onnx: there is no such file"),
+    ],
+)
+def test_wrong_usage_is_refused_and_leaves_nothing_behind(capsys, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = bench(capsys, *words)
+    assert code == 2
+    assert err.startswith("bench: ")
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_phases():
+    assert cli._phases("70,0.33, 410,0.19") == (Phase(70, 0.33), Phase(410, 0.19))
+    assert cli._phases("") is None
+    with pytest.raises(BenchError, match="positive"):
+        cli._phases("-70,0.33,410,0.19")
+
+
+def test_list_names_everything(capsys):
+    code, out, _ = bench(capsys, "list")
+    assert code == 0
+    for word in ("suite elasticity", "variant baseline", "profile paper", "backend pytorch", "inference only"):
+        assert word in out
+
+
+def test_ctrl_c_exits_130_and_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.COMMANDS, "list", (cli.ListOptions, interrupted))
+    code, _, err = bench(capsys, "list")
+    assert code == 130
+    assert "the same command goes on from there" in err

@@ -1,0 +1,134 @@
+import getpass
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness import environment
+from harness.environment import Environment, commit, fingerprint, flags, installed, observe, processor
+
+HOUSE = Path(environment.__file__).resolve().parent.parent
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    command = ["git", "-c", "commit.gpgsign=false", *arguments]
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, **identity}, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A git repository with one commit that holds `code.py` and `results/records.jsonl`."""
+    folder = tmp_path / "checkout"
+    (folder / "results").mkdir(parents=True)
+    (folder / "code.py").write_text("1")
+    (folder / "results" / "records.jsonl").write_text("{}\n")
+    _git(folder, "init", "--quiet")
+    _git(folder, "add", ".")
+    _git(folder, "commit", "--quiet", "-m", "first")
+    return folder
+
+
+def test_observes_this_process() -> None:
+    seen = observe()
+    assert seen.python == ".".join(map(str, sys.version_info[:3]))
+    assert seen.cores >= 1
+    assert seen.memory_gib > 0
+    assert seen.processor
+    assert {"numpy", "msgspec"} <= seen.versions.keys()
+    assert observe() is seen
+    assert msgspec.json.decode(msgspec.json.encode(seen), type=Environment) == seen
+
+
+def test_commit_is_that_of_the_checkout_wherever_the_user_is(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("GIT_DIR", str(checkout / ".git"))
+    observe.cache_clear()
+    try:
+        assert observe().commit == commit(HOUSE)
+        assert observe().commit != commit(checkout)
+    finally:
+        observe.cache_clear()
+
+
+def test_commit_tells_changed_files_from_new_ones_and_results(checkout: Path) -> None:
+    head = _git(checkout, "rev-parse", "HEAD")
+    (checkout / "new.py").write_text("2")
+    (checkout / "results" / "records.jsonl").write_text("{}\n{}\n")
+    assert commit(checkout) == head
+    (checkout / "code.py").write_text("3")
+    assert commit(checkout) == head + "+dirty"
+
+
+def test_commit_of_a_folder_that_lies_inside_a_foreign_repository_is_empty(checkout: Path) -> None:
+    installed_here = checkout / "venv" / "site-packages"
+    installed_here.mkdir(parents=True)
+    assert commit(installed_here) == ""
+
+
+def test_no_commit_before_the_first_or_without_git(
+    tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _git(tmp_path, "init", "--quiet")
+    assert commit(tmp_path) == ""
+    monkeypatch.setenv("PATH", "")
+    assert commit(checkout) == ""
+
+
+def test_nothing_tells_who_and_where() -> None:
+    text = msgspec.json.encode(observe()).decode()
+    assert str(Path.home()) + "/" not in text
+    assert str(HOUSE) not in text
+    assert not {os.uname().nodename, getpass.getuser()} & set(re.findall(r"[\w.-]+", text))
+
+
+def test_flags_are_known_switches_only() -> None:
+    variables = {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1", "HOME": "/home/me", "KERAS_HOME": "/home/me/k"}
+    assert flags(variables) == {"KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}
+
+
+def test_versions_omit_what_is_absent() -> None:
+    assert installed(["numpy", "no-such-distribution-anywhere"]).keys() == {"numpy"}
+
+
+def test_processor_is_the_model_name_where_the_system_tells(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel\t\t: 1\nmodel name\t: Some CPU: fast @ 3GHz\n")
+    assert processor(cpuinfo) == "Some CPU: fast @ 3GHz"
+    assert processor(tmp_path / "absent")
+
+
+def test_fingerprint_is_of_what_changes_numbers_or_timings() -> None:
+    here = observe()
+    assert fingerprint(here) == fingerprint(msgspec.json.decode(msgspec.json.encode(here), type=Environment))
+    reordered = dict(reversed(here.versions.items()))
+    same = msgspec.structs.replace(here, versions=reordered, commit="f00+dirty", memory_gib=1.0, flags={"A": "1"})
+    assert fingerprint(same) == fingerprint(here)
+    for change in (
+        {"versions": {**here.versions, "numpy": "0.1"}},
+        {"versions": {**here.versions, "jax": "1"}},
+        {"python": "2.7"},
+        {"processor": "Z80"},
+        {"machine": "vax"},
+    ):
+        assert fingerprint(msgspec.structs.replace(here, **change)) != fingerprint(here)
+
+
+def test_imports_no_framework() -> None:
+    code = (
+        "import sys; from harness.environment import observe; observe();"
+        "print(sorted({'torch', 'tensorflow', 'keras', 'onnx', 'onnxruntime', 'sklearn'} & sys.modules.keys()))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=HOUSE, check=True, capture_output=True, text=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_speed_of_observe_without_git(benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "commit", lambda checkout: "")
+    benchmark(observe.__wrapped__)

@@ -1,0 +1,112 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from harness import registry
+from harness.launch import Started, launch, worker_environment
+from harness.plan import DataSource
+from harness.worker import Done, Epoch, Job
+from tests.harness.examples import a_cell
+
+FAKE = (sys.executable, "-m", "tests.harness.fake_worker")
+
+
+def a_job(variant="ok", backend="classical", seed=0):
+    return Job(a_cell(variant=variant, backend=backend, seed=seed), DataSource())
+
+
+def run(jobs, results, workers=2, **options):
+    """Every record by variant and seed, and all events."""
+    events = list(launch(jobs, results, workers, "cpu", command=FAKE, **options))
+    records = [message.record for _, message in events if isinstance(message, Done)]
+    return {(record.cell.variant, record.cell.seed): record for record in records}, events
+
+
+def test_every_job_ends_in_one_record(tmp_path):
+    jobs = [a_job(seed=seed) for seed in range(7)]
+    records, events = run(jobs, tmp_path)
+    assert len(records) == sum(isinstance(message, Done) for _, message in events) == 7
+    assert all(record.status == "ok" for record in records.values())
+
+
+def test_a_cell_is_started_then_makes_progress_then_ends(tmp_path):
+    _, events = run([a_job()], tmp_path)
+    assert [type(message) for _, message in events] == [Started, Epoch, Epoch, Done]
+
+
+def test_nothing_to_do(tmp_path):
+    assert run([], tmp_path)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("exits", "ended with exit code 1: out of patience"), ("is killed", "was killed by signal 9")],
+)
+def test_a_worker_that_dies_fails_its_cell_alone(tmp_path, fault, said):
+    jobs = [a_job(seed=0), a_job(fault), a_job(seed=1), a_job(seed=2)]
+    records, _ = run(jobs, tmp_path, workers=1)
+    assert records[fault, 0].status == "failed"
+    assert said in records[fault, 0].reason
+    assert (tmp_path / records[fault, 0].log).exists()
+    assert [records["ok", seed].status for seed in range(3)] == ["ok"] * 3
+
+
+def test_a_cell_that_takes_too_long_is_stopped(tmp_path):
+    records, _ = run([a_job("hangs")], tmp_path, timeout=0.5)
+    assert records["hangs", 0].status == "failed"
+    assert "longer than timeout=0.5" in records["hangs", 0].reason
+
+
+def test_a_worker_serves_many_cells(tmp_path):
+    run([a_job(seed=seed) for seed in range(5)], tmp_path, workers=1)
+    (log,) = (tmp_path / "logs").glob("*.log")
+    assert len({line.rpartition(" ")[2] for line in log.read_text().splitlines() if "process" in line}) == 1
+
+
+def test_a_worker_holds_one_backend(tmp_path):
+    jobs = [a_job(backend=name, seed=seed) for seed in range(3) for name in ("keras", "pytorch")]
+    run(jobs, tmp_path)
+    served = []
+    for log in sorted((tmp_path / "logs").glob("*.log"), key=lambda path: int(path.name.split("-")[1])):
+        (backend,) = {line.partition(" on ")[2].partition(",")[0] for line in log.read_text().splitlines()}
+        served.append(backend)
+    assert set(served[:2]) == {"keras", "pytorch"}
+
+
+def test_a_backend_that_is_not_installed_is_unavailable(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "missing", lambda name: ("torch",) if name == "pytorch" else ())
+    records, _ = run([a_job("lacks", "pytorch"), a_job()], tmp_path)
+    assert records["lacks", 0].status == "unavailable"
+    assert records["lacks", 0].reason == "pytorch needs torch, which is not installed"
+    assert records["ok", 0].status == "ok"
+
+
+def test_leaving_early_kills_the_workers(tmp_path, monkeypatch):
+    started = []
+
+    class Watched(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Watched)
+    events = launch([a_job("hangs")], tmp_path, 1, "cpu", command=FAKE)
+    assert isinstance(next(events)[1], Started)
+    events.close()
+    assert [process.wait(timeout=30) for process in started] == [-signal.SIGKILL]
+
+
+def test_a_fault_of_the_launcher_is_raised_not_swallowed(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "missing", lambda name: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run([a_job()], tmp_path)
+
+
+def test_workers_have_one_thread_and_no_accelerator_unless_asked():
+    environment = worker_environment(1, "cpu")
+    assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"] == "1"
+    assert environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert worker_environment(1, "cuda").get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")

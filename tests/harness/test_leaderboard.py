@@ -1,0 +1,135 @@
+import io
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import leaderboard
+from harness.errors import BenchError
+from harness.records import Settings, Store
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
+
+
+@pytest.fixture
+def board(tmp_path):
+    """Appends records and gives the leaderboard that follows from them."""
+    store = Store(tmp_path, "elasticity")
+
+    def compute(*records):
+        for record in records:
+            store.append(record)
+        return leaderboard.compute(tmp_path, "elasticity")
+
+    return compute
+
+
+def test_a_row_averages_seeds_and_tells_their_spread(board):
+    records = [a_record(a_cell(seed=seed)) for seed in range(3)]
+    (row,) = board(*records).to_dict("records")
+    rmse = [record.test.rmse for record in records]
+    assert float(row["rmse_GPa"]) == pytest.approx(np.mean(rmse), rel=1e-5)
+    assert float(row["rmse_GPa_sd"]) == pytest.approx(np.std(rmse, ddof=1), rel=1e-5)
+    assert row["seeds"] == "0 1 2"
+    assert row["status"] == "ok"
+    assert float(row["skill_low"]) < float(row["skill"]) < float(row["skill_high"])
+
+
+def test_every_error_stands_beside_the_trivial_predictor(board):
+    (row,) = board(a_record()).to_dict("records")
+    skill = 1 - float(row["mse_GPa2"]) / float(row["mse_of_mean_GPa2"])
+    assert float(row["skill"]) == pytest.approx(skill, abs=1e-4)
+
+
+def test_the_verdict(board):
+    good, poor = a_record(a_cell(variant="good"), error=1.0), a_record(a_cell(variant="poor"), error=10.0)
+    rows = board(good, poor).set_index("variant")
+    assert rows.loc["good", "verdict"] == leaderboard.BETTER
+    assert rows.loc["poor", "verdict"] == leaderboard.NO_BETTER
+
+
+def test_best_first(board):
+    rows = board(*(a_record(a_cell(variant=f"off by {error}"), error=error) for error in (3.0, 1.0, 2.0)))
+    assert list(rows["variant"]) == ["off by 1.0", "off by 2.0", "off by 3.0"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_record(a_cell(seed=1, data_hash="e" * 64)),
+        a_record(a_cell(seed=1, split_hash="6" * 64)),
+        a_record(a_cell(seed=1, profile="paper")),
+        a_record(a_cell(seed=1, settings=Settings(init="native"))),
+        a_record(a_cell(seed=1), environment=msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")),
+    ],
+)
+def test_what_cannot_be_compared_is_not_averaged(board, other):
+    assert list(board(a_record(), other)["seeds"]) in (["0", "1"], ["1", "0"])
+
+
+def test_failures_have_rows_with_the_reason(board):
+    rows = board(
+        a_record(a_cell(seed=0)),
+        a_failure(a_cell(seed=1)),
+        a_failure(a_cell(variant="voigt-reuss-hill"), status="unavailable", reason="no phases"),
+    ).set_index("variant")
+    assert rows.loc["ridge", "status"] == "1 of 2 failed: RuntimeError: the moon was full"
+    assert rows.loc["ridge", "seeds"] == "0"
+    assert rows.loc["voigt-reuss-hill", "status"] == "1 of 1 unavailable: no phases"
+    assert rows.loc["voigt-reuss-hill", "skill"] == ""
+
+
+def test_latency_is_that_of_the_very_file(board):
+    record = a_record()
+    other_file = msgspec.structs.replace(a_latency(record, p50_ms=9.0), sha256="b" * 64)
+    (row,) = board(record, other_file).to_dict("records")
+    assert row["p50_ms_b1"] == ""
+    (row,) = board(a_latency(record, p50_ms=0.5)).to_dict("records")
+    assert (row["p50_ms_b1"], row["p50_ms_b32"], row["latency_note"]) == ("0.5", "16", "")
+
+
+def test_an_unsteady_latency_says_so(board):
+    record = a_record()
+    (row,) = board(record, a_latency(record, ratio_spread=0.3)).to_dict("records")
+    assert row["latency_note"] == "unsteady at batch 1 and 32"
+
+
+def test_recomputed_it_is_the_same_to_the_byte_whatever_the_order_of_records(tmp_path):
+    records = [a_record(a_cell(variant=name, seed=seed)) for name in "ab" for seed in range(3)]
+    texts = []
+    for number, order in enumerate((records, records[::-1])):
+        store = Store(tmp_path / str(number), "elasticity")
+        for record in order:
+            store.append(record)
+        texts.append(leaderboard.write(tmp_path / str(number), "elasticity").read_bytes())
+        assert leaderboard.write(tmp_path / str(number), "elasticity").read_bytes() == texts[-1]
+    assert texts[0] == texts[1]
+
+
+def test_check_finds_an_edited_leaderboard(tmp_path):
+    Store(tmp_path, "elasticity").append(a_record())
+    assert "does not exist" in leaderboard.differs(tmp_path, "elasticity")
+    path = leaderboard.write(tmp_path, "elasticity")
+    assert leaderboard.differs(tmp_path, "elasticity") == ""
+    path.write_text(path.read_text().replace("ridge", "bridge"))
+    assert "elasticity.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert "has 1 lines" in leaderboard.differs(tmp_path, "elasticity")
+
+
+def test_a_record_that_contradicts_itself_stops_it(board):
+    record = a_record()
+    polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=0.0))
+    with pytest.raises(BenchError, match="contradict themselves"):
+        board(polished)
+
+
+def test_the_terminal_shows_the_rows_of_these_data_alone(tmp_path):
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record())
+    store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
+    path = leaderboard.write(tmp_path, "elasticity")
+    text = leaderboard.terminal_table(path, {"d" * 64})
+    assert "ridge" in text
+    assert "elsewhere" not in text
+    assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []

@@ -1,0 +1,114 @@
+import msgspec
+import pytest
+
+from harness.architecture import Estimator
+from harness.protocol import Phase, Recipe
+from harness.records import RecordsError, Settings, Store, latest, verify
+from tests.harness.examples import a_cell, a_failure, a_latency, a_record
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "elasticity")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"suite": "polysilicon"},
+        {"variant": "ridge-2"},
+        {"architecture": Estimator("ridge", alpha=2.0)},
+        {"recipe": Recipe(epochs=3)},
+        {"backend": "keras"},
+        {"seed": 1},
+        {"profile": "paper"},
+        {"data_hash": "e" * 64},
+        {"split_hash": "6" * 64},
+        {"settings": Settings(init="native")},
+        {"settings": Settings(phases=(Phase(1, 0.3), Phase(2, 0.3)))},
+    ],
+)
+def test_a_key_hangs_on_everything_that_makes_a_cell(change):
+    assert a_cell(**change).key != a_cell().key
+
+
+def test_a_key_is_the_same_wherever_it_is_computed():
+    """A literal on purpose: a change of the hash would orphan every published record."""
+    assert a_cell().key == a_cell().key == "d936f869f3debe68"
+
+
+def test_a_file_name_cannot_leave_its_folder():
+    stem = a_cell(variant="../../etc/pass wd").file_stem
+    assert "/" not in stem
+    assert " " not in stem
+
+
+def test_records_come_back_as_they_were(store):
+    first, second = a_record(), a_failure(a_cell(seed=1))
+    store.append(first)
+    store.append(second)
+    store.append(a_latency(first))
+    assert store.trainings() == [first, second]
+    assert store.latencies() == [a_latency(first)]
+
+
+def test_no_records_yet(store):
+    assert store.trainings() == store.latencies() == []
+
+
+def test_a_first_good_record_stands(store):
+    failed, good, again = a_failure(), a_record(error=1.0), a_record(error=2.0)
+    assert latest([failed, good, again])[good.key] is good
+    assert latest([failed, a_failure(reason="later")])[failed.key].reason == "later"
+
+
+def test_a_torn_last_line_is_set_aside(store):
+    store.append(a_record())
+    whole = store.trainings_file.read_bytes()
+    store.trainings_file.write_bytes(whole + whole[: len(whole) // 2])
+    assert store.trainings() == [a_record()]
+    store.append(a_record(a_cell(seed=1)))
+    assert [record.cell.seed for record in store.trainings()] == [0, 1]
+    assert store.trainings_file.with_suffix(".torn").read_bytes() == whole[: len(whole) // 2] + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda line: b"{}", "missing required field"),
+        (lambda line: line.replace(b'"status":"ok"', b'"status":"splendid"'), "splendid"),
+        (lambda line: line.replace(b'"status":', b'"mood":"good","status":'), "unknown field `mood`"),
+        (lambda line: line.replace(b'"schema":1', b'"schema":99'), "schema 99, and this version reads 1"),
+        (lambda line: line.replace(b'"seed":0', b'"seed":5'), "the line was edited"),
+        (lambda line: b"not json", "not a record"),
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_by_number(store, edit, said):
+    store.append(a_record(a_cell(seed=3)))
+    line = msgspec.json.encode(a_record())
+    with store.trainings_file.open("ab") as file:
+        file.write(edit(line) + b"\n")
+    with pytest.raises(RecordsError) as refusal:
+        store.trainings()
+    assert "trainings.jsonl:2:" in str(refusal.value)
+    assert said in str(refusal.value)
+
+
+def test_an_honest_record_verifies():
+    assert verify(a_record()) == []
+    assert verify(a_failure()) == []
+
+
+def test_a_polished_score_does_not():
+    record = a_record()
+    polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=record.test.mse / 2))
+    (lie,) = verify(polished)
+    assert "mse is" in lie
+    assert record.key in lie
+
+
+def test_polished_predictions_do_not_either():
+    record = a_record()
+    truth = record.held_out.truth
+    polished = msgspec.structs.replace(record, held_out=msgspec.structs.replace(record.held_out, predictions=truth))
+    assert verify(polished)

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+
+from harness.errors import WeightsError
+from harness.weights import load_weights, save_weights
+
+
+def test_round_trip_keeps_names_values_and_layout(tmp_path):
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(3, 4)).astype(np.float32)
+    weights = {"dense_1/kernel": kernel.T, "dense_1/bias": np.zeros(3, np.float32)}
+    save_weights(tmp_path / "deep" / "w.safetensors", weights, {"variant": "baseline"})
+    loaded = load_weights(tmp_path / "deep" / "w.safetensors")
+    assert loaded.keys() == weights.keys()
+    np.testing.assert_array_equal(loaded["dense_1/kernel"], kernel.T)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path):
+    with pytest.raises(WeightsError, match="no such file"):
+        load_weights(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights at all", b"\x80\x04\x95pickle"])
+def test_another_kind_of_file_is_refused(tmp_path, content):
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        load_weights(path)

@@ -1,0 +1,77 @@
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
+
+from harness.errors import BenchError
+from harness.plan import task
+from harness.protocol import Dataset
+from harness.records import Settings
+from suites import elasticity
+
+
+def a_dataset(count):
+    return Dataset(
+        name="tiny",
+        images=np.zeros((count, 2, 2, 1), np.float32),
+        targets=np.zeros((count, 9)),
+        target_names=elasticity.TARGETS,
+        unit="GPa",
+        groups=("",) * count,
+        ids=tuple(map(str, range(count))),
+    )
+
+
+@given(st.integers(4, 700))
+def test_the_split_is_scikit_learns_index_for_index(count):
+    split = elasticity.split(a_dataset(count))
+    train, rest = train_test_split(np.arange(count), test_size=0.30, random_state=42, shuffle=True)
+    validation, test = train_test_split(rest, test_size=0.50, random_state=42, shuffle=True)
+    np.testing.assert_array_equal(split.train, train)
+    np.testing.assert_array_equal(split.validation, validation)
+    np.testing.assert_array_equal(split.test, test)
+
+
+def test_the_split_of_the_shipped_data_is_the_reports():
+    split = elasticity.split(elasticity.load(None, None, None))
+    assert (len(split.train), len(split.validation), len(split.test)) == (364, 78, 78)
+    assert len(np.unique(np.concatenate([split.train, split.validation, split.test]))) == 520
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_too_few_images_are_refused(count):
+    with pytest.raises(BenchError, match="too few to split"):
+        elasticity.split(a_dataset(count))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    dataset = elasticity.load(None, None, None)
+    return dataset, task(elasticity, dataset, elasticity.split(dataset), Settings())
+
+
+def test_true_constants_keep_every_law(shipped):
+    dataset, asked = shipped
+    assert elasticity.physics(dataset.targets, dataset.images, asked) == {
+        "positive_definite": 1.0,
+        "inside_bounds": 1.0,
+    }
+
+
+def test_impossible_constants_break_them(shipped):
+    dataset, asked = shipped
+    wrong = dataset.targets.copy()
+    wrong[::2] *= 10  # above Voigt
+    assert elasticity.physics(wrong, dataset.images, asked) == {"positive_definite": 1.0, "inside_bounds": 0.5}
+    wrong[::2] *= -1
+    assert elasticity.physics(wrong, dataset.images, asked) == {"positive_definite": 0.5, "inside_bounds": 0.5}
+    wrong[:, 6] = -1  # a negative shear modulus
+    assert elasticity.physics(wrong, dataset.images, asked)["positive_definite"] == 0.0
+
+
+def test_bounds_need_the_phases(shipped):
+    dataset, asked = shipped
+    unknown = msgspec.structs.replace(asked, phases=None)
+    assert set(elasticity.physics(dataset.targets, dataset.images, unknown)) == {"positive_definite"}
