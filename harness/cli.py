@@ -63,6 +63,7 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
+    picture: Annotated[str, _about("draw it, too: folder for one picture per suite")] = ""
     results: Results = Path("results")
 
 
@@ -149,7 +150,12 @@ def leaderboard(options: LeaderboardOptions) -> int:
         if not Store(options.results, suite).trainings_file.exists():
             print(f"{suite}: no records in {options.results}")
         elif not options.check:
-            print(leaderboard.write(options.results, suite))
+            path = leaderboard.write(options.results, suite)
+            print(path)
+            if options.picture:
+                from harness.picture import draw
+
+                print(draw(path, Path(options.picture) / f"{suite}.png", suite))
         elif why := leaderboard.differs(options.results, suite):
             print(why, file=sys.stderr)
             failed = 1

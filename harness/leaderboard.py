@@ -22,6 +22,7 @@ from harness.stats import skill_interval, spread
 
 NO_BETTER = "no better than the mean"
 BETTER = "better than the mean"
+_NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 
 def write(results: Path, suite: str) -> Path:
@@ -140,7 +141,7 @@ def _scores(good: list[Record]) -> dict[str, object]:
         return spread([getattr(test, name) for test in tests])
 
     return {
-        "verdict": BETTER if low > 0 else NO_BETTER,  # also where there is no skill to speak of
+        "verdict": BETTER if low > _NOTHING else NO_BETTER,  # also where skill is undefined
         "skill": mean("skill"),
         "skill_low": low,
         "skill_high": high,
@@ -227,44 +228,39 @@ def _latency(good: list[Record], timings: dict[tuple[str, str], LatencyRecord]) 
 
 
 def _text(value: object) -> str:
-    """Six significant digits for a float: enough to rank by, and stable from one recomputation to the next."""
+    """Six significant digits for a float, no more than nine decimals: enough to rank by, and stable to recompute."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else str(value)
 
 
-# The columns shown on a terminal, with their headings.
+# The columns shown on a terminal: heading and format.
 _SHOWN = {
-    "variant": "variant",
-    "backend": "backend",
-    "skill": "skill",
-    "skill_low": "low",
-    "skill_high": "high",
-    "r2": "R²",
-    "r2_sd": "±",
-    "nmae_percent": "NMAE %",
-    "rmse_GPa": "RMSE GPa",
-    "inside_bounds": "in bounds",
-    "parameters": "parameters",
-    "train_seconds": "train s",
-    "p50_ms_b1": "ms/image",
-    "ratio_b1": "x ref",
-    "verdict": "verdict",
+    "variant": ("variant", ""),
+    "backend": ("backend", ""),
+    "skill": ("skill", ".3f"),
+    "skill_low": ("95 % from", ".3f"),
+    "skill_high": ("to", ".3f"),
+    "r2": ("R²", ".3f"),
+    "r2_sd": ("± seeds", ".3f"),
+    "nmae_percent": ("NMAE %", ".2f"),
+    "rmse_GPa": ("RMSE GPa", ".2f"),
+    "inside_bounds": ("in bounds", ".0%"),
+    "parameters": ("parameters", ",.0f"),
+    "train_seconds": ("train s", ".1f"),
+    "p50_ms_b1": ("ms/image", ".3f"),
+    "verdict": ("verdict", ""),
 }
 
 
 def terminal_table(path: Path, data_hashes: set[str]) -> str:
-    """The leaderboard of these data sets with the columns that fit a terminal, numbers to four digits."""
+    """The leaderboard of these data sets, with the columns that fit a terminal."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     table = table[table["data_hash"].isin({data_hash[:12] for data_hash in data_hashes})]
     table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"])
-    shown = table[[name for name in _SHOWN if name in table]]
-    shown = shown.map(_short).rename(columns=_SHOWN)
-    return str(shown.to_string(index=False))
-
-
-def _short(value: str) -> str:
-    try:
-        return value if value.isdigit() else f"{float(value):.4g}"
-    except ValueError:
-        return value
+    columns = {
+        heading: [format(float(value), form) if form and value else value for value in table[name]]
+        for name, (heading, form) in _SHOWN.items()
+        if name in table
+    }
+    return str(pd.DataFrame(columns).to_string(index=False))

@@ -37,7 +37,7 @@ def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgs
         if field.required and field.name not in values:
             raise BenchError(f"bench {command} needs {field.name}=; see `bench {command} --help`")
     try:
-        return msgspec.convert(values, options, strict=False)
+        return msgspec.convert(values, options, strict=False, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
         key = place.strip("`$.")

@@ -15,11 +15,11 @@ _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
 _OTHER = "#009E73"
 
 
-def draw(leaderboard: Path, picture: Path, title: str) -> None:
-    """Draw the rows of a leaderboard CSV that have a score, best at the top, to a PNG, SVG or PDF file.
+def draw(leaderboard: Path, picture: Path, title: str) -> Path:
+    """Draw the rows of a leaderboard CSV that have a score, best at the top, to the PNG file `picture`; returns it.
 
-    A dot is the mean skill over seeds, its line the 95 % bootstrap interval. Raises BenchError where there is no row
-    with a score, or the file's ending is none that can be drawn.
+    A dot is the mean skill over seeds, its line the 95 % bootstrap interval. Raises BenchError where no row has a
+    score.
     """
     table = pd.read_csv(leaderboard, keep_default_na=False, dtype=str)
     table = table[table["skill"] != ""] if "skill" in table else table[:0]
@@ -30,10 +30,9 @@ def draw(leaderboard: Path, picture: Path, title: str) -> None:
     for height, (_, row) in enumerate(table[::-1].iterrows()):
         _draw_row(axes, height, row)
     _label(axes, table, title)
-    try:
-        figure.savefig(picture, dpi=150, metadata={"Date": None} if picture.suffix == ".svg" else None)
-    except ValueError as error:
-        raise BenchError(f"picture={picture}: {error}") from None
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=150)
+    return picture
 
 
 def _draw_row(axes: Axes, height: int, row: pd.Series[str]) -> None:

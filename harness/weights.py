@@ -1,15 +1,31 @@
-"""Weights on disk: safetensors files of named float32 arrays in the common layout of `architecture`. Never pickle."""
+"""Named float32 arrays in the common layout of `architecture`, and safetensors files of them. Never pickle."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from harness.architecture import Weights
+from harness.architecture import Shape, Weights
 from harness.errors import WeightsError
+
+
+def check_fit(weights: Mapping[str, NDArray[Any]], shapes: Mapping[str, Shape]) -> None:
+    """Raise WeightsError, naming every missing, surplus and misshapen array, unless `weights` have these shapes."""
+    wrong = [f"{name} is missing" for name in shapes if name not in weights]
+    wrong += [f"{name} is not an array of this model" for name in weights if name not in shapes]
+    wrong += [
+        f"{name} has shape {np.shape(weights[name])}, not {shape}"
+        for name, shape in shapes.items()
+        if name in weights and np.shape(weights[name]) != shape
+    ]
+    if wrong:
+        raise WeightsError("these weights do not fit the model: " + "; ".join(wrong))
 
 
 def save_weights(path: Path, weights: Weights, metadata: dict[str, str] | None = None) -> None:

@@ -256,4 +256,8 @@ def _export(model: Model, cell: Cell, task: Task, results: Path, images: np.ndar
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BaseException:  # the thread that waits for input would hold up a normal end
+        traceback.print_exc()
+        os._exit(1)

@@ -46,7 +46,7 @@ VARIANTS = (
 
 PROFILES = {
     "smoke": Profile(seeds=(0,), epochs=2, quick_latency=True),
-    "standard": Profile(seeds=(0, 1, 2), epochs=100),
+    "standard": Profile(seeds=(0, 1, 2), epochs=300),
     "paper": Profile(seeds=(0, 1, 2), epochs=300),
 }
 
@@ -89,7 +89,7 @@ def physics(predictions: Targets, images: Images, task: Task) -> dict[str, float
     shares = {"positive_definite": float(np.mean(np.linalg.eigvalsh(stiffness)[:, 0] > 0))}
     if task.phases is not None:
         soft, stiff = (isotropic_stiffness(phase.young, phase.poisson) for phase in task.phases)
-        fraction = images.mean(axis=(1, 2, 3), dtype=np.float64)
+        fraction: Targets = images.mean(axis=(1, 2, 3), dtype=np.float64)
         voigt, reuss = voigt_reuss(np.stack([1 - fraction, fraction], axis=1), np.stack([soft, stiff]))
         slack = np.minimum(_smallest_eigenvalue(voigt - stiffness), _smallest_eigenvalue(stiffness - reuss))
         shares["inside_bounds"] = float(np.mean(slack >= -1e-6 * np.abs(voigt).max(axis=(1, 2))))

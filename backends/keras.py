@@ -1,0 +1,198 @@
+"""Keras, on TensorFlow unless the environment variable KERAS_BACKEND says `jax` or `torch`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from harness.architecture import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    Network,
+    Weights,
+    named_layers,
+    parameter_shapes,
+)
+from harness.errors import Unavailable
+from harness.protocol import Counts, History, Images, OnEpoch, Recipe, Schedule, Targets, Task, TrainingData, Variant
+from harness.weights import check_fit
+
+REQUIRES = ("keras", "tensorflow", "tf2onnx")
+TRAINS = ("network",)
+
+
+def configure(threads: int, device: str) -> dict[str, str]:
+    """See `Backend.configure`. TensorFlow's threads are set in any case: it feeds the data to every Keras backend."""
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if keras.backend.backend() == "tensorflow":
+        tf.config.experimental.enable_op_determinism()
+        found = tf.config.list_physical_devices("GPU")
+    else:
+        found = [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+    if device == "cuda" and not found:
+        raise Unavailable(f"device=cuda, but Keras on {keras.backend.backend()} finds no GPU here")
+    return {
+        "keras": keras.__version__,
+        "keras_backend": keras.backend.backend(),
+        "tensorflow": tf.__version__,
+        "device": device,
+        "intra_op_threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
+        "inter_op_threads": str(tf.config.threading.get_inter_op_parallelism_threads()),
+        "deterministic": str(keras.backend.backend() == "tensorflow"),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+    }
+
+
+def build(variant: Variant, task: Task, seed: int) -> KerasModel:
+    """See `Backend.build`: Keras's own Glorot-uniform weights and zero biases."""
+    keras.utils.set_random_seed(seed)
+    assert isinstance(variant.architecture, Network)
+    return KerasModel(variant.architecture, variant.recipe, task)
+
+
+def as_keras(network: Network, task: Task) -> keras.Sequential:
+    """The network on images (batch, height, width, channel); its layers have the names of `named_layers`."""
+    layers = [_layer(name, layer) for name, layer in named_layers(network)]
+    return keras.Sequential([keras.Input(task.input_shape, name="images"), *layers])
+
+
+def _layer(name: str, layer: Layer) -> keras.layers.Layer:
+    match layer:
+        case Conv2D(filters, kernel, padding, activation):
+            return keras.layers.Conv2D(filters, kernel, padding=padding, activation=activation, name=name)
+        case Dense(units, activation):
+            return keras.layers.Dense(units, activation=activation, name=name)
+        case MaxPool2D(size):
+            return keras.layers.MaxPooling2D(size, name=name)
+        case Dropout(rate):
+            return keras.layers.Dropout(rate, name=name)
+        case Flatten():
+            return keras.layers.Flatten(name=name)
+
+
+class KerasModel:
+    """A network in Keras; see `harness.protocol.Model`."""
+
+    def __init__(self, network: Network, recipe: Recipe | None, task: Task) -> None:
+        self._recipe, self._task = recipe, task
+        self._shapes = parameter_shapes(network, task.input_shape)
+        self.model = as_keras(network, task)
+
+    def counts(self) -> Counts:
+        """See `Model.counts`."""
+        layers = {layer.name: layer.count_params() for layer in self.model.layers if layer.count_params()}
+        trainable = sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+        return Counts(trainable, self.model.count_params() - trainable, layers)
+
+    def _variable(self, name: str) -> keras.Variable:
+        layer, part = name.split("/")
+        return getattr(self.model.get_layer(layer), part)
+
+    def weights(self) -> Weights:
+        """See `Model.weights`. The common layout is Keras's own."""
+        return {name: np.array(keras.ops.convert_to_numpy(self._variable(name))) for name in self._shapes}
+
+    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """See `Model.set_weights`."""
+        check_fit(weights, self._shapes)
+        for name, array in weights.items():
+            self._variable(name).assign(np.asarray(array, np.float32))
+
+    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+        """See `Model.train`."""
+        assert schedule is not None
+        assert self._recipe is not None
+        scaling, recipe = self._task.scaling, self._recipe
+        self.model.compile(
+            optimizer=keras.optimizers.Adam(
+                recipe.learning_rate, beta_1=recipe.beta_1, beta_2=recipe.beta_2, epsilon=recipe.epsilon
+            ),
+            loss="mean_squared_error",
+        )
+        validation = data.validation_images, scaling.to_network(data.validation_targets)
+        begin = time.perf_counter()
+        history = self.model.fit(
+            _batches(data.images, scaling.to_network(data.targets), schedule),
+            epochs=len(schedule.order),
+            steps_per_epoch=-(-len(data.images) // schedule.batch_size),
+            validation_data=_quiet(tf.data.Dataset.from_tensor_slices(validation).batch(schedule.batch_size)),
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                keras.callbacks.LambdaCallback(
+                    on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, logs["loss"], logs["val_loss"])
+                )
+            ],
+        )
+        seconds = time.perf_counter() - begin
+        return History(tuple(history.history["loss"]), tuple(history.history["val_loss"]), seconds)
+
+    def predict(self, images: Images) -> Targets:
+        """See `Model.predict`."""
+        parts = [
+            keras.ops.convert_to_numpy(self.model(images[start : start + _PREDICTED_AT_A_TIME], training=False))
+            for start in range(0, max(len(images), 1), _PREDICTED_AT_A_TIME)
+        ]
+        return self._task.scaling.to_physical(np.concatenate(parts))
+
+    def export(self, path: Path) -> None:
+        """See `Model.export`. Opset 18, the newest that tf2onnx writes."""
+        scaling = self._task.scaling
+        physical = keras.Sequential(
+            [
+                keras.Input(self._task.input_shape, name="images"),
+                self.model,
+                keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction"),
+            ]
+        )
+        signature = [tf.TensorSpec((None, *self._task.input_shape), tf.float32, name="images")]
+        with _stdout_to_stderr():
+            physical.export(path, format="onnx", verbose=False, input_signature=signature, opset_version=18)
+
+
+_PREDICTED_AT_A_TIME = 128
+
+
+def _batches(images: Images, targets: NDArray[np.float32], schedule: Schedule) -> tf.data.Dataset:
+    """Every batch of every epoch in the schedule's order, the last of each epoch being the remainder."""
+    count = len(images)
+
+    def order() -> Iterator[NDArray[np.intp]]:
+        for epoch in schedule.order:
+            yield from np.split(epoch, range(schedule.batch_size, count, schedule.batch_size))
+
+    images_in_memory, targets_in_memory = tf.constant(images), tf.constant(targets)
+    indices = tf.data.Dataset.from_generator(order, output_signature=tf.TensorSpec((None,), tf.int64))
+    return _quiet(indices.map(lambda batch: (tf.gather(images_in_memory, batch), tf.gather(targets_in_memory, batch))))
+
+
+def _quiet(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Without autotuning, which makes small epochs wait in doubling steps, up to twice as long as they take."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1
+    options.deterministic = True
+    return dataset.with_options(options)
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    with contextlib.redirect_stdout(sys.stderr):
+        yield

@@ -1,0 +1,252 @@
+"""ONNX Runtime, inference only; and a third implementation of every network, written as an ONNX graph node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from harness.architecture import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    MaxPool2D,
+    Network,
+    Weights,
+    initial_weights,
+    named_layers,
+    parameter_shapes,
+)
+from harness.errors import BenchError
+from harness.protocol import Counts, History, Images, OnEpoch, Scaling, Schedule, Targets, Task, TrainingData, Variant
+from harness.weights import check_fit
+
+REQUIRES = ("onnx", "onnxruntime")
+TRAINS = ()
+
+OPSET = 18
+_threads = 1
+
+
+def configure(threads: int, device: str) -> dict[str, str]:  # noqa: ARG001
+    """See `Backend.configure`. Only the processor is used."""
+    global _threads  # noqa: PLW0603  as in the other backends, a process has one number of threads
+    _threads = threads
+    return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__, "intra_op_threads": str(threads)}
+
+
+# --- files ----------------------------------------------------------------------------------------------------------
+
+
+class OnnxModel:
+    """A session on one model; `input_shape` and `output_shape` have None where a length is free."""
+
+    def __init__(self, source: Path | bytes, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 3
+        what = str(source) if isinstance(source, Path) else source
+        self._session = onnxruntime.InferenceSession(what, options, providers=["CPUExecutionProvider"])
+        self.threads: int = self._session.get_session_options().intra_op_num_threads
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        entry, result = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        self._name = entry.name
+        self.input_shape, self.output_shape = _lengths(entry.shape), _lengths(result.shape)
+
+    def run(self, images: Images) -> NDArray[np.float32]:
+        """The first output for one batch; nothing but the call, so that it can be timed."""
+        outputs: NDArray[np.float32] = self._session.run(None, {self._name: images})[0]
+        return outputs
+
+    def predict(self, images: Images) -> Targets:
+        """The output for any number of images, a batch at a time, in float64."""
+        parts = [self.run(images[start : start + 128]) for start in range(0, max(len(images), 1), 128)]
+        return np.concatenate(parts).astype(np.float64)
+
+
+def _lengths(shape: list[int | str | None]) -> tuple[int | None, ...]:
+    return tuple(length if isinstance(length, int) else None for length in shape)
+
+
+def open_model(path: Path, threads: int = 1) -> OnnxModel:
+    """Load an ONNX file into ONNX Runtime. Raises BenchError where it is missing or cannot be run."""
+    if not path.is_file():
+        raise BenchError(f"{path}: there is no such file")
+    try:
+        return OnnxModel(path, threads)
+    except Exception as error:  # ONNX Runtime has no base class for its own
+        raise BenchError(f"{path}: ONNX Runtime cannot run it: {error}") from None
+
+
+def annotate(path: Path, metadata: Mapping[str, str]) -> None:
+    """Write `metadata` into an exported model, and hold it to the contract of `Model.export`.
+
+    Raises BenchError where input, output or batch size is not as agreed, or where the file needs others beside it.
+    """
+    model = onnx.load(path, load_external_data=False)
+    entries = [entry.name for entry in model.graph.input]
+    results = [result.name for result in model.graph.output]
+    if entries != ["images"] or len(results) != 1:
+        raise BenchError(f"{path}: exported with inputs {entries} and outputs {results}, not 'images' and one output")
+    if model.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value"):
+        raise BenchError(f"{path}: exported with a fixed batch size")
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise BenchError(f"{path}: exported with its weights in another file")
+    _rename_output(model, results[0], "prediction")
+    helper.set_model_props(model, dict(metadata))
+    onnx.save(model, path)
+
+
+def _rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
+    if old == new:
+        return
+    model.graph.output[0].name = new
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+
+
+def opset(path: Path) -> int:
+    """Version of the standard operators that a model uses."""
+    versions = {entry.domain: entry.version for entry in onnx.load(path, load_external_data=False).opset_import}
+    return int(versions[""])
+
+
+# --- networks as graphs ---------------------------------------------------------------------------------------------
+
+
+def build(variant: Variant, task: Task, seed: int) -> OnnxNetwork:
+    """See `Backend.build`. There is no framework whose own weights these could be: they are the harness's."""
+    if not isinstance(variant.architecture, Network):
+        raise NotImplementedError(f"the onnx backend builds networks, and '{variant.name}' is none")
+    return OnnxNetwork(variant.architecture, task, initial_weights(variant.architecture, task.input_shape, seed))
+
+
+class OnnxNetwork:
+    """A network as an ONNX graph; see `harness.protocol.Model`."""
+
+    def __init__(self, network: Network, task: Task, weights: Weights) -> None:
+        self._network, self._task = network, task
+        self._shapes = parameter_shapes(network, task.input_shape)
+        self._weights = weights
+        self._session: OnnxModel | None = None
+
+    def counts(self) -> Counts:
+        """See `Model.counts`. Nothing is trained here, but all could be."""
+        layers: dict[str, int] = {}
+        for name, shape in self._shapes.items():
+            layer = name.partition("/")[0]
+            layers[layer] = layers.get(layer, 0) + int(np.prod(shape))
+        return Counts(sum(layers.values()), 0, layers)
+
+    def weights(self) -> Weights:
+        """See `Model.weights`."""
+        return {name: array.copy() for name, array in self._weights.items()}
+
+    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """See `Model.set_weights`."""
+        check_fit(weights, self._shapes)
+        self._weights = {name: np.array(weights[name], np.float32) for name in self._shapes}
+        self._session = None
+
+    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+        """Raise NotImplementedError."""
+        raise NotImplementedError("ONNX Runtime is used for inference only: train with keras or pytorch")
+
+    def predict(self, images: Images) -> Targets:
+        """See `Model.predict`."""
+        if self._session is None:
+            unscaled = Scaling((0.0,) * len(self._task.targets), (1.0,) * len(self._task.targets))
+            self._session = OnnxModel(as_graph(self._network, self._task, self._weights, unscaled), _threads)
+        return self._task.scaling.to_physical(self._session.predict(images))
+
+    def export(self, path: Path) -> None:
+        """See `Model.export`."""
+        path.write_bytes(as_graph(self._network, self._task, self._weights, self._task.scaling))
+
+
+def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -> bytes:
+    """A serialized ONNX model of `network`: channels-first inside, and `scaling` at the end."""
+    nodes = [helper.make_node("Transpose", ["images"], ["images_first"], perm=[0, 3, 1, 2])]
+    arrays: dict[str, NDArray[np.float32]] = {}
+    value = "images_first"
+    for name, layer in named_layers(network):
+        match layer:
+            case Conv2D(padding=padding):
+                arrays[f"{name}_kernel"] = weights[f"{name}/kernel"].transpose(3, 2, 0, 1)
+                pad = {"auto_pad": "SAME_UPPER" if padding == "same" else "VALID"}
+                inputs = [value, f"{name}_kernel", f"{name}_bias"]
+                nodes.append(helper.make_node("Conv", inputs, [name], **pad))
+            case Dense():
+                arrays[f"{name}_kernel"] = weights[f"{name}/kernel"]
+                nodes.append(helper.make_node("Gemm", [value, f"{name}_kernel", f"{name}_bias"], [name]))
+            case MaxPool2D(size):
+                square = [size, size]
+                nodes.append(helper.make_node("MaxPool", [value], [name], kernel_shape=square, strides=square))
+            case Flatten():
+                nodes.append(helper.make_node("Transpose", [value], [f"{name}_last"], perm=[0, 2, 3, 1]))
+                nodes.append(helper.make_node("Flatten", [f"{name}_last"], [name]))
+            case Dropout():
+                continue
+        value = name
+        if isinstance(layer, Conv2D | Dense):
+            arrays[f"{name}_bias"] = weights[f"{name}/bias"]
+            if layer.activation == "relu":
+                value = f"{name}_relu"
+                nodes.append(helper.make_node("Relu", [name], [value]))
+    nodes += [
+        helper.make_node("Mul", [value, "scale"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "offset"], ["prediction"]),
+    ]
+    arrays["scale"] = np.array(scaling.scale, np.float32)
+    arrays["offset"] = np.array(scaling.offset, np.float32)
+    return _serialized(nodes, arrays, task)
+
+
+def _serialized(nodes: list[onnx.NodeProto], arrays: dict[str, NDArray[np.float32]], task: Task) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "network",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *task.input_shape])],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["batch", len(task.targets)])],
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    content: bytes = model.SerializeToString()
+    return content
+
+
+# --- the reference model of the timings -----------------------------------------------------------------------------
+
+# The report's tuned CNN with 16 filters of 5x5: never change it, for published ratios are ratios to it.
+REFERENCE = Network(
+    (
+        Conv2D(16, 5, "same"),
+        MaxPool2D(),
+        Conv2D(32, 5, "same"),
+        MaxPool2D(),
+        Flatten(),
+        Dense(64),
+        Dense(9, activation="linear"),
+    )
+)
+
+
+def write_reference(path: Path) -> None:
+    """Write the model that every latency is a ratio to."""
+    targets = tuple(f"target_{index}" for index in range(9))
+    task = Task((64, 64, 1), targets, "1", Scaling((0.0,) * 9, (1.0,) * 9))
+    path.write_bytes(as_graph(REFERENCE, task, initial_weights(REFERENCE, task.input_shape, seed=0), task.scaling))

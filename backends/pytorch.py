@@ -1,0 +1,261 @@
+"""PyTorch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness.architecture import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPool2D,
+    Network,
+    Shape,
+    Weights,
+    named_layers,
+    parameter_shapes,
+)
+from harness.errors import Unavailable
+from harness.protocol import (
+    Counts,
+    History,
+    Images,
+    OnEpoch,
+    Recipe,
+    Scaling,
+    Schedule,
+    Targets,
+    Task,
+    TrainingData,
+    Variant,
+)
+from harness.weights import check_fit
+
+REQUIRES = ("torch", "onnxscript")
+TRAINS = ("network",)
+
+_device = torch.device("cpu")
+
+
+def configure(threads: int, device: str) -> dict[str, str]:
+    """See `Backend.configure`."""
+    global _device  # noqa: PLW0603  a process has one device, as it has one number of threads
+    if device == "cuda" and not torch.cuda.is_available():
+        raise Unavailable("device=cuda, but torch finds no CUDA device here")
+    _device = torch.device(device)
+    torch.set_num_threads(threads)
+    if torch.get_num_interop_threads() != 1:
+        torch.set_num_interop_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    return {
+        "torch": str(torch.__version__),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "intra_op_threads": str(torch.get_num_threads()),
+        "inter_op_threads": str(torch.get_num_interop_threads()),
+        "deterministic": str(torch.are_deterministic_algorithms_enabled()),
+        "onednn": str(torch.backends.mkldnn.is_available()),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+    }
+
+
+def build(variant: Variant, task: Task, seed: int) -> TorchModel:
+    """See `Backend.build`: torch's own Kaiming-uniform weights and uniform biases."""
+    torch.manual_seed(seed)
+    assert isinstance(variant.architecture, Network)
+    return TorchModel(variant.architecture, variant.recipe, task)
+
+
+class Permute(nn.Module):
+    """Reorders dimensions: to channels-first at the door, and back before flattening, for the common layout's sake."""
+
+    def __init__(self, *order: int) -> None:
+        super().__init__()
+        self.order = order
+
+    def forward(self, values: Tensor) -> Tensor:
+        """`values` with its dimensions in the new order."""
+        return values.permute(self.order)
+
+
+def as_module(network: Network, input_shape: Shape) -> nn.Sequential:
+    """The network on images (batch, height, width, channel); its children have the names of `named_layers`."""
+    shapes = parameter_shapes(network, input_shape)
+    module = nn.Sequential()
+    module.add_module("channels_first", Permute(0, 3, 1, 2))
+    for name, layer in named_layers(network):
+        if isinstance(layer, Flatten):
+            module.add_module(f"{name}_channels_last", Permute(0, 2, 3, 1))
+        module.add_module(name, _layer(layer, shapes.get(f"{name}/kernel", ())))
+        if isinstance(layer, Conv2D | Dense) and layer.activation == "relu":
+            module.add_module(f"{name}_relu", nn.ReLU())
+    return module
+
+
+def _layer(layer: Layer, kernel: Shape) -> nn.Module:
+    match layer:
+        case Conv2D(filters, size, padding):
+            return nn.Conv2d(kernel[2], filters, size, padding=padding)
+        case Dense(units):
+            return nn.Linear(kernel[0], units)
+        case MaxPool2D(size):
+            return nn.MaxPool2d(size)
+        case Dropout(rate):
+            return nn.Dropout(rate)
+        case Flatten():
+            return nn.Flatten()
+
+
+class KerasAdam(torch.optim.Adam):
+    """Adam in Keras's formula: epsilon is added to the square root of the moment *before* its bias is corrected.
+
+    That is torch's formula with epsilon / sqrt(1 - beta_2^t) in step t (Kingma and Ba 2015, end of section 2).
+    """
+
+    def __init__(self, parameters: Any, recipe: Recipe) -> None:
+        betas = (recipe.beta_1, recipe.beta_2)
+        super().__init__(parameters, lr=recipe.learning_rate, betas=betas, eps=recipe.epsilon, fused=True)
+        self._recipe, self._steps = recipe, 0
+
+    def step(self, closure: Any = None) -> Any:
+        """One update."""
+        self._steps += 1
+        correction = math.sqrt(1 - self._recipe.beta_2**self._steps)
+        for group in self.param_groups:
+            group["eps"] = self._recipe.epsilon / correction
+        return super().step(closure)
+
+
+class Physical(nn.Module):
+    """A network and, after it, the map from its outputs to physical units: what is exported."""
+
+    def __init__(self, network: nn.Module, scaling: Scaling) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("scale", torch.tensor(scaling.scale, dtype=torch.float32))
+        self.register_buffer("offset", torch.tensor(scaling.offset, dtype=torch.float32))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, height, width, channel) images to (batch, t) targets in physical units."""
+        physical: Tensor = self.network(images) * self.scale + self.offset
+        return physical
+
+
+class TorchModel:
+    """A network in PyTorch; see `harness.protocol.Model`."""
+
+    def __init__(self, network: Network, recipe: Recipe | None, task: Task) -> None:
+        self._recipe, self._task = recipe, task
+        self._shapes = parameter_shapes(network, task.input_shape)
+        self.module = as_module(network, task.input_shape).to(_device)
+
+    def counts(self) -> Counts:
+        """See `Model.counts`."""
+        layers: dict[str, int] = {}
+        for name, parameter in self.module.named_parameters():
+            layer = name.partition(".")[0]
+            layers[layer] = layers.get(layer, 0) + parameter.numel()
+        trainable = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        return Counts(trainable, sum(layers.values()) - trainable, layers)
+
+    def _parameter(self, name: str) -> tuple[Tensor, tuple[int, ...]]:
+        """The tensor behind an array of the common layout, and the order of its axes in that layout."""
+        layer, part = name.split("/")
+        tensor: Tensor = getattr(self.module.get_submodule(layer), {"kernel": "weight", "bias": "bias"}[part])
+        return tensor, {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[tensor.ndim]
+
+    def weights(self) -> Weights:
+        """See `Model.weights`."""
+        weights = {}
+        for name in self._shapes:
+            tensor, axes = self._parameter(name)
+            weights[name] = tensor.detach().cpu().numpy().transpose(axes).copy()
+        return weights
+
+    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """See `Model.set_weights`."""
+        check_fit(weights, self._shapes)
+        with torch.no_grad():
+            for name, array in weights.items():
+                tensor, axes = self._parameter(name)
+                values = np.array(array, np.float32).transpose(np.argsort(axes))
+                tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+
+    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+        """See `Model.train`."""
+        assert schedule is not None
+        assert self._recipe is not None
+        scaling = self._task.scaling
+        images, targets = _tensor(data.images), _tensor(scaling.to_network(data.targets))
+        validation = _tensor(data.validation_images), _tensor(scaling.to_network(data.validation_targets))
+        adam = KerasAdam(self.module.parameters(), self._recipe)
+        losses, validation_losses = [], []
+        begin = time.perf_counter()
+        for epoch, order in enumerate(schedule.order, 1):
+            losses.append(self._train_epoch(images, targets, order, schedule.batch_size, adam))
+            validation_losses.append(self._loss(*validation))
+            on_epoch(epoch, losses[-1], validation_losses[-1])
+        return History(tuple(losses), tuple(validation_losses), time.perf_counter() - begin)
+
+    def _train_epoch(
+        self, images: Tensor, targets: Tensor, order: NDArray[np.intp], batch_size: int, adam: KerasAdam
+    ) -> float:
+        """The mean loss over samples, each counted with the weights its batch was seen with."""
+        self.module.train()
+        total = torch.zeros((), dtype=torch.float64, device=_device)
+        for start in range(0, len(order), batch_size):
+            batch = torch.from_numpy(order[start : start + batch_size]).to(_device)
+            adam.zero_grad()
+            loss = nn.functional.mse_loss(self.module(images[batch]), targets[batch])
+            loss.backward()
+            adam.step()
+            total += loss.detach() * len(batch)
+        return total.item() / len(order)
+
+    def _loss(self, images: Tensor, targets: Tensor) -> float:
+        return nn.functional.mse_loss(self._outputs(images), targets).item() if len(images) else math.nan
+
+    def _outputs(self, images: Tensor) -> Tensor:
+        self.module.eval()
+        with torch.inference_mode():
+            return torch.cat([self.module(part) for part in images.split(_PREDICTED_AT_A_TIME)])
+
+    def predict(self, images: Images) -> Targets:
+        """See `Model.predict`."""
+        return self._task.scaling.to_physical(self._outputs(_tensor(images)).cpu().numpy())
+
+    def export(self, path: Path) -> None:
+        """See `Model.export`."""
+        model = Physical(self.module, self._task.scaling).cpu().eval()
+        example = torch.zeros((2, *self._task.input_shape))
+        torch.onnx.export(
+            model,
+            (example,),
+            path,
+            dynamo=True,
+            opset_version=18,
+            input_names=["images"],
+            output_names=["prediction"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+        self.module.to(_device)
+
+
+_PREDICTED_AT_A_TIME = 128
+
+
+def _tensor(array: NDArray[np.float32]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(_device)

@@ -1,0 +1,88 @@
+"""Data sets of two-phase microstructures and their nine elastic constants: made here, and the one that is shipped."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.protocol import Dataset, Phase
+from suites.microstructure.generators import FAMILIES, generate
+from suites.microstructure.homogenization import TARGETS, elastic_constants, homogenize, isotropic_stiffness
+
+ALUMINIUM = Phase(young=70.0, poisson=0.33)
+SILICON_CARBIDE = Phase(young=410.0, poisson=0.19)
+
+_SHIPPED = files("suites.microstructure") / "data" / "elasticity.npz"
+_AT_A_TIME = 20  # images between two calls of `on_progress`
+
+
+class Parameters(msgspec.Struct, frozen=True):
+    """All that a data set is made from; the defaults are the shipped one's. Phases are (soft, stiff), in GPa."""
+
+    count: int = 520
+    size: int = 64
+    seed: int = 0
+    families: tuple[str, ...] = tuple(FAMILIES)
+    phases: tuple[Phase, Phase] = (ALUMINIUM, SILICON_CARBIDE)
+
+
+def make(parameters: Parameters, on_progress: Callable[[int, int], None] | None = None) -> Dataset:
+    """Generate the images and homogenize them; `on_progress` is called with (images done, images in all).
+
+    Raises BenchError for parameters that make no data set, and NotConverged naming the images.
+    """
+    masks, families = generate(parameters.families, parameters.count, parameters.size, parameters.seed)
+    stiffnesses = np.stack([isotropic_stiffness(phase.young, phase.poisson) for phase in parameters.phases])
+    targets = np.empty((len(masks), len(TARGETS)))
+    for start in range(0, len(masks), _AT_A_TIME):
+        chunk = slice(start, start + _AT_A_TIME)
+        targets[chunk] = elastic_constants(homogenize(masks[chunk], stiffnesses))
+        if on_progress:
+            on_progress(min(start + _AT_A_TIME, len(masks)), len(masks))
+    return _dataset(masks, targets, families, parameters.phases)
+
+
+def load() -> Dataset:
+    """The data set that the package ships: `make(Parameters())`, made once."""
+    with np.load(io.BytesIO(_SHIPPED.read_bytes()), allow_pickle=False) as stored:
+        parameters = msgspec.json.decode(stored["parameters"].tobytes(), type=Parameters)
+        masks = np.unpackbits(stored["images"], axis=2, count=parameters.size)
+        families = tuple(parameters.families[index] for index in stored["families"].tolist())
+        return _dataset(masks, stored["targets"], families, parameters.phases)
+
+
+def save(path: Path, dataset: Dataset, parameters: Parameters) -> None:
+    """Write `dataset` as `load` reads it: one bit a pixel, no pickle."""
+    np.savez_compressed(
+        path,
+        images=np.packbits(dataset.images[..., 0].astype(np.uint8), axis=2),
+        targets=dataset.targets,
+        families=np.array([parameters.families.index(family) for family in dataset.groups], np.uint8),
+        parameters=np.frombuffer(msgspec.json.encode(parameters), np.uint8),
+    )
+
+
+def _dataset(
+    masks: NDArray[np.uint8], targets: NDArray[np.float64], families: Sequence[str], phases: tuple[Phase, Phase]
+) -> Dataset:
+    return Dataset(
+        name="elasticity",
+        images=masks[..., None].astype(np.float32),
+        targets=targets,
+        target_names=TARGETS,
+        unit="GPa",
+        groups=tuple(families),
+        ids=tuple(str(index) for index in range(len(masks))),
+        phases=phases,
+    )
+
+
+if __name__ == "__main__":  # python -m suites.microstructure.dataset: makes the shipped file again
+    defaults = Parameters()
+    save(Path(str(_SHIPPED)), make(defaults), defaults)

@@ -1,0 +1,240 @@
+"""Effective stiffness of periodic columnar media: images of phases, extruded along x3.
+
+Strain and stress are in Voigt order 11, 22, 33, 23, 13, 12 with engineering shear strains. x1 runs along the columns of
+an image (its last axis) and x2 along its rows; nothing varies along x3.
+
+The solver descends from Moulinec and Suquet (1998), with the rotated scheme of Willot (2015, doi
+10.1016/j.crme.2014.12.005), which is free of checkerboards, and conjugate gradients (Zeman et al. 2010). Its unknowns
+are displacements: one field in antiplane shear and two in the plane, fewer than strains, and where no phase couples
+the two problems they are solved apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft2, rfft2
+
+from harness.errors import BenchError
+
+TARGETS = ("C11", "C22", "C33", "C12", "C23", "C13", "C44", "C55", "C66")
+
+Floats = NDArray[np.float64]
+Complexes = NDArray[np.complex128]
+
+_ROWS, _COLUMNS = np.array([[int(digit) - 1 for digit in name[1:]] for name in TARGETS]).T
+_IN_PLANE, _ANTIPLANE = (0, 1, 2, 5), (3, 4)  # Voigt indices of strains that isotropic phases do not couple
+_AT_A_TIME = 4  # images; their fields then stay in the processor's cache
+
+
+class NotConverged(BenchError):
+    """The solver gave up on some images; `images` are their indices."""
+
+    def __init__(self, images: Sequence[int], iterations: int, tolerance: float) -> None:
+        super().__init__(
+            f"homogenization did not converge to a relative residual of {tolerance:g} in {iterations} iterations "
+            f"for image{'s' * (len(images) > 1)} {', '.join(map(str, images))}"
+        )
+        self.images = tuple(images)
+
+
+def isotropic_stiffness(young: float, poisson: float) -> Floats:
+    """(6, 6) stiffness of an isotropic material, in the unit of Young's modulus."""
+    lame = young * poisson / ((1 + poisson) * (1 - 2 * poisson))
+    shear = young / (2 * (1 + poisson))
+    stiffness = np.diag([2 * shear] * 3 + [shear] * 3)
+    stiffness[:3, :3] += lame
+    return stiffness
+
+
+def elastic_constants(stiffness: Floats) -> Floats:
+    """The nine constants of `TARGETS` (..., 9) of stiffness matrices (..., 6, 6)."""
+    constants: Floats = stiffness[..., _ROWS, _COLUMNS]
+    return constants
+
+
+def stiffness_matrices(constants: Floats) -> Floats:
+    """(..., 6, 6) orthotropic stiffness of nine constants (..., 9) in the order of `TARGETS`."""
+    stiffness = np.zeros((*constants.shape[:-1], 6, 6))
+    stiffness[..., _ROWS, _COLUMNS] = constants
+    stiffness[..., _COLUMNS, _ROWS] = constants
+    return stiffness
+
+
+def voigt_reuss(fractions: Floats, stiffnesses: Floats) -> tuple[Floats, Floats]:
+    """Voigt's upper and Reuss's lower bound (..., 6, 6) for volume fractions (..., p) of stiffnesses (p, 6, 6)."""
+    voigt = np.einsum("...p,pij->...ij", fractions, stiffnesses)
+    reuss = np.linalg.inv(np.einsum("...p,pij->...ij", fractions, np.linalg.inv(stiffnesses)))
+    return voigt, reuss
+
+
+def homogenize(
+    phases: NDArray[np.integer], stiffnesses: Floats, tolerance: float = 1e-6, max_iterations: int = 500
+) -> Floats:
+    """Effective stiffness (n, 6, 6) of `phases` (n, height, width), integers that index `stiffnesses` (p, 6, 6).
+
+    Every stiffness must be symmetric and positive definite, of any anisotropy; the result is in their unit. Each load
+    case is solved to the relative `tolerance` of the residual in the norm of the preconditioner; the effective
+    stiffness is an energy, so its error is of the order of the square. Raises NotConverged naming the images, and
+    ValueError for phases or stiffnesses that are none.
+    """
+    _check(phases, stiffnesses)
+    effective = np.zeros((len(phases), 6, 6))
+    failed: list[int] = []
+    coupled = stiffnesses[np.ix_(range(len(stiffnesses)), _IN_PLANE, _ANTIPLANE)].any()
+    problems = [tuple(range(6))] if coupled else [_IN_PLANE, _ANTIPLANE]
+    for problem in (_Problem(strains, phases.shape[1:], stiffnesses) for strains in problems):
+        for start in range(0, len(phases), _AT_A_TIME):
+            chunk = slice(start, start + _AT_A_TIME)
+            block, converged = problem.solve(phases[chunk], tolerance, max_iterations)
+            effective[np.ix_(range(len(phases))[chunk], problem.strains, problem.strains)] = block
+            failed += (start + np.flatnonzero(~converged)).tolist()
+    if failed:
+        raise NotConverged(sorted(set(failed)), max_iterations, tolerance)
+    return effective
+
+
+def _check(phases: NDArray[np.integer], stiffnesses: Floats) -> None:
+    if stiffnesses.shape[1:] != (6, 6) or phases.ndim != 3:
+        raise ValueError(f"phases {phases.shape} must be (n, h, w) and stiffnesses {stiffnesses.shape} (p, 6, 6)")
+    if phases.size and not 0 <= phases.min() <= phases.max() < len(stiffnesses):
+        raise ValueError(f"phases must index {len(stiffnesses)} stiffnesses, but reach {phases.min()}..{phases.max()}")
+    if not np.allclose(stiffnesses, stiffnesses.transpose(0, 2, 1)) or np.linalg.eigvalsh(stiffnesses).min() <= 0:
+        raise ValueError("every stiffness must be symmetric and positive definite")
+
+
+class _Problem:
+    """The unit strains `strains` (Voigt indices) of one image size, which drive displacements of their own.
+
+    In Fourier space strain = B u with B real: the factor that the rotated scheme's frequencies share, of modulus one,
+    is taken into u. Fields are (image, load, component, row, column).
+    """
+
+    def __init__(self, strains: tuple[int, ...], shape: tuple[int, ...], stiffnesses: Floats) -> None:
+        self.strains, self._shape, self._stiffnesses = strains, shape, stiffnesses
+        gradients = _displacement_gradients(shape)
+        # Strains that displacements contribute to: all but 33. Positions are within `strains`.
+        self._driven = [position for position, strain in enumerate(strains) if strain != 2]
+        displacements = sorted({d for position in self._driven for d in _DERIVATIVES[strains[position]]})
+        self._compatibility = {
+            (row, displacements.index(d)): gradients[axis]
+            for row, position in enumerate(self._driven)
+            for d, axis in _DERIVATIVES[strains[position]].items()
+        }
+        self._count = len(displacements)
+        # Zero and the corner frequency have no gradient; the others have an invertible acoustic tensor.
+        reference = stiffnesses.mean(axis=0)[np.ix_(strains, strains)][np.ix_(self._driven, self._driven)]
+        self._green = self._inverse_acoustic_tensor(reference)
+        last = shape[1] // 2
+        self._weights = np.full(last + 1, 2.0)  # a half spectrum stands for the whole
+        self._weights[0] = 1.0
+        if shape[1] % 2 == 0:
+            self._weights[last] = 1.0
+        self._weights /= shape[0] * shape[1]
+
+    def solve(
+        self, phases: NDArray[np.integer], tolerance: float, max_iterations: int
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """The effective block (n, s, s), and which images converged (n,)."""
+        stiffness, everything = self._stiffness_fields(phases), list(range(len(self.strains)))
+        unit = np.eye(len(self.strains))[None, :, :, None, None]
+        strain = np.broadcast_to(unit, (len(phases), *unit.shape[1:3], *self._shape)).copy()
+        driven = strain[:, :, self._driven]
+        residual = -self._divergence(self._stress(stiffness, strain, self._driven, everything))
+        direction = preconditioned = self._precondition(residual)
+        norm = first = self._dot(residual, preconditioned)
+        # Round-off is not a load: a homogeneous medium leaves a residual of a few ulps.
+        scale = (np.abs(self._stiffnesses).max() * 1e-14) ** 2
+        for _ in range(max_iterations):
+            active = (norm > tolerance**2 * first) & (first > scale)
+            if not active.any():
+                break
+            change = self._strain(direction)
+            stress = self._stress(stiffness, change, self._driven, self._driven)
+            step = np.where(active, norm / np.where(active, (change * stress).sum(axis=(2, 3, 4)), 1), 0)
+            driven += step[:, :, None, None, None] * change
+            residual -= step[:, :, None, None, None] * self._divergence(stress)
+            preconditioned = self._precondition(residual)
+            before, norm = norm, self._dot(residual, preconditioned)
+            ratio = np.where(active, norm / np.where(active, before, 1), 0)
+            direction = preconditioned + ratio[:, :, None, None, None] * direction
+        strain[:, :, self._driven] = driven
+        converged = ((norm <= tolerance**2 * first) | (first <= scale)).all(axis=1)
+        stress = self._stress(stiffness, strain, everything, everything)
+        energy = np.einsum("nlsxy,nmsxy->nlm", strain, stress, optimize=True) / np.prod(self._shape)
+        return (energy + energy.transpose(0, 2, 1)) / 2, converged
+
+    def _stiffness_fields(self, phases: NDArray[np.integer]) -> dict[tuple[int, int], Floats]:
+        """Each entry of the stiffness that some phase has: (image, row, column), by positions in `strains`."""
+        block = self._stiffnesses[np.ix_(range(len(self._stiffnesses)), self.strains, self.strains)]
+        return {(i, j): block[:, i, j][phases] for i, j in np.argwhere(block.any(axis=0)).tolist()}
+
+    def _stress(
+        self, stiffness: dict[tuple[int, int], Floats], strain: Floats, rows: list[int], columns: list[int]
+    ) -> Floats:
+        """The stresses `rows` that the strains `columns` cause; both are positions in `strains`."""
+        stress = np.zeros((*strain.shape[:2], len(rows), *self._shape))
+        product = np.empty_like(strain[:, :, 0])
+        for row, i in enumerate(rows):
+            for column, j in enumerate(columns):
+                if (i, j) in stiffness:
+                    np.multiply(stiffness[i, j][:, None], strain[:, :, column], out=product)
+                    stress[:, :, row] += product
+        return stress
+
+    def _strain(self, displacement: Complexes) -> Floats:
+        """B u, in real space."""
+        strain = np.zeros((*displacement.shape[:2], len(self._driven), *displacement.shape[3:]), np.complex128)
+        for (row, d), gradient in self._compatibility.items():
+            strain[:, :, row] += gradient * displacement[:, :, d]
+        fields: Floats = irfft2(strain, s=self._shape, overwrite_x=True)
+        return fields
+
+    def _divergence(self, stress: Floats) -> Complexes:
+        """Transposed B on the driven stresses, in Fourier space."""
+        transformed = rfft2(stress)
+        divergence = np.zeros((*stress.shape[:2], self._count, *transformed.shape[3:]), np.complex128)
+        for (row, d), gradient in self._compatibility.items():
+            divergence[:, :, d] += gradient * transformed[:, :, row]
+        return divergence
+
+    def _precondition(self, residual: Complexes) -> Complexes:
+        """The displacements that `residual` would cause in the reference medium."""
+        displacement = np.zeros_like(residual)
+        for d in range(self._count):
+            for e in range(self._count):
+                displacement[:, :, d] += self._green[d, e] * residual[:, :, e]
+        return displacement
+
+    def _dot(self, a: Complexes, b: Complexes) -> Floats:
+        """Inner product per image and load (n, l), as in real space."""
+        product: Floats = ((a.real * b.real + a.imag * b.imag) * self._weights).sum(axis=(2, 3, 4))
+        return product
+
+    def _inverse_acoustic_tensor(self, reference: Floats) -> Floats:
+        """Green operator of the reference medium: (d, e, row, column of the half spectrum)."""
+        gradients = np.zeros((len(self._driven), self._count, *next(iter(self._compatibility.values())).shape))
+        for (row, d), gradient in self._compatibility.items():
+            gradients[row, d] = gradient
+        acoustic = np.einsum("sdxy,st,texy->xyde", gradients, reference, gradients)
+        moving = np.abs(gradients).max(axis=(0, 1)) > 1e-12
+        green = np.zeros_like(acoustic)
+        green[moving] = np.linalg.inv(acoustic[moving])
+        return np.ascontiguousarray(green.transpose(2, 3, 0, 1))
+
+
+# Strain (Voigt index): {displacement: axis of the derivative}; 33 has none, for nothing varies along x3.
+_DERIVATIVES: dict[int, dict[int, int]] = {0: {0: 0}, 1: {1: 1}, 2: {}, 3: {2: 1}, 4: {2: 0}, 5: {0: 1, 1: 0}}
+
+
+def _displacement_gradients(shape: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Derivatives along x1 and x2 at each frequency of the half spectrum, in the rotated scheme.
+
+    Willot (2015), equation 24, without the factor 2i exp(i (q1 + q2) / 2) that both share: u lies on the corners of
+    the pixels and its gradient in their middle.
+    """
+    q2 = np.pi * np.fft.fftfreq(shape[0])[:, None]
+    q1 = np.pi * np.fft.rfftfreq(shape[1])[None, :]
+    return 2 * np.sin(q1) * np.cos(q2), 2 * np.cos(q1) * np.sin(q2)

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from harness.protocol import Phase
+from suites.microstructure import dataset
+from suites.microstructure.dataset import Parameters
+
+
+def test_the_shipped_data_are_remade_bit_for_bit():
+    shipped, remade = dataset.load(), dataset.make(Parameters())
+    np.testing.assert_array_equal(shipped.images, remade.images)
+    np.testing.assert_allclose(shipped.targets, remade.targets, rtol=1e-6)
+    assert shipped.groups == remade.groups
+    assert shipped.phases == remade.phases == (Phase(70, 0.33), Phase(410, 0.19))
+
+
+def test_the_shipped_data_are_what_is_promised():
+    shipped = dataset.load()
+    assert shipped.images.shape == (520, 64, 64, 1)
+    assert shipped.targets.shape == (520, 9)
+    assert {family: shipped.groups.count(family) for family in set(shipped.groups)} == dict.fromkeys(
+        ("disks", "ellipses", "gaussian_field", "voronoi", "lamellae"), 104
+    )
+    assert dataset._SHIPPED.stat().st_size < 400_000
+
+
+def test_a_saved_data_set_is_not_a_pickle(tmp_path):
+    parameters = Parameters(count=5, size=16)
+    dataset.save(tmp_path / "tiny.npz", dataset.make(parameters), parameters)
+    with np.load(tmp_path / "tiny.npz", allow_pickle=False) as stored:
+        assert set(stored) == {"images", "targets", "families", "parameters"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Parameters(count=10, size=16, seed=1),
+        Parameters(count=10, size=16, families=("disks",)),
+        Parameters(count=10, size=16, phases=(Phase(70, 0.33), Phase(700, 0.19))),
+    ],
+)
+def test_parameters_change_the_data(other):
+    assert dataset.make(other).fingerprint() != dataset.make(Parameters(count=10, size=16)).fingerprint()
+
+
+def test_progress_is_told():
+    told = []
+    dataset.make(Parameters(count=45, size=16), lambda done, total: told.append((done, total)))
+    assert told == [(20, 45), (40, 45), (45, 45)]
