@@ -166,11 +166,11 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
 def latency(options: LatencyOptions) -> int:
     from harness.latency import LatencySettings, measure_apart
-    from harness.progress import show_rounds
+    from harness.progress import show_count
 
     batches = _numbers("batches", options.batches)
     settings = LatencySettings(threads=options.threads, batches=batches)
-    measured = measure_apart({"model": _file("model", options.model)}, settings, show_rounds)["model"]
+    measured = measure_apart({"model": _file("model", options.model)}, settings, show_count)["model"]
     if measured.reason:
         raise BenchError(f"{options.model}: {measured.reason}")
     print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference spread")
@@ -204,6 +204,7 @@ def data_check(options: DataCheckOptions) -> int:
 
 def data_make(options: DataMakeOptions) -> int:
     from harness import registry
+    from harness.progress import show_count
 
     suite = registry.suite(options.suite)
     count = suite.make_data(
@@ -215,6 +216,7 @@ def data_make(options: DataMakeOptions) -> int:
         phases=_phases(options.phases),
         contrast=options.contrast or None,
         unit=options.unit,
+        on_progress=show_count,
     )
     print(f"{options.out}: {count} images and their constants in {options.unit}")
     return 0

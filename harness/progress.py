@@ -92,8 +92,8 @@ def _outcome(record: Record) -> str:
     return f"{title} ok in {record.seconds:5.1f} s, {told}"
 
 
-def show_rounds(done: int, total: int) -> None:
-    """One live line on a terminal for the rounds of a timing; nothing elsewhere, for it takes seconds."""
+def show_count(done: int, total: int) -> None:
+    """One live line on a terminal for work of a known length; nothing elsewhere."""
     if sys.stdout.isatty():
-        sys.stdout.write(f"\r\033[Kround {done}/{total}" if done < total else "\r\033[K")
+        sys.stdout.write(f"\r\033[K{done}/{total}" if done < total else "\r\033[K")
         sys.stdout.flush()

@@ -12,7 +12,7 @@ from harness.environment import observe
 from harness.latency import SMOKE, LatencySettings, measure_apart
 from harness.launch import launch
 from harness.plan import DataSource, Plan, plan
-from harness.progress import Progress, show_rounds
+from harness.progress import Progress, show_count
 from harness.records import SCHEMA, LatencyRecord, Record, Settings, Store, latest
 from harness.worker import Done, Job, now
 
@@ -116,7 +116,7 @@ def _time(suite_plan: Plan, store: Store, request: Request) -> None:
     settings = SMOKE if profile.quick_latency else LatencySettings()
     print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
     started = now()
-    latencies = measure_apart({name: path for name, (_, path) in models.items()}, settings, show_rounds)
+    latencies = measure_apart({name: path for name, (_, path) in models.items()}, settings, show_count)
     for name, latency in latencies.items():
         record, _ = models[name]
         assert record.onnx is not None

@@ -6,8 +6,10 @@ Data, split, targets and networks are the report's. The shipped images are synth
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,7 @@ from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, Images, Phase, Profile, Recipe, Split, Targets, Task, Variant
 from suites.microstructure import dataset as shipped
 from suites.microstructure import folder as folders
+from suites.microstructure.generators import FAMILIES
 from suites.microstructure.homogenization import TARGETS, isotropic_stiffness, stiffness_matrices, voigt_reuss
 from suites.microstructure.units import gpa_per
 
@@ -89,7 +92,7 @@ def physics(predictions: Targets, images: Images, task: Task) -> dict[str, float
     shares = {"positive_definite": float(np.mean(np.linalg.eigvalsh(stiffness)[:, 0] > 0))}
     if task.phases is not None:
         soft, stiff = (isotropic_stiffness(phase.young, phase.poisson) for phase in task.phases)
-        fraction: Targets = images.mean(axis=(1, 2, 3), dtype=np.float64)
+        fraction: Targets = np.asarray(images.mean(axis=(1, 2, 3), dtype=np.float64))
         voigt, reuss = voigt_reuss(np.stack([1 - fraction, fraction], axis=1), np.stack([soft, stiff]))
         slack = np.minimum(_smallest_eigenvalue(voigt - stiffness), _smallest_eigenvalue(stiffness - reuss))
         shares["inside_bounds"] = float(np.mean(slack >= -1e-6 * np.abs(voigt).max(axis=(1, 2))))
@@ -114,3 +117,27 @@ def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ..
 def unit_factor(unit: str) -> float:
     """GPa per `unit`."""
     return gpa_per(unit)
+
+
+def make_data(
+    out: Path,
+    *,
+    count: int,
+    size: int,
+    seed: int,
+    families: str,
+    phases: tuple[Phase, Phase] | None,
+    contrast: float | None,
+    unit: str,
+    on_progress: Callable[[int, int], None],
+) -> int:
+    """See `Suite.make_data`. `contrast` is stiff over soft Young's modulus, in place of the stiff phase's own."""
+    soft, stiff = phases or (shipped.ALUMINIUM, shipped.SILICON_CARBIDE)
+    if contrast is not None:
+        stiff = msgspec.structs.replace(stiff, young=contrast * soft.young)
+    chosen = FAMILIES if families == "all" else [part.strip() for part in families.split(",")]
+    parameters = shipped.Parameters(count, size, seed, tuple(chosen), (soft, stiff))
+    folders.refuse_occupied(out)
+    dataset = shipped.make(parameters, on_progress)
+    folders.write_folder(dataset, out, unit, msgspec.to_builtins(parameters))
+    return count
