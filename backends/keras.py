@@ -131,7 +131,7 @@ class KerasModel:
         history = self.model.fit(
             _batches(data.images, scaling.to_network(data.targets), schedule),
             epochs=len(schedule.order),
-            steps_per_epoch=-(-len(data.images) // schedule.batch_size),
+            steps_per_epoch=-(-schedule.order.shape[1] // schedule.batch_size),
             validation_data=_quiet(tf.data.Dataset.from_tensor_slices(validation).batch(schedule.batch_size)),
             shuffle=False,
             verbose=0,
@@ -146,11 +146,11 @@ class KerasModel:
 
     def predict(self, images: Images) -> Targets:
         """See `Model.predict`."""
-        parts = [
-            keras.ops.convert_to_numpy(self.model(images[start : start + _PREDICTED_AT_A_TIME], training=False))
-            for start in range(0, max(len(images), 1), _PREDICTED_AT_A_TIME)
-        ]
-        return self._task.scaling.to_physical(np.concatenate(parts))
+        outputs = np.empty((len(images), len(self._task.targets)), np.float32)
+        for start in range(0, len(images), _PREDICTED_AT_A_TIME):
+            part = slice(start, start + _PREDICTED_AT_A_TIME)
+            outputs[part] = keras.ops.convert_to_numpy(self.model(images[part], training=False))
+        return self._task.scaling.to_physical(outputs)
 
     def export(self, path: Path) -> None:
         """See `Model.export`. Opset 18, the newest that tf2onnx writes."""
@@ -172,11 +172,10 @@ _PREDICTED_AT_A_TIME = 128
 
 def _batches(images: Images, targets: NDArray[np.float32], schedule: Schedule) -> tf.data.Dataset:
     """Every batch of every epoch in the schedule's order, the last of each epoch being the remainder."""
-    count = len(images)
 
     def order() -> Iterator[NDArray[np.intp]]:
         for epoch in schedule.order:
-            yield from np.split(epoch, range(schedule.batch_size, count, schedule.batch_size))
+            yield from np.split(epoch, range(schedule.batch_size, len(epoch), schedule.batch_size))
 
     images_in_memory, targets_in_memory = tf.constant(images), tf.constant(targets)
     indices = tf.data.Dataset.from_generator(order, output_signature=tf.TensorSpec((None,), tf.int64))

@@ -92,16 +92,11 @@ def physics(predictions: Targets, images: Images, task: Task) -> dict[str, float
     shares = {"positive_definite": float(np.mean(np.linalg.eigvalsh(stiffness)[:, 0] > 0))}
     if task.phases is not None:
         soft, stiff = (isotropic_stiffness(phase.young, phase.poisson) for phase in task.phases)
-        fraction: Targets = np.asarray(images.mean(axis=(1, 2, 3), dtype=np.float64))
-        voigt, reuss = voigt_reuss(np.stack([1 - fraction, fraction], axis=1), np.stack([soft, stiff]))
-        slack = np.minimum(_smallest_eigenvalue(voigt - stiffness), _smallest_eigenvalue(stiffness - reuss))
-        shares["inside_bounds"] = float(np.mean(slack >= -1e-6 * np.abs(voigt).max(axis=(1, 2))))
+        fraction: Targets = np.asarray(images.mean(axis=(1, 2, 3)), np.float64)
+        voigt, reuss = voigt_reuss(np.stack([1 - fraction, fraction], axis=-1), np.stack([soft, stiff]))
+        room = np.linalg.eigvalsh(np.stack([voigt - stiffness, stiffness - reuss]))[:, :, 0].min(axis=0)
+        shares["inside_bounds"] = float(np.mean(room >= -1e-6 * np.abs(voigt).max(axis=(1, 2))))
     return shares
-
-
-def _smallest_eigenvalue(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    smallest: NDArray[np.float64] = np.linalg.eigvalsh(matrices)[:, 0]
-    return smallest
 
 
 def check_data(folder: Path, unit: str | None) -> list[Finding]:

@@ -17,30 +17,32 @@ def homogenize(phases, stiffnesses):
     mesh = MeshQuad.init_tensor(np.arange(width + 1.0), np.arange(height + 1.0))
     basis = Basis(mesh, ElementVector(ElementQuad1(), 3), intorder=2)
     middle = mesh.p[:, mesh.t].mean(axis=1)
-    stiffness = stiffnesses[phases[middle[1].astype(int), middle[0].astype(int)]].transpose(1, 2, 0)[..., None]
+    stiffness = stiffnesses[phases[middle[1].astype(int), middle[0].astype(int)]].transpose(1, 2, 0)
+    present = stiffnesses.any(axis=0)  # entries that no phase has cost nothing
 
-    def strain(field):
-        gradient = field.grad
-        return [sum((gradient[i, j] for i, j in terms), start=np.zeros(gradient.shape[2:])) for terms in _STRAIN]
-
+    # Closed over: a field handed to a form as a parameter is copied whole at every access.
     @BilinearForm
     def energy(u, v, w):
-        left, right = strain(v), strain(u)
-        return sum(w.c[i, j] * left[i] * right[j] for i in range(6) for j in range(6))
+        left, right = _strain(v.grad), _strain(u.grad)
+        pairs = [(i, j) for i in left for j in right if present[i, j]]
+        return sum(stiffness[i, j][:, None] * (left[i] * right[j]) for i, j in pairs)
 
-    parameters = {"c": np.broadcast_to(stiffness, (6, 6, mesh.nelements, basis.X.shape[-1]))}
-    matrix = asm(energy, basis, **parameters)
-    loads = []
-    for load in range(6):
-
+    def work(load):
         @LinearForm
-        def work(v, w, load=load):
-            return sum(w.c[i, load] * part for i, part in enumerate(strain(v)))
+        def form(v, w):
+            return sum(stiffness[i, load][:, None] * part for i, part in _strain(v.grad).items() if present[i, load])
 
-        loads.append(asm(work, basis, **parameters))
-    fluctuations = _solve_periodic(mesh, basis, matrix, -np.array(loads).T)
-    mean = (stiffness.squeeze(-1).mean(axis=2) * mesh.nelements + np.array(loads) @ fluctuations) / mesh.nelements
+        return form
+
+    loads = np.array([asm(work(load), basis) for load in range(6)])
+    fluctuations = _solve_periodic(mesh, basis, asm(energy, basis), -loads.T)
+    mean = stiffness.mean(axis=2) + loads @ fluctuations / mesh.nelements
     return (mean + mean.T) / 2
+
+
+def _strain(gradient):
+    """Voigt index: strain, of those that displacements contribute to."""
+    return {i: sum(gradient[axes] for axes in terms) for i, terms in enumerate(_STRAIN) if terms}
 
 
 def _solve_periodic(mesh, basis, matrix, loads):

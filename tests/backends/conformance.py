@@ -1,0 +1,406 @@
+"""What every backend must do: run in an interpreter of its own as `python -m tests.backends.conformance MODULE`.
+
+Prints one JSON object: the name of each check, and "ok", "not for this backend" or the traceback. `test_conformance.py`
+makes a test of each, and plants faults that the checks must find.
+"""
+
+import contextlib
+import importlib
+import json
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness import registry
+from harness.architecture import (
+    Conv2D,
+    Dense,
+    Dropout,
+    Estimator,
+    Flatten,
+    MaxPool2D,
+    Network,
+    initial_weights,
+    parameter_shapes,
+)
+from harness.errors import Unavailable, WeightsError
+from harness.protocol import Phase, Recipe, Scaling, Schedule, Task, TrainingData, Variant
+from harness.weights import load_weights, save_weights
+
+TARGETS = ("C11", "C22", "C33", "C12", "C23", "C13", "C44", "C55", "C66")
+SMALL = Network((Conv2D(4, 3), MaxPool2D(), Conv2D(6, 5, "same"), MaxPool2D(), Flatten(), Dense(7), Dense(9, "linear")))
+BASELINE = Network((Conv2D(8, 3), MaxPool2D(), Conv2D(16, 3), MaxPool2D(), Flatten(), Dense(16), Dense(9, "linear")))
+TUNED = Network(
+    (
+        Conv2D(32, 5, "same"),
+        MaxPool2D(),
+        Conv2D(64, 5, "same"),
+        MaxPool2D(),
+        Flatten(),
+        Dropout(0.2),
+        Dense(64),
+        Dense(9, "linear"),
+    )
+)
+PHASES = (Phase(70, 0.33), Phase(410, 0.19))
+
+
+def a_task(size=16, scaling=None, phases=PHASES):
+    scaling = scaling or Scaling(tuple(np.linspace(50, 250, 9)), tuple(np.linspace(5, 40, 9)))
+    return Task((size, size, 1), TARGETS, "GPa", scaling, phases)
+
+
+def images(count, size=16, seed=0):
+    return (np.random.default_rng(seed).random((count, size, size, 1)) < 0.4).astype(np.float32)
+
+
+def data(task, count=50):
+    """Targets that grow with the share of white."""
+    size = task.input_shape[0]
+    train, validation = images(count, size, seed=1), images(10, size, seed=2)
+
+    def truth(pictures):
+        fraction = pictures.mean(axis=(1, 2, 3), dtype=np.float64)[:, None]
+        return np.array(task.scaling.offset) + np.array(task.scaling.scale) * 10 * (fraction - 0.4)
+
+    return TrainingData(train, truth(train), validation, truth(validation))
+
+
+def a_variant(architecture=SMALL, epochs=8, batch_size=16):
+    recipe = Recipe(epochs=epochs, batch_size=batch_size) if isinstance(architecture, Network) else None
+    return Variant("conformance", "", architecture, recipe)
+
+
+class Backend:
+    """A backend module and the architectures that the checks try it with."""
+
+    def __init__(self, module):
+        self.module = module
+        self.name = module.__name__.rpartition(".")[2]
+        estimators = [Estimator("mean"), Estimator("ridge"), Estimator("voigt_reuss_hill")]
+        self.trains = tuple(module.TRAINS)
+        # The onnx backend trains nothing, and yet builds networks.
+        self.networks = "network" in self.trains or not self.trains
+        self.architectures = [SMALL] if self.networks else estimators
+
+    def models(self, task=None):
+        """One model of each architecture, trained where the backend trains."""
+        task = task or a_task()
+        for architecture in self.architectures:
+            variant = a_variant(architecture)
+            model = self.module.build(variant, task, 0)
+            if self.trains:
+                train(model, variant, data(task))
+            yield model, task
+
+
+def train(model, variant, training, seed=0, on_epoch=lambda *told: None):
+    schedule = Schedule.drawn(variant.recipe, len(training.images), seed) if variant.recipe else None
+    return model.train(training, schedule, on_epoch)
+
+
+CHECKS = {}
+
+
+def check(function):
+    CHECKS[function.__name__.replace("_", " ")] = function
+    return function
+
+
+class NotForThisBackend(Exception):
+    pass
+
+
+def only(condition):
+    if not condition:
+        raise NotForThisBackend
+
+
+@check
+def configure_tells_versions_as_text(backend):
+    told = backend.module.configure(1, "cpu")
+    assert told
+    assert all(type(key) is str and type(value) is str for key, value in told.items())
+
+
+@check
+def threads_are_those_asked_for(backend):
+    only(backend.networks)
+    assert backend.module.configure(1, "cpu")["intra_op_threads"] == "1"
+
+
+@check
+def parameter_counts_are_the_reports(backend):
+    only(backend.networks)
+    for network, total in ((BASELINE, 51_593), (TUNED, 1_101_321)):
+        counts = backend.module.build(a_variant(network), a_task(64), 0).counts()
+        assert (counts.total, counts.trainable, counts.non_trainable) == (total, total, 0)
+        assert sum(counts.layers.values()) == total
+        assert set(counts.layers) == {"conv2d_1", "conv2d_2", "dense_1", "dense_2"}
+
+
+@check
+def weights_have_the_common_names_and_shapes(backend):
+    only(backend.networks)
+    model = backend.module.build(a_variant(), a_task(), 0)
+    found = model.weights()
+    assert {name: array.shape for name, array in found.items()} == parameter_shapes(SMALL, (16, 16, 1))
+    assert list(found) == list(parameter_shapes(SMALL, (16, 16, 1)))
+    assert all(array.dtype == np.float32 for array in found.values())
+
+
+@check
+def weights_come_back_as_they_were_set(backend):
+    for model, _ in backend.models():
+        rng = np.random.default_rng(3)
+        given = {name: rng.normal(size=array.shape).astype(np.float32) for name, array in model.weights().items()}
+        model.set_weights(given)
+        for name, array in model.weights().items():
+            np.testing.assert_array_equal(array, given[name])
+
+
+@check
+def weights_survive_a_file(backend):
+    for model, _ in backend.models():
+        with tempfile.TemporaryDirectory() as folder:
+            save_weights(Path(folder) / "w.safetensors", model.weights())
+            before = model.predict(images(5))
+            model.set_weights({name: 0 * array for name, array in model.weights().items()})
+            model.set_weights(load_weights(Path(folder) / "w.safetensors"))
+            np.testing.assert_array_equal(model.predict(images(5)), before)
+
+
+@check
+def weights_are_a_copy(backend):
+    for model, _ in backend.models():
+        before = model.predict(images(3))
+        copies = model.weights()
+        for name in copies:
+            copies[name] += 1
+        np.testing.assert_array_equal(model.predict(images(3)), before)
+
+
+@check
+def weights_that_do_not_fit_are_refused_and_change_nothing(backend):
+    for model, _ in backend.models():
+        good = model.weights()
+        changed = {name: array + 1 for name, array in good.items()}
+        bad = [{**changed, "extra/kernel": np.zeros(2, np.float32)}]
+        if good:
+            last = list(good)[-1]
+            bad.append({name: array for name, array in changed.items() if name != last})
+            bad.append({**changed, last: np.zeros((2, 3, 5), np.float32)})
+        for weights in bad:
+            with pytest.raises(WeightsError):
+                model.set_weights(weights)
+            for name, array in model.weights().items():
+                np.testing.assert_array_equal(array, good[name])
+
+
+@check
+def forward_is_the_arithmetic_of_the_layers(backend):
+    """Against plain NumPy, in float64, in the common layout: kernels, flattening, padding and pooling in one go."""
+    only(backend.networks)
+    task = a_task(scaling=Scaling((0.0,) * 9, (1.0,) * 9))
+    model = backend.module.build(a_variant(), task, 0)
+    weights = initial_weights(SMALL, (16, 16, 1), seed=5)
+    rng = np.random.default_rng(5)
+    weights = {name: array + 0.1 * rng.normal(size=array.shape).astype(np.float32) for name, array in weights.items()}
+    model.set_weights(weights)
+    expected = by_hand(images(6), weights)
+    np.testing.assert_allclose(model.predict(images(6)), expected, atol=2e-6 * np.abs(expected).max())
+
+
+def by_hand(pictures, weights):
+    w = {name: array.astype(np.float64) for name, array in weights.items()}
+    values = pictures.astype(np.float64)
+    values = pooled(np.maximum(convolved(values, w["conv2d_1/kernel"]) + w["conv2d_1/bias"], 0))
+    values = np.pad(values, ((0, 0), (2, 2), (2, 2), (0, 0)))
+    values = pooled(np.maximum(convolved(values, w["conv2d_2/kernel"]) + w["conv2d_2/bias"], 0))
+    values = np.maximum(values.reshape(len(values), -1) @ w["dense_1/kernel"] + w["dense_1/bias"], 0)
+    return values @ w["dense_2/kernel"] + w["dense_2/bias"]
+
+
+def convolved(values, kernel):
+    windows = np.lib.stride_tricks.sliding_window_view(values, kernel.shape[:2], axis=(1, 2))
+    return np.einsum("nyxcij,ijco->nyxo", windows, kernel)
+
+
+def pooled(values):
+    height, width = values.shape[1] // 2, values.shape[2] // 2
+    return values[:, : 2 * height, : 2 * width].reshape(len(values), height, 2, width, 2, -1).max(axis=(2, 4))
+
+
+@check
+def training_lowers_the_loss_and_tells_of_every_epoch(backend):
+    only("network" in backend.trains)
+    variant, told = a_variant(epochs=30), []
+    model = backend.module.build(variant, a_task(), 0)
+    history = train(model, variant, data(a_task()), on_epoch=lambda *epoch: told.append(epoch))
+    assert len(history.loss) == len(history.validation_loss) == 30
+    assert history.loss[-1] < 0.9 * history.loss[0]
+    assert history.seconds > 0
+    assert [epoch for epoch, _, _ in told] == list(range(1, 31))
+    np.testing.assert_allclose([loss for _, loss, _ in told], history.loss)
+
+
+@check
+def losses_weigh_every_sample_alike(backend):
+    """With a vanishing learning rate the epoch's loss is the plain mean over samples, short last batch or not."""
+    only("network" in backend.trains)
+    task = a_task()
+    recipe = Recipe(epochs=1, batch_size=16, learning_rate=1e-30)
+    variant = Variant("conformance", "", SMALL, recipe)
+    model, training = backend.module.build(variant, task, 0), data(task, count=35)
+    history = train(model, variant, training)
+    for told, pictures, truth in (
+        (history.loss[0], training.images, training.targets),
+        (history.validation_loss[0], training.validation_images, training.validation_targets),
+    ):
+        errors = (model.predict(pictures) - truth) / np.array(task.scaling.scale)
+        np.testing.assert_allclose(told, np.mean(errors**2), rtol=1e-4)
+
+
+@check
+def the_first_step_is_keras_adams_in_the_schedules_order(backend):
+    """One step on one batch moves every weight with a clear gradient by the learning rate, against its sign."""
+    only("network" in backend.trains)
+    task = a_task()
+    variant = Variant("conformance", "", SMALL, Recipe(epochs=1, batch_size=4, learning_rate=2.0**-10))
+    training = data(task, count=12)
+    start = initial_weights(SMALL, (16, 16, 1), seed=0)
+
+    def after(order):
+        model = backend.module.build(variant, task, 0)
+        model.set_weights(start)
+        model.train(training, Schedule(np.array([order]), 4), lambda *told: None)
+        return model.weights()
+
+    one = after([0, 1, 2, 3])
+    step = np.abs(one["dense_2/bias"] - start["dense_2/bias"])
+    # Epsilon, divided by sqrt(1 - beta_2) in the first step, slows weights with a small gradient a little.
+    assert step.max() <= 2.0**-10 * (1 + 1e-4)
+    assert np.median(step) > 0.99 * 2.0**-10
+    # The order inside a batch does not matter beyond rounding, which samples are in it does.
+    np.testing.assert_allclose(after([3, 2, 1, 0])["dense_1/kernel"], one["dense_1/kernel"], atol=2e-4)
+    assert np.abs(after([4, 5, 6, 7])["dense_1/kernel"] - one["dense_1/kernel"]).max() > 5e-4
+
+
+@check
+def the_same_seed_gives_the_same_predictions(backend):
+    only(backend.trains)
+    for architecture in [*backend.architectures, *([TUNED] if backend.networks else [])]:
+        size = 16
+        variant, found = a_variant(architecture, epochs=3), []
+        for _ in range(2):
+            model = backend.module.build(variant, a_task(size), 7)
+            train(model, variant, data(a_task(size)))
+            found.append(model.predict(images(9, size)))
+        np.testing.assert_array_equal(found[0], found[1])
+
+
+@check
+def another_seed_gives_other_weights(backend):
+    only(backend.networks)
+    first, other = (backend.module.build(a_variant(), a_task(), seed).weights() for seed in (0, 1))
+    assert not np.array_equal(first["dense_1/kernel"], other["dense_1/kernel"])
+
+
+@check
+def predictions_are_physical(backend):
+    """Predictions follow the scaling: the same network outputs, other units."""
+    only(backend.networks)
+    plain, scaled = a_task(scaling=Scaling((0.0,) * 9, (1.0,) * 9)), a_task()
+    outputs = []
+    for task in (plain, scaled):
+        model = backend.module.build(a_variant(), task, 0)
+        model.set_weights(initial_weights(SMALL, (16, 16, 1), seed=0))
+        outputs.append(model.predict(images(4)))
+    np.testing.assert_allclose(outputs[1], scaled.scaling.to_physical(outputs[0]), rtol=1e-12)
+
+
+@check
+def predictions_have_one_row_an_image_and_hang_on_nothing_else(backend):
+    for model, _ in backend.models():
+        together = model.predict(images(300))
+        assert together.shape == (300, 9)
+        assert together.dtype == np.float64
+        assert model.predict(images(0)).shape == (0, 9)
+        alone = np.concatenate([model.predict(images(300)[i : i + 1]) for i in (0, 128, 299)])
+        np.testing.assert_allclose(alone, together[[0, 128, 299]], rtol=1e-5)
+
+
+@check
+def images_are_left_as_they_were(backend):
+    for model, _ in backend.models():
+        pictures = images(4)
+        model.predict(pictures)
+        np.testing.assert_array_equal(pictures, images(4))
+
+
+@check
+def the_exported_model_is_the_same_model(backend):
+    raw = a_task(scaling=Scaling((0.0,) * 9, (1e9,) * 9))  # labels in N/nm^2
+    for task in (a_task(), raw):
+        for model, _ in backend.models(task):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "model.onnx"
+                model.export(path)
+                registry.onnx().annotate(path, {"unit": "GPa"})
+                assert [entry.name for entry in Path(folder).iterdir()] == ["model.onnx"]
+                exported = registry.onnx().open_model(path)
+            assert exported.input_shape == (None, 16, 16, 1)
+            assert exported.output_shape[-1] == 9
+            assert exported.metadata["unit"] == "GPa"
+            for batch in (1, 7, 32):
+                native = model.predict(images(batch))
+                difference = np.abs(exported.run(images(batch)) - native).max()
+                assert difference <= 1e-5 * np.abs(native).max(), f"batch {batch}: {difference}"
+
+
+@check
+def exporting_changes_nothing(backend):
+    for model, _ in backend.models():
+        before = model.predict(images(5))
+        with tempfile.TemporaryDirectory() as folder:
+            model.export(Path(folder) / "model.onnx")
+        np.testing.assert_array_equal(model.predict(images(5)), before)
+
+
+@check
+def a_device_that_is_not_there_is_unavailable(backend):
+    only(backend.trains == ("network",))
+    with pytest.raises(Unavailable, match="cuda"):
+        backend.module.configure(1, "cuda")
+    backend.module.configure(1, "cpu")
+
+
+@check
+def inference_only_says_so(backend):
+    only(not backend.trains)
+    with pytest.raises(NotImplementedError, match="inference"):
+        train(backend.module.build(a_variant(), a_task(), 0), a_variant(), data(a_task()))
+
+
+def main(module_name):
+    with contextlib.redirect_stdout(sys.stderr):
+        backend = Backend(importlib.import_module(module_name))
+        backend.module.configure(1, "cpu")
+        outcome = {}
+        for name, function in CHECKS.items():
+            try:
+                function(backend)
+                outcome[name] = "ok"
+            except NotForThisBackend:
+                outcome[name] = "not for this backend"
+            except BaseException:  # pytest's own failures are no Exceptions
+                outcome[name] = traceback.format_exc()
+    print(json.dumps(outcome))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,100 @@
+import functools
+import json
+import subprocess
+import sys
+
+import pytest
+
+from harness import registry
+from harness.launch import worker_environment
+from tests.backends.conformance import CHECKS
+
+
+@functools.cache
+def outcome(module):
+    """Name of each check: "ok", "not for this backend" or a traceback. One framework, one interpreter."""
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.backends.conformance", module],
+        capture_output=True,
+        text=True,
+        env=worker_environment(1, "cpu"),
+        timeout=900,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr[-5000:]
+    return json.loads(process.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("backend", registry.names("backends"))
+def test_conformance(backend, check):
+    found = outcome(f"backends.{backend}")[check]
+    if found == "not for this backend":
+        pytest.skip(found)
+    assert found == "ok", found
+
+
+EPOCH = """
+whole = pytorch.TorchModel._train_epoch
+def faulty(self, images, targets, order, size, adam):
+    return whole(self, images, targets, {order}, size, adam)
+pytorch.TorchModel._train_epoch = faulty
+"""
+FAULTS = {
+    "flattens channel first": (
+        """
+forward = pytorch.Permute.forward
+pytorch.Permute.forward = lambda self, values: values if self.order == (0, 2, 3, 1) else forward(self, values)
+""",
+        "forward is the arithmetic of the layers",
+    ),
+    "forgets the scaling": (
+        "pytorch.TorchModel.predict = lambda self, images: self._outputs(pytorch._tensor(images)).numpy().astype('f8')",
+        "predictions are physical",
+    ),
+    "exports without the scaling": (
+        "pytorch.Physical.forward = lambda self, images: self.network(images)",
+        "the exported model is the same model",
+    ),
+    "hands out its own weights": (
+        """
+def weights(self):
+    found = {name: self._parameter(name) for name in self._shapes}
+    return {name: tensor.detach().numpy().transpose(axes) for name, (tensor, axes) in found.items()}
+pytorch.TorchModel.weights = weights
+""",
+        "weights are a copy",
+    ),
+    "takes weights that do not fit": (
+        "pytorch.check_fit = lambda weights, shapes: None",
+        "weights that do not fit are refused and change nothing",
+    ),
+    "drops the last batch": (
+        EPOCH.format(order="order[: len(order) // size * size]"),
+        "losses weigh every sample alike",
+    ),
+    "trains in its own order": (
+        EPOCH.format(order="pytorch.np.arange(len(order))"),
+        "the first step is keras adams in the schedules order",
+    ),
+    "starts from the clock": (
+        """
+import os
+def build(variant, task, seed):
+    return pytorch.build(variant, task, int.from_bytes(os.urandom(4)))
+""",
+        "the same seed gives the same predictions",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_conformance_suite_finds_a_planted_fault(fault, tmp_path, monkeypatch):
+    """Each fault is a line or two that break the PyTorch backend; the check named must be among those that fail."""
+    code, check = FAULTS[fault]
+    (tmp_path / "faulty.py").write_text("from backends import pytorch\nfrom backends.pytorch import *\n" + code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = outcome("faulty")
+    outcome.cache_clear()
+    assert found[check].startswith("Traceback"), f"not found; others: {[c for c, o in found.items() if o[0] == 'T']}"

@@ -1,0 +1,111 @@
+"""Is it the same model in Keras, in PyTorch and as an ONNX graph? Small networks, single precision, first steps."""
+
+import functools
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.launch import worker_environment
+from tests.parity.climb import NETWORKS
+
+pytestmark = pytest.mark.parity
+
+
+@functools.cache
+def side(module):
+    """Every array of one framework's side."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "side.npz"
+        command = [sys.executable, "-m", "tests.parity.climb", module, str(out)]
+        process = subprocess.run(
+            command, capture_output=True, text=True, env=worker_environment(1, "cpu"), timeout=600, check=False
+        )
+        assert process.returncode == 0, process.stderr[-5000:]
+        with np.load(out, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+
+def compare(ours, theirs, keys, tolerance):
+    """Names of the arrays that differ by more than `tolerance` of their largest entry, the worst first."""
+    worst = {}
+    for key in keys:
+        scale = np.abs(ours[key]).max() or 1.0
+        worst[key] = np.abs(ours[key].astype(np.float64) - theirs[key]).max() / scale
+    return [
+        f"{key} {value:.2g}" for key, value in sorted(worst.items(), key=lambda item: -item[1]) if value > tolerance
+    ]
+
+
+def keys(arrays, prefix):
+    found = [key for key in arrays if key.startswith(prefix)]
+    assert found, prefix
+    return found
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("other", ["backends.pytorch", "backends.onnx"])
+def test_same_structure(name, other):
+    ours, theirs = side("backends.keras"), side(other)
+    before = keys(ours, f"{name}/before/")
+    assert before == keys(theirs, f"{name}/before/")
+    for key in [*before, f"{name}/counts"]:
+        np.testing.assert_array_equal(ours[key], theirs[key])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("other", ["backends.pytorch", "backends.onnx"])
+def test_same_forward(name, other):
+    assert compare(side("backends.keras"), side(other), [f"{name}/forward"], 1e-5) == []
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_losses_over_ten_steps(name):
+    ours, theirs = side("backends.keras")[f"{name}/losses"], side("backends.pytorch")[f"{name}/losses"]
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=2e-6)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_same_weights_after_ten_steps(name):
+    ours = side("backends.keras")
+    assert compare(ours, side("backends.pytorch"), keys(ours, f"{name}/after/"), 1e-2) == []
+
+
+FAULTS = {
+    "epsilon as torch has it": (
+        "pytorch.KerasAdam.step = lambda self, closure=None: pytorch.torch.optim.Adam.step(self)",
+        ["baseline/losses"],
+    ),
+    "flattened channel first": (
+        """
+forward = pytorch.Permute.forward
+pytorch.Permute.forward = lambda self, values: values if self.order == (0, 2, 3, 1) else forward(self, values)
+""",
+        ["baseline/forward", "tuned/forward"],
+    ),
+    "average for max pooling": ("pytorch.nn.MaxPool2d = pytorch.nn.AvgPool2d", ["baseline/forward", "tuned/forward"]),
+    "learning rate off by 5 %": (
+        """
+adam = pytorch.KerasAdam.__init__
+def faulty(self, parameters, recipe):
+    adam(self, parameters, pytorch.Recipe(recipe.epochs, recipe.batch_size, 1.05 * recipe.learning_rate))
+pytorch.KerasAdam.__init__ = faulty
+""",
+        ["baseline/losses", "tuned/losses"],
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_seen(fault, tmp_path, monkeypatch):
+    code, broken = FAULTS[fault]
+    (tmp_path / "faulty.py").write_text("from backends import pytorch\nfrom backends.pytorch import *\n" + code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    faulty = side.__wrapped__("faulty")
+    for key in broken:
+        assert compare(side("backends.keras"), faulty, [key], 1e-4 if key.endswith("losses") else 1e-5)
