@@ -17,10 +17,10 @@ class Progress:
     """Follows the events of a launch and prints cells done, what each worker is at, and the time left."""
 
     def __init__(
-        self, jobs: list[Job], stream: TextIO = sys.stdout, clock: Callable[[], float] = time.monotonic
+        self, jobs: list[Job], stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._stream, self._clock = stream, clock
-        self._live = stream.isatty()
+        self._stream, self._clock = stream or sys.stdout, clock
+        self._live = self._stream.isatty()
         self._total = sum(_work(job) for job in jobs)
         self._jobs, self._done, self._done_work = len(jobs), 0, 0
         self._now: dict[str, tuple[Job, Epoch | None]] = {}

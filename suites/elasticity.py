@@ -58,6 +58,8 @@ def load(folder: Path | None, unit: str | None, phases: tuple[Phase, Phase] | No
     """See `Suite.load`; the labels come in GPa whatever the unit of the CSV."""
     if folder is not None:
         return folders.read_folder(folder, unit, phases)
+    if unit is not None:
+        gpa_per(unit)  # refused here if it is unknown, before anything runs
     if phases is not None:
         raise BenchError("phases= describes a data set of your own: give data= too, or leave it out")
     return shipped.load()

@@ -19,12 +19,14 @@ def relative_error(found, expected):
 
 @pytest.mark.benchmark(group="homogenization")
 def test_seven_times_faster_than_finite_elements_and_no_less_accurate(benchmark):
-    images = load().images[::130, :, :, 0].astype(int)  # one of each of four families
-    begin = time.perf_counter()
-    finite = [finite_elements.homogenize(image, TWO) for image in images]
-    finite_seconds = (time.perf_counter() - begin) / len(images)
+    images = load().images[:5, :, :, 0].astype(int)  # families take turns: one image of each
+    finite_elements.homogenize(images[0], TWO)  # the first call is slower: neither side is timed cold
+    finite_seconds = []
+    for image in images:
+        begin = time.perf_counter()
+        finite_elements.homogenize(image, TWO)
+        finite_seconds.append(time.perf_counter() - begin)
     found = benchmark.pedantic(homogenize, (images, TWO), rounds=5, warmup_rounds=1)
-    fft_seconds = statistics.median(benchmark.stats.stats.data) / len(images)
 
     # Both converge to the same limit from either side; 4 x refined, the FFT solver is as near to it as is affordable.
     limit = homogenize(images.repeat(4, 1).repeat(4, 2), TWO)

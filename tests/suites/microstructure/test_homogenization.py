@@ -8,6 +8,7 @@ from suites.microstructure.homogenization import (
     TARGETS,
     NotConverged,
     elastic_constants,
+    hill,
     homogenize,
     isotropic_stiffness,
     stiffness_matrices,
@@ -124,6 +125,12 @@ def test_the_coupled_and_the_uncoupled_solution_agree():
     assert relative_error(homogenize(images, coupled), homogenize(images, TWO)) < 1e-9
 
 
+@pytest.mark.parametrize("unit", [1e9, 1e-9, 1e30])
+def test_the_unit_of_the_stiffnesses_does_not_matter(unit):
+    images = np.concatenate([blocks(11), np.zeros((1, 32, 32), int)])
+    assert relative_error(homogenize(images, unit * TWO) / unit, homogenize(images, TWO)) < 1e-12
+
+
 def test_refinement_converges():
     image = blocks(7)
     finest = homogenize(image.repeat(8, 1).repeat(8, 2), TWO)
@@ -161,6 +168,7 @@ def test_images_that_do_not_converge_are_named():
         (np.full((1, 4, 4), -1), TWO, "reach -1..-1"),
         (np.zeros((1, 4, 4), int), -TWO, "positive definite"),
         (np.zeros((1, 4, 4), int), TWO + np.triu(np.ones((6, 6)), 1), "symmetric"),
+        (np.zeros((1, 4, 4), int), 1e-9 * (TWO + np.triu(np.ones((6, 6)), 1)), "symmetric"),
         (np.zeros((1, 4, 4), int), TWO[:, :3, :3], "must be"),
     ],
 )
@@ -171,6 +179,12 @@ def test_what_cannot_be_homogenized_is_refused(phases, stiffnesses, said):
 
 def test_no_images():
     assert homogenize(np.zeros((0, 8, 8), int), TWO).shape == (0, 6, 6)
+
+
+def test_hill_is_the_mean_of_the_bounds_and_exact_without_contrast():
+    fractions = np.array([[0.3, 0.7], [1.0, 0.0]])
+    np.testing.assert_allclose(hill(fractions, TWO), np.mean(voigt_reuss(fractions, TWO), axis=0))
+    np.testing.assert_allclose(hill(fractions, TWO)[1], TWO[0], rtol=1e-12, atol=1e-12 * TWO.max())
 
 
 def test_isotropic_stiffness_from_textbook_moduli():

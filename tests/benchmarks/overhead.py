@@ -1,0 +1,117 @@
+"""Training through the harness and by hand, in turns, in one interpreter: `python -m tests.benchmarks.overhead NAME`.
+
+Prints the seconds of each round as JSON. By hand means what a user of the framework would write for the same recipe:
+Keras's `fit` on arrays, and a plain loop over tensors in torch.
+"""
+
+import contextlib
+import importlib
+import json
+import sys
+import time
+
+import msgspec
+
+from harness import registry
+from harness.architecture import initial_weights
+from harness.plan import task as task_of
+from harness.protocol import Schedule, TrainingData
+from harness.records import Settings
+
+EPOCHS, ROUNDS = 12, 5
+
+
+def keras_by_hand(network, recipe, data, scaling):
+    import keras
+
+    model = keras.Sequential(
+        [
+            keras.Input((64, 64, 1)),
+            keras.layers.Conv2D(8, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Conv2D(16, 3, activation="relu"),
+            keras.layers.MaxPooling2D(2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(16, activation="relu"),
+            keras.layers.Dense(9),
+        ]
+    )
+    model.compile(optimizer=keras.optimizers.Adam(recipe.learning_rate), loss="mse")
+    validation = data.validation_images, scaling.to_network(data.validation_targets)
+    targets = scaling.to_network(data.targets)
+
+    def train():
+        model.fit(data.images, targets, epochs=EPOCHS, batch_size=32, validation_data=validation, verbose=0)
+
+    return train
+
+
+def pytorch_by_hand(network, recipe, data, scaling):
+    import torch
+    from torch import nn
+
+    model = nn.Sequential(
+        nn.Conv2d(1, 8, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(3136, 16),
+        nn.ReLU(),
+        nn.Linear(16, 9),
+    )
+
+    def tensors(images, targets):
+        return torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(scaling.to_network(targets))
+
+    images, targets = tensors(data.images, data.targets)
+    validation_images, validation_targets = tensors(data.validation_images, data.validation_targets)
+
+    def train():
+        adam = torch.optim.Adam(model.parameters(), recipe.learning_rate, fused=True)
+        for _ in range(EPOCHS):
+            model.train()
+            for batch in torch.randperm(len(images)).split(32):
+                adam.zero_grad()
+                loss = nn.functional.mse_loss(model(images[batch]), targets[batch])
+                loss.backward()
+                adam.step()
+            model.eval()
+            with torch.inference_mode():
+                nn.functional.mse_loss(model(validation_images), validation_targets).item()
+
+    return train
+
+
+def main(name):
+    backend, suite = importlib.import_module(f"backends.{name}"), registry.suite("elasticity")
+    backend.configure(1, "cpu")
+    dataset = suite.load(None, None, None)
+    split = suite.split(dataset)
+    task = task_of(suite, dataset, split, Settings())
+    variant = next(variant for variant in suite.VARIANTS if variant.name == "baseline")
+    variant = msgspec.structs.replace(variant, recipe=msgspec.structs.replace(variant.recipe, epochs=EPOCHS))
+    parts = [(dataset.images[part], dataset.targets[part]) for part in (split.train, split.validation)]
+    data = TrainingData(*parts[0], *parts[1])
+
+    by_hand = globals()[f"{name}_by_hand"](variant.architecture, variant.recipe, data, task.scaling)
+    model = backend.build(variant, task, 0)
+    model.set_weights(initial_weights(variant.architecture, task.input_shape, 0))
+    schedule = Schedule.drawn(variant.recipe, len(split.train), 0)
+    ways = {"by hand": by_hand, "harness": lambda: model.train(data, schedule, lambda *told: None)}
+    seconds = {way: [] for way in ways}
+    for round_number in range(ROUNDS + 1):
+        for way, train in ways.items():
+            begin = time.perf_counter()
+            train()
+            if round_number:  # the first round traces graphs and warms caches
+                seconds[way].append(time.perf_counter() - begin)
+    return seconds
+
+
+if __name__ == "__main__":
+    with contextlib.redirect_stdout(sys.stderr):
+        measured = main(sys.argv[1])
+    print(json.dumps(measured))

@@ -1,0 +1,187 @@
+"""`bench run` for real, on small data and few epochs; and the worker's own answers."""
+
+import subprocess
+import sys
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import cli, leaderboard
+from harness.records import Store
+from suites.microstructure import dataset, folder
+
+BENCH = (sys.executable, "-m", "harness.cli")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """40 images in a folder in the report's layout."""
+    parameters = dataset.Parameters(count=40)
+    path = tmp_path_factory.mktemp("data") / "mine"
+    folder.write_folder(dataset.make(parameters), path, "MPa", {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """Results of a smoke run over every variant and backend, and what it printed."""
+    results = tmp_path_factory.mktemp("results")
+    return results, bench("run", "suite=elasticity", "profile=smoke", f"data={data}", f"results={results}")
+
+
+def bench(*words, code=0):
+    process = subprocess.run([*BENCH, *words], capture_output=True, text=True, timeout=900, check=False)
+    assert process.returncode == code, process.stdout + process.stderr
+    return process.stdout
+
+
+@pytest.mark.slow
+def test_every_cell_has_a_good_record_and_every_row_a_latency(finished):
+    results, printed = finished
+    records = Store(results, "elasticity").trainings()
+    assert {(r.cell.variant, r.cell.backend) for r in records} == {
+        ("mean", "classical"),
+        ("voigt-reuss-hill", "classical"),
+        ("ridge", "classical"),
+        ("baseline", "keras"),
+        ("baseline", "pytorch"),
+    }
+    assert all(record.status == "ok" for record in records)
+    table = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))
+    assert len(table) == 5
+    for column in ("skill", "parameters", "onnx_kB", "p50_ms_b1", "ratio_b1", "p50_ms_b32", "images_per_s_b32"):
+        assert table[column].notna().all(), column
+    assert (table["latency_threads"] == 1).all()
+    assert "[5/5]" in printed
+    assert "leaderboard:" in printed
+
+
+@pytest.mark.slow
+def test_a_record_tells_all_that_was_promised(finished):
+    results, _ = finished
+    record = next(r for r in Store(results, "elasticity").trainings() if r.cell.backend == "keras")
+    assert record.counts.total == 51_593
+    assert record.framework["intra_op_threads"] == "1"
+    assert len(record.history.loss) == len(record.history.validation_loss) == 2
+    assert record.onnx.difference < 1e-5
+    assert record.onnx.opset == 18
+    assert record.environment.versions["keras"]
+    assert any("only 40 images" in warning for warning in record.data_warnings)
+    assert record.physics.keys() == {"positive_definite", "inside_bounds"}
+    assert (results / record.log).exists()
+
+
+@pytest.mark.slow
+def test_both_frameworks_started_from_the_same_weights_and_order(finished):
+    results, _ = finished
+    ours, theirs = (
+        next(r for r in Store(results, "elasticity").trainings() if r.cell.backend == backend)
+        for backend in ("keras", "pytorch")
+    )
+    np.testing.assert_allclose(ours.history.loss, theirs.history.loss, rtol=1e-3)
+    np.testing.assert_allclose(ours.held_out.predictions, theirs.held_out.predictions, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing_and_changes_nothing(finished, data):
+    results, _ = finished
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    printed = bench("run", "suite=elasticity", "profile=smoke", f"data={data}", f"results={results}")
+    assert "5 cells, 5 done before" in printed
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+    assert "follows from its records" in bench("leaderboard", "check=true", f"results={results}")
+
+
+@pytest.mark.slow
+def test_an_exported_model_predicts_what_its_record_says(finished, data, tmp_path):
+    results, _ = finished
+    for record in Store(results, "elasticity").trainings():
+        model = results / "models" / "elasticity" / record.onnx.file
+        bench("predict", f"model={model}", f"images={data}", f"out={tmp_path / 'out.csv'}")
+        table = pd.read_csv(tmp_path / "out.csv").set_index("image")
+        assert list(table.columns) == [f"{name}_GPa" for name in record.held_out.targets]
+        expected = np.array(record.held_out.predictions)
+        np.testing.assert_allclose(
+            table.loc[list(record.held_out.ids)], expected, rtol=2e-5, atol=1e-5 * expected.max()
+        )
+
+
+@pytest.mark.slow
+def test_latency_of_any_model(finished):
+    results, _ = finished
+    model = next((results / "models").rglob("*.onnx"))
+    printed = bench("latency", f"model={model}", "batches=1,4")
+    assert [line.split()[0] for line in printed.splitlines()] == ["batch", "1", "4"]
+
+
+@pytest.fixture
+def classical(data, tmp_path):
+    """Runs `bench run` on the predictors that take no time."""
+
+    def run(*words):
+        return cli.main(["run", "suite=elasticity", "backend=classical", f"data={data}", f"results={tmp_path}", *words])
+
+    return run, tmp_path
+
+
+def test_resuming_runs_only_what_has_no_result(classical, capsys):
+    run, results = classical
+    assert run("variant=mean", "profile=smoke") == 0
+    assert run("variant=mean,ridge", "profile=smoke") == 0
+    assert "2 cells, 1 done before" in capsys.readouterr().out
+    assert [record.cell.variant for record in Store(results, "elasticity").trainings()] == ["mean", "ridge"]
+
+
+def test_a_failing_cell_fails_the_run_but_not_the_others(classical, data, tmp_path, capsys):
+    """Without the phases Voigt-Reuss-Hill has nothing to go by."""
+    nameless = tmp_path / "nameless"
+    nameless.mkdir()
+    for path in data.iterdir():
+        if path.name != "dataset.json":
+            (nameless / path.name).write_bytes(path.read_bytes())
+    results = tmp_path / "results"
+    words = ["run", "backend=classical", f"data={nameless}", "unit=MPa", f"results={results}", "profile=smoke"]
+    assert cli.main(words) == 1
+    by_variant = {record.cell.variant: record for record in Store(results, "elasticity").trainings()}
+    assert {name: record.status for name, record in by_variant.items()} == {
+        "mean": "ok",
+        "ridge": "ok",
+        "voigt-reuss-hill": "unavailable",
+    }
+    assert "phases=" in by_variant["voigt-reuss-hill"].reason
+    assert "1 of 3 cells have no result" in capsys.readouterr().out
+    assert cli.main([*words, "phases=70,0.33,410,0.19"]) == 0
+
+
+def test_a_broken_data_set_stops_the_run_before_it_starts(classical, data, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in data.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    (broken / "5_disks.png").unlink()
+    results = tmp_path / "results"
+    assert cli.main(["run", f"data={broken}", f"results={results}"]) == 2
+    assert "no image for CSV row 6" in capsys.readouterr().err
+    assert not results.exists()
+
+
+def test_the_reports_raw_setting_gives_the_same_lines_in_other_units(classical):
+    """Ridge regression is the same line in any unit; a network is not, and that is the point of the setting."""
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    assert run("variant=ridge", "profile=smoke", "target_scaling=none", "unit=MPa") == 0
+    standard, raw = Store(results, "elasticity").trainings()
+    assert standard.key != raw.key
+    np.testing.assert_allclose(raw.held_out.predictions, standard.held_out.predictions, rtol=1e-4)
+    assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
+
+
+def test_published_records_name_no_folder_and_no_host(classical, data):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    text = Store(results, "elasticity").trainings_file.read_text()
+    for private in (str(data.parent), str(results), sys.prefix):
+        assert private not in text
+    assert msgspec.json.decode(text)["data_warnings"]
