@@ -17,7 +17,7 @@ from harness.environment import fingerprint
 from harness.errors import BenchError
 from harness.latency import Timing
 from harness.metrics import Accuracy
-from harness.records import LatencyRecord, Record, Store, latest, verify
+from harness.records import LatencyRecord, Record, Store, standing, verify
 from harness.stats import skill_interval, spread
 
 NO_BETTER = "no better than the mean"
@@ -60,12 +60,12 @@ def leaderboard_file(results: Path, suite: str) -> Path:
 def compute(results: Path, suite: str) -> pd.DataFrame:
     """The leaderboard as a table of text, best first. Raises BenchError where a record contradicts itself."""
     store = Store(results, suite)
-    standing = latest(store.trainings()).values()
-    if lies := [line for record in standing for line in verify(record)]:
+    records = standing(store.trainings())
+    if lies := [line for record in records for line in verify(record)]:
         raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
     timings = {(item.key, item.sha256): item for item in store.latencies()}
     groups: dict[str, list[Record]] = {}
-    for record in sorted(standing, key=lambda item: item.cell.seed):
+    for record in sorted(records, key=lambda item: item.cell.seed):
         groups.setdefault(_comparable(record), []).append(record)
     rows = [_row(records, timings) for records in groups.values()]
     if not rows:
@@ -253,10 +253,10 @@ _SHOWN = {
 }
 
 
-def terminal_table(path: Path, data_hashes: set[str]) -> str:
-    """The leaderboard of these data sets, with the columns that fit a terminal."""
+def terminal_table(path: Path, data_hash: str) -> str:
+    """The leaderboard of one data set, with the columns that fit a terminal."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table = table[table["data_hash"].isin({data_hash[:12] for data_hash in data_hashes})]
+    table = table[table["data_hash"] == data_hash[:12]]
     table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"])
     columns = {
         heading: [format(float(value), form) if form and value else value for value in table[name]]

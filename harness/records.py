@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from harness.architecture import Architecture
-from harness.environment import Environment
+from harness.environment import Environment, fingerprint
 from harness.errors import BenchError
 from harness.latency import Latency
 from harness.metrics import Accuracy, accuracy
@@ -171,13 +171,14 @@ class Store:
         _append(self.trainings_file if isinstance(record, Record) else self.latencies_file, record)
 
 
-def latest(records: Iterable[Record]) -> dict[str, Record]:
-    """The record that stands for each cell: its first `ok` one, otherwise its latest."""
-    standing: dict[str, Record] = {}
+def standing(records: Iterable[Record]) -> list[Record]:
+    """The record that stands for each cell in each environment: its newest `ok` one, otherwise its newest."""
+    stands: dict[tuple[str, str], Record] = {}
     for record in records:
-        if record.key not in standing or standing[record.key].status != "ok":
-            standing[record.key] = record
-    return standing
+        place = (record.key, fingerprint(record.environment))
+        if record.status == "ok" or place not in stands or stands[place].status != "ok":
+            stands[place] = record
+    return list(stands.values())
 
 
 def verify(record: Record) -> list[str]:

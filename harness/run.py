@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 
 import msgspec
 
 from harness import leaderboard, registry
-from harness.environment import observe
+from harness.environment import fingerprint, observe
 from harness.latency import SMOKE, LatencySettings, measure_apart
 from harness.launch import launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
-from harness.records import SCHEMA, LatencyRecord, Record, Settings, Store, latest
+from harness.records import SCHEMA, LatencyRecord, Record, Settings, Store, standing
 from harness.worker import Done, Job, now
 
 
@@ -33,7 +34,10 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def run(request: Request) -> bool:
-    """Run every cell that has no `ok` record yet, time what was exported, write the leaderboards and show them.
+    """Run every cell that is not done, time what was exported, write the leaderboards and show them.
+
+    A cell is done where it has an `ok` record from an environment like this one and its exported model is at hand: a
+    record published from another machine speaks for that machine.
 
     True where every cell of the request has an `ok` record now. Raises BenchError before anything runs where the
     request or its data cannot be used.
@@ -57,14 +61,35 @@ def run(request: Request) -> bool:
         _train(suite_plan, store, request)
         _time(suite_plan, store, request)
         path = leaderboard.write(request.results, suite_plan.suite)
-        standing = latest(store.trainings())
-        missing = [cell for cell in suite_plan.cells if standing[cell.key].status != "ok"]
-        print(leaderboard.terminal_table(path, {cell.data_hash for cell in suite_plan.cells}))
-        print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}\nmodels:      {request.results / 'models'}")
-        if missing:
-            print(f"{len(missing)} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
-        well = well and not missing
+        good = _good_here(suite_plan, store)
+        print(leaderboard.terminal_table(path, suite_plan.dataset.fingerprint()))
+        print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
+        print(f"models:      {request.results / 'models' / suite_plan.suite}")
+        if failed := len(suite_plan.cells) - len(good):
+            print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
+            well = False
     return well
+
+
+def _good_here(suite_plan: Plan, store: Store) -> dict[str, Record]:
+    """The `ok` records of this plan's cells that were made in an environment like this one, by key."""
+    here = fingerprint(observe())
+    keys = {cell.key for cell in suite_plan.cells}
+    return {
+        record.key: record
+        for record in standing(store.trainings())
+        if record.key in keys and record.status == "ok" and fingerprint(record.environment) == here
+    }
+
+
+def _model(record: Record, request: Request) -> Path | None:
+    """The exported model of a record, None where it is not, or no longer, the file that was recorded."""
+    if record.onnx is None:
+        return None
+    path = request.results / "models" / record.cell.suite / record.onnx.file
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == record.onnx.sha256:
+        return path
+    return None
 
 
 def _announce(suite_plan: Plan) -> None:
@@ -76,7 +101,7 @@ def _announce(suite_plan: Plan) -> None:
 
 
 def _train(suite_plan: Plan, store: Store, request: Request) -> None:
-    done = {key for key, record in latest(store.trainings()).items() if record.status == "ok"}
+    done = {key for key, record in _good_here(suite_plan, store).items() if _model(record, request)}
     jobs = [Job(cell, suite_plan.source) for cell in suite_plan.cells if cell.key not in done]
     total = len(suite_plan.cells)
     print(f"{total} cells, {total - len(jobs)} done before" + (f", {request.workers} workers" if jobs else ""))
@@ -92,41 +117,33 @@ def _train(suite_plan: Plan, store: Store, request: Request) -> None:
 
 def _time(suite_plan: Plan, store: Store, request: Request) -> None:
     """Time one model per variant and backend, its first seed's, when nothing else of this run uses the machine."""
-    standing = latest(store.trainings())
-    timed = {(record.key, record.sha256) for record in store.latencies() if not record.latency.reason}
+    good = _good_here(suite_plan, store)
     first: dict[tuple[str, str], Record] = {}
     for cell in suite_plan.cells:
-        record = standing[cell.key]
-        if record.status == "ok" and record.onnx is not None:
-            first.setdefault((cell.variant, cell.backend), record)
-    folder = request.results / "models" / suite_plan.suite
-    models: dict[str, tuple[Record, Path]] = {}
-    for record in first.values():
-        assert record.onnx is not None
-        if (record.key, record.onnx.sha256) in timed:
-            continue
-        path = folder / record.onnx.file
-        if path.exists():
-            models[record.cell.file_stem] = (record, path)
-        else:
-            print(f"no latency for {record.cell.title}: {path} is gone", file=sys.stderr)
+        if cell.key in good:
+            first.setdefault((cell.variant, cell.backend), good[cell.key])
+    timed = {(record.key, record.sha256) for record in store.latencies() if not record.latency.reason}
+    models = {
+        record.cell.file_stem: (record, record.onnx.sha256, path)
+        for record in first.values()
+        if record.onnx and (record.key, record.onnx.sha256) not in timed and (path := _model(record, request))
+    }
     if not models:
         return
     profile = registry.suite(suite_plan.suite).PROFILES[request.profile]
     settings = SMOKE if profile.quick_latency else LatencySettings()
     print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
     started = now()
-    latencies = measure_apart({name: path for name, (_, path) in models.items()}, settings, show_count)
+    latencies = measure_apart({name: path for name, (_, _, path) in models.items()}, settings, show_count)
     for name, latency in latencies.items():
-        record, _ = models[name]
-        assert record.onnx is not None
+        record, sha256, _ = models[name]
         if latency.reason:
             print(f"no latency for {record.cell.title}: {latency.reason}", file=sys.stderr)
         store.append(
             LatencyRecord(
                 schema=SCHEMA,
                 key=record.key,
-                sha256=record.onnx.sha256,
+                sha256=sha256,
                 started=started,
                 environment=observe(),
                 latency=latency,

@@ -129,7 +129,7 @@ def test_the_terminal_shows_the_rows_of_these_data_alone(tmp_path):
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
     path = leaderboard.write(tmp_path, "elasticity")
-    text = leaderboard.terminal_table(path, {"d" * 64})
+    text = leaderboard.terminal_table(path, "d" * 64)
     assert "ridge" in text
     assert "elsewhere" not in text
     assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []

@@ -3,8 +3,8 @@ import pytest
 
 from harness.architecture import Estimator
 from harness.protocol import Phase, Recipe
-from harness.records import RecordsError, Settings, Store, latest, verify
-from tests.harness.examples import a_cell, a_failure, a_latency, a_record
+from harness.records import RecordsError, Settings, Store, standing, verify
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
 
 @pytest.fixture
@@ -56,10 +56,16 @@ def test_no_records_yet(store):
     assert store.trainings() == store.latencies() == []
 
 
-def test_a_first_good_record_stands(store):
-    failed, good, again = a_failure(), a_record(error=1.0), a_record(error=2.0)
-    assert latest([failed, good, again])[good.key] is good
-    assert latest([failed, a_failure(reason="later")])[failed.key].reason == "later"
+def test_the_newest_good_record_stands():
+    good, again = a_record(error=1.0), a_record(error=2.0)
+    assert standing([a_failure(), good, again, a_failure()]) == [again]
+    assert [record.reason for record in standing([a_failure(), a_failure(reason="later")])] == ["later"]
+
+
+def test_every_environment_has_a_standing_record_of_its_own():
+    here = a_record()
+    elsewhere = a_record(environment=msgspec.structs.replace(ENVIRONMENT, processor="Antikythera"))
+    assert standing([here, elsewhere]) == [here, elsewhere]
 
 
 def test_a_torn_last_line_is_set_aside(store):

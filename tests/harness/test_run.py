@@ -134,6 +134,29 @@ def test_resuming_runs_only_what_has_no_result(classical, capsys):
     assert [record.cell.variant for record in Store(results, "elasticity").trainings()] == ["mean", "ridge"]
 
 
+def test_a_record_without_its_model_is_not_done(classical, capsys):
+    """As in a fresh clone, where records are and models are not."""
+    run, results = classical
+    assert run("variant=mean,ridge", "profile=smoke") == 0
+    next((results / "models").rglob("mean*.onnx")).unlink()
+    next((results / "models").rglob("ridge*.onnx")).write_bytes(b"another model")
+    capsys.readouterr()
+    assert run("variant=mean,ridge", "profile=smoke") == 0
+    assert "2 cells, 0 done before" in capsys.readouterr().out
+    assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
+
+
+def test_a_record_from_another_environment_is_not_done(classical, capsys):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    store = Store(results, "elasticity")
+    store.trainings_file.write_bytes(store.trainings_file.read_bytes().replace(b'"processor":"', b'"processor":"Old '))
+    capsys.readouterr()
+    assert run("variant=ridge", "profile=smoke") == 0
+    assert "1 cells, 0 done before" in capsys.readouterr().out
+    assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
+
+
 def test_a_failing_cell_fails_the_run_but_not_the_others(classical, data, tmp_path, capsys):
     """Without the phases Voigt-Reuss-Hill has nothing to go by."""
     nameless = tmp_path / "nameless"
