@@ -155,7 +155,8 @@ def leaderboard(options: LeaderboardOptions) -> int:
             if options.picture:
                 from harness.picture import draw
 
-                print(draw(path, Path(options.picture) / f"{suite}.png", suite))
+                title = f"{suite}: {registry.suite(suite).SUMMARY}"
+                print(draw(path, Path(options.picture) / f"{suite}.png", title))
         elif why := leaderboard.differs(options.results, suite):
             print(why, file=sys.stderr)
             failed = 1

@@ -75,10 +75,11 @@ def _examine(
         names = ", ".join(path.name for path in tables)
         text = f"{len(tables)} CSV files ({names}): leave one" if tables else "no CSV file with the constants"
         findings.append(Finding("error", str(folder), text))
-        _, _, of_images = _images(folder, None)
-        return None, findings + of_images
+        return None, findings + _images(folder, None)[2]
     table = read_table(tables[0])
     findings += table.findings
+    if not len(table.values):
+        return None, findings + _images(folder, None)[2]
     images, ids, of_images = _images(folder, len(table.values))
     findings += of_images
     stated = unit or (about.unit if about else next(iter(table.units), "GPa"))

@@ -70,12 +70,6 @@ def voigt_reuss(fractions: Floats, stiffnesses: Floats) -> tuple[Floats, Floats]
     return voigt, reuss
 
 
-def hill(fractions: Floats, stiffnesses: Floats) -> Floats:
-    """Mean (..., 6, 6) of the bounds of `voigt_reuss`, which takes the same arguments (Hill 1952)."""
-    voigt, reuss = voigt_reuss(fractions, stiffnesses)
-    return (voigt + reuss) / 2
-
-
 def homogenize(
     phases: NDArray[np.integer], stiffnesses: Floats, tolerance: float = 1e-6, max_iterations: int = 500
 ) -> Floats:
@@ -171,7 +165,7 @@ class _Problem:
             ratio = np.where(active, norm / np.where(active, before, 1), 0)
             direction = preconditioned + ratio[:, :, None, None, None] * direction
         strain[:, :, self._driven] = driven
-        converged = (~loaded | (norm <= tolerance**2 * first)).all(axis=1)
+        converged: NDArray[np.bool_] = np.all(~loaded | (norm <= tolerance**2 * first), axis=1)
         stress = self._stress(stiffness, strain, everything, everything)
         energy = np.einsum("nlsxy,nmsxy->nlm", strain, stress, optimize=True) / np.prod(self._shape)
         return (energy + energy.transpose(0, 2, 1)) / 2, converged
@@ -242,8 +236,8 @@ _DERIVATIVES: dict[int, dict[int, int]] = {0: {0: 0}, 1: {1: 1}, 2: {}, 3: {2: 1
 def _displacement_gradients(shape: tuple[int, ...]) -> tuple[Floats, Floats]:
     """Derivatives along x1 and x2 at each frequency of the half spectrum, in the rotated scheme.
 
-    Willot (2015), equation 24, without the factor 2i exp(i (q1 + q2) / 2) that both share: u lies on the corners of
-    the pixels and its gradient in their middle.
+    Willot (2015), in two dimensions, without the factor 2i exp(i (q1 + q2) / 2) that both share: u lies on the
+    corners of the pixels and its gradient in their middle.
     """
     q2 = np.pi * np.fft.fftfreq(shape[0])[:, None]
     q1 = np.pi * np.fft.rfftfreq(shape[1])[None, :]

@@ -49,6 +49,8 @@ def read_table(path: Path) -> Table:
         for target, column in enumerate(columns):
             values[index, target] = _value(row[column], index, TARGETS[target], spots)
     findings = gather(spots, lambda places: f"{path.name}, rows {runs(place + 1 for place in places)}")
+    if not body:
+        findings.append(Finding("error", path.name, "a header and no rows: " + _LAYOUT))
     if len(numbers) == len(body):
         findings += _check_numbers(numbers, path.name)
     return Table(values, frozenset(units or ()), findings)

@@ -19,6 +19,9 @@ def test_the_shipped_data_are_what_is_promised():
     shipped = dataset.load()
     assert shipped.images.shape == (520, 64, 64, 1)
     assert shipped.targets.shape == (520, 9)
+    fractions = shipped.images.mean(axis=(1, 2, 3))
+    assert 0.15 <= fractions.min() < 0.16
+    assert 0.64 < fractions.max() <= 0.65
     assert {family: shipped.groups.count(family) for family in set(shipped.groups)} == dict.fromkeys(
         ("disks", "ellipses", "gaussian_field", "voronoi", "lamellae"), 104
     )

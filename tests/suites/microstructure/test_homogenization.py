@@ -8,7 +8,6 @@ from suites.microstructure.homogenization import (
     TARGETS,
     NotConverged,
     elastic_constants,
-    hill,
     homogenize,
     isotropic_stiffness,
     stiffness_matrices,
@@ -179,12 +178,6 @@ def test_what_cannot_be_homogenized_is_refused(phases, stiffnesses, said):
 
 def test_no_images():
     assert homogenize(np.zeros((0, 8, 8), int), TWO).shape == (0, 6, 6)
-
-
-def test_hill_is_the_mean_of_the_bounds_and_exact_without_contrast():
-    fractions = np.array([[0.3, 0.7], [1.0, 0.0]])
-    np.testing.assert_allclose(hill(fractions, TWO), np.mean(voigt_reuss(fractions, TWO), axis=0))
-    np.testing.assert_allclose(hill(fractions, TWO)[1], TWO[0], rtol=1e-12, atol=1e-12 * TWO.max())
 
 
 def test_isotropic_stiffness_from_textbook_moduli():

@@ -1,0 +1,366 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from harness.errors import BenchError, DataError
+from harness.protocol import Phase
+from suites.microstructure import dataset
+from suites.microstructure.folder import check_folder, read_folder, read_image_folder, write_folder
+from tests.suites.microstructure.examples import TARGETS, constants, masks, rewrite, write
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def errors(folder, unit=None):
+    return [f"{finding.where}: {finding.what}" for finding in check_folder(folder, unit) if finding.severity == "error"]
+
+
+def warnings(folder, unit=None):
+    return [
+        f"{finding.where}: {finding.what}" for finding in check_folder(folder, unit) if finding.severity == "warning"
+    ]
+
+
+def replace_cell(folder, row, column, text):
+    lines = (folder / "labels.csv").read_text().splitlines()
+    cells = lines[row - 1].split(",")
+    cells[column] = text
+    lines[row - 1] = ",".join(cells)
+    rewrite(folder, lines)
+
+
+# --- what is right ---------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_in_the_reports_layout_is_read(folder):
+    read = read_folder(folder, None, None)
+    pictures = masks(60)
+    np.testing.assert_array_equal(read.images[..., 0], pictures)
+    np.testing.assert_array_equal(read.targets, constants(pictures))
+    assert read.target_names == TARGETS
+    assert read.ids[:2] == ("0_image.png", "1_image.png")
+    assert read.name == "data"
+    assert read.phases is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("count", [20, 60, 300])
+def test_clean_data_raise_no_alarm(tmp_path, seed, count):
+    write(tmp_path, count, seed)
+    assert errors(tmp_path) == []
+
+
+def test_constants_are_converted_to_gpa(folder):
+    in_gpa, in_mpa = read_folder(folder, "GPa", None), read_folder(folder, "MPa", None)
+    np.testing.assert_allclose(in_mpa.targets, in_gpa.targets / 1000)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "row," + ",".join(TARGETS),
+        "," + ",".join(TARGETS).lower(),
+        "id," + ",".join(f"{name} [GPa]" for name in TARGETS),
+        "#," + ",".join(f"{name} (GPa)" for name in TARGETS),
+    ],
+)
+def test_a_header_may_name_the_columns(folder, header):
+    expected = read_folder(folder, None, None)
+    write(folder, header=header)
+    assert read_folder(folder, None, None).fingerprint() == expected.fingerprint()
+
+
+def test_columns_that_are_named_may_come_in_any_order_and_others_are_passed_over(folder):
+    expected = read_folder(folder, None, None)
+    names = ["comment", *TARGETS[::-1]]
+    lines = [",".join(["x", *map(repr, row)]) for row in expected.targets[:, ::-1].tolist()]
+    rewrite(folder, [",".join(names), *lines])
+    assert read_folder(folder, None, None).fingerprint() == expected.fingerprint()
+
+
+@pytest.mark.parametrize(
+    "convert", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n") + "\r\n\r\n"]
+)
+def test_byte_order_marks_and_windows_line_ends_do_not_matter(folder, convert):
+    expected = read_folder(folder, None, None)
+    path = folder / "labels.csv"
+    path.write_bytes(convert(path.read_text()).encode())
+    assert read_folder(folder, None, None).fingerprint() == expected.fingerprint()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "I;16"])
+def test_images_may_be_stored_in_any_way_that_loses_nothing(folder, mode):
+    expected = read_folder(folder, None, None)
+    with Image.open(folder / "7_image.png") as image:
+        pixels = np.asarray(image)
+        stored = Image.fromarray(pixels.astype(np.uint16) * 257) if mode == "I;16" else image.convert(mode)
+        stored.save(folder / "7_image.png")
+    assert read_folder(folder, None, None).fingerprint() == expected.fingerprint()
+
+
+def test_what_is_written_is_read_back_exactly(tmp_path):
+    made = dataset.make(dataset.Parameters(count=25))
+    write_folder(made, tmp_path / "out", "GPa", {"seed": 0})
+    read = read_folder(tmp_path / "out", None, None)
+    assert read.fingerprint() == made.fingerprint()
+    assert (read.name, read.groups, read.phases) == (made.name, made.groups, made.phases)
+    assert len(list((tmp_path / "out").glob("*.png"))) == 25
+
+
+def test_written_in_another_unit_it_says_so(tmp_path):
+    made = dataset.make(dataset.Parameters(count=20))
+    write_folder(made, tmp_path / "out", "N/nm^2", {})
+    np.testing.assert_allclose(read_folder(tmp_path / "out", None, None).targets, made.targets, rtol=1e-14)
+    assert "which is it?" in errors(tmp_path / "out", "GPa")[0]
+
+
+def test_phases_given_go_before_those_written(tmp_path):
+    write_folder(dataset.make(dataset.Parameters(count=20)), tmp_path / "out", "GPa", {})
+    given_phases = (Phase(1, 0.3), Phase(2, 0.3))
+    assert read_folder(tmp_path / "out", None, given_phases).phases == given_phases
+
+
+def test_nothing_is_overwritten(folder):
+    made = dataset.make(dataset.Parameters(count=5, size=16))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(BenchError, match="not an empty folder"):
+        write_folder(made, folder, "GPa", {})
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_write_that_fails_leaves_nothing(tmp_path):
+    made = dataset.make(dataset.Parameters(count=5, size=16))
+    with pytest.raises(TypeError):
+        write_folder(made, tmp_path / "out", "GPa", {"what": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_images_alone_are_read_in_natural_order(folder):
+    images, names = read_image_folder(folder, (64, 64))
+    assert names[:3] == ("0_image.png", "1_image.png", "2_image.png")
+    assert names[10] == "10_image.png"
+    np.testing.assert_array_equal(images[..., 0], masks(60))
+
+
+# --- what is wrong ---------------------------------------------------------------------------------------------------
+
+
+def break_image(change):
+    def fault(folder):
+        path = folder / "3_image.png"
+        with Image.open(path) as image:
+            changed = change(np.array(image))
+        Image.fromarray(changed).save(path)
+
+    return fault
+
+
+def gray_corner(pixels):
+    pixels[:16, :16] = 128
+    return pixels
+
+
+def drop_last_cell(folder):
+    lines = (folder / "labels.csv").read_text().splitlines()
+    rewrite(folder, [*lines[:4], lines[4].rpartition(",")[0], *lines[5:]])
+
+
+def swap_columns(folder):
+    """Row 9 with C12 in place of C11: no material is like that."""
+    replace_cell(folder, 9, 4, "1e4")
+
+
+def constant_column(folder):
+    for row in range(1, 61):
+        replace_cell(folder, row, 3, "200.0")
+
+
+def shift(step):
+    def fault(folder):
+        labels = constants(masks(60))
+        write(folder, labels=np.roll(labels, step, axis=0))
+
+    return fault
+
+
+def copy(source, target):
+    return lambda folder: (folder / target).write_bytes((folder / source).read_bytes())
+
+
+def text(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def make_directory(folder):
+    (folder / "3_image.png").unlink()
+    (folder / "3_image.png").mkdir()
+
+
+def decompression_bomb(folder):
+    Image.new("1", (20000, 20000)).save(folder / "3_image.png")
+
+
+def truncate(folder):
+    path = folder / "3_image.png"
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def each_line(change):
+    def fault(folder):
+        rewrite(folder, [change(line) for line in (folder / "labels.csv").read_text().splitlines()])
+
+    return fault
+
+
+FAULTS = {
+    "no image": (lambda folder: (folder / "3_image.png").unlink(), "images 3: no image for CSV row 4"),
+    "two images": (copy("4_image.png", "3_again.png"), "image 3: ambiguous: 3_again.png, 3_image.png"),
+    "surplus image": (copy("4_image.png", "60_more.png"), "images 60: no row in the CSV"),
+    "image without id": (copy("4_image.png", "picture.png"), "picture.png: no id"),
+    "ids from 1": (lambda folder: (folder / "0_image.png").rename(folder / "60_image.png"), "ids count from 0, not 1"),
+    "truncated image": (truncate, "3_image.png: truncated or damaged PNG"),
+    "empty image": (text("3_image.png", b""), "3_image.png: zero bytes"),
+    "no PNG at all": (text("3_image.png", b"GIF89a, or so it says, and more bytes"), "3_image.png: not a PNG"),
+    "directory": (make_directory, "3_image.png: a directory"),
+    "wrong size": (break_image(lambda pixels: pixels[:32]), "3_image.png: 64x32 pixels instead of 64x64"),
+    "decompression bomb": (decompression_bomb, "3_image.png: 20000x20000 pixels"),
+    "not two-valued": (break_image(gray_corner), "6.2% of the pixels are neither black nor white"),
+    "two other values": (break_image(lambda pixels: pixels // 255 * 100 + 50), "values 50 and 150 of 255"),
+    "coloured": (
+        break_image(lambda pixels: np.stack([pixels, pixels, 0 * pixels], axis=2)),
+        "3_image.png: RGB, with pixels that are not gray",
+    ),
+    "same image twice": (copy("8_image.png", "3_image.png"), "images 3, 8: the same image"),
+    "no CSV": (lambda folder: (folder / "labels.csv").unlink(), "no CSV file"),
+    "two CSVs": (copy("labels.csv", "other.csv"), "2 CSV files (labels.csv, other.csv)"),
+    "empty CSV": (text("labels.csv", b""), "labels.csv: empty"),
+    "only a header": (text("labels.csv", ("row," + ",".join(TARGETS)).encode()), "labels.csv: a header and no rows"),
+    "no text": (text("labels.csv", b"\xff\xfe\x00\x01"), "labels.csv: not UTF-8"),
+    "missing cell": (drop_last_cell, "rows 5: 9 columns instead of 10"),
+    "text": (lambda folder: replace_cell(folder, 7, 2, "stiff"), "rows 7: C22 is not a number ('stiff')"),
+    "empty cell": (lambda folder: replace_cell(folder, 7, 2, ""), "rows 7: C22 is empty"),
+    "NaN": (lambda folder: replace_cell(folder, 7, 9, "nan"), "rows 7: C66 is nan"),
+    "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "rows 7: C11 is -inf"),
+    "row numbers": (lambda folder: replace_cell(folder, 7, 0, "8"), "row 7 has '8'"),
+    "rows from 0": (
+        each_line(lambda line: f"{int(line.split(',')[0]) - 1},{line.partition(',')[2]}"),
+        "rows 1-60: row numbers must count 1, 2, 3",
+    ),
+    "semicolons": (
+        each_line(lambda line: line.replace(".", "COMMA").replace(",", ";").replace("COMMA", ",")),
+        "semicolons",
+    ),
+    "a million columns": (text("labels.csv", b"1," * 10**6 + b"1\n"), "1000001 columns instead of 10"),
+    "header lacks a column": (
+        lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C66", "C67")),
+        "does not name C66",
+    ),
+    "header repeats a column": (
+        lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C66", "C11")),
+        "names C11 twice",
+    ),
+    "header in another unit": (
+        lambda folder: write(folder, header="row," + ",".join(f"{name} [Pa]" for name in TARGETS)),
+        "says Pa, but unit=GPa",
+    ),
+    "constant column": (constant_column, "column C33: is 200 GPa in every row"),
+    "no stiffness": (swap_columns, "rows 9: not a positive definite stiffness"),
+    "labels a row up": (shift(-1), "labels look shifted"),
+    "labels a row down": (shift(1), "labels look shifted"),
+    "broken dataset.json": (text("dataset.json", b"{"), "dataset.json: "),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_broken_data_set_is_told_where_and_left_as_it_is(folder, name):
+    fault, said = FAULTS[name]
+    fault(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    unit = "GPa" if "unit" in name else None
+    assert any(said in error for error in errors(folder, unit)), check_folder(folder, unit)
+    with pytest.raises(DataError):
+        read_folder(folder, unit, None)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_everything_is_told_at_once(folder):
+    for name in ("no image", "surplus image", "not two-valued", "text", "constant column"):
+        if name != "not two-valued":
+            FAULTS[name][0](folder)
+    (folder / "5_image.png").write_bytes(b"")
+    assert len(errors(folder)) == 5
+
+
+def test_the_same_fault_in_many_rows_is_one_line(folder):
+    for row in (3, 4, 5, 6, 20):
+        replace_cell(folder, row, 1, "?")
+    (error,) = errors(folder)
+    assert "rows 3-6, 20" in error
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    assert "there is no such folder" in errors(tmp_path / "nowhere")[0]
+
+
+def test_a_folder_without_images(folder):
+    for path in folder.glob("*.png"):
+        path.unlink()
+    assert any("no *.png images" in error for error in errors(folder))
+
+
+def test_images_alone_must_be_usable_too(folder):
+    (folder / "3_image.png").write_bytes(b"")
+    with pytest.raises(DataError, match="zero bytes"):
+        read_image_folder(folder, (64, 64))
+    with pytest.raises(DataError, match="64x64 pixels instead of 32x32"):
+        read_image_folder(folder, (32, 32))
+
+
+# --- what is suspicious ----------------------------------------------------------------------------------------------
+
+
+def test_few_images_are_a_warning(tmp_path):
+    write(tmp_path, count=25)
+    assert any("only 25 images" in warning for warning in warnings(tmp_path))
+    assert any("only 25 images" in warning for warning in read_folder(tmp_path, None, None).warnings)
+
+
+def test_a_single_phase_is_a_warning(folder):
+    Image.new("L", (64, 64), 255).save(folder / "3_image.png")
+    assert "images 3: shows one phase only" in warnings(folder)
+
+
+def test_white_that_is_softer_is_a_warning(tmp_path):
+    pictures = masks(60)
+    write(tmp_path, pictures=pictures, labels=constants(1 - pictures))
+    assert any("white looks like the softer phase" in warning for warning in warnings(tmp_path))
+    assert errors(tmp_path) == []
+
+
+def test_an_unlikely_unit_is_a_warning_that_names_a_likely_one(folder):
+    assert any("unit=GPa would make it" in warning for warning in warnings(folder, "MPa")) or any(
+        "which no common solid has" in warning for warning in warnings(folder, "Pa")
+    )
+    assert warnings(folder, "GPa") == []
+
+
+# --- whatever is in the table ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(
+        st.binary(max_size=300), st.text(alphabet="C123456,;.\n\r\"'-einfa \t", max_size=300).map(str.encode)
+    )
+)
+def test_no_table_can_do_worse_than_be_refused(folder, content):
+    (folder / "labels.csv").write_bytes(content)
+    assert errors(folder)
+    with pytest.raises(DataError):
+        read_folder(folder, None, None)
