@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import time
@@ -43,14 +44,10 @@ def configure(threads: int, device: str) -> dict[str, str]:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     if keras.backend.backend() == "tensorflow":
         tf.config.experimental.enable_op_determinism()
-        found = tf.config.list_physical_devices("GPU")
-    else:
-        found = [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
-    if device == "cuda" and not found:
+    if device == "cuda" and not _finds_gpu():
         raise Unavailable(f"device=cuda, but Keras on {keras.backend.backend()} finds no GPU here")
     return {
-        "keras": keras.__version__,
-        "keras_backend": keras.backend.backend(),
+        "keras": f"{keras.__version__} on {keras.backend.backend()}",
         "tensorflow": tf.__version__,
         "device": device,
         "intra_op_threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
@@ -58,6 +55,16 @@ def configure(threads: int, device: str) -> dict[str, str]:
         "deterministic": str(keras.backend.backend() == "tensorflow"),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
+
+
+def _finds_gpu() -> bool:
+    match keras.backend.backend():
+        case "torch":
+            return bool(importlib.import_module("torch").cuda.is_available())
+        case "jax":
+            return any(device.platform == "gpu" for device in importlib.import_module("jax").devices())
+        case _:
+            return bool(tf.config.list_physical_devices("GPU"))
 
 
 def build(variant: Variant, task: Task, seed: int) -> KerasModel:

@@ -97,12 +97,13 @@ def observe() -> Environment:
 
 
 def fingerprint(environment: Environment) -> str:
-    """SHA-256 (hex) of what can change numbers or timings: Python, versions, processor, machine.
+    """SHA-256 (hex) of what can change numbers or timings: Python, versions, Keras's engine, processor, machine.
 
-    Flags are left out although they matter: they differ between the process that plans and those that compute, and
-    the harness sets them alike wherever it computes.
+    Other flags are left out although they matter: they differ between the process that plans and those that compute,
+    and the harness sets them alike wherever it computes.
     """
-    parts = (environment.python, environment.versions, environment.processor, environment.machine)
+    engine = environment.flags.get("KERAS_BACKEND", "tensorflow")
+    parts = (environment.python, environment.versions, engine, environment.processor, environment.machine)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 

@@ -104,10 +104,20 @@ def _row(records: list[Record], timings: dict[tuple[str, str], LatencyRecord]) -
         "data_hash": cell.data_hash[:12],
         "split_hash": cell.split_hash[:12],
         "settings": hashlib.sha256(msgspec.json.encode(cell.settings, order="sorted")).hexdigest()[:12],
+        "framework": _framework(records),
+        "processor": records[0].environment.processor,
         "environment": fingerprint(records[0].environment)[:12],
         "commit": " ".join(sorted({_short_commit(record.environment.commit) for record in records})),
     }
     return row
+
+
+def _framework(records: list[Record]) -> str:
+    """Names and versions of what trained the row, as the backend told them."""
+    told = next((record.framework for record in records if record.framework), {})
+    return ", ".join(
+        f"{name} {told[name]}" for name in ("keras", "tensorflow", "torch", "scikit-learn") if name in told
+    )
 
 
 def _short_commit(commit: str) -> str:

@@ -61,6 +61,7 @@ def test_best_first(board):
         a_record(a_cell(seed=1, profile="paper")),
         a_record(a_cell(seed=1, settings=Settings(init="native"))),
         a_record(a_cell(seed=1), environment=msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")),
+        a_record(a_cell(seed=1), environment=msgspec.structs.replace(ENVIRONMENT, flags={"KERAS_BACKEND": "jax"})),
     ],
 )
 def test_what_cannot_be_compared_is_not_averaged(board, other):
