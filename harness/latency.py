@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import registry
-from harness.protocol import BenchError, Images
+from harness.errors import BenchError
+from harness.protocol import Images
 
 STEADY = 0.10
 """Largest `ratio_spread` of a timing that may be quoted without a warning."""

@@ -16,11 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.architecture import Architecture, Shape, Weights
-from harness.errors import BenchError as BenchError  # noqa: PLC0414
-from harness.errors import DataError as DataError  # noqa: PLC0414
-from harness.errors import Finding as Finding  # noqa: PLC0414
-from harness.errors import Unavailable as Unavailable  # noqa: PLC0414
-from harness.errors import WeightsError as WeightsError  # noqa: PLC0414
+from harness.errors import Finding
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float64]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from harness.protocol import Finding
+from harness.errors import Finding
 
 
 class Unusable(Exception):

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.protocol import BenchError, Finding, Images
+from harness.errors import BenchError, Finding
+from harness.protocol import Images
 from suites.microstructure.findings import Spot, Unusable, gather, runs
 
 SIZE = (64, 64)

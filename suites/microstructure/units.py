@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
-
-from harness.protocol import BenchError
+from harness.errors import BenchError
+from harness.options import nearest
 
 # 1 nm^2 = 1e-18 m^2, so 1 N/nm^2 = 1e18 Pa = 1e9 GPa.
 GPA_PER_UNIT = {
@@ -30,10 +29,7 @@ def gpa_per(unit: str) -> float:
     factors = {_plain(name): factor for name, factor in GPA_PER_UNIT.items()}
     if _plain(unit) in factors:
         return factors[_plain(unit)]
-    near = difflib.get_close_matches(_plain(unit), factors, n=1, cutoff=0.5)
-    spelled = {_plain(name): name for name in GPA_PER_UNIT}
-    hint = f"did you mean '{spelled[near[0]]}'? " if near else ""
-    raise BenchError(f"unknown unit '{unit}': {hint}(known: {', '.join(GPA_PER_UNIT)})")
+    raise BenchError(f"unknown unit '{unit}'{nearest(unit, GPA_PER_UNIT)}")
 
 
 def _plain(unit: str) -> str:
