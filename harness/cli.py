@@ -254,28 +254,34 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit code: 0 well, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted."""
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if not arguments or {"-h", "--help", "help"} & set(arguments):
-            print(_help([word for word in arguments if word not in ("-h", "--help", "help")]))
-            return 0
-        if arguments[0] in ("--version", "version"):
-            print(f"cijbench {__version__}")
-            return 0
-        name, rest = _command(arguments)
-        options, action = COMMANDS[name]
-        return action(parse(name, options, rest))
+        return _dispatch(sys.argv[1:] if arguments is None else arguments)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "\nbench: interrupted; what was finished is kept, and the same command goes on from there", file=sys.stderr
-        )
+        told = "interrupted; what was finished is kept, and the same command goes on from there"
+        print(f"\nbench: {told}", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except OSError as error:  # a folder that cannot be written, a full disk
+        print(f"bench: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
+        return 2
+
+
+def _dispatch(words: list[str]) -> int:
+    asking = {"-h", "--help", "help"}
+    if not words or asking & set(words):
+        print(_help([word for word in words if word not in asking]))
+        return 0
+    if words[0] in ("--version", "version"):
+        print(f"cijbench {__version__}")
+        return 0
+    name, rest = _command(words)
+    options, action = COMMANDS[name]
+    return action(parse(name, options, rest))
 
 
 def _command(words: list[str]) -> tuple[str, list[str]]:

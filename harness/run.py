@@ -54,6 +54,7 @@ def run(request: Request) -> bool:
         )
         for name in request.suites
     ]
+    (request.results / "records").mkdir(parents=True, exist_ok=True)  # what cannot be written is said before the work
     well = True
     for suite_plan in plans:
         store = Store(request.results, suite_plan.suite)

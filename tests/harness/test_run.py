@@ -120,8 +120,9 @@ def test_latency_of_any_model(finished):
 def classical(data, tmp_path):
     """Runs `bench run` on the predictors that take no time."""
 
-    def run(*words):
-        return cli.main(["run", "suite=elasticity", "backend=classical", f"data={data}", f"results={tmp_path}", *words])
+    def run(*words, results=tmp_path):
+        words = ["suite=elasticity", "backend=classical", f"data={data}", f"results={results}", *words]
+        return cli.main(["run", *words])
 
     return run, tmp_path
 
@@ -188,6 +189,15 @@ def test_a_broken_data_set_stops_the_run_before_it_starts(classical, data, tmp_p
     assert cli.main(["run", f"data={broken}", f"results={results}"]) == 2
     assert "no image for CSV row 6" in capsys.readouterr().err
     assert not results.exists()
+
+
+def test_a_results_folder_that_cannot_be_one_is_said_before_the_work(classical, tmp_path, capsys):
+    run, _ = classical
+    (tmp_path / "file").write_text("not a folder")
+    assert run(results=tmp_path / "file") == 2
+    captured = capsys.readouterr()
+    assert str(tmp_path / "file") in captured.err
+    assert "cells" not in captured.out
 
 
 def test_the_reports_raw_setting_gives_the_same_lines_in_other_units(classical):
