@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +79,35 @@ def _lengths(shape: list[int | str | None]) -> tuple[int | None, ...]:
 
 
 def open_model(path: Path, threads: int = 1) -> OnnxModel:
-    """Load an ONNX file into ONNX Runtime. Raises BenchError where it is missing or cannot be run."""
+    """Load an ONNX file into ONNX Runtime.
+
+    Raises BenchError where it is missing, is no ONNX file, reads its weights from other files (which a file from
+    elsewhere could point anywhere), or cannot be run.
+    """
     if not path.is_file():
         raise BenchError(f"{path}: there is no such file")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception:  # protobuf's own, which it does not export
+        raise BenchError(f"{path}: not an ONNX file") from None
+    if not model.graph.node:
+        raise BenchError(f"{path}: not an ONNX file, or one without a graph")
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
+        raise BenchError(f"{path}: keeps its weights in other files: save it as one file")
     try:
         return OnnxModel(path, threads)
     except Exception as error:  # ONNX Runtime has no base class for its own
         raise BenchError(f"{path}: ONNX Runtime cannot run it: {error}") from None
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor that a graph holds, those in its nodes' attributes and branches too."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for branch in (attribute.g, *attribute.graphs):
+                yield from _tensors(branch)
 
 
 def annotate(path: Path, metadata: Mapping[str, str]) -> None:
@@ -100,7 +122,7 @@ def annotate(path: Path, metadata: Mapping[str, str]) -> None:
         raise BenchError(f"{path}: exported with inputs {entries} and outputs {results}, not 'images' and one output")
     if model.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value"):
         raise BenchError(f"{path}: exported with a fixed batch size")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in model.graph.initializer):
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
         raise BenchError(f"{path}: exported with its weights in another file")
     _rename_output(model, results[0], "prediction")
     helper.set_model_props(model, dict(metadata))

@@ -241,7 +241,13 @@ def _text(value: object) -> str:
     """Six significant digits for a float, no more than nine decimals: enough to rank by, and stable to recompute."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
-    return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else str(value)
+    return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else harmless(str(value))
+
+
+def harmless(text: str) -> str:
+    """Text from outside as a cell of a CSV: on one line, and no formula to a spreadsheet."""
+    text = " ".join(text.split())
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
 
 
 # The columns shown on a terminal: heading and format.

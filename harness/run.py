@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 from harness import leaderboard, registry
 from harness.environment import fingerprint, observe
+from harness.errors import BenchError
 from harness.latency import SMOKE, LatencySettings, measure_apart
 from harness.launch import launch
 from harness.plan import DataSource, Plan, plan
@@ -54,22 +59,49 @@ def run(request: Request) -> bool:
         )
         for name in request.suites
     ]
-    (request.results / "records").mkdir(parents=True, exist_ok=True)  # what cannot be written is said before the work
-    well = True
-    for suite_plan in plans:
-        store = Store(request.results, suite_plan.suite)
-        _announce(suite_plan)
-        _train(suite_plan, store, request)
-        _time(suite_plan, store, request)
-        path = leaderboard.write(request.results, suite_plan.suite)
-        good = _good_here(suite_plan, store)
-        print(leaderboard.terminal_table(path, suite_plan.dataset.fingerprint()))
-        print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
-        print(f"models:      {request.results / 'models' / suite_plan.suite}")
-        if failed := len(suite_plan.cells) - len(good):
-            print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
-            well = False
-    return well
+    with _alone_in(request.results):
+        outcomes = [_run_suite(suite_plan, request) for suite_plan in plans]
+    return all(outcomes)
+
+
+@contextlib.contextmanager
+def _alone_in(results: Path) -> Iterator[None]:
+    """Hold the results folder for one run at a time; the system lets go of it when the process ends, however it does.
+
+    Raises BenchError where another run holds it, and OSError where the folder cannot be written.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    with (results / "run.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise BenchError(
+                f"{results}: another run is at work here (process {lock.read().strip() or 'unknown'}): "
+                "wait for it, or choose another results="
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        try:
+            yield
+        finally:
+            lock.truncate(0)
+
+
+def _run_suite(suite_plan: Plan, request: Request) -> bool:
+    store = Store(request.results, suite_plan.suite)
+    _announce(suite_plan)
+    _train(suite_plan, store, request)
+    _time(suite_plan, store, request)
+    path = leaderboard.write(request.results, suite_plan.suite)
+    print(leaderboard.terminal_table(path, suite_plan.dataset.fingerprint()))
+    print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
+    print(f"models:      {request.results / 'models' / suite_plan.suite}")
+    failed = len(suite_plan.cells) - len(_good_here(suite_plan, store))
+    if failed:
+        print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
+    return not failed
 
 
 def _good_here(suite_plan: Plan, store: Store) -> dict[str, Record]:

@@ -89,6 +89,13 @@ def test_latency_is_that_of_the_very_file(board):
     assert (row["p50_ms_b1"], row["p50_ms_b32"], row["latency_note"]) == ("0.5", "16", "")
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "two\nlines"])
+def test_text_from_outside_is_no_formula_and_no_second_line(board, name):
+    (row,) = board(a_record(a_cell(data=name))).to_dict("records")
+    assert row["data"][0] not in "=+-@"
+    assert "\n" not in row["data"]
+
+
 def test_an_unsteady_latency_says_so(board):
     record = a_record()
     (row,) = board(record, a_latency(record, ratio_spread=0.3)).to_dict("records")
