@@ -1,0 +1,91 @@
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from harness.errors import DataError, Finding
+from harness.protocol import Dataset, Recipe, Scaling, Schedule, Split
+
+
+def a_dataset(**changes):
+    dataset = Dataset(
+        name="tiny",
+        images=np.eye(4, dtype=np.float32)[None, :, :, None].repeat(3, 0),
+        targets=np.arange(6.0).reshape(3, 2),
+        target_names=("C11", "C22"),
+        unit="GPa",
+        groups=("", "", ""),
+        ids=("0", "1", "2"),
+    )
+    return msgspec.structs.replace(dataset, **changes)
+
+
+@given(arrays(np.float64, (7, 3), elements=st.floats(-1e6, 1e6)))
+def test_scaling_there_and_back(targets):
+    scaling = Scaling.standardising(targets)
+    back = scaling.to_physical(scaling.to_network(targets))
+    np.testing.assert_allclose(back, targets, atol=1e-5 * (1 + np.abs(targets).max()))
+
+
+def test_standardised_targets_have_zero_mean_and_unit_deviation():
+    targets = np.random.default_rng(0).normal(100, 20, (500, 9))
+    network = Scaling.standardising(targets).to_network(targets)
+    assert network.dtype == np.float32
+    np.testing.assert_allclose(network.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(network.std(axis=0), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-7, 1.0, 1e9])
+def test_a_target_constant_to_rounding_is_not_blown_up(size):
+    targets = np.full((5, 1), size) * (1 + 1e-15 * np.arange(5)[:, None])
+    assert Scaling.standardising(targets).scale == (1.0,)
+
+
+def test_small_units_are_no_reason_not_to_scale():
+    targets = 1e-7 * np.array([[1.0], [2.0], [3.0]])
+    np.testing.assert_allclose(Scaling.standardising(targets).to_network(targets).std(), 1, rtol=1e-6)
+
+
+def test_every_epoch_shows_every_image_once():
+    schedule = Schedule.drawn(Recipe(epochs=4, batch_size=8), 21, seed=5)
+    assert schedule.batch_size == 8
+    assert [sorted(epoch) for epoch in schedule.order.tolist()] == [list(range(21))] * 4
+    assert not np.array_equal(schedule.order[0], schedule.order[1])
+
+
+def test_a_longer_schedule_begins_with_the_shorter_one():
+    short, long = (Schedule.drawn(Recipe(epochs=epochs), 30, seed=1).order for epochs in (2, 5))
+    np.testing.assert_array_equal(long[:2], short)
+    assert not np.array_equal(Schedule.drawn(Recipe(epochs=2), 30, seed=2).order, short)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": np.zeros((3, 4, 4, 1), np.float32)},
+        {"targets": np.arange(6.0).reshape(3, 2) + 1e-12},
+        {"target_names": ("C22", "C11")},
+        {"unit": "MPa"},
+    ],
+)
+def test_a_fingerprint_hangs_on_images_and_labels(change):
+    assert a_dataset(**change).fingerprint() != a_dataset().fingerprint()
+
+
+def test_a_fingerprint_does_not_hang_on_names_of_files():
+    assert a_dataset(ids=("a", "b", "c"), name="other").fingerprint() == a_dataset().fingerprint()
+
+
+def test_a_split_is_told_by_which_images_are_where():
+    parts = [np.array([0, 1]), np.array([2]), np.array([3])]
+    assert Split(*parts).fingerprint() != Split(parts[0], parts[2], parts[1]).fingerprint()
+    assert Split(*parts).fingerprint() == Split(*[part.astype(np.int32) for part in parts]).fingerprint()
+
+
+def test_a_data_error_lists_every_error_and_keeps_the_warnings():
+    findings = [Finding("error", "row 3", "is bad"), Finding("warning", "row 4", "is odd")]
+    error = DataError("folder", findings)
+    assert str(error) == "folder: 1 problem in this data set\n  row 3: is bad"
+    assert error.findings == findings

@@ -1,0 +1,123 @@
+"""What a worker makes of one cell, with a backend whose models do as they are told."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness import worker
+from harness.errors import Unavailable
+from harness.launch import worker_environment
+from harness.plan import DataSource, plan
+from harness.protocol import Counts, History
+from harness.worker import Epoch, Job, Orders
+
+
+class Model:
+    """Answers the mean of the training labels."""
+
+    def __init__(self, loss=1.0, answer=None):
+        self.loss, self.answer = loss, answer
+
+    def counts(self):
+        return Counts(9, 0, {"mean": 9})
+
+    def weights(self):
+        return {"mean/bias": np.zeros(9, np.float32)}
+
+    def set_weights(self, weights):
+        self.given = weights
+
+    def train(self, data, schedule, on_epoch):
+        self.mean = data.targets.mean(axis=0)
+        for epoch in range(1, len(schedule.order) + 1):
+            on_epoch(epoch, self.loss, 1.0)
+        return History((self.loss,), (1.0,), 0.1)
+
+    def predict(self, images):
+        return np.tile(self.mean if self.answer is None else self.answer, (len(images), 1))
+
+    def export(self, path):
+        raise RuntimeError("no exporter for this operator")
+
+
+class Backend:
+    def __init__(self, model):
+        self.model = model
+
+    def build(self, variant, task, seed):
+        if isinstance(self.model, Exception):
+            raise self.model
+        return self.model
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(model, framework=None):
+        planned = plan("elasticity", DataSource(), "smoke", "baseline", "pytorch")
+        orders, sent = Orders("pytorch", 1, "cpu", str(tmp_path), "logs/x.log"), []
+        job = Job(planned.cells[0], planned.source)
+        record = worker.run(job, orders, Backend(model), framework or {"torch": "2"}, sent.append)
+        assert all(isinstance(message, Epoch) for message in sent)
+        return record, sent
+
+    return run
+
+
+def test_a_loss_that_is_no_number_fails_the_cell(run):
+    record, _ = run(Model(loss=float("nan")))
+    assert (record.status, record.log) == ("failed", "logs/x.log")
+    assert record.reason == "FloatingPointError: the training loss became nan in epoch 1 of 2"
+
+
+def test_predictions_that_are_no_numbers_fail_the_cell(run):
+    record, _ = run(Model(answer=[np.inf] * 9))
+    assert "78 of 78 test predictions are not finite" in record.reason
+
+
+def test_what_the_framework_raises_fails_the_cell_with_the_reason(run, capsys):
+    record, sent = run(Model())
+    assert record.status == "failed"
+    assert record.reason == "RuntimeError: no exporter for this operator"
+    assert "Traceback" in capsys.readouterr().err  # the worker's log
+    assert sent[-1].epoch == 2
+
+
+def test_what_is_unavailable_is_no_failure(run):
+    record, _ = run(Unavailable("no phases"))
+    assert (record.status, record.reason) == ("unavailable", "no phases")
+    record, _ = run(Model(), framework=Unavailable("no such device"))
+    assert (record.status, record.reason) == ("unavailable", "no such device")
+
+
+def test_networks_start_from_the_harnesss_weights(run):
+    model = Model()
+    run(model)
+    assert next(iter(model.given)) == "conv2d_1/kernel"
+
+
+def test_data_that_change_under_a_run_are_noticed(run, monkeypatch):
+    worker._load.cache_clear()
+    monkeypatch.setattr("harness.protocol.Dataset.fingerprint", lambda self: "other")
+    planned = plan("elasticity", DataSource(), "smoke", "baseline", "pytorch")
+    monkeypatch.setattr("harness.protocol.Dataset.fingerprint", lambda self: "changed")
+    orders = Orders("pytorch", 1, "cpu", "results", "")
+    record = worker.run(Job(planned.cells[0], planned.source), orders, Backend(Model()), {}, lambda message: None)
+    assert "changed after the run was planned" in record.reason
+
+
+def test_chatter_on_standard_output_does_not_reach_the_messages():
+    """A real worker, told nothing but its orders: it must end with its input and have said nothing."""
+    orders = json.dumps({"backend": "classical", "threads": 1, "device": "cpu", "results": ".", "log": ""})
+    process = subprocess.run(
+        [sys.executable, "-m", "harness.worker"],
+        input=orders + "\n",
+        capture_output=True,
+        text=True,
+        env=worker_environment(1, "cpu"),
+        check=True,
+        timeout=120,
+    )
+    assert process.stdout == ""
