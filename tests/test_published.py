@@ -15,7 +15,7 @@ STANDARD = ("baseline", "standard", "standard", "ok")
 
 @pytest.fixture(scope="module")
 def baselines():
-    """The standard records of the baseline that were published first, by (backend, seed); later runs may follow them."""
+    """The standard records of the baseline that were published first, by (backend, seed); others may follow."""
     first = {}
     for record in Store(RESULTS, "elasticity").trainings():
         cell = record.cell
