@@ -190,7 +190,7 @@ def _batches(images: Images, targets: NDArray[np.float32], schedule: Schedule) -
 
 
 def _quiet(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Without autotuning, which makes small epochs wait in doubling steps, up to twice as long as they take."""
+    """Without autotuning: it searches for buffers and threads that epochs this short never need, and waits for them."""
     options = tf.data.Options()
     options.autotune.enabled = False
     options.threading.private_threadpool_size = 1

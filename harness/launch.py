@@ -1,7 +1,8 @@
 """Gives cells to workers on this machine: one thread and one framework each, as many as there are cores.
 
-Two one-thread workers beat one two-thread worker. A worker serves many cells, so that a framework is imported once per
-worker and not once per cell; it is replaced when it dies or when only cells of another backend are left.
+Cells are independent, so one thread each keeps every core busy without any of them waiting for another. A worker serves
+many cells, so that a framework is imported once per worker and not once per cell; it is replaced when it dies or when
+only cells of another backend are left.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ Event = tuple[Job, Started | Message]
 
 WORKER = (sys.executable, "-m", "harness.worker")
 
-# One thread each: more would fight over the cores. The malloc settings keep freed memory in the process instead of
-# giving it back to the system page by page, which takes a fifth or more off a training step of torch on CPU.
+# The malloc settings keep freed memory in the process: training steps on a CPU free and take the same large blocks
+# again and again, and would otherwise pay for every page of them anew.
 _WORKER_ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "TF_NUM_INTEROP_THREADS": "1",
