@@ -116,6 +116,7 @@ class ListOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 def run(options: RunOptions) -> int:
     from harness import registry
+    from harness.environment import usable_cores
     from harness.plan import DataSource
     from harness.records import Settings
     from harness.run import Request, run
@@ -135,7 +136,7 @@ def run(options: RunOptions) -> int:
             options.init, options.target_scaling, unit if options.target_scaling == "none" else "GPa", options.device
         ),
         results=options.results,
-        workers=options.workers or len(os.sched_getaffinity(0)),
+        workers=options.workers or usable_cores(),
         timeout=options.timeout or None,
     )
     return 0 if run(request) else 1
@@ -147,7 +148,8 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
     failed = 0
     for suite in registry.choose(options.suite, registry.names("suites"), "suite"):
-        if not Store(options.results, suite).trainings_file.exists():
+        orphan = options.check and leaderboard.leaderboard_file(options.results, suite).exists()
+        if not Store(options.results, suite).trainings_file.exists() and not orphan:
             print(f"{suite}: no records in {options.results}")
         elif not options.check:
             path = leaderboard.write(options.results, suite)
@@ -173,7 +175,7 @@ def latency(options: LatencyOptions) -> int:
     settings = LatencySettings(threads=options.threads, batches=batches)
     measured = measure_apart({"model": _file("model", options.model)}, settings, show_count)["model"]
     if measured.reason:
-        raise BenchError(f"{options.model}: {measured.reason}")
+        raise BenchError(measured.reason)
     print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference spread")
     for timing in measured.timings:
         note = "" if timing.steady else "  unsteady: measure again on a quiet machine"
@@ -308,8 +310,8 @@ def _numbers(key: str, text: str) -> tuple[int, ...]:
         numbers = tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
     except ValueError:
         raise BenchError(f"{key}={text}: must be whole numbers separated by commas") from None
-    if any(number < 0 for number in numbers):
-        raise BenchError(f"{key}={text}: must not be negative")
+    if any(not 0 <= number < 2**32 for number in numbers):
+        raise BenchError(f"{key}={text}: must lie between 0 and 2^32 - 1")
     return numbers
 
 

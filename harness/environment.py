@@ -87,7 +87,7 @@ def observe() -> Environment:
         platform=platform.platform(),
         machine=platform.machine(),
         processor=processor(Path("/proc/cpuinfo")),
-        cores=_usable_cores(),
+        cores=usable_cores(),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         versions=installed(_PACKAGES),
         cijbench=__version__,
@@ -169,7 +169,8 @@ def _commit_and_state(status: str) -> str:
     return commits[0] + "+dirty" * any(not line.startswith("#") for line in lines)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1  # type: ignore[unreachable,unused-ignore]  # macOS

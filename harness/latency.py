@@ -236,7 +236,8 @@ def _prepare(models: Mapping[str, Path], settings: LatencySettings) -> tuple[dic
             runs[name] = [_warm(model, batch, settings) for batch in settings.batches]
         except Exception as error:  # whatever ONNX Runtime raises, the others go on
             # Reasons are published, and folders are nobody's business.
-            reasons[name] = f"{type(error).__name__}: {error}".replace(str(path), path.name)
+            told = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+            reasons[name] = told.replace(str(path), path.name)
     return runs, reasons
 
 

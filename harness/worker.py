@@ -131,8 +131,16 @@ def run(
         record = msgspec.structs.replace(record, status="unavailable", reason=str(unavailable))
     except Exception as error:  # whatever a framework raises, the other cells go on
         traceback.print_exc()
-        record = msgspec.structs.replace(record, reason=f"{type(error).__name__}: {error}")
+        record = msgspec.structs.replace(record, reason=_public(f"{type(error).__name__}: {error}", job, orders))
     return msgspec.structs.replace(record, seconds=round(time.perf_counter() - begin, 3))
+
+
+def _public(reason: str, job: Job, orders: Orders) -> str:
+    """A reason without the folders of whoever ran this: records are published."""
+    for private, name in ((orders.results, "RESULTS"), (job.source.folder, "DATA"), (str(Path.home()), "~")):
+        if private and len(private) > 1:
+            reason = reason.replace(private, name)
+    return reason
 
 
 def now() -> str:

@@ -6,6 +6,8 @@ import pytest
 from harness import cli
 from harness.errors import BenchError
 from harness.protocol import Phase
+from harness.records import Store
+from tests.harness.examples import a_record
 
 
 def bench(capsys, *words):
@@ -54,7 +56,8 @@ assert not heavy, heavy
         (["run", "suite=elasticity", "backend=onnx"], "nothing to run"),
         (["run", "suite=elasticity", "variant=ridge", "backend=keras"], "nothing to run"),
         (["run", "seeds=0,one"], "seeds=0,one: must be whole numbers separated by commas"),
-        (["run", "seeds=-1"], "seeds=-1: must not be negative"),
+        (["run", "seeds=-1"], "seeds=-1: must lie between 0 and 2^32 - 1"),
+        (["run", "seeds=4294967296"], "must lie between 0 and 2^32 - 1"),
         (["run", "workers=-2"], "workers=-2: must be a whole number of at least 0"),
         (["run", "phases=1,2,3"], "must be four numbers"),
         (["run", "phases=70,0.7,410,0.19"], "Poisson's ratios between -1 and 0.5"),
@@ -87,6 +90,24 @@ def test_list_names_everything(capsys):
     assert code == 0
     for word in ("suite elasticity", "variant baseline", "profile paper", "backend pytorch", "inference only"):
         assert word in out
+
+
+def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
+    assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 0
+    Store(tmp_path, "elasticity").append(a_record())
+    assert bench(capsys, "leaderboard", f"results={tmp_path}")[0] == 0
+    assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 0
+    Store(tmp_path, "elasticity").trainings_file.unlink()
+    code, _, err = bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")
+    assert code == 1
+    assert "elasticity.csv" in err
+
+
+def test_what_is_no_model_is_told_once(capsys, tmp_path):
+    (tmp_path / "m.onnx").write_text("no model")
+    code, _, err = bench(capsys, "latency", f"model={tmp_path / 'm.onnx'}")
+    assert code == 2
+    assert err == "bench: m.onnx: not an ONNX file\n"
 
 
 def test_ctrl_c_exits_130_and_says_how_to_go_on(capsys, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,11 @@ def test_what_the_framework_raises_fails_the_cell_with_the_reason(run, capsys):
     assert record.reason == "RuntimeError: no exporter for this operator"
     assert "Traceback" in capsys.readouterr().err  # the worker's log
     assert sent[-1].epoch == 2
+
+
+def test_a_reason_names_no_folder_of_whoever_ran_it(run, tmp_path):
+    record, _ = run(OSError(f"cannot write {tmp_path}/models/x and {Path.home()}/.cache/y"))
+    assert record.reason == "OSError: cannot write RESULTS/models/x and ~/.cache/y"
 
 
 def test_what_is_unavailable_is_no_failure(run):
