@@ -16,6 +16,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -215,12 +216,12 @@ def _last_words(code: int, log: Path) -> str:
     return f"the worker {how}" + (f": {lines[-1]}" if lines else "")
 
 
-def _without_worker(job: Job, status: str, reason: str, log: str = "") -> Record:
+def _without_worker(job: Job, status: Literal["failed", "unavailable"], reason: str, log: str = "") -> Record:
     return Record(
         schema=SCHEMA,
         key=job.cell.key,
         cell=job.cell,
-        status=status,  # type: ignore[arg-type]
+        status=status,
         started=now(),
         seconds=0.0,
         environment=observe(),

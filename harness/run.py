@@ -137,7 +137,8 @@ def _train(suite_plan: Plan, store: Store, request: Request) -> None:
     done = {key for key, record in _good_here(suite_plan, store).items() if _model(record, request)}
     jobs = [Job(cell, suite_plan.source) for cell in suite_plan.cells if cell.key not in done]
     total = len(suite_plan.cells)
-    print(f"{total} cells, {total - len(jobs)} done before" + (f", {request.workers} workers" if jobs else ""))
+    workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
+    print(f"{total} cells, {total - len(jobs)} done before{workers}")
     progress = Progress(jobs)
     try:
         for event in launch(jobs, request.results, request.workers, request.settings.device, request.timeout):
