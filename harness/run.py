@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from harness import leaderboard, registry
 from harness.environment import fingerprint, observe
@@ -98,7 +99,12 @@ def _run_suite(suite_plan: Plan, request: Request) -> bool:
     print(leaderboard.terminal_table(path, suite_plan.dataset.fingerprint()))
     print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
     print(f"models:      {request.results / 'models' / suite_plan.suite}")
-    failed = len(suite_plan.cells) - len(_good_here(suite_plan, store))
+    good = _good_here(suite_plan, store)
+    # By the validation images: who chooses by the test images has no test any more.
+    chosen = min(good.values(), key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
+    if chosen and (model := _model(chosen, request)):
+        print(f"use the best on the validation images: bench predict model={model} images=FOLDER out=FILE.csv")
+    failed = len(suite_plan.cells) - len(good)
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
     return not failed

@@ -136,7 +136,10 @@ def test_resuming_runs_only_what_has_no_result(classical, capsys):
     run, results = classical
     assert run("variant=mean", "profile=smoke") == 0
     assert run("variant=mean,ridge", "profile=smoke") == 0
-    assert "2 cells, 1 done before" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 cells, 1 done before" in printed
+    (hint,) = (line for line in printed.splitlines() if "bench predict model=" in line and "ridge" in line)
+    assert Path(hint.partition("model=")[2].split()[0]).is_file()
     assert [record.cell.variant for record in Store(results, "elasticity").trainings()] == ["mean", "ridge"]
 
 
