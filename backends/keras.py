@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import os
 import sys
 import time
@@ -42,19 +43,39 @@ def configure(threads: int, device: str) -> dict[str, str]:
     """See `Backend.configure`. TensorFlow's threads are set in any case: it feeds the data to every Keras backend."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    if keras.backend.backend() == "tensorflow":
-        tf.config.experimental.enable_op_determinism()
     if device == "cuda" and not _finds_gpu():
         raise Unavailable(f"device=cuda, but Keras on {keras.backend.backend()} finds no GPU here")
     return {
         "keras": f"{keras.__version__} on {keras.backend.backend()}",
         "tensorflow": tf.__version__,
         "device": device,
-        "intra_op_threads": str(tf.config.threading.get_intra_op_parallelism_threads()),
-        "inter_op_threads": str(tf.config.threading.get_inter_op_parallelism_threads()),
-        "deterministic": str(keras.backend.backend() == "tensorflow"),
+        **_engine_in_force(threads),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
+
+
+def _engine_in_force(threads: int) -> dict[str, str]:
+    """Set threads and deterministic operations of the library that computes, and read back what it tells of them.
+
+    TensorFlow does not tell whether its operations are deterministic: that is what it was told.
+    """
+    told: tuple[object, ...]
+    match keras.backend.backend():
+        case "tensorflow":
+            tf.config.experimental.enable_op_determinism()
+            threading = tf.config.threading
+            told = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads(), True
+        case "torch":
+            torch = importlib.import_module("torch")
+            torch.set_num_threads(threads)
+            if torch.get_num_interop_threads() != 1:
+                torch.set_num_interop_threads(1)
+            torch.use_deterministic_algorithms(True)
+            deterministic = torch.are_deterministic_algorithms_enabled()
+            told = torch.get_num_threads(), torch.get_num_interop_threads(), deterministic
+        case _:  # JAX neither takes nor tells them while it runs
+            told = ("unknown",) * 3
+    return dict(zip(("intra_op_threads", "inter_op_threads", "deterministic"), map(str, told), strict=True))
 
 
 def _finds_gpu() -> bool:
@@ -144,12 +165,15 @@ class KerasModel:
             verbose=0,
             callbacks=[
                 keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, logs["loss"], logs["val_loss"])
+                    on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, logs["loss"], logs.get("val_loss", math.nan))
                 )
             ],
         )
         seconds = time.perf_counter() - begin
-        return History(tuple(history.history["loss"]), tuple(history.history["val_loss"]), seconds)
+        losses = history.history["loss"]
+        # Keras keeps none where there are no validation images.
+        validation_losses = history.history.get("val_loss", [math.nan] * len(losses))
+        return History(tuple(losses), tuple(validation_losses), seconds)
 
     def predict(self, images: Images) -> Targets:
         """See `Model.predict`."""

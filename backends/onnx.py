@@ -60,12 +60,12 @@ class OnnxModel:
         self.threads: int = self._session.get_session_options().intra_op_num_threads
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         entry, result = self._session.get_inputs()[0], self._session.get_outputs()[0]
-        self._name = entry.name
+        self.input_name: str = entry.name
         self.input_shape, self.output_shape = _lengths(entry.shape), _lengths(result.shape)
 
     def run(self, images: Images) -> NDArray[np.float32]:
         """The first output for one batch; nothing but the call, so that it can be timed."""
-        outputs: NDArray[np.float32] = self._session.run(None, {self._name: images})[0]
+        outputs: NDArray[np.float32] = self._session.run(None, {self.input_name: images})[0]
         return outputs
 
     def predict(self, images: Images) -> Targets:
@@ -84,20 +84,26 @@ def open_model(path: Path, threads: int = 1) -> OnnxModel:
     Raises BenchError where it is missing, is no ONNX file, reads its weights from other files (which a file from
     elsewhere could point anywhere), or cannot be run.
     """
-    if not path.is_file():
-        raise BenchError(f"{path}: there is no such file")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except Exception:  # protobuf's own, which it does not export
-        raise BenchError(f"{path}: not an ONNX file") from None
-    if not model.graph.node:
-        raise BenchError(f"{path}: not an ONNX file, or one without a graph")
+    model = _read(path)
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
         raise BenchError(f"{path}: keeps its weights in other files: save it as one file")
     try:
         return OnnxModel(path, threads)
     except Exception as error:  # ONNX Runtime has no base class for its own
         raise BenchError(f"{path}: ONNX Runtime cannot run it: {error}") from None
+
+
+def _read(path: Path) -> onnx.ModelProto:
+    """The model in a file, without weights that lie elsewhere. Raises BenchError where there is none."""
+    if not path.is_file():
+        raise BenchError(f"{path}: there is no such file")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception:  # protobuf's own, which it does not export
+        raise BenchError(f"{path}: not an ONNX file") from None
+    if not (model.graph.node and model.graph.input and model.graph.output):
+        raise BenchError(f"{path}: not an ONNX file, or one whose graph lacks nodes, inputs or outputs")
+    return model
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -113,14 +119,16 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 def annotate(path: Path, metadata: Mapping[str, str]) -> None:
     """Write `metadata` into an exported model, and hold it to the contract of `Model.export`.
 
-    Raises BenchError where input, output or batch size is not as agreed, or where the file needs others beside it.
+    Raises BenchError where there is no model, where input, output or batch size is not as agreed, or where the file
+    needs others beside it.
     """
-    model = onnx.load(path, load_external_data=False)
+    model = _read(path)
     entries = [entry.name for entry in model.graph.input]
     results = [result.name for result in model.graph.output]
     if entries != ["images"] or len(results) != 1:
         raise BenchError(f"{path}: exported with inputs {entries} and outputs {results}, not 'images' and one output")
-    if model.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value"):
+    lengths = model.graph.input[0].type.tensor_type.shape.dim
+    if not lengths or lengths[0].HasField("dim_value"):
         raise BenchError(f"{path}: exported with a fixed batch size")
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
         raise BenchError(f"{path}: exported with its weights in another file")
@@ -141,9 +149,14 @@ def _rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
 
 
 def opset(path: Path) -> int:
-    """Version of the standard operators that a model uses."""
-    versions = {entry.domain: entry.version for entry in onnx.load(path, load_external_data=False).opset_import}
-    return int(versions[""])
+    """Version of the standard operators that a model uses. Raises BenchError where there is no model, or it uses none.
+
+    The standard operators have two names: none, and "ai.onnx".
+    """
+    versions = {entry.domain or "ai.onnx": entry.version for entry in _read(path).opset_import}
+    if "ai.onnx" not in versions:
+        raise BenchError(f"{path}: uses none of the standard operators")
+    return int(versions["ai.onnx"])
 
 
 # --- networks as graphs ---------------------------------------------------------------------------------------------

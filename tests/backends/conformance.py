@@ -6,6 +6,7 @@ makes a test of each, and plants faults that the checks must find.
 
 import contextlib
 import importlib
+import io
 import json
 import sys
 import tempfile
@@ -249,6 +250,17 @@ def training_lowers_the_loss_and_tells_of_every_epoch(backend):
 
 
 @check
+def without_validation_images_their_loss_is_no_number(backend):
+    only("network" in backend.trains)
+    variant, whole = a_variant(epochs=2), data(a_task())
+    training = TrainingData(whole.images, whole.targets, whole.images[:0], whole.targets[:0])
+    history = train(backend.module.build(variant, a_task(), 0), variant, training)
+    assert np.isfinite(history.loss).all()
+    assert len(history.validation_loss) == 2
+    assert np.isnan(history.validation_loss).all()
+
+
+@check
 def losses_weigh_every_sample_alike(backend):
     """With a vanishing learning rate the epoch's loss is the plain mean over samples, short last batch or not."""
     only("network" in backend.trains)
@@ -360,6 +372,16 @@ def the_exported_model_is_the_same_model(backend):
                 native = model.predict(images(batch))
                 difference = np.abs(exported.run(images(batch)) - native).max()
                 assert difference <= 1e-5 * np.abs(native).max(), f"batch {batch}: {difference}"
+
+
+@check
+def nothing_is_printed(backend):
+    """Standard output is the caller's: results go down it, and tables."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed, tempfile.TemporaryDirectory() as folder:
+        for model, _ in backend.models():
+            model.predict(images(3))
+            model.export(Path(folder) / "model.onnx")
+    assert printed.getvalue() == ""
 
 
 @check

@@ -77,6 +77,13 @@ pytorch.TorchModel.weights = weights
         EPOCH.format(order="pytorch.np.arange(len(order))"),
         "the first step is keras adams in the schedules order",
     ),
+    "talks while it exports": (
+        """
+export = pytorch.TorchModel.export
+pytorch.TorchModel.export = lambda self, path: (print("exporting"), export(self, path))[1]
+""",
+        "nothing is printed",
+    ),
     "starts from the clock": (
         """
 import os

@@ -29,14 +29,20 @@ def side(module):
             return dict(arrays)
 
 
-def compare(ours, theirs, keys, tolerance):
-    """Names of the arrays that differ by more than `tolerance` of their largest entry, the worst first."""
+# Of the largest entry. Measured: 5e-8, 2e-7 and 3e-5.
+TOLERANCES = {"forward": 1e-5, "losses": 2e-6, "after": 5e-4}
+
+
+def compare(ours, theirs, keys):
+    """Names of the arrays that differ by more than is tolerated, the worst first."""
     worst = {}
     for key in keys:
         scale = np.abs(ours[key]).max() or 1.0
         worst[key] = np.abs(ours[key].astype(np.float64) - theirs[key]).max() / scale
     return [
-        f"{key} {value:.2g}" for key, value in sorted(worst.items(), key=lambda item: -item[1]) if value > tolerance
+        f"{key} {value:.2g}"
+        for key, value in sorted(worst.items(), key=lambda item: -item[1])
+        if value > TOLERANCES[key.split("/")[1]]
     ]
 
 
@@ -59,26 +65,34 @@ def test_same_structure(name, other):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("other", ["backends.pytorch", "backends.onnx"])
 def test_same_forward(name, other):
-    assert compare(side("backends.keras"), side(other), [f"{name}/forward"], 1e-5) == []
+    assert compare(side("backends.keras"), side(other), [f"{name}/forward"]) == []
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_losses_over_ten_steps(name):
-    ours, theirs = side("backends.keras")[f"{name}/losses"], side("backends.pytorch")[f"{name}/losses"]
-    np.testing.assert_allclose(ours[0], theirs[0], rtol=2e-6)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+    assert compare(side("backends.keras"), side("backends.pytorch"), [f"{name}/losses"]) == []
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_weights_after_ten_steps(name):
     ours = side("backends.keras")
-    assert compare(ours, side("backends.pytorch"), keys(ours, f"{name}/after/"), 1e-2) == []
+    assert compare(ours, side("backends.pytorch"), keys(ours, f"{name}/after/")) == []
 
 
 FAULTS = {
     "epsilon as torch has it": (
         "pytorch.KerasAdam.step = lambda self, closure=None: pytorch.torch.optim.Adam.step(self)",
-        ["baseline/losses"],
+        ["baseline/losses", "tuned/losses", "baseline/after/dense_1/kernel", "tuned/after/dense_1/kernel"],
+    ),
+    "corrections in double precision": (
+        """
+def step(self, closure=None):
+    self._steps += 1
+    self.param_groups[0]["eps"] = self._recipe.epsilon / (1 - self._recipe.beta_2**self._steps) ** 0.5
+    return pytorch.torch.optim.Adam.step(self)
+pytorch.KerasAdam.step = step
+""",
+        ["baseline/losses", "tuned/losses"],
     ),
     "flattened channel first": (
         """
@@ -108,4 +122,4 @@ def test_a_planted_fault_is_seen(fault, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     faulty = side.__wrapped__("faulty")
     for key in broken:
-        assert compare(side("backends.keras"), faulty, [key], 1e-4 if key.endswith("losses") else 1e-5)
+        assert compare(side("backends.keras"), faulty, [key]), key
