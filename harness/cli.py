@@ -54,7 +54,9 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     ] = "standard"
     device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
     workers: Annotated[int, msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core")] = 0
-    timeout: Annotated[float, msgspec.Meta(ge=0, description="seconds a cell may take; 0: as long as it likes")] = 0
+    timeout: Annotated[
+        float, msgspec.Meta(ge=0, le=1e9, description="seconds a cell may take; 0: as long as it likes")
+    ] = 0
     results: Results = Path("results")
 
 
@@ -104,7 +106,9 @@ class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
     contrast: Annotated[
         float,
         msgspec.Meta(
-            ge=0, description="stiff over soft Young's modulus, in place of the stiff phase's own; 0: as phases say"
+            ge=0,
+            le=1e6,
+            description="stiff over soft Young's modulus, in place of the stiff phase's own; 0: as phases say",
         ),
     ] = 0
     unit: Unit = "GPa"
@@ -148,9 +152,9 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
     failed = 0
     for suite in registry.choose(options.suite, registry.names("suites"), "suite"):
-        orphan = options.check and leaderboard.leaderboard_file(options.results, suite).exists()
-        if not Store(options.results, suite).trainings_file.exists() and not orphan:
-            print(f"{suite}: no records in {options.results}")
+        if not Store(options.results, suite).trainings_file.exists():
+            print(f"{suite}: no records in {options.results}", file=sys.stderr if options.check else sys.stdout)
+            failed = failed or int(options.check)
         elif not options.check:
             path = leaderboard.write(options.results, suite)
             print(path)
@@ -324,7 +328,9 @@ def _phases(text: str) -> Any:
         young, poisson, young_stiff, poisson_stiff = (float(part) for part in text.split(","))
     except ValueError:
         raise BenchError(f"phases={text}: must be four numbers, as in phases=70,0.33,410,0.19") from None
-    if min(young, young_stiff) <= 0 or not all(-1 < ratio < 0.5 for ratio in (poisson, poisson_stiff)):
+    if not all(0 < modulus < float("inf") for modulus in (young, young_stiff)) or not all(
+        -1 < ratio < 0.5 for ratio in (poisson, poisson_stiff)
+    ):
         raise BenchError(f"phases={text}: Young's moduli must be positive and Poisson's ratios between -1 and 0.5")
     return Phase(young, poisson), Phase(young_stiff, poisson_stiff)
 

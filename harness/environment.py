@@ -97,13 +97,14 @@ def observe() -> Environment:
 
 
 def fingerprint(environment: Environment) -> str:
-    """SHA-256 (hex) of what can change numbers or timings: Python, versions, Keras's engine, processor, machine.
+    """SHA-256 (hex) of what can change numbers or timings: versions, Keras's engine, processor, machine.
 
     Other flags are left out although they matter: they differ between the process that plans and those that compute,
     and the harness sets them alike wherever it computes.
     """
     engine = environment.flags.get("KERAS_BACKEND", "tensorflow")
-    parts = (environment.python, environment.versions, engine, environment.processor, environment.machine)
+    software = (environment.cijbench, environment.python, environment.versions, engine)
+    parts = (software, environment.processor, environment.machine)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 

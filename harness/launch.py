@@ -52,6 +52,8 @@ def worker_environment(threads: int, device: str) -> dict[str, str]:
     extra = _WORKER_ENVIRONMENT | dict.fromkeys(_THREAD_VARIABLES, str(threads))
     if device == "cpu":
         extra["CUDA_VISIBLE_DEVICES"] = ""
+    else:
+        extra["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it cuBLAS refuses to be deterministic
     return {**os.environ, **extra}
 
 

@@ -63,7 +63,7 @@ def compute(results: Path, suite: str) -> pd.DataFrame:
     records = standing(store.trainings())
     if lies := [line for record in records for line in verify(record)]:
         raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
-    timings = {(item.key, item.sha256): item for item in store.latencies()}
+    timings = {(item.key, item.sha256, fingerprint(item.environment)): item for item in store.latencies()}
     groups: dict[str, list[Record]] = {}
     for record in sorted(records, key=lambda item: item.cell.seed):
         groups.setdefault(_comparable(record), []).append(record)
@@ -81,7 +81,7 @@ def _comparable(record: Record) -> str:
     return f"{cell.key} {fingerprint(record.environment)}"
 
 
-def _row(records: list[Record], timings: dict[tuple[str, str], LatencyRecord]) -> dict[str, object]:
+def _row(records: list[Record], timings: dict[tuple[str, str, str], LatencyRecord]) -> dict[str, object]:
     good = [record for record in records if record.status == "ok"]
     cell = records[0].cell
     row: dict[str, object] = {
@@ -213,9 +213,10 @@ def _exported(good: list[Record]) -> dict[str, object]:
     }
 
 
-def _latency(good: list[Record], timings: dict[tuple[str, str], LatencyRecord]) -> dict[str, object]:
+def _latency(good: list[Record], timings: dict[tuple[str, str, str], LatencyRecord]) -> dict[str, object]:
     """The newest timing of any of the row's models: latency hangs on the graph, not on the weights in it."""
-    found = [timings[(r.key, r.onnx.sha256)] for r in good if r.onnx and (r.key, r.onnx.sha256) in timings]
+    places = [(r.key, r.onnx.sha256, fingerprint(r.environment)) for r in good if r.onnx]
+    found = [timings[place] for place in places if place in timings]
     by_batch: dict[int, Timing] = {}
     for record in sorted(found, key=lambda item: item.started):
         by_batch.update({timing.batch: timing for timing in record.latency.timings})

@@ -183,11 +183,17 @@ def standing(records: Iterable[Record]) -> list[Record]:
 
 def verify(record: Record) -> list[str]:
     """What in a record contradicts itself; empty where nothing does. Scores are recomputed from its predictions."""
-    if record.status != "ok" or record.test is None or record.held_out is None:
+    if record.status != "ok":
         return []
-    recomputed = msgspec.to_builtins(record.held_out.accuracy())
+    title = f"{record.cell.title} ({record.key})"
+    if record.test is None or record.held_out is None:
+        return [f"{title}: is ok, but has no scores or no predictions"]
+    try:
+        recomputed = msgspec.to_builtins(record.held_out.accuracy())
+    except ValueError as error:
+        return [f"{title}: its predictions give no scores: {error}"]
     return [
-        f"{record.cell.title} ({record.key}): {name} is {claimed} but its predictions give {recomputed[name]}"
+        f"{title}: {name} is {claimed} but its predictions give {recomputed[name]}"
         for name, claimed in msgspec.to_builtins(record.test).items()
         if not _close(claimed, recomputed[name])
     ]

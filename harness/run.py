@@ -162,7 +162,12 @@ def _time(suite_plan: Plan, store: Store, request: Request) -> None:
     for cell in suite_plan.cells:
         if cell.key in good:
             first.setdefault((cell.variant, cell.backend), good[cell.key])
-    timed = {(record.key, record.sha256) for record in store.latencies() if not record.latency.reason}
+    here = fingerprint(observe())
+    timed = {
+        (record.key, record.sha256)
+        for record in store.latencies()
+        if not record.latency.reason and fingerprint(record.environment) == here
+    }
     models = {
         record.cell.file_stem: (record, record.onnx.sha256, path)
         for record in first.values()

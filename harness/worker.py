@@ -85,8 +85,12 @@ def main() -> None:
 
 
 def _receive(jobs: queue.SimpleQueue[Job]) -> None:
-    for line in sys.stdin.buffer:
-        jobs.put(msgspec.json.decode(line, type=Job))
+    try:
+        for line in sys.stdin.buffer:
+            jobs.put(msgspec.json.decode(line, type=Job))
+    except Exception:  # nobody else would notice: the main thread waits for a job
+        traceback.print_exc()
+        os._exit(1)
     os._exit(0)
 
 
@@ -212,8 +216,9 @@ def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
 
     def on_epoch(epoch: int, loss: float, validation_loss: float) -> None:
         nonlocal last
-        if not np.isfinite(loss):
-            raise FloatingPointError(f"the training loss became {loss} in epoch {epoch} of {epochs}")
+        for which, value in (("training", loss), ("validation", validation_loss)):
+            if not np.isfinite(value):
+                raise FloatingPointError(f"the {which} loss became {value} in epoch {epoch} of {epochs}")
         if time.monotonic() - last > 0.25 or epoch == epochs:
             last = time.monotonic()
             send(Epoch(epoch, epochs, loss, validation_loss))

@@ -132,7 +132,7 @@ def make_data(
     soft, stiff = phases or (shipped.ALUMINIUM, shipped.SILICON_CARBIDE)
     if contrast is not None:
         stiff = msgspec.structs.replace(stiff, young=contrast * soft.young)
-    chosen = FAMILIES if families == "all" else [part.strip() for part in families.split(",")]
+    chosen = FAMILIES if families == "all" else dict.fromkeys(part.strip() for part in families.split(","))
     parameters = shipped.Parameters(count, size, seed, tuple(chosen), (soft, stiff))
     folders.refuse_occupied(out)
     dataset = shipped.make(parameters, on_progress)

@@ -132,7 +132,7 @@ def _images(folder: Path, count: int | None) -> tuple[Images, tuple[str, ...], l
             findings.append(Finding("error", path.name, "no id: images are named <id>_*.png, as in 0_disks.png"))
         else:
             by_id.setdefault(identity, []).append(path)
-    expected = range(count if count is not None else max(by_id, default=-1) + 1)
+    expected = range(len(by_id) if count is None else count)
     if missing := [identity for identity in expected if identity not in by_id]:
         text = f"no image for CSV row{'s' * (len(missing) > 1)} {runs(identity + 1 for identity in missing)}"
         from_one = count is not None and missing == [0] and count in by_id

@@ -16,6 +16,7 @@ from suites.microstructure.findings import Spot, Unusable, gather, runs
 from suites.microstructure.homogenization import TARGETS
 
 _LARGEST = 2**26  # bytes
+_ABSURD = 1e100  # no unit makes a stiffness of it, and converting it could overflow
 _NAME = re.compile(r"\s*(C[1-6]{2})\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*", re.IGNORECASE)
 _ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
 _LAYOUT = "needed are a row number and " + " ".join(TARGETS) + ", separated by commas"
@@ -59,6 +60,8 @@ def read_table(path: Path) -> Table:
 def _rows(path: Path) -> list[list[str]]:
     """Rows of cells, blank ones left out. Raises Unusable for what is no table separated by commas."""
     try:
+        if not path.is_file():
+            raise Unusable("not a file")
         if path.stat().st_size > _LARGEST:
             raise Unusable(f"larger than {_LARGEST // 2**20} MiB: this is no table of elastic constants")
         text = path.read_bytes().decode("utf-8-sig")
@@ -103,7 +106,7 @@ def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
         what = f"{target} is not a number" if shown else f"{target} is empty"
         spots.append(Spot(index, what, detail=f"'{shown}'" if shown else ""))
         return np.nan
-    if not np.isfinite(value):
+    if not abs(value) < _ABSURD:
         spots.append(Spot(index, f"{target} is {value}"))
         return np.nan
     return value

@@ -60,6 +60,9 @@ assert not heavy, heavy
         (["run", "seeds=4294967296"], "must lie between 0 and 2^32 - 1"),
         (["run", "workers=-2"], "workers=-2: must be a whole number of at least 0"),
         (["run", "phases=1,2,3"], "must be four numbers"),
+        (["run", "phases=nan,0.33,410,0.19"], "Young's moduli must be positive"),
+        (["run", "phases=70,0.33,inf,0.19"], "Young's moduli must be positive"),
+        (["run", "timeout=1e300"], "timeout=1e300: must be a number of at most"),
         (["run", "phases=70,0.7,410,0.19"], "Poisson's ratios between -1 and 0.5"),
         (["run", "suite=elasticity", "phases=70,0.33,410,0.19"], "phases= describes a data set of your own"),
         (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
@@ -93,14 +96,15 @@ def test_list_names_everything(capsys):
 
 
 def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
-    assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 0
+    assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 1
+    assert bench(capsys, "leaderboard", f"results={tmp_path}")[0] == 0
     Store(tmp_path, "elasticity").append(a_record())
     assert bench(capsys, "leaderboard", f"results={tmp_path}")[0] == 0
     assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 0
     Store(tmp_path, "elasticity").trainings_file.unlink()
     code, _, err = bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")
     assert code == 1
-    assert "elasticity.csv" in err
+    assert "elasticity: no records" in err
 
 
 def test_what_is_no_model_is_told_once(capsys, tmp_path):

@@ -96,6 +96,13 @@ def test_text_from_outside_is_no_formula_and_no_second_line(board, name):
     assert "\n" not in row["data"]
 
 
+def test_latency_is_that_of_the_rows_own_machine(board):
+    record = a_record()
+    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
+    (row,) = board(record, msgspec.structs.replace(a_latency(record), environment=elsewhere)).to_dict("records")
+    assert row["p50_ms_b1"] == ""
+
+
 def test_an_unsteady_latency_says_so(board):
     record = a_record()
     (row,) = board(record, a_latency(record, ratio_spread=0.3)).to_dict("records")

@@ -113,6 +113,13 @@ def test_a_polished_score_does_not():
     assert record.key in lie
 
 
+def test_an_ok_record_without_its_evidence_does_not():
+    record = a_record()
+    assert verify(msgspec.structs.replace(record, test=None, held_out=None))
+    shorter = msgspec.structs.replace(record.held_out, truth=record.held_out.truth[1:])
+    assert verify(msgspec.structs.replace(record, held_out=shorter))
+
+
 def test_polished_predictions_do_not_either():
     record = a_record()
     truth = record.held_out.truth

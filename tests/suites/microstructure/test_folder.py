@@ -247,6 +247,7 @@ FAULTS = {
     "empty cell": (lambda folder: replace_cell(folder, 7, 2, ""), "rows 7: C22 is empty"),
     "NaN": (lambda folder: replace_cell(folder, 7, 9, "nan"), "rows 7: C66 is nan"),
     "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "rows 7: C11 is -inf"),
+    "absurd": (lambda folder: replace_cell(folder, 7, 1, "1e300"), "rows 7: C11 is 1e+300"),
     "row numbers": (lambda folder: replace_cell(folder, 7, 0, "8"), "row 7 has '8'"),
     "rows from 0": (
         each_line(lambda line: f"{int(line.split(',')[0]) - 1},{line.partition(',')[2]}"),
