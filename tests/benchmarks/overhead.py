@@ -2,7 +2,7 @@
 
 Prints the seconds of each round as JSON. By hand means the fastest that we could write for the same recipe, each time
 from a fresh model: Keras's `fit` on tf.data without autotuning (on arrays it takes up to three times as long), and in
-torch a plain loop over tensors whose channels come last (first takes half as long again).
+torch a plain loop over tensors whose channels come last (first takes 40% longer).
 """
 
 import contextlib
