@@ -36,15 +36,14 @@ def read_table(path: Path) -> Table:
         columns, number_column, units = _columns(rows[0])
     except Unusable as problem:
         return Table(np.empty((0, len(TARGETS))), frozenset(), [Finding("error", path.name, str(problem))])
-    headed = columns != _HEADERLESS or units is not None
-    body = rows[1:] if headed else rows
+    headed = units is not None
+    body, width = (rows[1:], len(rows[0])) if headed else (rows, 1 + len(TARGETS))
     values = np.full((len(body), len(TARGETS)), np.nan)
     spots: list[Spot] = []
     numbers: list[str] = []
     for index, row in enumerate(body):
-        if len(row) != len(rows[0] if headed else _EXAMPLE):
-            expected = len(rows[0] if headed else _EXAMPLE)
-            spots.append(Spot(index, f"{len(row)} columns instead of {expected}", _LAYOUT))
+        if len(row) != width:
+            spots.append(Spot(index, f"{len(row)} columns instead of {width}", _LAYOUT))
             continue
         numbers.append(row[number_column] if number_column is not None else str(index + 1))
         for target, column in enumerate(columns):
@@ -79,15 +78,11 @@ def _rows(path: Path) -> list[list[str]]:
     return rows
 
 
-_HEADERLESS = list(range(1, 1 + len(TARGETS)))
-_EXAMPLE = range(1 + len(TARGETS))
-
-
 def _columns(first: list[str]) -> tuple[list[int], int | None, set[str] | None]:
     """Where each target is, where the row number is, and the units named; None where the first row is no header."""
     names = [_NAME.fullmatch(cell) for cell in first]
     if not any(names):
-        return _HEADERLESS, 0, None
+        return list(range(1, 1 + len(TARGETS))), 0, None
     found = {name[1].upper(): column for column, name in enumerate(names) if name}
     if twice := [name for name, count in Counter(n[1].upper() for n in names if n).items() if count > 1]:
         raise Unusable(f"the header names {', '.join(twice)} twice")
