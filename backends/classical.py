@@ -17,19 +17,31 @@ from sklearn.linear_model import Ridge
 
 from harness.architecture import Estimator, Shape, Weights
 from harness.errors import Unavailable
-from harness.protocol import Counts, History, Images, OnEpoch, Phase, Schedule, Targets, Task, TrainingData, Variant
+from harness.protocol import (
+    Counts,
+    History,
+    Images,
+    OnEpoch,
+    Phase,
+    Recipe,
+    Schedule,
+    Targets,
+    Task,
+    TrainingData,
+    Variant,
+)
 from harness.weights import check_fit
 
 REQUIRES = ("sklearn", "onnx")
 TRAINS = ("estimator",)
 
 
-def configure(threads: int, device: str) -> dict[str, str]:  # noqa: ARG001
+def configure(threads: int, device: str) -> dict[str, str]:
     """See `Backend.configure`. These predictors are too small for threads or an accelerator to matter."""
     return {"scikit-learn": sklearn.__version__, "device": "cpu"}
 
 
-def build(variant: Variant, task: Task, seed: int) -> Linear | VoigtReussHill:  # noqa: ARG001
+def build(variant: Variant, task: Task, seed: int) -> Linear | VoigtReussHill:
     """See `Backend.build`. Nothing here is random."""
     assert isinstance(variant.architecture, Estimator)
     if variant.architecture.method == "voigt_reuss_hill":
@@ -68,7 +80,17 @@ class Linear:
         check_fit(weights, self._shapes)
         self._weights = {name: np.array(array, np.float32) for name, array in weights.items()}
 
-    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:  # noqa: ARG002
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """Raise NotImplementedError: there are no frozen layers."""
+        raise NotImplementedError("a predictor without a network has no frozen layers")
+
+    def train(
+        self,
+        data: TrainingData,
+        recipe: Recipe | None,
+        schedule: Schedule | None,
+        on_epoch: OnEpoch,
+    ) -> History:
         """See `Model.train`. Solved, not iterated."""
         begin = time.perf_counter()
         self._regressor.fit(volume_fraction(data.images), self._task.scaling.to_network(data.targets))
@@ -125,7 +147,17 @@ class VoigtReussHill:
         """See `Model.set_weights`: there is nothing to set."""
         check_fit(weights, {})
 
-    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:  # noqa: ARG002
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """Raise NotImplementedError: there are no frozen layers."""
+        raise NotImplementedError("a predictor without a network has no frozen layers")
+
+    def train(
+        self,
+        data: TrainingData,
+        recipe: Recipe | None,
+        schedule: Schedule | None,
+        on_epoch: OnEpoch,
+    ) -> History:
         """See `Model.train`: nothing is."""
         return History()
 

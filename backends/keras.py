@@ -19,15 +19,19 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from harness import backbones
 from harness.architecture import (
+    Backbone,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAveragePool2D,
     Layer,
     MaxPool2D,
     Network,
     Weights,
+    frozen_layers,
     named_layers,
     parameter_shapes,
 )
@@ -92,16 +96,16 @@ def build(variant: Variant, task: Task, seed: int) -> KerasModel:
     """See `Backend.build`: Keras's own Glorot-uniform weights and zero biases."""
     keras.utils.set_random_seed(seed)
     assert isinstance(variant.architecture, Network)
-    return KerasModel(variant.architecture, variant.recipe, task)
+    return KerasModel(variant, task)
 
 
 def as_keras(network: Network, task: Task) -> keras.Sequential:
     """The network on images (batch, height, width, channel); its layers have the names of `named_layers`."""
-    layers = [_layer(name, layer) for name, layer in named_layers(network)]
+    layers = [_layer(name, layer, task) for name, layer in named_layers(network)]
     return keras.Sequential([keras.Input(task.input_shape, name="images"), *layers])
 
 
-def _layer(name: str, layer: Layer) -> keras.layers.Layer:
+def _layer(name: str, layer: Layer, task: Task) -> keras.layers.Layer:
     match layer:
         case Conv2D(filters, kernel, padding, activation):
             return keras.layers.Conv2D(filters, kernel, padding=padding, activation=activation, name=name)
@@ -113,15 +117,49 @@ def _layer(name: str, layer: Layer) -> keras.layers.Layer:
             return keras.layers.Dropout(rate, name=name)
         case Flatten():
             return keras.layers.Flatten(name=name)
+        case GlobalAveragePool2D():
+            return keras.layers.GlobalAveragePooling2D(name=name)
+        case Backbone(family):
+            return _backbone(name, family, task)
+
+
+def _backbone(name: str, family: backbones.Family, task: Task) -> keras.Model:
+    """keras.applications' own, after the image's repetition to three channels and its preprocessing."""
+    scale, offset = backbones.preprocessing(family)
+    grey = keras.Input(task.input_shape)
+    channels = keras.layers.Concatenate()([grey] * 3)
+    channels = keras.layers.Rescaling(list(scale), offset=list(offset))(channels)
+    build = {
+        "vgg16": keras.applications.VGG16,
+        "resnet50": keras.applications.ResNet50,
+        "densenet121": keras.applications.DenseNet121,
+    }[family]
+    body = build(include_top=False, weights=None, input_shape=(*task.input_shape[:2], 3), name=_BODY)
+    return keras.Model(grey, body(channels), name=name)
+
+
+_BODY = "body"
 
 
 class KerasModel:
     """A network in Keras; see `harness.protocol.Model`."""
 
-    def __init__(self, network: Network, recipe: Recipe | None, task: Task) -> None:
-        self._recipe, self._task = recipe, task
-        self._shapes = parameter_shapes(network, task.input_shape)
-        self.model = as_keras(network, task)
+    def __init__(self, variant: Variant, task: Task) -> None:
+        assert isinstance(variant.architecture, Network)
+        self._task = task
+        self._shapes = parameter_shapes(variant.architecture, task.input_shape)
+        self.model = as_keras(variant.architecture, task)
+        self._frozen: list[keras.layers.Layer] = self.model.layers[: frozen_layers(variant.architecture)]
+        self._let_train(variant.recipes[-1].trains if variant.recipes else "all")
+
+    def _let_train(self, what: str) -> keras.Sequential:
+        """Let gradients reach the head or all of the network; returns the part that is then to be trained."""
+        for layer in self._frozen:
+            layer.trainable = what == "all"
+        if what == "all" or not self._frozen:
+            return self.model
+        head = self.model.layers[len(self._frozen) :]
+        return keras.Sequential([keras.Input(self._frozen[-1].output.shape[1:]), *head])
 
     def counts(self) -> Counts:
         """See `Model.counts`."""
@@ -130,8 +168,9 @@ class KerasModel:
         return Counts(trainable, self.model.count_params() - trainable, layers)
 
     def _variable(self, name: str) -> keras.Variable:
-        layer, part = name.split("/")
-        return getattr(self.model.get_layer(layer), part)
+        layer, *inner, part = name.split("/")
+        owner = self.model.get_layer(layer)
+        return getattr(owner.get_layer(_BODY).get_layer(inner[0]) if inner else owner, part)
 
     def weights(self) -> Weights:
         """See `Model.weights`. The common layout is Keras's own."""
@@ -143,12 +182,20 @@ class KerasModel:
         for name, array in weights.items():
             self._variable(name).assign(np.asarray(array, np.float32))
 
-    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """See `Model.features`."""
+        if not self._frozen:
+            raise NotImplementedError("a network without a backbone has no frozen layers")
+        frozen = keras.Sequential([keras.Input(self._task.input_shape), *self._frozen])
+        return _outputs(frozen, images, frozen.output_shape[1])
+
+    def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
         """See `Model.train`."""
+        assert recipe is not None
         assert schedule is not None
-        assert self._recipe is not None
-        scaling, recipe = self._task.scaling, self._recipe
-        self.model.compile(
+        scaling = self._task.scaling
+        model = self._let_train(recipe.trains)
+        model.compile(
             optimizer=keras.optimizers.Adam(
                 recipe.learning_rate, beta_1=recipe.beta_1, beta_2=recipe.beta_2, epsilon=recipe.epsilon
             ),
@@ -156,7 +203,7 @@ class KerasModel:
         )
         validation = data.validation_images, scaling.to_network(data.validation_targets)
         begin = time.perf_counter()
-        history = self.model.fit(
+        history = model.fit(
             _batches(data.images, scaling.to_network(data.targets), schedule),
             epochs=len(schedule.order),
             steps_per_epoch=-(-schedule.order.shape[1] // schedule.batch_size),
@@ -177,11 +224,7 @@ class KerasModel:
 
     def predict(self, images: Images) -> Targets:
         """See `Model.predict`."""
-        outputs = np.empty((len(images), len(self._task.targets)), np.float32)
-        for start in range(0, len(images), _PREDICTED_AT_A_TIME):
-            part = slice(start, start + _PREDICTED_AT_A_TIME)
-            outputs[part] = keras.ops.convert_to_numpy(self.model(images[part], training=False))
-        return self._task.scaling.to_physical(outputs)
+        return self._task.scaling.to_physical(_outputs(self.model, images, len(self._task.targets)))
 
     def export(self, path: Path) -> None:
         """See `Model.export`. Opset 18, the newest that tf2onnx writes."""
@@ -189,7 +232,7 @@ class KerasModel:
         physical = keras.Sequential(
             [
                 keras.Input(self._task.input_shape, name="images"),
-                self.model,
+                *self.model.layers,
                 keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction"),
             ]
         )
@@ -199,6 +242,15 @@ class KerasModel:
 
 
 _PREDICTED_AT_A_TIME = 128
+
+
+def _outputs(model: keras.Model, images: Images, width: int) -> NDArray[np.float32]:
+    """(n, width) outputs in inference mode."""
+    outputs = np.empty((len(images), width), np.float32)
+    for start in range(0, len(images), _PREDICTED_AT_A_TIME):
+        part = slice(start, start + _PREDICTED_AT_A_TIME)
+        outputs[part] = keras.ops.convert_to_numpy(model(images[part], training=False))
+    return outputs
 
 
 def _batches(images: Images, targets: NDArray[np.float32], schedule: Schedule) -> tf.data.Dataset:

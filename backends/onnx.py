@@ -17,15 +17,29 @@ from harness.architecture import (
     Dense,
     Dropout,
     Flatten,
+    GlobalAveragePool2D,
     MaxPool2D,
     Network,
     Weights,
+    backbone_of,
     initial_weights,
     named_layers,
     parameter_shapes,
 )
 from harness.errors import BenchError
-from harness.protocol import Counts, History, Images, OnEpoch, Scaling, Schedule, Targets, Task, TrainingData, Variant
+from harness.protocol import (
+    Counts,
+    History,
+    Images,
+    OnEpoch,
+    Recipe,
+    Scaling,
+    Schedule,
+    Targets,
+    Task,
+    TrainingData,
+    Variant,
+)
 from harness.weights import check_fit
 
 REQUIRES = ("onnx", "onnxruntime")
@@ -35,7 +49,7 @@ OPSET = 18
 _threads = 1
 
 
-def configure(threads: int, device: str) -> dict[str, str]:  # noqa: ARG001
+def configure(threads: int, device: str) -> dict[str, str]:
     """See `Backend.configure`. Only the processor is used."""
     global _threads  # noqa: PLW0603  as in the other backends, a process has one number of threads
     _threads = threads
@@ -166,6 +180,8 @@ def build(variant: Variant, task: Task, seed: int) -> OnnxNetwork:
     """See `Backend.build`. There is no framework whose own weights these could be: they are the harness's."""
     if not isinstance(variant.architecture, Network):
         raise NotImplementedError(f"the onnx backend builds networks, and '{variant.name}' is none")
+    if backbone_of(variant.architecture):
+        raise NotImplementedError(f"the onnx backend builds no backbones, and '{variant.name}' has one")
     return OnnxNetwork(variant.architecture, task, initial_weights(variant.architecture, task.input_shape, seed))
 
 
@@ -196,7 +212,11 @@ class OnnxNetwork:
         self._weights = {name: np.array(weights[name], np.float32) for name in self._shapes}
         self._session = None
 
-    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """Raise NotImplementedError: backbones are built by the frameworks alone."""
+        raise NotImplementedError("the onnx backend builds no backbones, so none of its layers are frozen")
+
+    def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
         """Raise NotImplementedError."""
         raise NotImplementedError("ONNX Runtime is used for inference only: train with keras or pytorch")
 
@@ -233,6 +253,9 @@ def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -
             case Flatten():
                 nodes.append(helper.make_node("Transpose", [value], [f"{name}_last"], perm=[0, 2, 3, 1]))
                 nodes.append(helper.make_node("Flatten", [f"{name}_last"], [name]))
+            case GlobalAveragePool2D():
+                nodes.append(helper.make_node("GlobalAveragePool", [value], [f"{name}_square"]))
+                nodes.append(helper.make_node("Flatten", [f"{name}_square"], [name]))
             case Dropout():
                 continue
         value = name

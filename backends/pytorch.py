@@ -13,16 +13,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from backends._torch_backbones import TorchBackbone
 from harness.architecture import (
+    Backbone,
     Conv2D,
     Dense,
     Dropout,
     Flatten,
+    GlobalAveragePool2D,
     Layer,
     MaxPool2D,
     Network,
     Shape,
     Weights,
+    frozen_layers,
     named_layers,
     parameter_shapes,
 )
@@ -42,7 +46,7 @@ from harness.protocol import (
 )
 from harness.weights import check_fit
 
-REQUIRES = ("torch", "onnxscript")
+REQUIRES = ("torch", "torchvision", "onnxscript")
 TRAINS = ("network",)
 
 _device = torch.device("cpu")
@@ -74,7 +78,7 @@ def build(variant: Variant, task: Task, seed: int) -> TorchModel:
     """See `Backend.build`: torch's own Kaiming-uniform weights and uniform biases."""
     torch.manual_seed(seed)
     assert isinstance(variant.architecture, Network)
-    return TorchModel(variant.architecture, variant.recipe, task)
+    return TorchModel(variant, task)
 
 
 class Permute(nn.Module):
@@ -115,6 +119,10 @@ def _layer(layer: Layer, kernel: Shape) -> nn.Module:
             return nn.Dropout(rate)
         case Flatten():
             return nn.Flatten()
+        case Backbone(family):
+            return TorchBackbone(family)
+        case GlobalAveragePool2D():
+            return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 class KerasAdam(torch.optim.Adam):
@@ -160,31 +168,52 @@ class Physical(nn.Module):
 class TorchModel:
     """A network in PyTorch; see `harness.protocol.Model`."""
 
-    def __init__(self, network: Network, recipe: Recipe | None, task: Task) -> None:
-        self._recipe, self._task = recipe, task
-        self._shapes = parameter_shapes(network, task.input_shape)
-        self.module = as_module(network, task.input_shape).to(_device)
+    def __init__(self, variant: Variant, task: Task) -> None:
+        assert isinstance(variant.architecture, Network)
+        self._task = task
+        self._shapes = parameter_shapes(variant.architecture, task.input_shape)
+        self.module = as_module(variant.architecture, task.input_shape).to(_device)
+        children = list(self.module.children())
+        self._frozen = nn.Sequential()
+        self._head = self.module
+        if count := frozen_layers(variant.architecture):
+            self._frozen = nn.Sequential(*children[: count + 1])  # the door to channels-first comes before them
+            self._head = nn.Sequential(*children[count + 1 :])
+        self._let_train(variant.recipes[-1].trains if variant.recipes else "all")
+
+    def _let_train(self, what: str) -> nn.Sequential:
+        """Let gradients reach the head or all of the network; returns the part that is then to be trained."""
+        self.module.requires_grad_(True)
+        if what == "all":
+            return self.module
+        self._frozen.requires_grad_(False)
+        return self._head
 
     def counts(self) -> Counts:
-        """See `Model.counts`."""
+        """See `Model.counts`. The moving statistics of batch norms, to torch buffers, are counted all the same."""
         layers: dict[str, int] = {}
-        for name, parameter in self.module.named_parameters():
-            layer = name.partition(".")[0]
-            layers[layer] = layers.get(layer, 0) + parameter.numel()
-        trainable = sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+        trainable = 0
+        for name in self._shapes:
+            tensor, _ = self._tensor(name)
+            layer = name.partition("/")[0]
+            layers[layer] = layers.get(layer, 0) + tensor.numel()
+            trainable += tensor.numel() * tensor.requires_grad
         return Counts(trainable, sum(layers.values()) - trainable, layers)
 
-    def _parameter(self, name: str) -> tuple[Tensor, tuple[int, ...]]:
+    def _tensor(self, name: str) -> tuple[Tensor, tuple[int, ...]]:
         """The tensor behind an array of the common layout, and the order of its axes in that layout."""
-        layer, part = name.split("/")
-        tensor: Tensor = getattr(self.module.get_submodule(layer), {"kernel": "weight", "bias": "bias"}[part])
+        layer, *inner, part = name.split("/")
+        module = self.module.get_submodule(layer)
+        if isinstance(module, TorchBackbone):
+            module = module.body.get_submodule(module.names[inner[0]])
+        tensor: Tensor = getattr(module, _PARTS[part])
         return tensor, {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[tensor.ndim]
 
     def weights(self) -> Weights:
         """See `Model.weights`."""
         weights = {}
         for name in self._shapes:
-            tensor, axes = self._parameter(name)
+            tensor, axes = self._tensor(name)
             weights[name] = tensor.detach().cpu().numpy().transpose(axes).copy()
         return weights
 
@@ -193,52 +222,37 @@ class TorchModel:
         check_fit(weights, self._shapes)
         with torch.no_grad():
             for name, array in weights.items():
-                tensor, axes = self._parameter(name)
+                tensor, axes = self._tensor(name)
                 values = np.array(array, np.float32).transpose(np.argsort(axes))
                 tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
 
-    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """See `Model.features`."""
+        if not len(self._frozen):
+            raise NotImplementedError("a network without a backbone has no frozen layers")
+        features: NDArray[np.float32] = _outputs(self._frozen, _on_device(images)).cpu().numpy()
+        return features
+
+    def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
         """See `Model.train`."""
+        assert recipe is not None
         assert schedule is not None
-        assert self._recipe is not None
+        module = self._let_train(recipe.trains)
         scaling = self._task.scaling
-        images, targets = _tensor(data.images), _tensor(scaling.to_network(data.targets))
-        validation = _tensor(data.validation_images), _tensor(scaling.to_network(data.validation_targets))
-        adam = KerasAdam(self.module.parameters(), self._recipe)
+        images, targets = _on_device(data.images), _on_device(scaling.to_network(data.targets))
+        validation = _on_device(data.validation_images), _on_device(scaling.to_network(data.validation_targets))
+        adam = KerasAdam(module.parameters(), recipe)
         losses, validation_losses = [], []
         begin = time.perf_counter()
         for epoch, order in enumerate(schedule.order, 1):
-            losses.append(self._train_epoch(images, targets, order, schedule.batch_size, adam))
-            validation_losses.append(self._loss(*validation))
+            losses.append(_train_epoch(module, images, targets, order, schedule.batch_size, adam))
+            validation_losses.append(_loss(module, *validation))
             on_epoch(epoch, losses[-1], validation_losses[-1])
         return History(tuple(losses), tuple(validation_losses), time.perf_counter() - begin)
 
-    def _train_epoch(
-        self, images: Tensor, targets: Tensor, order: NDArray[np.intp], batch_size: int, adam: KerasAdam
-    ) -> float:
-        """The mean loss over samples, each counted with the weights its batch was seen with."""
-        self.module.train()
-        total = torch.zeros((), dtype=torch.float64, device=_device)
-        for start in range(0, len(order), batch_size):
-            batch = torch.from_numpy(order[start : start + batch_size]).to(_device)
-            adam.zero_grad()
-            loss = nn.functional.mse_loss(self.module(images[batch]), targets[batch])
-            loss.backward()
-            adam.step()
-            total += loss.detach() * len(batch)
-        return total.item() / len(order)
-
-    def _loss(self, images: Tensor, targets: Tensor) -> float:
-        return nn.functional.mse_loss(self._outputs(images), targets).item() if len(images) else math.nan
-
-    def _outputs(self, images: Tensor) -> Tensor:
-        self.module.eval()
-        with torch.inference_mode():
-            return torch.cat([self.module(part) for part in images.split(_PREDICTED_AT_A_TIME)])
-
     def predict(self, images: Images) -> Targets:
         """See `Model.predict`."""
-        return self._task.scaling.to_physical(self._outputs(_tensor(images)).cpu().numpy())
+        return self._task.scaling.to_physical(_outputs(self.module, _on_device(images)).cpu().numpy())
 
     def export(self, path: Path) -> None:
         """See `Model.export`."""
@@ -259,8 +273,42 @@ class TorchModel:
         self.module.to(_device)
 
 
+_PARTS = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 _PREDICTED_AT_A_TIME = 128
 
 
-def _tensor(array: NDArray[np.float32]) -> Tensor:
+def _train_epoch(
+    module: nn.Module, images: Tensor, targets: Tensor, order: NDArray[np.intp], batch_size: int, adam: KerasAdam
+) -> float:
+    """The mean loss over samples, each counted with the weights its batch was seen with."""
+    module.train()
+    total = torch.zeros((), dtype=torch.float64, device=_device)
+    for start in range(0, len(order), batch_size):
+        batch = torch.from_numpy(order[start : start + batch_size]).to(_device)
+        adam.zero_grad()
+        loss = nn.functional.mse_loss(module(images[batch]), targets[batch])
+        loss.backward()
+        adam.step()
+        total += loss.detach() * len(batch)
+    return total.item() / len(order)
+
+
+def _loss(module: nn.Module, images: Tensor, targets: Tensor) -> float:
+    return nn.functional.mse_loss(_outputs(module, images), targets).item() if len(images) else math.nan
+
+
+def _outputs(module: nn.Module, images: Tensor) -> Tensor:
+    module.eval()
+    with torch.inference_mode():
+        return torch.cat([module(part) for part in images.split(_PREDICTED_AT_A_TIME)])
+
+
+def _on_device(array: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(_device)

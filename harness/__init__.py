@@ -1,3 +1,3 @@
 """The core of cijbench: plans, runs, records and ranks. It knows no framework."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

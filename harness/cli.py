@@ -52,6 +52,13 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     target_scaling: Annotated[
         Literal["standard", "none"], _about("train on standardised targets, or on raw labels in `unit`")
     ] = "standard"
+    weights: Annotated[
+        str,
+        _about(
+            "what backbones start from: auto (ImageNet where it can be had, else random), imagenet, random, or a file "
+            "of yours, .h5 as Keras publishes them or .safetensors as `bench run` writes them"
+        ),
+    ] = "auto"
     device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
     workers: Annotated[int, msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core")] = 0
     timeout: Annotated[
@@ -114,6 +121,16 @@ class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
     unit: Unit = "GPa"
 
 
+class WeightsFetchOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Download the ImageNet weights of the backbones, to prepare a machine that will have no network."""
+
+    backbone: Annotated[str, _about("backbones, comma-separated, or all")] = "all"
+
+
+class WeightsListOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say which ImageNet weights are on this machine, where they lie, and where they come from."""
+
+
 class ListOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Name suites, variants, backends and profiles, and say which are usable here and why not."""
 
@@ -139,6 +156,7 @@ def run(options: RunOptions) -> int:
         settings=Settings(
             options.init, options.target_scaling, unit if options.target_scaling == "none" else "GPa", options.device
         ),
+        weights=options.weights,
         results=options.results,
         workers=options.workers or usable_cores(),
         timeout=options.timeout or None,
@@ -229,6 +247,32 @@ def data_make(options: DataMakeOptions) -> int:
     return 0
 
 
+def weights_fetch(options: WeightsFetchOptions) -> int:
+    from typing import cast
+
+    from harness import pretrained, registry
+    from harness.backbones import FAMILIES, Family
+    from harness.errors import WeightsError
+
+    failed = 0
+    for family in registry.choose(options.backbone, FAMILIES, "backbone"):
+        try:
+            print(f"{family}: {pretrained.fetch(cast(Family, family), progress=sys.stderr.isatty())}", flush=True)
+        except WeightsError as error:
+            print(f"bench: {family}: {error}", file=sys.stderr)
+            failed = 1
+    return failed
+
+
+def weights_list(_: WeightsListOptions) -> int:
+    from harness import pretrained
+
+    print(f"folder: {pretrained.cache_folder()}")
+    for family, source in pretrained.SOURCES.items():
+        print(f"{family:<12} {pretrained.state(family):<8} {source.megabytes:>4} MB  md5 {source.md5}  {source.url}")
+    return 0
+
+
 def listing(_: ListOptions) -> int:
     from harness import registry
 
@@ -239,7 +283,10 @@ def listing(_: ListOptions) -> int:
             print(f"  variant {variant.name:<22} {variant.summary}")
         for profile, work in suite.PROFILES.items():
             seeds = ",".join(map(str, work.seeds))
-            print(f"  profile {profile:<22} seeds {seeds}, at most {work.epochs} epochs")
+            print(
+                f"  profile {profile:<22} seeds {seeds}; at most {work.epochs} epochs, {work.search_epochs} for each "
+                f"configuration of a search, {work.fine_tuning_epochs} of fine-tuning"
+            )
     for name in registry.names("backends"):
         lacking = registry.missing(name)
         state = f"not usable here: {' and '.join(lacking)} not installed" if lacking else "usable"
@@ -254,6 +301,8 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
     "predict": (PredictOptions, predict),
     "data check": (DataCheckOptions, data_check),
     "data make": (DataMakeOptions, data_make),
+    "weights fetch": (WeightsFetchOptions, weights_fetch),
+    "weights list": (WeightsListOptions, weights_list),
     "list": (ListOptions, listing),
 }
 

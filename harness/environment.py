@@ -20,6 +20,8 @@ from harness import __version__
 
 # Distributions, as the installer names them; two names for one package where there are builds for CPU or GPU.
 _PACKAGES = (
+    "jax",
+    "jaxlib",
     "keras",
     "msgspec",
     "numpy",

@@ -13,7 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ import msgspec
 from harness import registry
 from harness.environment import observe
 from harness.records import SCHEMA, Record
+from harness.training import work
 from harness.worker import Done, Epoch, Job, Message, Orders, now
 
 
@@ -132,16 +133,21 @@ class _Crew:
                 process.kill()
 
     def _take(self, backend: str) -> Job | None:
-        """The next job: of the same backend if there is one, else of the one with the most work per worker."""
+        """The longest job: of the same backend if there is one, else of the one with the most work per worker.
+
+        Short ones come last, so that the workers end together.
+        """
         with self._lock:
             self._serving[backend] -= 1
             if not self._waiting:
                 return None
-            load = Counter(job.cell.backend for job in self._waiting)
+            load: defaultdict[str, float] = defaultdict(float)
+            for job in self._waiting:
+                load[job.cell.backend] += work(job.cell)
             if backend not in load:
                 backend = max(load, key=lambda name: load[name] / (1 + self._serving[name]))
             self._serving[backend] += 1
-            job = next(job for job in self._waiting if job.cell.backend == backend)
+            job = max((job for job in self._waiting if job.cell.backend == backend), key=lambda job: work(job.cell))
             self._waiting.remove(job)
             return job
 

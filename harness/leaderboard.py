@@ -85,7 +85,7 @@ def _row(records: list[Record], timings: dict[tuple[str, str, str], LatencyRecor
     good = [record for record in records if record.status == "ok"]
     cell = records[0].cell
     row: dict[str, object] = {
-        "variant": cell.variant,
+        "variant": cell.row,
         "backend": cell.backend,
         "status": _status(records),
         **_scores(good),
@@ -95,6 +95,7 @@ def _row(records: list[Record], timings: dict[tuple[str, str, str], LatencyRecor
         **_latency(good, timings),
         "profile": cell.profile,
         "seeds": " ".join(str(record.cell.seed) for record in good),
+        "weights": cell.weights,
         "init": cell.settings.init,
         "target_scaling": cell.settings.target_scaling,
         "network_unit": cell.settings.unit,
@@ -184,6 +185,7 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _size(good: list[Record]) -> dict[str, object]:
+    """Of the first seed's model, where seeds selected different ones; it is the one that is timed, too."""
     counts = good[0].counts if good else None
     return {
         "parameters": counts and counts.total,
@@ -193,13 +195,17 @@ def _size(good: list[Record]) -> dict[str, object]:
 
 
 def _training(good: list[Record]) -> dict[str, object]:
-    histories = [record.history for record in good if record.history is not None]
-    if not histories:
+    """Epochs of each recipe, seconds of all of them, and what was selected, and in how many seconds, by each seed."""
+    if not good:
         return {"epochs": None, "train_seconds": None}
-    return {
-        "epochs": len(histories[0].loss),
-        "train_seconds": float(np.mean([history.seconds for history in histories])),
+    columns: dict[str, object] = {
+        "epochs": "+".join(str(len(history.loss)) for history in good[0].history),
+        "train_seconds": float(np.mean([sum(history.seconds for history in record.history) for record in good])),
     }
+    if searches := [record.searched for record in good if record.searched]:
+        columns["search_seconds"] = float(np.mean([sum(t.seconds for t in item.trials) for item in searches]))
+        columns["configuration"] = " ".join(str(item.selected) for item in searches)
+    return columns
 
 
 def _exported(good: list[Record]) -> dict[str, object]:
@@ -270,10 +276,10 @@ _SHOWN = {
 }
 
 
-def terminal_table(path: Path, data_hash: str) -> str:
-    """The leaderboard of one data set, with the columns that fit a terminal."""
+def terminal_table(path: Path, data_hash: str, profile: str) -> str:
+    """The leaderboard of one data set and profile, with the columns that fit a terminal."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table = table[table["data_hash"] == data_hash[:12]]
+    table = table[(table["data_hash"] == data_hash[:12]) & (table["profile"] == profile)]
     table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"])
     columns = {
         heading: [format(float(value), form) if form and value else value for value in table[name]]

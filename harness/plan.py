@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from harness import registry
+from harness.architecture import Estimator, Network, backbone_of
+from harness.backbones import Family
 from harness.errors import BenchError
-from harness.protocol import Dataset, Phase, Profile, Recipe, Scaling, Split, Suite, Targets, Task, Variant
+from harness.protocol import (
+    Architecture,
+    Dataset,
+    Phase,
+    Profile,
+    Recipe,
+    Scaling,
+    Search,
+    Split,
+    Suite,
+    Targets,
+    Task,
+    Variant,
+)
 from harness.records import Cell, Settings
 
 
@@ -42,12 +58,14 @@ def plan(
     backend: str = "all",
     seeds: tuple[int, ...] = (),
     settings: Settings | None = None,
+    weights: Callable[[Family], str] = lambda _: "random",
 ) -> Plan:
     """Load the data, split it, and lay out the cells that the choice of variants, backends and seeds asks for.
 
-    `variant` and `backend` are comma-separated names or `all`; no `seeds` means the profile's. Cells are in the
-    suite's order of variants, then backends, then seeds. Raises BenchError for unknown names and an empty plan, and
-    DataError for unusable data.
+    `variant` and `backend` are comma-separated names or `all`; no `seeds` means the profile's. `weights` says what a
+    backbone starts from (`Cell.weights`), and is asked only for those to be run. Cells are in the suite's order of
+    variants, then backends, then seeds. Raises BenchError for unknown names and an empty plan, and DataError for
+    unusable data.
     """
     suite = registry.suite(suite_name)
     if profile_name not in suite.PROFILES:
@@ -67,8 +85,9 @@ def plan(
         Cell(
             suite=suite_name,
             variant=item.name,
-            architecture=item.architecture,
-            recipe=_shortened(item, profile),
+            architecture=architecture,
+            recipes=recipes,
+            weights=_weights(architecture, weights),
             backend=name,
             seed=seed,
             profile=profile_name,
@@ -78,6 +97,7 @@ def plan(
             settings=settings,
         )
         for item, name in pairs
+        for architecture, recipes in [_shortened(item, profile)]
         for seed in seeds or profile.seeds
     )
     return Plan(suite_name, source, dataset, split, cells)
@@ -94,10 +114,33 @@ def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Ta
 
 
 def _tag(variant: Variant) -> str:
-    return str(type(variant.architecture).__struct_config__.tag)
+    """What a backend must be able to train; of a search, its configurations."""
+    kind = Network if isinstance(variant.architecture, Search) else type(variant.architecture)
+    return str(kind.__struct_config__.tag)
 
 
-def _shortened(variant: Variant, profile: Profile) -> Recipe | None:
-    if variant.recipe is None:
-        return None
-    return msgspec.structs.replace(variant.recipe, epochs=min(variant.recipe.epochs, profile.epochs))
+def _weights(architecture: Architecture, weights: Callable[[Family], str]) -> str:
+    backbone = backbone_of(architecture) if isinstance(architecture, Network) else None
+    return weights(backbone[1]) if backbone else ""
+
+
+def _shortened(variant: Variant, profile: Profile) -> tuple[Architecture, tuple[Recipe, ...]]:
+    """Architecture and recipes with no more epochs than the profile allows them."""
+    match variant.architecture:
+        case Search() as search:
+            configurations = tuple(
+                msgspec.structs.replace(item, recipe=_at_most(item.recipe, profile.epochs))
+                for item in search.configurations
+            )
+            epochs = min(search.epochs, profile.search_epochs)
+            return msgspec.structs.replace(search, configurations=configurations, epochs=epochs), ()
+        case Network() as network:
+            fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
+            most = {"head": profile.epochs, "all": fine_tuning}
+            return network, tuple(_at_most(recipe, most[recipe.trains]) for recipe in variant.recipes)
+        case Estimator() as estimator:
+            return estimator, variant.recipes
+
+
+def _at_most(recipe: Recipe, epochs: int) -> Recipe:
+    return msgspec.structs.replace(recipe, epochs=min(recipe.epochs, epochs))

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from harness.launch import Event, Started
 from harness.records import Record
+from harness.training import work
 from harness.worker import Done, Epoch, Job
 
 
@@ -21,8 +22,8 @@ class Progress:
     ) -> None:
         self._stream, self._clock = stream or sys.stdout, clock
         self._live = self._stream.isatty()
-        self._total = sum(_work(job) for job in jobs)
-        self._jobs, self._done, self._done_work = len(jobs), 0, 0
+        self._total = sum(work(job.cell) for job in jobs)
+        self._jobs, self._done, self._done_work = len(jobs), 0, 0.0
         self._now: dict[str, tuple[Job, Epoch | None]] = {}
         self._begin = self._last = clock()
 
@@ -37,7 +38,7 @@ class Progress:
         elif isinstance(message, Done):
             self._now.pop(key, None)
             self._done += 1
-            self._done_work += _work(job)
+            self._done_work += work(job.cell)
             self._line(f"[{self._done}/{self._jobs}] {_outcome(message.record)}{self._left()}")
         if self._live:
             self._draw()
@@ -64,16 +65,12 @@ class Progress:
         return " | ".join(_at(job, epoch) for job, epoch in self._now.values())
 
     def _left(self) -> str:
-        done = self._done_work + sum(epoch.epoch for _, epoch in self._now.values() if epoch)
+        done = self._done_work + sum(epoch.share * work(job.cell) for job, epoch in self._now.values() if epoch)
         elapsed = self._clock() - self._begin
-        if done < 2 or elapsed < 5 or done >= self._total:
+        if elapsed < 5 or done < 0.01 * self._total or done >= self._total:
             return ""
         seconds = elapsed * (self._total - done) / done
         return f", {seconds / 60:.0f} min left" if seconds > 90 else f", {seconds:.0f} s left"
-
-
-def _work(job: Job) -> int:
-    return job.cell.recipe.epochs if job.cell.recipe else 1
 
 
 def _at(job: Job, epoch: Epoch | None) -> str:
@@ -83,7 +80,7 @@ def _at(job: Job, epoch: Epoch | None) -> str:
 
 
 def _outcome(record: Record) -> str:
-    title = f"{record.cell.title:<34}"
+    title = f"{record.cell.title:<52}"
     if record.status != "ok" or record.test is None:
         log = f" (log: {record.log})" if record.status == "failed" and record.log else ""
         return f"{title} {record.status}: {record.reason}{log}"

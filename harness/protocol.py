@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.architecture import Architecture, Shape, Weights
+from harness.architecture import Estimator, Network, Shape, Weights
 from harness.errors import Finding
 
 Images = NDArray[np.float32]
@@ -109,7 +109,10 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction."""
+    """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction.
+
+    `trains` is `head` where the backbone stays frozen, its batch norms in inference mode, and `all` otherwise.
+    """
 
     epochs: int = 300
     batch_size: int = 32
@@ -117,15 +120,42 @@ class Recipe(msgspec.Struct, frozen=True):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
+    trains: Literal["all", "head"] = "all"
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """One member of a search: what was chosen, by the names of the search's axes, and the model that this makes."""
+
+    choices: dict[str, float]
+    network: Network
+    recipe: Recipe
+
+
+class Search(msgspec.Struct, frozen=True, tag="search"):
+    """A model that is chosen among configurations by its validation error, and by that alone.
+
+    Each configuration tried is trained for `epochs`; the one with the lowest validation loss of any epoch is then
+    trained anew by its whole recipe, and only that one meets the test images. `method` says which are tried, in which
+    order: `grid` takes all, in theirs.
+    """
+
+    configurations: tuple[Configuration, ...]
+    epochs: int = 300
+    method: Literal["grid"] = "grid"
+
+
+Architecture = Network | Estimator | Search
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """One model to be compared, as pure data; `recipe` is None where nothing is trained by gradient."""
+    """One model to be compared, as pure data. `recipes` are trained one after the other, each from where the last left
+    off; empty where nothing is trained by gradient, and for a search, whose configurations have their own.
+    """
 
     name: str
     summary: str
     architecture: Architecture
-    recipe: Recipe | None = None
+    recipes: tuple[Recipe, ...] = ()
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -135,9 +165,9 @@ class Schedule(msgspec.Struct, frozen=True):
     batch_size: int
 
     @classmethod
-    def drawn(cls, recipe: Recipe, n_train: int, seed: int) -> Schedule:
-        """The harness's own seeded order, the same for every backend."""
-        draw = np.random.default_rng([seed, _BATCH_ORDER])
+    def drawn(cls, recipe: Recipe, n_train: int, seed: int, stage: int = 0) -> Schedule:
+        """The harness's own seeded order, the same for every backend; `stage` numbers a variant's recipes from 0."""
+        draw = np.random.default_rng([seed, _BATCH_ORDER, stage])
         order = np.stack([draw.permutation(n_train) for _ in range(recipe.epochs)])
         return cls(order, recipe.batch_size)
 
@@ -151,7 +181,11 @@ class History(msgspec.Struct, frozen=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """Numbers of parameters; `layers` maps each layer's name to its total."""
+    """Numbers of parameters; `layers` maps each layer's name to its total.
+
+    The moving statistics of batch norms count among `non_trainable`, as in Keras; torch keeps them as buffers and does
+    not count them among its parameters.
+    """
 
     trainable: int
     non_trainable: int
@@ -164,7 +198,10 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class TrainingData(msgspec.Struct, frozen=True):
-    """Training and validation images (n, height, width, channel) and targets (n, t) in physical units."""
+    """Training and validation images (n, height, width, channel) and targets (n, t) in physical units.
+
+    For a recipe that trains the head alone the features (n, k) of the frozen layers stand in the images' place.
+    """
 
     images: Images
     targets: Targets
@@ -183,7 +220,7 @@ class Model(Protocol):
     """A variant built in one framework."""
 
     def counts(self) -> Counts:
-        """How many parameters there are, as the framework itself counts them."""
+        """How many parameters the framework's model has; trainable are those that the last recipe trains."""
         ...
 
     def weights(self) -> Weights:
@@ -194,8 +231,18 @@ class Model(Protocol):
         """Take these arrays. Raises WeightsError, with nothing changed, unless names and shapes fit exactly."""
         ...
 
-    def train(self, data: TrainingData, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
-        """Fit to `data` in the order of `schedule`. Raises NotImplementedError where the backend does not train."""
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """(n, k) outputs of the frozen layers (`architecture.frozen_layers`), batch norms in inference mode.
+
+        Raises NotImplementedError where the model has none.
+        """
+        ...
+
+    def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+        """Fit to `data` by `recipe` in the order of `schedule`; both are None where nothing is trained by gradient.
+
+        Raises NotImplementedError where the backend does not train.
+        """
         ...
 
     def predict(self, images: Images) -> Targets:
@@ -233,10 +280,16 @@ class Backend(Protocol):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """How much work: the seeds, the most epochs that any recipe may take, and whether latency is only glanced at."""
+    """How much work: the seeds, the most epochs that any recipe may take, and whether latency is only glanced at.
+
+    `search_epochs` and `fine_tuning_epochs` are the most for each configuration of a search, and for a recipe that
+    trains a backbone: these are the bulk of the work.
+    """
 
     seeds: tuple[int, ...]
     epochs: int
+    search_epochs: int
+    fine_tuning_epochs: int
     quick_latency: bool = False
 
 

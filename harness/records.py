@@ -18,14 +18,13 @@ from typing import Literal, TypeVar
 import msgspec
 import numpy as np
 
-from harness.architecture import Architecture
 from harness.environment import Environment, fingerprint
 from harness.errors import BenchError
 from harness.latency import Latency
 from harness.metrics import Accuracy, accuracy
-from harness.protocol import Counts, History, Phase, Recipe, Variant
+from harness.protocol import Architecture, Counts, History, Phase, Recipe, Search, Variant
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -44,12 +43,17 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """The unit of work. `recipe` is the variant's own, shortened to the profile."""
+    """The unit of work. `recipes` and a search's are the variant's own, shortened to the profile.
+
+    `weights` says what the backbone starts from: `imagenet`, `random`, or name and SHA-256 of a file; "" where there is
+    no backbone.
+    """
 
     suite: str
     variant: str
     architecture: Architecture
-    recipe: Recipe | None
+    recipes: tuple[Recipe, ...]
+    weights: str
     backend: str
     seed: int
     profile: str
@@ -64,9 +68,17 @@ class Cell(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
 
     @property
+    def row(self) -> str:
+        """What the model is called wherever results are shown: the variant, and what its backbone started from."""
+        if not self.weights:
+            return self.variant
+        told = {"imagenet": "ImageNet", "random": "random weights"}.get(self.weights, self.weights)
+        return f"{self.variant} ({told})"
+
+    @property
     def title(self) -> str:
         """How the cell is called in progress lines."""
-        return f"{self.variant} on {self.backend}, seed {self.seed}"
+        return f"{self.row} on {self.backend}, seed {self.seed}"
 
     @property
     def file_stem(self) -> str:
@@ -75,8 +87,29 @@ class Cell(msgspec.Struct, frozen=True):
         return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
     def as_variant(self) -> Variant:
-        """The variant that this cell builds."""
-        return Variant(self.variant, "", self.architecture, self.recipe)
+        """The variant that this cell is about."""
+        return Variant(self.variant, "", self.architecture, self.recipes)
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What a search saw of one configuration, by its number: losses on the network's scale, and nothing of the test.
+
+    `validation_loss` is the lowest of any epoch, `epoch` the first with it, and `last` that of the last epoch.
+    """
+
+    configuration: int
+    validation_loss: float
+    epoch: int
+    last: float
+    parameters: int
+    seconds: float
+
+
+class Searched(msgspec.Struct, frozen=True):
+    """A search: its trials in their order, and the number of the configuration that was selected."""
+
+    trials: tuple[Trial, ...]
+    selected: int
 
 
 class HeldOut(msgspec.Struct, frozen=True):
@@ -106,7 +139,10 @@ class OnnxFile(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One attempt at one cell. `reason` says why where the status is not `ok`; `log` names the worker's log."""
+    """One attempt at one cell. `reason` says why where the status is not `ok`; `log` names the worker's log.
+
+    `history` has one entry for each recipe trained: those of the cell, or that of the configuration selected.
+    """
 
     schema: int
     key: str
@@ -120,7 +156,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     framework: dict[str, str] = {}
     data_warnings: tuple[str, ...] = ()
     counts: Counts | None = None
-    history: History | None = None
+    history: tuple[History, ...] = ()
+    searched: Searched | None = None
     validation: Accuracy | None = None
     test: Accuracy | None = None
     physics: dict[str, float] = {}
@@ -192,11 +229,27 @@ def verify(record: Record) -> list[str]:
         recomputed = msgspec.to_builtins(record.held_out.accuracy())
     except ValueError as error:
         return [f"{title}: its predictions give no scores: {error}"]
-    return [
+    return _verify_search(record, title) + [
         f"{title}: {name} is {claimed} but its predictions give {recomputed[name]}"
         for name, claimed in msgspec.to_builtins(record.test).items()
         if not _close(claimed, recomputed[name])
     ]
+
+
+def _verify_search(record: Record, title: str) -> list[str]:
+    """A search must have tried what its method asks for, and selected by the validation loss alone."""
+    search, searched = record.cell.architecture, record.searched
+    if not isinstance(search, Search):
+        return [f"{title}: has a search, and its cell none"] if searched else []
+    if searched is None:
+        return [f"{title}: is a search without trials"]
+    tried = [trial.configuration for trial in searched.trials]
+    if tried != list(range(len(search.configurations))):
+        return [f"{title}: a grid of {len(search.configurations)} configurations, but tried {tried}"]
+    best = min(searched.trials, key=lambda trial: trial.validation_loss).configuration
+    if best != searched.selected:
+        return [f"{title}: selected configuration {searched.selected}, but {best} has the lowest validation loss"]
+    return []
 
 
 def _close(claimed: object, recomputed: object) -> bool:
@@ -211,6 +264,12 @@ def _close(claimed: object, recomputed: object) -> bool:
 _R = TypeVar("_R", Record, LatencyRecord)
 
 
+class _Schema(msgspec.Struct):
+    """The one field that records of every schema have."""
+
+    schema: int
+
+
 def _load(path: Path, schema: type[_R]) -> list[_R]:
     if not path.exists():
         return []
@@ -219,15 +278,17 @@ def _load(path: Path, schema: type[_R]) -> list[_R]:
     # What follows the last newline was torn by a writer that was killed: `append` sets it aside.
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
-            record = decoder.decode(line)
+            if (schema_of_line := msgspec.json.decode(line, type=_Schema).schema) != SCHEMA:
+                raise RecordsError(
+                    f"{path}:{number}: schema {schema_of_line}, and this version reads {SCHEMA}: "
+                    "move the file aside, or choose another results="
+                )
+            records.append(decoder.decode(line))
         except msgspec.DecodeError as error:
             raise RecordsError(
                 f"{path}:{number}: not a record of schema {SCHEMA}: {error}. "
                 "Take the line out, or move the file aside, to go on"
             ) from None
-        if record.schema != SCHEMA:
-            raise RecordsError(f"{path}:{number}: schema {record.schema}, and this version reads {SCHEMA}")
-        records.append(record)
     return records
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness import leaderboard, registry
+from harness import leaderboard, pretrained, registry
 from harness.environment import fingerprint, observe
 from harness.errors import BenchError
 from harness.latency import SMOKE, LatencySettings, measure_apart
@@ -21,6 +21,7 @@ from harness.launch import launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
 from harness.records import SCHEMA, LatencyRecord, Record, Settings, Store, standing
+from harness.training import trials_file
 from harness.worker import Done, Job, now
 
 
@@ -34,6 +35,7 @@ class Request(msgspec.Struct, frozen=True):
     backend: str
     seeds: tuple[int, ...]
     settings: Settings
+    weights: str
     results: Path
     workers: int
     timeout: float | None
@@ -48,6 +50,7 @@ def run(request: Request) -> bool:
     True where every cell of the request has an `ok` record now. Raises BenchError before anything runs where the
     request or its data cannot be used.
     """
+    weights = pretrained.chosen(request.weights, print)
     plans = [
         plan(
             name,
@@ -57,6 +60,7 @@ def run(request: Request) -> bool:
             request.backend,
             request.seeds,
             request.settings,
+            weights,
         )
         for name in request.suites
     ]
@@ -96,7 +100,7 @@ def _run_suite(suite_plan: Plan, request: Request) -> bool:
     _train(suite_plan, store, request)
     _time(suite_plan, store, request)
     path = leaderboard.write(request.results, suite_plan.suite)
-    print(leaderboard.terminal_table(path, suite_plan.dataset.fingerprint()))
+    print(leaderboard.terminal_table(path, suite_plan.dataset.fingerprint(), request.profile))
     print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
     print(f"models:      {request.results / 'models' / suite_plan.suite}")
     good = _good_here(suite_plan, store)
@@ -141,7 +145,10 @@ def _announce(suite_plan: Plan) -> None:
 
 def _train(suite_plan: Plan, store: Store, request: Request) -> None:
     done = {key for key, record in _good_here(suite_plan, store).items() if _model(record, request)}
-    jobs = [Job(cell, suite_plan.source) for cell in suite_plan.cells if cell.key not in done]
+    own = None if request.weights in pretrained.CHOICES else str(Path(request.weights).resolve())
+    jobs = [
+        Job(cell, suite_plan.source, own if cell.weights else None) for cell in suite_plan.cells if cell.key not in done
+    ]
     total = len(suite_plan.cells)
     workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
@@ -150,6 +157,8 @@ def _train(suite_plan: Plan, store: Store, request: Request) -> None:
         for event in launch(jobs, request.results, request.workers, request.settings.device, request.timeout):
             if isinstance(event[1], Done):
                 store.append(event[1].record)
+                if event[1].record.status == "ok":
+                    trials_file(request.results, event[0].cell).unlink(missing_ok=True)
             progress.show(event)
     finally:
         progress.close()

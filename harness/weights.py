@@ -16,7 +16,7 @@ from harness.errors import WeightsError
 
 
 def check_fit(weights: Mapping[str, NDArray[Any]], shapes: Mapping[str, Shape]) -> None:
-    """Raise WeightsError, naming every missing, surplus and misshapen array, unless `weights` have these shapes."""
+    """Raise WeightsError, naming the missing, surplus and misshapen arrays, unless `weights` have these shapes."""
     wrong = [f"{name} is missing" for name in shapes if name not in weights]
     wrong += [f"{name} is not an array of this model" for name in weights if name not in shapes]
     wrong += [
@@ -25,7 +25,11 @@ def check_fit(weights: Mapping[str, NDArray[Any]], shapes: Mapping[str, Shape]) 
         if name in weights and np.shape(weights[name]) != shape
     ]
     if wrong:
-        raise WeightsError("these weights do not fit the model: " + "; ".join(wrong))
+        more = f"; and {len(wrong) - _NAMED} more" if len(wrong) > _NAMED else ""
+        raise WeightsError("these weights do not fit the model: " + "; ".join(wrong[:_NAMED]) + more)
+
+
+_NAMED = 12  # a backbone has hundreds of arrays; the first few tell what is wrong
 
 
 def save_weights(path: Path, weights: Weights, metadata: dict[str, str] | None = None) -> None:

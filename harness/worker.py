@@ -23,13 +23,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness import plan, registry
-from harness.architecture import Network, initial_weights
+from harness import plan, registry, training
 from harness.environment import observe
 from harness.errors import BenchError, Unavailable
 from harness.metrics import accuracy
-from harness.protocol import Backend, Dataset, History, Model, OnEpoch, Schedule, Split, Targets, Task, TrainingData
+from harness.protocol import Backend, Dataset, Model, OnEpoch, Split, Targets, Task
 from harness.records import SCHEMA, Cell, HeldOut, OnnxFile, Record
+from harness.training import Fitting, fit
 from harness.weights import save_weights
 
 
@@ -44,17 +44,19 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A cell and where its data are."""
+    """A cell, where its data are, and the file that its backbone starts from where that is the user's own."""
 
     cell: Cell
     source: plan.DataSource
+    weights_file: str | None = None
 
 
 class Epoch(msgspec.Struct, frozen=True, tag=True):
-    """Progress of the cell under way."""
+    """Progress of the cell under way; `share` of its training is done."""
 
     epoch: int
     epochs: int
+    share: float
     loss: float
     validation_loss: float
 
@@ -132,7 +134,7 @@ def run(
         print(f"--- {started} {job.cell.title} ({job.cell.key})", file=sys.stderr, flush=True)
         record = _train_and_test(record, job, orders, backend, send)
     except Unavailable as unavailable:
-        record = msgspec.structs.replace(record, status="unavailable", reason=str(unavailable))
+        record = msgspec.structs.replace(record, status="unavailable", reason=_public(str(unavailable), job, orders))
     except Exception as error:  # whatever a framework raises, the other cells go on
         traceback.print_exc()
         record = msgspec.structs.replace(record, reason=_public(f"{type(error).__name__}: {error}", job, orders))
@@ -159,10 +161,17 @@ def _train_and_test(
     dataset, split = _load(cell.suite, job.source, cell.data_hash)
     suite = registry.suite(cell.suite)
     task = plan.task(suite, dataset, split, cell.settings)
-    model = backend.build(cell.as_variant(), task, cell.seed)
-    if isinstance(cell.architecture, Network) and cell.settings.init == "shared":
-        model.set_weights(initial_weights(cell.architecture, task.input_shape, cell.seed))
-    history = _train(model, cell, dataset, split, _progress(cell, send))
+    fitting = Fitting(
+        cell,
+        backend,
+        task,
+        dataset,
+        split,
+        Path(orders.results),
+        _progress(cell, send),
+        Path(job.weights_file) if job.weights_file else None,
+    )
+    model, history, searched = fit(fitting)
     test_images = dataset.images[split.test]
     predictions = _finite(model.predict(test_images), "test")
     held_out = HeldOut(
@@ -179,6 +188,7 @@ def _train_and_test(
         data_warnings=dataset.warnings,
         counts=model.counts(),
         history=history,
+        searched=searched,
         validation=accuracy(
             validation, dataset.targets[split.validation], np.array(held_out.train_mean), dataset.target_names
         ),
@@ -198,21 +208,10 @@ def _load(suite_name: str, source: plan.DataSource, data_hash: str) -> tuple[Dat
     return dataset, suite.split(dataset)
 
 
-def _train(model: Model, cell: Cell, dataset: Dataset, split: Split, on_epoch: OnEpoch) -> History:
-    data = TrainingData(
-        dataset.images[split.train],
-        dataset.targets[split.train],
-        dataset.images[split.validation],
-        dataset.targets[split.validation],
-    )
-    schedule = Schedule.drawn(cell.recipe, len(split.train), cell.seed) if cell.recipe else None
-    return model.train(data, schedule, on_epoch)
-
-
 def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
     """Reports a few epochs a second, and stops a training whose loss is no longer a number."""
-    epochs = cell.recipe.epochs if cell.recipe else 0
-    last = 0.0
+    done = np.cumsum(training.epoch_work(cell))
+    epochs, last = len(done), 0.0
 
     def on_epoch(epoch: int, loss: float, validation_loss: float) -> None:
         nonlocal last
@@ -221,7 +220,7 @@ def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
                 raise FloatingPointError(f"the {which} loss became {value} in epoch {epoch} of {epochs}")
         if time.monotonic() - last > 0.25 or epoch == epochs:
             last = time.monotonic()
-            send(Epoch(epoch, epochs, loss, validation_loss))
+            send(Epoch(epoch, epochs, float(done[epoch - 1] / done[-1]), loss, validation_loss))
 
     return on_epoch
 
@@ -247,7 +246,7 @@ def _export(model: Model, cell: Cell, task: Task, results: Path, images: np.ndar
         "targets": ",".join(task.targets),
         "unit": task.unit,
         "suite": cell.suite,
-        "variant": cell.variant,
+        "variant": cell.row,
         "backend": cell.backend,
         "seed": str(cell.seed),
         "cell": cell.key,

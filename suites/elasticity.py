@@ -6,6 +6,7 @@ Data, split, targets and networks are the report's. The shipped images are synth
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,33 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.architecture import Conv2D, Dense, Estimator, Flatten, MaxPool2D, Network, Shape
+from harness.architecture import (
+    Backbone,
+    Conv2D,
+    Dense,
+    Dropout,
+    Estimator,
+    Flatten,
+    GlobalAveragePool2D,
+    MaxPool2D,
+    Network,
+    Shape,
+)
+from harness.backbones import Family
 from harness.errors import BenchError, Finding
-from harness.protocol import Dataset, Images, Phase, Profile, Recipe, Split, Targets, Task, Variant
+from harness.protocol import (
+    Configuration,
+    Dataset,
+    Images,
+    Phase,
+    Profile,
+    Recipe,
+    Search,
+    Split,
+    Targets,
+    Task,
+    Variant,
+)
 from suites.microstructure import dataset as shipped
 from suites.microstructure import folder as folders
 from suites.microstructure.generators import FAMILIES
@@ -36,6 +61,51 @@ _BASELINE = Network(
     )
 )
 
+
+def _tuned(filters: int, kernel: int, dropout: float) -> Network:
+    """The report's flexible CNN (section 4)."""
+    return Network(
+        (
+            Conv2D(filters, kernel, "same"),
+            MaxPool2D(2),
+            Conv2D(2 * filters, kernel, "same"),
+            MaxPool2D(2),
+            Flatten(),
+            Dropout(dropout),
+            Dense(64),
+            Dense(len(TARGETS), activation="linear"),
+        )
+    )
+
+
+# Numbered from 0 as in the report's table 1: filters outermost, learning rate innermost.
+_GRID = tuple(
+    Configuration(
+        {"filters": filters, "kernel": kernel, "dropout": dropout, "learning_rate": rate},
+        _tuned(int(filters), int(kernel), dropout),
+        Recipe(learning_rate=rate),
+    )
+    for filters, kernel, dropout, rate in itertools.product((8.0, 16.0, 32.0), (3.0, 5.0), (0.0, 0.2), (1e-3, 1e-4))
+)
+
+_HEAD_ONLY = Recipe(learning_rate=1e-3, trains="head")
+_FINE_TUNING = Recipe(learning_rate=1e-4)
+
+
+def _transfer(family: Family, title: str) -> tuple[Variant, Variant]:
+    """The report's two phases of transfer learning (section 5)."""
+    layers = (Backbone(family), GlobalAveragePool2D(), Dense(16), Dense(len(TARGETS), activation="linear"))
+    return (
+        Variant(f"{family}-head-only", f"a small head on a frozen {title} (section 5)", Network(layers), (_HEAD_ONLY,)),
+        Variant(
+            f"{family}-fine-tuned",
+            f"the same, then all of {title} trained on (section 5)",
+            Network(layers),
+            (_HEAD_ONLY, _FINE_TUNING),
+        ),
+    )
+
+
 VARIANTS = (
     Variant("mean", "always answers the mean of the training labels", Estimator("mean")),
     Variant(
@@ -44,13 +114,17 @@ VARIANTS = (
         Estimator("voigt_reuss_hill"),
     ),
     Variant("ridge", "linear in the volume fraction alone", Estimator("ridge")),
-    Variant("baseline", "the report's baseline CNN (section 3)", _BASELINE, Recipe()),
+    Variant("baseline", "the report's baseline CNN (section 3)", _BASELINE, (Recipe(),)),
+    Variant("tuned", "the best of 24 CNNs by validation error: the report's grid search (section 4)", Search(_GRID)),
+    *_transfer("vgg16", "VGG16"),
+    *_transfer("resnet50", "ResNet50"),
+    *_transfer("densenet121", "DenseNet121"),
 )
 
 PROFILES = {
-    "smoke": Profile(seeds=(0,), epochs=2, quick_latency=True),
-    "standard": Profile(seeds=(0, 1, 2), epochs=300),
-    "paper": Profile(seeds=(0, 1, 2), epochs=300),
+    "smoke": Profile(seeds=(0,), epochs=2, search_epochs=1, fine_tuning_epochs=1, quick_latency=True),
+    "standard": Profile(seeds=(0, 1, 2), epochs=100, search_epochs=10, fine_tuning_epochs=4),
+    "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
 }
 
 
