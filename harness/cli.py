@@ -60,7 +60,10 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         ),
     ] = "auto"
     device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
-    workers: Annotated[int, msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core")] = 0
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
     timeout: Annotated[
         float, msgspec.Meta(ge=0, le=1e9, description="seconds a cell may take; 0: as long as it likes")
     ] = 0
@@ -72,7 +75,27 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
-    picture: Annotated[str, _about("draw it, too: folder for one picture per suite")] = ""
+    pictures: Annotated[str, _about("draw them, too: folder for a folder of pictures per suite")] = ""
+    results: Results = Path("results")
+
+
+class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Answer a suite's source from records: its tables, its questions, its pictures, as a Markdown page."""
+
+    suite: Annotated[str, _about("suite to report on")]
+    profile: Annotated[str, _about("profile whose records to report on")] = "standard"
+    out: Annotated[str, _about("folder for the page and its pictures; empty: report/<suite> below the results")] = ""
+    raw: Annotated[
+        bool,
+        _about(
+            "where there are no records of it, train baseline and tuned CNN on raw N/nm^2 labels, too (first seed): a "
+            "section of the page shows what they learn"
+        ),
+    ] = True
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
     results: Results = Path("results")
 
 
@@ -137,7 +160,7 @@ class ListOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 def run(options: RunOptions) -> int:
     from harness import registry
-    from harness.environment import usable_cores
+    from harness.environment import usable_workers
     from harness.plan import DataSource
     from harness.records import Settings
     from harness.run import Request, run
@@ -158,7 +181,7 @@ def run(options: RunOptions) -> int:
         ),
         weights=options.weights,
         results=options.results,
-        workers=options.workers or usable_cores(),
+        workers=options.workers or usable_workers(),
         timeout=options.timeout or None,
     )
     return 0 if run(request) else 1
@@ -174,19 +197,29 @@ def leaderboard(options: LeaderboardOptions) -> int:
             print(f"{suite}: no records in {options.results}", file=sys.stderr if options.check else sys.stdout)
             failed = failed or int(options.check)
         elif not options.check:
-            path = leaderboard.write(options.results, suite)
-            print(path)
-            if options.picture:
-                from harness.picture import draw
+            print(leaderboard.write(options.results, suite))
+            if options.pictures:
+                from harness.pictures import draw_all
 
-                title = f"{suite}: {registry.suite(suite).SUMMARY}"
-                print(draw(path, Path(options.picture) / f"{suite}.png", title))
+                for picture in draw_all(options.results, suite, Path(options.pictures) / suite):
+                    print(picture)
         elif why := leaderboard.differs(options.results, suite):
             print(why, file=sys.stderr)
             failed = 1
         else:
             print(f"{leaderboard.leaderboard_file(options.results, suite)} follows from its records")
     return failed
+
+
+def report(options: ReportOptions) -> int:
+    from harness import report
+    from harness.environment import usable_workers
+
+    if options.raw:
+        report.run_raw(options.results, options.suite, options.profile, options.workers or usable_workers())
+    out = Path(options.out) if options.out else options.results / "report" / options.suite
+    print(report.write(options.results, options.suite, out, options.profile))
+    return 0
 
 
 def latency(options: LatencyOptions) -> int:
@@ -297,6 +330,7 @@ def listing(_: ListOptions) -> int:
 COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
     "run": (RunOptions, run),
     "leaderboard": (LeaderboardOptions, leaderboard),
+    "report": (ReportOptions, report),
     "latency": (LatencyOptions, latency),
     "predict": (PredictOptions, predict),
     "data check": (DataCheckOptions, data_check),

@@ -172,6 +172,14 @@ def _commit_and_state(status: str) -> str:
     return commits[0] + "+dirty" * any(not line.startswith("#") for line in lines)
 
 
+def usable_workers() -> int:
+    """How many workers this machine has room for: one per core, with 6 GiB of memory each.
+
+    Most need a fraction of that; Keras's export of a ResNet50 takes 7, and seldom falls together with another's.
+    """
+    return max(1, min(usable_cores(), int(observe().memory_gib // 6)))
+
+
 def usable_cores() -> int:
     """How many processor cores this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,12 @@ from harness.records import SCHEMA, Record
 from harness.training import work
 from harness.worker import Done, Epoch, Job, Message, Orders, now
 
+RETIRES_AT_GIB = 4.0
+"""A worker that has held more memory than this is replaced after its cell.
+
+Frameworks do not give all of it back: Keras's export of ResNet50 to ONNX takes 7 GiB, and the next one as much again.
+"""
+
 
 class Started(msgspec.Struct, frozen=True):
     """A worker took up a cell."""
@@ -33,7 +40,8 @@ class Started(msgspec.Struct, frozen=True):
 
 Event = tuple[Job, Started | Message]
 
-WORKER = (sys.executable, "-m", "harness.worker")
+# `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
+WORKER = (sys.executable, "-P", "-m", "harness.worker")
 
 # The malloc settings keep freed memory in the process: training steps on a CPU free and take the same large blocks
 # again and again, and would otherwise pay for every page of them anew.
@@ -172,7 +180,7 @@ class _Crew:
         return process, name
 
     def _run(self, process: subprocess.Popen[bytes], job: Job, log: str) -> bool:
-        """Pass on what the worker says of this job; False where it died over it."""
+        """Pass on what the worker says of this job; False where it died over it, or is to be replaced."""
         self.events.put((job, Started()))
         timer = threading.Timer(self._timeout or threading.TIMEOUT_MAX, process.kill)
         timer.daemon = True
@@ -184,7 +192,9 @@ class _Crew:
                 message: Message = msgspec.json.decode(line, type=Epoch | Done)
                 self.events.put((job, message))
                 if isinstance(message, Done):
-                    return True
+                    if message.peak_gib > RETIRES_AT_GIB:
+                        self._end(process)
+                    return message.peak_gib <= RETIRES_AT_GIB
         finally:
             late = not timer.is_alive()
             timer.cancel()
@@ -220,6 +230,8 @@ def _write(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
 
 def _last_words(code: int, log: Path) -> str:
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    if code == -signal.SIGKILL:
+        return f"the worker {how}: the system was out of memory, perhaps; fewer workers= need less"
     lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
     return f"the worker {how}" + (f": {lines[-1]}" if lines else "")
 

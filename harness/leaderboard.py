@@ -7,6 +7,7 @@ settings and environment. Records that differ in any of these are never averaged
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from harness.environment import fingerprint
 from harness.errors import BenchError
 from harness.latency import Timing
 from harness.metrics import Accuracy
+from harness.protocol import Search
 from harness.records import LatencyRecord, Record, Store, standing, verify
 from harness.stats import skill_interval, spread
 
@@ -26,23 +28,28 @@ _NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 
 def write(results: Path, suite: str) -> Path:
-    """Compute the leaderboard of `suite` from its records and write it to `results/leaderboards/<suite>.csv`."""
-    path = leaderboard_file(results, suite)
-    text = compute(results, suite).to_csv(index=False, lineterminator="\n")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Whoever reads the file meanwhile sees the old table or the new one, never half of one.
-    fresh = path.with_suffix(".csv.new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
-    return path
+    """Compute the tables of `suite` from its records and write them below `results/leaderboards`.
+
+    Returns the leaderboard's file, `<suite>.csv`; a search among the variants adds `<suite>-<variant>-top-ten.csv`.
+    """
+    for path, text in _texts(results, suite).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Whoever reads the file meanwhile sees the old table or the new one, never half of one.
+        fresh = path.with_suffix(".csv.new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    return leaderboard_file(results, suite)
 
 
 def differs(results: Path, suite: str) -> str:
-    """Why the leaderboard on disk does not follow from the records; empty where it does."""
-    path = leaderboard_file(results, suite)
+    """Why the tables on disk do not follow from the records; empty where they do."""
+    return next(filter(None, (_difference(path, text) for path, text in _texts(results, suite).items())), "")
+
+
+def _difference(path: Path, text: str) -> str:
     if not path.exists():
         return f"{path} does not exist: `bench leaderboard` writes it"
-    expected = compute(results, suite).to_csv(index=False, lineterminator="\n").splitlines()
+    expected = text.splitlines()
     found = path.read_text(encoding="utf-8").splitlines()
     for number, (ours, theirs) in enumerate(zip(expected, found, strict=False), 1):
         if ours != theirs:
@@ -52,6 +59,14 @@ def differs(results: Path, suite: str) -> str:
     return ""
 
 
+def _texts(results: Path, suite: str) -> dict[Path, str]:
+    """Every table that follows from the records of a suite, as the CSV that it is written to."""
+    tables = {leaderboard_file(results, suite): compute(results, suite)}
+    for variant, table in top_tens(Store(results, suite).trainings()).items():
+        tables[results / "leaderboards" / f"{suite}-{variant}-top-ten.csv"] = table
+    return {path: table.to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
+
+
 def leaderboard_file(results: Path, suite: str) -> Path:
     """Where the leaderboard of a suite is kept."""
     return results / "leaderboards" / f"{suite}.csv"
@@ -59,8 +74,12 @@ def leaderboard_file(results: Path, suite: str) -> Path:
 
 def compute(results: Path, suite: str) -> pd.DataFrame:
     """The leaderboard as a table of text, best first. Raises BenchError where a record contradicts itself."""
+    return of_block(results, suite, standing(Store(results, suite).trainings()))
+
+
+def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFrame:
+    """The leaderboard of some records of a suite alone; see `compute`."""
     store = Store(results, suite)
-    records = standing(store.trainings())
     if lies := [line for record in records for line in verify(record)]:
         raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
     timings = {(item.key, item.sha256, fingerprint(item.environment)): item for item in store.latencies()}
@@ -93,24 +112,32 @@ def _row(records: list[Record], timings: dict[tuple[str, str, str], LatencyRecor
         **_training(good),
         **_exported(good),
         **_latency(good, timings),
-        "profile": cell.profile,
         "seeds": " ".join(str(record.cell.seed) for record in good),
         "weights": cell.weights,
         "init": cell.settings.init,
         "target_scaling": cell.settings.target_scaling,
         "network_unit": cell.settings.unit,
         "device": cell.settings.device,
-        "data": cell.data,
         "data_warnings": len(records[0].data_warnings),
+        **_origin(records),
+    }
+    return row
+
+
+def _origin(records: list[Record]) -> dict[str, object]:
+    """What must be equal for figures to be comparable, and where they were made."""
+    cell, environment = records[0].cell, records[0].environment
+    return {
+        "profile": cell.profile,
+        "data": cell.data,
         "data_hash": cell.data_hash[:12],
         "split_hash": cell.split_hash[:12],
         "settings": hashlib.sha256(msgspec.json.encode(cell.settings, order="sorted")).hexdigest()[:12],
         "framework": _framework(records),
-        "processor": records[0].environment.processor,
-        "environment": fingerprint(records[0].environment)[:12],
+        "processor": environment.processor,
+        "environment": fingerprint(environment)[:12],
         "commit": " ".join(sorted({_short_commit(record.environment.commit) for record in records})),
     }
-    return row
 
 
 def _framework(records: list[Record]) -> str:
@@ -255,6 +282,55 @@ def harmless(text: str) -> str:
     """Text from outside as a cell of a CSV: on one line, and no formula to a spreadsheet."""
     text = " ".join(text.split())
     return "'" + text if text.startswith(("=", "+", "-", "@")) else text
+
+
+def top_tens(records: Iterable[Record]) -> dict[str, pd.DataFrame]:
+    """For each variant that is a search, the ten configurations with the lowest validation loss, as a table of text.
+
+    One ranking for each backend and whatever else must be equal. Losses are means over seeds of the lowest of any
+    epoch, on the network's scale; nothing in a search comes from the test images.
+    """
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in sorted(standing(records), key=lambda item: item.cell.seed):
+        if record.status == "ok" and record.searched:
+            groups.setdefault((record.cell.variant, _comparable(record)), []).append(record)
+    rows: dict[str, list[dict[str, object]]] = {}
+    for (variant, _), found in groups.items():
+        rows.setdefault(variant, []).extend(_ranked(found)[:10])
+    order = ["data", "profile", "settings", "environment", "backend", "rank"]
+    return {name: pd.DataFrame(ranked).sort_values(order).map(_text) for name, ranked in rows.items()}
+
+
+def _ranked(records: list[Record]) -> list[dict[str, object]]:
+    """Every configuration of one search, best first."""
+    cell = records[0].cell
+    assert isinstance(cell.architecture, Search)
+    searches = [record.searched for record in records if record.searched]
+    trials = [[item.trials[number] for item in searches] for number in range(len(cell.architecture.configurations))]
+    losses = [[trial.validation_loss for trial in of_one] for of_one in trials]
+    best_first = sorted(range(len(trials)), key=lambda number: float(np.mean(losses[number])))
+    return [
+        {
+            "variant": cell.row,
+            "backend": cell.backend,
+            "rank": rank,
+            "configuration": number,
+            **cell.architecture.configurations[number].choices,
+            "parameters": trials[number][0].parameters,
+            "validation_mse": float(np.mean(losses[number])),
+            "validation_mse_sd": spread(losses[number]),
+            "epochs": cell.architecture.epochs,
+            "best_epochs": " ".join(str(trial.epoch) for trial in trials[number]),
+            "seconds": float(np.mean([trial.seconds for trial in trials[number]])),
+            "seeds": " ".join(str(record.cell.seed) for record in records),
+            "selected_by": " ".join(
+                str(record.cell.seed) for record in records if record.searched and record.searched.selected == number
+            ),
+            "target_scaling": cell.settings.target_scaling,
+            **_origin(records),
+        }
+        for rank, number in enumerate(best_first, 1)
+    ]
 
 
 # The columns shown on a terminal: heading and format.

@@ -299,6 +299,8 @@ class Suite(Protocol):
     SUMMARY: str
     VARIANTS: tuple[Variant, ...]
     PROFILES: dict[str, Profile]
+    REPORTED: dict[str, str]
+    """What the suite's source reports for a variant's test MSE, as it prints it; empty where it reports none."""
 
     def load(self, folder: Path | None, unit: str | None, phases: tuple[Phase, Phase] | None) -> Dataset:
         """The data set the suite ships where `folder` is None, or a user's own, whose CSV is in `unit`.

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import os
 import queue
+import resource
 import sys
 import threading
 import time
@@ -62,9 +63,10 @@ class Epoch(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """The end of a cell."""
+    """The end of a cell, and the most memory that the worker has held so far, in GiB."""
 
     record: Record
+    peak_gib: float = 0.0
 
 
 Message = Epoch | Done
@@ -83,7 +85,12 @@ def main() -> None:
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
     while True:
-        send(Done(run(jobs.get(), orders, backend, framework, send)))
+        send(Done(run(jobs.get(), orders, backend, framework, send), _peak_gib()))
+
+
+def _peak_gib() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def _receive(jobs: queue.SimpleQueue[Job]) -> None:

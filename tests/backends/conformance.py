@@ -13,16 +13,19 @@ import tempfile
 import traceback
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from harness import registry
 from harness.architecture import (
+    Backbone,
     Conv2D,
     Dense,
     Dropout,
     Estimator,
     Flatten,
+    GlobalAveragePool2D,
     MaxPool2D,
     Network,
     initial_weights,
@@ -72,8 +75,8 @@ def data(task, count=50):
 
 
 def a_variant(architecture=SMALL, epochs=8, batch_size=16):
-    recipe = Recipe(epochs=epochs, batch_size=batch_size) if isinstance(architecture, Network) else None
-    return Variant("conformance", "", architecture, recipe)
+    recipes = (Recipe(epochs=epochs, batch_size=batch_size),) if isinstance(architecture, Network) else ()
+    return Variant("conformance", "", architecture, recipes)
 
 
 class Backend:
@@ -100,8 +103,9 @@ class Backend:
 
 
 def train(model, variant, training, seed=0, on_epoch=lambda *told: None):
-    schedule = Schedule.drawn(variant.recipe, len(training.images), seed) if variant.recipe else None
-    return model.train(training, schedule, on_epoch)
+    recipe = variant.recipes[0] if variant.recipes else None
+    schedule = Schedule.drawn(recipe, len(training.images), seed) if recipe else None
+    return model.train(training, recipe, schedule, on_epoch)
 
 
 CHECKS = {}
@@ -142,6 +146,78 @@ def parameter_counts_are_the_reports(backend):
         assert (counts.total, counts.trainable, counts.non_trainable) == (total, total, 0)
         assert sum(counts.layers.values()) == total
         assert set(counts.layers) == {"conv2d_1", "conv2d_2", "dense_1", "dense_2"}
+
+
+BACKBONES = {
+    "vgg16": (14_723_049, 0, 8_361),
+    "resnet50": (23_620_649, 53_120, 32_937),
+    "densenet121": (7_054_057, 83_648, 16_553),
+}
+HEAD_ONLY, FINE_TUNING = (
+    Recipe(epochs=3, batch_size=8, trains="head"),
+    Recipe(epochs=1, batch_size=8, learning_rate=1e-4),
+)
+
+
+def transfer(family, *recipes):
+    return Variant(
+        "conformance", "", Network((Backbone(family), GlobalAveragePool2D(), Dense(16), Dense(9, "linear"))), recipes
+    )
+
+
+@check
+def backbones_have_the_reports_parameters(backend):
+    """And only the moving statistics of their batch norms are none that fine-tuning trains."""
+    only("network" in backend.trains)
+    for family, (total, statistics, head) in BACKBONES.items():
+        for recipes, trainable in (((HEAD_ONLY,), head), ((HEAD_ONLY, FINE_TUNING), total - statistics)):
+            counts = backend.module.build(transfer(family, *recipes), a_task(32), 0).counts()
+            assert (counts.total, counts.trainable) == (total, trainable), family
+            assert sum(counts.layers.values()) == total
+            assert set(counts.layers) == {"backbone_1", "dense_1", "dense_2"}
+
+
+@check
+def backbones_have_the_common_names_and_shapes(backend):
+    only("network" in backend.trains)
+    for family in BACKBONES:
+        variant = transfer(family, FINE_TUNING)
+        model = backend.module.build(variant, a_task(32), 0)
+        given = initial_weights(variant.architecture, (32, 32, 1), seed=3)
+        model.set_weights(given)
+        found = model.weights()
+        assert list(found) == list(parameter_shapes(variant.architecture, (32, 32, 1)))
+        for name, array in given.items():
+            np.testing.assert_array_equal(found[name], array)
+
+
+@check
+def training_the_head_leaves_the_backbone_alone(backend):
+    """Weights and moving statistics to the bit, and what it makes of images, too; fine-tuning moves them all."""
+    only("network" in backend.trains)
+    task = a_task(32)
+    model = backend.module.build(transfer("densenet121", HEAD_ONLY, FINE_TUNING), task, 0)
+    before, training = model.weights(), data(task, 24)
+    features = model.features(training.images)
+    assert features.shape == (24, 1024)
+    on_features = msgspec.structs.replace(
+        training, images=features, validation_images=model.features(training.validation_images)
+    )
+    model.train(on_features, HEAD_ONLY, Schedule.drawn(HEAD_ONLY, 24, 0), lambda *told: None)
+    after = model.weights()
+    np.testing.assert_array_equal(model.features(training.images), features)
+    assert all(np.array_equal(after[name], before[name]) == name.startswith("backbone_1/") for name in before)
+    model.train(training, FINE_TUNING, Schedule.drawn(FINE_TUNING, 24, 0, 1), lambda *told: None)
+    tuned = model.weights()
+    same = [name for name in after if np.array_equal(tuned[name], after[name])]
+    assert same == [], same
+
+
+@check
+def a_model_without_frozen_layers_has_no_features(backend):
+    for model, _ in backend.models():
+        with pytest.raises(NotImplementedError):
+            model.features(images(2))
 
 
 @check
@@ -266,7 +342,7 @@ def losses_weigh_every_sample_alike(backend):
     only("network" in backend.trains)
     task = a_task()
     recipe = Recipe(epochs=1, batch_size=16, learning_rate=1e-30)
-    variant = Variant("conformance", "", SMALL, recipe)
+    variant = Variant("conformance", "", SMALL, (recipe,))
     model, training = backend.module.build(variant, task, 0), data(task, count=35)
     history = train(model, variant, training)
     for told, pictures, truth in (
@@ -282,14 +358,15 @@ def the_first_step_is_keras_adams_in_the_schedules_order(backend):
     """One step on one batch moves every weight with a clear gradient by the learning rate, against its sign."""
     only("network" in backend.trains)
     task = a_task()
-    variant = Variant("conformance", "", SMALL, Recipe(epochs=1, batch_size=4, learning_rate=2.0**-10))
+    recipe = Recipe(epochs=1, batch_size=4, learning_rate=2.0**-10)
+    variant = Variant("conformance", "", SMALL, (recipe,))
     training = data(task, count=12)
     start = initial_weights(SMALL, (16, 16, 1), seed=0)
 
     def after(order):
         model = backend.module.build(variant, task, 0)
         model.set_weights(start)
-        model.train(training, Schedule(np.array([order]), 4), lambda *told: None)
+        model.train(training, recipe, Schedule(np.array([order]), 4), lambda *told: None)
         return model.weights()
 
     one = after([0, 1, 2, 3])

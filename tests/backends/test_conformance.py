@@ -35,10 +35,10 @@ def test_conformance(backend, check):
 
 
 EPOCH = """
-whole = pytorch.TorchModel._train_epoch
-def faulty(self, images, targets, order, size, adam):
-    return whole(self, images, targets, {order}, size, adam)
-pytorch.TorchModel._train_epoch = faulty
+whole = pytorch._train_epoch
+def faulty(module, images, targets, order, size, adam):
+    return whole(module, images, targets, {order}, size, adam)
+pytorch._train_epoch = faulty
 """
 FAULTS = {
     "flattens channel first": (
@@ -49,7 +49,10 @@ pytorch.Permute.forward = lambda self, values: values if self.order == (0, 2, 3,
         "forward is the arithmetic of the layers",
     ),
     "forgets the scaling": (
-        "pytorch.TorchModel.predict = lambda self, images: self._outputs(pytorch._tensor(images)).numpy().astype('f8')",
+        """
+outputs = lambda self, images: pytorch._outputs(self.module, pytorch._on_device(images))
+pytorch.TorchModel.predict = lambda self, images: outputs(self, images).numpy().astype("f8")
+""",
         "predictions are physical",
     ),
     "exports without the scaling": (
@@ -59,7 +62,7 @@ pytorch.Permute.forward = lambda self, values: values if self.order == (0, 2, 3,
     "hands out its own weights": (
         """
 def weights(self):
-    found = {name: self._parameter(name) for name in self._shapes}
+    found = {name: self._tensor(name) for name in self._shapes}
     return {name: tensor.detach().numpy().transpose(axes) for name, (tensor, axes) in found.items()}
 pytorch.TorchModel.weights = weights
 """,
@@ -83,6 +86,30 @@ export = pytorch.TorchModel.export
 pytorch.TorchModel.export = lambda self, path: (print("exporting"), export(self, path))[1]
 """,
         "nothing is printed",
+    ),
+    "lets the head's training move the statistics": (
+        """
+let_train = pytorch.TorchModel._let_train
+def faulty(self, what):
+    self.module.train()
+    for module in self.module.modules():
+        if getattr(module, "running_mean", None) is not None and what == "head":
+            module.running_mean += 1
+    return let_train(self, what)
+pytorch.TorchModel._let_train = faulty
+""",
+        "training the head leaves the backbone alone",
+    ),
+    "keeps the backbone frozen": (
+        """
+let_train = pytorch.TorchModel._let_train
+def faulty(self, what):
+    trained = let_train(self, what)
+    self._frozen.requires_grad_(False)
+    return trained
+pytorch.TorchModel._let_train = faulty
+""",
+        "backbones have the reports parameters",
     ),
     "starts from the clock": (
         """

@@ -97,17 +97,17 @@ def main(name):
     split = suite.split(dataset)
     task = task_of(suite, dataset, split, Settings())
     variant = next(variant for variant in suite.VARIANTS if variant.name == "baseline")
-    variant = msgspec.structs.replace(variant, recipe=msgspec.structs.replace(variant.recipe, epochs=EPOCHS))
+    recipe = msgspec.structs.replace(variant.recipes[0], epochs=EPOCHS)
     parts = [(dataset.images[part], dataset.targets[part]) for part in (split.train, split.validation)]
     data = TrainingData(*parts[0], *parts[1])
 
-    by_hand = globals()[f"{name}_by_hand"](variant.architecture, variant.recipe, data, task.scaling)
-    schedule = Schedule.drawn(variant.recipe, len(split.train), 0)
+    by_hand = globals()[f"{name}_by_hand"](variant.architecture, recipe, data, task.scaling)
+    schedule = Schedule.drawn(recipe, len(split.train), 0)
 
     def harness():
         model = backend.build(variant, task, 0)
         model.set_weights(initial_weights(variant.architecture, task.input_shape, 0))
-        model.train(data, schedule, lambda *told: None)
+        model.train(data, recipe, schedule, lambda *told: None)
 
     ways = [("by hand", by_hand), ("harness", harness)]
     seconds = {way: [] for way, _ in ways}

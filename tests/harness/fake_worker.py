@@ -23,7 +23,8 @@ def main():
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hangs":
                 threading.Event().wait()
-        for message in (Epoch(1, 2, 0.5, 0.6), Epoch(2, 2, 0.25, 0.3), Done(a_record(cell, log=orders.log))):
+        done = Done(a_record(cell, log=orders.log), peak_gib=99.0 if cell.variant == "hungry" else 0.1)
+        for message in (Epoch(1, 2, 0.5, 0.5, 0.6), Epoch(2, 2, 1.0, 0.25, 0.3), done):
             sys.stdout.buffer.write(msgspec.json.encode(message) + b"\n")
             sys.stdout.buffer.flush()
 

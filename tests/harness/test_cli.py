@@ -3,10 +3,12 @@ import sys
 
 import pytest
 
-from harness import cli
-from harness.errors import BenchError
+from harness import cli, pretrained
+from harness.backbones import FAMILIES
+from harness.errors import BenchError, WeightsError
 from harness.protocol import Phase
 from harness.records import Store
+from tests.harness.a_benchmark import benchmark, fill
 from tests.harness.examples import a_record
 
 
@@ -67,6 +69,7 @@ assert not heavy, heavy
         (["run", "suite=elasticity", "phases=70,0.33,410,0.19"], "phases= describes a data set of your own"),
         (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
         (["run", "suite=elasticity", "data=/nowhere/at/all"], "/nowhere/at/all"),
+        (["run", "suite=elasticity", "weights=imagnet"], "weights=imagnet: must be auto, imagenet, random or a file"),
         (["latency"], "bench latency needs model="),
         (["latency", "model=none.onnx"], "model=none.onnx: there is no such file"),
         (["predict", "model=none.onnx", "images=.", "out=x.csv"], "model=none.onnx: there is no such file"),
@@ -112,6 +115,47 @@ def test_what_is_no_model_is_told_once(capsys, tmp_path):
     code, _, err = bench(capsys, "latency", f"model={tmp_path / 'm.onnx'}")
     assert code == 2
     assert err == "bench: m.onnx: not an ONNX file\n"
+
+
+def test_weights_are_listed_and_fetched(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    code, out, _ = bench(capsys, "weights", "list")
+    assert code == 0
+    assert out.splitlines()[0] == f"folder: {tmp_path / 'models'}"
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [[name, "missing"] for name in FAMILIES]
+
+    def fetch(family, **_):
+        if family == "resnet50":
+            raise WeightsError("the line is dead")
+        return tmp_path / family
+
+    monkeypatch.setattr(pretrained, "fetch", fetch)
+    code, out, err = bench(capsys, "weights", "fetch")
+    assert code == 1
+    assert out.splitlines() == [f"{name}: {tmp_path / name}" for name in ("vgg16", "densenet121")]
+    assert err == "bench: resnet50: the line is dead\n"
+    assert bench(capsys, "weights", "fetch", "backbone=vgg16")[0] == 0
+    assert "did you mean 'resnet50'?" in bench(capsys, "weights", "fetch", "backbone=resnet5")[2]
+
+
+def test_pictures_and_report_are_made_from_records(capsys, tmp_path):
+    results = f"results={tmp_path / 'results'}"
+    fill(Store(tmp_path / "results", "elasticity"), benchmark({"baseline": 2.0, "tuned": 1.0}))
+    code, out, _ = bench(capsys, "leaderboard", results, f"pictures={tmp_path / 'pictures'}")
+    assert code == 0
+    assert str(tmp_path / "pictures" / "elasticity" / "loss-tuned.png") in out.splitlines()
+    code, out, _ = bench(capsys, "report", "suite=elasticity", results)
+    assert code == 0
+    page = tmp_path / "results" / "report" / "elasticity" / "report.md"
+    assert out.splitlines()[-1] == str(page)
+    assert "## Question 1" in page.read_text()
+
+
+def test_a_report_of_nothing_is_refused(capsys, tmp_path):
+    code, _, err = bench(capsys, "report", "suite=elasticity", f"results={tmp_path}")
+    assert code == 2
+    assert "`bench run` makes them" in err
+    assert "did you mean 'elasticity'" in bench(capsys, "report", "suite=elastcity", f"results={tmp_path}")[2]
 
 
 def test_ctrl_c_exits_130_and_says_how_to_go_on(capsys, monkeypatch):

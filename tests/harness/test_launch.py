@@ -8,7 +8,9 @@ import pytest
 from harness import registry
 from harness.launch import Started, launch, worker_environment
 from harness.plan import DataSource
+from harness.protocol import Recipe
 from harness.worker import Done, Epoch, Job
+from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell
 
 FAKE = (sys.executable, "-m", "tests.harness.fake_worker")
@@ -43,7 +45,10 @@ def test_nothing_to_do(tmp_path):
 
 @pytest.mark.parametrize(
     ("fault", "said"),
-    [("exits", "ended with exit code 1: out of patience"), ("is killed", "was killed by signal 9")],
+    [
+        ("exits", "ended with exit code 1: out of patience"),
+        ("is killed", "was killed by signal 9: the system was out of memory, perhaps"),
+    ],
 )
 def test_a_worker_that_dies_fails_its_cell_alone(tmp_path, fault, said):
     jobs = [a_job(seed=0), a_job(fault), a_job(seed=1), a_job(seed=2)]
@@ -66,6 +71,12 @@ def test_a_worker_serves_many_cells(tmp_path):
     assert len({line.rpartition(" ")[2] for line in log.read_text().splitlines() if "process" in line}) == 1
 
 
+def test_a_worker_that_has_held_much_memory_is_replaced(tmp_path):
+    records, _ = run([a_job("hungry", seed=seed) for seed in range(3)], tmp_path, workers=1)
+    assert [record.status for record in records.values()] == ["ok"] * 3
+    assert len(list((tmp_path / "logs").glob("*.log"))) == 3
+
+
 def test_a_worker_holds_one_backend(tmp_path):
     jobs = [a_job(backend=name, seed=seed) for seed in range(3) for name in ("keras", "pytorch")]
     run(jobs, tmp_path)
@@ -74,6 +85,13 @@ def test_a_worker_holds_one_backend(tmp_path):
         (backend,) = {line.partition(" on ")[2].partition(",")[0] for line in log.read_text().splitlines()}
         served.append(backend)
     assert set(served[:2]) == {"keras", "pytorch"}
+
+
+def test_the_longest_cells_come_first(tmp_path):
+    """So that the workers end together."""
+    jobs = [Job(a_cell(architecture=SCRATCH, recipes=(Recipe(epochs),)), DataSource()) for epochs in (1, 100, 10)]
+    _, events = run(jobs, tmp_path, workers=1)
+    assert [job.cell.recipes[0].epochs for job, message in events if isinstance(message, Done)] == [100, 10, 1]
 
 
 def test_a_backend_that_is_not_installed_is_unavailable(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from harness import leaderboard
 from harness.errors import BenchError
 from harness.records import Settings, Store
+from tests.harness.a_benchmark import benchmark, fill, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
 
@@ -144,7 +145,36 @@ def test_the_terminal_shows_the_rows_of_these_data_alone(tmp_path):
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
     path = leaderboard.write(tmp_path, "elasticity")
-    text = leaderboard.terminal_table(path, "d" * 64)
+    text = leaderboard.terminal_table(path, "d" * 64, "standard")
     assert "ridge" in text
+    assert "ridge" not in leaderboard.terminal_table(path, "d" * 64, "paper")
     assert "elsewhere" not in text
     assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []
+
+
+def test_recipes_and_searches_have_their_epochs_and_seconds(board):
+    rows = board(*benchmark({"tuned": 1.0, "vgg16-fine-tuned": 2.0})).set_index(["variant", "backend"])
+    tuned, fine = rows.loc["tuned", "keras"], rows.loc["vgg16-fine-tuned (random weights)", "keras"]
+    assert (fine["epochs"], fine["train_seconds"], fine["weights"]) == ("5+3", "4", "random")
+    assert (tuned["epochs"], tuned["search_seconds"], tuned["configuration"]) == ("4", "12", "5 5 5")
+
+
+def test_the_top_ten_of_a_search(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"tuned": 1.0, "baseline": 2.0}))
+    leaderboard.write(tmp_path, "elasticity")
+    table = pd.read_csv(tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv")
+    assert table.groupby("backend").size().to_dict() == {"keras": 10, "pytorch": 10}
+    for _, ranked in table.groupby("backend"):
+        assert list(ranked["rank"]) == list(range(1, 11))
+        assert ranked["validation_mse"].is_monotonic_increasing
+    first = table.iloc[0]
+    assert (first["configuration"], first["filters"], first["rate"], first["parameters"]) == (5, 16, 1e-3, 105)
+    assert first["validation_mse"] == pytest.approx(0.1)
+    assert len(first["selected_by"].split()) == 3
+    assert table.iloc[1:10]["selected_by"].isna().all()
+    losses = [[trial.validation_loss for trial in searched(seed).trials] for seed in range(3)]
+    assert table.iloc[1]["validation_mse"] == pytest.approx(np.sort(np.mean(losses, axis=0))[1], rel=1e-5)
+    assert leaderboard.differs(tmp_path, "elasticity") == ""
+    path = tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv"
+    path.write_text(path.read_text().replace("keras,1,5", "keras,1,6"))
+    assert "top-ten.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")

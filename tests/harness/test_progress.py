@@ -5,6 +5,7 @@ from harness.plan import DataSource
 from harness.progress import Progress
 from harness.protocol import Recipe
 from harness.worker import Done, Epoch, Job
+from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell, a_failure, a_record
 
 
@@ -14,9 +15,11 @@ class Terminal(io.StringIO):
 
 
 def jobs(count, epochs=100):
-    return [
-        Job(a_cell(variant="baseline", seed=seed, recipe=Recipe(epochs=epochs)), DataSource()) for seed in range(count)
+    cells = [
+        a_cell(variant="baseline", architecture=SCRATCH, recipes=(Recipe(epochs=epochs),), seed=seed)
+        for seed in range(count)
     ]
+    return [Job(cell, DataSource()) for cell in cells]
 
 
 def follow(stream, events, seconds_between=10.0):
@@ -31,7 +34,7 @@ def follow(stream, events, seconds_between=10.0):
 
 
 def a_course(job, record=None):
-    epochs = [Epoch(done, 100, 1 / done, 2 / done) for done in (25, 50, 75, 100)]
+    epochs = [Epoch(done, 100, done / 100, 1 / done, 2 / done) for done in (25, 50, 75, 100)]
     return [(job, message) for message in (Started(), *epochs, Done(record or a_record(job.cell)))]
 
 
@@ -58,7 +61,7 @@ def test_elsewhere_a_long_cell_is_heard_of_now_and_then():
     assert "epoch" not in follow(io.StringIO(), events, seconds_between=0.1)
 
 
-def test_time_left_is_the_share_of_epochs_to_come():
+def test_time_left_is_the_share_of_work_to_come():
     first, second = jobs(2)
     progress = Progress([first, second], stream := io.StringIO(), iter([0.0, 10.0, 10.0, 10.0, 10.0]).__next__)
     progress.show((first, Done(a_record(first.cell))))

@@ -3,7 +3,8 @@ import pytest
 
 from harness.architecture import Estimator
 from harness.protocol import Phase, Recipe
-from harness.records import RecordsError, Settings, Store, standing, verify
+from harness.records import RecordsError, Settings, Store, Trial, standing, verify
+from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
 
@@ -18,7 +19,8 @@ def store(tmp_path):
         {"suite": "polysilicon"},
         {"variant": "ridge-2"},
         {"architecture": Estimator("ridge", alpha=2.0)},
-        {"recipe": Recipe(epochs=3)},
+        {"recipes": (Recipe(epochs=3),)},
+        {"weights": "imagenet"},
         {"backend": "keras"},
         {"seed": 1},
         {"profile": "paper"},
@@ -34,7 +36,7 @@ def test_a_key_hangs_on_everything_that_makes_a_cell(change):
 
 def test_a_key_is_the_same_wherever_it_is_computed():
     """A literal on purpose: a change of the hash would orphan every published record."""
-    assert a_cell().key == a_cell().key == "d936f869f3debe68"
+    assert a_cell().key == a_cell().key == "1aa509f0c4a96a88"
 
 
 def test_a_file_name_cannot_leave_its_folder():
@@ -84,7 +86,7 @@ def test_a_torn_last_line_is_set_aside(store):
         (lambda line: b"{}", "missing required field"),
         (lambda line: line.replace(b'"status":"ok"', b'"status":"splendid"'), "splendid"),
         (lambda line: line.replace(b'"status":', b'"mood":"good","status":'), "unknown field `mood`"),
-        (lambda line: line.replace(b'"schema":1', b'"schema":99'), "schema 99, and this version reads 1"),
+        (lambda line: line.replace(b'"schema":2', b'"schema":99'), "schema 99, and this version reads 2"),
         (lambda line: line.replace(b'"seed":0', b'"seed":5'), "the line was edited"),
         (lambda line: b"not json", "not a record"),
     ],
@@ -118,6 +120,55 @@ def test_an_ok_record_without_its_evidence_does_not():
     assert verify(msgspec.structs.replace(record, test=None, held_out=None))
     shorter = msgspec.structs.replace(record.held_out, truth=record.held_out.truth[1:])
     assert verify(msgspec.structs.replace(record, held_out=shorter))
+
+
+def a_search_record(**changes):
+    return a_record(a_cell(variant="tuned", architecture=GRID), searched=searched(0), **changes)
+
+
+def test_a_search_that_selected_by_validation_verifies():
+    assert verify(a_search_record()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda found: msgspec.structs.replace(found, selected=3), "selected configuration 3, but 5 has the lowest"),
+        (
+            lambda found: msgspec.structs.replace(found, trials=found.trials[:-1]),
+            "a grid of 12 configurations, but tried",
+        ),
+        (lambda found: None, "is a search without trials"),
+    ],
+)
+def test_a_search_that_did_not_does_not(change, said):
+    record = a_search_record()
+    (lie,) = verify(msgspec.structs.replace(record, searched=change(record.searched)))
+    assert said in lie
+
+
+def test_a_search_where_none_was_asked_for_does_not_verify():
+    assert verify(msgspec.structs.replace(a_record(), searched=searched(0)))
+
+
+def test_a_trial_has_no_place_for_a_test_score():
+    """What proves that 23 of 24 configurations never met the test images is that nothing could have been kept."""
+    assert not [field for field in Trial.__struct_fields__ if "test" in field or "held" in field]
+
+
+@pytest.mark.parametrize(
+    ("weights", "row"),
+    [
+        ("", "vgg16-head-only"),
+        ("imagenet", "vgg16-head-only (ImageNet)"),
+        ("random", "vgg16-head-only (random weights)"),
+        ("mine.h5 0123456789ab", "vgg16-head-only (mine.h5 0123456789ab)"),
+    ],
+)
+def test_a_row_says_what_its_backbone_started_from(weights, row):
+    cell = a_cell(variant="vgg16-head-only", weights=weights)
+    assert cell.row == row
+    assert row in cell.title
 
 
 def test_polished_predictions_do_not_either():

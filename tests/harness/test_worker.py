@@ -31,7 +31,7 @@ class Model:
     def set_weights(self, weights):
         self.given = weights
 
-    def train(self, data, schedule, on_epoch):
+    def train(self, data, recipe, schedule, on_epoch):
         self.mean = data.targets.mean(axis=0)
         for epoch in range(1, len(schedule.order) + 1):
             on_epoch(epoch, self.loss, 1.0)
@@ -101,7 +101,7 @@ def test_what_is_unavailable_is_no_failure(run):
 def test_networks_start_from_the_harnesss_weights(run):
     model = Model()
     run(model)
-    assert next(iter(model.given)) == "conv2d_1/kernel"
+    assert "conv2d_1/kernel" in model.given
 
 
 def test_data_that_change_under_a_run_are_noticed(run, monkeypatch):

@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 
 from harness.launch import worker_environment
-from tests.parity.climb import NETWORKS
+from tests.parity.climb import NETWORKS, TRANSFER
 
 pytestmark = pytest.mark.parity
 
 
 @functools.cache
-def side(module):
+def side(module, networks=tuple(NETWORKS)):
     """Every array of one framework's side."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "side.npz"
-        command = [sys.executable, "-m", "tests.parity.climb", module, str(out)]
+        command = [sys.executable, "-m", "tests.parity.climb", module, str(out), ",".join(networks)]
         process = subprocess.run(
             command, capture_output=True, text=True, env=worker_environment(1, "cpu"), timeout=600, check=False
         )
@@ -29,8 +29,8 @@ def side(module):
             return dict(arrays)
 
 
-# Of the largest entry. Measured: 5e-8, 2e-7 and 3e-5.
-TOLERANCES = {"forward": 1e-5, "losses": 2e-6, "after": 5e-4}
+# Of the largest entry. Measured: 5e-8, 2e-7 and 3e-5; with a backbone, after one step, features 0, statistics 3e-6.
+TOLERANCES = {"forward": 1e-5, "losses": 2e-6, "after": 5e-4, "features": 1e-5, "statistics": 1e-5}
 
 
 def compare(ours, theirs, keys):
@@ -77,6 +77,56 @@ def test_same_losses_over_ten_steps(name):
 def test_same_weights_after_ten_steps(name):
     ours = side("backends.keras")
     assert compare(ours, side("backends.pytorch"), keys(ours, f"{name}/after/")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", TRANSFER)
+def test_backbones_are_the_same_model(family):
+    """The same counts, features, predictions, first loss, and moving statistics after one step of training it all."""
+    ours, theirs = (side(backend, (family,)) for backend in ("backends.keras", "backends.pytorch"))
+    np.testing.assert_array_equal(ours[f"{family}/counts"], theirs[f"{family}/counts"])
+    compared = [f"{family}/features", f"{family}/forward", f"{family}/losses"]
+    compared += [key for key in ours if key.startswith(f"{family}/statistics/")]
+    assert len(compared) > 3 or family == "vgg16"
+    assert compare(ours, theirs, compared) == []
+
+
+BACKBONE_FAULTS = {
+    "strides where torchvision has them": (
+        """
+vision = backends._torch_backbones
+vision.Bottleneck = type("Other", (), {})
+""",
+        "resnet50/features",
+    ),
+    "keras's default epsilon": ("backends._torch_backbones.backbones.BATCH_NORM_EPSILON = 1e-3", "resnet50/features"),
+    "no mean taken from the image": (
+        """
+whole = backends._torch_backbones.backbones.preprocessing
+backends._torch_backbones.backbones.preprocessing = lambda family: (whole(family)[0], (0.0,) * 3)
+""",
+        "resnet50/features",
+    ),
+    "torch's momentum": (
+        "backends._torch_backbones.backbones.BATCH_NORM_MOMENTUM = 0.9",
+        "resnet50/statistics/backbone_1/conv1_bn/moving_mean",
+    ),
+    "unbiased moving variance": (
+        "backends._torch_backbones.KerasBatchNorm2d.forward = pytorch.torch.nn.BatchNorm2d.forward",
+        "resnet50/statistics/backbone_1/conv5_block3_3_bn/moving_variance",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", BACKBONE_FAULTS)
+def test_a_fault_planted_in_a_backbone_is_seen(fault, tmp_path, monkeypatch):
+    code, broken = BACKBONE_FAULTS[fault]
+    start = "import backends._torch_backbones\nfrom backends import pytorch\nfrom backends.pytorch import *\n"
+    (tmp_path / "faulty.py").write_text(start + code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    faulty = side.__wrapped__("faulty", ("resnet50",))
+    assert compare(side("backends.keras", ("resnet50",)), faulty, [broken])
 
 
 FAULTS = {

@@ -1,3 +1,5 @@
+import math
+
 import msgspec
 import numpy as np
 import pytest
@@ -5,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from harness.architecture import parameter_shapes
 from harness.errors import BenchError
 from harness.plan import task
 from harness.protocol import Dataset
@@ -38,6 +41,31 @@ def test_the_split_of_the_shipped_data_is_the_reports():
     split = elasticity.split(elasticity.load(None, None, None))
     assert (len(split.train), len(split.validation), len(split.test)) == (364, 78, 78)
     assert len(np.unique(np.concatenate([split.train, split.validation, split.test]))) == 520
+
+
+def test_the_grid_is_numbered_as_in_the_report():
+    """Table 1 of the report: filters outermost, learning rate innermost, from 0."""
+    (search,) = (variant.architecture for variant in elasticity.VARIANTS if variant.name == "tuned")
+    reported = {22: (32, 5, 0.2, 1e-3), 18: (32, 3, 0.2, 1e-3), 16: (32, 3, 0.0, 1e-3), 23: (32, 5, 0.2, 1e-4)}
+    reported |= {11: (16, 3, 0.2, 1e-4), 14: (16, 5, 0.2, 1e-3), 7: (8, 5, 0.2, 1e-4), 3: (8, 3, 0.2, 1e-4)}
+    assert len(search.configurations) == 24
+    for number, choices in reported.items():
+        assert tuple(search.configurations[number].choices.values()) == choices
+        assert search.configurations[number].recipe.learning_rate == choices[-1]
+
+
+@pytest.mark.parametrize(
+    ("number", "parameters"),
+    [(0, 264_041), (4, 266_217), (8, 529_737), (12, 538_185), (16, 1_068_041), (22, 1_101_321)],
+)
+def test_the_tuned_networks_have_the_reports_parameters(number, parameters):
+    (search,) = (variant.architecture for variant in elasticity.VARIANTS if variant.name == "tuned")
+    shapes = parameter_shapes(search.configurations[number].network, (64, 64, 1))
+    assert sum(map(math.prod, shapes.values())) == parameters
+
+
+def test_what_the_source_reports_is_of_variants_that_exist():
+    assert set(elasticity.REPORTED) <= {variant.name for variant in elasticity.VARIANTS}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
