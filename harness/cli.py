@@ -319,6 +319,7 @@ def listing(_: ListOptions) -> int:
             print(
                 f"  profile {profile:<22} seeds {seeds}; at most {work.epochs} epochs, {work.search_epochs} for each "
                 f"configuration of a search, {work.fine_tuning_epochs} of fine-tuning"
+                + (f"; without {', '.join(work.leaves_out)}" if work.leaves_out else "")
             )
     for name in registry.names("backends"):
         lacking = registry.missing(name)

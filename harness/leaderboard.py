@@ -19,7 +19,7 @@ from harness.errors import BenchError
 from harness.latency import Timing
 from harness.metrics import Accuracy
 from harness.protocol import Search
-from harness.records import LatencyRecord, Record, Store, standing, verify
+from harness.records import Cell, LatencyRecord, Record, Settings, Store, standing, verify
 from harness.stats import skill_interval, spread
 
 NO_BETTER = "no better than the mean"
@@ -132,12 +132,16 @@ def _origin(records: list[Record]) -> dict[str, object]:
         "data": cell.data,
         "data_hash": cell.data_hash[:12],
         "split_hash": cell.split_hash[:12],
-        "settings": hashlib.sha256(msgspec.json.encode(cell.settings, order="sorted")).hexdigest()[:12],
+        "settings": _hash(cell.settings),
         "framework": _framework(records),
         "processor": environment.processor,
         "environment": fingerprint(environment)[:12],
         "commit": " ".join(sorted({_short_commit(record.environment.commit) for record in records})),
     }
+
+
+def _hash(settings: Settings) -> str:
+    return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]
 
 
 def _framework(records: list[Record]) -> str:
@@ -352,10 +356,12 @@ _SHOWN = {
 }
 
 
-def terminal_table(path: Path, data_hash: str, profile: str) -> str:
-    """The leaderboard of one data set and profile, with the columns that fit a terminal."""
+def terminal_table(path: Path, cell: Cell) -> str:
+    """The rows of data, profile and settings like the cell's, with the columns that fit a terminal."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    table = table[(table["data_hash"] == data_hash[:12]) & (table["profile"] == profile)]
+    alike = {"data_hash": cell.data_hash[:12], "profile": cell.profile, "settings": _hash(cell.settings)}
+    for column, value in alike.items():
+        table = table[table[column] == value]
     table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"])
     columns = {
         heading: [format(float(value), form) if form and value else value for value in table[name]]

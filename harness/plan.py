@@ -72,7 +72,9 @@ def plan(
         raise registry.unknown(profile_name, suite.PROFILES, "profile")
     profile = suite.PROFILES[profile_name]
     variants = {item.name: item for item in suite.VARIANTS}
-    chosen = [variants[name] for name in registry.choose(variant, variants, f"variant of {suite_name}")]
+    left_out = profile.leaves_out if variant == "all" else ()
+    names = registry.choose(variant, variants, f"variant of {suite_name}")
+    chosen = [variants[name] for name in names if name not in left_out]
     backends = registry.choose(backend, registry.names("backends"), "backend")
     pairs = [(item, name) for item in chosen for name in backends if _tag(item) in registry.trains(name)]
     if not pairs:

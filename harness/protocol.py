@@ -283,13 +283,14 @@ class Profile(msgspec.Struct, frozen=True):
     """How much work: the seeds, the most epochs that any recipe may take, and whether latency is only glanced at.
 
     `search_epochs` and `fine_tuning_epochs` are the most for each configuration of a search, and for a recipe that
-    trains a backbone: these are the bulk of the work.
+    trains a backbone: these are the bulk of the work. Variants in `leaves_out` run only where asked for by name.
     """
 
     seeds: tuple[int, ...]
     epochs: int
     search_epochs: int
     fine_tuning_epochs: int
+    leaves_out: tuple[str, ...] = ()
     quick_latency: bool = False
 
 

@@ -255,14 +255,14 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         "skill",
         "95 %",
     ]
+    worst = max(1 - row.skill() for row in networks)
     return (
-        heading
-        + f"The source trains on labels in N/nm², where 1 GPa is 1e-9 and squared errors of a few GPa are 1e-17. Here "
-        f"the same models are trained on such labels (`target_scaling=none unit={unit}`), and stand beside predictors "
-        f"that learn nothing from images. {useless} of {len(networks)} networks are no better than the mean (skill "
-        "interval reaching 0.01 or below): their MSE is the variance of the labels, and how small it looks is the "
-        "unit's doing. Training brings the outputs near zero and stops there, for what is left to learn has "
-        "gradients below Adam's epsilon of 1e-7.\n\n"
+        heading + f"The source trains on labels in N/nm², where 1 GPa is 1e-9. Here models are trained on such labels "
+        f"(`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from images. {useless} of "
+        f"{len(networks)} networks are no better than the mean (skill interval reaching 0.01 or below); the worst has "
+        f"{worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always answering the mean gives one "
+        "as small, for it is the variance of the labels in a unit in which they are tiny. Weights that are drawn, a rate "
+        "and an epsilon that are chosen, for outputs of the order of one do not get a network from there to 1e-8.\n\n"
         + markdown(columns, lines)
         + f"\n\nAll columns but the last two are in {unit.replace('^2', '²')}, MSEs in its square."
     )

@@ -100,7 +100,7 @@ def _run_suite(suite_plan: Plan, request: Request) -> bool:
     _train(suite_plan, store, request)
     _time(suite_plan, store, request)
     path = leaderboard.write(request.results, suite_plan.suite)
-    print(leaderboard.terminal_table(path, suite_plan.dataset.fingerprint(), request.profile))
+    print(leaderboard.terminal_table(path, suite_plan.cells[0]))
     print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
     print(f"models:      {request.results / 'models' / suite_plan.suite}")
     good = _good_here(suite_plan, store)

@@ -11,17 +11,37 @@ from harness.records import Store
 from suites import elasticity
 
 RESULTS = Path(__file__).parent.parent / "results"
-STANDARD = ("standard", "standard", "ok")
 
 
-def published(variant):
+def published(variant, target_scaling="standard"):
     """The standard records of a variant that were published first, by (backend, seed); others may follow."""
     first = {}
     for record in Store(RESULTS, "elasticity").trainings():
         cell = record.cell
-        if (cell.variant, cell.profile, cell.settings.target_scaling, record.status) == (variant, *STANDARD):
+        if (cell.variant, cell.settings.target_scaling, cell.profile, record.status) == (
+            variant,
+            target_scaling,
+            "standard",
+            "ok",
+        ):
             first.setdefault((cell.backend, cell.seed), record)
     return first
+
+
+def families():
+    """The family of each test image."""
+    dataset = elasticity.load(None, None, None)
+    return np.array(dataset.groups)[elasticity.split(dataset).test]
+
+
+def error(records, family):
+    """Mean squared error on one family, relative to the variance of each target, over records."""
+    of_family = families() == family
+    found = []
+    for record in records:
+        truth, predicted = np.array(record.held_out.truth), np.array(record.held_out.predictions)
+        found.append(np.mean((((predicted - truth) / truth.std(axis=0)) ** 2)[of_family]))
+    return np.mean(found)
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +75,44 @@ def test_frameworks_are_closer_than_seeds(baselines):
     assert max(between_frameworks) < min(between_seeds)
 
 
-def test_the_baseline_beats_the_line_where_direction_matters_and_only_there(baselines):
-    dataset = elasticity.load(None, None, None)
-    families = np.array(dataset.groups)[elasticity.split(dataset).test]
+def of(records, backend):
+    return [record for (name, _), record in records.items() if name == backend]
 
-    def error(record, family):
-        truth, found = np.array(record.held_out.truth), np.array(record.held_out.predictions)
-        return np.mean((((found - truth) / truth.std(axis=0)) ** 2)[families == family])
 
-    line = published("ridge")["classical", 0]
-    for family in set(families):
-        for backend in ("keras", "pytorch"):
-            network = np.mean([error(baselines[backend, seed], family) for seed in range(3)])
-            assert (network < error(line, family)) == (family == "lamellae"), family
+@pytest.mark.parametrize("backend", ["keras", "pytorch"])
+def test_the_baseline_beats_the_line_where_direction_matters_and_only_there(baselines, backend):
+    line = published("ridge").values()
+    for family in set(families()):
+        assert (error(of(baselines, backend), family) < error(line, family)) == (family == "lamellae"), family
+
+
+@pytest.mark.parametrize("backend", ["keras", "pytorch"])
+def test_the_tuned_cnn_beats_the_line_and_the_baseline_everywhere(baselines, backend):
+    tuned, line = of(published("tuned"), backend), published("ridge").values()
+    assert len(tuned) == 3
+    for family in set(families()):
+        assert error(tuned, family) < min(error(line, family), error(of(baselines, backend), family)), family
+
+
+def test_every_variant_is_published_with_all_its_seeds():
+    for variant in elasticity.VARIANTS:
+        assert {seed for _, seed in published(variant.name)} == {0, 1, 2}, variant.name
+
+
+def test_heads_learn_the_same_in_both_frameworks():
+    """They see the same features of the same random backbones."""
+    for name in ("vgg16-head-only", "densenet121-head-only"):
+        records = published(name)
+        for seed in range(3):
+            ours, theirs = (np.array(records[b, seed].held_out.predictions) for b in ("keras", "pytorch"))
+            assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.05, name  # GPa
+
+
+def test_on_raw_labels_no_network_beats_the_mean():
+    for name in ("baseline", "tuned"):
+        records = published(name, "none")
+        assert {backend for backend, _ in records} == {"keras", "pytorch"}
+        assert all(record.test.skill < 0.01 for record in records.values())
 
 
 def test_published_records_come_from_a_commit(baselines):

@@ -140,14 +140,15 @@ def test_a_record_that_contradicts_itself_stops_it(board):
         board(polished)
 
 
-def test_the_terminal_shows_the_rows_of_these_data_alone(tmp_path):
+def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     store = Store(tmp_path, "elasticity")
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
     path = leaderboard.write(tmp_path, "elasticity")
-    text = leaderboard.terminal_table(path, "d" * 64, "standard")
+    text = leaderboard.terminal_table(path, a_cell(variant="mean"))
     assert "ridge" in text
-    assert "ridge" not in leaderboard.terminal_table(path, "d" * 64, "paper")
+    for change in ({"profile": "paper"}, {"settings": Settings(init="native")}):
+        assert "ridge" not in leaderboard.terminal_table(path, a_cell(**change))
     assert "elsewhere" not in text
     assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []
 

@@ -50,6 +50,15 @@ def test_a_profile_shortens_searches_and_fine_tuning_by_their_own_numbers():
     assert epochs == [profile.epochs, profile.fine_tuning_epochs]
 
 
+def test_a_profile_leaves_variants_out_unless_they_are_asked_for():
+    smoke = {cell.variant for cell in plan("elasticity", DataSource(), "smoke").cells}
+    standard = {cell.variant for cell in plan("elasticity", DataSource(), "standard").cells}
+    assert standard - smoke == set(registry.suite("elasticity").PROFILES["smoke"].leaves_out)
+    assert smoke >= {"baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned"}
+    (cell,) = plan("elasticity", DataSource(), "smoke", "resnet50-head-only", "keras").cells
+    assert cell.variant == "resnet50-head-only"
+
+
 def test_weights_are_asked_for_backbones_alone_and_make_other_cells():
     asked = []
 
