@@ -59,6 +59,7 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
             "of yours, .h5 as Keras publishes them or .safetensors as `bench run` writes them"
         ),
     ] = "auto"
+    search: Annotated[Literal["grid"], _about("how a search tries its configurations: grid tries all")] = "grid"
     device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
     workers: Annotated[
         int,
@@ -180,6 +181,7 @@ def run(options: RunOptions) -> int:
             options.init, options.target_scaling, unit if options.target_scaling == "none" else "GPa", options.device
         ),
         weights=options.weights,
+        search=options.search,
         results=options.results,
         workers=options.workers or usable_workers(),
         timeout=options.timeout or None,

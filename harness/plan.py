@@ -14,6 +14,7 @@ from harness.errors import BenchError
 from harness.protocol import (
     Architecture,
     Dataset,
+    Method,
     Phase,
     Profile,
     Recipe,
@@ -59,13 +60,14 @@ def plan(
     seeds: tuple[int, ...] = (),
     settings: Settings | None = None,
     weights: Callable[[Family], str] = lambda _: "random",
+    search: Method = "grid",
 ) -> Plan:
     """Load the data, split it, and lay out the cells that the choice of variants, backends and seeds asks for.
 
     `variant` and `backend` are comma-separated names or `all`; no `seeds` means the profile's. `weights` says what a
-    backbone starts from (`Cell.weights`), and is asked only for those to be run. Cells are in the suite's order of
-    variants, then backends, then seeds. Raises BenchError for unknown names and an empty plan, and DataError for
-    unusable data.
+    backbone starts from (`Cell.weights`), and is asked only for those to be run; `search` is how searches go about it.
+    Cells are in the suite's order of variants, then backends, then seeds. Raises BenchError for unknown names and an
+    empty plan, and DataError for unusable data.
     """
     suite = registry.suite(suite_name)
     if profile_name not in suite.PROFILES:
@@ -99,7 +101,7 @@ def plan(
             settings=settings,
         )
         for item, name in pairs
-        for architecture, recipes in [_shortened(item, profile)]
+        for architecture, recipes in [_shortened(item, profile, search)]
         for seed in seeds or profile.seeds
     )
     return Plan(suite_name, source, dataset, split, cells)
@@ -126,7 +128,7 @@ def _weights(architecture: Architecture, weights: Callable[[Family], str]) -> st
     return weights(backbone[1]) if backbone else ""
 
 
-def _shortened(variant: Variant, profile: Profile) -> tuple[Architecture, tuple[Recipe, ...]]:
+def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Architecture, tuple[Recipe, ...]]:
     """Architecture and recipes with no more epochs than the profile allows them."""
     match variant.architecture:
         case Search() as search:
@@ -134,8 +136,7 @@ def _shortened(variant: Variant, profile: Profile) -> tuple[Architecture, tuple[
                 msgspec.structs.replace(item, recipe=_at_most(item.recipe, profile.epochs))
                 for item in search.configurations
             )
-            epochs = min(search.epochs, profile.search_epochs)
-            return msgspec.structs.replace(search, configurations=configurations, epochs=epochs), ()
+            return Search(configurations, min(search.epochs, profile.search_epochs), method), ()
         case Network() as network:
             fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
             most = {"head": profile.epochs, "all": fine_tuning}

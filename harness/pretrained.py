@@ -89,9 +89,10 @@ def fetch(family: Family, timeout: float = 10.0, progress: bool = False) -> Path
     """
     import pooch  # noqa: PLC0415  it imports the network's libraries, and is seldom needed
 
-    source = SOURCES[family]
-    if state(family) == "ready":
+    source, before = SOURCES[family], state(family)
+    if before == "ready":
         return cache_folder() / source.file
+    damaged = f"{source.file} here is damaged, and " if before == "damaged" else ""
     download = pooch.HTTPDownloader(progressbar=progress, timeout=timeout)
     pooch.get_logger().setLevel("ERROR")
     try:
@@ -99,9 +100,9 @@ def fetch(family: Family, timeout: float = 10.0, progress: bool = False) -> Path
             source.url, f"md5:{source.md5}", fname=source.file, path=cache_folder(), downloader=download
         )
     except ValueError as error:  # pooch's word for another checksum
-        raise WeightsError(f"{source.url}: what was downloaded is not what was published: {error}") from None
+        raise WeightsError(f"{damaged}{source.url}: what came is not what was published: {error}") from None
     except OSError as error:  # requests' errors are OSErrors, too
-        raise WeightsError(f"{source.url} cannot be downloaded: {type(error).__name__}") from None
+        raise WeightsError(f"{damaged}{source.url} cannot be downloaded: {type(error).__name__}") from None
     return Path(path)
 
 

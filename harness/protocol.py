@@ -131,6 +131,9 @@ class Configuration(msgspec.Struct, frozen=True):
     recipe: Recipe
 
 
+Method = Literal["grid"]
+
+
 class Search(msgspec.Struct, frozen=True, tag="search"):
     """A model that is chosen among configurations by its validation error, and by that alone.
 
@@ -141,7 +144,7 @@ class Search(msgspec.Struct, frozen=True, tag="search"):
 
     configurations: tuple[Configuration, ...]
     epochs: int = 300
-    method: Literal["grid"] = "grid"
+    method: Method = "grid"
 
 
 Architecture = Network | Estimator | Search

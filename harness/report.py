@@ -77,6 +77,7 @@ def run_raw(results: Path, suite_name: str, profile: str, workers: int) -> None:
             seeds=suite.PROFILES[profile].seeds[:1],
             settings=Settings(target_scaling="none", unit=RAW_UNIT),
             weights="random",
+            search="grid",
             results=results,
             workers=workers,
             timeout=None,
@@ -257,12 +258,12 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     ]
     worst = max(1 - row.skill() for row in networks)
     return (
-        heading + f"The source trains on labels in N/nm², where 1 GPa is 1e-9. Here models are trained on such labels "
-        f"(`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from images. {useless} of "
-        f"{len(networks)} networks are no better than the mean (skill interval reaching 0.01 or below); the worst has "
-        f"{worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always answering the mean gives one "
-        "as small, for it is the variance of the labels in a unit in which they are tiny. Weights that are drawn, a rate "
-        "and an epsilon that are chosen, for outputs of the order of one do not get a network from there to 1e-8.\n\n"
+        heading + "The source trains on labels in N/nm², where 1 GPa is 1e-9. Here models are trained on such labels "
+        f"(`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from images. {useless} "
+        f"of {len(networks)} networks are no better than the mean (skill interval reaching 0.01 or below); the worst "
+        f"has {worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always answering the mean "
+        "gives one as small, for it is the variance of the labels in a unit in which they are tiny. Initial weights, a "
+        "learning rate and an epsilon made for outputs of the order of one do not get a network down to 1e-8.\n\n"
         + markdown(columns, lines)
         + f"\n\nAll columns but the last two are in {unit.replace('^2', '²')}, MSEs in its square."
     )

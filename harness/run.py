@@ -20,6 +20,7 @@ from harness.latency import SMOKE, LatencySettings, measure_apart
 from harness.launch import launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
+from harness.protocol import Method
 from harness.records import SCHEMA, LatencyRecord, Record, Settings, Store, standing
 from harness.training import trials_file
 from harness.worker import Done, Job, now
@@ -36,6 +37,7 @@ class Request(msgspec.Struct, frozen=True):
     seeds: tuple[int, ...]
     settings: Settings
     weights: str
+    search: Method
     results: Path
     workers: int
     timeout: float | None
@@ -61,6 +63,7 @@ def run(request: Request) -> bool:
             request.seeds,
             request.settings,
             weights,
+            request.search,
         )
         for name in request.suites
     ]

@@ -73,17 +73,18 @@ def fit(fitting: Fitting) -> Fitted:
 def epoch_work(cell: Cell) -> list[float]:
     """How much work each epoch is that `fit` will report, roughly in milliseconds of one core on 64x64 images."""
     if isinstance(cell.architecture, Search):
-        tried = [_epochs(c.network, c.recipe, cell.architecture.epochs) for c in cell.architecture.configurations]
-        longest = max(cell.architecture.configurations, key=lambda c: multiplications(c.network, _SIZE))
-        return [work for trial in tried for work in trial] + _epochs(longest.network, longest.recipe)
+        search = cell.architecture
+        tried = [_epochs(c.network, _tried(c, search).recipe) for c in search.configurations]
+        selected = max((_epochs(c.network, c.recipe) for c in search.configurations), key=sum)  # at the most
+        return [work for trial in tried for work in trial] + selected
     if isinstance(cell.architecture, Network):
         return [work for recipe in cell.recipes for work in _epochs(cell.architecture, recipe)]
     return []
 
 
-def _epochs(network: Network, recipe: Recipe, most: int | None = None) -> list[float]:
+def _epochs(network: Network, recipe: Recipe) -> list[float]:
     through = 0.0 if recipe.trains == "head" else 12e-6 * multiplications(network, _SIZE)
-    return [30 + through] * min(recipe.epochs, most or recipe.epochs)
+    return [30 + through] * recipe.epochs
 
 
 def work(cell: Cell) -> float:
@@ -213,7 +214,7 @@ def _search(search: Search, fitting: Fitting) -> Fitted:
             file.write(msgspec.json.encode(trial) + b"\n")
         trials.append(trial)
     selected = min(trials, key=lambda trial: trial.validation_loss).configuration
-    before = len(search.configurations) * search.epochs
+    before = _epochs_before(len(search.configurations), search)
     chosen = _variant(search.configurations[selected], fitting.cell)
     model, history = _train(chosen, fitting, _later(fitting.on_epoch, before))
     return Fitted(model, history, Searched(tuple(trials), selected))
@@ -229,13 +230,21 @@ def _next(search: Search, trials: list[Trial]) -> int | None:
 
 
 def _try(number: int, search: Search, fitting: Fitting) -> Trial:
-    configuration = search.configurations[number]
-    recipe = msgspec.structs.replace(configuration.recipe, epochs=min(configuration.recipe.epochs, search.epochs))
-    variant = _variant(msgspec.structs.replace(configuration, recipe=recipe), fitting.cell)
-    model, (history,) = _train(variant, fitting, _later(fitting.on_epoch, number * search.epochs))
+    variant = _variant(_tried(search.configurations[number], search), fitting.cell)
+    model, (history,) = _train(variant, fitting, _later(fitting.on_epoch, _epochs_before(number, search)))
     losses = history.validation_loss
     best = int(np.argmin(losses))
     return Trial(number, losses[best], best + 1, losses[-1], model.counts().total, history.seconds)
+
+
+def _tried(configuration: Configuration, search: Search) -> Configuration:
+    """With no more epochs than a trial has."""
+    epochs = min(configuration.recipe.epochs, search.epochs)
+    return msgspec.structs.replace(configuration, recipe=msgspec.structs.replace(configuration.recipe, epochs=epochs))
+
+
+def _epochs_before(number: int, search: Search) -> int:
+    return sum(_tried(configuration, search).recipe.epochs for configuration in search.configurations[:number])
 
 
 def _variant(configuration: Configuration, cell: Cell) -> Variant:

@@ -227,7 +227,7 @@ def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
                 raise FloatingPointError(f"the {which} loss became {value} in epoch {epoch} of {epochs}")
         if time.monotonic() - last > 0.25 or epoch == epochs:
             last = time.monotonic()
-            send(Epoch(epoch, epochs, float(done[epoch - 1] / done[-1]), loss, validation_loss))
+            send(Epoch(epoch, epochs, float(done[min(epoch, epochs) - 1] / done[-1]), loss, validation_loss))
 
     return on_epoch
 

@@ -108,6 +108,18 @@ def test_heads_learn_the_same_in_both_frameworks():
             assert np.sqrt(np.mean((ours - theirs) ** 2)) < 0.05, name  # GPa
 
 
+def skill(name, backend):
+    return np.mean([record.test.skill for record in of(published(name), backend)])
+
+
+@pytest.mark.parametrize("backend", ["keras", "pytorch"])
+def test_random_features_of_densenet_beat_the_baseline_until_they_are_fine_tuned(backend):
+    assert skill("densenet121-head-only", backend) > skill("baseline", backend)
+    assert skill("densenet121-fine-tuned", backend) < 0
+    for family in ("vgg16", "resnet50"):
+        assert skill(f"{family}-fine-tuned", backend) < skill(f"{family}-head-only", backend) + 0.01
+
+
 def test_on_raw_labels_no_network_beats_the_mean():
     for name in ("baseline", "tuned"):
         records = published(name, "none")

@@ -154,7 +154,8 @@ def test_a_download_comes_whole_and_checked_and_once(cache, published, server, o
 
 
 @pytest.mark.parametrize(
-    ("where", "told"), [("torn", "cannot be downloaded"), ("other", "is not what was published"), (None, "cannot be")]
+    ("where", "told"),
+    [("torn", "cannot be downloaded"), ("other", "what came is not what was published"), (None, "cannot be")],
 )
 def test_a_download_that_fails_leaves_nothing(cache, published, server, where, told):
     published(f"{server}/{where}" if where else "http://127.0.0.1:9/nobody")
@@ -170,6 +171,11 @@ def test_a_damaged_file_is_told_and_fetched_anew(cache, published, server):
     assert pretrained.state(FAMILY) == "damaged"
     with pytest.raises(WeightsError, match=r"is damaged: its MD5 is .* `bench weights fetch`"):
         pretrained.official_file(FAMILY)
+    published("http://127.0.0.1:9/nobody")
+    with pytest.raises(WeightsError, match=r"is damaged, and http.* cannot be downloaded"):
+        pretrained.fetch(FAMILY)
+    assert (cache / source.file).read_bytes() == b"half a download"
+    published(f"{server}/whole")
     pretrained.fetch(FAMILY)
     assert pretrained.state(FAMILY) == "ready"
 

@@ -1,6 +1,8 @@
 """`bench run` for real, on small data and few epochs; and the worker's own answers."""
 
 import contextlib
+import itertools
+import math
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 
 from harness import cli, leaderboard
+from harness.architecture import parameter_shapes
 from harness.records import Store
 from harness.run import _alone_in
 from suites.microstructure import dataset, folder
@@ -33,7 +36,9 @@ def data(tmp_path_factory):
 def finished(data, tmp_path_factory):
     """Results of a smoke run over every variant and backend, and what it printed."""
     results = tmp_path_factory.mktemp("results")
-    return results, bench("run", "suite=elasticity", "profile=smoke", f"data={data}", f"results={results}")
+    return results, bench(
+        "run", "suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}"
+    )
 
 
 def bench(*words, code=0):
@@ -47,26 +52,59 @@ def test_every_cell_has_a_good_record_and_every_row_a_latency(finished):
     results, printed = finished
     records = Store(results, "elasticity").trainings()
     assert {(r.cell.variant, r.cell.backend) for r in records} == {
-        ("mean", "classical"),
-        ("voigt-reuss-hill", "classical"),
-        ("ridge", "classical"),
-        ("baseline", "keras"),
-        ("baseline", "pytorch"),
+        *((name, "classical") for name in ("mean", "voigt-reuss-hill", "ridge")),
+        *itertools.product(("baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned"), ("keras", "pytorch")),
     }
     assert all(record.status == "ok" for record in records)
     table = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))
-    assert len(table) == 5
+    assert len(table) == 11
     for column in ("skill", "parameters", "onnx_kB", "p50_ms_b1", "ratio_b1", "p50_ms_b32", "images_per_s_b32"):
         assert table[column].notna().all(), column
     assert (table["latency_threads"] == 1).all()
-    assert "[5/5]" in printed
+    assert "[11/11]" in printed
     assert "leaderboard:" in printed
+
+
+def one(results, variant, backend):
+    (record,) = [
+        record
+        for record in Store(results, "elasticity").trainings()
+        if (record.cell.variant, record.cell.backend) == (variant, backend)
+    ]
+    return record
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["keras", "pytorch"])
+def test_a_search_tries_all_and_tests_one(finished, backend):
+    results, _ = finished
+    record = one(results, "tuned", backend)
+    assert [trial.configuration for trial in record.searched.trials] == list(range(24))
+    selected = record.cell.architecture.configurations[record.searched.selected]
+    shapes = parameter_shapes(selected.network, (64, 64, 1))
+    assert record.counts.total == sum(math.prod(shape) for shape in shapes.values())
+    assert len(record.held_out.predictions) == 6  # the test images, once
+    assert (results / "leaderboards" / "elasticity-tuned-top-ten.csv").exists()
+    assert not list((results / "cache" / "trials").iterdir())
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_where_head_only_ended(finished):
+    """The same features, the same order: the first recipe of the one is the only recipe of the other."""
+    results, _ = finished
+    for backend in ("keras", "pytorch"):
+        head, fine = (one(results, f"vgg16-{phase}", backend) for phase in ("head-only", "fine-tuned"))
+        assert fine.history[0].loss == head.history[0].loss
+        assert head.counts.trainable == 8_361
+        assert fine.counts.trainable == head.counts.total == 14_723_049
+        assert fine.held_out.predictions != head.held_out.predictions
+        assert (head.cell.weights, head.cell.row) == ("random", "vgg16-head-only (random weights)")
 
 
 @pytest.mark.slow
 def test_a_record_tells_all_that_was_promised(finished):
     results, _ = finished
-    record = next(r for r in Store(results, "elasticity").trainings() if r.cell.backend == "keras")
+    record = one(results, "baseline", "keras")
     assert record.counts.total == 51_593
     assert record.framework["intra_op_threads"] == "1"
     assert [len(stage.loss) for stage in record.history] == [2]
@@ -81,10 +119,7 @@ def test_a_record_tells_all_that_was_promised(finished):
 @pytest.mark.slow
 def test_both_frameworks_started_from_the_same_weights_and_order(finished):
     results, _ = finished
-    ours, theirs = (
-        next(r for r in Store(results, "elasticity").trainings() if r.cell.backend == backend)
-        for backend in ("keras", "pytorch")
-    )
+    ours, theirs = (one(results, "baseline", backend) for backend in ("keras", "pytorch"))
     np.testing.assert_allclose(ours.history[0].loss, theirs.history[0].loss, rtol=1e-3)
     np.testing.assert_allclose(ours.held_out.predictions, theirs.held_out.predictions, rtol=1e-3)
 
@@ -93,8 +128,8 @@ def test_both_frameworks_started_from_the_same_weights_and_order(finished):
 def test_a_second_run_does_nothing_and_changes_nothing(finished, data):
     results, _ = finished
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
-    printed = bench("run", "suite=elasticity", "profile=smoke", f"data={data}", f"results={results}")
-    assert "5 cells, 5 done before" in printed
+    printed = bench("run", "suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}")
+    assert "11 cells, 11 done before" in printed
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
     assert "follows from its records" in bench("leaderboard", "check=true", f"results={results}")
 
@@ -216,6 +251,21 @@ def test_one_run_at_a_time_in_a_results_folder(classical, capsys):
         assert f"another run is at work here (process {os.getpid()})" in capsys.readouterr().err
         assert sorted(results.rglob("*")) == before
     assert run("variant=mean", "profile=smoke") == 0
+
+
+@pytest.mark.slow
+def test_weights_of_ones_own_make_a_row_and_wrong_ones_stop_nothing_else(data, finished, tmp_path, capsys):
+    results, _ = finished
+    mine = next((results / "models" / "elasticity").glob("vgg16-fine-tuned.pytorch*.safetensors"))
+    words = ["run", "backend=classical,pytorch", f"data={data}", "profile=smoke", f"results={tmp_path / 'r'}"]
+    assert cli.main([*words, "variant=ridge,vgg16-head-only", f"weights={mine}"]) == 0
+    assert f"vgg16-head-only ({mine.name} " in capsys.readouterr().out
+    assert cli.main([*words, "variant=mean,resnet50-head-only", f"weights={mine}"]) == 1
+    status = {r.cell.variant: (r.status, r.reason) for r in Store(tmp_path / "r", "elasticity").trainings()}
+    assert status["mean"][0] == "ok"
+    assert status["resnet50-head-only"][0] == "unavailable"
+    assert f"{mine.name} is no resnet50 without top" in status["resnet50-head-only"][1]
+    assert "1 of 2 cells have no result" in capsys.readouterr().out
 
 
 KILLS = 50

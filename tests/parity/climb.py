@@ -39,7 +39,7 @@ def climb(module, name, network):
         found["features"] = model.features(images(16, 64))
     if module.TRAINS:
         history = model.train(data(task, 32), recipe, Schedule.drawn(recipe, 32, 0), lambda *told: None)
-        found["losses"] = np.array(history.loss)
+        found["loss" if deep else "losses"] = np.array(history.loss)
         kept = [key for key in model.weights() if not deep or "moving" in key]
         found |= {f"{'statistics' if deep else 'after'}/{key}": model.weights()[key] for key in kept}
     return {f"{name}/{key}": array for key, array in found.items()}

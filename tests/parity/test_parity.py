@@ -29,8 +29,9 @@ def side(module, networks=tuple(NETWORKS)):
             return dict(arrays)
 
 
-# Of the largest entry. Measured: 5e-8, 2e-7 and 3e-5; with a backbone, after one step, features 0, statistics 3e-6.
-TOLERANCES = {"forward": 1e-5, "losses": 2e-6, "after": 5e-4, "features": 1e-5, "statistics": 1e-5}
+# Of the largest entry. Measured: 5e-8, 2e-7 and 3e-5; with a backbone features 0, and after one step of training all of
+# it, loss 3e-6 and statistics 4e-5.
+TOLERANCES = {"forward": 1e-5, "losses": 2e-6, "after": 5e-4, "features": 1e-5, "loss": 1e-5, "statistics": 2e-4}
 
 
 def compare(ours, theirs, keys):
@@ -85,7 +86,7 @@ def test_backbones_are_the_same_model(family):
     """The same counts, features, predictions, first loss, and moving statistics after one step of training it all."""
     ours, theirs = (side(backend, (family,)) for backend in ("backends.keras", "backends.pytorch"))
     np.testing.assert_array_equal(ours[f"{family}/counts"], theirs[f"{family}/counts"])
-    compared = [f"{family}/features", f"{family}/forward", f"{family}/losses"]
+    compared = [f"{family}/features", f"{family}/forward", f"{family}/loss"]
     compared += [key for key in ours if key.startswith(f"{family}/statistics/")]
     assert len(compared) > 3 or family == "vgg16"
     assert compare(ours, theirs, compared) == []
