@@ -54,7 +54,15 @@ def volume_fraction(images: Images) -> Targets:
     return images.mean(axis=(1, 2, 3), dtype=np.float64)[:, None]
 
 
-class Linear:
+class Layerless:
+    """What has no network has no layers that could be frozen."""
+
+    def features(self, images: Images) -> NDArray[np.float32]:
+        """Raise NotImplementedError: there are no frozen layers."""
+        raise NotImplementedError("a predictor without a network has no frozen layers")
+
+
+class Linear(Layerless):
     """`mean` and `ridge`: a line in the volume fraction, whose slope is zero for the mean."""
 
     def __init__(self, estimator: Estimator, task: Task) -> None:
@@ -79,10 +87,6 @@ class Linear:
         """See `Model.set_weights`."""
         check_fit(weights, self._shapes)
         self._weights = {name: np.array(array, np.float32) for name, array in weights.items()}
-
-    def features(self, images: Images) -> NDArray[np.float32]:
-        """Raise NotImplementedError: there are no frozen layers."""
-        raise NotImplementedError("a predictor without a network has no frozen layers")
 
     def train(
         self,
@@ -116,7 +120,7 @@ class Linear:
         _export(path, self._task, [("Gemm", ["fraction", "slope", "level"], "prediction")], slope=slope, level=level)
 
 
-class VoigtReussHill:
+class VoigtReussHill(Layerless):
     """The mean of Voigt's and Reuss's bounds (Hill 1952) of two isotropic phases; nothing is trained.
 
     Of isotropic phases both bounds are isotropic, and so is every constant a sum of bulk modulus K and shear modulus G:
@@ -146,10 +150,6 @@ class VoigtReussHill:
     def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
         """See `Model.set_weights`: there is nothing to set."""
         check_fit(weights, {})
-
-    def features(self, images: Images) -> NDArray[np.float32]:
-        """Raise NotImplementedError: there are no frozen layers."""
-        raise NotImplementedError("a predictor without a network has no frozen layers")
 
     def train(
         self,

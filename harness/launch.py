@@ -204,6 +204,7 @@ class _Crew:
             if late
             else _last_words(code, self._results / log)
         )
+        why = job.public(why, str(self._results.resolve()))
         self.events.put((job, Done(_without_worker(job, "failed", why, log))))
         self._end(process)
         return False

@@ -178,7 +178,7 @@ def _read_h5(path: Path) -> Mapping[str, NDArray[np.float32]]:
                 for part, name in zip(parts, names, strict=False):
                     arrays[f"{layer.replace('/', '_')}/{part}"] = group[layer][name][()]
     except (OSError, KeyError) as error:
-        raise WeightsError(f"{path.name}: not a weights file in Keras's HDF5 format: {error}") from None
+        raise WeightsError(f"{path.name}: not in the HDF5 format of keras.applications' files: {error}") from None
     return arrays
 
 

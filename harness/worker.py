@@ -51,6 +51,15 @@ class Job(msgspec.Struct, frozen=True):
     source: plan.DataSource
     weights_file: str | None = None
 
+    def public(self, reason: str, results: str) -> str:
+        """A reason without the folders of whoever ran this: records are published."""
+        weights = str(Path(self.weights_file).parent) if self.weights_file else None
+        named = [(results, "RESULTS"), (self.source.folder, "DATA"), (weights, "WEIGHTS"), (sys.prefix, "PYTHON")]
+        for private, name in [*named, (str(Path.cwd()), "."), (str(Path.home()), "~")]:
+            if private and len(private) > 1:
+                reason = reason.replace(private, name)
+        return reason
+
 
 class Epoch(msgspec.Struct, frozen=True, tag=True):
     """Progress of the cell under way; `share` of its training is done."""
@@ -141,19 +150,13 @@ def run(
         print(f"--- {started} {job.cell.title} ({job.cell.key})", file=sys.stderr, flush=True)
         record = _train_and_test(record, job, orders, backend, send)
     except Unavailable as unavailable:
-        record = msgspec.structs.replace(record, status="unavailable", reason=_public(str(unavailable), job, orders))
+        record = msgspec.structs.replace(
+            record, status="unavailable", reason=job.public(str(unavailable), orders.results)
+        )
     except Exception as error:  # whatever a framework raises, the other cells go on
         traceback.print_exc()
-        record = msgspec.structs.replace(record, reason=_public(f"{type(error).__name__}: {error}", job, orders))
+        record = msgspec.structs.replace(record, reason=job.public(f"{type(error).__name__}: {error}", orders.results))
     return msgspec.structs.replace(record, seconds=round(time.perf_counter() - begin, 3))
-
-
-def _public(reason: str, job: Job, orders: Orders) -> str:
-    """A reason without the folders of whoever ran this: records are published."""
-    for private, name in ((orders.results, "RESULTS"), (job.source.folder, "DATA"), (str(Path.home()), "~")):
-        if private and len(private) > 1:
-            reason = reason.replace(private, name)
-    return reason
 
 
 def now() -> str:

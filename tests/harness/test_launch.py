@@ -59,6 +59,12 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path, fault, said):
     assert [records["ok", seed].status for seed in range(3)] == ["ok"] * 3
 
 
+def test_last_words_name_no_folder_of_whoever_ran_it(tmp_path):
+    records, _ = run([a_job("exits telling where")], tmp_path)
+    (record,) = records.values()
+    assert record.reason == "the worker ended with exit code 1: cannot write RESULTS/models or ~/.cache"
+
+
 def test_a_cell_that_takes_too_long_is_stopped(tmp_path):
     records, _ = run([a_job("hangs")], tmp_path, timeout=0.5)
     assert records["hangs", 0].status == "failed"

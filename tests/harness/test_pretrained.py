@@ -138,7 +138,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
 def test_an_h5_file_of_something_else_is_refused(tmp_path):
     with h5py.File(tmp_path / "data.h5", "w") as file:
         file["x"] = np.zeros(3)
-    with pytest.raises(WeightsError, match="not a weights file in Keras's HDF5 format"):
+    with pytest.raises(WeightsError, match=r"not in the HDF5 format of keras\.applications' files"):
         pretrained.read(tmp_path / "data.h5", FAMILY)
 
 
