@@ -362,7 +362,8 @@ def terminal_table(path: Path, cell: Cell) -> str:
     alike = {"data_hash": cell.data_hash[:12], "profile": cell.profile, "settings": _hash(cell.settings)}
     for column, value in alike.items():
         table = table[table[column] == value]
-    table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"])
+    # Why a cell has no result was told when it ended.
+    table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"].str.split(":").str[0])
     columns = {
         heading: [format(float(value), form) if form and value else value for value in table[name]]
         for name, (heading, form) in _SHOWN.items()

@@ -153,6 +153,14 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []
 
 
+def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
+    Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
+    path = leaderboard.write(tmp_path, "elasticity")
+    assert "1 of 1 failed" in leaderboard.terminal_table(path, a_cell())
+    assert "patience" not in leaderboard.terminal_table(path, a_cell())
+    assert "patience" in path.read_text()
+
+
 def test_recipes_and_searches_have_their_epochs_and_seconds(board):
     rows = board(*benchmark({"tuned": 1.0, "vgg16-fine-tuned": 2.0})).set_index(["variant", "backend"])
     tuned, fine = rows.loc["tuned", "keras"], rows.loc["vgg16-fine-tuned (random weights)", "keras"]
