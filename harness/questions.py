@@ -62,7 +62,7 @@ def _roles(table: Sequence[Row]) -> list[_Roles]:
             roles = roles._replace(tuned=roles.tuned or row)
         elif isinstance(cell.architecture, Network) and (backbone := backbone_of(cell.architecture)):
             part = roles.head_only if cell.recipes[-1].trains == "head" else roles.fine_tuned
-            part[backbone[1]] = row
+            part.setdefault(backbone[1], row)  # ImageNet's come before random weights, by name
         elif isinstance(cell.architecture, Network):
             roles = roles._replace(baseline=roles.baseline or row)
         found[row.backend] = roles
@@ -72,14 +72,14 @@ def _roles(table: Sequence[Row]) -> list[_Roles]:
 def answers(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> list[str]:
     """A Markdown section for each question that these rows can answer; `latency` is in ms, by model and backend."""
     roles = _roles(table)
-    answers = [
+    told = [
         _did_tuning_help(roles),
         _who_converges_first(roles),
         _did_fine_tuning_help(roles),
         _tuning_or_transfer(roles),
         _which_is_best(table, latency),
     ]
-    return [f"## Question {number}: {answer}" for number, answer in enumerate(answers, 1) if answer]
+    return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
 
 
 def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, undecided: str) -> str:

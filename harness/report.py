@@ -95,7 +95,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
             f" It shortens the source's {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
             f"{profile.search_epochs} for each configuration of a search, {profile.fine_tuning_epochs} of fine-tuning."
         )
-    random = any(record.cell.weights == "random" for record in block)
+    random = {record.cell.weights for record in block} - {""} == {"random"}
     note = (
         "\n\n**The backbones of this run start from random weights**: ImageNet's could not be had where it ran. What "
         "it says of transfer learning holds for random features only."

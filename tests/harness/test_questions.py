@@ -1,8 +1,10 @@
+import msgspec
 import pytest
 
 from harness.blocks import rows
 from harness.questions import answers, decimals, difference, markdown, settles
 from tests.harness.a_benchmark import benchmark
+from tests.harness.examples import a_record
 
 CLEAR = {
     "baseline": 4.0,
@@ -42,6 +44,18 @@ def test_what_cannot_be_told_apart_is_not():
     tuning, *_, best = told({"baseline": 3.0, "tuned": 3.0})
     assert "do not say" in tuning or "It depends" in tuning
     assert "Not told apart from it" in best
+
+
+def test_pretrained_backbones_speak_for_transfer_where_there_are_any():
+    records = benchmark({"vgg16-head-only": 2.0, "tuned": 4.0})
+    pretrained = [
+        a_record(msgspec.structs.replace(record.cell, weights="imagenet"), 1.0, history=record.history)
+        for record in records
+        if record.cell.weights
+    ]
+    _, transfer, _ = answers(rows([*records, *pretrained]), {})
+    assert "vgg16-head-only (ImageNet)" in transfer
+    assert "random" not in transfer
 
 
 def test_a_question_without_its_models_is_not_asked():
