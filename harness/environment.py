@@ -175,7 +175,7 @@ def _commit_and_state(status: str) -> str:
 def usable_workers() -> int:
     """How many workers this machine has room for: one per core, with 6 GiB of memory each.
 
-    Most need a fraction of that; Keras's export of a ResNet50 takes 7, and seldom falls together with another's.
+    Most need a fraction of that; Keras's export of a ResNet50 takes nearly 9, and seldom falls together with another's.
     """
     return max(1, min(usable_cores(), int(observe().memory_gib // 6)))
 

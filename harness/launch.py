@@ -30,7 +30,7 @@ from harness.worker import Done, Epoch, Job, Message, Orders, now
 RETIRES_AT_GIB = 4.0
 """A worker that has held more memory than this is replaced after its cell.
 
-Frameworks do not give all of it back: Keras's export of ResNet50 to ONNX takes 7 GiB, and the next one as much again.
+Frameworks do not give all of it back: Keras's export of ResNet50 to ONNX takes 8.6 GiB, and the next one as much again.
 """
 
 
