@@ -20,8 +20,8 @@ from torchvision.models.resnet import Bottleneck
 from torchvision.models.vgg import cfgs, make_layers
 
 
-class TorchBackbone(nn.Module):
-    """A backbone on grey images (batch, 1, height, width); `names` maps the common layer names to those in `body`."""
+class Preprocessing(nn.Module):
+    """Grey images (batch, 1, height, width) in 0..1 to the three channels that a family expects."""
 
     scale: Tensor
     offset: Tensor
@@ -31,22 +31,47 @@ class TorchBackbone(nn.Module):
         scale, offset = backbones.preprocessing(family)
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("offset", torch.tensor(offset).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, 3, height, width)."""
+        channels: Tensor = images * self.scale + self.offset
+        return channels
+
+
+class TorchBackbone(nn.Module):
+    """A backbone on grey images (batch, 1, height, width); `names` maps the common layer names to those in `body`."""
+
+    def __init__(self, family: Family) -> None:
+        super().__init__()
+        self.preprocessing = Preprocessing(family)
         build = {"vgg16": _vgg16, "resnet50": _resnet50, "densenet121": _densenet121}[family]
         body, self.names = build()
+        # Where a layer's output is found: torchvision's VGG16 has a layer's activation function behind it.
+        self.outputs = {n: str(int(p) + 1) for n, p in self.names.items()} if family == "vgg16" else self.names
         self.body = _with_keras_batch_norms(body)
         self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which its stubs forget
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, 1, height, width) in 0..1 to (batch, channels, height / 32, width / 32)."""
-        channels: Tensor = images * self.scale + self.offset
-        features: Tensor = self.body(channels.contiguous(memory_format=torch.channels_last))
+        features: Tensor = self.body(self.preprocessing(images).contiguous(memory_format=torch.channels_last))
         return features
+
+    def norms(self) -> list[KerasBatchNorm2d]:
+        """Its batch norms."""
+        return [module for module in self.body.modules() if isinstance(module, KerasBatchNorm2d)]
 
 
 class KerasBatchNorm2d(nn.BatchNorm2d):
     """Batch norm whose moving variance follows the batch's biased variance, as Keras's does; torch's own multiplies it
-    by n / (n - 1) first.
+    by n / (n - 1) first. One that is `still` is in inference mode even while the network around it trains.
     """
+
+    still = False
+
+    def train(self, mode: bool = True) -> KerasBatchNorm2d:
+        """See `torch.nn.Module.train`."""
+        super().train(mode and not self.still)
+        return self
 
     def forward(self, values: Tensor) -> Tensor:
         """`values` normalised; in training mode the moving statistics are updated."""

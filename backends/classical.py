@@ -18,11 +18,13 @@ from sklearn.linear_model import Ridge
 from harness.architecture import Estimator, Shape, Weights
 from harness.errors import Unavailable
 from harness.protocol import (
+    Arrays,
     Counts,
     History,
     Images,
     OnEpoch,
     Phase,
+    Precision,
     Recipe,
     Schedule,
     Targets,
@@ -36,8 +38,10 @@ REQUIRES = ("sklearn", "onnx")
 TRAINS = ("estimator",)
 
 
-def configure(threads: int, device: str) -> dict[str, str]:
+def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`. These predictors are too small for threads or an accelerator to matter."""
+    if precision != "float32":
+        raise Unavailable("scikit-learn's predictors keep float32 weights")
     return {"scikit-learn": sklearn.__version__, "device": "cpu"}
 
 
@@ -60,6 +64,14 @@ class Layerless:
     def features(self, images: Images) -> NDArray[np.float32]:
         """Raise NotImplementedError: there are no frozen layers."""
         raise NotImplementedError("a predictor without a network has no frozen layers")
+
+    def activations(self, images: Images) -> Arrays:
+        """Raise NotImplementedError: there are no layers."""
+        raise NotImplementedError("a predictor without a network has no layers")
+
+    def loss_and_gradients(self, images: Images, targets: Targets, recipe: Recipe) -> tuple[float, Arrays]:
+        """Raise NotImplementedError: there are no gradients."""
+        raise NotImplementedError("a predictor without a network is not trained by gradient")
 
 
 class Linear(Layerless):

@@ -36,15 +36,33 @@ from harness.architecture import (
     parameter_shapes,
 )
 from harness.errors import Unavailable
-from harness.protocol import Counts, History, Images, OnEpoch, Recipe, Schedule, Targets, Task, TrainingData, Variant
+from harness.protocol import (
+    Arrays,
+    Counts,
+    History,
+    Images,
+    OnEpoch,
+    Precision,
+    Recipe,
+    Schedule,
+    Targets,
+    Task,
+    TrainingData,
+    Trains,
+    Variant,
+)
 from harness.weights import check_fit
 
 REQUIRES = ("keras", "tensorflow", "tf2onnx")
 TRAINS = ("network",)
 
 
-def configure(threads: int, device: str) -> dict[str, str]:
+def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`. TensorFlow's threads are set in any case: it feeds the data to every Keras backend."""
+    keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(precision)
+    if keras.backend.backend() == "jax":
+        importlib.import_module("jax").config.update("jax_enable_x64", precision == "float64")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     if device == "cuda" and not _finds_gpu():
@@ -53,6 +71,7 @@ def configure(threads: int, device: str) -> dict[str, str]:
         "keras": f"{keras.__version__} on {keras.backend.backend()}",
         "tensorflow": tf.__version__,
         "device": device,
+        "precision": keras.config.floatx(),
         **_engine_in_force(threads),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
@@ -152,11 +171,16 @@ class KerasModel:
         self._frozen: list[keras.layers.Layer] = self.model.layers[: frozen_layers(variant.architecture)]
         self._let_train(variant.recipes[-1].trains if variant.recipes else "all")
 
-    def _let_train(self, what: str) -> keras.Sequential:
-        """Let gradients reach the head or all of the network; returns the part that is then to be trained."""
+    def _let_train(self, what: Trains) -> keras.Sequential:
+        """Let gradients reach what is to be trained; returns the head, or the network where there is more to it."""
         for layer in self._frozen:
-            layer.trainable = what == "all"
-        if what == "all" or not self._frozen:
+            layer.trainable = what != "head"
+        if what == "all-but-norms":
+            for backbone in [layer for layer in self._frozen if isinstance(layer, keras.Model)]:
+                for norm in backbone.get_layer(_BODY).layers:
+                    if isinstance(norm, keras.layers.BatchNormalization):
+                        norm.trainable = False  # which to Keras also means inference mode
+        if what != "head" or not self._frozen:
             return self.model
         head = self.model.layers[len(self._frozen) :]
         return keras.Sequential([keras.Input(self._frozen[-1].output.shape[1:]), *head])
@@ -180,7 +204,7 @@ class KerasModel:
         """See `Model.set_weights`."""
         check_fit(weights, self._shapes)
         for name, array in weights.items():
-            self._variable(name).assign(np.asarray(array, np.float32))
+            self._variable(name).assign(np.asarray(array, keras.config.floatx()))
 
     def features(self, images: Images) -> NDArray[np.float32]:
         """See `Model.features`."""
@@ -188,6 +212,30 @@ class KerasModel:
             raise NotImplementedError("a network without a backbone has no frozen layers")
         frozen = keras.Sequential([keras.Input(self._task.input_shape), *self._frozen])
         return _outputs(frozen, images, frozen.output_shape[1])
+
+    def activations(self, images: Images) -> Arrays:
+        """See `Model.activations`."""
+        found: Arrays = {}
+        values: Any = images
+        for layer in self.model.layers:
+            if isinstance(layer, keras.Model):
+                found |= _activations_inside(layer, values)
+            values = layer(values, training=False)
+            found[layer.name] = np.array(keras.ops.convert_to_numpy(values))
+        return found
+
+    def loss_and_gradients(self, images: Images, targets: Targets, recipe: Recipe) -> tuple[float, Arrays]:
+        """See `Model.loss_and_gradients`: one step of training with an optimizer that keeps what it is given."""
+        model, optimizer = self._let_train(recipe.trains), KeptGradients()
+        # TensorFlow would trace a backbone's graph for half a minute to run it once.
+        model.compile(optimizer=optimizer, loss=_LOSS, run_eagerly=keras.backend.backend() == "tensorflow")
+        loss = model.train_on_batch(images, self._task.scaling.to_network(targets))
+        trained = {
+            variable.path: np.array(keras.ops.convert_to_numpy(gradient))
+            for variable, gradient in zip(model.trainable_variables, optimizer.kept, strict=True)
+        }
+        paths = {name: self._variable(name).path for name in self._shapes}
+        return float(loss), {name: trained[path] for name, path in paths.items() if path in trained}
 
     def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
         """See `Model.train`."""
@@ -199,7 +247,7 @@ class KerasModel:
             optimizer=keras.optimizers.Adam(
                 recipe.learning_rate, beta_1=recipe.beta_1, beta_2=recipe.beta_2, epsilon=recipe.epsilon
             ),
-            loss="mean_squared_error",
+            loss=_LOSS,
         )
         validation = data.validation_images, scaling.to_network(data.validation_targets)
         begin = time.perf_counter()
@@ -241,12 +289,45 @@ class KerasModel:
             physical.export(path, format="onnx", verbose=False, input_signature=signature, opset_version=18)
 
 
+_LOSS = "mean_squared_error"
+
+
+class KeptGradients(keras.optimizers.Optimizer):
+    """Keeps the gradients that it is given, and moves nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(learning_rate=0.0)
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        """See `keras.optimizers.Optimizer.build`."""
+        if not self.built:
+            super().build(variables)
+            self.kept = self.add_optimizer_variables(variables, "kept")
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """See `keras.optimizers.Optimizer.update_step`."""
+        self.assign(self.kept[self._get_variable_index(variable)], gradient)
+
+
+def _activations_inside(backbone: keras.Model, images: Any) -> Arrays:
+    """What a backbone's body is given, and what each of its layers with arrays makes of it."""
+    body = backbone.get_layer(_BODY)
+    *_, preprocessing, _ = backbone.layers
+    given = keras.Model(backbone.input, preprocessing.output)(images, training=False)
+    outputs = {layer.name: layer.output for layer in body.layers if layer.weights}
+    inside = {"preprocessing": given, **keras.Model(body.input, outputs)(given, training=False)}
+    return {
+        f"{backbone.name}/{name}": np.array(keras.ops.convert_to_numpy(inside[name]))
+        for name in ("preprocessing", *outputs)
+    }
+
+
 _PREDICTED_AT_A_TIME = 128
 
 
 def _outputs(model: keras.Model, images: Images, width: int) -> NDArray[np.float32]:
     """(n, width) outputs in inference mode."""
-    outputs = np.empty((len(images), width), np.float32)
+    outputs = np.empty((len(images), width), keras.config.floatx())
     for start in range(0, len(images), _PREDICTED_AT_A_TIME):
         part = slice(start, start + _PREDICTED_AT_A_TIME)
         outputs[part] = keras.ops.convert_to_numpy(model(images[part], training=False))

@@ -26,12 +26,14 @@ from harness.architecture import (
     named_layers,
     parameter_shapes,
 )
-from harness.errors import BenchError
+from harness.errors import BenchError, Unavailable
 from harness.protocol import (
+    Arrays,
     Counts,
     History,
     Images,
     OnEpoch,
+    Precision,
     Recipe,
     Scaling,
     Schedule,
@@ -49,8 +51,10 @@ OPSET = 18
 _threads = 1
 
 
-def configure(threads: int, device: str) -> dict[str, str]:
+def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`. Only the processor is used."""
+    if precision != "float32":
+        raise Unavailable("the onnx backend's graphs are in float32")
     global _threads  # noqa: PLW0603  as in the other backends, a process has one number of threads
     _threads = threads
     return {"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__, "intra_op_threads": str(threads)}
@@ -59,15 +63,24 @@ def configure(threads: int, device: str) -> dict[str, str]:
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
+_LEVELS = {
+    "disable": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "layout": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
 class OnnxModel:
     """A session on one model; `input_shape` and `output_shape` have None where a length is free."""
 
-    def __init__(self, source: Path | bytes, threads: int) -> None:
+    def __init__(self, source: Path | bytes, threads: int, level: str = "all") -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.graph_optimization_level = _LEVELS[level]
         options.log_severity_level = 3
         what = str(source) if isinstance(source, Path) else source
         self._session = onnxruntime.InferenceSession(what, options, providers=["CPUExecutionProvider"])
@@ -92,8 +105,8 @@ def _lengths(shape: list[int | str | None]) -> tuple[int | None, ...]:
     return tuple(length if isinstance(length, int) else None for length in shape)
 
 
-def open_model(path: Path, threads: int = 1) -> OnnxModel:
-    """Load an ONNX file into ONNX Runtime.
+def open_model(path: Path, threads: int = 1, level: str = "all") -> OnnxModel:
+    """Load an ONNX file into ONNX Runtime, at one of its levels of graph optimization (`_LEVELS`).
 
     Raises BenchError where it is missing, is no ONNX file, reads its weights from other files (which a file from
     elsewhere could point anywhere), or cannot be run.
@@ -102,7 +115,7 @@ def open_model(path: Path, threads: int = 1) -> OnnxModel:
     if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
         raise BenchError(f"{path}: keeps its weights in other files: save it as one file")
     try:
-        return OnnxModel(path, threads)
+        return OnnxModel(path, threads, level)
     except Exception as error:  # ONNX Runtime has no base class for its own
         raise BenchError(f"{path}: ONNX Runtime cannot run it: {error}") from None
 
@@ -215,6 +228,14 @@ class OnnxNetwork:
     def features(self, images: Images) -> NDArray[np.float32]:
         """Raise NotImplementedError: backbones are built by the frameworks alone."""
         raise NotImplementedError("the onnx backend builds no backbones, so none of its layers are frozen")
+
+    def activations(self, images: Images) -> Arrays:
+        """Raise NotImplementedError."""
+        raise NotImplementedError("ONNX Runtime fuses layers and shows only what comes out at the end")
+
+    def loss_and_gradients(self, images: Images, targets: Targets, recipe: Recipe) -> tuple[float, Arrays]:
+        """Raise NotImplementedError."""
+        raise NotImplementedError("ONNX Runtime is used for inference only: it gives no gradients")
 
     def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
         """Raise NotImplementedError."""

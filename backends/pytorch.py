@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +34,19 @@ from harness.architecture import (
 )
 from harness.errors import Unavailable
 from harness.protocol import (
+    Arrays,
     Counts,
     History,
     Images,
     OnEpoch,
+    Precision,
     Recipe,
     Scaling,
     Schedule,
     Targets,
     Task,
     TrainingData,
+    Trains,
     Variant,
 )
 from harness.weights import check_fit
@@ -52,12 +57,13 @@ TRAINS = ("network",)
 _device = torch.device("cpu")
 
 
-def configure(threads: int, device: str) -> dict[str, str]:
+def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`."""
     global _device  # noqa: PLW0603  a process has one device, as it has one number of threads
     if device == "cuda" and not torch.cuda.is_available():
         raise Unavailable("device=cuda, but torch finds no CUDA device here")
     _device = torch.device(device)
+    torch.set_default_dtype(getattr(torch, precision))
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
         torch.set_num_interop_threads(1)
@@ -66,6 +72,7 @@ def configure(threads: int, device: str) -> dict[str, str]:
     return {
         "torch": str(torch.__version__),
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        "precision": str(torch.get_default_dtype()).removeprefix("torch."),
         "intra_op_threads": str(torch.get_num_threads()),
         "inter_op_threads": str(torch.get_num_interop_threads()),
         "deterministic": str(torch.are_deterministic_algorithms_enabled()),
@@ -129,8 +136,8 @@ class KerasAdam(torch.optim.Adam):
     """Adam in Keras's formula: epsilon is added to the square root of the moment *before* its bias is corrected.
 
     That is torch's formula with epsilon / sqrt(1 - beta_2^t) in step t (Kingma and Ba 2015, end of section 2). Keras
-    also computes both corrections in single precision, in which 1 - 0.999^1 is 1.3e-5 off: the rate makes up for that,
-    without which the losses of the first steps would differ by 2e-5 instead of 2e-7.
+    also computes both corrections in the network's precision; in single, 1 - 0.999^1 is 1.3e-5 off: the rate makes up
+    for that, without which the losses of the first steps would differ by 2e-5 instead of 2e-7.
     """
 
     def __init__(self, parameters: Any, recipe: Recipe) -> None:
@@ -143,7 +150,8 @@ class KerasAdam(torch.optim.Adam):
         self._steps += 1
         betas = self._recipe.beta_1, self._recipe.beta_2
         first, second = (1 - beta**self._steps for beta in betas)
-        rounded_first, rounded_second = (float(1 - np.float32(beta) ** np.float32(self._steps)) for beta in betas)
+        number = np.float64 if torch.get_default_dtype() is torch.float64 else np.float32
+        rounded_first, rounded_second = (float(1 - number(beta) ** number(self._steps)) for beta in betas)
         for group in self.param_groups:
             group["eps"] = self._recipe.epsilon / math.sqrt(second)
             group["lr"] = self._recipe.learning_rate * first / rounded_first * math.sqrt(rounded_second / second)
@@ -181,10 +189,13 @@ class TorchModel:
             self._head = nn.Sequential(*children[count + 1 :])
         self._let_train(variant.recipes[-1].trains if variant.recipes else "all")
 
-    def _let_train(self, what: str) -> nn.Sequential:
-        """Let gradients reach the head or all of the network; returns the part that is then to be trained."""
+    def _let_train(self, what: Trains) -> nn.Sequential:
+        """Let gradients reach what is to be trained; returns the head, or the network where there is more to it."""
         self.module.requires_grad_(True)
-        if what == "all":
+        for norm in [norm for layer in self.module if isinstance(layer, TorchBackbone) for norm in layer.norms()]:
+            norm.still = what == "all-but-norms"
+            norm.requires_grad_(not norm.still)
+        if what != "head":
             return self.module
         self._frozen.requires_grad_(False)
         return self._head
@@ -192,12 +203,11 @@ class TorchModel:
     def counts(self) -> Counts:
         """See `Model.counts`. The moving statistics of batch norms, to torch buffers, are counted all the same."""
         layers: dict[str, int] = {}
-        trainable = 0
-        for name in self._shapes:
-            tensor, _ = self._tensor(name)
-            layer = name.partition("/")[0]
-            layers[layer] = layers.get(layer, 0) + tensor.numel()
-            trainable += tensor.numel() * tensor.requires_grad
+        for name, layer in self.module.named_children():
+            statistics = [tensor for buffer, tensor in layer.named_buffers() if "running" in buffer]
+            if count := sum(tensor.numel() for tensor in (*layer.parameters(), *statistics)):
+                layers[name] = count
+        trainable = sum(tensor.numel() for tensor in self.module.parameters() if tensor.requires_grad)
         return Counts(trainable, sum(layers.values()) - trainable, layers)
 
     def _tensor(self, name: str) -> tuple[Tensor, tuple[int, ...]]:
@@ -223,7 +233,7 @@ class TorchModel:
         with torch.no_grad():
             for name, array in weights.items():
                 tensor, axes = self._tensor(name)
-                values = np.array(array, np.float32).transpose(np.argsort(axes))
+                values = np.asarray(array).transpose(np.argsort(axes))
                 tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
 
     def features(self, images: Images) -> NDArray[np.float32]:
@@ -232,6 +242,40 @@ class TorchModel:
             raise NotImplementedError("a network without a backbone has no frozen layers")
         features: NDArray[np.float32] = _outputs(self._frozen, _on_device(images)).cpu().numpy()
         return features
+
+    def activations(self, images: Images) -> Arrays:
+        """See `Model.activations`."""
+        found: Arrays = {}
+        with contextlib.ExitStack() as hooks:
+            for name, module in self._layers():
+                hooks.enter_context(module.register_forward_hook(partial(_keep, found, name)))
+            _outputs(self.module, _on_device(images))
+        return found
+
+    def _layers(self) -> Iterator[tuple[str, nn.Module]]:
+        """Each layer's name and the module whose output is its output."""
+        children = dict(self.module.named_children())
+        for name in [name for name in children if not name.endswith(("_relu", "channels_first", "channels_last"))]:
+            layer = children[name]
+            if isinstance(layer, TorchBackbone):
+                yield f"{name}/preprocessing", layer.preprocessing
+                for inner, place in layer.outputs.items():
+                    yield f"{name}/{inner}", layer.body.get_submodule(place)
+            yield name, children.get(f"{name}_relu", layer)
+
+    def loss_and_gradients(self, images: Images, targets: Targets, recipe: Recipe) -> tuple[float, Arrays]:
+        """See `Model.loss_and_gradients`."""
+        module = self._let_train(recipe.trains).train()
+        self.module.zero_grad()
+        loss = _batch_loss(module, _on_device(images), _on_device(self._task.scaling.to_network(targets)))
+        loss.backward()
+        tensors = {name: self._tensor(name) for name in self._shapes}
+        gradients = {
+            name: tensor.grad.cpu().numpy().transpose(axes)
+            for name, (tensor, axes) in tensors.items()
+            if tensor.grad is not None
+        }
+        return loss.item(), gradients
 
     def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
         """See `Model.train`."""
@@ -293,11 +337,15 @@ def _train_epoch(
     for start in range(0, len(order), batch_size):
         batch = torch.from_numpy(order[start : start + batch_size]).to(_device)
         adam.zero_grad()
-        loss = nn.functional.mse_loss(module(images[batch]), targets[batch])
+        loss = _batch_loss(module, images[batch], targets[batch])
         loss.backward()
         adam.step()
         total += loss.detach() * len(batch)
     return total.item() / len(order)
+
+
+def _batch_loss(module: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    return nn.functional.mse_loss(module(images), targets)
 
 
 def _loss(module: nn.Module, images: Tensor, targets: Tensor) -> float:
@@ -310,5 +358,11 @@ def _outputs(module: nn.Module, images: Tensor) -> Tensor:
         return torch.cat([module(part) for part in images.split(_PREDICTED_AT_A_TIME)])
 
 
-def _on_device(array: NDArray[np.float32]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(_device)
+def _keep(found: Arrays, name: str, module: nn.Module, inputs: object, output: Tensor) -> None:
+    """Note a copy of a layer's output, for what follows may overwrite it in place; channels last."""
+    output = output.permute(0, 2, 3, 1) if output.ndim == 4 else output
+    found[name] = output.cpu().numpy().copy()
+
+
+def _on_device(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(_device, torch.get_default_dtype())

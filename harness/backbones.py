@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Literal, get_args
 
+import numpy as np
+
 Family = Literal["vgg16", "resnet50", "densenet121"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
 Shape = tuple[int, ...]
@@ -40,8 +42,16 @@ def preprocessing(family: Family) -> tuple[tuple[float, ...], tuple[float, ...]]
     """
     if family == "densenet121":
         mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-        return tuple(1 / d for d in deviation), tuple(-m / d for m, d in zip(mean, deviation, strict=True))
-    return (255.0,) * 3, (-103.939, -116.779, -123.68)
+        scale = tuple(1 / d for d in deviation)
+        offset = tuple(-m / d for m, d in zip(mean, deviation, strict=True))
+    else:
+        scale, offset = (255.0,) * 3, (-103.939, -116.779, -123.68)
+    return _single(scale), _single(offset)
+
+
+def _single(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    """Rounded to single precision, which some frameworks do on their own account even where they compute in double."""
+    return tuple(np.array(numbers, np.float32).tolist())
 
 
 @cache

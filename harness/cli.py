@@ -21,6 +21,7 @@ from harness.commands import (
     LatencyOptions,
     LeaderboardOptions,
     ListOptions,
+    ParityOptions,
     PredictOptions,
     ReportOptions,
     RunOptions,
@@ -94,6 +95,43 @@ def report(options: ReportOptions) -> int:
     out = Path(options.out) if options.out else options.results / "report" / options.suite
     print(report.write(options.results, options.suite, out, options.profile))
     return 0
+
+
+def parity(options: ParityOptions) -> int:
+    from harness import parity, registry, verdicts
+    from harness.environment import usable_workers
+    from harness.ladder import RUNGS, Verdict
+    from harness.subjects import TRAINED_RUNGS, Request, frameworks
+
+    rungs = registry.choose(options.rung, RUNGS, "rung")
+    if options.profile == "smoke":
+        rungs = tuple(rung for rung in rungs if rung not in TRAINED_RUNGS)
+    request = Request(
+        suite=options.suite,
+        between=frameworks(options.between),
+        variants=options.variant,
+        rungs=rungs,
+        profile=options.profile,
+        seeds=_numbers("seeds", options.seeds) or (0,),
+        results=options.results,
+        workers=options.workers or usable_workers(),
+    )
+    found: list[Verdict] = []
+    for climbed in parity.climb(request):
+        found += climbed
+        print(verdicts.line(climbed), flush=True)
+    if not found:
+        raise BenchError(f"rung={options.rung}: profile={options.profile} has none of these rungs for these variants")
+    print(f"\n{verdicts.summary(found)}")
+    table = options.results / "parity.csv"
+    verdicts.write_csv(table, found, options.between)
+    print(f"table:  {table}")
+    if options.junit:
+        verdicts.write_junit(Path(options.junit), found)
+    if options.markdown:
+        verdicts.write_markdown(Path(options.markdown), found, options.between)
+    bad = {"breaks", "skipped"} if options.strict else {"breaks"}
+    return int(any(verdict.outcome in bad for verdict in found))
 
 
 def latency(options: LatencyOptions) -> int:
@@ -206,6 +244,7 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
     "run": (RunOptions, run),
     "leaderboard": (LeaderboardOptions, leaderboard),
     "report": (ReportOptions, report),
+    "parity": (ParityOptions, parity),
     "latency": (LatencyOptions, latency),
     "predict": (PredictOptions, predict),
     "data check": (DataCheckOptions, data_check),

@@ -89,6 +89,36 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
     results: Results = Path("results")
 
 
+class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say whether a variant is the same model in two frameworks, rung by rung; exit 1 where a rung breaks."""
+
+    suite: Annotated[str, _about("suite whose variants climb")] = "elasticity"
+    between: Annotated[
+        str, _about("the two backends; an engine of Keras goes behind a slash: keras,pytorch or keras,keras/jax")
+    ] = "keras,pytorch"
+    variant: Annotated[str, _about("variants, comma-separated, or all")] = "all"
+    rung: Annotated[
+        str,
+        _about(
+            "rungs, comma-separated, or all: structure, forward, gradients, state, optimizer, training, export, "
+            "statistics"
+        ),
+    ] = "all"
+    profile: Annotated[
+        Literal["smoke", "standard"],
+        _about("smoke leaves out what trains whole recipes, and of backbones exports and all steps but the first"),
+    ] = "standard"
+    seeds: Annotated[str, _about("seeds of the weights and batches that are compared")] = "0"
+    strict: Annotated[bool, _about("exit 1 where a rung is skipped, too")] = False
+    junit: Annotated[str, _about("JUnit XML file to write, for CI")] = ""
+    markdown: Annotated[str, _about("Markdown file to write, for a pull request")] = ""
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
+    results: Results = Path("results")
+
+
 class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Time any ONNX model the way the leaderboard does, beside the reference model."""
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -73,14 +73,16 @@ def launch(
     device: str,
     timeout: float | None = None,
     command: Sequence[str] = WORKER,
+    exports: bool = True,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Event]:
     """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
 
     A cell that takes longer than `timeout` seconds is stopped, and one whose worker dies is told from its last words;
     both become `failed` records and the others go on. Closing the iterator, or an exception in its consumer, kills the
-    workers. `command` starts a worker.
+    workers. `command` starts a worker, with `variables` in its environment; `exports` is whether it keeps its models.
     """
-    crew = _Crew(jobs, results, device, timeout, command)
+    crew = _Crew(jobs, results, device, timeout, command, exports, variables or {})
     threads = [threading.Thread(target=crew.serve, daemon=True) for _ in range(min(workers, len(jobs)))]
     try:
         for thread in threads:
@@ -100,11 +102,19 @@ class _Crew:
     """What the threads share: the jobs still to do, the processes alive and the events so far."""
 
     def __init__(
-        self, jobs: list[Job], results: Path, device: str, timeout: float | None, command: Sequence[str]
+        self,
+        jobs: list[Job],
+        results: Path,
+        device: str,
+        timeout: float | None,
+        command: Sequence[str],
+        exports: bool,
+        variables: Mapping[str, str],
     ) -> None:
         self.events: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
         self._waiting = list(jobs)
         self._results, self._device, self._timeout, self._command = results, device, timeout, command
+        self._exports, self._variables = exports, variables
         self._lock = threading.Lock()
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._serving: Counter[str] = Counter()
@@ -170,12 +180,12 @@ class _Crew:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=stderr,
-                    env=worker_environment(1, self._device),
+                    env={**worker_environment(1, self._device), **self._variables},
                     start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the workers in good order
                 )
             self._alive.add(process)
         name = str(log.relative_to(self._results))
-        orders = Orders(backend, 1, self._device, str(self._results.resolve()), name)
+        orders = Orders(backend, 1, self._device, str(self._results.resolve()), name, self._exports)
         _write(process, orders)
         return process, name
 

@@ -139,8 +139,10 @@ def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Arch
             return Search(configurations, min(search.epochs, profile.search_epochs), method), ()
         case Network() as network:
             fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
-            most = {"head": profile.epochs, "all": fine_tuning}
-            return network, tuple(_at_most(recipe, most[recipe.trains]) for recipe in variant.recipes)
+            return network, tuple(
+                _at_most(recipe, profile.epochs if recipe.trains == "head" else fine_tuning)
+                for recipe in variant.recipes
+            )
         case Estimator() as estimator:
             return estimator, variant.recipes
 

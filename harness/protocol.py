@@ -20,6 +20,7 @@ from harness.errors import Finding
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float64]
+Arrays = dict[str, NDArray[Any]]
 
 
 # --- data -------------------------------------------------------------------------------------------------------
@@ -108,10 +109,14 @@ class Task(msgspec.Struct, frozen=True):
 # --- variants and their training ----------------------------------------------------------------------------------
 
 
+Trains = Literal["all", "all-but-norms", "head"]
+
+
 class Recipe(msgspec.Struct, frozen=True):
     """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction.
 
-    `trains` is `head` where the backbone stays frozen, its batch norms in inference mode, and `all` otherwise.
+    `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
+    its batch norms do, with their gammas and betas, and everything else is trained; else `all`.
     """
 
     epochs: int = 300
@@ -120,7 +125,7 @@ class Recipe(msgspec.Struct, frozen=True):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-7
-    trains: Literal["all", "head"] = "all"
+    trains: Trains = "all"
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -212,6 +217,11 @@ class TrainingData(msgspec.Struct, frozen=True):
     validation_targets: Targets
 
 
+Precision = Literal["float32", "float64"]
+"""What a framework computes in. `float64` is there to be compared with: its rounding is nine orders smaller, so that
+every other difference stands out.
+"""
+
 # Called after each epoch with (epochs done, training loss, validation loss).
 OnEpoch = Callable[[int, float, float], None]
 
@@ -227,7 +237,9 @@ class Model(Protocol):
         ...
 
     def weights(self) -> Weights:
-        """A copy of every array, by the names and in the layout of `architecture.parameter_shapes`, float32."""
+        """A copy of every array, by the names and in the layout of `architecture.parameter_shapes`, in the precision
+        that the backend was configured for.
+        """
         ...
 
     def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
@@ -238,6 +250,24 @@ class Model(Protocol):
         """(n, k) outputs of the frozen layers (`architecture.frozen_layers`), batch norms in inference mode.
 
         Raises NotImplementedError where the model has none.
+        """
+        ...
+
+    def activations(self, images: Images) -> Arrays:
+        """What every layer makes of images (n, height, width, channel) in inference mode: (n, ...) each, channels last,
+        by the layers' names, in the order of computation.
+
+        A layer's activation function belongs to it. Of a backbone there are its preprocessing, its convolutions and its
+        batch norms, as `<backbone>/<layer>`. Raises NotImplementedError where the backend cannot look inside.
+        """
+        ...
+
+    def loss_and_gradients(self, images: Images, targets: Targets, recipe: Recipe) -> tuple[float, Arrays]:
+        """The loss that `train` lowers, of one batch in training mode, and its gradient by every array that `recipe`
+        trains, by name. Weights stay as they are; moving statistics move as in a training step.
+
+        Images or features (as in TrainingData) and targets (n, t) in physical units. Raises NotImplementedError where
+        nothing is trained by gradient.
         """
         ...
 
@@ -268,10 +298,10 @@ class Backend(Protocol):
     TRAINS: tuple[str, ...]
     """Tags of the architectures that it can build and train: "network", "estimator"."""
 
-    def configure(self, threads: int, device: str) -> dict[str, str]:
+    def configure(self, threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
         """Set up the framework once per process, before anything is built: `threads` CPU threads, deterministic
         operations, `device` "cpu" or "cuda". Returns the versions and the settings in force as read back from the
-        framework. Raises Unavailable where the device does not exist.
+        framework. Raises Unavailable where the device does not exist or the precision is not offered.
         """
         ...
 

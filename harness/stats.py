@@ -10,8 +10,10 @@ single seed the interval speaks of the images alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
@@ -67,6 +69,37 @@ def paired_difference(
     counts = _resample(draw, resamples, a.shape[1])
     differences = _resampled_mean(draw, a, counts) - _resampled_mean(draw, b, counts)
     return (float(a.mean() - b.mean()), *_percentiles(differences, confidence))
+
+
+class Equivalence(NamedTuple):
+    """Mean of a less mean of b, its 90 % interval, and the p-value of their being further apart than the margin."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def equivalence(a: ArrayLike, b: ArrayLike, margin: float) -> Equivalence:
+    """Whether two means are within `margin` of each other: two one-sided t-tests (Schuirmann 1987, "A comparison of the
+    two one-sided tests procedure and the power approach", J. Pharmacokinetics and Biopharmaceutics 15(6)), with Welch's
+    degrees of freedom, for variances may differ.
+
+    `a` and `b` are samples of at least two. They are equivalent at 5 % where `p_value` is below 0.05, which is where
+    the 90 % interval lies within ±margin. Raises ValueError for fewer or for values that are not finite.
+    """
+    one, other = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if min(one.size, other.size) < 2 or not (np.isfinite(one).all() and np.isfinite(other).all()):
+        raise ValueError("equivalence needs two samples of at least two finite values")
+    difference = float(one.mean() - other.mean())
+    shares = np.array([one.var(ddof=1) / one.size, other.var(ddof=1) / other.size])
+    error = float(np.sqrt(shares.sum()))
+    if error == 0:
+        return Equivalence(difference, difference, difference, float(abs(difference) >= margin))
+    freedom = shares.sum() ** 2 / (shares**2 / np.array([one.size - 1, other.size - 1])).sum()
+    p_value = float(scipy.stats.t.sf((margin - abs(difference)) / error, freedom))
+    half = float(scipy.stats.t.ppf(0.95, freedom)) * error
+    return Equivalence(difference, difference - half, difference + half, p_value)
 
 
 def _resample(draw: np.random.Generator, resamples: int, size: int) -> Floats:

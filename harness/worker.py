@@ -35,13 +35,16 @@ from harness.weights import save_weights
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What holds for every cell of a worker; `results` is the results folder and `log` the worker's own log."""
+    """What holds for every cell of a worker; `results` is the results folder and `log` the worker's own log. With
+    `exports` it writes the weights and ONNX file of each model.
+    """
 
     backend: str
     threads: int
     device: str
     results: str
     log: str
+    exports: bool = True
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -205,7 +208,7 @@ def _train_and_test(
         test=held_out.accuracy(),
         physics=suite.physics(predictions, test_images, task),
         held_out=held_out,
-        onnx=_export(model, cell, task, Path(orders.results), test_images, predictions),
+        onnx=_export(model, cell, task, Path(orders.results), test_images, predictions) if orders.exports else None,
     )
 
 

@@ -1,0 +1,328 @@
+"""Is a difference between two sides rounding, or is it another model? The rungs that compare arrays.
+
+Nothing is compared at a tolerance picked by hand. Each side is computed in float32 and in float64, which tells how far
+rounding alone moves every array in either framework; the two frameworks may be apart by a small multiple of that.
+
+For an array with float32 values a, b and float64 values A, B of the two sides, in Euclidean norms relative to A's:
+
+    rounding       r = min(|a - A|, |b - B|), at least 4 ulps, and at least that of nine tenths of its rung's arrays
+    in float32     |a - b| <= 8 r
+    in float64     |A - B| <= 64 r 2^-29,    2^-29 being how much finer float64 is
+
+The smaller of the two distances counts, so that a side with a fault cannot excuse itself by being inexact; the rung's
+arrays together, because single ones come out exact by luck. float64 has the larger multiple, because the frameworks sum
+float64 in other orders and lengths than float32.
+
+Gradients, and what an optimizer makes of them, jump where one rounding takes a ReLU across zero in one framework alone.
+In float32 the larger distance counts for them, so that float64 judges, where such a jump is 2^29 times rarer; and where
+rounding moves half of the gradients by more than 1e-3, as it does when a deep network trains through its batch norms,
+the verdict says that float32 could not tell a mistake of 1 % from rounding (Higham 2002, "Accuracy and Stability of
+Numerical Algorithms", section 1.6: an ill-conditioned problem magnifies rounding, and higher precision is the cure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.protocol import Arrays, Precision
+from harness.side import Told
+
+RUNGS = {
+    "structure": "the same named parameters, shapes and counts",
+    "forward": "the same outputs of every layer, from the same weights and images",
+    "gradients": "the same loss and gradient of every parameter",
+    "state": "the same batch-norm statistics after a training step, unmoved where they are frozen",
+    "optimizer": "the same losses and weights after 1, 10 and 100 steps on the same batches",
+    "training": "predictions after the whole recipe differ less between frameworks than between seeds",
+    "export": "ONNX graphs agree with their frameworks and with each other, at every optimisation level",
+    "statistics": "with each framework's own initial weights, R² over ten seeds is equivalent",
+}
+
+MULTIPLE: dict[Precision, float] = {"float32": 8.0, "float64": 64.0}
+ULPS = 4.0
+ILL_CONDITIONED = 1e-3
+_JUMPS = ("gradients", "optimizer")
+_EPSILON: dict[Precision, float] = {"float32": 2.0**-23, "float64": 2.0**-52}
+
+Outcome = Literal["passes", "breaks", "skipped"]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a rung says of a variant in one precision.
+
+    `difference` is that of `worst`, the array that came nearest to what is `allowed` or went furthest beyond: both are
+    relative to the array, but absolute in the rungs that say so in `note`. `precision` is "" where there is none.
+    """
+
+    variant: str
+    rung: str
+    outcome: Outcome
+    precision: Precision | Literal[""] = ""
+    worst: str = ""
+    difference: float | None = None
+    allowed: float | None = None
+    note: str = ""
+    seed: int = 0
+
+
+class Side(msgspec.Struct, frozen=True):
+    """What one backend left behind, in words and in arrays, in float32 and, where it offers that, in float64."""
+
+    label: str
+    told: Told
+    single: Callable[[str], Arrays]
+    double: Callable[[str], Arrays] | None
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Two sides of one network, and the weights that both started from."""
+
+    ours: Side
+    theirs: Side
+    start: Arrays
+
+
+def judge(rung: str, variant: str, keeps_statistics: bool, pair: Pair, seed: int) -> list[Verdict]:
+    """The verdicts of a rung that compares arrays; `keeps_statistics` where the variant's recipe freezes batch norms,
+    whose moving statistics must then stay where they are.
+    """
+    for side in (pair.ours, pair.theirs):
+        if rung in side.told.lacks:
+            return [Verdict(variant, rung, "skipped", note=f"{side.label}: {side.told.lacks[rung]}", seed=seed)]
+    match rung:
+        case "structure":
+            verdicts = [_structure(variant, pair)]
+        case "export":
+            verdicts = [_export(variant, pair)]
+        case _:
+            verdicts = _compared(rung, variant, keeps_statistics, pair)
+    return [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
+
+
+def _structure(variant: str, pair: Pair) -> Verdict:
+    ours, theirs = pair.ours.told, pair.theirs.told
+    assert ours.counts is not None
+    assert theirs.counts is not None
+    wrong = _unequal("shape of", ours.shapes, theirs.shapes)
+    wrong += _unequal("parameters of", ours.counts.layers, theirs.counts.layers)
+    trained = ours.trainable[variant], theirs.trainable[variant]
+    wrong += _unequal("trainable parameters of", {variant: trained[0]}, {variant: trained[1]})
+    told = f"{len(ours.shapes)} arrays, {ours.counts.total:,} parameters, {trained[0]:,} trained"
+    return Verdict(variant, "structure", "breaks" if wrong else "passes", note="; ".join(wrong[:4]) or told)
+
+
+def _unequal(what: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{what} {name}: {ours.get(name, 'none')} and {theirs.get(name, 'none')}"
+        for name in dict.fromkeys([*ours, *theirs])
+        if ours.get(name) != theirs.get(name)
+    ]
+
+
+# --- arrays -------------------------------------------------------------------------------------------------------
+
+
+class Distance(msgspec.Struct, frozen=True):
+    """How far the two sides are apart in an array, and what they may be, relative to the array's norm."""
+
+    name: str
+    difference: float
+    allowed: float
+
+    @property
+    def excess(self) -> float:
+        """Above 1 where the difference is more than rounding."""
+        if np.isnan(self.difference):
+            return np.inf
+        return self.difference / self.allowed
+
+
+def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> list[Verdict]:
+    """Verdicts in float32 and in float64 on everything that the sides left of this rung."""
+    key = f"{rung}/{'' if rung == 'forward' else variant}/"
+    single = [side.single(key) for side in (pair.ours, pair.theirs)]
+    double = [side.double(key) if side.double else None for side in (pair.ours, pair.theirs)]
+    if wrong := _surplus(rung, pair, single[0], single[1]):
+        return [Verdict(variant, rung, "breaks", "float32", note=wrong)]
+    if not single[0]:
+        return []  # a network without batch norms has no state
+    if keeps_statistics and rung == "state" and (moved := _moved(pair, single)):
+        return [Verdict(variant, rung, "breaks", "float32", worst=moved[0], note=moved[1])]
+    exact = next((arrays for arrays in double if arrays is not None), None)
+    if exact is None:
+        return [Verdict(variant, rung, "skipped", note="neither side computes in float64, which calibrates the rung")]
+    names = sorted(single[0], key=_place(pair.ours.told.layers if rung == "forward" else single[0]))
+    masks = [name for name in names if name.endswith("/kept")]
+    names = [name for name in names if name not in masks and name in single[1]]
+    rounding = _roundings(names, single, double, exact)
+    loosely = _roundings(names, single, double, exact, max) if rung in _JUMPS else rounding
+    verdicts = [_verdict(rung, variant, "float32", names, single, exact, loosely)]
+    if masks and (wrong := _masks(masks, single)):
+        verdicts = [Verdict(variant, rung, "breaks", "float32", worst=wrong)]
+    if double[0] is not None and double[1] is not None:
+        verdicts.append(_verdict(rung, variant, "float64", names, [double[0], double[1]], exact, rounding))
+        if rung in _JUMPS and (moved_by := _conditioning(variant, pair)) > ILL_CONDITIONED:
+            told = f"ill-conditioned: rounding alone moves gradients by {moved_by:.1g}, so float64 judges"
+            verdicts[0] = msgspec.structs.replace(verdicts[0], outcome="passes", note=told)
+    return verdicts
+
+
+def _conditioning(variant: str, pair: Pair) -> float:
+    """How far rounding to float32 moves half of the gradients, in the framework where it moves them less."""
+    sides = [side for side in (pair.ours, pair.theirs) if side.double]
+    key = f"gradients/{variant}/"
+    single, double = [side.single(key) for side in sides], [side.double(key) for side in sides if side.double]
+    own = _own_roundings([name for name in double[0] if not name.endswith("/kept")], single, [*double], double[0])
+    return float(np.median(list(own.values())))
+
+
+def _place(order: Iterable[str]) -> Callable[[str], int]:
+    places = {name: place for place, name in enumerate(order)}
+    return lambda name: places.get(name, len(places))
+
+
+def _surplus(rung: str, pair: Pair, ours: Arrays, theirs: Arrays) -> str:
+    """Gradients or outputs that only one side has. Where one side cannot look inside, only what both have counts."""
+    if rung == "forward" and len(ours) != len(theirs) and 1 in (len(ours), len(theirs)):
+        return ""
+    for label, one, other in ((pair.ours.label, ours, theirs), (pair.theirs.label, theirs, ours)):
+        if only := [name for name in one if name not in other]:
+            return f"only {label} has {', '.join(only[:4])}" + f" and {len(only) - 4} more" * (len(only) > 4)
+    return ""
+
+
+def _moved(pair: Pair, single: list[Arrays]) -> tuple[str, str] | None:
+    for side, arrays in zip((pair.ours, pair.theirs), single, strict=True):
+        for name, array in arrays.items():
+            if not np.array_equal(array, pair.start[name]):
+                return name, f"{side.label} moves the statistics of a frozen batch norm"
+    return None
+
+
+def _roundings(
+    names: list[str],
+    single: list[Arrays],
+    double: list[Arrays | None],
+    exact: Arrays,
+    which: Callable[[Iterable[float]], float] = min,
+) -> dict[str, float]:
+    """How far rounding to float32 moves each array, but at least what it does to nine tenths of those compared with it,
+    and a few ulps.
+    """
+    own = _own_roundings(names, single, double, exact, which)
+    pools: dict[str, list[float]] = {}
+    for name, rounding in own.items():
+        pools.setdefault(_pool(name), []).append(rounding)
+    usual = {pool: float(np.quantile(roundings, 0.9)) for pool, roundings in pools.items()}
+    return {name: max(rounding, usual[_pool(name)], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
+
+
+def _own_roundings(
+    names: list[str],
+    single: list[Arrays],
+    double: list[Arrays | None],
+    exact: Arrays,
+    which: Callable[[Iterable[float]], float] = min,
+) -> dict[str, float]:
+    """The smaller (`which`) of the sides' own distances between float32 and float64, of each array."""
+    return {
+        name: which(
+            _relative(ours[name], theirs[name], exact[name])
+            for ours, theirs in zip(single, double, strict=True)
+            if theirs is not None
+        )
+        for name in names
+    }
+
+
+def _pool(name: str) -> str:
+    """The arrays after one number of steps are rounded alike, and otherwise than those after another."""
+    first = name.partition("/")[0]
+    return first if first.isdigit() or first == "epoch" else ""
+
+
+def _relative(one: NDArray[Any], other: NDArray[Any], reference: NDArray[Any]) -> float:
+    norm = float(np.linalg.norm(np.asarray(reference, np.float64)))
+    difference = float(np.linalg.norm(np.asarray(one, np.float64) - np.asarray(other, np.float64)))
+    if difference == 0:
+        return 0.0
+    return difference / norm if norm else np.inf
+
+
+def _verdict(
+    rung: str,
+    variant: str,
+    precision: Precision,
+    names: list[str],
+    sides: list[Arrays],
+    exact: Arrays,
+    rounding: dict[str, float],
+) -> Verdict:
+    finer = _EPSILON[precision] / _EPSILON["float32"]
+    distances = [
+        Distance(
+            name,
+            _relative(sides[0][name], sides[1][name], exact[name]),
+            MULTIPLE[precision] * rounding[name] * finer,
+        )
+        for name in names
+    ]
+    beyond = [distance for distance in distances if distance.excess > 1]
+    # Layers come in the order of computation: the first that differs is where it begins.
+    worst = beyond[0] if beyond and rung == "forward" else max(distances, key=lambda distance: distance.excess)
+    outcome: Outcome = "breaks" if beyond else "passes"
+    return Verdict(variant, rung, outcome, precision, _spoken(worst.name), worst.difference, worst.allowed)
+
+
+def _spoken(name: str) -> str:
+    """An array as a reader would call it: `10/dense_1/kernel` is `dense_1/kernel after 10 steps`."""
+    pool, _, rest = name.partition("/")
+    if _pool(name) == "epoch":
+        return f"{rest} after an epoch with a short batch"
+    return f"{rest} after {pool} step{'s' * (pool != '1')}" if _pool(name) else name
+
+
+def _masks(names: list[str], single: list[Arrays]) -> str:
+    """A dropout whose share of kept values is not what its rate says, beyond five standard deviations of chance."""
+    for name in names:
+        expected = 1 - float(name.split("/")[0].split()[1])
+        for arrays in single:
+            share, count = arrays[name]
+            if abs(share - expected) > 5 * np.sqrt(expected * (1 - expected) / count):
+                return f"{name}: {share:.3f}, not {expected:.3f}"
+    return ""
+
+
+# --- exported graphs ----------------------------------------------------------------------------------------------
+
+
+def _export(variant: str, pair: Pair) -> Verdict:
+    """Each graph against its framework and against the other, at every level and batch, by the frameworks' rounding."""
+    singles = [side.single("prediction//")["images"] for side in (pair.ours, pair.theirs)]
+    doubles = [side.double("prediction//")["images"] if side.double else None for side in (pair.ours, pair.theirs)]
+    exact = next((array for array in doubles if array is not None), None)
+    if exact is None:
+        return Verdict(variant, "export", "skipped", note="neither side computes in float64, which calibrates the rung")
+    rounding = min(
+        _relative(single, double, exact) for single, double in zip(singles, doubles, strict=True) if double is not None
+    )
+    allowed = MULTIPLE["float32"] * max(rounding, ULPS * _EPSILON["float32"])
+    graphs = [side.single("export//") for side in (pair.ours, pair.theirs)]
+    distances = []
+    for name in graphs[0]:
+        count = len(graphs[0][name])
+        reference = exact[:count]
+        compared = [
+            (f"{side.label} against its graph, {name}", single[:count], graph[name])
+            for side, single, graph in zip((pair.ours, pair.theirs), singles, graphs, strict=True)
+        ]
+        compared.append((f"graph against graph, {name}", graphs[0][name], graphs[1][name]))
+        distances += [Distance(what, _relative(a, b, reference), allowed) for what, a, b in compared]
+    worst = max(distances, key=lambda distance: distance.excess)
+    outcome: Outcome = "breaks" if worst.excess > 1 else "passes"
+    return Verdict(variant, "export", outcome, "float32", worst.name, worst.difference, worst.allowed)

@@ -1,0 +1,75 @@
+"""`bench parity`: is a variant the same model in two frameworks? Every variant climbs the rungs of `ladder.RUNGS`.
+
+Arrays are compared with exact constants: learning rate, betas and epsilon of Adam are powers of two or sums of few, so
+that no framework rounds them. Each side is computed in a process of its own; what it leaves behind may be gigabytes and
+is deleted once it is judged.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from harness import registry, trained
+from harness.ladder import Pair, Verdict, judge
+from harness.plan import DataSource
+from harness.protocol import Dataset, Suite, Variant
+from harness.sides import Climb, SideCrashed, Sides, given
+from harness.subjects import Group, Request, deep, groups, subjects
+
+
+def climb(request: Request) -> Iterator[list[Verdict]]:
+    """The verdicts of each rung of each variant, as they are found. Raises BenchError for an unknown variant."""
+    suite = registry.suite(request.suite)
+    everything = {variant.name: variant for variant in subjects(suite)}
+    chosen = [everything[name] for name in registry.choose(request.variants, everything, "variant")]
+    lacking = [f"{framework.label}: {why}" for framework in request.between if (why := framework.lacking())]
+    if lacking:
+        for variant, rung in itertools.product(chosen, request.rungs):
+            yield [Verdict(variant.name, rung, "skipped", note="; ".join(lacking))]
+        return
+    dataset = DataSource().load(suite)
+    yield from _climb_arrays(request, suite, dataset, chosen)
+    if "training" in request.rungs:
+        yield from trained.training(request, suite, chosen, dataset.unit)
+    if "statistics" in request.rungs:
+        yield from trained.statistics(request, [variant for variant in chosen if not deep(variant)])
+
+
+def _climb_arrays(
+    request: Request, suite: Suite, dataset: Dataset, chosen: Sequence[Variant]
+) -> Iterator[list[Verdict]]:
+    climbs = itertools.product([group for group in groups(request, chosen) if group.rungs], request.seeds)
+    split = suite.split(dataset)
+    under_way: deque[tuple[Group, int, Climb]] = deque()
+    with tempfile.TemporaryDirectory() as folder, Sides(Path(folder), request.between, request.workers) as sides:
+        for group, seed in climbs:
+            begin = given(suite, dataset, split, group.network, seed)
+            under_way.append((group, seed, sides.start(group, seed, begin)))
+            if len(under_way) > _AHEAD:
+                yield from _judged(request, *under_way.popleft())
+        while under_way:
+            yield from _judged(request, *under_way.popleft())
+
+
+_AHEAD = 1  # how many climbs are begun before the oldest is judged, so that no worker waits for another's judgement
+
+
+def _judged(request: Request, group: Group, seed: int, climb: Climb) -> Iterator[list[Verdict]]:
+    rungs = list(itertools.product(group.variants, group.rungs))
+    try:
+        ours, theirs = (climb.side(framework) for framework in request.between)
+    except SideCrashed as crash:
+        yield from ([Verdict(variant.name, rung, "breaks", note=str(crash), seed=seed)] for variant, rung in rungs)
+        return
+    unavailable = [f"{side.label}: {side.told.unavailable}" for side in (ours, theirs) if side.told.unavailable]
+    pair = Pair(ours, theirs, climb.start())
+    for variant, rung in rungs:
+        if unavailable:
+            yield [Verdict(variant.name, rung, "skipped", note="; ".join(unavailable), seed=seed)]
+        elif verdicts := judge(rung, variant.name, variant.recipes[-1].trains != "all", pair, seed):
+            yield verdicts
+    climb.delete()

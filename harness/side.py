@@ -1,0 +1,245 @@
+"""One side of a comparison: what one backend, in one precision, makes of a network, as arrays in a file.
+
+`python -m harness.side ORDERS.json`, in an interpreter of its own. Every side is given the same weights, images and
+targets in one file; `ladder` compares what the sides leave behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from harness import registry
+from harness.architecture import Dense, Dropout, Flatten, Network, Shape
+from harness.errors import Unavailable
+from harness.protocol import (
+    Arrays,
+    Backend,
+    Counts,
+    Model,
+    Precision,
+    Recipe,
+    Schedule,
+    Targets,
+    Task,
+    TrainingData,
+    Variant,
+)
+
+BATCH = 16
+BATCHES_EXPORTED = (1, 7, 32)
+OPTIMIZATION_LEVELS = ("disable", "basic", "extended", "layout", "all")
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What a side is to do: build `network`, and for each of `variants` train by its last recipe.
+
+    `steps` says after how many steps of training weights are compared, the last being all there are. `given` and `out`
+    are safetensors files; what a side has to say in words goes to `told`, a JSON file.
+    """
+
+    backend: str
+    precision: Precision
+    task: Task
+    network: Network
+    variants: tuple[Variant, ...]
+    rungs: tuple[str, ...]
+    steps: tuple[int, ...]
+    given: str
+    out: str
+    told: str
+
+
+class Told(msgspec.Struct, frozen=True):
+    """A side in words: versions, counts and shapes of the model, its layers in the order of computation, trainable
+    counts of each variant; `unavailable` says why there is nothing to compare, and `lacks` which rungs this backend
+    cannot climb, and why.
+    """
+
+    framework: dict[str, str] = {}
+    counts: Counts | None = None
+    shapes: dict[str, Shape] = {}
+    layers: tuple[str, ...] = ()
+    trainable: dict[str, int] = {}
+    lacks: dict[str, str] = {}
+    unavailable: str = ""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What every side starts from: weights by name, images (n, height, width, channel), targets (n, t) in physical
+    units, and the images of each step (steps, BATCH).
+    """
+
+    weights: Arrays
+    images: NDArray[np.float32]
+    targets: Targets
+    order: NDArray[np.intp]
+
+    def save(self, path: Path) -> None:
+        """Write it to a file that `load` reads."""
+        named = {f"weights/{name}": array for name, array in self.weights.items()}
+        save_file({**named, "images": self.images, "targets": self.targets, "order": self.order}, path)
+
+    @classmethod
+    def load(cls, path: str) -> Given:
+        """Read what `save` wrote."""
+        arrays = load_file(path)
+        weights = {name.removeprefix("weights/"): array for name, array in arrays.items() if "weights/" in name}
+        return cls(weights, arrays["images"], arrays["targets"], arrays["order"])
+
+    def data(self, model: Model, recipe: Recipe) -> TrainingData:
+        """All images, or their features where that is what the recipe sees; nothing to validate on."""
+        seen = model.features(self.images) if recipe.trains == "head" else self.images
+        return TrainingData(seen, self.targets, seen[:0], self.targets[:0])
+
+
+def main(path: str) -> None:
+    """Carry out the orders in a JSON file."""
+    orders = msgspec.json.decode(Path(path).read_bytes(), type=Orders)
+    backend = registry.backend(orders.backend)
+    try:
+        framework = backend.configure(1, "cpu", orders.precision)
+        arrays, told = climb(backend, orders, Given.load(orders.given))
+        told = msgspec.structs.replace(told, framework=framework)
+    except Unavailable as unavailable:
+        arrays, told = {}, Told(unavailable=str(unavailable))
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, orders.out)
+    Path(orders.told).write_bytes(msgspec.json.encode(told))
+
+
+def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]:
+    """Every array that the sides are compared by, named `<rung>/<variant>/<array>`, or `<rung>//<array>` where variants
+    do not matter. Raises Unavailable where the backend does not build such a network.
+    """
+    without_dropout = Network(tuple(_still(layer) for layer in orders.network.layers))
+    try:
+        model = backend.build(Variant("parity", "", orders.network), orders.task, 0)
+    except NotImplementedError as error:
+        raise Unavailable(str(error)) from None
+    model.set_weights(given.weights)
+    arrays: Arrays = {}
+    lacks: dict[str, str] = {}
+    trainable: dict[str, int] = {}
+    layers: tuple[str, ...] = ()
+
+    def attempt(rung: str, variant: str, found: Iterator[tuple[str, NDArray[Any]]]) -> None:
+        try:
+            arrays.update({f"{rung}/{variant}/{name}": np.array(array) for name, array in found})
+        except NotImplementedError as error:
+            lacks[rung] = str(error)
+
+    if "forward" in orders.rungs:
+        attempt("forward", "", _forward(model, given))
+        layers = tuple(name.removeprefix("forward//") for name in arrays)
+    if "export" in orders.rungs:
+        arrays["prediction//images"] = model.predict(given.images)
+        if orders.precision == "float32":
+            attempt("export", "", _export(model, given))
+    for variant in orders.variants:
+        trained = msgspec.structs.replace(variant, architecture=without_dropout)
+        learner = backend.build(trained, orders.task, 0)
+        trainable[variant.name] = learner.counts().trainable
+        # What an optimizer does is judged by the conditioning of the gradients.
+        if {"gradients", "state", "optimizer"} & set(orders.rungs):
+            learner.set_weights(given.weights)
+            attempt("gradients", variant.name, _gradients(learner, given, variant.recipes[-1]))
+            attempt("state", variant.name, _statistics(learner))
+            attempt("gradients", variant.name, _dropout(backend, orders))
+        if "optimizer" in orders.rungs:
+            learner.set_weights(given.weights)
+            attempt("optimizer", variant.name, _steps(learner, given, variant.recipes[-1], orders.steps))
+    shapes = {name: array.shape for name, array in model.weights().items()}
+    return arrays, Told(counts=model.counts(), shapes=shapes, layers=layers, trainable=trainable, lacks=lacks)
+
+
+def _still(layer: Any) -> Any:
+    """Masks are each framework's own, so nothing is dropped where arrays are compared."""
+    return Dropout(0.0) if isinstance(layer, Dropout) else layer
+
+
+def _forward(model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Every layer's output, of few images: there are many layers; and predictions, of all."""
+    with contextlib.suppress(NotImplementedError):  # then the predictions alone must do
+        yield from model.activations(given.images[:4]).items()
+    yield "prediction", model.predict(given.images)
+
+
+def _gradients(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:
+    data = given.data(model, recipe)
+    loss, gradients = model.loss_and_gradients(data.images[:BATCH], data.targets[:BATCH], recipe)
+    yield "loss", np.array(loss)
+    yield from gradients.items()
+
+
+def _statistics(model: Model) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Moving statistics, after the training step that `_gradients` made."""
+    yield from ((name, array) for name, array in model.weights().items() if "/moving_" in name)
+
+
+def _dropout(backend: Backend, orders: Orders) -> Iterator[tuple[str, NDArray[Any]]]:
+    """What a dropout layer multiplies values by, and the share that it keeps: masks differ, these do not.
+
+    The gradient of a layer of zeros behind it, of one white image and a loss whose derivative is 1, is the mask.
+    """
+    for rate in {layer.rate for layer in orders.network.layers if isinstance(layer, Dropout)}:
+        count = len(orders.task.targets)
+        probe = Network((Flatten(), Dropout(rate), Dense(count, "linear")))
+        model = backend.build(Variant("dropout", "", probe), orders.task, 0)
+        model.set_weights({name: np.zeros_like(array) for name, array in model.weights().items()})
+        white = np.ones((1, *orders.task.input_shape), np.float32)
+        scaling = orders.task.scaling
+        targets = scaling.to_physical(np.full((1, count), -count / 2))
+        _, gradients = model.loss_and_gradients(white, targets, Recipe())
+        mask = gradients["dense_1/kernel"][:, 0]
+        yield f"dropout {rate:g}/factor", mask.max()
+        yield f"dropout {rate:g}/kept", np.array([(mask > 0).mean(), mask.size])
+
+
+def _steps(model: Model, given: Given, recipe: Recipe, steps: tuple[int, ...]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Losses of the steps, and weights after some of them. One batch is an epoch, so that an epoch's loss is a step's.
+
+    Where all of a small network is trained, then also one epoch that ends in a short batch.
+    """
+    data, start = given.data(model, recipe), given.weights
+    kept: dict[int, Mapping[str, NDArray[Any]]] = {}
+
+    def keep(epoch: int, *_: float) -> None:
+        if epoch in steps:
+            kept[epoch] = model.weights()
+
+    history = model.train(data, recipe, Schedule(given.order[: steps[-1]], BATCH), keep)
+    for count, weights in kept.items():
+        yield f"{count}/loss", np.array(history.loss[:count])
+        yield from ((f"{count}/{name}", weights[name]) for name in start)
+    if recipe.trains != "head" and len(start) < 20:
+        model.set_weights(start)
+        order = np.roll(np.arange(len(data.images)), 3)[None, : BATCH + BATCH // 2]
+        history = model.train(data, recipe, Schedule(order, BATCH), lambda *_: None)
+        yield "epoch/loss", np.array(history.loss)
+        yield from ((f"epoch/{name}", array) for name, array in model.weights().items())
+
+
+def _export(model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The exported model's predictions, in ONNX Runtime, at each of its optimisation levels and in batches."""
+    onnx = registry.onnx()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        model.export(path)
+        onnx.annotate(path, {})
+        for level in OPTIMIZATION_LEVELS:
+            exported = onnx.open_model(path, level=level)
+            for batch in BATCHES_EXPORTED:
+                yield f"{level}, batch {batch}", exported.run(given.images[:batch]).astype(np.float64)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

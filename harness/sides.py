@@ -1,0 +1,172 @@
+"""Computes both sides of every comparison, each in a process of its own, from the same weights, images and targets."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+import msgspec
+import numpy as np
+from safetensors import safe_open
+
+from harness.architecture import Network, Shape, backbone_of, initial_weights
+from harness.ladder import Side
+from harness.launch import worker_environment
+from harness.plan import task
+from harness.progress import show_count
+from harness.protocol import Arrays, Dataset, Precision, Split, Suite, Task
+from harness.records import Settings
+from harness.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
+from harness.subjects import MOST_STEPS, Framework, Group
+
+
+def given(suite: Suite, dataset: Dataset, split: Split, network: Network, seed: int) -> tuple[Given, Task]:
+    """What both sides start from, and their task. Weights are drawn so that nothing about them hides a mistake: no
+    array is constant, and of a network without a backbone the first layer is strong, so that values beyond 6 occur.
+    """
+    size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
+    chosen = split.train[: max(BATCHES_EXPORTED)]
+    asked = task(suite, dataset, split, Settings(phases=dataset.phases))
+    asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]))
+    draw = np.random.default_rng([seed, _PARITY])
+    order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])
+    images = np.ascontiguousarray(dataset.images[chosen, :size, :size])
+    weights = _telling_weights(network, asked.input_shape, seed)
+    return Given(weights, images, dataset.targets[chosen], order), asked
+
+
+_BACKBONE_SIZE = 32  # a quarter of the work
+_PARITY = 3  # keeps this stream of random numbers apart from the others
+_FIRST_GAIN = 8.0
+
+
+def _telling_weights(network: Network, input_shape: Shape, seed: int) -> Arrays:
+    draw = np.random.default_rng([seed, _PARITY, 1])
+    weights: Arrays = {}
+    for name, array in initial_weights(network, input_shape, seed).items():
+        part, noise = name.rpartition("/")[2], 0.1 * draw.normal(size=array.shape).astype(np.float32)
+        if part == "kernel":
+            first = not weights and not backbone_of(network)
+            weights[name] = array * np.float32(_FIRST_GAIN if first else 1)
+        else:
+            weights[name] = array + (np.abs(noise) if part == "moving_variance" else noise)
+    return weights
+
+
+class Climb(NamedTuple):
+    """The sides of a group that are being computed, and where."""
+
+    folder: Path
+    running: dict[tuple[Framework, Precision], Future[str]]
+
+    def side(self, framework: Framework) -> Side:
+        """Wait for a framework's side. Raises SideCrashed with its last words."""
+        told: dict[Precision, Told] = {}
+        for precision in _PRECISIONS:
+            if last_words := self.running[framework, precision].result():
+                raise SideCrashed(f"{framework.label} in {precision}: {last_words}")
+            told[precision] = msgspec.json.decode(self.file(framework, precision, "json").read_bytes(), type=Told)
+        double = None if told["float64"].unavailable else _reader(self.file(framework, "float64", "safetensors"))
+        return Side(framework.label, told["float32"], _reader(self.file(framework, "float32", "safetensors")), double)
+
+    def file(self, framework: Framework, precision: str, suffix: str) -> Path:
+        """One of the files of a side."""
+        return self.folder / f"{framework.backend}-{framework.engine}-{precision}.{suffix}"
+
+    def start(self) -> Arrays:
+        """The weights that both sides started from."""
+        return _reader(self.folder / "given.safetensors")("weights/")
+
+    def delete(self) -> None:
+        """Make room: the arrays of a backbone may be gigabytes."""
+        for path in self.folder.iterdir():
+            path.unlink()
+
+
+_PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+class SideCrashed(Exception):
+    """A side ended without leaving its arrays behind; the message is the last that it said."""
+
+
+def _reader(path: Path) -> Callable[[str], Arrays]:
+    """Reads the arrays whose names begin with a prefix, by the rest of their names."""
+
+    def read(prefix: str) -> Arrays:
+        with safe_open(path, "numpy") as arrays:
+            names = [name for name in arrays.keys() if name.startswith(prefix)]  # noqa: SIM118  it is no dictionary
+            return {name.removeprefix(prefix): arrays.get_tensor(name) for name in names}
+
+    return read
+
+
+class Sides:
+    """Computes sides in processes of their own, a few at a time; leaving it kills those under way."""
+
+    def __init__(self, folder: Path, between: tuple[Framework, Framework], workers: int) -> None:
+        self._folder, self._between = folder, between
+        self._pool = ThreadPoolExecutor(workers)
+        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._started = self._ended = 0
+
+    def __enter__(self) -> Sides:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(self._alive):
+            process.kill()
+        self._pool.shutdown()
+
+    def start(self, group: Group, seed: int, begin: tuple[Given, Task]) -> Climb:
+        """Have every side of a group computed, in its turn."""
+        home = self._folder / f"{group.variants[0].name}-{seed}"
+        home.mkdir()
+        begin[0].save(home / "given.safetensors")
+        climb = Climb(home, {})
+        for precision, framework in itertools.product(_PRECISIONS, self._between):
+            orders = Orders(
+                backend=framework.backend,
+                precision=precision,
+                task=begin[1],
+                network=group.network,
+                variants=tuple(group.variants),
+                rungs=group.rungs,
+                steps=group.steps,
+                given=str(home / "given.safetensors"),
+                out=str(climb.file(framework, precision, "safetensors")),
+                told=str(climb.file(framework, precision, "json")),
+            )
+            path = climb.file(framework, precision, "orders")
+            path.write_bytes(msgspec.json.encode(orders))
+            self._started += 1
+            climb.running[framework, precision] = self._pool.submit(self._compute, framework, path)
+        return climb
+
+    def _compute(self, framework: Framework, orders: Path) -> str:
+        """Run one side; returns its last words where it failed."""
+        log = orders.with_suffix(".log")
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "harness.side", str(orders)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=worker_environment(1, "cpu") | framework.variables(),
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the sides in good order
+            )
+        self._alive.add(process)
+        code = process.wait()
+        self._alive.discard(process)
+        self._ended += 1
+        show_count(self._ended, self._started)
+        if code == 0:
+            return ""
+        lines = log.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines and code > 0 else f"killed by signal {-code}"

@@ -1,0 +1,164 @@
+"""What climbs the ladder of `bench parity`: two frameworks, and the variants that both train, grouped by network."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from harness import registry
+from harness.architecture import Dropout, Estimator, Network, backbone_of, parameter_shapes
+from harness.errors import BenchError
+from harness.protocol import Configuration, Search, Suite, Variant
+from harness.side import BATCH
+
+TRAINED_RUNGS = ("training", "statistics")
+SMALL_STEPS = (1, 10, 100)
+BACKBONE_STEPS = (1, 10)  # after 100, rounding alone has changed ResNet50 with batch norms in training mode
+MOST_STEPS = SMALL_STEPS[-1]
+
+ParityProfile = Literal["smoke", "standard"]
+FROZEN_NORMS = "-frozen-norms"
+
+
+class Framework(msgspec.Struct, frozen=True):
+    """A backend, and the engine under it where it has a choice: Keras runs on tensorflow, jax or torch."""
+
+    backend: str
+    engine: str = ""
+
+    @property
+    def label(self) -> str:
+        """How it is asked for and shown."""
+        return f"{self.backend}/{self.engine}" if self.engine else self.backend
+
+    def lacking(self) -> str:
+        """Why it cannot be used here; "" where it can."""
+        engine = (self.engine,) if self.engine and importlib.util.find_spec(self.engine) is None else ()
+        lacking = (*registry.missing(self.backend), *engine)
+        return f"{' and '.join(lacking)} not installed" if lacking else ""
+
+    def variables(self) -> dict[str, str]:
+        """Environment variables of its processes."""
+        return {"KERAS_BACKEND": self.engine} if self.engine else {}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What `bench parity` was asked for."""
+
+    suite: str
+    between: tuple[Framework, Framework]
+    variants: str
+    rungs: tuple[str, ...]
+    profile: ParityProfile
+    seeds: tuple[int, ...]
+    results: Path
+    workers: int
+
+
+def frameworks(text: str) -> tuple[Framework, Framework]:
+    """Two of `backend` or `backend/engine`, separated by a comma. Raises BenchError for anything else."""
+    named = [part.strip().partition("/") for part in text.split(",")]
+    for backend, slash, engine in named:
+        if backend not in registry.names("backends"):
+            raise registry.unknown(backend, registry.names("backends"), "backend")
+        if slash and (backend != "keras" or engine not in _ENGINES):
+            raise BenchError(f"between={text}: after the slash comes Keras's engine: {', '.join(_ENGINES)}")
+    found = [Framework(backend, engine) for backend, _, engine in named]
+    if len(found) != 2 or found[0] == found[1]:
+        raise BenchError(f"between={text}: must name two different backends, as in keras,pytorch or keras,keras/jax")
+    return found[0], found[1]
+
+
+_ENGINES = ("tensorflow", "jax", "torch")
+
+
+def subjects(suite: Suite) -> list[Variant]:
+    """What is compared: every variant that is trained by gradient, as one network.
+
+    A search stands as its largest configuration, with the most dropout at the highest learning rate. Fine-tuning is
+    compared with the backbone's batch norms frozen, too, as porters often have them.
+    """
+    found = []
+    for variant in suite.VARIANTS:
+        match variant.architecture:
+            case Estimator():
+                continue
+            case Search() as search:
+                chosen = largest(search)
+                found.append(Variant(variant.name, "", chosen.network, (chosen.recipe,)))
+            case Network() as network:
+                found.append(variant)
+                if variant.recipes[-1].trains == "all" and _has_norms(network):
+                    frozen = msgspec.structs.replace(variant.recipes[-1], trains="all-but-norms")
+                    name = variant.name + FROZEN_NORMS
+                    found.append(Variant(name, "", network, (*variant.recipes[:-1], frozen)))
+    return found
+
+
+def largest(search: Search) -> Configuration:
+    """The configuration with the most parameters, among those that with the most dropout, and then learning rate."""
+
+    def size(configuration: Configuration) -> tuple[int, float, float]:
+        network = configuration.network
+        parameters = sum(math.prod(shape) for shape in parameter_shapes(network, _PROBED).values())
+        dropout = sum(layer.rate for layer in network.layers if isinstance(layer, Dropout))
+        return parameters, dropout, configuration.recipe.learning_rate
+
+    return max(search.configurations, key=size)
+
+
+_PROBED = (64, 64, 1)
+
+
+def _has_norms(network: Network) -> bool:
+    return any(name.endswith("/gamma") for name in parameter_shapes(network, _PROBED))
+
+
+class Group(NamedTuple):
+    """Variants of one network, which climb together; `rungs` are those that it has in this profile."""
+
+    network: Network
+    variants: list[Variant]
+    rungs: tuple[str, ...]
+    steps: tuple[int, ...]
+
+
+def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
+    """The chosen variants by network, with the rungs and steps that the profile has for them."""
+    networks: dict[bytes, list[Variant]] = {}
+    for variant in chosen:
+        networks.setdefault(msgspec.json.encode(variant.architecture), []).append(variant)
+    found = []
+    for variants in networks.values():
+        rungs = tuple(rung for rung in request.rungs if rung not in TRAINED_RUNGS)
+        steps: tuple[int, ...] = BACKBONE_STEPS if deep(variants[0]) else SMALL_STEPS
+        if request.profile == "smoke" and deep(variants[0]):
+            rungs, steps = tuple(rung for rung in rungs if rung != "export"), (1,)
+        network = variants[0].architecture
+        assert isinstance(network, Network)
+        found.append(Group(network, [_with_exact_constants(variant, steps[-1]) for variant in variants], rungs, steps))
+    return found
+
+
+def _with_exact_constants(variant: Variant, steps: int) -> Variant:
+    """Its last recipe, for as many steps, with Adam's constants near the usual ones but exact in float32."""
+    recipe = msgspec.structs.replace(
+        variant.recipes[-1],
+        epochs=steps,
+        batch_size=BATCH,
+        learning_rate=2.0 ** round(math.log2(variant.recipes[-1].learning_rate)),
+        beta_1=0.875,
+        beta_2=1 - 2.0**-10,
+        epsilon=2.0**-23,
+    )
+    return msgspec.structs.replace(variant, recipes=(recipe,))
+
+
+def deep(variant: Variant) -> bool:
+    """Whether it has a backbone."""
+    return isinstance(variant.architecture, Network) and backbone_of(variant.architecture) is not None

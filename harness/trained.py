@@ -1,0 +1,162 @@
+"""The rungs that train: whole recipes from shared initial weights, and from each framework's own."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from harness import registry, stats
+from harness.environment import fingerprint, observe
+from harness.ladder import Outcome, Verdict
+from harness.launch import launch
+from harness.plan import DataSource, plan
+from harness.progress import Progress
+from harness.protocol import Search, Suite, Variant
+from harness.records import Cell, Record, Settings, Store, standing
+from harness.subjects import FROZEN_NORMS, Framework, Request, largest
+from harness.worker import Done, Job
+
+STATISTICS_SEEDS = tuple(range(10))
+MARGIN = 0.02
+"""Mean R² that differ by less are taken for equal."""
+
+Init = Literal["shared", "native"]
+
+
+def training(request: Request, suite: Suite, chosen: Sequence[Variant], unit: str) -> Iterator[list[Verdict]]:
+    """Whether test predictions of the frameworks, at the same seed, differ less than those of two seeds of one of them,
+    the one whose seeds differ more: root mean squares over images, targets and seeds.
+    """
+    seeds = suite.PROFILES[request.profile].seeds[:2]
+    for variant, records in _trained("training", request, chosen, seeds, "shared"):
+        if isinstance(records, Verdict):
+            yield [records]
+            continue
+        predictions = np.array([[_predictions(record) for record in side] for side in records])  # framework, seed, ...
+        between = _rms(predictions[0] - predictions[1])
+        allowed = max(_rms(side[0] - side[1]) for side in predictions)
+        told = f"root mean square of test predictions, {unit}; allowed is what two seeds of one framework differ by"
+        outcome: Outcome = "passes" if between < allowed else "breaks"
+        yield [Verdict(variant.name, "training", outcome, "float32", "test predictions", between, allowed, told)]
+
+
+def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Verdict]]:
+    """Whether mean test R² are equivalent where each framework draws its own initial weights."""
+    for variant, records in _trained("statistics", request, chosen, STATISTICS_SEEDS, "native"):
+        if isinstance(records, Verdict):
+            yield [records]
+            continue
+        ours, theirs = (_scores(side) for side in records)
+        found = stats.equivalence(ours, theirs, MARGIN)
+        told = ", ".join(
+            f"{framework.label} {np.mean(side):.4f} ± {np.std(side, ddof=1):.4f}"
+            for framework, side in zip(request.between, (ours, theirs), strict=True)
+        )
+        told += f"; 90 % interval of the difference {found.low:+.4f} to {found.high:+.4f}, p = {found.p_value:.2g}"
+        outcome: Outcome = "passes" if found.p_value < 0.05 else "breaks"
+        difference = abs(found.difference)
+        yield [Verdict(variant.name, "statistics", outcome, "float32", "mean test R²", difference, MARGIN, told)]
+
+
+def _trained(
+    rung: str, request: Request, chosen: Sequence[Variant], seeds: tuple[int, ...], init: Init
+) -> Iterator[tuple[Variant, tuple[list[Record], list[Record]] | Verdict]]:
+    """Each variant with its `ok` records of both frameworks, in the order of seeds, or with why there are none."""
+    unfit = [framework.label for framework in request.between if "network" not in registry.trains(framework.backend)]
+    if unfit:
+        for variant in chosen:
+            yield variant, Verdict(variant.name, rung, "skipped", note=f"{' and '.join(unfit)} does not train")
+        return
+    ours, theirs = (_records(request, framework, chosen, seeds, init) for framework in request.between)
+    for variant in chosen:
+        pair = [ours[variant.name, seed] for seed in seeds], [theirs[variant.name, seed] for seed in seeds]
+        bad = [record for record in (*pair[0], *pair[1]) if record.status != "ok"]
+        if bad:
+            outcome: Outcome = "breaks" if any(record.status == "failed" for record in bad) else "skipped"
+            yield variant, Verdict(variant.name, rung, outcome, note=f"{bad[0].cell.title}: {bad[0].reason}")
+        else:
+            yield variant, pair
+
+
+def _rms(values: Any) -> float:
+    return float(np.sqrt(np.mean(np.square(values))))
+
+
+def _predictions(record: Record) -> Any:
+    assert record.held_out is not None
+    return record.held_out.predictions
+
+
+def _scores(records: Sequence[Record]) -> list[float]:
+    """Mean test R² of each; the test targets of a suite vary, so that it has one."""
+    return [record.test.r2_mean for record in records if record.test and record.test.r2_mean is not None]
+
+
+def _records(
+    request: Request, framework: Framework, chosen: Sequence[Variant], seeds: tuple[int, ...], init: Init
+) -> dict[tuple[str, int], Record]:
+    """A record for every variant and seed: those at hand from this very code, and the others trained now.
+
+    Kept in the results folder's cache, so that an interrupted climb goes on where it stopped.
+    """
+    root = request.results / "cache" / "parity" / _code() / framework.label.replace("/", "-")
+    store = Store(root, request.suite)
+    cells = _cells(request, framework, chosen, seeds, init)
+    here = fingerprint(observe())
+    kept = {record.key: record for record in standing(store.trainings()) if fingerprint(record.environment) == here}
+    jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in kept or kept[cell.key].status != "ok"]
+    progress = Progress(jobs)
+    try:
+        for event in launch(jobs, root, request.workers, "cpu", exports=False, variables=framework.variables()):
+            if isinstance(event[1], Done):
+                store.append(event[1].record)
+                kept[event[1].record.key] = event[1].record
+            progress.show(event)
+    finally:
+        progress.close()
+    return {(cell.variant, cell.seed): kept[cell.key] for cell in cells}
+
+
+def _cells(
+    request: Request, framework: Framework, chosen: Sequence[Variant], seeds: tuple[int, ...], init: Init
+) -> list[Cell]:
+    """The cells that `bench run` would have, of one network each, with the profile's shortened recipes."""
+    names = {variant.name.removesuffix(FROZEN_NORMS): None for variant in chosen}
+    planned = plan(
+        request.suite,
+        DataSource(),
+        request.profile,
+        ",".join(names),
+        framework.backend,
+        seeds,
+        Settings(init=init),
+    )
+    cells = []
+    for cell, variant in itertools.product(planned.cells, chosen):
+        if cell.variant != variant.name.removesuffix(FROZEN_NORMS):
+            continue
+        recipes = cell.recipes
+        if isinstance(cell.architecture, Search):
+            recipes = (largest(cell.architecture).recipe,)
+        pairs = zip(recipes, variant.recipes, strict=True)
+        recipes = tuple(msgspec.structs.replace(short, trains=full.trains) for short, full in pairs)
+        cells.append(
+            msgspec.structs.replace(cell, variant=variant.name, architecture=variant.architecture, recipes=recipes)
+        )
+    return cells
+
+
+def _code() -> str:
+    """A hash of the source of everything that computes: records of other code say nothing about this one's."""
+    digest = hashlib.sha256()
+    house = Path(__file__).parent.parent
+    for package in ("backends", "harness", "suites"):
+        for path in sorted((house / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
