@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from harness.protocol import Arrays, Precision
 from harness.side import Told
+from harness.subjects import MOST_STEPS
 
 RUNGS = {
     "structure": "the same named parameters, shapes and counts",
@@ -158,7 +159,7 @@ def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> li
         return [Verdict(variant, rung, "skipped", note="neither side computes in float64, which calibrates the rung")]
     names = sorted(single[0], key=_place(pair.ours.told.layers if rung == "forward" else single[0]))
     masks = [name for name in names if name.endswith("/kept")]
-    names = [name for name in names if name not in masks and name in single[1]]
+    names = _in_all([name for name in names if name not in masks], single, double)
     rounding = _roundings(names, single, double, exact)
     loosely = _roundings(names, single, double, exact, max) if rung in _JUMPS else rounding
     verdicts = [_verdict(rung, variant, "float32", names, single, exact, loosely)]
@@ -177,8 +178,9 @@ def _conditioning(variant: str, pair: Pair) -> float:
     sides = [side for side in (pair.ours, pair.theirs) if side.double]
     key = f"gradients/{variant}/"
     single, double = [side.single(key) for side in sides], [side.double(key) for side in sides if side.double]
-    own = _own_roundings([name for name in double[0] if not name.endswith("/kept")], single, [*double], double[0])
-    return float(np.median(list(own.values())))
+    names = _in_all([name for name in double[0] if not name.endswith("/kept")], single, [*double])
+    own = _own_roundings(names, single, [*double], double[0])
+    return float(np.median(list(own.values()))) if own else 0.0
 
 
 def _place(order: Iterable[str]) -> Callable[[str], int]:
@@ -222,6 +224,10 @@ def _roundings(
     return {name: max(rounding, usual[_pool(name)], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
 
 
+def _in_all(names: Iterable[str], single: list[Arrays], double: list[Arrays | None]) -> list[str]:
+    return [name for name in names if all(name in arrays for arrays in (*single, *double) if arrays is not None)]
+
+
 def _own_roundings(
     names: list[str],
     single: list[Arrays],
@@ -247,6 +253,8 @@ def _pool(name: str) -> str:
 
 
 def _relative(one: NDArray[Any], other: NDArray[Any], reference: NDArray[Any]) -> float:
+    if np.shape(one) != np.shape(other):
+        return np.inf
     norm = float(np.linalg.norm(np.asarray(reference, np.float64)))
     difference = float(np.linalg.norm(np.asarray(one, np.float64) - np.asarray(other, np.float64)))
     if difference == 0:
@@ -273,10 +281,25 @@ def _verdict(
         for name in names
     ]
     beyond = [distance for distance in distances if distance.excess > 1]
-    # Layers come in the order of computation: the first that differs is where it begins.
-    worst = beyond[0] if beyond and rung == "forward" else max(distances, key=lambda distance: distance.excess)
+    stage = {distance.name: _stage(rung, place, distance.name) for place, distance in enumerate(distances)}
+    earliest = min((stage[distance.name] for distance in beyond), default=0)
+    told = [distance for distance in beyond if stage[distance.name] == earliest] or distances
+    worst = max(told, key=lambda distance: distance.excess)
     outcome: Outcome = "breaks" if beyond else "passes"
     return Verdict(variant, rung, outcome, precision, _spoken(worst.name), worst.difference, worst.allowed)
+
+
+def _stage(rung: str, place: int, name: str) -> int:
+    """What breaks first explains the rest: the first layer, the loss before its gradients, the fewest steps."""
+    match rung:
+        case "forward":
+            return place
+        case "gradients":
+            return int(name != "loss")
+        case "optimizer":
+            return int(pool) if (pool := _pool(name)).isdigit() else MOST_STEPS + 1
+        case _:
+            return 0
 
 
 def _spoken(name: str) -> str:
@@ -323,6 +346,8 @@ def _export(variant: str, pair: Pair) -> Verdict:
         ]
         compared.append((f"graph against graph, {name}", graphs[0][name], graphs[1][name]))
         distances += [Distance(what, _relative(a, b, reference), allowed) for what, a, b in compared]
-    worst = max(distances, key=lambda distance: distance.excess)
+    # What differs between the graphs is told as what differs from a framework, where it does.
+    own = [distance for distance in distances if distance.excess > 1 and "its graph" in distance.name]
+    worst = max(own or distances, key=lambda distance: distance.excess)
     outcome: Outcome = "breaks" if worst.excess > 1 else "passes"
     return Verdict(variant, "export", outcome, "float32", worst.name, worst.difference, worst.allowed)

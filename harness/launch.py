@@ -212,7 +212,7 @@ class _Crew:
         why = (
             f"stopped: it took longer than timeout={self._timeout:g} seconds"
             if late
-            else _last_words(code, self._results / log)
+            else last_words(code, self._results / log)
         )
         why = job.public(why, str(self._results.resolve()))
         self.events.put((job, Done(_without_worker(job, "failed", why, log))))
@@ -239,7 +239,8 @@ def _write(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
         process.stdin.flush()
 
 
-def _last_words(code: int, log: Path) -> str:
+def last_words(code: int, log: Path) -> str:
+    """How a process ended, and the last line that it left in its log."""
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     if code == -signal.SIGKILL:
         return f"the worker {how}: the system was out of memory, perhaps; fewer workers= need less"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, get_args
@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from harness.architecture import Network, Shape, backbone_of, initial_weights
 from harness.ladder import Side
-from harness.launch import worker_environment
+from harness.launch import last_words, worker_environment
 from harness.plan import task
 from harness.progress import show_count
 from harness.protocol import Arrays, Dataset, Precision, Split, Suite, Task
@@ -109,7 +109,7 @@ def _reader(path: Path) -> Callable[[str], Arrays]:
 class Sides:
     """Computes sides in processes of their own, a few at a time; leaving it kills those under way."""
 
-    def __init__(self, folder: Path, between: tuple[Framework, Framework], workers: int) -> None:
+    def __init__(self, folder: Path, between: Sequence[Framework], workers: int) -> None:
         self._folder, self._between = folder, between
         self._pool = ThreadPoolExecutor(workers)
         self._alive: set[subprocess.Popen[bytes]] = set()
@@ -149,12 +149,16 @@ class Sides:
             climb.running[framework, precision] = self._pool.submit(self._compute, framework, path)
         return climb
 
+    def command(self, orders: Path) -> list[str]:
+        """What computes a side. `-P`: what is installed, not what happens to lie in the user's folder."""
+        return [sys.executable, "-P", "-m", "harness.side", str(orders)]
+
     def _compute(self, framework: Framework, orders: Path) -> str:
         """Run one side; returns its last words where it failed."""
         log = orders.with_suffix(".log")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "harness.side", str(orders)],
+                self.command(orders),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -166,7 +170,4 @@ class Sides:
         self._alive.discard(process)
         self._ended += 1
         show_count(self._ended, self._started)
-        if code == 0:
-            return ""
-        lines = log.read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines and code > 0 else f"killed by signal {-code}"
+        return last_words(code, log) if code else ""

@@ -47,7 +47,8 @@ def _told(verdict: Verdict) -> str:
     if verdict.difference is None or verdict.allowed is None:
         return f"{verdict.worst} {verdict.note}".strip()
     measured = f"{verdict.precision} {verdict.difference:.2g} of {verdict.allowed:.2g}"
-    return measured + (f" ({verdict.note or verdict.worst})" if verdict.precision == "float32" else "")
+    named = verdict.precision == "float32" or verdict.outcome == "breaks"
+    return measured + f" ({verdict.note or verdict.worst})" * named
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
@@ -150,9 +151,7 @@ def markdown(verdicts: Sequence[Verdict], between: str) -> str:
 
 
 def _reason(group: Sequence[Verdict], kind: str) -> str:
-    return "; ".join(
-        f"{v.worst} {_told(v)}".strip() if v.precision == "float64" else _told(v) for v in group if v.outcome == kind
-    )
+    return "; ".join(_told(verdict) for verdict in group if verdict.outcome == kind)
 
 
 def _escaped(text: str) -> str:

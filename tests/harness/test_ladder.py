@@ -1,0 +1,250 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.ladder import RUNGS, Pair, Side, judge
+from harness.protocol import Counts
+from harness.side import Told
+from harness.verdicts import outcome
+
+NAMES = ("conv2d_1", "maxpool2d_1", "dense_1", "prediction")
+
+
+def exact(seed=0, names=NAMES, size=40):
+    rng = np.random.default_rng(seed)
+    return {name: rng.normal(size=size) for name in names}
+
+
+def rounded(arrays, seed, by=1e-7):
+    """As a framework's float32 would have them: off by some ulps, not the same in any two frameworks."""
+    rng = np.random.default_rng(seed)
+    return {name: array * (1 + by * rng.normal(size=array.shape)) for name, array in arrays.items()}
+
+
+def a_side(label, single, double, told=None, key="forward//"):
+    def reader(arrays):
+        return lambda prefix: dict(arrays) if prefix == key else {}
+
+    told = told or Told(layers=NAMES)
+    return Side(label, told, reader(single), None if double is None else reader(double))
+
+
+def verdicts(change=lambda arrays: arrays, rung="forward", names=NAMES, theirs_double=True, by=1e-7, keeps=False):
+    """Of two sides, the second of which computes with `change`."""
+    truth = exact(names=names)
+    wrong = change(dict(truth))
+    key = "forward//" if rung == "forward" else f"{rung}/v/"
+    fine = rounded(truth, 3, 1e-16)
+    ours = a_side("ours", rounded(truth, 1, by), truth, key=key)
+    theirs = a_side("theirs", rounded(wrong, 2, by), (change(fine) if theirs_double else None), key=key)
+    return judge(rung, "v", keeps, Pair(ours, theirs, truth), 5)
+
+
+def scaled(name, by):
+    return lambda arrays: {**arrays, name: arrays[name] * by}
+
+
+def test_rounding_passes_in_both_precisions():
+    found = verdicts()
+    assert [(verdict.precision, verdict.outcome) for verdict in found] == [("float32", "passes"), ("float64", "passes")]
+    assert all(0 < verdict.difference < verdict.allowed < 1e-5 for verdict in found)
+    assert {verdict.seed for verdict in found} == {5}
+
+
+@given(st.sampled_from(NAMES), st.floats(1e-4, 10))
+def test_a_difference_beyond_rounding_breaks_and_names_its_layer(name, by):
+    found = verdicts(scaled(name, 1 + by))
+    assert {verdict.outcome for verdict in found} == {"breaks"}
+    assert found[0].worst == name
+    assert found[0].difference == pytest.approx(by, rel=1e-2)
+
+
+def test_the_first_layer_that_differs_is_named_not_the_worst():
+    found = verdicts(
+        lambda arrays: {**arrays, "maxpool2d_1": arrays["maxpool2d_1"] * 1.01, "dense_1": -arrays["dense_1"]}
+    )
+    assert {verdict.worst for verdict in found} == {"maxpool2d_1"}
+
+
+def test_what_float32_cannot_see_float64_does():
+    single, double = verdicts(scaled("dense_1", 1 + 1e-9))
+    assert (single.outcome, double.outcome) == ("passes", "breaks")
+    assert double.worst == "dense_1"
+
+
+def test_a_side_cannot_excuse_itself_by_being_inexact():
+    """Its distance from its own float64 is as large as its fault."""
+    truth = exact()
+    ours = a_side("ours", rounded(truth, 1), truth)
+    theirs = a_side("theirs", {n: a.astype(np.float16) for n, a in truth.items()}, rounded(truth, 2, 1e-16))
+    single, double = judge("forward", "v", False, Pair(ours, theirs, truth), 0)
+    assert (single.outcome, double.outcome) == ("breaks", "passes")
+
+
+@pytest.mark.parametrize("wrong", [np.full(40, np.nan), np.ones(3)])
+def test_numbers_that_are_none_and_other_shapes_break(wrong):
+    found = verdicts(lambda arrays: {**arrays, "dense_1": wrong})
+    assert outcome(found) == "breaks"
+    assert {verdict.worst for verdict in found} == {"dense_1"}
+
+
+def test_a_lucky_array_is_judged_by_the_others():
+    """Both sides round a loss to the last bit or not at all: by chance one of them is exact."""
+    truth = exact(names=("loss", *(f"dense_{i}/kernel" for i in range(20))))
+    ours, theirs = rounded(truth, 1, 1e-6), rounded(truth, 2, 1e-6)
+    theirs["loss"] = truth["loss"]
+    ours["loss"] = truth["loss"] * (1 + 2e-6)
+    key = "gradients/v/"
+    pair = Pair(a_side("a", ours, truth, key=key), a_side("b", theirs, truth, key=key), truth)
+    assert outcome(judge("gradients", "v", False, pair, 0)) == "passes"
+
+
+def test_an_ill_conditioned_rung_is_judged_in_float64_and_says_so():
+    single, double = verdicts(rung="gradients", by=1e-2)
+    assert (single.outcome, double.outcome) == ("passes", "passes")
+    assert "ill-conditioned" in single.note
+    broken = verdicts(scaled("dense_1", 1 + 1e-3), rung="gradients", by=1e-2)
+    assert [verdict.outcome for verdict in broken] == ["passes", "breaks"]
+
+
+def test_a_loss_that_differs_is_named_before_its_gradients():
+    names = ("dense_1/kernel", "loss")
+    found = verdicts(
+        lambda arrays: {"dense_1/kernel": -arrays["dense_1/kernel"], "loss": 1.1 * arrays["loss"]}, "gradients", names
+    )
+    assert {verdict.worst for verdict in found} == {"loss"}
+
+
+def test_the_fewest_steps_after_which_weights_differ_are_named():
+    names = ("1/loss", "10/loss", "100/loss", "epoch/loss")
+    worse = {"1/loss": 1.0, "10/loss": 1.1, "100/loss": 2.0, "epoch/loss": 3.0}
+    found = verdicts(lambda arrays: {name: arrays[name] * worse[name] for name in names}, "optimizer", names)
+    assert {verdict.worst for verdict in found} == {"loss after 10 steps"}
+    short = verdicts(lambda arrays: {**arrays, "epoch/loss": arrays["epoch/loss"] * 2}, "optimizer", names)
+    assert {verdict.worst for verdict in short} == {"loss after an epoch with a short batch"}
+
+
+def test_a_gradient_that_only_one_side_has():
+    (found,) = verdicts(lambda arrays: {name: arrays[name] for name in NAMES[:-1]}, rung="gradients")
+    assert found.outcome == "breaks"
+    assert found.note == "only ours has prediction"
+
+
+def test_one_side_that_cannot_look_inside_shows_its_prediction():
+    found = verdicts(lambda arrays: {"prediction": arrays["prediction"]})
+    assert [verdict.outcome for verdict in found] == ["passes", "passes"]
+    assert {verdict.worst for verdict in found} == {"prediction"}
+
+
+def test_one_sides_float64_calibrates_both():
+    (found,) = verdicts(theirs_double=False)
+    assert (found.precision, found.outcome) == ("float32", "passes")
+    (found,) = verdicts(scaled("dense_1", 1.001), theirs_double=False)
+    assert (found.outcome, found.worst) == ("breaks", "dense_1")
+
+
+def test_without_any_float64_there_is_nothing_to_calibrate_with():
+    sides = [a_side(label, exact(), None) for label in "ab"]
+    (found,) = judge("forward", "v", False, Pair(*sides, {}), 0)
+    assert found.outcome == "skipped"
+    assert "float64" in found.note
+
+
+def test_a_rung_that_a_backend_cannot_climb_is_skipped_with_its_reason():
+    told = Told(lacks={"gradients": "inference only"})
+    pair = Pair(a_side("a", exact(), exact()), a_side("b", exact(), exact(), told), {})
+    (found,) = judge("gradients", "v", False, pair, 0)
+    assert (found.outcome, found.note) == ("skipped", "b: inference only")
+
+
+def test_statistics_of_a_frozen_norm_must_stay():
+    names = ("backbone_1/bn/moving_mean",)
+
+    def moves(arrays):
+        return {names[0]: arrays[names[0]] * 0.99}
+
+    truth = exact(names=names)
+    key = "state/v/"
+    still = a_side("ours", truth, truth, key=key)
+    pair = Pair(still, a_side("theirs", moves(truth), moves(truth), key=key), truth)
+    (found,) = judge("state", "v", True, pair, 0)
+    assert (found.outcome, found.worst) == ("breaks", names[0])
+    assert found.note == "theirs moves the statistics of a frozen batch norm"
+    both = Pair(*[a_side(label, moves(truth), moves(truth), key=key) for label in ("a", "b")], truth)
+    assert outcome(judge("state", "v", True, both, 0)) == "breaks"
+    assert outcome(judge("state", "v", False, both, 0)) == "passes"
+
+
+def test_a_network_without_norms_has_no_state():
+    assert judge("state", "v", False, Pair(a_side("a", {}, {}), a_side("b", {}, {}), {}), 0) == []
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(0.79, "passes"), (0.7, "breaks"), (0.0, "breaks")])
+def test_dropout_must_keep_its_share(kept, expected):
+    def change(arrays):
+        return {**arrays, "dropout 0.2/kept": np.array([kept, 4096])}
+
+    truth = {**exact(), "dropout 0.2/kept": np.array([0.8, 4096])}
+    key = "gradients/v/"
+    ours = a_side("a", truth, truth, key=key)
+    theirs = a_side("b", change(truth), change(truth), key=key)
+    assert outcome(judge("gradients", "v", False, Pair(ours, theirs, truth), 0)) == expected
+
+
+# --- structure and export ---------------------------------------------------------------------------------------------
+
+
+def structure(**changes):
+    counts = Counts(10, 2, {"dense_1": 12})
+    whole = {"counts": counts, "shapes": {"dense_1/kernel": (3, 4)}, "trainable": {"v": 10}}
+    pair = Pair(a_side("a", {}, {}, Told(**whole)), a_side("b", {}, {}, Told(**{**whole, **changes})), {})
+    (found,) = judge("structure", "v", False, pair, 0)
+    return found
+
+
+def test_structure_is_names_shapes_and_counts():
+    assert structure().outcome == "passes"
+    for changes, told in (
+        ({"shapes": {"dense_1/kernel": (4, 3)}}, "shape of dense_1/kernel: (3, 4) and (4, 3)"),
+        ({"shapes": {}}, "shape of dense_1/kernel: (3, 4) and none"),
+        ({"counts": Counts(10, 3, {"dense_1": 13})}, "parameters of dense_1: 12 and 13"),
+        ({"trainable": {"v": 9}}, "trainable parameters of v: 10 and 9"),
+    ):
+        found = structure(**changes)
+        assert found.outcome == "breaks"
+        assert told in found.note
+
+
+def export(change=lambda graph: graph):
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(32, 9))
+
+    def side(label, seed, alter):
+        single = rounded({"images": truth}, seed)
+        graphs = {f"all, batch {n}": single["images"][:n] * (1 + 1e-7) for n in (1, 32)}
+        arrays = {"prediction//": single, "export//": alter(graphs)}
+        return Side(label, Told(), arrays.__getitem__, lambda key: {"images": truth})
+
+    (found,) = judge("export", "v", False, Pair(side("ours", 1, lambda graph: graph), side("theirs", 2, change), {}), 0)
+    return found
+
+
+def test_exported_graphs_against_their_frameworks_and_each_other():
+    assert export().outcome == "passes"
+    found = export(lambda graph: {**graph, "all, batch 1": graph["all, batch 1"] * 1.001})
+    assert found.outcome == "breaks"
+    assert found.worst == "theirs against its graph, all, batch 1"
+
+
+def test_every_rung_is_described():
+    assert list(RUNGS) == [
+        "structure",
+        "forward",
+        "gradients",
+        "state",
+        "optimizer",
+        "training",
+        "export",
+        "statistics",
+    ]

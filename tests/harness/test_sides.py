@@ -1,0 +1,101 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from harness import registry
+from harness.plan import DataSource
+from harness.side import BATCH, BATCHES_EXPORTED
+from harness.sides import SideCrashed, Sides, given
+from harness.subjects import MOST_STEPS, Framework, Request, groups, subjects
+
+SUITE = registry.suite("elasticity")
+DATA = DataSource().load(SUITE)
+NAMED = {variant.name: variant for variant in subjects(SUITE)}
+BETWEEN = Framework("keras"), Framework("pytorch")
+
+
+def begin(name, seed=0):
+    return given(SUITE, DATA, SUITE.split(DATA), NAMED[name].architecture, seed)
+
+
+def a_group(tmp_path, name="baseline"):
+    request = Request("elasticity", BETWEEN, name, ("structure",), "smoke", (0,), tmp_path, 2)
+    (group,) = groups(request, [NAMED[name]])
+    return group
+
+
+@pytest.mark.parametrize("name", ["baseline", "tuned", "resnet50-head-only"])
+def test_no_array_that_both_sides_start_from_is_constant(name):
+    start, _ = begin(name)
+    assert all(array.std() > 0 for array in start.weights.values())
+    assert all(array.dtype == np.float32 for array in start.weights.values())
+    assert all((array > 0).all() for part, array in start.weights.items() if part.endswith("moving_variance"))
+
+
+def test_every_batch_that_is_exported_has_its_images_and_every_step_its_batch():
+    start, task = begin("baseline")
+    assert len(start.images) == len(start.targets) == max(BATCHES_EXPORTED)
+    assert start.images.shape[1:] == task.input_shape == (64, 64, 1)
+    assert start.order.shape == (MOST_STEPS, BATCH)
+    assert all(len(set(batch)) == BATCH for batch in start.order.tolist())
+    assert len({tuple(batch) for batch in start.order.tolist()}) == MOST_STEPS
+    assert begin("vgg16-head-only")[1].input_shape == (32, 32, 1)
+
+
+def test_another_seed_gives_other_weights_and_batches():
+    one, other = begin("baseline", 0)[0], begin("baseline", 1)[0]
+    assert not np.array_equal(one.order, other.order)
+    assert not np.array_equal(one.weights["conv2d_1/bias"], other.weights["conv2d_1/bias"])
+
+
+def test_what_was_given_survives_its_file(tmp_path):
+    start, _ = begin("baseline")
+    start.save(tmp_path / "given.safetensors")
+    again = type(start).load(str(tmp_path / "given.safetensors"))
+    assert again.weights.keys() == start.weights.keys()
+    for one, other in ((again.images, start.images), (again.targets, start.targets), (again.order, start.order)):
+        np.testing.assert_array_equal(one, other)
+
+
+class Saying(Sides):
+    """Sides that do nothing but what they are told."""
+
+    def command(self, orders):
+        return [sys.executable, "-c", self.code]
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("raise ValueError('no such layer')", "1: ValueError: no such layer"),
+        ("import os; os.kill(os.getpid(), 9)", "signal 9: .*out of memory"),
+        ("import os; os._exit(3)", "exit code 3"),
+    ],
+)
+def test_a_side_that_dies_tells_its_last_words(tmp_path, code, told):
+    with Saying(tmp_path, BETWEEN, 2) as sides:
+        sides.code = code
+        climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
+        with pytest.raises(SideCrashed, match=f"keras in float32: the worker .*{told}"):
+            climb.side(BETWEEN[0])
+
+
+def test_leaving_kills_what_is_under_way(tmp_path):
+    with Saying(tmp_path, BETWEEN, 2) as sides:
+        sides.code = "print('up', flush=True); import time; time.sleep(600)"
+        climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
+        while not any("up" in log.read_text() for log in climb.folder.glob("*.log")):
+            pass
+    assert all(future.done() for future in climb.running.values())
+    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    assert "time.sleep(600)" not in running
+
+
+def test_what_was_judged_is_deleted(tmp_path):
+    with Saying(tmp_path, BETWEEN, 2) as sides:
+        sides.code = "pass"
+        climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
+        climb.delete()
+        assert list(climb.folder.iterdir()) == []

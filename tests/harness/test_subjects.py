@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from harness import registry
+from harness.architecture import Network, backbone_of
+from harness.errors import BenchError
+from harness.subjects import Framework, Request, frameworks, groups, largest, subjects
+
+SUITE = registry.suite("elasticity")
+
+
+def a_request(tmp_path, **changes):
+    whole = {
+        "suite": "elasticity",
+        "between": frameworks("keras,pytorch"),
+        "variants": "all",
+        "rungs": ("structure", "optimizer", "training", "export"),
+        "profile": "standard",
+        "seeds": (0,),
+        "results": tmp_path,
+        "workers": 2,
+    }
+    return Request(**{**whole, **changes})
+
+
+def test_two_backends_with_keras_engines():
+    assert frameworks("keras,pytorch") == (Framework("keras"), Framework("pytorch"))
+    assert [side.label for side in frameworks("keras, keras/torch")] == ["keras", "keras/torch"]
+    assert frameworks("keras/jax,pytorch")[0].variables() == {"KERAS_BACKEND": "jax"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("kreas,pytorch", "did you mean 'keras'"),
+        ("keras", "two different"),
+        ("keras,keras", "two different"),
+        ("keras,pytorch,onnx", "two different"),
+        ("keras/theano,pytorch", "tensorflow, jax, torch"),
+        ("pytorch/jax,keras", "Keras's engine"),
+        ("", "unknown backend"),
+    ],
+)
+def test_anything_else_is_refused(text, told):
+    with pytest.raises(BenchError, match=told):
+        frameworks(text)
+
+
+def test_an_engine_that_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jax" else object())
+    assert Framework("keras", "jax").lacking() == "jax not installed"
+    assert Framework("keras", "torch").lacking() == ""
+
+
+def test_every_variant_that_is_trained_by_gradient_climbs():
+    names = [variant.name for variant in subjects(SUITE)]
+    assert names == [
+        "baseline",
+        "tuned",
+        "vgg16-head-only",
+        "vgg16-fine-tuned",
+        "resnet50-head-only",
+        "resnet50-fine-tuned",
+        "resnet50-fine-tuned-frozen-norms",
+        "densenet121-head-only",
+        "densenet121-fine-tuned",
+        "densenet121-fine-tuned-frozen-norms",
+    ]
+    trains = {variant.name: variant.recipes[-1].trains for variant in subjects(SUITE)}
+    assert trains["resnet50-fine-tuned-frozen-norms"] == "all-but-norms"
+    assert trains["resnet50-head-only"] == "head"
+    assert trains["vgg16-fine-tuned"] == trains["baseline"] == "all"
+
+
+def test_a_search_stands_as_its_largest_configuration():
+    (tuned,) = [variant for variant in SUITE.VARIANTS if variant.name == "tuned"]
+    chosen = largest(tuned.architecture)
+    assert chosen.choices == {"filters": 32.0, "kernel": 5.0, "dropout": 0.2, "learning_rate": 1e-3}
+
+
+def test_variants_of_one_network_climb_together(tmp_path):
+    found = groups(a_request(tmp_path), subjects(SUITE))
+    assert [[variant.name.partition("-")[0] for variant in group.variants] for group in found] == [
+        ["baseline"],
+        ["tuned"],
+        ["vgg16"] * 2,
+        ["resnet50"] * 3,
+        ["densenet121"] * 3,
+    ]
+    assert all(isinstance(group.network, Network) for group in found)
+    assert {group.rungs for group in found} == {("structure", "optimizer", "export")}
+    assert [group.steps[-1] for group in found] == [100, 100, 10, 10, 10]
+
+
+def test_smoke_spares_backbones_the_export_and_all_steps_but_one(tmp_path):
+    for group in groups(a_request(tmp_path, profile="smoke"), subjects(SUITE)):
+        deep = backbone_of(group.network) is not None
+        assert ("export" in group.rungs) != deep
+        assert group.steps == ((1,) if deep else (1, 10, 100))
+
+
+def test_adams_constants_are_exact_in_float32(tmp_path):
+    for group in groups(a_request(tmp_path), subjects(SUITE)):
+        for variant in group.variants:
+            (recipe,) = variant.recipes
+            for number in (recipe.learning_rate, recipe.beta_1, recipe.beta_2, recipe.epsilon, 1 - recipe.beta_2):
+                assert float(np.float32(number)) == number
+            (usual,) = [item.recipes[-1] for item in subjects(SUITE) if item.name == variant.name]
+            assert recipe.learning_rate == pytest.approx(usual.learning_rate, rel=0.25)

@@ -1,0 +1,112 @@
+import msgspec
+import numpy as np
+import pytest
+
+from harness import registry, trained
+from harness.records import HeldOut
+from harness.subjects import frameworks, subjects
+from tests.harness.examples import a_cell, a_record
+from tests.harness.test_subjects import a_request
+
+SUITE = registry.suite("elasticity")
+BASELINE, TUNED, *_ = subjects(SUITE)
+
+
+def records_with(predictions, **changes):
+    """What `_records` would give: of each seed a record with these predictions."""
+    truth = np.arange(6.0).reshape(3, 2)
+    found = {}
+    for seed, values in predictions.items():
+        held_out = HeldOut(
+            ("a", "b", "c"), ("C11", "C22"), tuple(map(tuple, truth + values)), tuple(map(tuple, truth)), (2.0, 3.0)
+        )
+        record = a_record(a_cell(variant="baseline", seed=seed))
+        found["baseline", seed] = msgspec.structs.replace(
+            record, held_out=held_out, test=held_out.accuracy(), **changes
+        )
+    return found
+
+
+def verdict(monkeypatch, tmp_path, rung, ours, theirs, **changes):
+    pair = iter([ours, theirs])
+    monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
+    request = a_request(tmp_path, **changes)
+    if rung == "training":
+        ((found,),) = trained.training(request, SUITE, [BASELINE], "GPa")
+    else:
+        ((found,),) = trained.statistics(request, [BASELINE])
+    return found
+
+
+@pytest.mark.parametrize(("between", "expected"), [(0.5, "passes"), (3.0, "breaks")])
+def test_frameworks_may_differ_by_less_than_seeds(monkeypatch, tmp_path, between, expected):
+    """Seeds of ours differ by 1, those of theirs by 2."""
+    ours, theirs = records_with({0: 0.0, 1: 1.0}), records_with({0: between, 1: 2.0 + between})
+    found = verdict(monkeypatch, tmp_path, "training", ours, theirs)
+    assert found.outcome == expected
+    assert found.allowed == pytest.approx(2.0)
+    assert found.difference == pytest.approx(np.sqrt((between**2 + (1 + between) ** 2) / 2))
+    assert "GPa" in found.note
+
+
+def scores(mean, spread=0.004):
+    """Errors that give such R²: the variance of the truth is 8/3."""
+    return {seed: np.sqrt((1 - mean + spread * (seed % 2 - 0.5)) * 8 / 3) for seed in range(10)}
+
+
+@pytest.mark.parametrize(("other", "expected"), [(0.9, "passes"), (0.86, "breaks")])
+def test_equivalent_r2_over_ten_seeds(monkeypatch, tmp_path, other, expected):
+    found = verdict(monkeypatch, tmp_path, "statistics", records_with(scores(0.9)), records_with(scores(other)))
+    assert found.outcome == expected
+    assert found.allowed == trained.MARGIN
+    assert "90 % interval" in found.note
+    assert "keras " in found.note
+
+
+def test_a_failed_cell_breaks_and_an_unavailable_one_skips(monkeypatch, tmp_path):
+    good = records_with({0: 0.0, 1: 1.0})
+    for status, expected in (("failed", "breaks"), ("unavailable", "skipped")):
+        bad = records_with({0: 0.0, 1: 1.0}, status=status, reason="no memory")
+        found = verdict(monkeypatch, tmp_path, "training", good, bad)
+        assert found.outcome == expected
+        assert "no memory" in found.note
+
+
+def test_a_backend_that_does_not_train_is_skipped(tmp_path):
+    request = a_request(tmp_path, between=frameworks("keras,onnx"))
+    ((found,),) = trained.training(request, SUITE, [BASELINE], "GPa")
+    assert (found.outcome, found.note) == ("skipped", "onnx does not train")
+
+
+def test_cells_are_those_of_a_run_with_one_network_each(tmp_path):
+    request, chosen = a_request(tmp_path), subjects(SUITE)
+    cells = trained._cells(request, request.between[1], chosen, (0, 1), "shared")
+    assert {(c.variant, c.seed) for c in cells} == {(v.name, seed) for v in chosen for seed in (0, 1)}
+    assert len({cell.key for cell in cells}) == 2 * len(chosen)
+    named = {cell.variant: cell for cell in cells}
+    assert named["tuned"].architecture == TUNED.architecture
+    assert named["tuned"].recipes[0].epochs == SUITE.PROFILES["standard"].epochs
+    assert [recipe.trains for recipe in named["resnet50-fine-tuned-frozen-norms"].recipes] == ["head", "all-but-norms"]
+    assert named["resnet50-fine-tuned"].recipes[1].epochs == SUITE.PROFILES["standard"].fine_tuning_epochs
+    assert {cell.settings.init for cell in trained._cells(request, request.between[1], chosen, (0,), "native")} == {
+        "native"
+    }
+
+
+def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path):
+    assert trained._code() == trained._code()
+    request = a_request(tmp_path, profile="smoke", workers=1)
+    made = []
+
+    def launch(jobs, root, *_, **__):
+        made.append(len(jobs))
+        for job in jobs:
+            yield job, trained.Done(a_record(job.cell, environment=trained.observe()))
+
+    monkeypatch.setattr(trained, "launch", launch)
+    for _ in range(2):
+        found = trained._records(request, request.between[1], [BASELINE], (0, 1), "shared")
+        assert list(found) == [("baseline", 0), ("baseline", 1)]
+    monkeypatch.setattr(trained, "_code", lambda: "other")
+    trained._records(request, request.between[1], [BASELINE], (0, 1), "shared")
+    assert made == [2, 0, 2]

@@ -1,0 +1,369 @@
+"""Mistakes that porters make, each planted alone into the PyTorch side, and where the ladder must break.
+
+A fault is a function of `at`, which holds what it may change: torch, nn, the backend `pytorch`, its `parts` for
+backbones, and the harness's `backbones`. It runs in the faulty side's own interpreter, before anything is built.
+"""
+
+import inspect
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import msgspec
+
+
+class Fault(NamedTuple):
+    """The variant that shows it, the first rung that breaks, and what that rung names."""
+
+    plant: object
+    variant: str
+    rung: str
+    where: str
+
+
+FAULTS = {}
+
+
+def fault(name, variant, rung, where):
+    def keep(function):
+        FAULTS[name] = Fault(function, variant, rung, where)
+        return function
+
+    return keep
+
+
+def plant(name):
+    """Plant it into this interpreter."""
+    import torch
+
+    from backends import _torch_backbones, pytorch
+    from harness import backbones
+
+    at = SimpleNamespace(torch=torch, nn=torch.nn, pytorch=pytorch, parts=_torch_backbones, backbones=backbones)
+    FAULTS[name].plant(at)
+
+
+def change_layer(at, name, forward):
+    """Have the layer of this name compute `forward(layer, inputs)`."""
+
+    def change(module):
+        if hasattr(module, name):
+            layer = module.get_submodule(name)
+            layer.forward = lambda inputs: forward(layer, inputs)
+
+    change_module(at, change)
+
+
+def change_module(at, change):
+    """Change every network after it is built."""
+    as_module = at.pytorch.as_module
+
+    def changed(network, input_shape):
+        module = as_module(network, input_shape)
+        change(module)
+        return module
+
+    at.pytorch.as_module = changed
+
+
+def change_epochs(at, change):
+    """Have `change(one_epoch, arguments)` in the place of training one epoch; arguments are those by name."""
+    one_epoch = at.pytorch._train_epoch
+    signature = inspect.signature(one_epoch)
+    at.pytorch._train_epoch = lambda *given: change(one_epoch, signature.bind(*given).arguments)
+
+
+def change_adam(at, change):
+    """Give Adam another recipe, or change it after it is made."""
+    init = at.pytorch.KerasAdam.__init__
+
+    def changed(self, parameters, recipe):
+        init(self, parameters, change(self, recipe) or recipe)
+
+    at.pytorch.KerasAdam.__init__ = changed
+
+
+def change_preprocessing(at, change):
+    right = at.backbones.preprocessing
+    at.backbones.preprocessing = lambda family: change(*right(family))
+
+
+def change_freezing(at, change):
+    let_train = at.pytorch.TorchModel._let_train
+
+    def changed(self, what):
+        trained = let_train(self, what)
+        change(self.module)
+        return trained
+
+    at.pytorch.TorchModel._let_train = changed
+
+
+# --- layers and their weights -----------------------------------------------------------------------------------------
+
+
+@fault("a layer without its bias", "baseline", "structure", "bias")
+def _(at):
+    change_module(at, lambda module: setattr(module.conv2d_2, "bias", None))
+
+
+@fault("a bias too many", "baseline", "structure", "conv2d_2")
+def _(at):
+    change_module(at, lambda module: module.conv2d_2.register_parameter("more", at.nn.Parameter(at.torch.zeros(16))))
+
+
+@fault("a bias that is never added", "baseline", "forward", "conv2d_2")
+def _(at):
+    change_layer(at, "conv2d_2", lambda layer, x: at.nn.functional.conv2d(x, layer.weight))
+
+
+@fault("padding that repeats the edge", "tuned", "forward", "conv2d_1")
+def _(at):
+    conv = at.nn.Conv2d
+    at.nn.Conv2d = lambda *sizes, padding: conv(*sizes, padding=padding, padding_mode="replicate")
+
+
+@fault("flattened channels first", "baseline", "forward", "flatten_1")
+def _(at):
+    forward = at.pytorch.Permute.forward
+    at.pytorch.Permute.forward = lambda self, x: x if self.order == (0, 2, 3, 1) else forward(self, x)
+
+
+@fault("kernels with height and width exchanged", "baseline", "forward", "conv2d_1")
+def _(at):
+    tensor_of = at.pytorch.TorchModel._tensor
+
+    def exchanged(self, name):
+        tensor, axes = tensor_of(self, name)
+        return tensor, (3, 2, 1, 0) if tensor.ndim == 4 else axes
+
+    at.pytorch.TorchModel._tensor = exchanged
+
+
+@fault("average for max pooling", "baseline", "forward", "maxpool2d_1")
+def _(at):
+    at.nn.MaxPool2d = at.nn.AvgPool2d
+
+
+@fault("ReLU6 for ReLU", "baseline", "forward", "conv2d_1")
+def _(at):
+    at.nn.ReLU = at.nn.ReLU6
+
+
+@fault("a layer in half precision", "baseline", "forward", "dense_1")
+def _(at):
+    change_layer(at, "dense_1", lambda layer, x: type(layer).forward(layer.half(), x.half()).to(x.dtype))
+
+
+@fault("weights of one layer not loaded", "baseline", "forward", "dense_1")
+def _(at):
+    set_weights = at.pytorch.TorchModel.set_weights
+
+    def all_but_one(self, weights):
+        own = {name: array for name, array in self.weights().items() if name.startswith("dense_1/")}
+        set_weights(self, {**weights, **own})
+
+    at.pytorch.TorchModel.set_weights = all_but_one
+
+
+@fault("predictions never scaled back", "baseline", "forward", "prediction")
+def _(at):
+    at.pytorch.Scaling.to_physical = lambda self, outputs: outputs.astype("float64")
+
+
+@fault("dropout while predicting", "tuned", "forward", "dropout_1")
+def _(at):
+    def in_training(module, images):
+        with at.torch.inference_mode():
+            return module.train()(images)
+
+    at.pytorch._outputs = in_training
+
+
+# --- loss, gradients and statistics -----------------------------------------------------------------------------------
+
+
+@fault("targets never scaled", "baseline", "gradients", "loss")
+def _(at):
+    at.pytorch.Scaling.to_network = lambda self, targets: targets.astype("float32")
+
+
+@fault("sum for mean in the loss", "baseline", "gradients", "loss")
+def _(at):
+    at.nn.functional.mse_loss = lambda a, b: ((a - b) ** 2).sum()
+
+
+@fault("mean absolute error", "baseline", "gradients", "loss")
+def _(at):
+    at.nn.functional.mse_loss = at.nn.functional.l1_loss
+
+
+@fault("dropout that does not scale", "tuned", "gradients", "dropout 0.2/factor")
+def _(at):
+    at.nn.Dropout.forward = lambda self, x: x * (at.torch.rand_like(x) >= self.p) if self.training else x
+
+
+@fault("dropout at half its rate", "tuned", "gradients", "dropout 0.2")
+def _(at):
+    at.nn.Dropout.forward = lambda self, x: at.nn.functional.dropout(x, self.p / 2, self.training)
+
+
+@fault("a layer frozen by mistake", "baseline", "structure", "trainable")
+def _(at):
+    change_freezing(at, lambda module: module.conv2d_1.requires_grad_(False))
+
+
+# --- optimizer and batches --------------------------------------------------------------------------------------
+
+
+@fault("Adam's epsilon as torch has it", "baseline", "optimizer", "after")
+def _(at):
+    at.pytorch.KerasAdam.step = at.torch.optim.Adam.step
+
+
+@fault("AdamW", "baseline", "optimizer", "after")
+def _(at):
+    init = at.pytorch.KerasAdam.__init__
+
+    def decaying(self, parameters, recipe):
+        init(self, parameters, recipe)
+        for group in self.param_groups:
+            group.update(weight_decay=0.01, decoupled_weight_decay=True)
+
+    at.pytorch.KerasAdam.__init__ = decaying
+
+
+@fault("learning rate off by 5 %", "baseline", "optimizer", "after 1 step")
+def _(at):
+    change_adam(at, lambda _, recipe: msgspec.structs.replace(recipe, learning_rate=1.05 * recipe.learning_rate))
+
+
+@fault("beta_2 off by a thousandth", "baseline", "optimizer", "after")
+def _(at):
+    change_adam(at, lambda _, recipe: msgspec.structs.replace(recipe, beta_2=0.999 * recipe.beta_2))
+
+
+@fault("gradients that add up", "baseline", "optimizer", "after")
+def _(at):
+    at.pytorch.KerasAdam.zero_grad = lambda self: None
+
+
+@fault("a last batch that is dropped", "baseline", "optimizer", "after an epoch with a short batch")
+def _(at):
+    def dropping(one_epoch, given):
+        whole = len(given["order"]) // given["batch_size"] * given["batch_size"]
+        return one_epoch(**{**given, "order": given["order"][:whole]})
+
+    change_epochs(at, dropping)
+
+
+@fault("an epoch's loss that is its batches' mean", "baseline", "optimizer", "loss after an epoch with a short batch")
+def _(at):
+    def unweighted(one_epoch, given):
+        order, size = given["order"], given["batch_size"]
+        losses = [one_epoch(**{**given, "order": order[i : i + size]}) for i in range(0, len(order), size)]
+        return sum(losses) / len(losses)
+
+    change_epochs(at, unweighted)
+
+
+@fault("another shuffle", "baseline", "optimizer", "after 1 step")
+def _(at):
+    def shuffled(one_epoch, given):
+        other = at.torch.randperm(len(given["images"]), generator=at.torch.Generator().manual_seed(0)).numpy()
+        return one_epoch(**{**given, "order": other[: len(given["order"])]})
+
+    change_epochs(at, shuffled)
+
+
+# --- exported graphs ------------------------------------------------------------------------------------------------
+
+
+@fault("an exported graph without the targets' mean", "baseline", "export", "pytorch against its graph")
+def _(at):
+    at.pytorch.Physical.forward = lambda self, images: self.network(images) * self.scale
+
+
+@fault("an exported graph of another layer", "baseline", "export", "pytorch against its graph")
+def _(at):
+    class Other(at.pytorch.Physical):
+        def __init__(self, network, scaling):
+            super().__init__(at.nn.Sequential(*list(network.children())[:-1], at.nn.Linear(16, 9)), scaling)
+
+    at.pytorch.Physical = Other
+
+
+# --- backbones ------------------------------------------------------------------------------------------------------
+
+
+@fault(
+    "strides in the second convolution, as torchvision",
+    "resnet50-head-only",
+    "forward",
+    "backbone_1/conv3_block1_1_conv",
+)
+def _(at):
+    at.parts.Bottleneck = type("NoBlock", (), {})
+
+
+@fault("red, green, blue for blue, green, red", "resnet50-head-only", "forward", "backbone_1/preprocessing")
+def _(at):
+    change_preprocessing(at, lambda scale, offset: (scale, offset[::-1]))
+
+
+@fault("no preprocessing", "resnet50-head-only", "forward", "backbone_1/preprocessing")
+def _(at):
+    change_preprocessing(at, lambda scale, offset: ((1.0,) * 3, (0.0,) * 3))
+
+
+@fault("preprocessing twice", "resnet50-head-only", "forward", "backbone_1/preprocessing")
+def _(at):
+    once = at.parts.Preprocessing.forward
+    at.parts.Preprocessing.forward = lambda self, images: once(self, once(self, images))
+
+
+@fault("batch norm's epsilon as Keras's layer has it, 1e-3", "resnet50-head-only", "forward", "backbone_1/conv1_bn")
+def _(at):
+    at.backbones.BATCH_NORM_EPSILON = 1e-3
+
+
+@fault("batch norm's epsilon as torch has it, 1e-5", "resnet50-head-only", "forward", "backbone_1/conv1_bn")
+def _(at):
+    at.backbones.BATCH_NORM_EPSILON = 1e-5
+
+
+@fault("no ReLU after DenseNet121's last batch norm", "densenet121-head-only", "forward", "backbone_1")
+def _(at):
+    build = at.parts._densenet121
+
+    def without():
+        body, names = build()
+        body.relu5 = at.nn.Identity()
+        return body, names
+
+    at.parts._densenet121 = without
+
+
+@fault("batch norm's momentum as torch has it", "resnet50-fine-tuned", "state", "moving_")
+def _(at):
+    at.backbones.BATCH_NORM_MOMENTUM = 0.9
+
+
+@fault("unbiased moving variance", "resnet50-fine-tuned", "state", "moving_variance")
+def _(at):
+    at.parts.KerasBatchNorm2d.forward = at.nn.BatchNorm2d.forward
+
+
+@fault("batch norms that train in a frozen backbone", "resnet50-fine-tuned-frozen-norms", "gradients", "")
+def _(at):
+    at.parts.KerasBatchNorm2d.train = at.nn.BatchNorm2d.train
+
+
+@fault("batch norms frozen by eval() alone", "resnet50-fine-tuned-frozen-norms", "structure", "trainable")
+def _(at):
+    change_freezing(at, lambda module: module.requires_grad_(True))
+
+
+@fault("a frozen backbone that predicts in training mode", "resnet50-head-only", "forward", "backbone_1/conv1_bn")
+def _(at):
+    at.parts.KerasBatchNorm2d.eval = lambda self: self.train(True)
+    at.parts.KerasBatchNorm2d.train = lambda self, mode=True: at.nn.BatchNorm2d.train(self, True)

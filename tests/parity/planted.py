@@ -1,0 +1,105 @@
+"""Climbs with a planted fault.
+
+`python -m tests.parity.planted` plants every fault and prints the table of docs/parity.md: where each breaks the ladder
+and how large it is. `python -m tests.parity.planted FAULT ORDERS.json` computes the faulty side.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from harness import registry, side
+from harness.ladder import Pair, judge
+from harness.plan import DataSource
+from harness.sides import SideCrashed, Sides, given
+from harness.subjects import Framework, Request, groups, subjects
+from tests.parity.faults import FAULTS, plant
+
+KERAS, PYTORCH, ONNX = Framework("keras"), Framework("pytorch"), Framework("onnx")
+ARRAY_RUNGS = ("structure", "forward", "gradients", "state", "optimizer", "export")
+
+
+class FaultySides(Sides):
+    """Has its sides computed with a fault."""
+
+    fault = ""
+
+    def command(self, orders):
+        return [sys.executable, "-m", "tests.parity.planted", self.fault, str(orders)]
+
+
+def a_climb(variant, seed=0):
+    """The group that a variant climbs in by itself, and what it is given; of backbones without steps and export."""
+    suite = registry.suite("elasticity")
+    chosen = [item for item in subjects(suite) if item.name == variant]
+    (group,) = groups(Request("elasticity", (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
+    if len(group.steps) == 1:
+        group = group._replace(rungs=tuple(rung for rung in group.rungs if rung != "optimizer"))
+    dataset = DataSource().load(suite)
+    return group, given(suite, dataset, suite.split(dataset), group.network, seed)
+
+
+class Climbs:
+    """Sides in a folder, each computed once."""
+
+    def __init__(self, folder):
+        self._folder, self._known = Path(folder), {}
+
+    def of(self, framework, variant, fault=""):
+        """The climb of one framework, to its end."""
+        key = framework, variant, fault
+        if key not in self._known:
+            group, begin = a_climb(variant)
+            home = self._folder / str(len(self._known))
+            home.mkdir()
+            with (FaultySides if fault else Sides)(home, (framework,), 2) as sides:
+                sides.fault = fault
+                climb = sides.start(group, 0, begin)
+                for computed in climb.running.values():
+                    computed.result()
+            self._known[key] = climb
+        return self._known[key]
+
+    def verdicts(self, variant, theirs=PYTORCH, fault=""):
+        """Every verdict on Keras and another framework, by rungs. Raises SideCrashed."""
+        ours = self.of(KERAS, variant)
+        pair = Pair(ours.side(KERAS), self.of(theirs, variant, fault).side(theirs), ours.start())
+        group, _ = a_climb(variant)
+        keeps = group.variants[0].recipes[-1].trains != "all"
+        return [verdict for rung in group.rungs for verdict in judge(rung, variant, keeps, pair, 0)]
+
+
+def first_broken(verdicts):
+    """The lowest rung's that breaks, float32's where both do; None where none does."""
+    return next((verdict for verdict in verdicts if verdict.outcome == "breaks"), None)
+
+
+def row(name, climbs):
+    """A fault's line of the table."""
+    fault = FAULTS[name]
+    try:
+        broken = first_broken(climbs.verdicts(fault.variant, fault=name))
+    except SideCrashed:
+        return f"| {name} | {fault.variant} | structure | the side does not come up | | | |"
+    if broken is None:
+        return f"| {name} | {fault.variant} | **nowhere** | | | | |"
+    numbers = ["" if number is None else f"{number:.2g}" for number in (broken.difference, broken.allowed)]
+    cells = (name, fault.variant, broken.rung, broken.worst or broken.note, *numbers, broken.precision)
+    return f"| {' | '.join(cells)} |"
+
+
+def main():
+    print("| planted into PyTorch | variant | breaks at | worst there | difference | allowed | in |")
+    print("| --- | --- | --- | --- | --: | --: | --- |")
+    with tempfile.TemporaryDirectory() as folder:
+        climbs = Climbs(folder)
+        for name in FAULTS:
+            print(row(name, climbs), flush=True)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    else:
+        plant(sys.argv[1])
+        side.main(sys.argv[2])
