@@ -175,11 +175,10 @@ class KerasModel:
         """Let gradients reach what is to be trained; returns the head, or the network where there is more to it."""
         for layer in self._frozen:
             layer.trainable = what != "head"
-        if what == "all-but-norms":
-            for backbone in [layer for layer in self._frozen if isinstance(layer, keras.Model)]:
-                for norm in backbone.get_layer(_BODY).layers:
-                    if isinstance(norm, keras.layers.BatchNormalization):
-                        norm.trainable = False  # which to Keras also means inference mode
+        for backbone in [layer for layer in self._frozen if isinstance(layer, keras.Model)]:
+            for norm in backbone.get_layer(_BODY).layers:
+                if isinstance(norm, keras.layers.BatchNormalization):
+                    norm.trainable = what == "all"  # which to Keras also says whether it is in inference mode
         if what != "head" or not self._frozen:
             return self.model
         head = self.model.layers[len(self._frozen) :]

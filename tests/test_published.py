@@ -4,10 +4,13 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness import leaderboard
+from harness.ladder import RUNGS
 from harness.records import Store
+from harness.subjects import subjects
 from suites import elasticity
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -130,3 +133,15 @@ def test_on_raw_labels_no_network_beats_the_mean():
 def test_published_records_come_from_a_commit(baselines):
     for record in baselines.values():
         assert len(record.environment.commit) == 40, record.environment.commit
+
+
+def test_the_published_climb_is_whole_and_passes():
+    table = pd.read_csv(RESULTS / "parity.csv")
+    climbed = {(variant, rung) for variant, rung in zip(table.variant, table.rung, strict=True)}
+    names = {variant.name for variant in subjects(elasticity)}
+    always = set(RUNGS) - {"state", "statistics"}
+    assert {(name, rung) for name in names for rung in always} <= climbed
+    assert {name for name, rung in climbed if rung == "statistics"} == {"baseline", "tuned"}
+    assert set(table.outcome) == {"passes"}
+    assert table.commit.nunique() == 1
+    assert not table.commit.str.contains("dirty").any()

@@ -29,8 +29,10 @@ from harness.architecture import (
     MaxPool2D,
     Network,
     initial_weights,
+    named_layers,
     parameter_shapes,
 )
+from harness.backbones import CHANNELS, shapes
 from harness.errors import Unavailable, WeightsError
 from harness.protocol import Phase, Recipe, Scaling, Schedule, Task, TrainingData, Variant
 from harness.weights import load_weights, save_weights
@@ -211,6 +213,101 @@ def training_the_head_leaves_the_backbone_alone(backend):
     tuned = model.weights()
     same = [name for name in after if np.array_equal(tuned[name], after[name])]
     assert same == [], same
+
+
+@check
+def layers_show_what_they_make_of_an_image(backend):
+    """By the common names, channels last, in the order of computation, activation functions included."""
+    only("network" in backend.trains)
+    model = backend.module.build(a_variant(), a_task(), 0)
+    pictures = images(5)
+    found = model.activations(pictures)
+    assert {name: array.shape for name, array in found.items()} == {
+        "conv2d_1": (5, 14, 14, 4),
+        "maxpool2d_1": (5, 7, 7, 4),
+        "conv2d_2": (5, 7, 7, 6),
+        "maxpool2d_2": (5, 3, 3, 6),
+        "flatten_1": (5, 54),
+        "dense_1": (5, 7),
+        "dense_2": (5, 9),
+    }
+    assert list(found) == [name for name, _ in named_layers(SMALL)]
+    assert min(found[name].min() for name in ("conv2d_1", "conv2d_2", "dense_1")) == 0
+    np.testing.assert_array_equal(found["flatten_1"], found["maxpool2d_2"].reshape(5, -1))
+    np.testing.assert_allclose(a_task().scaling.to_physical(found["dense_2"]), model.predict(pictures), rtol=1e-6)
+
+
+@check
+def a_backbones_layers_are_shown_too(backend):
+    only("network" in backend.trains)
+    for family in BACKBONES:
+        found = backend.module.build(transfer(family), a_task(32), 0).activations(images(2, 32))
+        layers = {name.rpartition("/")[0] for name in shapes(family)}
+        assert {name for name in found if "/" in name} == {f"backbone_1/{name}" for name in (*layers, "preprocessing")}
+        assert found["backbone_1/preprocessing"].shape == (2, 32, 32, 3)
+        assert found["backbone_1"].shape == (2, 1, 1, CHANNELS[family])
+
+
+@check
+def gradients_are_the_slopes_of_the_loss(backend):
+    """In float64, against central differences along random directions; weights stay as they were."""
+    only("network" in backend.trains)
+    try:
+        assert backend.module.configure(1, "cpu", "float64")["precision"] == "float64"
+        task, recipe = a_task(), Recipe()
+        model, training = backend.module.build(a_variant(), task, 0), data(task, 12)
+        rng = np.random.default_rng(1)  # biases of zero would put white-less patches on the edge of the ReLU
+        start = {name: array + 0.1 * rng.normal(size=array.shape) for name, array in model.weights().items()}
+        model.set_weights(start)
+        loss, gradients = model.loss_and_gradients(training.images, training.targets, recipe)
+        assert all(array.dtype == np.float64 for array in (*start.values(), *gradients.values()))
+        assert list(gradients) == list(start)
+        errors = (model.predict(training.images) - training.targets) / np.array(task.scaling.scale)
+        np.testing.assert_allclose(loss, np.mean(errors**2), rtol=1e-6)  # the targets are rounded to float32
+        for name, array in start.items():
+            direction = np.random.default_rng(0).normal(size=array.shape)
+            around = []
+            for sign in (-1, 1):
+                model.set_weights({**start, name: array + sign * 1e-6 * direction})
+                around.append(model.loss_and_gradients(training.images, training.targets, recipe)[0])
+            slope = (around[1] - around[0]) / 2e-6
+            np.testing.assert_allclose(np.sum(gradients[name] * direction), slope, rtol=1e-5, atol=1e-8, err_msg=name)
+            np.testing.assert_array_equal(model.weights()[name], array + 1e-6 * direction)
+            model.set_weights(start)
+    finally:
+        backend.module.configure(1, "cpu")
+
+
+@check
+def only_what_a_recipe_trains_has_gradients(backend):
+    only("network" in backend.trains)
+    task = a_task(32)
+    training = data(task, 4)
+    model = backend.module.build(transfer("densenet121", HEAD_ONLY), task, 0)
+    head = [name for name in model.weights() if name.startswith("dense")]
+    before = model.weights()
+    _, gradients = model.loss_and_gradients(model.features(training.images), training.targets, HEAD_ONLY)
+    assert list(gradients) == head
+    for trains in ("all-but-norms", "all"):
+        _, gradients = model.loss_and_gradients(training.images, training.targets, Recipe(trains=trains))
+        norms = [name for name in before if "_bn/" in name or "/bn/" in name]
+        learned = [name for name in norms if not name.rpartition("/")[2].startswith("moving_")]
+        expected = set(before) - set(norms) if trains == "all-but-norms" else set(before) - set(norms) | set(learned)
+        assert set(gradients) == expected
+        moved = {name for name, array in model.weights().items() if not np.array_equal(array, before[name])}
+        assert moved == (set() if trains == "all-but-norms" else set(norms) - set(learned))
+
+
+@check
+def a_precision_that_is_not_offered_is_unavailable(backend):
+    only("network" not in backend.trains)
+    with pytest.raises(Unavailable, match="float32"):
+        backend.module.configure(1, "cpu", "float64")
+    for model, _ in backend.models():
+        with pytest.raises(NotImplementedError):
+            model.activations(images(2))
+        with pytest.raises(NotImplementedError):
+            model.loss_and_gradients(images(2), np.zeros((2, 9)), Recipe())
 
 
 @check

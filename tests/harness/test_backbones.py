@@ -25,5 +25,7 @@ def test_the_last_layer_gives_the_channels(family):
 
 def test_preprocessing_standardises_what_the_backbone_was_trained_on():
     scale, offset = backbones.preprocessing("densenet121")
-    assert [0.485 * scale[0] + offset[0], 0.456 * scale[1] + offset[1]] == pytest.approx([0, 0])
+    assert [0.485 * scale[0] + offset[0], 0.456 * scale[1] + offset[1]] == pytest.approx(
+        [0, 0], abs=1e-7
+    )  # they are single-precision numbers
     assert backbones.preprocessing("vgg16") == backbones.preprocessing("resnet50")

@@ -2,8 +2,9 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
-from harness.stats import paired_difference, skill_interval, spread
+from harness.stats import equivalence, paired_difference, skill_interval, spread
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -119,3 +120,35 @@ def test_speed_of_skill_interval(benchmark) -> None:
     draw = np.random.default_rng(11)
     errors, of_mean = _errors(draw, 3, 78, 0.3), _errors(draw, 1, 78, 1.0)[0]
     benchmark(skill_interval, errors, of_mean)
+
+
+# --- equivalence ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.floats(0.8, 1.0), min_size=3, max_size=12, unique=True),
+    st.lists(st.floats(0.8, 1.0), min_size=3, max_size=12, unique=True),
+    st.floats(0.001, 0.2),
+)
+def test_equivalence_is_two_one_sided_welch_tests(a, b, margin):
+    """Against scipy's one-sided tests of samples moved by the margin."""
+    if np.std(a) < 1e-6 or np.std(b) < 1e-6:
+        return
+    found = equivalence(a, b, margin)
+    below = scipy.stats.ttest_ind(np.add(a, margin), b, equal_var=False, alternative="greater").pvalue
+    above = scipy.stats.ttest_ind(np.subtract(a, margin), b, equal_var=False, alternative="less").pvalue
+    assert found.p_value == pytest.approx(max(below, above), rel=1e-6, abs=1e-12)
+    assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
+    inside = -margin < found.low and found.high < margin
+    assert (found.p_value < 0.05) == inside
+
+
+def test_samples_without_spread_are_equivalent_where_their_means_are_close():
+    assert equivalence([0.9, 0.9], [0.91, 0.91], 0.02).p_value == 0
+    assert equivalence([0.9, 0.9], [0.93, 0.93], 0.02).p_value == 1
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, np.nan], [1.0, 2.0]), ([], [])])
+def test_samples_that_say_nothing_are_refused(a, b):
+    with pytest.raises(ValueError, match="at least two"):
+        equivalence(a, b, 0.1)

@@ -220,6 +220,16 @@ def _(at):
     at.pytorch.KerasAdam.step = at.torch.optim.Adam.step
 
 
+@fault("Adam's corrections in double precision", "baseline", "optimizer", "")  # seen with other constants only
+def _(at):
+    def step(self):
+        self._steps += 1
+        self.param_groups[0]["eps"] = self._recipe.epsilon / (1 - self._recipe.beta_2**self._steps) ** 0.5
+        return at.torch.optim.Adam.step(self)
+
+    at.pytorch.KerasAdam.step = step
+
+
 @fault("AdamW", "baseline", "optimizer", "after")
 def _(at):
     init = at.pytorch.KerasAdam.__init__

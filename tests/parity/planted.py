@@ -8,6 +8,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from harness import registry, side
 from harness.ladder import Pair, judge
 from harness.plan import DataSource
@@ -28,13 +30,18 @@ class FaultySides(Sides):
         return [sys.executable, "-m", "tests.parity.planted", self.fault, str(orders)]
 
 
-def a_climb(variant, seed=0):
-    """The group that a variant climbs in by itself, and what it is given; of backbones without steps and export."""
+def a_climb(variant, recipe=None, seed=0):
+    """The group that a variant climbs in by itself, and what it is given; of backbones without steps and export.
+
+    `recipe` takes the place of the one with exact constants.
+    """
     suite = registry.suite("elasticity")
     chosen = [item for item in subjects(suite) if item.name == variant]
     (group,) = groups(Request("elasticity", (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
     if len(group.steps) == 1:
         group = group._replace(rungs=tuple(rung for rung in group.rungs if rung != "optimizer"))
+    if recipe:
+        group = group._replace(variants=[msgspec.structs.replace(group.variants[0], recipes=(recipe,))])
     dataset = DataSource().load(suite)
     return group, given(suite, dataset, suite.split(dataset), group.network, seed)
 
@@ -45,11 +52,11 @@ class Climbs:
     def __init__(self, folder):
         self._folder, self._known = Path(folder), {}
 
-    def of(self, framework, variant, fault=""):
+    def of(self, framework, variant, fault="", recipe=None):
         """The climb of one framework, to its end."""
-        key = framework, variant, fault
+        key = framework, variant, fault, recipe
         if key not in self._known:
-            group, begin = a_climb(variant)
+            group, begin = a_climb(variant, recipe)
             home = self._folder / str(len(self._known))
             home.mkdir()
             with (FaultySides if fault else Sides)(home, (framework,), 2) as sides:

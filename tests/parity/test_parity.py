@@ -1,14 +1,18 @@
 """The ladder itself: clean sides pass, and each of the planted mistakes breaks it where it should."""
 
+import numpy as np
 import pytest
 
+from harness.protocol import Recipe
+from harness.side import BATCH
 from harness.sides import SideCrashed
 from tests.parity.faults import FAULTS
-from tests.parity.planted import KERAS, ONNX, Climbs, first_broken
+from tests.parity.planted import KERAS, ONNX, PYTORCH, Climbs, first_broken
 
 pytestmark = pytest.mark.parity
 
 BUILDS_NOTHING = "a layer without its bias"
+ROUNDED = "Adam's corrections in double precision"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,6 @@ def test_the_onnx_backend_is_the_same_model_as_far_as_it_goes(climbs, variant):
         "structure": "passes",
         "forward": "passes",
         "gradients": "skipped",
-        "state": "skipped",
         "optimizer": "skipped",
         "export": "passes",
     }
@@ -51,7 +54,7 @@ def test_what_is_compared_would_show_a_mistake(climbs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in FAULTS if name != BUILDS_NOTHING])
+@pytest.mark.parametrize("name", [name for name in FAULTS if name not in (BUILDS_NOTHING, ROUNDED)])
 def test_a_planted_fault_breaks_the_ladder_where_it_should(climbs, name):
     fault = FAULTS[name]
     broken = first_broken(climbs.verdicts(fault.variant, fault=name))
@@ -78,3 +81,17 @@ def test_there_are_enough_faults():
         "optimizer",
         "export",
     }
+
+
+def apart(climbs, fault=""):
+    """A bias after ten steps in float32 with the usual betas, 0.9 and 0.999, which are no float32 numbers."""
+    usual = Recipe(epochs=100, batch_size=BATCH)
+    ours = climbs.of(KERAS, "baseline", recipe=usual).side(KERAS).single("optimizer/baseline/")["10/dense_2/bias"]
+    theirs = climbs.of(PYTORCH, "baseline", fault, usual).side(PYTORCH).single("optimizer/baseline/")["10/dense_2/bias"]
+    return np.linalg.norm(ours - theirs) / np.linalg.norm(ours)
+
+
+def test_adams_corrections_are_rounded_as_kerass_are(climbs):
+    """Which the exact constants of the ladder cannot show."""
+    assert apart(climbs) < 1e-7  # measured: 2.2e-8
+    assert apart(climbs, ROUNDED) > 3e-7  # 5.6e-7
