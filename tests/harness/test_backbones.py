@@ -24,7 +24,7 @@ def test_the_last_layer_gives_the_channels(family):
 
 
 def test_preprocessing_standardises_what_the_backbone_was_trained_on():
-    scale, offset = backbones.preprocessing("densenet121")
+    scale, offset = backbones.preprocessing("densenet121")  # in single precision
     assert [0.485 * scale[0] + offset[0], 0.456 * scale[1] + offset[1]] == pytest.approx(
         [0, 0], abs=1e-7
     )  # they are single-precision numbers
