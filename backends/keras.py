@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import math
 import os
 import sys
@@ -274,7 +275,12 @@ class KerasModel:
         return self._task.scaling.to_physical(_outputs(self.model, images, len(self._task.targets)))
 
     def export(self, path: Path) -> None:
-        """See `Model.export`. Opset 18, the newest that tf2onnx writes."""
+        """See `Model.export`. Opset 18, the newest that tf2onnx writes.
+
+        Raises Unavailable on JAX without jax2onnx, which Keras calls there.
+        """
+        if keras.backend.backend() == "jax" and importlib.util.find_spec("jax2onnx") is None:
+            raise Unavailable("Keras on JAX writes ONNX through jax2onnx, which is not installed")
         scaling = self._task.scaling
         physical = keras.Sequential(
             [
@@ -283,7 +289,7 @@ class KerasModel:
                 keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction"),
             ]
         )
-        signature = [tf.TensorSpec((None, *self._task.input_shape), tf.float32, name="images")]
+        signature = [keras.InputSpec(shape=(None, *self._task.input_shape), dtype="float32", name="images")]
         with _stdout_to_stderr():
             physical.export(path, format="onnx", verbose=False, input_signature=signature, opset_version=18)
 

@@ -93,6 +93,8 @@ def judge(rung: str, variant: str, keeps_statistics: bool, pair: Pair, seed: int
     whose moving statistics must then stay where they are.
     """
     for side in (pair.ours, pair.theirs):
+        if rung in side.told.broken:
+            return [Verdict(variant, rung, "breaks", note=f"{side.label}: {side.told.broken[rung]}", seed=seed)]
         if rung in side.told.lacks:
             return [Verdict(variant, rung, "skipped", note=f"{side.label}: {side.told.lacks[rung]}", seed=seed)]
     match rung:
@@ -166,11 +168,19 @@ def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> li
     if masks and (wrong := _masks(masks, single)):
         verdicts = [Verdict(variant, rung, "breaks", "float32", worst=wrong)]
     if double[0] is not None and double[1] is not None:
-        verdicts.append(_verdict(rung, variant, "float64", names, [double[0], double[1]], exact, rounding))
+        sharp = [double[0], double[1]]
+        fine = [name for name in names if not _told_in_float32(name, sharp)]
+        verdicts.append(_verdict(rung, variant, "float64", fine, sharp, exact, rounding))
         if rung in _JUMPS and (moved_by := _conditioning(variant, pair)) > ILL_CONDITIONED:
             told = f"ill-conditioned: rounding alone moves gradients by {moved_by:.1g}, so float64 judges"
             verdicts[0] = msgspec.structs.replace(verdicts[0], outcome="passes", note=told)
     return verdicts
+
+
+def _told_in_float32(name: str, double: list[Arrays]) -> bool:
+    """A loss that one side alone rounds to float32 before it tells it, as Keras on JAX does even in float64."""
+    rounded = [np.array_equal(arrays[name], np.asarray(arrays[name], np.float32)) for arrays in double]
+    return name.rpartition("/")[2] == "loss" and rounded[0] != rounded[1]
 
 
 def _conditioning(variant: str, pair: Pair) -> float:

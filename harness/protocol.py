@@ -284,7 +284,8 @@ class Model(Protocol):
 
     def export(self, path: Path) -> None:
         """Write one self-contained ONNX file: input `images` (batch, height, width, channel) float32 in 0..1 with a
-        free batch size, output `prediction` (batch, t) float32 in physical units.
+        free batch size, output `prediction` (batch, t) float32 in physical units. Raises Unavailable where what
+        writes such files is missing.
         """
         ...
 

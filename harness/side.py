@@ -7,8 +7,11 @@ targets in one file; `ladder` compares what the sides leave behind.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
+import threading
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,8 +64,8 @@ class Orders(msgspec.Struct, frozen=True):
 
 class Told(msgspec.Struct, frozen=True):
     """A side in words: versions, counts and shapes of the model, its layers in the order of computation, trainable
-    counts of each variant; `unavailable` says why there is nothing to compare, and `lacks` which rungs this backend
-    cannot climb, and why.
+    counts of each variant; `unavailable` says why there is nothing to compare, `lacks` which rungs this backend cannot
+    climb, and why, and `broken` which it should but failed to.
     """
 
     framework: dict[str, str] = {}
@@ -71,6 +74,7 @@ class Told(msgspec.Struct, frozen=True):
     layers: tuple[str, ...] = ()
     trainable: dict[str, int] = {}
     lacks: dict[str, str] = {}
+    broken: dict[str, str] = {}
     unavailable: str = ""
 
 
@@ -103,7 +107,8 @@ class Given(msgspec.Struct, frozen=True):
 
 
 def main(path: str) -> None:
-    """Carry out the orders in a JSON file."""
+    """Carry out the orders in a JSON file. Ends when standard input does, for then the parent is gone."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     orders = msgspec.json.decode(Path(path).read_bytes(), type=Orders)
     backend = registry.backend(orders.backend)
     try:
@@ -114,6 +119,12 @@ def main(path: str) -> None:
         arrays, told = {}, Told(unavailable=str(unavailable))
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, orders.out)
     Path(orders.told).write_bytes(msgspec.json.encode(told))
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]:
@@ -128,14 +139,18 @@ def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]
     model.set_weights(given.weights)
     arrays: Arrays = {}
     lacks: dict[str, str] = {}
+    broken: dict[str, str] = {}
     trainable: dict[str, int] = {}
     layers: tuple[str, ...] = ()
 
     def attempt(rung: str, variant: str, found: Iterator[tuple[str, NDArray[Any]]]) -> None:
         try:
             arrays.update({f"{rung}/{variant}/{name}": np.array(array) for name, array in found})
-        except NotImplementedError as error:
+        except (NotImplementedError, Unavailable) as error:
             lacks[rung] = str(error)
+        except Exception as error:  # whatever a framework raises, the other rungs are still worth climbing
+            traceback.print_exc()
+            broken[rung] = f"{type(error).__name__}: {error}"
 
     if "forward" in orders.rungs:
         attempt("forward", "", _forward(model, given))
@@ -158,7 +173,9 @@ def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]
             learner.set_weights(given.weights)
             attempt("optimizer", variant.name, _steps(learner, given, variant.recipes[-1], orders.steps))
     shapes = {name: array.shape for name, array in model.weights().items()}
-    return arrays, Told(counts=model.counts(), shapes=shapes, layers=layers, trainable=trainable, lacks=lacks)
+    return arrays, Told(
+        counts=model.counts(), shapes=shapes, layers=layers, trainable=trainable, lacks=lacks, broken=broken
+    )
 
 
 def _still(layer: Any) -> Any:

@@ -114,11 +114,13 @@ class Sides:
         self._pool = ThreadPoolExecutor(workers)
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._started = self._ended = 0
+        self._left = False
 
     def __enter__(self) -> Sides:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left = True
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in list(self._alive):
             process.kill()
@@ -159,14 +161,18 @@ class Sides:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 self.command(orders),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # which ends when this process does, however it does
                 stdout=output,
                 stderr=output,
                 env=worker_environment(1, "cpu") | framework.variables(),
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the sides in good order
             )
         self._alive.add(process)
+        if self._left:
+            process.kill()
         code = process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
         self._alive.discard(process)
         self._ended += 1
         show_count(self._ended, self._started)

@@ -99,3 +99,15 @@ def test_what_was_judged_is_deleted(tmp_path):
         climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
         climb.delete()
         assert list(climb.folder.iterdir()) == []
+
+
+def test_a_side_ends_with_its_parent(tmp_path):
+    """Whose death ends its standard input."""
+    with Saying(tmp_path, BETWEEN, 2) as sides:
+        sides.code = "pass"
+        climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
+    orders = climb.file(BETWEEN[1], "float32", "orders")
+    command = Sides.command(sides, orders)
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300)
+    assert ended.returncode == 1
+    assert not climb.file(BETWEEN[1], "float32", "json").exists()
