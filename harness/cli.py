@@ -98,10 +98,12 @@ def report(options: ReportOptions) -> int:
 
 
 def parity(options: ParityOptions) -> int:
-    from harness import parity, registry, verdicts
+    from harness import registry
     from harness.environment import usable_workers
-    from harness.ladder import RUNGS, Verdict
-    from harness.subjects import TRAINED_RUNGS, Request, frameworks
+    from harness.parity import verdicts
+    from harness.parity.climb import climb
+    from harness.parity.ladder import RUNGS, Verdict
+    from harness.parity.subjects import TRAINED_RUNGS, Request, frameworks
 
     rungs = registry.choose(options.rung, RUNGS, "rung")
     if options.profile == "smoke":
@@ -117,7 +119,7 @@ def parity(options: ParityOptions) -> int:
         workers=options.workers or usable_workers(),
     )
     found: list[Verdict] = []
-    for climbed in parity.climb(request):
+    for climbed in climb(request):
         found += climbed
         print(verdicts.line(climbed), flush=True)
     if not found:

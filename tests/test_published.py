@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from harness import leaderboard
-from harness.ladder import RUNGS
+from harness.parity.ladder import RUNGS
+from harness.parity.subjects import subjects
 from harness.records import Store
-from harness.subjects import subjects
 from suites import elasticity
 
 RESULTS = Path(__file__).parent.parent / "results"

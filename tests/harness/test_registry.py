@@ -74,7 +74,7 @@ def test_backends_and_suites_import_only_what_the_house_allows():
             for name in _imported(path):
                 own = name.startswith("backends._") and folder == "backends"  # part of one backend, and none itself
                 assert own or not name.startswith(banned), f"{path.relative_to(ROOT)} imports {name}"
-    for path in (ROOT / "harness").glob("*.py"):
+    for path in (ROOT / "harness").rglob("*.py"):
         assert not any(name.startswith(("backends", "suites")) for name in _imported(path)), path
     for name in _imported(ROOT / "harness" / "leaderboard.py"):
         assert name not in ("harness.worker", "harness.launch")

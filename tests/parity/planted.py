@@ -10,11 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from harness import registry, side
-from harness.ladder import Pair, judge
+from harness import registry
+from harness.parity import side
+from harness.parity.ladder import Pair, judge
+from harness.parity.sides import SideCrashed, Sides, given
+from harness.parity.subjects import Framework, Request, groups, subjects
 from harness.plan import DataSource
-from harness.sides import SideCrashed, Sides, given
-from harness.subjects import Framework, Request, groups, subjects
 from tests.parity.faults import FAULTS, plant
 
 KERAS, PYTORCH, ONNX = Framework("keras"), Framework("pytorch"), Framework("onnx")

@@ -29,9 +29,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.parity.side import Told
+from harness.parity.subjects import MOST_STEPS
 from harness.protocol import Arrays, Precision
-from harness.side import Told
-from harness.subjects import MOST_STEPS
 
 RUNGS = {
     "structure": "the same named parameters, shapes and counts",

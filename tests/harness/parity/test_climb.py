@@ -3,7 +3,7 @@ import pytest
 
 from harness import registry
 from harness.cli import main
-from harness.sides import Sides
+from harness.parity.sides import Sides
 
 
 def bench(tmp_path, *words):

@@ -2,11 +2,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness import registry, trained
+from harness import registry
+from harness.parity import trained
+from harness.parity.subjects import frameworks, subjects
 from harness.records import HeldOut
-from harness.subjects import frameworks, subjects
 from tests.harness.examples import a_cell, a_record
-from tests.harness.test_subjects import a_request
+from tests.harness.parity.test_subjects import a_request
 
 SUITE = registry.suite("elasticity")
 BASELINE, TUNED, *_ = subjects(SUITE)

@@ -13,8 +13,8 @@ import msgspec
 from harness import registry
 from harness.architecture import Dropout, Estimator, Network, backbone_of, parameter_shapes
 from harness.errors import BenchError
+from harness.parity.side import BATCH
 from harness.protocol import Configuration, Search, Suite, Variant
-from harness.side import BATCH
 
 TRAINED_RUNGS = ("training", "statistics")
 SMALL_STEPS = (1, 10, 100)

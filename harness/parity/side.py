@@ -1,7 +1,7 @@
 """One side of a comparison: what one backend, in one precision, makes of a network, as arrays in a file.
 
-`python -m harness.side ORDERS.json`, in an interpreter of its own. Every side is given the same weights, images and
-targets in one file; `ladder` compares what the sides leave behind.
+`python -m harness.parity.side ORDERS.json`, in an interpreter of its own. Every side is given the same weights, images
+and targets in one file; `ladder` compares what the sides leave behind.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ import xml.etree.ElementTree as ET
 import pandas as pd
 import pytest
 
-from harness.ladder import Verdict
-from harness.verdicts import COLUMNS, line, markdown, outcome, summary, write_csv, write_junit, write_markdown
+from harness.parity.ladder import Verdict
+from harness.parity.verdicts import COLUMNS, line, markdown, outcome, summary, write_csv, write_junit, write_markdown
 
 PASSING = Verdict("baseline", "forward", "passes", "float32", "dense_1", 1e-7, 4e-6)
 SHARP = Verdict("baseline", "forward", "passes", "float64", "dense_1", 1e-16, 4e-14)

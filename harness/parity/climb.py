@@ -1,4 +1,4 @@
-"""`bench parity`: is a variant the same model in two frameworks? Every variant climbs the rungs of `ladder.RUNGS`.
+"""Every variant climbs the rungs of `ladder.RUNGS`.
 
 Arrays are compared with exact constants: learning rate, betas and epsilon of Adam are powers of two or sums of few, so
 that no framework rounds them. Each side is computed in a process of its own; what it leaves behind may be gigabytes and
@@ -13,12 +13,13 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from harness import registry, trained
-from harness.ladder import Pair, Verdict, judge
+from harness import registry
+from harness.parity import trained
+from harness.parity.ladder import Pair, Verdict, judge
+from harness.parity.sides import Climb, SideCrashed, Sides, given
+from harness.parity.subjects import Group, Request, deep, groups, subjects
 from harness.plan import DataSource
 from harness.protocol import Dataset, Suite, Variant
-from harness.sides import Climb, SideCrashed, Sides, given
-from harness.subjects import Group, Request, deep, groups, subjects
 
 
 def climb(request: Request) -> Iterator[list[Verdict]]:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from harness.environment import observe
-from harness.ladder import RUNGS, Outcome, Verdict
 from harness.leaderboard import harmless
+from harness.parity.ladder import RUNGS, Outcome, Verdict
 
 COLUMNS = (
     "between",

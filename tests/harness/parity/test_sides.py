@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from harness import registry
+from harness.parity.side import BATCH, BATCHES_EXPORTED
+from harness.parity.sides import SideCrashed, Sides, given
+from harness.parity.subjects import MOST_STEPS, Framework, Request, groups, subjects
 from harness.plan import DataSource
-from harness.side import BATCH, BATCHES_EXPORTED
-from harness.sides import SideCrashed, Sides, given
-from harness.subjects import MOST_STEPS, Framework, Request, groups, subjects
 
 SUITE = registry.suite("elasticity")
 DATA = DataSource().load(SUITE)

@@ -15,14 +15,14 @@ import numpy as np
 from safetensors import safe_open
 
 from harness.architecture import Network, Shape, backbone_of, initial_weights
-from harness.ladder import Side
 from harness.launch import last_words, worker_environment
+from harness.parity.ladder import Side
+from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
+from harness.parity.subjects import MOST_STEPS, Framework, Group
 from harness.plan import task
 from harness.progress import show_count
 from harness.protocol import Arrays, Dataset, Precision, Split, Suite, Task
 from harness.records import Settings
-from harness.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
-from harness.subjects import MOST_STEPS, Framework, Group
 
 
 def given(suite: Suite, dataset: Dataset, split: Split, network: Network, seed: int) -> tuple[Given, Task]:
@@ -153,7 +153,7 @@ class Sides:
 
     def command(self, orders: Path) -> list[str]:
         """What computes a side. `-P`: what is installed, not what happens to lie in the user's folder."""
-        return [sys.executable, "-P", "-m", "harness.side", str(orders)]
+        return [sys.executable, "-P", "-m", "harness.parity.side", str(orders)]
 
     def _compute(self, framework: Framework, orders: Path) -> str:
         """Run one side; returns its last words where it failed."""

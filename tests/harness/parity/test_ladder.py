@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.ladder import RUNGS, Pair, Side, judge
+from harness.parity.ladder import RUNGS, Pair, Side, judge
+from harness.parity.side import Told
+from harness.parity.verdicts import outcome
 from harness.protocol import Counts
-from harness.side import Told
-from harness.verdicts import outcome
 
 NAMES = ("conv2d_1", "maxpool2d_1", "dense_1", "prediction")
 

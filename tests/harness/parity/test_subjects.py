@@ -4,7 +4,7 @@ import pytest
 from harness import registry
 from harness.architecture import Network, backbone_of
 from harness.errors import BenchError
-from harness.subjects import Framework, Request, frameworks, groups, largest, subjects
+from harness.parity.subjects import Framework, Request, frameworks, groups, largest, subjects
 
 SUITE = registry.suite("elasticity")
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from harness import registry, stats
 from harness.environment import fingerprint, observe
-from harness.ladder import Outcome, Verdict
 from harness.launch import launch
+from harness.parity.ladder import Outcome, Verdict
+from harness.parity.subjects import FROZEN_NORMS, Framework, Request, largest
 from harness.plan import DataSource, plan
 from harness.progress import Progress
 from harness.protocol import Search, Suite, Variant
 from harness.records import Cell, Record, Settings, Store, standing
-from harness.subjects import FROZEN_NORMS, Framework, Request, largest
 from harness.worker import Done, Job
 
 STATISTICS_SEEDS = tuple(range(10))
@@ -155,7 +155,7 @@ def _cells(
 def _code() -> str:
     """A hash of the source of everything that computes: records of other code say nothing about this one's."""
     digest = hashlib.sha256()
-    house = Path(__file__).parent.parent
+    house = Path(__file__).parents[2]
     for package in ("backends", "harness", "suites"):
         for path in sorted((house / package).rglob("*.py")):
             digest.update(path.read_bytes())
