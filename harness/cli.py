@@ -123,7 +123,7 @@ def parity(options: ParityOptions) -> int:
         found += climbed
         print(verdicts.line(climbed), flush=True)
     if not found:
-        raise BenchError(f"rung={options.rung}: profile={options.profile} has none of these rungs for these variants")
+        raise BenchError(f"rung={options.rung}: these variants have none of it in profile={options.profile}")
     print(f"\n{verdicts.summary(found)}")
     table = options.results / "parity.csv"
     verdicts.write_csv(table, found, options.between)

@@ -127,55 +127,75 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]:
-    """Every array that the sides are compared by, named `<rung>/<variant>/<array>`, or `<rung>//<array>` where variants
-    do not matter. Raises Unavailable where the backend does not build such a network.
+class Climbed:
+    """What has come of each rung: arrays, named `<rung>/<variant>/<array>` or `<rung>//<array>` where variants do not
+    matter, or why there are none.
     """
-    without_dropout = Network(tuple(_still(layer) for layer in orders.network.layers))
+
+    def __init__(self) -> None:
+        self.arrays: Arrays = {}
+        self.lacks: dict[str, str] = {}
+        self.broken: dict[str, str] = {}
+
+    def take(self, rung: str, variant: str, found: Iterator[tuple[str, NDArray[Any]]]) -> None:
+        """Climb a rung: all of its arrays, or none."""
+        try:
+            self.arrays.update({f"{rung}/{variant}/{name}": np.array(array) for name, array in found})
+        except (NotImplementedError, Unavailable) as error:
+            self.lacks[rung] = str(error)
+        except Exception as error:  # whatever a framework raises, the other rungs are still worth climbing
+            traceback.print_exc()
+            self.broken[rung] = f"{type(error).__name__}: {error}"
+
+
+def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]:
+    """Every array that the sides are compared by, as `Climbed` names them.
+
+    Raises Unavailable where the backend does not build such a network.
+    """
     try:
         model = backend.build(Variant("parity", "", orders.network), orders.task, 0)
     except NotImplementedError as error:
         raise Unavailable(str(error)) from None
     model.set_weights(given.weights)
-    arrays: Arrays = {}
-    lacks: dict[str, str] = {}
-    broken: dict[str, str] = {}
-    trainable: dict[str, int] = {}
+    climbed = Climbed()
     layers: tuple[str, ...] = ()
-
-    def attempt(rung: str, variant: str, found: Iterator[tuple[str, NDArray[Any]]]) -> None:
-        try:
-            arrays.update({f"{rung}/{variant}/{name}": np.array(array) for name, array in found})
-        except (NotImplementedError, Unavailable) as error:
-            lacks[rung] = str(error)
-        except Exception as error:  # whatever a framework raises, the other rungs are still worth climbing
-            traceback.print_exc()
-            broken[rung] = f"{type(error).__name__}: {error}"
-
     if "forward" in orders.rungs:
-        attempt("forward", "", _forward(model, given))
-        layers = tuple(name.removeprefix("forward//") for name in arrays)
+        climbed.take("forward", "", _forward(model, given))
+        layers = tuple(name.removeprefix("forward//") for name in climbed.arrays)
     if "export" in orders.rungs:
-        arrays["prediction//images"] = model.predict(given.images)
+        climbed.take("prediction", "", iter([("images", model.predict(given.images))]))
         if orders.precision == "float32":
-            attempt("export", "", _export(model, given))
-    for variant in orders.variants:
-        trained = msgspec.structs.replace(variant, architecture=without_dropout)
-        learner = backend.build(trained, orders.task, 0)
-        trainable[variant.name] = learner.counts().trainable
-        # What an optimizer does is judged by the conditioning of the gradients.
-        if {"gradients", "state", "optimizer"} & set(orders.rungs):
-            learner.set_weights(given.weights)
-            attempt("gradients", variant.name, _gradients(learner, given, variant.recipes[-1]))
-            attempt("state", variant.name, _statistics(learner))
-            attempt("gradients", variant.name, _dropout(backend, orders))
-        if "optimizer" in orders.rungs:
-            learner.set_weights(given.weights)
-            attempt("optimizer", variant.name, _steps(learner, given, variant.recipes[-1], orders.steps))
+            climbed.take("export", "", _export(model, given))
+    trainable = {variant.name: _climb_variant(backend, orders, given, variant, climbed) for variant in orders.variants}
     shapes = {name: array.shape for name, array in model.weights().items()}
-    return arrays, Told(
-        counts=model.counts(), shapes=shapes, layers=layers, trainable=trainable, lacks=lacks, broken=broken
+    told = Told(
+        counts=model.counts(),
+        shapes=shapes,
+        layers=layers,
+        trainable=trainable,
+        lacks=climbed.lacks,
+        broken=climbed.broken,
     )
+    return climbed.arrays, told
+
+
+def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Variant, climbed: Climbed) -> int:
+    """The rungs that train, without dropout; returns how many parameters the variant trains."""
+    without_dropout = Network(tuple(_still(layer) for layer in orders.network.layers))
+    model = backend.build(msgspec.structs.replace(variant, architecture=without_dropout), orders.task, 0)
+    trainable = model.counts().trainable
+    recipe = variant.recipes[-1]
+    # What an optimizer does is judged by the conditioning of the gradients.
+    if {"gradients", "state", "optimizer"} & set(orders.rungs):
+        model.set_weights(given.weights)
+        climbed.take("gradients", variant.name, _gradients(model, given, recipe))
+        climbed.take("state", variant.name, _statistics(model))
+        climbed.take("gradients", variant.name, _dropout(backend, orders))
+    if "optimizer" in orders.rungs:
+        model.set_weights(given.weights)
+        climbed.take("optimizer", variant.name, _steps(model, given, recipe, orders.steps))
+    return trainable
 
 
 def _still(layer: Any) -> Any:
