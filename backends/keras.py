@@ -60,10 +60,11 @@ TRAINS = ("network",)
 
 def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`. TensorFlow's threads are set in any case: it feeds the data to every Keras backend."""
+    if precision != "float32" and keras.backend.backend() != "tensorflow":
+        # keras.src.backend.common.dtypes.result_type: float64 with float64 gives float32 there.
+        raise Unavailable(f"Keras on {keras.backend.backend()} turns float64 into float32")
     keras.config.set_floatx(precision)
     keras.config.set_dtype_policy(precision)
-    if keras.backend.backend() == "jax":
-        importlib.import_module("jax").config.update("jax_enable_x64", precision == "float64")
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     if device == "cuda" and not _finds_gpu():

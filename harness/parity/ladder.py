@@ -188,15 +188,8 @@ def _judged(
         verdict = msgspec.structs.replace(verdict, outcome="passes", note=told)
         multiple = ILL_CONDITIONED_MULTIPLE
     sharp = [double[0], double[1]]
-    fine = [name for name in names if not _told_in_float32(name, sharp)]
     rounding = _roundings(names, single, double, exact)
-    return [verdict, _verdict(rung, variant, "float64", fine, sharp, exact, rounding, multiple)]
-
-
-def _told_in_float32(name: str, double: list[Arrays]) -> bool:
-    """A loss that one side alone rounds to float32 before it tells it, as Keras on JAX does even in float64."""
-    rounded = [np.array_equal(arrays[name], np.asarray(arrays[name], np.float32)) for arrays in double]
-    return name.rpartition("/")[2] == "loss" and rounded[0] != rounded[1]
+    return [verdict, _verdict(rung, variant, "float64", names, sharp, exact, rounding, multiple)]
 
 
 def _conditioning(variant: str, pair: Pair) -> float:

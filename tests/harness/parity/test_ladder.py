@@ -116,19 +116,6 @@ def test_a_loss_that_differs_is_named_before_its_gradients():
     assert {verdict.worst for verdict in found} == {"loss"}
 
 
-def test_a_loss_that_one_side_tells_in_float32_is_judged_in_float32():
-    names = ("dense_1/kernel", "loss")
-
-    def told(arrays):
-        return {**arrays, "loss": arrays["loss"].astype(np.float32).astype(np.float64)}
-
-    assert outcome(verdicts(told, "gradients", names)) == "passes"
-    assert (
-        outcome(verdicts(lambda arrays: told({**arrays, "loss": 1.001 * arrays["loss"]}), "gradients", names))
-        == "breaks"
-    )
-
-
 def test_the_fewest_steps_after_which_weights_differ_are_named():
     names = ("1/loss", "10/loss", "100/loss", "epoch/loss")
     worse = {"1/loss": 1.0, "10/loss": 1.1, "100/loss": 2.0, "epoch/loss": 3.0}
