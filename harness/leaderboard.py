@@ -33,12 +33,16 @@ def write(results: Path, suite: str) -> Path:
     Returns the leaderboard's file, `<suite>.csv`; a search among the variants adds `<suite>-<variant>-top-ten.csv`.
     """
     for path, text in _texts(results, suite).items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Whoever reads the file meanwhile sees the old table or the new one, never half of one.
-        fresh = path.with_suffix(".csv.new")
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, text)
     return leaderboard_file(results, suite)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text in its place: whoever reads the file meanwhile sees the old one or the new, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
 
 
 def differs(results: Path, suite: str) -> str:

@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -17,11 +17,11 @@ from harness import leaderboard, pretrained, registry
 from harness.environment import fingerprint, observe
 from harness.errors import BenchError
 from harness.latency import SMOKE, LatencySettings, measure_apart
-from harness.launch import launch
+from harness.launch import Event, launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
 from harness.protocol import Method
-from harness.records import SCHEMA, LatencyRecord, Record, Settings, Store, standing
+from harness.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
 from harness.training import trials_file
 from harness.worker import Done, Job, now
 
@@ -106,7 +106,7 @@ def _run_suite(suite_plan: Plan, request: Request) -> bool:
     print(leaderboard.terminal_table(path, suite_plan.cells[0]))
     print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
     print(f"models:      {request.results / 'models' / suite_plan.suite}")
-    good = _good_here(suite_plan, store)
+    good = good_here(suite_plan.cells, store)
     # By the validation images: who chooses by the test images has no test any more.
     chosen = min(good.values(), key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
     if chosen and (model := _model(chosen, request)):
@@ -117,10 +117,10 @@ def _run_suite(suite_plan: Plan, request: Request) -> bool:
     return not failed
 
 
-def _good_here(suite_plan: Plan, store: Store) -> dict[str, Record]:
-    """The `ok` records of this plan's cells that were made in an environment like this one, by key."""
+def good_here(cells: Iterable[Cell], store: Store) -> dict[str, Record]:
+    """The `ok` records of these cells that were made in an environment like this one, by key."""
     here = fingerprint(observe())
-    keys = {cell.key for cell in suite_plan.cells}
+    keys = {cell.key for cell in cells}
     return {
         record.key: record
         for record in standing(store.trainings())
@@ -147,7 +147,7 @@ def _announce(suite_plan: Plan) -> None:
 
 
 def _train(suite_plan: Plan, store: Store, request: Request) -> None:
-    done = {key for key, record in _good_here(suite_plan, store).items() if _model(record, request)}
+    done = {key for key, record in good_here(suite_plan.cells, store).items() if _model(record, request)}
     own = None if request.weights in pretrained.CHOICES else str(Path(request.weights).resolve())
     jobs = [
         Job(cell, suite_plan.source, own if cell.weights else None) for cell in suite_plan.cells if cell.key not in done
@@ -155,13 +155,20 @@ def _train(suite_plan: Plan, store: Store, request: Request) -> None:
     total = len(suite_plan.cells)
     workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
+    events = launch(jobs, request.results, request.workers, request.settings.device, request.timeout)
+    for record in recorded(jobs, events, store):
+        if record.status == "ok":
+            trials_file(request.results, record.cell).unlink(missing_ok=True)
+
+
+def recorded(jobs: list[Job], events: Iterator[Event], store: Store) -> Iterator[Record]:
+    """Follow a launch: show its progress, and append each record to the store before it is handed on."""
     progress = Progress(jobs)
     try:
-        for event in launch(jobs, request.results, request.workers, request.settings.device, request.timeout):
+        for event in events:
             if isinstance(event[1], Done):
                 store.append(event[1].record)
-                if event[1].record.status == "ok":
-                    trials_file(request.results, event[0].cell).unlink(missing_ok=True)
+                yield event[1].record
             progress.show(event)
     finally:
         progress.close()
@@ -169,7 +176,7 @@ def _train(suite_plan: Plan, store: Store, request: Request) -> None:
 
 def _time(suite_plan: Plan, store: Store, request: Request) -> None:
     """Time one model per variant and backend, its first seed's, when nothing else of this run uses the machine."""
-    good = _good_here(suite_plan, store)
+    good = good_here(suite_plan.cells, store)
     first: dict[tuple[str, str], Record] = {}
     for cell in suite_plan.cells:
         if cell.key in good:

@@ -23,7 +23,8 @@ There float64 may differ by 512 r 2^-29: r stops growing at the arrays' own size
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -147,64 +148,92 @@ class Distance(msgspec.Struct, frozen=True):
         return self.difference / self.allowed
 
 
+class Compared:
+    """Arrays of both sides by name, in float32 and, of sides that have it, in float64; `names` are those in all."""
+
+    def __init__(self, pair: Pair, key: str, layers: Sequence[str] = ()) -> None:
+        sides = (pair.ours, pair.theirs)
+        self.single = [side.single(key) for side in sides]
+        self.double = [side.double(key) if side.double else None for side in sides]
+        everywhere = [arrays for arrays in (*self.single, *self.double) if arrays is not None]
+        places = {name: place for place, name in enumerate(layers)}
+        ordered = sorted(self.single[0], key=lambda name: places.get(name, len(places)))
+        self.masks = [name for name in ordered if name.endswith("/kept")]
+        self.names = [
+            name for name in ordered if name not in self.masks and all(name in arrays for arrays in everywhere)
+        ]
+
+    @cached_property
+    def exact(self) -> Arrays | None:
+        """One side's float64; None where neither has it."""
+        return next((arrays for arrays in self.double if arrays is not None), None)
+
+    @cached_property
+    def distances(self) -> dict[str, list[float]]:
+        """How far each side's float32 is from its own float64, where it has that, of each array."""
+        assert self.exact is not None
+        return {
+            name: [
+                _relative(single[name], double[name], self.exact[name])
+                for single, double in zip(self.single, self.double, strict=True)
+                if double is not None
+            ]
+            for name in self.names
+        }
+
+    def rounding(self, which: Callable[[Iterable[float]], float] = min) -> dict[str, float]:
+        """How far rounding to float32 moves each array: the smaller (`which`) of the sides' distances, but at least
+        what it does to nine tenths of those compared with it, and a few ulps.
+        """
+        own = {name: which(distances) for name, distances in self.distances.items()}
+        pools: dict[str, list[float]] = {}
+        for name, rounding in own.items():
+            pools.setdefault(_pool(name), []).append(rounding)
+        usual = {pool: float(np.quantile(roundings, 0.9)) for pool, roundings in pools.items()}
+        return {name: max(rounding, usual[_pool(name)], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
+
+    def conditioning(self) -> float:
+        """How far rounding moves half of the arrays, in the framework where it moves them less."""
+        return float(np.median([min(distances) for distances in self.distances.values()])) if self.names else 0.0
+
+
 def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> list[Verdict]:
     """Verdicts in float32 and in float64 on everything that the sides left of this rung."""
-    key = f"{rung}/{'' if rung == 'forward' else variant}/"
-    single = [side.single(key) for side in (pair.ours, pair.theirs)]
-    double = [side.double(key) if side.double else None for side in (pair.ours, pair.theirs)]
-    if wrong := _surplus(rung, pair, single[0], single[1]):
+    forward = rung == "forward"
+    arrays = Compared(pair, f"{rung}/{'' if forward else variant}/", pair.ours.told.layers if forward else ())
+    if wrong := _surplus(rung, pair, *arrays.single):
         return [Verdict(variant, rung, "breaks", "float32", note=wrong)]
-    if not single[0]:
+    if not arrays.single[0]:
         return []  # a network without batch norms has no state
-    if keeps_statistics and rung == "state" and (moved := _moved(pair, single)):
+    if keeps_statistics and rung == "state" and (moved := _moved(pair, arrays.single)):
         return [Verdict(variant, rung, "breaks", "float32", worst=moved[0], note=moved[1])]
-    if all(arrays is None for arrays in double):
-        return [Verdict(variant, rung, "skipped", note="neither side computes in float64, which calibrates the rung")]
-    masks = [name for name in single[0] if name.endswith("/kept")]
-    if wrong := _masks(masks, single):
+    if arrays.exact is None:
+        return [Verdict(variant, rung, "skipped", note=_UNCALIBRATED)]
+    if wrong := _masks(arrays.masks, arrays.single):
         return [Verdict(variant, rung, "breaks", "float32", worst=wrong)]
-    ordered = sorted(single[0], key=_place(pair.ours.told.layers if rung == "forward" else single[0]))
-    names = _in_all([name for name in ordered if name not in masks], single, double)
-    return _judged(rung, variant, names, single, double, _conditioning(variant, pair) if rung in _JUMPS else 0.0)
+    conditioning = 0.0
+    if rung in _JUMPS:
+        gradients = arrays if rung == "gradients" else Compared(pair, f"gradients/{variant}/")
+        conditioning = gradients.conditioning()
+    return _judged(rung, variant, arrays, conditioning)
 
 
-def _judged(
-    rung: str,
-    variant: str,
-    names: list[str],
-    single: list[Arrays],
-    double: list[Arrays | None],
-    conditioning: float,
-) -> list[Verdict]:
+_UNCALIBRATED = "neither side computes in float64, which calibrates the rung"
+
+
+def _judged(rung: str, variant: str, arrays: Compared, conditioning: float) -> list[Verdict]:
     """The verdict in float32, and where both sides have it the one in float64."""
-    exact = next(arrays for arrays in double if arrays is not None)
-    loosely = _roundings(names, single, double, exact, max if rung in _JUMPS else min)
-    verdict = _verdict(rung, variant, "float32", names, single, exact, loosely)
-    if double[0] is None or double[1] is None:
-        return [verdict]
+    loosely = arrays.rounding(max if rung in _JUMPS else min)
+    single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
+    double = [side for side in arrays.double if side is not None]
+    if len(double) < 2:
+        return [single]
     multiple = MULTIPLE["float64"]
     if conditioning > ILL_CONDITIONED:
         told = f"ill-conditioned: rounding alone moves gradients by {conditioning:.1g}, so float64 judges"
-        verdict = msgspec.structs.replace(verdict, outcome="passes", note=told)
+        single = msgspec.structs.replace(single, outcome="passes", note=told)
         multiple = ILL_CONDITIONED_MULTIPLE
-    sharp = [double[0], double[1]]
-    rounding = _roundings(names, single, double, exact)
-    return [verdict, _verdict(rung, variant, "float64", names, sharp, exact, rounding, multiple)]
-
-
-def _conditioning(variant: str, pair: Pair) -> float:
-    """How far rounding to float32 moves half of the gradients, in the framework where it moves them less."""
-    sides = [side for side in (pair.ours, pair.theirs) if side.double]
-    key = f"gradients/{variant}/"
-    single, double = [side.single(key) for side in sides], [side.double(key) for side in sides if side.double]
-    names = _in_all([name for name in double[0] if not name.endswith("/kept")], single, [*double])
-    own = _own_roundings(names, single, [*double], double[0])
-    return float(np.median(list(own.values()))) if own else 0.0
-
-
-def _place(order: Iterable[str]) -> Callable[[str], int]:
-    places = {name: place for place, name in enumerate(order)}
-    return lambda name: places.get(name, len(places))
+    return [single, _verdict(rung, variant, "float64", arrays, double, arrays.rounding(), multiple)]
 
 
 def _surplus(rung: str, pair: Pair, ours: Arrays, theirs: Arrays) -> str:
@@ -223,46 +252,6 @@ def _moved(pair: Pair, single: list[Arrays]) -> tuple[str, str] | None:
             if not np.array_equal(array, pair.start[name]):
                 return name, f"{side.label} moves the statistics of a frozen batch norm"
     return None
-
-
-def _roundings(
-    names: list[str],
-    single: list[Arrays],
-    double: list[Arrays | None],
-    exact: Arrays,
-    which: Callable[[Iterable[float]], float] = min,
-) -> dict[str, float]:
-    """How far rounding to float32 moves each array, but at least what it does to nine tenths of those compared with it,
-    and a few ulps.
-    """
-    own = _own_roundings(names, single, double, exact, which)
-    pools: dict[str, list[float]] = {}
-    for name, rounding in own.items():
-        pools.setdefault(_pool(name), []).append(rounding)
-    usual = {pool: float(np.quantile(roundings, 0.9)) for pool, roundings in pools.items()}
-    return {name: max(rounding, usual[_pool(name)], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
-
-
-def _in_all(names: Iterable[str], single: list[Arrays], double: list[Arrays | None]) -> list[str]:
-    return [name for name in names if all(name in arrays for arrays in (*single, *double) if arrays is not None)]
-
-
-def _own_roundings(
-    names: list[str],
-    single: list[Arrays],
-    double: list[Arrays | None],
-    exact: Arrays,
-    which: Callable[[Iterable[float]], float] = min,
-) -> dict[str, float]:
-    """The smaller (`which`) of the sides' own distances between float32 and float64, of each array."""
-    return {
-        name: which(
-            _relative(ours[name], theirs[name], exact[name])
-            for ours, theirs in zip(single, double, strict=True)
-            if theirs is not None
-        )
-        for name in names
-    }
 
 
 def _pool(name: str) -> str:
@@ -285,20 +274,20 @@ def _verdict(
     rung: str,
     variant: str,
     precision: Precision,
-    names: list[str],
+    arrays: Compared,
     sides: list[Arrays],
-    exact: Arrays,
     rounding: dict[str, float],
-    multiple: float | None = None,
+    multiple: float,
 ) -> Verdict:
+    assert arrays.exact is not None
     finer = _EPSILON[precision] / _EPSILON["float32"]
     distances = [
         Distance(
             name,
-            _relative(sides[0][name], sides[1][name], exact[name]),
-            (multiple or MULTIPLE[precision]) * rounding[name] * finer,
+            _relative(sides[0][name], sides[1][name], arrays.exact[name]),
+            multiple * rounding[name] * finer,
         )
-        for name in names
+        for name in arrays.names
     ]
     beyond = [distance for distance in distances if distance.excess > 1]
     stage = {distance.name: _stage(rung, place, distance.name) for place, distance in enumerate(distances)}
@@ -346,23 +335,18 @@ def _masks(names: list[str], single: list[Arrays]) -> str:
 
 def _export(variant: str, pair: Pair) -> Verdict:
     """Each graph against its framework and against the other, at every level and batch, by the frameworks' rounding."""
-    singles = [side.single("prediction//")["images"] for side in (pair.ours, pair.theirs)]
-    doubles = [side.double("prediction//")["images"] if side.double else None for side in (pair.ours, pair.theirs)]
-    exact = next((array for array in doubles if array is not None), None)
-    if exact is None:
-        return Verdict(variant, "export", "skipped", note="neither side computes in float64, which calibrates the rung")
-    rounding = min(
-        _relative(single, double, exact) for single, double in zip(singles, doubles, strict=True) if double is not None
-    )
-    allowed = MULTIPLE["float32"] * max(rounding, ULPS * _EPSILON["float32"])
+    predictions = Compared(pair, "prediction//")
+    if predictions.exact is None:
+        return Verdict(variant, "export", "skipped", note=_UNCALIBRATED)
+    allowed = MULTIPLE["float32"] * predictions.rounding()["images"]
     graphs = [side.single("export//") for side in (pair.ours, pair.theirs)]
     distances = []
     for name in graphs[0]:
         count = len(graphs[0][name])
-        reference = exact[:count]
+        reference = predictions.exact["images"][:count]
         compared = [
-            (f"{side.label} against its graph, {name}", single[:count], graph[name])
-            for side, single, graph in zip((pair.ours, pair.theirs), singles, graphs, strict=True)
+            (f"{side.label} against its graph, {name}", single["images"][:count], graph[name])
+            for side, single, graph in zip((pair.ours, pair.theirs), predictions.single, graphs, strict=True)
         ]
         compared.append((f"graph against graph, {name}", graphs[0][name], graphs[1][name]))
         distances += [Distance(what, _relative(a, b, reference), allowed) for what, a, b in compared]

@@ -63,12 +63,11 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A side in words: versions, counts and shapes of the model, its layers in the order of computation, trainable
+    """A side in words: counts and shapes of the model, its layers in the order of computation, trainable
     counts of each variant; `unavailable` says why there is nothing to compare, `lacks` which rungs this backend cannot
     climb, and why, and `broken` which it should but failed to.
     """
 
-    framework: dict[str, str] = {}
     counts: Counts | None = None
     shapes: dict[str, Shape] = {}
     layers: tuple[str, ...] = ()
@@ -112,9 +111,8 @@ def main(path: str) -> None:
     orders = msgspec.json.decode(Path(path).read_bytes(), type=Orders)
     backend = registry.backend(orders.backend)
     try:
-        framework = backend.configure(1, "cpu", orders.precision)
+        backend.configure(1, "cpu", orders.precision)
         arrays, told = climb(backend, orders, Given.load(orders.given))
-        told = msgspec.structs.replace(told, framework=framework)
     except Unavailable as unavailable:
         arrays, told = {}, Told(unavailable=str(unavailable))
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, orders.out)

@@ -12,15 +12,14 @@ import msgspec
 import numpy as np
 
 from harness import registry, stats
-from harness.environment import fingerprint, observe
 from harness.launch import launch
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, largest
 from harness.plan import DataSource, plan
-from harness.progress import Progress
 from harness.protocol import Search, Suite, Variant
-from harness.records import Cell, Record, Settings, Store, standing
-from harness.worker import Done, Job
+from harness.records import Cell, Record, Settings, Store
+from harness.run import good_here, recorded
+from harness.worker import Job
 
 STATISTICS_SEEDS = tuple(range(10))
 MARGIN = 0.02
@@ -108,19 +107,11 @@ def _records(
     root = request.results / "cache" / "parity" / _code() / framework.label.replace("/", "-")
     store = Store(root, request.suite)
     cells = _cells(request, framework, chosen, seeds, init)
-    here = fingerprint(observe())
-    kept = {record.key: record for record in standing(store.trainings()) if fingerprint(record.environment) == here}
-    jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in kept or kept[cell.key].status != "ok"]
-    progress = Progress(jobs)
-    try:
-        for event in launch(jobs, root, request.workers, "cpu", exports=False, variables=framework.variables()):
-            if isinstance(event[1], Done):
-                store.append(event[1].record)
-                kept[event[1].record.key] = event[1].record
-            progress.show(event)
-    finally:
-        progress.close()
-    return {(cell.variant, cell.seed): kept[cell.key] for cell in cells}
+    records = good_here(cells, store)
+    jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in records]
+    events = launch(jobs, root, request.workers, "cpu", exports=False, variables=framework.variables())
+    records |= {record.key: record for record in recorded(jobs, events, store)}
+    return {(cell.variant, cell.seed): records[cell.key] for cell in cells}
 
 
 def _cells(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.environment import observe
-from harness.leaderboard import harmless
+from harness.leaderboard import harmless, write_whole
 from harness.parity.ladder import RUNGS, Outcome, Verdict
 
 COLUMNS = (
@@ -88,7 +88,7 @@ def write_csv(path: Path, verdicts: Iterable[Verdict], between: str) -> None:
         }
         for verdict in verdicts
     ]
-    _write(path, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False, lineterminator="\n"))
+    write_whole(path, pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False, lineterminator="\n"))
 
 
 def write_junit(path: Path, verdicts: Iterable[Verdict]) -> None:
@@ -115,7 +115,7 @@ def write_junit(path: Path, verdicts: Iterable[Verdict]) -> None:
             case _:
                 ET.SubElement(case, "system-out").text = _plain(told)
     ET.indent(suite)
-    _write(path, ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n")
+    write_whole(path, ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n")
 
 
 def _plain(text: str) -> str:
@@ -160,11 +160,4 @@ def _escaped(text: str) -> str:
 
 def write_markdown(path: Path, verdicts: Sequence[Verdict], between: str) -> None:
     """`markdown` in a file."""
-    _write(path, markdown(verdicts, between))
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+    write_whole(path, markdown(verdicts, between))

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 
 from harness import registry
+from harness.environment import observe
 from harness.parity import trained
 from harness.parity.subjects import frameworks, subjects
 from harness.records import HeldOut
+from harness.worker import Done
 from tests.harness.examples import a_cell, a_record
 from tests.harness.parity.test_subjects import a_request
 
@@ -102,7 +104,7 @@ def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path
     def launch(jobs, root, *_, **__):
         made.append(len(jobs))
         for job in jobs:
-            yield job, trained.Done(a_record(job.cell, environment=trained.observe()))
+            yield job, Done(a_record(job.cell, environment=observe()))
 
     monkeypatch.setattr(trained, "launch", launch)
     for _ in range(2):
