@@ -7,6 +7,7 @@ told is in `commands`.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,11 +31,13 @@ from harness.commands import (
 )
 from harness.errors import BenchError
 from harness.options import describe, nearest, parse, summary
+from harness.text import number, shown
 
 
 def run(options: RunOptions) -> int:
     from harness import registry
-    from harness.environment import usable_workers
+    from harness.environment import usable_memory_gib, usable_workers
+    from harness.launch import Limits
     from harness.plan import DataSource
     from harness.records import Settings
     from harness.run import Request, run
@@ -57,7 +60,7 @@ def run(options: RunOptions) -> int:
         search=options.search,
         results=options.results,
         workers=options.workers or usable_workers(),
-        timeout=options.timeout or None,
+        limits=Limits(options.timeout or None, options.memory or usable_memory_gib()),
     )
     return 0 if run(request) else 1
 
@@ -168,7 +171,7 @@ def data_check(options: DataCheckOptions) -> int:
 
     findings = registry.suite(options.suite).check_data(Path(options.data), options.unit or None)
     for finding in findings:
-        print(f"{finding.severity}: {finding.where}: {finding.what}")
+        print(shown(f"{finding.severity}: {finding.where}: {finding.what}"))
     errors = sum(finding.severity == "error" for finding in findings)
     print(f"{options.data}: {errors} errors, {len(findings) - errors} warnings")
     return 2 if errors else 0
@@ -262,17 +265,17 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return _dispatch(sys.argv[1:] if arguments is None else arguments)
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        print(shown(f"bench: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         told = "interrupted; what was finished is kept, and the same command goes on from there"
         print(f"\nbench: {told}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough
+    except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        return 128 + signal.SIGPIPE
     except OSError as error:  # a folder that cannot be written, a full disk
-        print(f"bench: {error.filename or 'input or output'}: {error.strerror}", file=sys.stderr)
+        print(shown(f"bench: {error.filename or 'input or output'}: {error.strerror or error}"), file=sys.stderr)
         return 2
 
 
@@ -310,12 +313,18 @@ def _help(words: list[str]) -> str:
 
 def _numbers(key: str, text: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(dict.fromkeys(int(part) for part in text.split(",") if part.strip()))
+        numbers = tuple(dict.fromkeys(_whole(part) for part in text.split(",") if part.strip()))
     except ValueError:
         raise BenchError(f"{key}={text}: must be whole numbers separated by commas") from None
     if any(not 0 <= number < 2**32 for number in numbers):
         raise BenchError(f"{key}={text}: must lie between 0 and 2^32 - 1")
     return numbers
+
+
+def _whole(text: str) -> int:
+    if not text.strip().lstrip("-").isdecimal() or not text.isascii():  # `int` would also take 1_000
+        raise ValueError(text)
+    return int(text)
 
 
 def _phases(text: str) -> Any:
@@ -324,7 +333,7 @@ def _phases(text: str) -> Any:
     from harness.protocol import Phase
 
     try:
-        young, poisson, young_stiff, poisson_stiff = (float(part) for part in text.split(","))
+        young, poisson, young_stiff, poisson_stiff = (number(part) for part in text.split(","))
     except ValueError:
         raise BenchError(f"phases={text}: must be four numbers, as in phases=70,0.33,410,0.19") from None
     if not all(0 < modulus < float("inf") for modulus in (young, young_stiff)) or not all(

@@ -57,6 +57,10 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     timeout: Annotated[
         float, msgspec.Meta(ge=0, le=1e9, description="seconds a cell may take; 0: as long as it likes")
     ] = 0
+    memory: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=1e6, description="GiB of memory a cell may take; 0: nine tenths of the machine's"),
+    ] = 0
     results: Results = Path("results")
 
 

@@ -5,6 +5,7 @@ Records are published, so nothing here tells who ran them or where: no user, hos
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from harness import __version__
+from harness.text import Label, label
 
 # Distributions, as the installer names them; two names for one package where there are builds for CPU or GPU.
 _PACKAGES = (
@@ -69,16 +71,16 @@ class Environment(msgspec.Struct, frozen=True):
     checkout the package runs from, with `+dirty` where tracked files other than results differ from it; "" elsewhere.
     """
 
-    python: str
-    platform: str
-    machine: str
-    processor: str
+    python: Label
+    platform: Label
+    machine: Label
+    processor: Label
     cores: int
     memory_gib: float
-    versions: dict[str, str]
-    cijbench: str
-    commit: str
-    flags: dict[str, str]
+    versions: dict[Label, Label]
+    cijbench: Label
+    commit: Label
+    flags: dict[Label, Label]
 
 
 @cache
@@ -88,7 +90,7 @@ def observe() -> Environment:
         python=platform.python_version(),
         platform=platform.platform(),
         machine=platform.machine(),
-        processor=processor(Path("/proc/cpuinfo")),
+        processor=label(processor(Path("/proc/cpuinfo"))),
         cores=usable_cores(),
         memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         versions=installed(_PACKAGES),
@@ -123,7 +125,7 @@ def installed(packages: Iterable[str]) -> dict[str, str]:
 
 def flags(variables: Mapping[str, str]) -> dict[str, str]:
     """Those of the variables that change numbers or timings."""
-    return {name: variables[name] for name in _FLAGS if name in variables}
+    return {name: label(variables[name]) for name in _FLAGS if name in variables}
 
 
 def processor(cpuinfo: Path) -> str:
@@ -177,7 +179,21 @@ def usable_workers() -> int:
 
     Most need a fraction of that; Keras's export of a ResNet50 takes nearly 9, and seldom falls together with another's.
     """
-    return max(1, min(usable_cores(), int(observe().memory_gib // 6)))
+    return max(1, min(usable_cores(), int(memory_gib() // 6)))
+
+
+def usable_memory_gib() -> float:
+    """What one worker may take before the system kills whatever it likes: nine tenths of `memory_gib`."""
+    return 0.9 * memory_gib()
+
+
+def memory_gib(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
+    """Memory of the machine, or what the control group of a container grants of it, in GiB (cgroup v2, then v1)."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # no such file; "max" where there is no limit
+            total = min(total, int(limit.read_text()))
+    return total / 2**30
 
 
 def usable_cores() -> int:

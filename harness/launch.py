@@ -14,18 +14,20 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
+import psutil
 
 from harness import registry
 from harness.environment import observe
 from harness.records import SCHEMA, Record
 from harness.training import work
-from harness.worker import Done, Epoch, Job, Message, Orders, now
+from harness.worker import HEADLINE, Done, Job, Message, Orders, Started, brief, now
 
 RETIRES_AT_GIB = 4.0
 """A worker that has held more memory than this is replaced after its cell.
@@ -34,11 +36,17 @@ Frameworks do not give all of it back: Keras's export of ResNet50 to ONNX takes 
 """
 
 
-class Started(msgspec.Struct, frozen=True):
-    """A worker took up a cell."""
+class Limits(msgspec.Struct, frozen=True):
+    """What a cell may take: seconds, None for as many as it likes, and GiB of memory of its worker."""
+
+    seconds: float | None = None
+    memory_gib: float = float("inf")
 
 
-Event = tuple[Job, Started | Message]
+SECONDS_TO_START = 600.0
+"""How long a worker may take to import its framework, which does not count as a cell's time."""
+
+Event = tuple[Job, Message]
 
 # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
 WORKER = (sys.executable, "-P", "-m", "harness.worker")
@@ -71,18 +79,18 @@ def launch(
     results: Path,
     workers: int,
     device: str,
-    timeout: float | None = None,
+    limits: Limits | None = None,
     command: Sequence[str] = WORKER,
     exports: bool = True,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[Event]:
     """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
 
-    A cell that takes longer than `timeout` seconds is stopped, and one whose worker dies is told from its last words;
-    both become `failed` records and the others go on. Closing the iterator, or an exception in its consumer, kills the
+    A cell that takes more than its `limits` is stopped, and one whose worker dies is told from its last words; both
+    become `failed` records and the others go on. Closing the iterator, or an exception in its consumer, kills the
     workers. `command` starts a worker, with `variables` in its environment; `exports` is whether it keeps its models.
     """
-    crew = _Crew(jobs, results, device, timeout, command, exports, variables or {})
+    crew = _Crew(jobs, results, device, limits or Limits(), command, exports, variables or {})
     threads = [threading.Thread(target=crew.serve, daemon=True) for _ in range(min(workers, len(jobs)))]
     try:
         for thread in threads:
@@ -106,14 +114,14 @@ class _Crew:
         jobs: list[Job],
         results: Path,
         device: str,
-        timeout: float | None,
+        limits: Limits,
         command: Sequence[str],
         exports: bool,
         variables: Mapping[str, str],
     ) -> None:
         self.events: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
         self._waiting = list(jobs)
-        self._results, self._device, self._timeout, self._command = results, device, timeout, command
+        self._results, self._device, self._limits, self._command = results, device, limits, command
         self._exports, self._variables = exports, variables
         self._lock = threading.Lock()
         self._alive: set[subprocess.Popen[bytes]] = set()
@@ -191,31 +199,25 @@ class _Crew:
 
     def _run(self, process: subprocess.Popen[bytes], job: Job, log: str) -> bool:
         """Pass on what the worker says of this job; False where it died over it, or is to be replaced."""
-        self.events.put((job, Started()))
-        timer = threading.Timer(self._timeout or threading.TIMEOUT_MAX, process.kill)
-        timer.daemon = True
-        timer.start()
-        try:
+        with _Guard(process, self._limits) as guard:
             _write(process, job)
             assert process.stdout is not None
             for line in process.stdout:
-                message: Message = msgspec.json.decode(line, type=Epoch | Done)
+                message: Message = msgspec.json.decode(line, type=Message)
+                if isinstance(message, Started):
+                    guard.begin()
                 self.events.put((job, message))
                 if isinstance(message, Done):
-                    if message.peak_gib > RETIRES_AT_GIB:
-                        self._end(process)
-                    return message.peak_gib <= RETIRES_AT_GIB
-        finally:
-            late = not timer.is_alive()
-            timer.cancel()
+                    guard.stop()
+                    if message.peak_gib <= RETIRES_AT_GIB and not guard.broken:
+                        return True
+                    self._end(process)
+                    return False
         code = process.wait()
-        why = (
-            f"stopped: it took longer than timeout={self._timeout:g} seconds"
-            if late
-            else last_words(code, self._results / log)
-        )
-        why = job.public(why, str(self._results.resolve()))
-        self.events.put((job, Done(_without_worker(job, "failed", why, log))))
+        why, where = guard.broken or last_words(code, self._results / log), last_lines(self._results / log)
+        home = str(self._results.resolve())
+        record = _without_worker(job, "failed", job.public(why, home), log)
+        self.events.put((job, Done(msgspec.structs.replace(record, traceback=job.public(where, home)))))
         self._end(process)
         return False
 
@@ -239,13 +241,64 @@ def _write(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
         process.stdin.flush()
 
 
+class _Guard:
+    """Kills a worker whose cell takes more than its limits; `broken` says which it was, and is empty before."""
+
+    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
+        self._process, self._limits = process, limits
+        self._ends = time.monotonic() + SECONDS_TO_START
+        self._late = f"the worker took longer than {SECONDS_TO_START:g} seconds to start"
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self.broken = ""
+
+    def __enter__(self) -> _Guard:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def begin(self) -> None:
+        """The framework is there: the cell's own time begins."""
+        self._ends = time.monotonic() + (self._limits.seconds or float("inf"))
+        self._late = f"it took longer than timeout={self._limits.seconds:g} seconds" if self._limits.seconds else ""
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            worker = psutil.Process(self._process.pid)
+            while not self._over.wait(0.1) and not self.broken:
+                self.broken = self._excess(worker.memory_info().rss / 2**30)
+            if self.broken:
+                self._process.kill()
+
+    def _excess(self, memory_gib: float) -> str:
+        if time.monotonic() > self._ends:
+            return f"stopped: {self._late}"
+        if memory_gib > self._limits.memory_gib:
+            return f"stopped: it took {memory_gib:.1f} GiB of memory, more than memory={self._limits.memory_gib:.3g}"
+        return ""
+
+
 def last_words(code: int, log: Path) -> str:
-    """How a process ended, and the last line that it left in its log."""
+    """How a process ended, and the last line that it left in its log, or how Python called its crash."""
     how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
     if code == -signal.SIGKILL:
         return f"the worker {how}: the system was out of memory, perhaps; fewer workers= need less"
-    lines = log.read_text(errors="replace").strip().splitlines() if log.exists() else []
-    return f"the worker {how}" + (f": {lines[-1]}" if lines else "")
+    lines = last_lines(log).splitlines()
+    told = next((line for line in lines if line.startswith("Fatal Python error")), lines[-1] if lines else "")
+    return f"the worker {how}" + (f": {told}" if told else "")
+
+
+def last_lines(log: Path) -> str:
+    """The end of what the last cell in a worker's log left there."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return brief(text.rpartition(HEADLINE)[2].strip())
 
 
 def _without_worker(job: Job, status: Literal["failed", "unavailable"], reason: str, log: str = "") -> Record:

@@ -14,13 +14,15 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from harness.disk import write_whole
 from harness.environment import fingerprint
 from harness.errors import BenchError
 from harness.latency import Timing
 from harness.metrics import Accuracy
 from harness.protocol import Search
-from harness.records import Cell, LatencyRecord, Record, Settings, Store, standing, verify
+from harness.records import Cell, LatencyRecord, Record, Store, standing, verify, verify_together
 from harness.stats import skill_interval, spread
+from harness.text import harmless
 
 NO_BETTER = "no better than the mean"
 BETTER = "better than the mean"
@@ -35,14 +37,6 @@ def write(results: Path, suite: str) -> Path:
     for path, text in _texts(results, suite).items():
         write_whole(path, text)
     return leaderboard_file(results, suite)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Put a text in its place: whoever reads the file meanwhile sees the old one or the new, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
 
 
 def differs(results: Path, suite: str) -> str:
@@ -84,13 +78,10 @@ def compute(results: Path, suite: str) -> pd.DataFrame:
 def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFrame:
     """The leaderboard of some records of a suite alone; see `compute`."""
     store = Store(results, suite)
-    if lies := [line for record in records for line in verify(record)]:
+    if lies := [line for record in records for line in verify(record)] + verify_together(records):
         raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
     timings = {(item.key, item.sha256, fingerprint(item.environment)): item for item in store.latencies()}
-    groups: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda item: item.cell.seed):
-        groups.setdefault(_comparable(record), []).append(record)
-    rows = [_row(records, timings) for records in groups.values()]
+    rows = [_row(group, timings) for group in comparable(records)]
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows)
@@ -99,32 +90,45 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
     return table.map(_text)
 
 
-def _comparable(record: Record) -> str:
-    cell = msgspec.structs.replace(record.cell, seed=0)
-    return f"{cell.key} {fingerprint(record.environment)}"
+def comparable(records: Iterable[Record]) -> list[list[Record]]:
+    """Records that differ in nothing but their seed, together, by ascending seed."""
+    groups: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda item: item.cell.seed):
+        cell = msgspec.structs.replace(record.cell, seed=0)
+        groups.setdefault(f"{cell.key} {fingerprint(record.environment)}", []).append(record)
+    return list(groups.values())
 
 
 def _row(records: list[Record], timings: dict[tuple[str, str, str], LatencyRecord]) -> dict[str, object]:
     good = [record for record in records if record.status == "ok"]
     cell = records[0].cell
-    row: dict[str, object] = {
-        "variant": cell.row,
-        "backend": cell.backend,
-        "status": _status(records),
-        **_scores(good),
-        **_size(good),
-        **_training(good),
-        **_exported(good),
-        **_latency(good, timings),
-        "seeds": " ".join(str(record.cell.seed) for record in good),
-        "weights": cell.weights,
-        "init": cell.settings.init,
-        "target_scaling": cell.settings.target_scaling,
-        "network_unit": cell.settings.unit,
-        "device": cell.settings.device,
-        "data_warnings": len(records[0].data_warnings),
-        **_origin(records),
-    }
+    return _merged(
+        {"variant": cell.row, "backend": cell.backend, "status": _status(records)},
+        _scores(good),
+        _size(good),
+        _training(good),
+        _exported(good),
+        _latency(good, timings),
+        {
+            "seeds": " ".join(str(record.cell.seed) for record in good),
+            "weights": cell.weights,
+            "init": cell.settings.init,
+            "target_scaling": cell.settings.target_scaling,
+            "network_unit": cell.settings.unit,
+            "device": cell.settings.device,
+            "data_warnings": len(records[0].data_warnings),
+        },
+        _origin(records),
+    )
+
+
+def _merged(*parts: dict[str, object]) -> dict[str, object]:
+    """One row of them all. Raises BenchError where a name that a record brings along is another column's."""
+    row: dict[str, object] = {}
+    for part in parts:
+        if twice := row.keys() & part.keys():
+            raise BenchError(f"a record names something {min(twice)!r}, which is another column of the leaderboard")
+        row |= part
     return row
 
 
@@ -137,6 +141,7 @@ def _origin(records: list[Record]) -> dict[str, object]:
         "data_hash": cell.data_hash[:12],
         "split_hash": cell.split_hash[:12],
         "settings": _hash(cell.settings),
+        "definition": _hash((cell.architecture, cell.recipes)),
         "framework": _framework(records),
         "processor": environment.processor,
         "environment": fingerprint(environment)[:12],
@@ -144,8 +149,8 @@ def _origin(records: list[Record]) -> dict[str, object]:
     }
 
 
-def _hash(settings: Settings) -> str:
-    return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()[:12]
+def _hash(content: object) -> str:
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:12]
 
 
 def _framework(records: list[Record]) -> str:
@@ -186,7 +191,7 @@ def _scores(good: list[Record]) -> dict[str, object]:
     def deviation(name: str) -> float | None:
         return spread([getattr(test, name) for test in tests])
 
-    return {
+    scores: dict[str, object] = {
         "verdict": BETTER if low > _NOTHING else NO_BETTER,  # also where skill is undefined
         "skill": mean("skill"),
         "skill_low": low,
@@ -201,9 +206,12 @@ def _scores(good: list[Record]) -> dict[str, object]:
         "mae_GPa": mean("mae"),
         "mse_GPa2": mean("mse"),
         "mse_of_mean_GPa2": mean("mse_of_mean"),
-        **{f"r2_{name}": _mean_of(tests, name) for name in tests[0].r2},
-        **{name: float(np.mean([record.physics[name] for record in good])) for name in good[0].physics},
     }
+    by_target: dict[str, object] = {f"r2_{name}": _mean_of(tests, name) for name in tests[0].r2}
+    physics: dict[str, object] = {
+        name: float(np.mean([record.physics.get(name, np.nan) for record in good])) for name in good[0].physics
+    }
+    return _merged(scores, by_target, physics)
 
 
 def _times(factor: float, value: float | None) -> float | None:
@@ -286,25 +294,15 @@ def _text(value: object) -> str:
     return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else harmless(str(value))
 
 
-def harmless(text: str) -> str:
-    """Text from outside as a cell of a CSV: on one line, and no formula to a spreadsheet."""
-    text = " ".join(text.split())
-    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
-
-
 def top_tens(records: Iterable[Record]) -> dict[str, pd.DataFrame]:
     """For each variant that is a search, the ten configurations with the lowest validation loss, as a table of text.
 
     One ranking for each backend and whatever else must be equal. Losses are means over seeds of the lowest of any
     epoch, on the network's scale; nothing in a search comes from the test images.
     """
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in sorted(standing(records), key=lambda item: item.cell.seed):
-        if record.status == "ok" and record.searched:
-            groups.setdefault((record.cell.variant, _comparable(record)), []).append(record)
     rows: dict[str, list[dict[str, object]]] = {}
-    for (variant, _), found in groups.items():
-        rows.setdefault(variant, []).extend(_ranked(found)[:10])
+    for group in comparable(record for record in standing(records) if record.status == "ok" and record.searched):
+        rows.setdefault(group[0].cell.variant, []).extend(_ranked(group)[:10])
     order = ["data", "profile", "settings", "environment", "backend", "rank"]
     return {name: pd.DataFrame(ranked).sort_values(order).map(_text) for name, ranked in rows.items()}
 
@@ -318,25 +316,26 @@ def _ranked(records: list[Record]) -> list[dict[str, object]]:
     losses = [[trial.validation_loss for trial in of_one] for of_one in trials]
     best_first = sorted(range(len(trials)), key=lambda number: float(np.mean(losses[number])))
     return [
-        {
-            "variant": cell.row,
-            "backend": cell.backend,
-            "rank": rank,
-            "configuration": number,
-            **cell.architecture.configurations[number].choices,
-            "parameters": trials[number][0].parameters,
-            "validation_mse": float(np.mean(losses[number])),
-            "validation_mse_sd": spread(losses[number]),
-            "epochs": cell.architecture.epochs,
-            "best_epochs": " ".join(str(trial.epoch) for trial in trials[number]),
-            "seconds": float(np.mean([trial.seconds for trial in trials[number]])),
-            "seeds": " ".join(str(record.cell.seed) for record in records),
-            "selected_by": " ".join(
-                str(record.cell.seed) for record in records if record.searched and record.searched.selected == number
-            ),
-            "target_scaling": cell.settings.target_scaling,
-            **_origin(records),
-        }
+        _merged(
+            {"variant": cell.row, "backend": cell.backend, "rank": rank, "configuration": number},
+            dict(cell.architecture.configurations[number].choices),
+            {
+                "parameters": trials[number][0].parameters,
+                "validation_mse": float(np.mean(losses[number])),
+                "validation_mse_sd": spread(losses[number]),
+                "epochs": cell.architecture.epochs,
+                "best_epochs": " ".join(str(trial.epoch) for trial in trials[number]),
+                "seconds": float(np.mean([trial.seconds for trial in trials[number]])),
+                "seeds": " ".join(str(record.cell.seed) for record in records),
+                "selected_by": " ".join(
+                    str(record.cell.seed)
+                    for record in records
+                    if record.searched and record.searched.selected == number
+                ),
+                "target_scaling": cell.settings.target_scaling,
+            },
+            _origin(records),
+        )
         for rank, number in enumerate(best_first, 1)
     ]
 

@@ -27,6 +27,7 @@ from harness.protocol import (
     Variant,
 )
 from harness.records import Cell, Settings
+from harness.text import label
 
 
 class DataSource(msgspec.Struct, frozen=True):
@@ -95,7 +96,7 @@ def plan(
             backend=name,
             seed=seed,
             profile=profile_name,
-            data=dataset.name,
+            data=label(dataset.name),
             data_hash=data_hash,
             split_hash=split_hash,
             settings=settings,

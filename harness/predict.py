@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness import registry
 from harness.errors import BenchError
-from harness.leaderboard import harmless
+from harness.text import harmless
 
 
 def predict(model_file: Path, images: Path, out: Path) -> int:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from harness import backbones
 from harness.backbones import Family
 from harness.errors import BenchError, WeightsError
+from harness.text import label
 from harness.weights import check_fit, load_weights
 
 _SITE = "https://storage.googleapis.com/tensorflow/keras-applications/"
@@ -119,7 +120,7 @@ def chosen(choice: str, tell: Callable[[str], None]) -> Callable[[Family], str]:
         if not path.is_file():
             raise BenchError(f"weights={choice}: must be auto, imagenet, random or a file, and there is no such file")
         with path.open("rb") as file:
-            told = f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
+            told = f"{label(path.name)[:100]} {hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
         return lambda _: told
     failures: list[str] = []
 

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from harness.launch import Event, Started
+from harness.launch import Event
 from harness.records import Record
+from harness.text import one_line
 from harness.training import work
-from harness.worker import Done, Epoch, Job
+from harness.worker import Done, Epoch, Job, Started
 
 
 class Progress:
@@ -83,7 +84,7 @@ def _outcome(record: Record) -> str:
     title = f"{record.cell.title:<52}"
     if record.status != "ok" or record.test is None:
         log = f" (log: {record.log})" if record.status == "failed" and record.log else ""
-        return f"{title} {record.status}: {record.reason}{log}"
+        return f"{title} {record.status}: {one_line(record.reason)}{log}"
     scores = {"R²": record.test.r2_mean, "skill": record.test.skill}
     told = ", ".join(f"{name} {value:6.3f}" for name, value in scores.items() if value is not None)
     return f"{title} ok in {record.seconds:5.1f} s, {told}"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from harness.architecture import Estimator, Network, Shape, Weights
 from harness.errors import Finding
+from harness.text import Name
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float64]
@@ -131,7 +132,7 @@ class Recipe(msgspec.Struct, frozen=True):
 class Configuration(msgspec.Struct, frozen=True):
     """One member of a search: what was chosen, by the names of the search's axes, and the model that this makes."""
 
-    choices: dict[str, float]
+    choices: dict[Name, float]
     network: Network
     recipe: Recipe
 

@@ -7,24 +7,29 @@ predictions themselves, so that anyone can recompute every score in it; `verify`
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
+from harness import disk
 from harness.environment import Environment, fingerprint
 from harness.errors import BenchError
 from harness.latency import Latency
 from harness.metrics import Accuracy, accuracy
 from harness.protocol import Architecture, Counts, History, Phase, Recipe, Search, Variant
+from harness.text import Label, Name
 
-SCHEMA = 2
+SCHEMA = 3
+"""What is written. Schema 2, which is read too, knew no `traceback`."""
+
+READABLE = (2, SCHEMA)
+
+Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -37,7 +42,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     init: Literal["shared", "native"] = "shared"
     target_scaling: Literal["standard", "none"] = "standard"
-    unit: str = "GPa"
+    unit: Label = "GPa"
     device: Literal["cpu", "cuda"] = "cpu"
     phases: tuple[Phase, Phase] | None = None
 
@@ -49,17 +54,17 @@ class Cell(msgspec.Struct, frozen=True):
     no backbone.
     """
 
-    suite: str
-    variant: str
+    suite: Name
+    variant: Name
     architecture: Architecture
     recipes: tuple[Recipe, ...]
-    weights: str
-    backend: str
+    weights: Label
+    backend: Name
     seed: int
-    profile: str
-    data: str
-    data_hash: str
-    split_hash: str
+    profile: Name
+    data: Label
+    data_hash: Hash
+    split_hash: Hash
     settings: Settings
 
     @property
@@ -116,7 +121,7 @@ class HeldOut(msgspec.Struct, frozen=True):
     """Predictions and truth on the test images, in GPa, (n, t) each, and the mean of the training labels (t,)."""
 
     ids: tuple[str, ...]
-    targets: tuple[str, ...]
+    targets: tuple[Name, ...]
     predictions: tuple[tuple[float, ...], ...]
     truth: tuple[tuple[float, ...], ...]
     train_mean: tuple[float, ...]
@@ -131,15 +136,16 @@ class OnnxFile(msgspec.Struct, frozen=True):
     difference of its test predictions from the native model's, relative to the largest prediction.
     """
 
-    file: str
+    file: Name
     bytes: int
     opset: int
-    sha256: str
+    sha256: Hash
     difference: float
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One attempt at one cell. `reason` says why where the status is not `ok`; `log` names the worker's log.
+    """One attempt at one cell. `reason` says why where the status is not `ok`, `traceback` where in the code, or how
+    the log of a worker that died ends; `log` names the worker's log.
 
     `history` has one entry for each recipe trained: those of the cell, or that of the configuration selected.
     """
@@ -152,15 +158,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seconds: float
     environment: Environment
     reason: str = ""
+    traceback: str = ""
     log: str = ""
-    framework: dict[str, str] = {}
+    framework: dict[str, Label] = {}
     data_warnings: tuple[str, ...] = ()
     counts: Counts | None = None
     history: tuple[History, ...] = ()
     searched: Searched | None = None
     validation: Accuracy | None = None
     test: Accuracy | None = None
-    physics: dict[str, float] = {}
+    physics: dict[Name, float] = {}
     held_out: HeldOut | None = None
     onnx: OnnxFile | None = None
 
@@ -189,14 +196,17 @@ class Store:
         self.latencies_file = self.folder / "latencies.jsonl"
 
     def trainings(self) -> list[Record]:
-        """Every training record, oldest first. Raises RecordsError for a line that is not one."""
+        """Every training record, oldest first. Raises RecordsError for a line that is not one, or not of here."""
         records = _load(self.trainings_file, Record)
         for number, record in enumerate(records, 1):
+            place = f"{self.trainings_file}:{number}"
             if record.key != record.cell.key:
                 raise RecordsError(
-                    f"{self.trainings_file}:{number}: the key {record.key} is not the hash of its cell, "
-                    f"{record.cell.key}: the line was edited after it was written"
+                    f"{place}: the key {record.key} is not the hash of its cell, {record.cell.key}: the line was "
+                    "edited after it was written"
                 )
+            if record.cell.suite != self.folder.name:
+                raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
         return records
 
     def latencies(self) -> list[LatencyRecord]:
@@ -205,7 +215,17 @@ class Store:
 
     def append(self, record: Record | LatencyRecord) -> None:
         """Add a record and return once it is on disk."""
-        _append(self.trainings_file if isinstance(record, Record) else self.latencies_file, record)
+        path = self.trainings_file if isinstance(record, Record) else self.latencies_file
+        disk.append_line(path, msgspec.json.encode(record))
+
+    def mend(self) -> list[str]:
+        """Set aside the ends of lines whose writer was killed; what to tell of it."""
+        torn = {path: disk.mend(path) for path in (self.trainings_file, self.latencies_file)}
+        return [
+            f"{path}: its last line was torn by a run that was killed, and is set aside in {aside.name}"
+            for path, aside in torn.items()
+            if aside
+        ]
 
 
 def standing(records: Iterable[Record]) -> list[Record]:
@@ -236,6 +256,28 @@ def verify(record: Record) -> list[str]:
     ]
 
 
+def verify_together(records: Iterable[Record]) -> list[str]:
+    """Which records name the same data and split, but were not tested on the same constants; empty where none do."""
+    first: dict[tuple[str, str], Record] = {}
+    lies = []
+    for record in records:
+        if record.held_out is None:
+            continue
+        other = first.setdefault((record.cell.data_hash, record.cell.split_hash), record)
+        assert other.held_out is not None
+        if not _close(_tested_on(record.held_out), _tested_on(other.held_out)):
+            lies.append(
+                f"{record.cell.title} ({record.key}): names the same data and split as {other.cell.title} "
+                f"({other.key}), but not the same constants: one of them was edited"
+            )
+    return lies
+
+
+def _tested_on(held_out: HeldOut) -> object:
+    """Ids are left out: the same images may have other names elsewhere."""
+    return {"targets": held_out.targets, "truth": held_out.truth, "mean": held_out.train_mean}
+
+
 def _verify_search(record: Record, title: str) -> list[str]:
     """A search must have tried what its method asks for, and selected by the validation loss alone."""
     search, searched = record.cell.architecture, record.searched
@@ -253,12 +295,16 @@ def _verify_search(record: Record, title: str) -> list[str]:
 
 
 def _close(claimed: object, recomputed: object) -> bool:
+    if claimed == recomputed:
+        return True
     if isinstance(claimed, dict) and isinstance(recomputed, dict):
         return claimed.keys() == recomputed.keys() and all(_close(claimed[k], recomputed[k]) for k in claimed)
+    if isinstance(claimed, tuple) and isinstance(recomputed, tuple):
+        return len(claimed) == len(recomputed) and all(map(_close, claimed, recomputed))
     if isinstance(claimed, int | float) and isinstance(recomputed, int | float):
         # Another machine sums in another order; nobody's edit is as small as this.
         return bool(np.isclose(claimed, recomputed, rtol=1e-9, atol=1e-12))
-    return claimed == recomputed
+    return False
 
 
 _R = TypeVar("_R", Record, LatencyRecord)
@@ -271,41 +317,29 @@ class _Schema(msgspec.Struct):
 
 
 def _load(path: Path, schema: type[_R]) -> list[_R]:
-    if not path.exists():
-        return []
     decoder = msgspec.json.Decoder(schema)
     records = []
-    # What follows the last newline was torn by a writer that was killed: `append` sets it aside.
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
+    first: dict[bytes, int] = {}
+    # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.
+    for number, line in enumerate(disk.whole_lines(path), 1):
+        if (same := first.setdefault(line, number)) != number:
+            raise RecordsError(f"{path}:{number}: the same record as in line {same}: take one of them out")
         try:
-            if (schema_of_line := msgspec.json.decode(line, type=_Schema).schema) != SCHEMA:
-                raise RecordsError(
-                    f"{path}:{number}: schema {schema_of_line}, and this version reads {SCHEMA}: "
-                    "move the file aside, or choose another results="
-                )
+            _refuse_schema(f"{path}:{number}", msgspec.json.decode(line, type=_Schema).schema)
             records.append(decoder.decode(line))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            told = re.sub("`str` matching regex '.*'", "a name or a label, without paths and markup", str(error))
             raise RecordsError(
-                f"{path}:{number}: not a record of schema {SCHEMA}: {error}. "
+                f"{path}:{number}: not a record of schema {SCHEMA}: {told}. "
                 "Take the line out, or move the file aside, to go on"
             ) from None
     return records
 
 
-def _append(path: Path, record: Record | LatencyRecord) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        _set_torn_tail_aside(path, file.fileno())
-        os.write(file.fileno(), msgspec.json.encode(record) + b"\n")
-        os.fsync(file.fileno())
-
-
-def _set_torn_tail_aside(path: Path, descriptor: int) -> None:
-    """Move what follows the last newline, left by a writer that was killed, to `<file>.torn`."""
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.with_suffix(".torn").open("ab") as torn:
-            torn.write(content[whole:] + b"\n")
-        os.ftruncate(descriptor, whole)
+def _refuse_schema(place: str, found: int) -> None:
+    if found not in READABLE:
+        remedy = "update cijbench" if found > SCHEMA else "move the file aside"
+        known = " and ".join(map(str, READABLE))
+        raise RecordsError(
+            f"{place}: schema {found}, and this version reads {known}: {remedy}, or choose another results="
+        )

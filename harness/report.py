@@ -10,7 +10,9 @@ import numpy as np
 from harness import leaderboard, pictures, registry
 from harness.architecture import Network, backbone_of
 from harness.blocks import Row, newest, rows
+from harness.environment import usable_memory_gib
 from harness.errors import BenchError
+from harness.launch import Limits
 from harness.plan import DataSource
 from harness.protocol import Search, Suite
 from harness.questions import answers, decimals, markdown
@@ -80,7 +82,7 @@ def run_raw(results: Path, suite_name: str, profile: str, workers: int) -> None:
             search="grid",
             results=results,
             workers=workers,
-            timeout=None,
+            limits=Limits(memory_gib=usable_memory_gib()),
         )
     )
 

@@ -7,21 +7,22 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from harness import leaderboard, pretrained, registry
+from harness import disk, leaderboard, pretrained, registry
 from harness.environment import fingerprint, observe
 from harness.errors import BenchError
 from harness.latency import SMOKE, LatencySettings, measure_apart
-from harness.launch import Event, launch
+from harness.launch import Event, Limits, launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
 from harness.protocol import Method
 from harness.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
+from harness.text import shown
 from harness.training import trials_file
 from harness.worker import Done, Job, now
 
@@ -40,7 +41,7 @@ class Request(msgspec.Struct, frozen=True):
     search: Method
     results: Path
     workers: int
-    timeout: float | None
+    limits: Limits
 
 
 def run(request: Request) -> bool:
@@ -67,19 +68,29 @@ def run(request: Request) -> bool:
         )
         for name in request.suites
     ]
-    with _alone_in(request.results):
-        outcomes = [_run_suite(suite_plan, request) for suite_plan in plans]
+    try:
+        with _alone_in(request.results) as still_there:
+            outcomes = [_run_suite(suite_plan, request, still_there) for suite_plan in plans]
+    except BrokenPipeError:  # not of the results folder: of whoever read what is printed
+        raise
+    except OSError as error:  # a full disk, a folder that cannot be written
+        raise BenchError(f"{error.filename or request.results}: {error.strerror or error}; {KEPT}") from error
     return all(outcomes)
 
 
+KEPT = "what was finished is kept, and the same command goes on from there"
+
+
 @contextlib.contextmanager
-def _alone_in(results: Path) -> Iterator[None]:
+def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
     """Hold the results folder for one run at a time; the system lets go of it when the process ends, however it does.
 
-    Raises BenchError where another run holds it, and OSError where the folder cannot be written.
+    Yields what raises BenchError once the folder is no longer there, or is another. Raises BenchError where another run
+    holds it, and OSError where the folder cannot be written.
     """
     results.mkdir(parents=True, exist_ok=True)
-    with (results / "run.lock").open("a+") as lock:
+    path = results / "run.lock"
+    with path.open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -91,17 +102,32 @@ def _alone_in(results: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+
+        def still_there() -> None:
+            try:
+                same = os.path.samestat(os.fstat(lock.fileno()), path.stat())
+            except OSError:
+                same = False
+            if not same:
+                raise BenchError(
+                    f"{results}: was taken away, or replaced, while a run was at work in it; nothing is written"
+                )
+
         try:
-            yield
+            yield still_there
         finally:
             lock.truncate(0)
 
 
-def _run_suite(suite_plan: Plan, request: Request) -> bool:
+def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], None]) -> bool:
     store = Store(request.results, suite_plan.suite)
     _announce(suite_plan)
-    _train(suite_plan, store, request)
-    _time(suite_plan, store, request)
+    for told in store.mend():
+        print(f"note: {told}")
+    disk.sweep(request.results / "models" / suite_plan.suite)
+    disk.sweep(request.results / "cache" / "features")
+    _train(suite_plan, store, request, still_there)
+    _time(suite_plan, store, request, still_there)
     path = leaderboard.write(request.results, suite_plan.suite)
     print(leaderboard.terminal_table(path, suite_plan.cells[0]))
     print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
@@ -141,12 +167,12 @@ def _model(record: Record, request: Request) -> Path | None:
 def _announce(suite_plan: Plan) -> None:
     data, split = suite_plan.dataset, suite_plan.split
     parts = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test"
-    print(f"suite {suite_plan.suite}: {len(data.images)} images of data set '{data.name}', {parts}")
+    print(shown(f"suite {suite_plan.suite}: {len(data.images)} images of data set '{data.name}', {parts}"))
     for warning in data.warnings:
-        print(f"warning: {warning}")
+        print(shown(f"warning: {warning}"))
 
 
-def _train(suite_plan: Plan, store: Store, request: Request) -> None:
+def _train(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:
     done = {key for key, record in good_here(suite_plan.cells, store).items() if _model(record, request)}
     own = None if request.weights in pretrained.CHOICES else str(Path(request.weights).resolve())
     jobs = [
@@ -155,18 +181,24 @@ def _train(suite_plan: Plan, store: Store, request: Request) -> None:
     total = len(suite_plan.cells)
     workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
-    events = launch(jobs, request.results, request.workers, request.settings.device, request.timeout)
-    for record in recorded(jobs, events, store):
+    events = launch(jobs, request.results, request.workers, request.settings.device, request.limits)
+    for record in recorded(jobs, events, store, still_there):
         if record.status == "ok":
             trials_file(request.results, record.cell).unlink(missing_ok=True)
 
 
-def recorded(jobs: list[Job], events: Iterator[Event], store: Store) -> Iterator[Record]:
-    """Follow a launch: show its progress, and append each record to the store before it is handed on."""
+def recorded(
+    jobs: list[Job], events: Iterator[Event], store: Store, still_there: Callable[[], None] = lambda: None
+) -> Iterator[Record]:
+    """Follow a launch: show its progress, and append each record to the store before it is handed on.
+
+    `still_there` is asked before; what it raises ends the launch.
+    """
     progress = Progress(jobs)
     try:
         for event in events:
             if isinstance(event[1], Done):
+                still_there()
                 store.append(event[1].record)
                 yield event[1].record
             progress.show(event)
@@ -174,7 +206,7 @@ def recorded(jobs: list[Job], events: Iterator[Event], store: Store) -> Iterator
         progress.close()
 
 
-def _time(suite_plan: Plan, store: Store, request: Request) -> None:
+def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:
     """Time one model per variant and backend, its first seed's, when nothing else of this run uses the machine."""
     good = good_here(suite_plan.cells, store)
     first: dict[tuple[str, str], Record] = {}
@@ -199,6 +231,7 @@ def _time(suite_plan: Plan, store: Store, request: Request) -> None:
     print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
     started = now()
     latencies = measure_apart({name: path for name, (_, _, path) in models.items()}, settings, show_count)
+    still_there()
     for name, latency in latencies.items():
         record, sha256, _ = models[name]
         if latency.reason:

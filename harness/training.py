@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import pretrained
+from harness import disk, pretrained
 from harness.architecture import Network, Weights, backbone_of, frozen_layers, initial_weights, multiplications
 from harness.environment import fingerprint, observe
 from harness.errors import Unavailable, WeightsError
@@ -174,10 +174,8 @@ def _features(model: Model, fitting: Fitting) -> tuple[Features, float]:
     begin = time.perf_counter()
     features = model.features(images)
     seconds = time.perf_counter() - begin
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.stem}.{fitting.cell.key}.new.npz")  # another worker may be at the same
-    np.savez(fresh, features=features, seconds=seconds)
-    fresh.replace(path)
+    with disk.replacing(path) as fresh:  # another worker may be at the same
+        np.savez(fresh, features=features, seconds=seconds)
     return _spread(features, wanted, fitting), seconds
 
 
@@ -209,9 +207,7 @@ def _search(search: Search, fitting: Fitting) -> Fitted:
     trials = _kept_trials(kept)
     while (number := _next(search, trials)) is not None:
         trial = _try(number, search, fitting)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with kept.open("ab") as file:
-            file.write(msgspec.json.encode(trial) + b"\n")
+        disk.append_line(kept, msgspec.json.encode(trial))
         trials.append(trial)
     selected = min(trials, key=lambda trial: trial.validation_loss).configuration
     before = _epochs_before(len(search.configurations), search)
@@ -257,11 +253,12 @@ def trials_file(results: Path, cell: Cell) -> Path:
 
 
 def _kept_trials(path: Path) -> list[Trial]:
-    """The trials of a search that was interrupted. A line torn by its end is set aside, and that trial made again."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        path.write_bytes(whole)
-    return [msgspec.json.decode(line, type=Trial) for line in whole.splitlines()]
+    """The trials of an interrupted search, up to the first that cannot be read: it and later ones are made anew."""
+    lines, trials = disk.whole_lines(path), list[Trial]()
+    for number, line in enumerate(lines):
+        try:
+            trials.append(msgspec.json.decode(line, type=Trial))
+        except msgspec.DecodeError:
+            disk.write_whole(path, "".join(kept.decode() + "\n" for kept in lines[:number]))
+            break
+    return trials

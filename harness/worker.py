@@ -1,13 +1,14 @@
 """Runs one cell after another in a fresh interpreter that holds one framework: `python -m harness.worker`.
 
 The first line on standard input is an `Orders`, each further one a `Job`; the end of the input ends the worker. On
-standard output come `Epoch` lines while a cell trains and one `Done` line when it ends. Whatever the framework prints
-goes to standard error. The input ends when the parent closes it or dies; either way nobody waits for an answer any
-more, so the worker ends at once, amid a cell if need be.
+standard output come a `Started` line when it takes a job up, `Epoch` lines while its cell trains and one `Done` line
+when it ends. Whatever the framework prints goes to standard error. The input ends when the parent closes it or dies;
+either way nobody waits for an answer any more, so the worker ends at once, amid a cell if need be.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import functools
 import hashlib
 import os
@@ -24,7 +25,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness import plan, registry, training
+from harness import disk, plan, registry, training
 from harness.environment import observe
 from harness.errors import BenchError, Unavailable
 from harness.metrics import accuracy
@@ -58,10 +59,15 @@ class Job(msgspec.Struct, frozen=True):
         """A reason without the folders of whoever ran this: records are published."""
         weights = str(Path(self.weights_file).parent) if self.weights_file else None
         named = [(results, "RESULTS"), (self.source.folder, "DATA"), (weights, "WEIGHTS"), (sys.prefix, "PYTHON")]
-        for private, name in [*named, (str(Path.cwd()), "."), (str(Path.home()), "~")]:
+        named += [(sys.base_prefix, "PYTHON"), (_HOUSE, "CIJBENCH"), (str(Path.cwd()), "."), (str(Path.home()), "~")]
+        for private, name in named:
             if private and len(private) > 1:
                 reason = reason.replace(private, name)
         return reason
+
+
+class Started(msgspec.Struct, frozen=True, tag=True):
+    """The worker has its framework, and takes up the cell."""
 
 
 class Epoch(msgspec.Struct, frozen=True, tag=True):
@@ -81,12 +87,18 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     peak_gib: float = 0.0
 
 
-Message = Epoch | Done
+Message = Started | Epoch | Done
+
+HEADLINE = "\n--- "
+"""What stands in a worker's log before the title of each cell."""
+
+_HOUSE = str(Path(__file__).resolve().parent.parent)
 
 
 def main() -> None:
     """Serve cells until standard input ends."""
     send = _take_over_stdout()
+    faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     backend = registry.backend(orders.backend)
     framework: dict[str, str] | Unavailable
@@ -97,7 +109,9 @@ def main() -> None:
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
     while True:
-        send(Done(run(jobs.get(), orders, backend, framework, send), _peak_gib()))
+        job = jobs.get()
+        send(Started())
+        send(Done(run(job, orders, backend, framework, send), _peak_gib()))
 
 
 def _peak_gib() -> float:
@@ -150,7 +164,7 @@ def run(
     try:
         if isinstance(framework, Unavailable):
             raise framework
-        print(f"--- {started} {job.cell.title} ({job.cell.key})", file=sys.stderr, flush=True)
+        print(f"{HEADLINE}{started} {job.cell.title} ({job.cell.key})", file=sys.stderr, flush=True)
         record = _train_and_test(record, job, orders, backend, send)
     except Unavailable as unavailable:
         record = msgspec.structs.replace(
@@ -158,8 +172,17 @@ def run(
         )
     except Exception as error:  # whatever a framework raises, the other cells go on
         traceback.print_exc()
-        record = msgspec.structs.replace(record, reason=job.public(f"{type(error).__name__}: {error}", orders.results))
+        record = msgspec.structs.replace(
+            record,
+            reason=job.public(f"{type(error).__name__}: {error}", orders.results),
+            traceback=job.public(brief(traceback.format_exc()), orders.results),
+        )
     return msgspec.structs.replace(record, seconds=round(time.perf_counter() - begin, 3))
+
+
+def brief(text: str) -> str:
+    """The last 40 lines of a text, of no more than 4000 characters: what of a traceback or log goes into a record."""
+    return "\n".join(text.strip().splitlines()[-40:])[-4000:]
 
 
 def now() -> str:
@@ -267,9 +290,11 @@ def _export(model: Model, cell: Cell, task: Task, results: Path, images: np.ndar
         "data_hash": cell.data_hash,
         "split_hash": cell.split_hash,
     }
-    save_weights(folder / f"{cell.file_stem}.safetensors", model.weights(), metadata)
-    model.export(path)
-    onnx.annotate(path, metadata)
+    with disk.replacing(folder / f"{cell.file_stem}.safetensors") as fresh:
+        save_weights(fresh, model.weights(), metadata)
+    with disk.replacing(path) as fresh:
+        model.export(fresh)
+        onnx.annotate(fresh, metadata)
     difference = np.abs(onnx.open_model(path).predict(images) - predictions).max() / np.abs(predictions).max()
     return OnnxFile(
         file=path.name,

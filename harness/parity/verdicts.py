@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.disk import write_whole
 from harness.environment import observe
-from harness.leaderboard import harmless, write_whole
 from harness.parity.ladder import RUNGS, Outcome, Verdict
+from harness.text import escaped, harmless, one_line
 
 COLUMNS = (
     "between",
@@ -109,18 +110,13 @@ def write_junit(path: Path, verdicts: Iterable[Verdict]) -> None:
         told = "; ".join(_told(verdict) for verdict in group)
         match outcome(group):
             case "breaks":
-                ET.SubElement(case, "failure", message=_plain(told))
+                ET.SubElement(case, "failure", message=one_line(told))
             case "skipped":
-                ET.SubElement(case, "skipped", message=_plain(told))
+                ET.SubElement(case, "skipped", message=one_line(told))
             case _:
-                ET.SubElement(case, "system-out").text = _plain(told)
+                ET.SubElement(case, "system-out").text = one_line(told)
     ET.indent(suite)
     write_whole(path, ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n")
-
-
-def _plain(text: str) -> str:
-    """Without control characters, which XML cannot hold and which colour a crash's last words."""
-    return "".join(character for character in text if character.isprintable())
 
 
 def markdown(verdicts: Sequence[Verdict], between: str) -> str:
@@ -139,23 +135,19 @@ def markdown(verdicts: Sequence[Verdict], between: str) -> str:
     for kind, title in (("breaks", "Breaks"), ("skipped", "Skipped")):
         if told := [group for group in groups if outcome(group) == kind]:
             lines += ["", f"**{title}**", ""]
-            lines += [f"- `{group[0].variant}`, {group[0].rung}: {_escaped(_reason(group, kind))}" for group in told]
+            lines += [f"- `{group[0].variant}`, {group[0].rung}: {escaped(_reason(group, kind))}" for group in told]
     lines += ["", "<details><summary>Measured and allowed</summary>", ""]
     lines += ["| variant | rung | precision | difference | allowed | worst |", "| --- | --- | --- | --: | --: | --- |"]
     for verdict in verdicts:
         if verdict.difference is not None and verdict.allowed is not None:
             measured = f"{verdict.difference:.2g} | {verdict.allowed:.2g}"
             names = f"{verdict.variant} | {verdict.rung} | {verdict.precision}"
-            lines.append(f"| {names} | {measured} | {_escaped(verdict.worst)} |")
+            lines.append(f"| {names} | {measured} | {escaped(verdict.worst)} |")
     return "\n".join([*lines, "", "</details>", ""])
 
 
 def _reason(group: Sequence[Verdict], kind: str) -> str:
     return "; ".join(_told(verdict) for verdict in group if verdict.outcome == kind)
-
-
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def write_markdown(path: Path, verdicts: Sequence[Verdict], between: str) -> None:

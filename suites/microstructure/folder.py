@@ -6,7 +6,6 @@ belongs to image k - 1. A `dataset.json`, which `write_folder` leaves, may name 
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 import numpy as np
 from PIL import Image
 
+from harness.disk import umask
 from harness.errors import BenchError, DataError, Finding
 from harness.protocol import Dataset, Images, Phase
 from suites.microstructure.checks import check
@@ -189,14 +189,8 @@ def write_folder(dataset: Dataset, folder: Path, unit: str, parameters: dict[str
         (draft / f"1-{len(dataset.images)}_Cij.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
         about = About(dataset.name, unit, dataset.groups, dataset.phases, parameters)
         (draft / _ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
-        draft.chmod(0o777 & ~_umask())
+        draft.chmod(0o777 & ~umask())
         draft.replace(folder)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import Finding
+from harness.text import number
 from suites.microstructure.findings import Spot, Unusable, gather, runs
 from suites.microstructure.homogenization import TARGETS
 
@@ -57,20 +58,22 @@ def read_table(path: Path) -> Table:
 
 
 def _rows(path: Path) -> list[list[str]]:
-    """Rows of cells, blank ones left out. Raises Unusable for what is no table separated by commas."""
+    """Rows of cells, without blank ones at the end. Raises Unusable for what is no table separated by commas."""
     try:
         if not path.is_file():
             raise Unusable("not a file")
         if path.stat().st_size > _LARGEST:
             raise Unusable(f"larger than {_LARGEST // 2**20} MiB: this is no table of elastic constants")
         text = path.read_bytes().decode("utf-8-sig")
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if any(map(str.strip, row))]
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise Unusable(f"cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise Unusable("not UTF-8 text: save it as CSV (UTF-8)") from None
     except csv.Error as error:
         raise Unusable(f"not a CSV: {error}") from None
+    while rows and not any(map(str.strip, rows[-1])):
+        rows.pop()
     if not rows:
         raise Unusable("empty: " + _LAYOUT)
     if ";" in "".join(rows[0]) or (len(rows[0]) == 1 and "\t" in rows[0][0]):
@@ -95,7 +98,7 @@ def _columns(first: list[str]) -> tuple[list[int], int | None, set[str] | None]:
 
 def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
     try:
-        value = float(cell)
+        value = number(cell)
     except ValueError:
         shown = cell.strip()[:20]
         what = f"{target} is not a number" if shown else f"{target} is empty"
@@ -109,7 +112,7 @@ def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
 
 def _check_numbers(numbers: list[str], name: str) -> list[Finding]:
     """Row numbers must count from 1, for it is their order that pairs rows with images."""
-    wrong = [index for index, cell in enumerate(numbers) if not _is_number(cell) or float(cell) != index + 1]
+    wrong = [index for index, cell in enumerate(numbers) if not _is_number(cell) or number(cell) != index + 1]
     if not wrong:
         return []
     first = wrong[0]
@@ -119,6 +122,6 @@ def _check_numbers(numbers: list[str], name: str) -> list[Finding]:
 
 def _is_number(cell: str) -> bool:
     try:
-        return bool(np.isfinite(float(cell)))
+        return bool(np.isfinite(number(cell)))
     except ValueError:
         return False

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from harness import environment
-from harness.environment import Environment, commit, fingerprint, flags, installed, observe, processor
+from harness.environment import Environment, commit, fingerprint, flags, installed, memory_gib, observe, processor
 
 HOUSE = Path(environment.__file__).resolve().parent.parent
 
@@ -132,3 +132,19 @@ def test_imports_no_framework() -> None:
 def test_speed_of_observe_without_git(benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "commit", lambda checkout: "")
     benchmark(observe.__wrapped__)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("memory.max", "1073741824\n", 1.0),
+        ("memory/memory.limit_in_bytes", "536870912", 0.5),
+        ("memory.max", "max\n", None),
+        ("memory/memory.limit_in_bytes", "9223372036854771712", None),
+        ("elsewhere", "1", None),
+    ],
+)
+def test_a_container_may_use_what_it_was_granted(tmp_path, file, content, expected):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text(content)
+    assert memory_gib(tmp_path) == (expected or memory_gib(tmp_path / "nothing"))

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -6,10 +7,10 @@ import sys
 import pytest
 
 from harness import registry
-from harness.launch import Started, launch, worker_environment
+from harness.launch import Limits, launch, worker_environment
 from harness.plan import DataSource
 from harness.protocol import Recipe
-from harness.worker import Done, Epoch, Job
+from harness.worker import Done, Epoch, Job, Started
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell
 
@@ -47,7 +48,8 @@ def test_nothing_to_do(tmp_path):
     ("fault", "said"),
     [
         ("exits", "ended with exit code 1: out of patience"),
-        ("is killed", "was killed by signal 9: the system was out of memory, perhaps"),
+        ("is-killed", "was killed by signal 9: the system was out of memory, perhaps"),
+        ("crashes", "was killed by signal 6: Fatal Python error: Aborted"),
     ],
 )
 def test_a_worker_that_dies_fails_its_cell_alone(tmp_path, fault, said):
@@ -60,15 +62,41 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path, fault, said):
 
 
 def test_last_words_name_no_folder_of_whoever_ran_it(tmp_path):
-    records, _ = run([a_job("exits telling where")], tmp_path)
+    records, _ = run([a_job("exits-telling-where")], tmp_path)
     (record,) = records.values()
     assert record.reason == "the worker ended with exit code 1: cannot write RESULTS/models or ~/.cache"
 
 
 def test_a_cell_that_takes_too_long_is_stopped(tmp_path):
-    records, _ = run([a_job("hangs")], tmp_path, timeout=0.5)
+    records, _ = run([a_job("hangs"), a_job()], tmp_path, workers=1, limits=Limits(seconds=0.5))
     assert records["hangs", 0].status == "failed"
     assert "longer than timeout=0.5" in records["hangs", 0].reason
+    assert records["ok", 0].status == "ok"
+
+
+def test_a_cell_that_takes_too_much_memory_is_stopped(tmp_path):
+    records, _ = run([a_job("grows"), a_job()], tmp_path, workers=1, limits=Limits(memory_gib=0.9))
+    assert records["grows", 0].status == "failed"
+    assert re.fullmatch(
+        r"stopped: it took (0\.9|1\.\d) GiB of memory, more than memory=0.9", records["grows", 0].reason
+    )
+    assert records["ok", 0].status == "ok"
+
+
+def test_a_worker_that_never_comes_to_its_cell_is_stopped_too(tmp_path, monkeypatch):
+    """The import of a framework does not count as the cell's time, and yet may not take for ever."""
+    monkeypatch.setattr("harness.launch.SECONDS_TO_START", 2)
+    records, _ = run([a_job("never-starts")], tmp_path, limits=Limits(seconds=1e9))
+    assert records["never-starts", 0].reason == "stopped: the worker took longer than 2 seconds to start"
+
+
+def test_a_record_of_a_crash_says_where_it_was(tmp_path):
+    """Of this cell alone: the log is that of all the worker's cells."""
+    records, _ = run([a_job(seed=7), a_job("crashes")], tmp_path, workers=1)
+    told = records["crashes", 0].traceback
+    assert "fake_worker.py" in told
+    assert "seed 7" not in told
+    assert str(tmp_path) not in told
 
 
 def test_a_worker_serves_many_cells(tmp_path):
@@ -88,7 +116,7 @@ def test_a_worker_holds_one_backend(tmp_path):
     run(jobs, tmp_path)
     served = []
     for log in sorted((tmp_path / "logs").glob("*.log"), key=lambda path: int(path.name.split("-")[1])):
-        (backend,) = {line.partition(" on ")[2].partition(",")[0] for line in log.read_text().splitlines()}
+        (backend,) = {line.partition(" on ")[2].partition(",")[0] for line in log.read_text().splitlines() if line}
         served.append(backend)
     assert set(served[:2]) == {"keras", "pytorch"}
 

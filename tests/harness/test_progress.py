@@ -1,10 +1,9 @@
 import io
 
-from harness.launch import Started
 from harness.plan import DataSource
 from harness.progress import Progress
 from harness.protocol import Recipe
-from harness.worker import Done, Epoch, Job
+from harness.worker import Done, Epoch, Job, Started
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell, a_failure, a_record
 

@@ -1,9 +1,13 @@
+import contextlib
+
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.architecture import Estimator
 from harness.protocol import Phase, Recipe
-from harness.records import RecordsError, Settings, Store, Trial, standing, verify
+from harness.records import Record, RecordsError, Settings, Store, Trial, standing, verify, verify_together
 from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
@@ -80,15 +84,63 @@ def test_a_torn_last_line_is_set_aside(store):
     assert store.trainings_file.with_suffix(".torn").read_bytes() == whole[: len(whole) // 2] + b"\n"
 
 
+def test_a_torn_last_line_is_told(store):
+    store.append(a_record())
+    assert store.mend() == []
+    with store.trainings_file.open("ab") as file:
+        file.write(b'{"schema":')
+    (told,) = store.mend()
+    assert "trainings.jsonl: its last line was torn" in told
+    assert "trainings.torn" in told
+    assert store.mend() == []
+
+
+def test_records_of_the_schema_before_are_read(store):
+    line = msgspec.json.encode(a_record()).replace(b'"schema":3', b'"schema":2')
+    store.append(a_record(a_cell(seed=1)))
+    store.trainings_file.write_bytes(store.trainings_file.read_bytes() + line + b"\n")
+    assert [record.schema for record in store.trainings()] == [3, 2]
+
+
+@given(st.binary(max_size=200), st.integers(0, 2000), st.integers(0, 50))
+def test_whatever_a_line_was_made_into_it_is_refused_or_a_whole_record(tmp_path_factory, junk, start, length):
+    """Any cut of a real line, filled with anything."""
+    store = Store(tmp_path_factory.mktemp("edited"), "elasticity")
+    line = msgspec.json.encode(a_record())
+    edited = line[:start] + junk + line[start + length :]
+    store.folder.mkdir(parents=True)
+    store.trainings_file.write_bytes(edited + b"\n")
+    with contextlib.suppress(RecordsError):
+        assert all(isinstance(record, Record) and record.key == record.cell.key for record in store.trainings())
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
         (lambda line: b"{}", "missing required field"),
         (lambda line: line.replace(b'"status":"ok"', b'"status":"splendid"'), "splendid"),
         (lambda line: line.replace(b'"status":', b'"mood":"good","status":'), "unknown field `mood`"),
-        (lambda line: line.replace(b'"schema":2', b'"schema":99'), "schema 99, and this version reads 2"),
+        (
+            lambda line: line.replace(b'"schema":3', b'"schema":99'),
+            "schema 99, and this version reads 2 and 3: update cijbench",
+        ),
+        (lambda line: line.replace(b'"schema":3', b'"schema":1'), "schema 1, and this version reads 2 and 3: move"),
         (lambda line: line.replace(b'"seed":0', b'"seed":5'), "the line was edited"),
         (lambda line: b"not json", "not a record"),
+        (lambda line: b"", "not a record"),
+        (lambda line: b"[" * 100_000, "not a record"),
+        (lambda line: line.replace(b'"Abacus"', b'"\xff\xfe"'), "not a record"),
+        (
+            lambda line: line.replace(b'"Abacus"', b'"<script>"'),
+            "without paths and markup - at `$.environment.processor`",
+        ),
+        (lambda line: line.replace(b"ridge.classical", b"../../ridge"), "without paths and markup - at `$.onnx.file`"),
+        (lambda line: line.replace(b'"C22"', b'"=1+1"'), "at `$.held_out.targets[1]`"),
+        (
+            lambda line: msgspec.json.encode(a_record(a_cell(suite="polysilicon"))),
+            "a record of suite polysilicon, not of",
+        ),
+        (lambda line: msgspec.json.encode(a_record(a_cell(seed=3))), "the same record as in line 1"),
     ],
 )
 def test_a_line_that_is_no_record_is_refused_by_number(store, edit, said):
@@ -112,6 +164,18 @@ def test_a_polished_score_does_not():
     polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=record.test.mse / 2))
     (lie,) = verify(polished)
     assert "mse is" in lie
+    assert record.key in lie
+
+
+def test_other_constants_for_the_same_data_do_not():
+    record, other = a_record(), a_record(a_cell(seed=1))
+    assert verify_together([record, other]) == []
+    mean = tuple(value * (1 + 1e-15) for value in other.held_out.train_mean)  # as another machine sums it
+    elsewhere = msgspec.structs.replace(other, held_out=msgspec.structs.replace(other.held_out, train_mean=mean))
+    assert verify_together([record, elsewhere]) == []
+    worse = msgspec.structs.replace(other.held_out, train_mean=(90.0, 110.0))
+    (lie,) = verify_together([record, msgspec.structs.replace(other, held_out=worse)])
+    assert other.key in lie
     assert record.key in lie
 
 

@@ -83,6 +83,8 @@ def test_what_the_framework_raises_fails_the_cell_with_the_reason(run, capsys):
     assert record.status == "failed"
     assert record.reason == "RuntimeError: no exporter for this operator"
     assert "Traceback" in capsys.readouterr().err  # the worker's log
+    assert record.traceback.endswith("RuntimeError: no exporter for this operator")
+    assert 'File "CIJBENCH/harness/worker.py"' in record.traceback
     assert sent[-1].epoch == 2
 
 

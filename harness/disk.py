@@ -1,0 +1,133 @@
+"""Files that outlive whoever writes them: a line or a file comes to its place whole, or not at all.
+
+A process may be killed between any two of its instructions, and a disk may be full in the middle of a line. So a line
+is on disk before it counts, what a killed writer left of one is told from whole lines by the newline that it lacks, and
+a file takes the place of its predecessor at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_DRAFT = ".draft-"
+
+
+def append_line(path: Path, line: bytes) -> None:
+    """Add a line and return once it is on disk; several processes may append to one file.
+
+    Raises OSError where it cannot be written: the file is then as it was.
+    """
+    with _locked(path) as file:
+        _set_aside(path, file)
+        before = os.fstat(file).st_size
+        try:
+            _write_all(file, line + b"\n")
+            os.fsync(file)
+        except OSError as error:
+            os.ftruncate(file, before)
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    if not before:
+        _sync_folder(path.parent)
+
+
+def mend(path: Path) -> Path | None:
+    """Set aside what a killed writer left after the last whole line; the file it went to, None where there was none."""
+    if not path.exists():
+        return None
+    with _locked(path) as file:
+        return _set_aside(path, file)
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file that were written whole; none where there is no file."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Put a text in its place: whoever reads the file meanwhile sees the old one or the new, never half of one."""
+    with replacing(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path`, of the same suffix, to write to: it takes its place at the end, or is gone after an error.
+
+    Whoever is killed in between leaves it behind, hidden, until `sweep`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f"{_DRAFT}{path.stem}.", suffix=path.suffix, dir=path.parent)
+    os.close(descriptor)
+    fresh = Path(name)
+    try:
+        yield fresh
+        fresh.chmod(0o666 & ~umask())
+        _sync(fresh)
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Delete the drafts of killed writers; nobody may be writing to this folder."""
+    for draft in folder.glob(f"{_DRAFT}*"):
+        draft.unlink(missing_ok=True)
+
+
+def umask() -> int:
+    """The permissions that this process takes from new files."""
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """A descriptor of the file, for this process alone while it lasts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab+", buffering=0) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file.fileno()
+
+
+def _set_aside(path: Path, file: int) -> Path | None:
+    """Move what follows the last newline to `<name>.torn`."""
+    size = os.fstat(file).st_size
+    if not size or os.pread(file, 1, size - 1) == b"\n":
+        return None
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    torn = path.with_suffix(".torn")
+    with torn.open("ab") as aside:
+        aside.write(content[whole:] + b"\n")
+        aside.flush()
+        os.fsync(aside)
+    os.ftruncate(file, whole)
+    return torn
+
+
+def _write_all(file: int, content: bytes) -> None:
+    """`os.write` may write a part only, as it does before a disk is full."""
+    view = memoryview(content)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """A new name is on disk once its folder is; file systems that cannot tell so refuse, and are left alone."""
+    with contextlib.suppress(OSError):
+        _sync(folder)

@@ -1,0 +1,49 @@
+"""Text from outside (names of files and data sets, errors of others) where somebody else will read it."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Annotated
+
+import msgspec
+
+# Names become files below the results folder and columns of tables, so a name cannot be a path or a formula.
+Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=200)]
+
+# A label is shown in tables, pages and pictures: a line of text without what is markup in HTML, Markdown or TeX.
+_MARKUP = r"\x00-\x1f\x7f-\x9f\u2028\u2029<>&`|$*\[\]\\"
+Label = Annotated[str, msgspec.Meta(pattern=rf"\A[^{_MARKUP}]*\Z", max_length=200)]
+
+
+def label(text: str) -> str:
+    """The nearest `Label`."""
+    return re.sub(f"[{_MARKUP}]", "_", text)[:200]
+
+
+def shown(text: str) -> str:
+    """For a terminal: without control characters, which could move its cursor or change its title; lines are kept."""
+    return "".join(character for character in text if character.isprintable() or character in "\n\t")
+
+
+def one_line(text: str) -> str:
+    """Also without line breaks."""
+    return shown(" ".join(text.split()))
+
+
+def harmless(text: str) -> str:
+    """A cell of a CSV: on one line, and no formula to a spreadsheet, of which a leading apostrophe makes text."""
+    text = one_line(text)
+    return "'" + text if text.startswith(("=", "+", "-", "@")) else text
+
+
+def escaped(text: str) -> str:
+    """In Markdown and the HTML made of it: on one line, and nothing but the text itself."""
+    return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(one_line(text), quote=False))
+
+
+def number(text: str) -> float:
+    """A number as people write it. Raises ValueError also for what Python alone reads as one: 1_000, digits like ١."""
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)

@@ -1,0 +1,144 @@
+"""Files that outlive their writers, with disks that fill up and writers that are killed."""
+
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import disk
+
+LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=5)
+
+
+def test_lines_come_back_in_their_order(tmp_path):
+    path = tmp_path / "new" / "lines.jsonl"
+    for line in (b"one", b"", b"three"):
+        disk.append_line(path, line)
+    assert disk.whole_lines(path) == [b"one", b"", b"three"]
+
+
+def test_no_file_has_no_lines(tmp_path):
+    assert disk.whole_lines(tmp_path / "nothing") == []
+    assert disk.mend(tmp_path / "nothing") is None
+    assert not list(tmp_path.iterdir())
+
+
+@given(lines=LINES, tail=st.binary(min_size=1, max_size=40).filter(lambda tail: b"\n" not in tail))
+def test_wherever_a_line_was_torn_the_others_are_whole(tmp_path_factory, lines, tail):
+    path = tmp_path_factory.mktemp("torn") / "lines.jsonl"
+    path.write_bytes(b"".join(line + b"\n" for line in lines) + tail)
+    assert disk.whole_lines(path) == lines
+    assert disk.mend(path) == path.with_suffix(".torn")
+    assert path.with_suffix(".torn").read_bytes() == tail + b"\n"
+    assert disk.mend(path) is None
+    disk.append_line(path, b"next")
+    assert disk.whole_lines(path) == [*lines, b"next"]
+
+
+def test_many_writers_do_not_mix(tmp_path):
+    path = tmp_path / "lines.jsonl"
+
+    def write(name):
+        for number in range(50):
+            disk.append_line(path, b"%d-%d-" % (name, number) + b"x" * 5000)
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = disk.whole_lines(path)
+    assert len(set(lines)) == 200
+    assert {len(line.rstrip(b"x")) for line in lines} <= {4, 5}
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from harness import disk
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+path = Path(sys.argv[1])
+try:
+    {action}
+except OSError as error:
+    print(error.errno, error.filename)
+"""
+
+
+def with_no_room(action, path):
+    """Run `action` where no file may be longer than 10 000 bytes: the system writes what fits, as on a full disk."""
+    command = [sys.executable, "-c", FULL.format(action=action), str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+
+
+def test_a_line_for_which_there_is_no_room_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    disk.append_line(path, b"a" * 6000)
+    assert with_no_room('disk.append_line(path, b"b" * 6000)', path) == f"{errno.EFBIG} {path}"
+    assert path.read_bytes() == b"a" * 6000 + b"\n"
+
+
+def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path):
+    path = tmp_path / "table.csv"
+    disk.write_whole(path, "old")
+    assert with_no_room('disk.write_whole(path, "new" * 6000)', path).startswith(str(errno.EFBIG))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_part_that_was_written_is_gone_on_with(tmp_path, monkeypatch):
+    """`os.write` may write less than it was given, on any file system."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: write(file, content[:7]))
+    disk.append_line(tmp_path / "lines", b"longer than seven bytes")
+    assert disk.whole_lines(tmp_path / "lines") == [b"longer than seven bytes"]
+
+
+def test_a_file_is_replaced_at_once_or_not(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+    with contextlib.suppress(ZeroDivisionError), disk.replacing(path) as fresh:
+        assert fresh.suffix == ".onnx"
+        fresh.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert path.read_bytes() == b"old"
+    with disk.replacing(path) as fresh:
+        fresh.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_has_the_permissions_of_any_other(tmp_path):
+    disk.write_whole(tmp_path / "ours", "text")
+    (tmp_path / "any").write_text("text")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from harness import disk
+with disk.replacing(Path(sys.argv[1])) as fresh:
+    fresh.write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_the_draft_of_a_killed_writer_is_swept_away_and_nothing_else(tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+    (tmp_path / ".keep").touch()
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False, timeout=60)
+    assert done.returncode == -signal.SIGKILL
+    assert len(list(tmp_path.iterdir())) == 3
+    disk.sweep(tmp_path)
+    assert {item.name for item in tmp_path.iterdir()} == {"model.onnx", ".keep"}
+    assert path.read_bytes() == b"old"

@@ -1,0 +1,59 @@
+import csv
+import io
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.text import Label, Name, escaped, harmless, label, one_line, shown
+
+
+@given(st.text())
+def test_whatever_it_was_a_label_is_one(text):
+    assert msgspec.convert(label(text), Label) == label(text)
+
+
+@given(st.text())
+def test_a_label_holds_no_markup(text):
+    assert not set(label(text)) & set("<>&`|$*[]\\\n\r\x1b")
+
+
+@pytest.mark.parametrize(
+    "text", ["elasticity", "AMD EPYC 7B13 (64 cores) @ 2.6GHz", "mine.h5 0123456789ab", "größe µm², 5 %"]
+)
+def test_what_is_harmless_stays_as_it_is(text):
+    assert label(text) == harmless(text) == one_line(text) == text
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", "=1", "-x", ".hidden", "", "a b", "a\n", "x" * 201, "<b>"])
+def test_a_name_is_no_path_no_formula_and_no_markup(name):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(name, Name)
+
+
+@given(st.text())
+def test_a_cell_of_a_csv_comes_back_and_is_no_formula(text):
+    written = io.StringIO()
+    csv.writer(written).writerow([harmless(text), "next"])
+    (row,) = csv.reader(io.StringIO(written.getvalue()))
+    assert row == [harmless(text), "next"]
+    assert not row[0].startswith(("=", "+", "-", "@"))
+
+
+@given(st.text())
+def test_a_terminal_is_told_nothing_but_text(text):
+    assert all(character.isprintable() or character in "\n\t" for character in shown(text))
+    assert "\x1b" not in one_line(text)
+
+
+@given(st.text(alphabet="<>&`|*[]\\ ab\n\x1b"))
+def test_markdown_shows_what_was_written(text):
+    """Unescaped by the rules of CommonMark (2.4, 2.5), it is the text again."""
+    shown_text = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", escaped(text))
+    for entity, character in (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")):
+        shown_text = shown_text.replace(entity, character)
+    assert shown_text == one_line(text)
+    assert not re.search(r"(?<!\\)(\\\\)*[`*\[\]|]", escaped(text))
+    assert "<" not in escaped(text)
