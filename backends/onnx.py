@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
 from harness.architecture import (
     Conv2D,
@@ -49,6 +51,7 @@ TRAINS = ()
 
 OPSET = 18
 _threads = 1
+_Part = TypeVar("_Part")
 
 
 def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
@@ -75,15 +78,14 @@ _LEVELS = {
 class OnnxModel:
     """A session on one model; `input_shape` and `output_shape` have None where a length is free."""
 
-    def __init__(self, source: Path | bytes, threads: int, level: str = "all") -> None:
+    def __init__(self, content: bytes, threads: int, level: str = "all") -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = _LEVELS[level]
         options.log_severity_level = 3
-        what = str(source) if isinstance(source, Path) else source
-        self._session = onnxruntime.InferenceSession(what, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self.threads: int = self._session.get_session_options().intra_op_num_threads
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         entry, result = self._session.get_inputs()[0], self._session.get_outputs()[0]
@@ -108,39 +110,87 @@ def _lengths(shape: list[int | str | None]) -> tuple[int | None, ...]:
 def open_model(path: Path, threads: int = 1, level: str = "all") -> OnnxModel:
     """Load an ONNX file into ONNX Runtime, at one of its levels of graph optimization (`_LEVELS`).
 
-    Raises BenchError where it is missing, is no ONNX file, reads its weights from other files (which a file from
-    elsewhere could point anywhere), or cannot be run.
+    The file may come from anywhere: before ONNX Runtime sees it, it is refused where it reads its weights from other
+    files (which could lie anywhere), claims tensors larger than it holds or than `_LARGEST_TENSOR`, or uses operators
+    that ONNX Runtime does not have. Raises BenchError for these, and where it is missing, is no ONNX file or cannot be
+    run. What a graph makes of its input, and for how long, cannot be told beforehand.
     """
-    model = _read(path)
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
-        raise BenchError(f"{path}: keeps its weights in other files: save it as one file")
+    model, content = _read(path)
+    _refuse_oversized(model, path)
+    _refuse_unknown_operators(model, path)
     try:
-        return OnnxModel(path, threads, level)
+        return OnnxModel(content, threads, level)
     except Exception as error:  # ONNX Runtime has no base class for its own
         raise BenchError(f"{path}: ONNX Runtime cannot run it: {error}") from None
 
 
-def _read(path: Path) -> onnx.ModelProto:
-    """The model in a file, without weights that lie elsewhere. Raises BenchError where there is none."""
+_LARGEST_FILE = 2**31  # protobuf cannot hold more
+_LARGEST_TENSOR = 2**32  # elements; sixteen images of 64x64 after VGG16's first layer have 2^22
+
+
+def _read(path: Path) -> tuple[onnx.ModelProto, bytes]:
+    """The model in a file, and the file. Raises BenchError where there is none, or its weights lie elsewhere."""
     if not path.is_file():
         raise BenchError(f"{path}: there is no such file")
+    if path.stat().st_size >= _LARGEST_FILE:
+        raise BenchError(f"{path}: larger than 2 GiB, which no ONNX file is")
+    content = path.read_bytes()
     try:
-        model = onnx.load(path, load_external_data=False)
+        model = onnx.load_model_from_string(content)
     except Exception:  # protobuf's own, which it does not export
         raise BenchError(f"{path}: not an ONNX file") from None
     if not (model.graph.node and model.graph.input and model.graph.output):
         raise BenchError(f"{path}: not an ONNX file, or one whose graph lacks nodes, inputs or outputs")
-    return model
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _parts(model, TensorProto)):
+        raise BenchError(f"{path}: keeps its weights in other files: save it as one file")
+    return model, content
 
 
-def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor that a graph holds, those in its nodes' attributes and branches too."""
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for branch in (attribute.g, *attribute.graphs):
-                yield from _tensors(branch)
+def _parts(message: Any, kind: type[_Part]) -> Iterator[_Part]:
+    """Every message of a kind within a message, wherever it is: in attributes, branches, functions, sparse tensors."""
+    waiting = [message]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, kind):
+            yield part
+        for field, value in part.ListFields():
+            if field.message_type:
+                waiting.extend([value] if hasattr(value, "ListFields") else value)
+
+
+def _refuse_oversized(model: onnx.ModelProto, path: Path) -> None:
+    """Raise BenchError for a tensor that says it is larger than what the file holds of it, or absurdly large."""
+    for tensor in _parts(model, TensorProto):
+        # Two elements to a byte: the smallest have four bits.
+        if min(tensor.dims, default=0) < 0 or math.prod(tensor.dims) > 2 * tensor.ByteSize():
+            shape = "x".join(map(str, tensor.dims))
+            raise BenchError(f"{path}: tensor '{tensor.name}' says it is {shape}, and holds {tensor.ByteSize()} bytes")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+    except Exception as error:  # of C++, without a base class
+        raise BenchError(f"{path}: its shapes contradict each other: {error}") from None
+    shapes = [tuple(sparse.dims) for sparse in _parts(model, onnx.SparseTensorProto)]
+    shapes += [tuple(max(size.dim_value, 1) for size in shape.dim) for shape in _parts(inferred, onnx.TensorShapeProto)]
+    for lengths in shapes:
+        if math.prod(lengths) > _LARGEST_TENSOR:
+            raise BenchError(
+                f"{path}: makes a tensor of {'x'.join(map(str, lengths))} elements, which is absurdly large"
+            )
+
+
+def _refuse_unknown_operators(model: onnx.ModelProto, path: Path) -> None:
+    """Raise BenchError for an operator that neither ONNX Runtime has nor the model defines."""
+    known = {(schema.domain, schema.name) for schema in get_all_operator_schema()}
+    known |= {(_domain(function.domain), function.name) for function in model.functions}
+    used = {(_domain(node.domain), node.op_type) for node in _parts(model, onnx.NodeProto)}
+    if unknown := sorted(used - known):
+        names = ", ".join("::".join(filter(None, name)) for name in unknown[:5])
+        raise BenchError(f"{path}: uses operators that ONNX Runtime does not have: {names}")
+
+
+def _domain(name: str) -> str:
+    """The standard operators have two names: none, and "ai.onnx"."""
+    return "" if name == "ai.onnx" else name
 
 
 def annotate(path: Path, metadata: Mapping[str, str]) -> None:
@@ -149,7 +199,7 @@ def annotate(path: Path, metadata: Mapping[str, str]) -> None:
     Raises BenchError where there is no model, where input, output or batch size is not as agreed, or where the file
     needs others beside it.
     """
-    model = _read(path)
+    model, _ = _read(path)
     entries = [entry.name for entry in model.graph.input]
     results = [result.name for result in model.graph.output]
     if entries != ["images"] or len(results) != 1:
@@ -157,8 +207,6 @@ def annotate(path: Path, metadata: Mapping[str, str]) -> None:
     lengths = model.graph.input[0].type.tensor_type.shape.dim
     if not lengths or lengths[0].HasField("dim_value"):
         raise BenchError(f"{path}: exported with a fixed batch size")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
-        raise BenchError(f"{path}: exported with its weights in another file")
     _rename_output(model, results[0], "prediction")
     helper.set_model_props(model, dict(metadata))
     onnx.save(model, path)
@@ -176,14 +224,11 @@ def _rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
 
 
 def opset(path: Path) -> int:
-    """Version of the standard operators that a model uses. Raises BenchError where there is no model, or it uses none.
-
-    The standard operators have two names: none, and "ai.onnx".
-    """
-    versions = {entry.domain or "ai.onnx": entry.version for entry in _read(path).opset_import}
-    if "ai.onnx" not in versions:
+    """Version of the standard operators in a model. Raises BenchError where there is no model or it uses none."""
+    versions = {_domain(entry.domain): entry.version for entry in _read(path)[0].opset_import}
+    if "" not in versions:
         raise BenchError(f"{path}: uses none of the standard operators")
-    return int(versions["ai.onnx"])
+    return int(versions[""])
 
 
 # --- networks as graphs ---------------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ def run(options: RunOptions) -> int:
 
 def leaderboard(options: LeaderboardOptions) -> int:
     from harness import leaderboard, registry
+    from harness.audit import audit
     from harness.records import Store
 
     failed = 0
@@ -81,8 +82,8 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
                 for picture in draw_all(options.results, suite, Path(options.pictures) / suite):
                     print(picture)
-        elif why := leaderboard.differs(options.results, suite):
-            print(why, file=sys.stderr)
+        elif why := leaderboard.differs(options.results, suite) or "\n".join(audit(options.results, suite)):
+            print(shown(why), file=sys.stderr)
             failed = 1
         else:
             print(f"{leaderboard.leaderboard_file(options.results, suite)} follows from its records")
@@ -181,6 +182,8 @@ def data_make(options: DataMakeOptions) -> int:
     from harness import registry
     from harness.progress import show_count
 
+    if 0 < options.contrast < 1:
+        raise BenchError(f"contrast={options.contrast:g}: the stiff phase over the soft one is at least 1")
     suite = registry.suite(options.suite)
     count = suite.make_data(
         Path(options.out),

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -119,6 +119,7 @@ def chosen(choice: str, tell: Callable[[str], None]) -> Callable[[Family], str]:
         path = Path(choice)
         if not path.is_file():
             raise BenchError(f"weights={choice}: must be auto, imagenet, random or a file, and there is no such file")
+        _refuse_other_formats(path, choice)
         with path.open("rb") as file:
             told = f"{label(path.name)[:100]} {hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
         return lambda _: told
@@ -138,6 +139,19 @@ def chosen(choice: str, tell: Callable[[str], None]) -> Callable[[Family], str]:
         return "imagenet"
 
     return at_hand
+
+
+def _refuse_other_formats(path: Path, choice: str) -> None:
+    """Raise BenchError for a file that is neither HDF5 nor safetensors, by how it begins: pickles among them."""
+    with path.open("rb") as file:
+        begin = file.read(9)
+    hdf5 = path.suffix != ".safetensors" and begin.startswith(b"\x89HDF\r\n\x1a\n")
+    safetensors = path.suffix == ".safetensors" and begin[8:] == b"{"  # after the length of its JSON header
+    if not (hdf5 or safetensors):
+        raise BenchError(
+            f"weights={choice}: must be an .h5 file as keras.applications publishes them, or a .safetensors file as "
+            "`bench run` writes them; this is neither (pickles, such as .pt, .pkl or .npy may be, are never opened)"
+        )
 
 
 def read(path: Path, family: Family) -> dict[str, NDArray[np.float32]]:
@@ -166,21 +180,39 @@ def _read_h5(path: Path) -> Mapping[str, NDArray[np.float32]]:
     """Keras's first weights format: a group per layer, its arrays in the order that the layer lists them.
 
     Old files write `/` where today's layer names have `_`, and name arrays in their own ways; their order is the same.
+    What leads out of the file, or is larger than it, is refused.
     """
     import h5py  # noqa: PLC0415
 
     arrays: dict[str, NDArray[np.float32]] = {}
     try:
         with h5py.File(path, "r") as file:
-            group = file.get("model_weights", file)
+            group = _within(file, "model_weights", path) if "model_weights" in file else file
             for layer in map(_text, group.attrs["layer_names"]):
-                names = [_text(name) for name in group[layer].attrs["weight_names"]]
+                of_layer = _within(group, layer, path)
+                names = [_text(name) for name in of_layer.attrs["weight_names"]]
                 parts = _BATCH_NORM if len(names) == 4 else _CONVOLUTION
                 for part, name in zip(parts, names, strict=False):
-                    arrays[f"{layer.replace('/', '_')}/{part}"] = group[layer][name][()]
-    except (OSError, KeyError) as error:
+                    dataset = _within(of_layer, name, path)
+                    if dataset.nbytes > 2 * path.stat().st_size or dataset.dtype.kind != "f":
+                        raise WeightsError(f"{path.name}: {layer}/{name} is no array that this file could hold")
+                    arrays[f"{layer.replace('/', '_')}/{part}"] = dataset[()]
+    except (OSError, KeyError, AttributeError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsError(f"{path.name}: not in the HDF5 format of keras.applications' files: {error}") from None
     return arrays
+
+
+def _within(group: Any, name: str, path: Path) -> Any:
+    """A member of an HDF5 group. Raises WeightsError where it leads into another file: by a link, or by its data."""
+    import h5py  # noqa: PLC0415
+
+    for part in name.strip("/").split("/"):
+        if not isinstance(group.get(part, getlink=True), h5py.HardLink):
+            raise WeightsError(f"{path.name}: {name} is a link, which may lead into any file: copy what it leads to")
+        group = group[part]
+    if isinstance(group, h5py.Dataset) and (group.external or group.is_virtual):
+        raise WeightsError(f"{path.name}: {name} lies in other files: save it as one file")
+    return group
 
 
 _CONVOLUTION = ("kernel", "bias")

@@ -168,15 +168,24 @@ def _features(model: Model, fitting: Fitting) -> tuple[Features, float]:
     wanted = np.concatenate([fitting.split.train, fitting.split.validation])
     images = fitting.dataset.images[wanted]
     path = fitting.results / "cache" / "features" / f"{_content(model, images, fitting.cell)}.npz"
-    # Where they are absent or damaged they are computed again.
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as kept:
-        return _spread(kept["features"], wanted, fitting), float(kept["seconds"])
+    if (kept := _kept_features(path)) and len(kept[0]) == len(wanted):
+        return _spread(kept[0], wanted, fitting), kept[1]
     begin = time.perf_counter()
     features = model.features(images)
     seconds = time.perf_counter() - begin
     with disk.replacing(path) as fresh:  # another worker may be at the same
         np.savez(fresh, features=features, seconds=seconds)
     return _spread(features, wanted, fitting), seconds
+
+
+def _kept_features(path: Path) -> tuple[Features, float] | None:
+    """What is kept in a file; None where it is absent or damaged, so that features are computed again."""
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile),
+        np.load(path, allow_pickle=False) as kept,
+    ):
+        return np.asarray(kept["features"], np.float32), float(kept["seconds"])
+    return None
 
 
 def _spread(features: Features, wanted: NDArray[np.intp], fitting: Fitting) -> Features:

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from harness import leaderboard
+from harness.audit import audit
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
 from harness.records import Store
 from suites import elasticity
+from tests.history import edited, knows
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -56,6 +58,22 @@ def baselines():
 
 def test_the_leaderboard_follows_from_its_records():
     assert leaderboard.differs(RESULTS, "elasticity") == ""
+
+
+def test_the_records_say_what_is_true_of_the_data():
+    assert audit(RESULTS, "elasticity") == []
+
+
+PUBLISHED = "e84313b3fef1a7f9b2b7923033bbc9487784992d"
+"""The commit with the first records of a schema that is still read; those of before gave way to them."""
+
+
+def test_records_that_were_committed_were_never_edited():
+    house = RESULTS.parent
+    if not (house / ".git").exists():
+        pytest.skip("not a checkout, so there is no history to ask")
+    assert knows(house, PUBLISHED), "this clone is too shallow to be asked: `git fetch --unshallow`"
+    assert edited(house, "results/records", PUBLISHED) == []
 
 
 def test_the_baseline_explains_more_than_nine_tenths_in_both_frameworks(baselines):

@@ -1,8 +1,14 @@
 """Files that are not to be trusted, and the reference model. What every backend must do is in `conformance.py`."""
 
+import contextlib
+import re
+
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from backends.onnx import annotate, open_model, opset, write_reference
@@ -78,29 +84,136 @@ def test_a_model_without_an_input_is_refused(tmp_path):
         open_model(tmp_path / "m.onnx")
 
 
-@pytest.mark.parametrize("location", ["weights.bin", "../weights.bin", "/etc/hostname"])
-def test_weights_in_other_files_are_refused_before_they_are_opened(reference, location):
-    model = onnx.load(reference)
-    tensor = model.graph.initializer[0]
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value=location)
-    reference.write_bytes(model.SerializeToString())
-    for use in (open_model, lambda path: annotate(path, {})):
-        with pytest.raises(BenchError, match="file"):
-            use(reference)
+# --- files made to do harm ------------------------------------------------------------------------------------------
 
 
-def test_an_operator_that_nobody_knows_is_told(tmp_path):
+def a_model(*nodes, initializers=(), sparse=(), functions=(), domains=("",), shape=("batch", 4)):
+    """A serialized model of these nodes, from `images` to `prediction`."""
     graph = helper.make_graph(
-        [helper.make_node("Teleport", ["images"], ["prediction"])],
-        "odd",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 4])],
-        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["batch", 4])],
+        list(nodes) or [helper.make_node("Identity", ["images"], ["prediction"])],
+        "hostile",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, None)],
+        list(initializers),
+        sparse_initializer=list(sparse),
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), tmp_path / "m.onnx")
-    with pytest.raises(BenchError, match="Teleport"):
+    opsets = [helper.make_opsetid(domain, 18 if not domain else 1) for domain in domains]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10, functions=list(functions))
+
+
+def elsewhere(location="/etc/hostname"):
+    """A tensor whose content lies in another file."""
+    tensor = TensorProto(name="w", dims=[4], data_type=TensorProto.FLOAT, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value=location)
+    return tensor
+
+
+def claiming(*dims, content=b"\0" * 16):
+    return TensorProto(name="w", dims=dims, data_type=TensorProto.FLOAT, raw_data=content)
+
+
+def constant(tensor):
+    return helper.make_node("Constant", [], ["w"], value=tensor)
+
+
+def branch(node):
+    """A node that runs another in a branch."""
+    graph = helper.make_graph([node], "branch", [], [helper.make_tensor_value_info("w", TensorProto.FLOAT, None)])
+    return helper.make_node("If", ["images"], ["prediction"], then_branch=graph, else_branch=graph)
+
+
+def function(node):
+    return helper.make_function("own", "F", [], ["w"], [node], [helper.make_opsetid("", 18)])
+
+
+def sparse(values, dims=(4,)):
+    indices = numpy_helper.from_array(np.array([0], np.int64), "i")
+    return onnx.SparseTensorProto(values=values, indices=indices, dims=dims)
+
+
+F = helper.make_node("F", [], ["prediction"], domain="own")
+ONE = numpy_helper.from_array(np.ones(1, np.float32), "w")
+HUGE = numpy_helper.from_array(np.array([2**20, 2**20], np.int64), "size")
+TELEPORT = helper.make_node("Teleport", ["images"], ["w"])
+
+HOSTILE = {
+    "weights beside it": (a_model(initializers=[elsewhere("weights.bin")]), "weights in other files"),
+    "weights above it": (a_model(initializers=[elsewhere("../../weights.bin")]), "weights in other files"),
+    "weights anywhere": (a_model(initializers=[elsewhere()]), "weights in other files"),
+    "weights elsewhere, in a node": (a_model(constant(elsewhere())), "weights in other files"),
+    "weights elsewhere, in a branch": (a_model(branch(constant(elsewhere()))), "weights in other files"),
+    "weights elsewhere, in a function": (
+        a_model(F, functions=[function(constant(elsewhere()))], domains=("", "own")),
+        "weights in other files",
+    ),
+    "weights elsewhere, of a sparse tensor": (a_model(sparse=[sparse(elsewhere())]), "weights in other files"),
+    "a tensor that claims more than it holds": (
+        a_model(initializers=[claiming(2**20, 2**20)]),
+        "says it is 1048576x1048576, and holds",
+    ),
+    "a tensor of negative length": (a_model(initializers=[claiming(-4)]), "says it is -4"),
+    "lengths whose product is beyond 64 bits": (a_model(initializers=[claiming(2**62, 4)]), "and holds"),
+    "a sparse tensor that is absurdly large when dense": (
+        a_model(sparse=[sparse(ONE, (2**20, 2**20))]),
+        "absurdly large",
+    ),
+    "a constant made absurdly large": (
+        a_model(helper.make_node("ConstantOfShape", ["size"], ["prediction"]), initializers=[HUGE]),
+        "makes a tensor of 1048576x1048576 elements",
+    ),
+    "images that are absurdly large": (a_model(shape=("batch", 2**20, 2**20, 1)), "absurdly large"),
+    "an operator that nobody has": (a_model(TELEPORT), "does not have: Teleport"),
+    "one in a branch": (a_model(branch(TELEPORT)), "does not have: Teleport"),
+    "one in a function": (a_model(F, functions=[function(TELEPORT)], domains=("", "own")), "Teleport"),
+    "one of a domain of its own": (
+        a_model(helper.make_node("Conv", ["images"], ["prediction"], domain="evil"), domains=("", "evil")),
+        "evil::Conv",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_before_onnx_runtime_sees_them(tmp_path, monkeypatch, name):
+    model, said = HOSTILE[name]
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *args, **options: pytest.fail("it was let in"))
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(BenchError, match=re.escape(said)):
         open_model(tmp_path / "m.onnx")
+
+
+def test_what_is_checked_is_what_is_run(reference, monkeypatch):
+    """ONNX Runtime is given the content that was checked, not a path that could lead elsewhere by then."""
+    seen, session = [], onnxruntime.InferenceSession
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda what, *rest, **o: seen.append(what) or session(what, *rest, **o)
+    )
+    open_model(reference)
+    assert seen == [reference.read_bytes()]
+
+
+def test_operators_of_onnx_runtimes_own_and_of_the_model_itself_are_let_in(tmp_path):
+    gelu = helper.make_node("Gelu", ["images"], ["prediction"], domain="com.microsoft")
+    double = helper.make_node("Add", ["x", "x"], ["y"])
+    own = helper.make_function("own", "Double", ["x"], ["y"], [double], [helper.make_opsetid("", 18)])
+    call = helper.make_node("Double", ["images"], ["prediction"], domain="own")
+    for model in (
+        a_model(gelu, domains=("", "com.microsoft")),
+        a_model(call, functions=[own], domains=("", "own")),
+    ):
+        onnx.save(model, tmp_path / "m.onnx")
+        open_model(tmp_path / "m.onnx").run(np.ones((1, 4), np.float32))
+
+
+@given(st.binary(max_size=300), st.floats(0, 1), st.integers(0, 50))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_model_is_refused_or_runs(reference, junk, where, length):
+    """Any cut of a real model, filled with anything."""
+    content = reference.read_bytes()
+    start = int(where * len(content))
+    damaged = reference.with_name("damaged.onnx")
+    damaged.write_bytes(content[:start] + junk + content[start + length :])
+    with contextlib.suppress(BenchError):
+        open_model(damaged)
 
 
 @pytest.mark.parametrize(

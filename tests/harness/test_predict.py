@@ -1,11 +1,16 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from onnx import TensorProto, helper, load, numpy_helper
 from PIL import Image
 
 from backends import onnx
 from harness.errors import BenchError
 from harness.predict import predict
+
+METADATA = {"suite": "elasticity", "targets": ",".join(f"C{i}" for i in range(9)), "unit": "GPa"}
 
 
 @pytest.fixture
@@ -13,7 +18,7 @@ def model(tmp_path):
     """The reference network, said to give elastic constants in GPa."""
     path = tmp_path / "model.onnx"
     onnx.write_reference(path)
-    onnx.annotate(path, {"suite": "elasticity", "targets": ",".join(f"C{i}" for i in range(9)), "unit": "GPa"})
+    onnx.annotate(path, METADATA)
     return path
 
 
@@ -39,6 +44,49 @@ def test_a_model_that_does_not_say_what_it_gives_is_refused(pictures, tmp_path):
     onnx.write_reference(tmp_path / "bare.onnx")
     with pytest.raises(BenchError, match="does not name its suite and targets and unit"):
         predict(tmp_path / "bare.onnx", pictures, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"suite": "../../etc/passwd"}, "unknown suite '../../etc/passwd'"),
+        ({"suite": "os"}, "unknown suite 'os'"),
+        ({"targets": "C11,C22"}, "numbers for 2 targets"),
+        ({"targets": "=1+1" + ",C" * 8}, "cannot be the head of a column"),
+        ({"targets": ",".join(["C11\n"] * 9)}, "cannot be the head of a column"),
+        ({"unit": "<script>"}, "cannot be the head of a column"),
+    ],
+)
+def test_what_a_model_says_of_itself_is_not_believed(model, pictures, tmp_path, metadata, said):
+    onnx.annotate(model, METADATA | metadata)
+    with pytest.raises(BenchError, match=re.escape(said)):
+        predict(model, pictures, tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("shape", [["batch", 4], ["batch", "h", "w", 1], [1, 64, 64, 1], ["batch", 64, 64, 1]])
+def test_a_model_of_something_else_is_refused(pictures, tmp_path, shape):
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["images"], ["prediction"])],
+        "other",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, {"suite": "elasticity", "targets": "C11", "unit": "GPa"})
+    (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(BenchError, match=r"other.onnx: (takes|gives) \("):
+        predict(tmp_path / "other.onnx", pictures, tmp_path / "out.csv")
+
+
+def test_answers_that_are_no_numbers_are_not_written(model, pictures, tmp_path):
+    broken = load(model)
+    (offset,) = (tensor for tensor in broken.graph.initializer if tensor.name == "offset")
+    offset.CopyFrom(numpy_helper.from_array(np.full(9, np.inf, np.float32), "offset"))
+    model.write_bytes(broken.SerializeToString())
+    with pytest.raises(BenchError, match="no finite answer for 3 of 3 images"):
+        predict(model, pictures, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
 

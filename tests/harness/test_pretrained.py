@@ -142,6 +142,64 @@ def test_an_h5_file_of_something_else_is_refused(tmp_path):
         pretrained.read(tmp_path / "data.h5", FAMILY)
 
 
+def lead_away(kind):
+    """Changes an array of an open file into one that lies in `elsewhere.h5`, which holds a secret."""
+
+    def change(file, folder):
+        group = file["bn"]
+        elsewhere = folder / "elsewhere.h5"
+        with h5py.File(elsewhere, "w") as other:
+            other["secret"] = np.ones(1024, np.float32)
+        del group["bn/gamma:0"]
+        match kind:
+            case "external link":
+                group["bn/gamma:0"] = h5py.ExternalLink(elsewhere, "secret")
+            case "external link to a layer":
+                del file["bn"]
+                file["bn"] = h5py.ExternalLink(elsewhere, "/")
+            case "soft link":
+                group["bn/gamma:0"] = h5py.SoftLink("/bn/bn/beta:0")
+            case "external data":
+                group.create_dataset("bn/gamma:0", (1024,), "f4", external=[(elsewhere, 0, 4096)])
+            case "virtual data":
+                layout = h5py.VirtualLayout((1024,), "f4")
+                layout[:] = h5py.VirtualSource(elsewhere, "secret", (1024,))
+                group.create_virtual_dataset("bn/gamma:0", layout)
+            case "more than it holds":
+                group.create_dataset("bn/gamma:0", (2**20, 2**20), "f4", chunks=(1, 1024))
+            case "text":
+                group["bn/gamma:0"] = np.array([b"text"] * 1024)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("external link", "bn/gamma:0 is a link"),
+        ("external link to a layer", "bn is a link"),
+        ("soft link", "bn/gamma:0 is a link"),
+        ("external data", "bn/gamma:0 lies in other files"),
+        ("virtual data", "bn/gamma:0 lies in other files"),
+        ("more than it holds", "no array that this file could hold"),
+        ("text", "no array that this file could hold"),
+    ],
+)
+def test_an_h5_file_that_leads_out_of_itself_is_refused(tmp_path, kind, said):
+    path = write_h5(tmp_path / "mine.h5", arrays())
+    with h5py.File(path, "a") as file:
+        lead_away(kind)(file, tmp_path)
+    with pytest.raises(WeightsError, match=f"mine.h5: .*{said}"):
+        pretrained.read(path, FAMILY)
+
+
+@pytest.mark.parametrize("name", ["mine.h5", "mine.safetensors", "mine.pt", "mine.npy", "mine"])
+def test_a_file_of_another_kind_is_refused_before_anything_runs(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04 a zip, perhaps of a pickle")
+    with pytest.raises(BenchError, match="this is neither"):
+        pretrained.chosen(str(tmp_path / name), print)
+
+
 def test_a_download_comes_whole_and_checked_and_once(cache, published, server, official):
     source = published(f"{server}/whole")
     assert pretrained.state(FAMILY) == "missing"

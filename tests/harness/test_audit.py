@@ -1,0 +1,78 @@
+"""Records are held to the suite's own data set, which they were made from."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness import cli
+from harness import plan as plans
+from harness.audit import audit
+from harness.metrics import accuracy
+from harness.records import HeldOut, Store
+from suites import elasticity
+from tests.harness.examples import a_cell, a_record
+
+PLAN = plans.plan("elasticity", plans.DataSource(), "smoke", "mean", "classical")
+DATA, SPLIT = PLAN.dataset, PLAN.split
+
+
+def an_honest_record():
+    """Of the mean of the training labels."""
+    mean = DATA.targets[SPLIT.train].mean(axis=0)
+    truth = DATA.targets[SPLIT.test]
+    predictions = np.tile(mean, (len(truth), 1))
+    rows = [tuple(map(tuple, values.tolist())) for values in (predictions, truth)]
+    task = plans.task(elasticity, DATA, SPLIT, PLAN.cells[0].settings)
+    return a_record(
+        PLAN.cells[0],
+        held_out=HeldOut(tuple(DATA.ids[i] for i in SPLIT.test), DATA.target_names, *rows, tuple(mean.tolist())),
+        test=accuracy(predictions, truth, mean, DATA.target_names),
+        physics=elasticity.physics(predictions, DATA.images[SPLIT.test], task),
+    )
+
+
+def edited(**fields):
+    """The honest record with other evidence, and the scores that follow from it."""
+    record = an_honest_record()
+    held_out = msgspec.structs.replace(record.held_out, **fields)
+    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+
+
+@pytest.fixture
+def audited(tmp_path):
+    def audited(record):
+        Store(tmp_path, "elasticity").append(record)
+        return audit(tmp_path, "elasticity")
+
+    return audited
+
+
+def test_an_honest_record_passes(audited):
+    assert audited(an_honest_record()) == []
+
+
+def test_a_data_set_of_ones_own_is_not_at_hand(audited):
+    assert audited(a_record(a_cell())) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (edited(truth=an_honest_record().held_out.predictions), "its test constants are"),
+        (edited(train_mean=(0.0,) * 9), "its mean of the training labels is"),
+        (a_record(msgspec.structs.replace(PLAN.cells[0], split_hash="0" * 64)), "its split is"),
+        (a_record(PLAN.cells[0]), "its test constants are"),  # of 20 images and two constants
+        (msgspec.structs.replace(an_honest_record(), physics={"positive_definite": 0.5}), "its positive_definite is"),
+        (msgspec.structs.replace(an_honest_record(), physics={}), "its inside_bounds is"),
+    ],
+)
+def test_what_does_not_follow_from_the_data_is_told(audited, record, said):
+    lies = audited(record)
+    assert any(said in lie and record.key in lie for lie in lies), lies
+
+
+def test_the_check_of_the_leaderboard_asks(tmp_path, capsys):
+    Store(tmp_path, "elasticity").append(edited(train_mean=(0.0,) * 9))
+    assert cli.main(["leaderboard", f"results={tmp_path}"]) == 0
+    assert cli.main(["leaderboard", "check=true", f"results={tmp_path}"]) == 1
+    assert "its mean of the training labels is not what its data set gives" in capsys.readouterr().err
