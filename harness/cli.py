@@ -6,6 +6,7 @@ told is in `commands`.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -265,6 +266,9 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit code: 0 well, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character is told its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _dispatch(sys.argv[1:] if arguments is None else arguments)
     except BenchError as error:
@@ -300,7 +304,7 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
         name = " ".join(words[:length])
         if name in COMMANDS:
             return name, words[length:]
-    name = " ".join(word for word in words[:2] if "=" not in word)
+    name = " ".join(word for word in words[:2] if "=" not in word)[:100]
     raise BenchError(f"unknown command '{name}'{nearest(name, COMMANDS)}; `bench --help` lists them")
 
 

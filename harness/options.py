@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from harness.errors import BenchError
+from harness.text import shown
 
 
 def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgspec.Struct:
@@ -32,6 +33,8 @@ def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgs
         literals = [str(choice) for choice in _choices(fields[key].type)]
         if literals and value not in literals:
             raise BenchError(f"{key}={value}: must be one of {', '.join(literals)}{nearest(value, literals)}")
+        if shown(value) != value or "\n" in value:  # zero bytes, line ends, and bytes that are no UTF-8
+            raise BenchError(f"{key}={value!a}: holds characters that are no text")
         values[key] = value
     for field in fields.values():
         if field.required and field.name not in values:

@@ -28,7 +28,8 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list
     """Draw every picture of the newest block of records into `folder`, and return the files in order.
 
     `leaderboard.png`, `loss-<model>.png` for each model that was trained by gradient, `loss-all.png`,
-    `parity-<model>.png`, `latency.png` and `parameters.png`. Raises BenchError where there is nothing to draw.
+    `parity-<model>.png`, and `latency.png` and `parameters.png` where they are known. Raises BenchError where there is
+    nothing to draw.
     """
     block = newest(Store(results, suite).trainings(), profile)
     if not block:
@@ -48,10 +49,12 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list
         files.append(_draw_parity(same, folder / f"parity-{_slug(name)}.png", note))
     if any(file.stem.startswith("loss-") for file in files):
         files.append(_draw_all_losses(table, folder / "loss-all.png", note))
-    files.append(
-        _draw_cost(scores, "p50_ms_b1", "one image in ONNX Runtime, one thread (ms)", folder / "latency.png", note)
-    )
-    files.append(_draw_cost(scores, "parameters", "parameters", folder / "parameters.png", note))
+    for column, label, name in (
+        ("p50_ms_b1", "one image in ONNX Runtime, one thread (ms)", "latency.png"),
+        ("parameters", "parameters", "parameters.png"),
+    ):
+        if (scores[column] != "").any():  # a run that was stopped has timed nothing yet
+            files.append(_draw_cost(scores, column, label, folder / name, note))
     return files
 
 

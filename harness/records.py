@@ -22,7 +22,7 @@ from harness.errors import BenchError
 from harness.latency import Latency
 from harness.metrics import Accuracy, accuracy
 from harness.protocol import Architecture, Counts, History, Phase, Recipe, Search, Variant
-from harness.text import Label, Name
+from harness.text import Label, Name, without_patterns
 
 SCHEMA = 3
 """What is written. Schema 2, which is read too, knew no `traceback`."""
@@ -328,7 +328,7 @@ def _load(path: Path, schema: type[_R]) -> list[_R]:
             _refuse_schema(f"{path}:{number}", msgspec.json.decode(line, type=_Schema).schema)
             records.append(decoder.decode(line))
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            told = re.sub("`str` matching regex '.*'", "a name or a label, without paths and markup", str(error))
+            told = without_patterns(str(error))
             raise RecordsError(
                 f"{path}:{number}: not a record of schema {SCHEMA}: {told}. "
                 "Take the line out, or move the file aside, to go on"

@@ -68,6 +68,10 @@ def run(request: Request) -> bool:
         )
         for name in request.suites
     ]
+    for suite_plan in plans:
+        leaderboard.compute(
+            request.results, suite_plan.suite
+        )  # records that cannot be used are told of before the work
     try:
         with _alone_in(request.results) as still_there:
             outcomes = [_run_suite(suite_plan, request, still_there) for suite_plan in plans]

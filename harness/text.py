@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from typing import Annotated
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=200)]
 
 # A label is shown in tables, pages and pictures: a line of text without what is markup in HTML, Markdown or TeX.
-_MARKUP = r"\x00-\x1f\x7f-\x9f\u2028\u2029<>&`|$*\[\]\\"
+_MARKUP = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>&`|$*\[\]\\"
 Label = Annotated[str, msgspec.Meta(pattern=rf"\A[^{_MARKUP}]*\Z", max_length=200)]
 
 
@@ -23,7 +24,7 @@ def label(text: str) -> str:
 
 def shown(text: str) -> str:
     """For a terminal: without control characters, which could move its cursor or change its title; lines are kept."""
-    return "".join(character for character in text if character.isprintable() or character in "\n\t")
+    return "".join(c for c in text if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs")
 
 
 def one_line(text: str) -> str:
@@ -40,6 +41,11 @@ def harmless(text: str) -> str:
 def escaped(text: str) -> str:
     """In Markdown and the HTML made of it: on one line, and nothing but the text itself."""
     return re.sub(r"([\\`*\[\]|])", r"\\\1", html.escape(one_line(text), quote=False))
+
+
+def without_patterns(error: str) -> str:
+    """What msgspec says of a `Name` or a `Label` that is none, as a person would say it."""
+    return re.sub("`str` matching regex '.*'", "a name or a label, without paths and markup", error)
 
 
 def number(text: str) -> float:

@@ -17,6 +17,7 @@ from PIL import Image
 from harness.disk import umask
 from harness.errors import BenchError, DataError, Finding
 from harness.protocol import Dataset, Images, Phase
+from harness.text import Label, without_patterns
 from suites.microstructure.checks import check
 from suites.microstructure.findings import runs
 from suites.microstructure.homogenization import TARGETS
@@ -25,14 +26,15 @@ from suites.microstructure.table import read_table
 from suites.microstructure.units import gpa_per
 
 _ABOUT = "dataset.json"
+_LARGEST = 2**26  # bytes
 
 
 class About(msgspec.Struct, frozen=True):
     """`dataset.json`: what images and CSV alone do not say. `parameters` is for people."""
 
-    name: str
-    unit: str
-    families: tuple[str, ...] = ()
+    name: Label
+    unit: Label
+    families: tuple[Label, ...] = ()
     phases: tuple[Phase, Phase] | None = None
     parameters: dict[str, object] = {}
 
@@ -60,7 +62,7 @@ def read_image_folder(folder: Path, size: tuple[int, int]) -> tuple[Images, tupl
     images, findings = read_images(paths, size)
     if findings:
         raise DataError(str(folder), findings)
-    return images, tuple(path.name for path in paths)
+    return images, tuple(_text(path.name) for path in paths)
 
 
 def _examine(
@@ -84,11 +86,14 @@ def _examine(
     findings += of_images
     stated = unit or (about.unit if about else next(iter(table.units), "GPa"))
     findings += _contradicting_units(stated, about, table.units, tables[0].name)
+    if about and about.families and len(about.families) != len(images):
+        text = f"names the families of {len(about.families)} images, but the CSV has {len(images)} rows"
+        findings.append(Finding("error", _ABOUT, text))
     constants = table.values * gpa_per(stated)
     findings += check(images, constants, stated)
     if any(finding.severity == "error" for finding in findings):
         return None, findings
-    families = about.families if about and len(about.families) == len(images) else ("",) * len(images)
+    families = about.families if about and about.families else ("",) * len(images)
     dataset = Dataset(
         name=about.name if about else folder.resolve().name,
         images=images,
@@ -108,10 +113,17 @@ def _about(folder: Path) -> tuple[About | None, list[Finding]]:
     if not path.is_file():
         return None, []
     try:
+        if path.stat().st_size > _LARGEST:
+            raise BenchError(f"larger than {_LARGEST // 2**20} MiB")
         about = msgspec.json.decode(path.read_bytes(), type=About)
         gpa_per(about.unit)
-    except (msgspec.DecodeError, OSError, BenchError) as error:
-        return None, [Finding("error", _ABOUT, f"{error}; mend it, or take it away if the folder is not ours")]
+        if about.phases and min(phase.young for phase in about.phases) <= 0:
+            raise BenchError("its phases' Young's moduli must be positive")
+        if about.phases and not all(-1 < phase.poisson < 0.5 for phase in about.phases):
+            raise BenchError("its phases' Poisson's ratios must lie between -1 and 0.5")
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OSError, BenchError) as error:
+        told = without_patterns(str(error))
+        return None, [Finding("error", _ABOUT, f"{told}; mend it, or take it away if the folder is not ours")]
     return about, []
 
 
@@ -146,8 +158,13 @@ def _images(folder: Path, count: int | None) -> tuple[Images, tuple[str, ...], l
     chosen = {identity: same[0] for identity, same in by_id.items() if identity in expected}
     images = np.full((len(expected), *SIZE, 1), np.nan, np.float32)
     images[list(chosen)], unreadable = read_images(list(chosen.values()))
-    ids = tuple(chosen[identity].name if identity in chosen else "" for identity in expected)
+    ids = tuple(_text(chosen[identity].name) if identity in chosen else "" for identity in expected)
     return images, ids, findings + unreadable
+
+
+def _text(name: str) -> str:
+    """A file's name, bytes of which that are no UTF-8 are spelled out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _contradicting_units(stated: str, about: About | None, header: frozenset[str], table: str) -> list[Finding]:

@@ -21,6 +21,7 @@ _ABSURD = 1e100  # no unit makes a stiffness of it, and converting it could over
 _NAME = re.compile(r"\s*(C[1-6]{2})\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*", re.IGNORECASE)
 _ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
 _LAYOUT = "needed are a row number and " + " ".join(TARGETS) + ", separated by commas"
+_DECIMAL_POINTS = "decimal commas, perhaps: write points as decimal marks"
 
 
 class Table:
@@ -44,7 +45,8 @@ def read_table(path: Path) -> Table:
     numbers: list[str] = []
     for index, row in enumerate(body):
         if len(row) != width:
-            spots.append(Spot(index, f"{len(row)} columns instead of {width}", _LAYOUT))
+            remedy = _DECIMAL_POINTS if len(row) == 2 * width - 1 else _LAYOUT
+            spots.append(Spot(index, f"{len(row)} columns instead of {width}", remedy))
             continue
         numbers.append(row[number_column] if number_column is not None else str(index + 1))
         for target, column in enumerate(columns):
@@ -102,7 +104,7 @@ def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
     except ValueError:
         shown = cell.strip()[:20]
         what = f"{target} is not a number" if shown else f"{target} is empty"
-        spots.append(Spot(index, what, detail=f"'{shown}'" if shown else ""))
+        spots.append(Spot(index, what, _DECIMAL_POINTS * ("," in shown), f"'{shown}'" if shown else ""))
         return np.nan
     if not abs(value) < _ABSURD:
         spots.append(Spot(index, f"{target} is {value}"))

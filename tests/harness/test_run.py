@@ -1,10 +1,8 @@
 """`bench run` for real, on small data and few epochs; and the worker's own answers."""
 
-import contextlib
 import itertools
 import math
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -266,53 +264,6 @@ def test_weights_of_ones_own_make_a_row_and_wrong_ones_stop_nothing_else(data, f
     assert status["resnet50-head-only"][0] == "unavailable"
     assert f"{mine.name} is no resnet50 without top" in status["resnet50-head-only"][1]
     assert "1 of 2 cells have no result" in capsys.readouterr().out
-
-
-KILLS = 50
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_nothing_finished_is_lost(data, tmp_path):
-    """The parent alone, or its workers too, are killed at seeded moments, and the same command goes on."""
-    draw = np.random.default_rng(0)
-    words = ["run", "backend=classical", f"data={data}", "profile=smoke", "seeds=0,1,2,3"]
-    seen, kills = {}, 0
-    results = tmp_path / "results"
-    while kills < KILLS:
-        process = subprocess.Popen([*BENCH, *words, f"results={results}"], stdout=subprocess.PIPE, text=True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=draw.uniform(0.2, 2.5))
-        if draw.random() < 0.5:
-            for worker in _descendants(process.pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-        process.kill()
-        process.wait()
-        kills += 1
-        records = Store(results, "elasticity").trainings()
-        good = {record.key: record for record in records if record.status == "ok"}
-        assert len(good) == sum(record.status == "ok" for record in records), "a finished cell was run again"
-        assert seen.items() <= good.items(), "a finished cell was lost"
-        seen = good
-        if len(good) == 12:  # through: begin anew, so that every kill meets unfinished work
-            seen, results = {}, tmp_path / f"results{kills}"
-    bench(*words, f"results={results}")
-    bench(*words, f"results={tmp_path / 'undisturbed'}")
-    disturbed, undisturbed = (
-        pd.read_csv(leaderboard.leaderboard_file(folder, "elasticity"))
-        for folder in (results, tmp_path / "undisturbed")
-    )
-    timed = [
-        name for name in disturbed if name.startswith(("train_s", "p50", "p90", "p99", "images_", "ratio", "latency"))
-    ]
-    pd.testing.assert_frame_equal(disturbed.drop(columns=timed), undisturbed.drop(columns=timed))
-
-
-def _descendants(pid):
-    """Processes that a process started, on Linux."""
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            yield from map(int, (task / "children").read_text().split())
 
 
 def test_the_reports_raw_setting_gives_the_same_lines_in_other_units(classical):

@@ -1,0 +1,233 @@
+"""Every file of `tests/data`, through every command that reads its kind: one clear refusal, and nothing is changed."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import cli
+
+DATA = Path(__file__).parents[1] / "data"
+ACCEPTED = ""
+
+IMAGES = {
+    "gray.png": ACCEPTED,
+    "one-bit.png": ACCEPTED,
+    "palette.png": ACCEPTED,
+    "opaque-alpha.png": ACCEPTED,
+    "16-bit.png": ACCEPTED,
+    "animated.png": ACCEPTED,  # by its first picture
+    "empty.png": "zero bytes",
+    "truncated.png": "truncated or damaged PNG",
+    "wrong-checksum.png": "truncated or damaged PNG",
+    "jpeg.png": "not a PNG, whatever its name says",
+    "pickle.png": "not a PNG, whatever its name says",
+    "signature-only.png": "not a PNG, whatever its name says",
+    "transparent.png": "gray with alpha, partly transparent",
+    "coloured-palette.png": "palette, with pixels that are not gray",
+    "16-bit-rgb.png": "16-bit RGB",
+    "gray-values.png": "two-valued, but not black 0 and white 255",
+    "small.png": "32x32 pixels instead of 64x64",
+    "header-bomb.png": "100000x100000 pixels instead of 64x64",
+    "data-bomb.png": ACCEPTED,  # no more of it is inflated than the picture needs
+    "text-bomb.png": "truncated or damaged PNG",
+    "no-data.png": "truncated or damaged PNG",
+    "short-data.png": "truncated or damaged PNG",
+    "wrong-depth.png": "truncated or damaged PNG",
+}
+
+TABLES = {
+    "bom.csv": ACCEPTED,
+    "crlf.csv": ACCEPTED,
+    "cr.csv": ACCEPTED,
+    "quoted.csv": ACCEPTED,
+    "blank-rows-at-the-end.csv": ACCEPTED,
+    "header.csv": ACCEPTED,
+    "header-with-units.csv": ACCEPTED,
+    "spreadsheet.csv": ACCEPTED,
+    "semicolons.csv": "separated by semicolons or tabs",
+    "semicolons-and-decimal-commas.csv": "separated by semicolons or tabs",
+    "decimal-commas.csv": "19 columns instead of 10: decimal commas, perhaps",
+    "quoted-decimal-commas.csv": "C11 is not a number (1-20_Cij.csv, rows 1: ",
+    "tabs.csv": "separated by semicolons or tabs",
+    "utf-16.csv": "not UTF-8 text",
+    "blank-row.csv": "rows 6: 0 columns instead of 10",
+    "underscores.csv": "rows 7: C11 is not a number ('1_00.0')",
+    "other-digits.csv": "rows 7: C11 is not a number",
+    "formula.csv": "rows 7: C11 is not a number ('=HYPERLINK(",
+    "markup.csv": "rows 7: C11 is not a number ('<script>",
+    "terminal.csv": "rows 7: C11 is not a number (']0;owned')",
+    "zero-byte.csv": "rows 7: C11 is not a number",
+    "open-quote.csv": "not a CSV: ",
+    "short-row.csv": "rows 6: 9 columns instead of 10",
+    "long-row.csv": "rows 6: 11 columns instead of 10",
+    "too-few-rows.csv": "images 19: no row in the CSV",
+    "too-many-rows.csv": "no image for CSV row 21",
+    "page.csv": "1 columns instead of 10",
+}
+
+ABOUT = {
+    "plain.json": ACCEPTED,
+    "formula.json": ACCEPTED,  # a leaderboard makes text of it
+    "not-json.json": "dataset.json: JSON is malformed",
+    "not-text.json": "dataset.json: ",
+    "nested.json": "dataset.json: ",
+    "path.json": "a name or a label, without paths and markup",
+    "markup.json": "a name or a label, without paths and markup",
+    "tex.json": "a name or a label, without paths and markup",
+    "long-name.json": "length <= 200",
+    "other-unit.json": "unknown unit 'furlong'",
+    "few-families.json": "names the families of 1 images, but the CSV has 20 rows",
+    "phases-that-are-none.json": "Young's moduli must be positive",
+    "infinite.json": "dataset.json: Number out of range",
+}
+
+RECORDS = {
+    "good.jsonl": ACCEPTED,
+    "another-machine.jsonl": ACCEPTED,  # in a row of its own
+    "other-data.jsonl": ACCEPTED,  # in a row of its own
+    "schema-before.jsonl": ACCEPTED,
+    "torn.jsonl": ACCEPTED,  # but for its end
+    "older.jsonl": "trainings.jsonl:1: schema 1, and this version reads 2 and 3: move the file aside",
+    "newer.jsonl": "trainings.jsonl:1: schema 4, and this version reads 2 and 3: update cijbench",
+    "unknown-field.jsonl": "trainings.jsonl:1: not a record of schema 3: Object contains unknown field `stars`",
+    "edited-cell.jsonl": "trainings.jsonl:1: the key 1aa509f0c4a96a88 is not the hash of its cell",
+    "edited-score.jsonl": "skill is 0.999 but its predictions give",
+    "duplicated.jsonl": "trainings.jsonl:3: the same record as in line 1",
+    "not-json.jsonl": "trainings.jsonl:2: not a record of schema 3",
+    "pickle.jsonl": "trainings.jsonl:1: not a record of schema 3",
+    "nested.jsonl": "trainings.jsonl:1: not a record of schema 3",
+    "blank-line.jsonl": "trainings.jsonl:2: not a record of schema 3",
+    "markup.jsonl": "a name or a label, without paths and markup - at `$.cell.data`",
+    "path.jsonl": "a name or a label, without paths and markup - at `$.onnx.file`",
+    "other-suite.jsonl": "trainings.jsonl:1: a record of suite polysilicon, not of elasticity",
+    "column.jsonl": "a record names something 'skill', which is another column",
+}
+
+CORPUS = {"images": IMAGES, "tables": TABLES, "about": ABOUT, "records": RECORDS}
+
+
+@pytest.mark.parametrize("kind", CORPUS)
+def test_no_file_is_forgotten(kind):
+    assert {path.name for path in (DATA / kind).iterdir()} == set(CORPUS[kind])
+
+
+def content(folder):
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def bench(capsys, tmp_path, monkeypatch):
+    """Exit code and both outputs of a command run beside `mine` and `results`."""
+    monkeypatch.chdir(tmp_path)
+
+    def bench(*words):
+        before = content(tmp_path)
+        code = cli.main(list(words))
+        captured = capsys.readouterr()
+        if code == 2:
+            assert content(tmp_path) == before
+            assert "Traceback" not in captured.err
+        return code, captured.out, captured.err
+
+    return bench
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """A good data set of one's own."""
+    shutil.copytree(DATA / "good", tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+RUN = ("run", "data=mine", "backend=classical", "variant=mean", "profile=smoke", "seeds=0")
+
+
+def judge(bench, said):
+    """What `data check` and `run` say of `mine`."""
+    code, out, _ = bench("data", "check", "data=mine")
+    assert code == (2 if said else 0), out
+    assert said in out
+    if said:
+        code, _, err = bench(*RUN)
+        assert code == 2
+        assert err.startswith("bench: ")
+        assert said in err
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images(bench, mine, name):
+    (third,) = mine.glob("3_*.png")
+    shutil.copyfile(DATA / "images" / name, third)
+    judge(bench, IMAGES[name])
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables(bench, mine, name):
+    (table,) = mine.glob("*.csv")
+    shutil.copyfile(DATA / "tables" / name, table)
+    (mine / "dataset.json").unlink()
+    judge(bench, TABLES[name])
+
+
+@pytest.mark.parametrize("name", ABOUT)
+def test_about(bench, mine, name):
+    shutil.copyfile(DATA / "about" / name, mine / "dataset.json")
+    judge(bench, ABOUT[name])
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_records(bench, mine, tmp_path, name):
+    records = tmp_path / "results" / "records" / "elasticity"
+    records.mkdir(parents=True)
+    shutil.copyfile(DATA / "records" / name, records / "trainings.jsonl")
+    said = RECORDS[name]
+    for words in (("leaderboard",), ("leaderboard", "check=true"), ("report", "suite=elasticity", "raw=false")):
+        code, _, err = bench(*words)
+        assert code == (2 if said else 0), err
+        assert said in err
+    code, out, err = bench(*RUN)
+    assert code == (2 if said else 0), err
+    assert said in err
+    assert ("its last line was torn" in out) == (name == "torn.jsonl")
+
+
+def test_a_formula_stays_text_all_the_way_to_the_leaderboard(bench, mine, tmp_path):
+    shutil.copyfile(DATA / "about" / "formula.json", mine / "dataset.json")
+    assert bench(*RUN)[0] == 0
+    assert ",'=1+1," in (tmp_path / "results" / "leaderboards" / "elasticity.csv").read_text()
+
+
+@pytest.mark.parametrize("name", ["a$b", "a|b", "<b>", "`a`", "Ωμέγα", "=1+1", "x\ny", "\x1b]0;owned\x07"])
+def test_a_folder_may_have_any_name(bench, mine, tmp_path, name, capsys):
+    (mine / "dataset.json").unlink()
+    mine.rename(tmp_path / name)
+    (tmp_path / "mine").symlink_to(tmp_path / name)
+    assert bench(*RUN)[0] == 0
+    code, out, err = bench("report", "suite=elasticity", "profile=smoke", "raw=false")
+    assert (code, err) == (0, "")
+    page = Path(out.strip()).read_text()
+    assert "<b>" not in page
+    assert "\x1b" not in page
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.symlink_to(path),
+        lambda path: path.symlink_to("/etc/hostname"),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.mkdir(),
+        os.mkfifo,
+    ],
+    ids=["loop", "elsewhere", "endless", "folder", "pipe"],
+)
+@pytest.mark.parametrize("which", ["3_*.png", "*.csv", "dataset.json"])
+def test_what_is_no_file_is_not_waited_for(bench, mine, make, which):
+    (path,) = mine.glob(which)
+    path.unlink()
+    make(path)
+    code, out, _ = bench("data", "check", "data=mine")
+    unread = which == "dataset.json" and not path.is_file()  # a folder need not have it
+    assert code == (0 if unread else 2), out
