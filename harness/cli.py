@@ -278,6 +278,9 @@ def main(arguments: list[str] | None = None) -> int:
         told = "interrupted; what was finished is kept, and the same command goes on from there"
         print(f"\nbench: {told}", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        print(shown(f"bench: there is not enough memory for this: {error}"), file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE

@@ -127,7 +127,7 @@ class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Time any ONNX model the way the leaderboard does, beside the reference model."""
 
     model: Annotated[str, _about("ONNX file")]
-    threads: Annotated[int, msgspec.Meta(ge=1, description="intra-op threads")] = 1
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024, description="intra-op threads")] = 1
     batches: Annotated[str, _about("batch sizes, comma-separated")] = "1,32"
 
 
@@ -152,8 +152,8 @@ class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     out: Annotated[str, _about("folder to write; must not exist or be empty")]
     suite: Annotated[str, _about("suite whose data to make")] = "elasticity"
-    n: Annotated[int, msgspec.Meta(ge=1, description="number of images over all families")] = 520
-    size: Annotated[int, msgspec.Meta(ge=8, description="pixels along an edge")] = 64
+    n: Annotated[int, msgspec.Meta(ge=1, le=10**6, description="number of images over all families")] = 520
+    size: Annotated[int, msgspec.Meta(ge=8, le=4096, description="pixels along an edge")] = 64
     seed: Annotated[int, msgspec.Meta(ge=0, description="seed of the generators")] = 0
     families: Annotated[str, _about("families of microstructures, comma-separated, or all")] = "all"
     phases: Phases = ""

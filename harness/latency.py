@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import subprocess
 import sys
@@ -35,6 +36,7 @@ Clock = Callable[[], int]
 Nanoseconds = NDArray[np.int64]
 OnProgress = Callable[[int, int], None]  # called with (rounds done, rounds in all)
 
+_MOST_PIXELS = 2**30
 _REFERENCE = ""  # no file has this name
 
 
@@ -259,6 +261,10 @@ def two_valued_images(input_shape: Sequence[int | None], batch: int, seed: int) 
     if input_shape[0] not in (None, batch):
         raise BenchError(f"takes {input_shape[0]} images at a time, not {batch}: export it with a free batch size")
     shape = (batch, *(int(length) for length in size if length is not None))
+    if math.prod(shape) > _MOST_PIXELS:
+        raise BenchError(
+            f"takes {batch} images of {'x'.join(map(str, size))}: 4 GiB of them are the most that is timed"
+        )
     return np.random.default_rng(seed).integers(2, size=shape).astype(np.float32)
 
 

@@ -27,7 +27,7 @@ from harness import registry
 from harness.environment import observe
 from harness.records import SCHEMA, Record
 from harness.training import work
-from harness.worker import HEADLINE, Done, Job, Message, Orders, Started, brief, now
+from harness.worker import HEADLINE, Done, Epoch, Job, Message, Orders, Ready, brief, now
 
 RETIRES_AT_GIB = 4.0
 """A worker that has held more memory than this is replaced after its cell.
@@ -46,7 +46,12 @@ class Limits(msgspec.Struct, frozen=True):
 SECONDS_TO_START = 600.0
 """How long a worker may take to import its framework, which does not count as a cell's time."""
 
-Event = tuple[Job, Message]
+
+class Started(msgspec.Struct, frozen=True):
+    """A worker was given a cell; it may have to import its framework first."""
+
+
+Event = tuple[Job, Started | Epoch | Done]
 
 # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
 WORKER = (sys.executable, "-P", "-m", "harness.worker")
@@ -199,13 +204,15 @@ class _Crew:
 
     def _run(self, process: subprocess.Popen[bytes], job: Job, log: str) -> bool:
         """Pass on what the worker says of this job; False where it died over it, or is to be replaced."""
+        self.events.put((job, Started()))
         with _Guard(process, self._limits) as guard:
             _write(process, job)
             assert process.stdout is not None
             for line in process.stdout:
                 message: Message = msgspec.json.decode(line, type=Message)
-                if isinstance(message, Started):
+                if isinstance(message, Ready):
                     guard.begin()
+                    continue
                 self.events.put((job, message))
                 if isinstance(message, Done):
                     guard.stop()

@@ -59,6 +59,7 @@ _WORDS = {
     "Expected `int` >= ": "must be a whole number of at least ",
     "Expected `float` >= ": "must be a number of at least ",
     "Expected `float` <= ": "must be a number of at most ",
+    "Expected `int` <= ": "must be a whole number of at most ",
     "Expected `int`": "must be a whole number",
     "Expected `float`": "must be a number",
     "Expected `bool`": "must be true or false",

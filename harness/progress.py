@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from harness.launch import Event
+from harness.launch import Event, Started
 from harness.records import Record
 from harness.text import one_line
 from harness.training import work
-from harness.worker import Done, Epoch, Job, Started
+from harness.worker import Done, Epoch, Job
 
 
 class Progress:

@@ -10,6 +10,7 @@ import numpy as np
 from harness import leaderboard, pictures, registry
 from harness.architecture import Network, backbone_of
 from harness.blocks import Row, newest, rows
+from harness.disk import write_whole
 from harness.environment import usable_memory_gib
 from harness.errors import BenchError
 from harness.launch import Limits
@@ -48,7 +49,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
         _gallery(drawn),
     ]
     page = out / "report.md"
-    page.write_text("\n\n".join(section for section in sections if section) + "\n", encoding="utf-8")
+    write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
 
 

@@ -1,7 +1,7 @@
 """Runs one cell after another in a fresh interpreter that holds one framework: `python -m harness.worker`.
 
 The first line on standard input is an `Orders`, each further one a `Job`; the end of the input ends the worker. On
-standard output come a `Started` line when it takes a job up, `Epoch` lines while its cell trains and one `Done` line
+standard output come a `Ready` line when it takes a job up, `Epoch` lines while its cell trains and one `Done` line
 when it ends. Whatever the framework prints goes to standard error. The input ends when the parent closes it or dies;
 either way nobody waits for an answer any more, so the worker ends at once, amid a cell if need be.
 """
@@ -66,8 +66,8 @@ class Job(msgspec.Struct, frozen=True):
         return reason
 
 
-class Started(msgspec.Struct, frozen=True, tag=True):
-    """The worker has its framework, and takes up the cell."""
+class Ready(msgspec.Struct, frozen=True, tag=True):
+    """The worker has imported its framework, and the cell's own time begins."""
 
 
 class Epoch(msgspec.Struct, frozen=True, tag=True):
@@ -87,7 +87,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     peak_gib: float = 0.0
 
 
-Message = Started | Epoch | Done
+Message = Ready | Epoch | Done
 
 HEADLINE = "\n--- "
 """What stands in a worker's log before the title of each cell."""
@@ -110,7 +110,7 @@ def main() -> None:
     threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
     while True:
         job = jobs.get()
-        send(Started())
+        send(Ready())
         send(Done(run(job, orders, backend, framework, send), _peak_gib()))
 
 

@@ -229,6 +229,7 @@ def make_data(
     chosen = FAMILIES if families == "all" else dict.fromkeys(part.strip() for part in families.split(","))
     parameters = shipped.Parameters(count, size, seed, tuple(chosen), (soft, stiff))
     folders.refuse_occupied(out)
+    gpa_per(unit)  # refused here if it is unknown, before the work
     dataset = shipped.make(parameters, on_progress)
     folders.write_folder(dataset, out, unit, msgspec.to_builtins(parameters))
     return count

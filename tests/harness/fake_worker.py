@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.worker import HEADLINE, Done, Epoch, Job, Orders, Started
+from harness.worker import HEADLINE, Done, Epoch, Job, Orders, Ready
 from tests.harness.examples import a_record
 
 
@@ -20,7 +20,7 @@ def main():
         cell = msgspec.json.decode(line, type=Job).cell
         print(f"{HEADLINE}{cell.title}: process {os.getpid()}", file=sys.stderr, flush=True)
         if cell.variant != "never-starts":
-            send(Started())
+            send(Ready())
         match cell.variant:
             case "exits":
                 sys.exit("out of patience")

@@ -1,7 +1,13 @@
+import contextlib
+import io
+import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from harness import cli, pretrained
 from harness.backbones import FAMILIES
@@ -70,6 +76,23 @@ assert not heavy, heavy
         (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
         (["run", "suite=elasticity", "data=/nowhere/at/all"], "/nowhere/at/all"),
         (["run", "suite=elasticity", "weights=imagnet"], "weights=imagnet: must be auto, imagenet, random or a file"),
+        (["run", "memory=-1"], "memory=-1: must be a number of at least 0"),
+        (["run", "memory=lots"], "memory=lots: must be a number"),
+        (["run", "seeds=1_000"], "seeds=1_000: must be whole numbers separated by commas"),
+        (["run", "workers=1_000"], "workers=1_000: must be a whole number"),
+        (["run", "timeout=1_000"], "timeout=1_000: must be a number"),
+        (["run", "timeout=nan"], "timeout=nan: must be a number"),
+        (["run", "phases=7_0,0.33,410,0.19"], "must be four numbers"),
+        (["run", "data=a\0b"], "data='a\\x00b': holds characters that are no text"),
+        (["run", "data=a\nb"], "data='a\\nb': holds characters that are no text"),
+        (["run", "data=\udcff"], "data='\\udcff': holds characters that are no text"),
+        (["run", "suite=\x1b]0;owned"], "holds characters that are no text"),
+        (["\x1b]0;owned\x07"], "unknown command ']0;owned'"),
+        (["data", "make", "out=x", "contrast=0.5"], "contrast=0.5: the stiff phase over the soft one is at least 1"),
+        (["data", "make", "out=x", "n=1_000"], "n=1_000: must be a whole number"),
+        (["data", "make", "out=x", "n=1000000000"], "n=1000000000: must be a whole number of at most 1000000"),
+        (["data", "make", "out=x", "unit=furlong"], "unknown unit 'furlong'"),
+        (["latency", "model=x", "threads=5000"], "threads=5000: must be a whole number of at most 1024"),
         (["latency"], "bench latency needs model="),
         (["latency", "model=none.onnx"], "model=none.onnx: there is no such file"),
         (["predict", "model=none.onnx", "images=.", "out=x.csv"], "model=none.onnx: there is no such file"),
@@ -156,6 +179,49 @@ def test_a_report_of_nothing_is_refused(capsys, tmp_path):
     assert code == 2
     assert "`bench run` makes them" in err
     assert "did you mean 'elasticity'" in bench(capsys, "report", "suite=elastcity", f"results={tmp_path}")[2]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+@given(values=st.lists(st.text(max_size=20), min_size=20, max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_whatever_is_typed_is_refused_in_words(name, values):
+    """Every option given at random; required ones lead nowhere. Nothing is run, and nothing but refusals comes out."""
+    options, _ = cli.COMMANDS[name]
+    names = [field.name for field in msgspec.structs.fields(options)]
+    typed = [f"{key}={value}" for key, value in zip(names, values, strict=False)]
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = cli.main([*name.split(), *typed, "sute=all"])
+    assert code == 2
+    assert said.getvalue().startswith("bench: ")
+    assert "\x1b" not in said.getvalue()
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_unwell():
+    """`bench list | head -0`: what was cut short must not look finished."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "harness.cli", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    command.stdout.close()
+    _, err = command.communicate(timeout=60)
+    assert (command.returncode, err) == (141, b"")
+
+
+def test_a_terminal_that_cannot_show_a_character_is_told_its_number():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "harness.cli", "run", "suite=é"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "unknown suite '\\xe9'" in done.stderr
+
+
+def test_too_little_memory_is_told(capsys, monkeypatch):
+    def hungry(_):
+        raise MemoryError("Unable to allocate 15.3 TiB")
+
+    monkeypatch.setitem(cli.COMMANDS, "list", (cli.ListOptions, hungry))
+    code, _, err = bench(capsys, "list")
+    assert (code, err) == (2, "bench: there is not enough memory for this: Unable to allocate 15.3 TiB\n")
 
 
 def test_ctrl_c_exits_130_and_says_how_to_go_on(capsys, monkeypatch):

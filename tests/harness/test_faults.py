@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from harness.records import Store
+from harness.weights import load_weights
 from suites.microstructure import dataset, folder
 
 BENCH = (sys.executable, "-m", "harness.cli")
@@ -30,8 +31,10 @@ def data(tmp_path_factory):
 
 
 def start(data, results, *words, **options):
-    words = ["run", "suite=elasticity", "profile=smoke", "weights=random", f"data={data}", f"results={results}", *words]
-    return subprocess.Popen([*BENCH, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    told = {"suite": "elasticity", "profile": "smoke", "weights": "random", "data": str(data), "results": str(results)}
+    told |= dict(word.split("=") for word in words)
+    command = [*BENCH, "run", *map("=".join, told.items())]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def end(process, code=0):
@@ -225,9 +228,9 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(data, tmp_path)
 @pytest.mark.parametrize(
     ("backend", "variants"),
     [
-        ("classical", "all"),
-        ("pytorch", "baseline,tuned,vgg16-fine-tuned"),
-        ("keras", "baseline,tuned,vgg16-fine-tuned"),
+        ("classical", "mean,voigt-reuss-hill,ridge"),
+        ("pytorch", "baseline,vgg16-fine-tuned"),
+        ("keras", "baseline,vgg16-fine-tuned"),
     ],
 )
 def test_two_runs_of_a_cell_predict_the_same_to_the_bit(data, tmp_path, backend, variants):
@@ -240,10 +243,12 @@ def test_two_runs_of_a_cell_predict_the_same_to_the_bit(data, tmp_path, backend,
     for key, record in once.items():
         assert record.held_out == again[key].held_out
         assert [stage.loss for stage in record.history] == [stage.loss for stage in again[key].history]
-        assert record.searched is None or record.searched.selected == again[key].searched.selected
-        weights = [
-            tmp_path / name / "models/elasticity" / f"{record.cell.file_stem}.safetensors" for name in ("once", "again")
-        ]
-        assert weights[0].read_bytes() == weights[1].read_bytes()
+        assert weights(tmp_path / "once", record) == weights(tmp_path / "again", record)
         assert record.framework.get("deterministic", "True") == "True"
         assert record.framework.get("intra_op_threads", "1") == "1"
+
+
+def weights(results, record):
+    """The weights of a cell's model, as bytes by name."""
+    arrays = load_weights(results / "models" / "elasticity" / f"{record.cell.file_stem}.safetensors")
+    return {name: array.tobytes() for name, array in arrays.items()}

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from harness import registry
-from harness.launch import Limits, launch, worker_environment
+from harness.launch import Limits, Started, launch, worker_environment
 from harness.plan import DataSource
 from harness.protocol import Recipe
-from harness.worker import Done, Epoch, Job, Started
+from harness.worker import Done, Epoch, Job
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell
 

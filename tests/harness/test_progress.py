@@ -1,9 +1,10 @@
 import io
 
+from harness.launch import Started
 from harness.plan import DataSource
 from harness.progress import Progress
 from harness.protocol import Recipe
-from harness.worker import Done, Epoch, Job, Started
+from harness.worker import Done, Epoch, Job
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell, a_failure, a_record
 

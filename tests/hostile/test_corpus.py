@@ -1,12 +1,19 @@
 """Every file of `tests/data`, through every command that reads its kind: one clear refusal, and nothing is changed."""
 
+import io
+import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from harness import cli
+from suites.microstructure.folder import check_folder
 
 DATA = Path(__file__).parents[1] / "data"
 ACCEPTED = ""
@@ -199,7 +206,7 @@ def test_a_formula_stays_text_all_the_way_to_the_leaderboard(bench, mine, tmp_pa
     assert ",'=1+1," in (tmp_path / "results" / "leaderboards" / "elasticity.csv").read_text()
 
 
-@pytest.mark.parametrize("name", ["a$b", "a|b", "<b>", "`a`", "Ωμέγα", "=1+1", "x\ny", "\x1b]0;owned\x07"])
+@pytest.mark.parametrize("name", ["a$b|<b>`a`", "Ωμέγα", "=1+1", "x\ny\x1b]0;owned\x07"])
 def test_a_folder_may_have_any_name(bench, mine, tmp_path, name, capsys):
     (mine / "dataset.json").unlink()
     mine.rename(tmp_path / name)
@@ -231,3 +238,47 @@ def test_what_is_no_file_is_not_waited_for(bench, mine, make, which):
     code, out, _ = bench("data", "check", "data=mine")
     unread = which == "dataset.json" and not path.is_file()  # a folder need not have it
     assert code == (0 if unread else 2), out
+
+
+# --- anything at all ----------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+GOOD = {path.name: path.read_bytes() for path in (DATA / "good").iterdir()}
+THIRD = next(name for name in GOOD if name.startswith("3_"))
+NAMES = st.sampled_from(["name", "unit", "families", "phases", "parameters", "more"])
+
+
+def told(tmp_path_factory, **changed):
+    """The errors in a copy of the good data set of which files were changed; whatever they hold, it is not raised."""
+    folder = tmp_path_factory.mktemp("mine")
+    for name, data in (GOOD | changed).items():
+        (folder / name).write_bytes(data)
+    return [finding for finding in check_folder(folder, None) if finding.severity == "error"]
+
+
+@given(st.binary(max_size=100), st.floats(0, 1), st.integers(0, 30))
+@settings(deadline=None)
+def test_a_damaged_image_is_told_or_still_the_same(tmp_path_factory, junk, where, length):
+    """Any cut of a real PNG, filled with anything: its checksums tell."""
+    content = GOOD[THIRD]
+    start = int(where * len(content))
+    damaged = content[:start] + junk + content[start + length :]
+    errors = told(tmp_path_factory, **{THIRD: damaged})
+    assert [THIRD in error.where for error in errors] in ([], [True])
+    if errors or damaged == content:
+        return
+    before, after = (np.array(Image.open(io.BytesIO(data))) for data in (content, damaged))
+    np.testing.assert_array_equal(before, after)
+
+
+@given(st.dictionaries(NAMES, JSON) | JSON)
+@settings(deadline=None)
+def test_whatever_dataset_json_says_it_is_told_or_a_name_and_a_unit(tmp_path_factory, content):
+    errors = told(tmp_path_factory, **{"dataset.json": json.dumps(content).encode()})
+    assert errors or (
+        isinstance(content, dict) and isinstance(content["name"], str) and isinstance(content["unit"], str)
+    )
