@@ -303,6 +303,8 @@ def _follow(process: subprocess.Popen[bytes], on_progress: OnProgress) -> Result
     assert process.stdout is not None
     result = None
     for line in process.stdout:
+        if not line.endswith(b"\n"):
+            break  # it died amid a message
         message: Progress | Result = msgspec.json.decode(line, type=Progress | Result)
         if isinstance(message, Progress):
             on_progress(message.done, message.total)

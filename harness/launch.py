@@ -209,6 +209,8 @@ class _Crew:
             _write(process, job)
             assert process.stdout is not None
             for line in process.stdout:
+                if not line.endswith(b"\n"):
+                    break  # the worker died amid a message
                 message: Message = msgspec.json.decode(line, type=Message)
                 if isinstance(message, Ready):
                     guard.begin()
