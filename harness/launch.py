@@ -27,7 +27,7 @@ from harness import registry
 from harness.environment import observe
 from harness.records import SCHEMA, Record
 from harness.training import work
-from harness.worker import HEADLINE, Done, Epoch, Job, Message, Orders, Ready, brief, now
+from harness.worker import HEADLINE, WHERE, Done, Epoch, Job, Message, Orders, Ready, brief, now
 
 RETIRES_AT_GIB = 4.0
 """A worker that has held more memory than this is replaced after its cell.
@@ -284,13 +284,16 @@ class _Guard:
             while not self._over.wait(0.1) and not self.broken:
                 self.broken = self._excess(worker.memory_info().rss / 2**30)
             if self.broken:
+                self._process.send_signal(WHERE)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self._process.wait(1)  # it writes and stays
                 self._process.kill()
 
     def _excess(self, memory_gib: float) -> str:
         if time.monotonic() > self._ends:
             return f"stopped: {self._late}"
         if memory_gib > self._limits.memory_gib:
-            return f"stopped: it took {memory_gib:.1f} GiB of memory, more than memory={self._limits.memory_gib:.3g}"
+            return f"stopped: it took {memory_gib:.2f} GiB of memory, more than memory={self._limits.memory_gib:.3g}"
         return ""
 
 

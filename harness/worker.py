@@ -14,6 +14,7 @@ import hashlib
 import os
 import queue
 import resource
+import signal
 import sys
 import threading
 import time
@@ -92,6 +93,9 @@ Message = Ready | Epoch | Done
 HEADLINE = "\n--- "
 """What stands in a worker's log before the title of each cell."""
 
+WHERE = signal.SIGUSR1
+"""Sent to a worker, it writes into its log where its threads are."""
+
 _HOUSE = str(Path(__file__).resolve().parent.parent)
 
 
@@ -99,6 +103,7 @@ def main() -> None:
     """Serve cells until standard input ends."""
     send = _take_over_stdout()
     faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
+    faulthandler.register(WHERE, all_threads=True)
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     backend = registry.backend(orders.backend)
     framework: dict[str, str] | Unavailable

@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.worker import HEADLINE, Done, Epoch, Job, Orders, Ready
+from harness.worker import HEADLINE, WHERE, Done, Epoch, Job, Orders, Ready
 from tests.harness.examples import a_record
 
 
 def main():
+    faulthandler.register(WHERE)
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     for line in sys.stdin.buffer:
         cell = msgspec.json.decode(line, type=Job).cell
