@@ -14,25 +14,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from harness.signals import interrupt_between_imports, uninterrupted
 
-from harness import __version__
-from harness.commands import (
-    DataCheckOptions,
-    DataMakeOptions,
-    LatencyOptions,
-    LeaderboardOptions,
-    ListOptions,
-    ParityOptions,
-    PredictOptions,
-    ReportOptions,
-    RunOptions,
-    WeightsFetchOptions,
-    WeightsListOptions,
-)
-from harness.errors import BenchError
-from harness.options import describe, nearest, parse, summary
-from harness.text import number, shown
+with uninterrupted():
+    import msgspec
+
+    from harness import __version__
+    from harness.commands import (
+        DataCheckOptions,
+        DataMakeOptions,
+        LatencyOptions,
+        LeaderboardOptions,
+        ListOptions,
+        ParityOptions,
+        PredictOptions,
+        ReportOptions,
+        RunOptions,
+        WeightsFetchOptions,
+        WeightsListOptions,
+    )
+    from harness.errors import BenchError
+    from harness.options import describe, nearest, parse, summary
+    from harness.text import number, shown
 
 
 def run(options: RunOptions) -> int:
@@ -269,6 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character is told its number
             stream.reconfigure(errors="backslashreplace")
+    interrupt_between_imports()
     try:
         return _dispatch(sys.argv[1:] if arguments is None else arguments)
     except BenchError as error:

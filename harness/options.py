@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from harness.errors import BenchError
+from harness.signals import uninterrupted
 from harness.text import shown
 
 
@@ -40,7 +41,8 @@ def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgs
         if field.required and field.name not in values:
             raise BenchError(f"bench {command} needs {field.name}=; see `bench {command} --help`")
     try:
-        return msgspec.convert(values, options, strict=False, dec_hook=lambda kind, value: kind(value))
+        with uninterrupted():
+            return msgspec.convert(values, options, strict=False, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
         key = place.strip("`$.")

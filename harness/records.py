@@ -22,6 +22,7 @@ from harness.errors import BenchError
 from harness.latency import Latency
 from harness.metrics import Accuracy, accuracy
 from harness.protocol import Architecture, Counts, History, Phase, Recipe, Search, Variant
+from harness.signals import uninterrupted
 from harness.text import Label, Name, without_patterns
 
 SCHEMA = 3
@@ -317,7 +318,8 @@ class _Schema(msgspec.Struct):
 
 
 def _load(path: Path, schema: type[_R]) -> list[_R]:
-    decoder = msgspec.json.Decoder(schema)
+    with uninterrupted():
+        decoder = msgspec.json.Decoder(schema)
     records = []
     first: dict[bytes, int] = {}
     # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.

@@ -1,0 +1,37 @@
+"""Ctrl-C where it would do harm. Imports nothing but the standard library, for it comes before everything else.
+
+Interrupted while it first reads the annotations of a struct, msgspec 0.22 loses the interrupt or crashes the
+interpreter; other compiled packages do not like it while they are imported either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def interrupt_between_imports() -> None:
+    """From now on, Ctrl-C waits for the end of an import."""
+    for number in (signal.SIGINT, signal.SIGALRM):
+        signal.signal(number, _interrupt)
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    while frame:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)  # asked again
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
