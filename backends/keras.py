@@ -18,6 +18,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 import keras
 import numpy as np
 import tensorflow as tf
+import tf2onnx.utils
 from numpy.typing import NDArray
 
 from harness import backbones
@@ -147,9 +148,9 @@ def _layer(name: str, layer: Layer, task: Task) -> keras.layers.Layer:
 def _backbone(name: str, family: backbones.Family, task: Task) -> keras.Model:
     """keras.applications' own, after the image's repetition to three channels and its preprocessing."""
     scale, offset = backbones.preprocessing(family)
-    grey = keras.Input(task.input_shape)
-    channels = keras.layers.Concatenate()([grey] * 3)
-    channels = keras.layers.Rescaling(list(scale), offset=list(offset))(channels)
+    grey = keras.Input(task.input_shape, name="grey")
+    channels = keras.layers.Concatenate(name="channels")([grey] * 3)
+    channels = keras.layers.Rescaling(list(scale), offset=list(offset), name="preprocessing")(channels)
     build = {
         "vgg16": keras.applications.VGG16,
         "resnet50": keras.applications.ResNet50,
@@ -288,9 +289,12 @@ class KerasModel:
                 keras.Input(self._task.input_shape, name="images"),
                 *self.model.layers,
                 keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction"),
-            ]
+            ],
+            name="physical",
         )
         signature = [keras.InputSpec(shape=(None, *self._task.input_shape), dtype="float32", name="images")]
+        # It counts its operations over the whole process; a file must hang on its model alone.
+        tf2onnx.utils.INTERNAL_NAME = 1
         with _stdout_to_stderr():
             physical.export(path, format="onnx", verbose=False, input_signature=signature, opset_version=18)
 

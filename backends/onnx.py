@@ -88,7 +88,12 @@ class OnnxModel:
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self.threads: int = self._session.get_session_options().intra_op_num_threads
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        entry, result = self._session.get_inputs()[0], self._session.get_outputs()[0]
+        entries, results = self._session.get_inputs(), self._session.get_outputs()
+        self.takes = tuple(entry.type for entry in entries)
+        self.gives = tuple(result.type for result in results)
+        if not entries:
+            raise BenchError("takes no input")
+        entry, result = entries[0], results[0]
         self.input_name: str = entry.name
         self.input_shape, self.output_shape = _lengths(entry.shape), _lengths(result.shape)
 
@@ -98,8 +103,11 @@ class OnnxModel:
         return outputs
 
     def predict(self, images: Images) -> Targets:
-        """The output for any number of images, a batch at a time, in float64."""
-        parts = [self.run(images[start : start + 128]) for start in range(0, max(len(images), 1), 128)]
+        """The output for any number of images, a batch at a time, in float64. Raises BenchError if it does not run."""
+        try:
+            parts = [self.run(images[start : start + 128]) for start in range(0, max(len(images), 1), 128)]
+        except Exception as error:  # ONNX Runtime has no base class for its own
+            raise BenchError(f"ONNX Runtime cannot run the model: {error}") from None
         return np.concatenate(parts).astype(np.float64)
 
 
@@ -116,8 +124,9 @@ def open_model(path: Path, threads: int = 1, level: str = "all") -> OnnxModel:
     run. What a graph makes of its input, and for how long, cannot be told beforehand.
     """
     model, content = _read(path)
-    _refuse_oversized(model, path)
     _refuse_unknown_operators(model, path)
+    _refuse_unfolding(model, path)
+    _refuse_oversized(model, path)
     try:
         return OnnxModel(content, threads, level)
     except Exception as error:  # ONNX Runtime has no base class for its own
@@ -125,6 +134,7 @@ def open_model(path: Path, threads: int = 1, level: str = "all") -> OnnxModel:
 
 
 _LARGEST_FILE = 2**31  # protobuf cannot hold more
+_MOST_NODES = 10**6
 _LARGEST_TENSOR = 2**32  # elements; sixteen images of 64x64 after VGG16's first layer have 2^22
 
 
@@ -166,7 +176,7 @@ def _refuse_oversized(model: onnx.ModelProto, path: Path) -> None:
             shape = "x".join(map(str, tensor.dims))
             raise BenchError(f"{path}: tensor '{tensor.name}' says it is {shape}, and holds {tensor.ByteSize()} bytes")
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
+        inferred = onnx.shape_inference.infer_shapes(model)
     except Exception as error:  # of C++, without a base class
         raise BenchError(f"{path}: its shapes contradict each other: {error}") from None
     shapes = [tuple(sparse.dims) for sparse in _parts(model, onnx.SparseTensorProto)]
@@ -186,6 +196,21 @@ def _refuse_unknown_operators(model: onnx.ModelProto, path: Path) -> None:
     if unknown := sorted(used - known):
         names = ", ".join("::".join(filter(None, name)) for name in unknown[:5])
         raise BenchError(f"{path}: uses operators that ONNX Runtime does not have: {names}")
+
+
+def _refuse_unfolding(model: onnx.ModelProto, path: Path) -> None:
+    """Raise BenchError where the functions of a model call each other in a circle, or unfold into absurdly many nodes:
+    whoever reads their shapes unfolds them.
+    """
+    calls = {(_domain(f.domain), f.name): [(_domain(n.domain), n.op_type) for n in f.node] for f in model.functions}
+    size: dict[tuple[str, str], int] = {}
+    while waiting := [name for name in calls if name not in size]:
+        known = [name for name in waiting if all(call in size or call not in calls for call in calls[name])]
+        if not known:
+            raise BenchError(f"{path}: has functions that call each other in a circle")
+        size |= {name: 1 + sum(size.get(call, 1) for call in calls[name]) for name in known}
+    if sum(size.get((_domain(node.domain), node.op_type), 1) for node in model.graph.node) > _MOST_NODES:
+        raise BenchError(f"{path}: its functions unfold into more than {_MOST_NODES} nodes")
 
 
 def _domain(name: str) -> str:

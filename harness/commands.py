@@ -152,7 +152,7 @@ class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     out: Annotated[str, _about("folder to write; must not exist or be empty")]
     suite: Annotated[str, _about("suite whose data to make")] = "elasticity"
-    n: Annotated[int, msgspec.Meta(ge=1, le=10**6, description="number of images over all families")] = 520
+    n: Annotated[int, msgspec.Meta(ge=1, le=10**5, description="number of images over all families")] = 520
     size: Annotated[int, msgspec.Meta(ge=8, le=4096, description="pixels along an edge")] = 64
     seed: Annotated[int, msgspec.Meta(ge=0, description="seed of the generators")] = 0
     families: Annotated[str, _about("families of microstructures, comma-separated, or all")] = "all"

@@ -31,7 +31,6 @@ def append_line(path: Path, line: bytes) -> None:
         except OSError as error:
             os.ftruncate(file, before)
             raise OSError(error.errno, error.strerror, str(path)) from error
-    if not before:
         _sync_folder(path.parent)
 
 
@@ -50,6 +49,7 @@ def whole_lines(path: Path) -> list[bytes]:
 
 def write_whole(path: Path, text: str) -> None:
     """Put a text in its place: whoever reads the file meanwhile sees the old one or the new, never half of one."""
+    make_folder(path.parent)
     with replacing(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
 
@@ -58,10 +58,11 @@ def write_whole(path: Path, text: str) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """A file beside `path`, of the same suffix, to write to: it takes its place at the end, or is gone after an error.
 
+    The folder is made where its own is there: what was taken away as a whole is not made again.
     Whoever is killed in between leaves it behind, hidden, until `sweep`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f"{_DRAFT}{path.stem}.", suffix=path.suffix, dir=path.parent)
+    path.parent.mkdir(exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=_DRAFT, suffix=path.suffix, dir=path.parent)
     os.close(descriptor)
     fresh = Path(name)
     try:
@@ -69,9 +70,21 @@ def replacing(path: Path) -> Iterator[Path]:
         fresh.chmod(0o666 & ~umask())
         _sync(fresh)
         fresh.replace(path)
+    except OSError as error:
+        if error.filename == name:  # nobody knows the draft's name
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         fresh.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and what is missing on the way to it; their names are on disk before this returns."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(missing):
+        _sync_folder(path.parent)
 
 
 def sweep(folder: Path) -> None:
@@ -90,7 +103,7 @@ def umask() -> int:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[int]:
     """A descriptor of the file, for this process alone while it lasts."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(exist_ok=True)
     with path.open("ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()

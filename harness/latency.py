@@ -37,6 +37,7 @@ Nanoseconds = NDArray[np.int64]
 OnProgress = Callable[[int, int], None]  # called with (rounds done, rounds in all)
 
 _MOST_PIXELS = 2**30
+_LARGEST_BATCH = 2**16
 _REFERENCE = ""  # no file has this name
 
 
@@ -63,6 +64,8 @@ class LatencySettings(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if min(self.threads, self.warm_up, self.runs, self.least_runs, *self.batches) < 1 or self.seconds <= 0:
             raise BenchError("threads, batches, warm-up, runs and seconds must be positive")
+        if max(self.batches, default=1) > _LARGEST_BATCH:
+            raise BenchError(f"batches of at most {_LARGEST_BATCH} images are timed")
         if not self.batches:
             raise BenchError("batches must be one size or more")
         if self.rounds < 2:
@@ -303,9 +306,10 @@ def _follow(process: subprocess.Popen[bytes], on_progress: OnProgress) -> Result
     assert process.stdout is not None
     result = None
     for line in process.stdout:
-        if not line.endswith(b"\n"):
-            break  # it died amid a message
-        message: Progress | Result = msgspec.json.decode(line, type=Progress | Result)
+        try:
+            message: Progress | Result = msgspec.json.decode(line, type=Progress | Result)
+        except msgspec.DecodeError:  # it died amid a message
+            break
         if isinstance(message, Progress):
             on_progress(message.done, message.total)
         else:

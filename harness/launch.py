@@ -186,7 +186,7 @@ class _Crew:
         with self._lock:
             self._started += 1
             log = self._results / "logs" / f"{os.getpid()}-{self._started}-{backend}.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
+            log.parent.mkdir(exist_ok=True)
             with log.open("wb") as stderr:
                 process = subprocess.Popen(
                     self._command,
@@ -209,9 +209,11 @@ class _Crew:
             _write(process, job)
             assert process.stdout is not None
             for line in process.stdout:
-                if not line.endswith(b"\n"):
-                    break  # the worker died amid a message
-                message: Message = msgspec.json.decode(line, type=Message)
+                try:
+                    message: Message = msgspec.json.decode(line, type=Message)
+                except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
+                    process.kill()
+                    break
                 if isinstance(message, Ready):
                     guard.begin()
                     continue

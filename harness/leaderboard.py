@@ -47,20 +47,22 @@ def differs(results: Path, suite: str) -> str:
 def _difference(path: Path, text: str) -> str:
     if not path.exists():
         return f"{path} does not exist: `bench leaderboard` writes it"
+    if path.read_bytes() == text.encode():
+        return ""
     expected = text.splitlines()
-    found = path.read_text(encoding="utf-8").splitlines()
+    found = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, (ours, theirs) in enumerate(zip(expected, found, strict=False), 1):
         if ours != theirs:
             return f"{path}:{number} does not follow from the records\n  records: {ours}\n  file:    {theirs}"
     if len(expected) != len(found):
         return f"{path} has {len(found)} lines, the records give {len(expected)}"
-    return ""
+    return f"{path} has other line ends or characters than the records give"
 
 
 def _texts(results: Path, suite: str) -> dict[Path, str]:
     """Every table that follows from the records of a suite, as the CSV that it is written to."""
     tables = {leaderboard_file(results, suite): compute(results, suite)}
-    for variant, table in top_tens(Store(results, suite).trainings()).items():
+    for variant, table in top_tens(believed(results, suite)).items():
         tables[results / "leaderboards" / f"{suite}-{variant}-top-ten.csv"] = table
     return {path: table.to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
 
@@ -72,14 +74,12 @@ def leaderboard_file(results: Path, suite: str) -> Path:
 
 def compute(results: Path, suite: str) -> pd.DataFrame:
     """The leaderboard as a table of text, best first. Raises BenchError where a record contradicts itself."""
-    return of_block(results, suite, standing(Store(results, suite).trainings()))
+    return of_block(results, suite, standing(believed(results, suite)))
 
 
 def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFrame:
-    """The leaderboard of some records of a suite alone; see `compute`."""
+    """The leaderboard of some records of a suite alone, all of them `believed`; see `compute`."""
     store = Store(results, suite)
-    if lies := [line for record in records for line in verify(record)] + verify_together(records):
-        raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
     timings = {(item.key, item.sha256, fingerprint(item.environment)): item for item in store.latencies()}
     rows = [_row(group, timings) for group in comparable(records)]
     if not rows:
@@ -88,6 +88,18 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
     order = ["data", "profile", "skill", "variant", "backend", "environment", "settings"]
     table = table.sort_values(order, ascending=[name != "skill" for name in order], na_position="last", kind="stable")
     return table.map(_text)
+
+
+def believed(results: Path, suite: str) -> list[Record]:
+    """Every training record, those that others stand in for too.
+
+    Raises BenchError where one contradicts itself or another.
+    """
+    store = Store(results, suite)
+    records = store.trainings()
+    if lies := [line for record in records for line in verify(record)] + verify_together(records):
+        raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
+    return records
 
 
 def comparable(records: Iterable[Record]) -> list[list[Record]]:

@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from harness import leaderboard, registry
 from harness.blocks import Row, newest, rows
 from harness.errors import BenchError
-from harness.records import Store
 
 _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
 _OTHER = "#009E73"
@@ -31,7 +30,7 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list
     `parity-<model>.png`, and `latency.png` and `parameters.png` where they are known. Raises BenchError where there is
     nothing to draw.
     """
-    block = newest(Store(results, suite).trainings(), profile)
+    block = newest(leaderboard.believed(results, suite), profile)
     if not block:
         raise BenchError(f"{results}: no finished records of {suite}" + (f" of profile {profile}" if profile else ""))
     module = registry.suite(suite)

@@ -23,6 +23,8 @@ def predict(model_file: Path, images: Path, out: Path) -> int:
     """
     if not out.parent.is_dir():
         raise BenchError(f"out={out}: there is no folder {out.parent}")
+    if out.exists() and not out.is_file():
+        raise BenchError(f"out={out}: is there, and is no file")
     model = registry.onnx().open_model(model_file)
     targets, unit, suite = _of_ours(model, model_file)
     pictures, names = registry.suite(suite).read_images(images, model.input_shape[1:])
@@ -31,7 +33,7 @@ def predict(model_file: Path, images: Path, out: Path) -> int:
         raise BenchError(f"{model_file}: has no finite answer for {unknown} of {len(names)} images")
     table = pd.DataFrame(predictions, columns=[f"{target}_{unit}" for target in targets])
     table.insert(0, "image", [harmless(name) for name in names])
-    write_whole(out, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_whole(out.resolve(), table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     return len(table)
 
 
@@ -51,8 +53,11 @@ def _of_ours(model: Any, model_file: Path) -> tuple[list[str], str, str]:
         unit = msgspec.convert(metadata["unit"], Label)
     except msgspec.ValidationError:
         raise BenchError(f"{model_file}: names targets or a unit that cannot be the head of a column") from None
-    if len(model.input_shape) != 4 or None in model.input_shape[1:] or model.input_shape[0] is not None:
-        raise BenchError(f"{model_file}: takes {model.input_shape}, not images of one size, as many as there are")
+    if model.takes != ("tensor(float)",) or model.gives != ("tensor(float)",):
+        raise BenchError(f"{model_file}: takes {model.takes} and gives {model.gives}, not one tensor(float) each")
+    shape = model.input_shape
+    if len(shape) != 4 or None in shape[1:] or shape[0] is not None or shape[3] != 1:
+        raise BenchError(f"{model_file}: takes {shape}, not grey images of one size, as many as there are")
     if model.output_shape != (None, len(targets)):
         raise BenchError(f"{model_file}: gives {model.output_shape} numbers for {len(targets)} targets")
     return targets, unit, metadata["suite"]

@@ -207,6 +207,8 @@ def _within(group: Any, name: str, path: Path) -> Any:
     import h5py  # noqa: PLC0415
 
     for part in name.strip("/").split("/"):
+        if part not in group:
+            raise KeyError(f"there is no {name}")
         if not isinstance(group.get(part, getlink=True), h5py.HardLink):
             raise WeightsError(f"{path.name}: {name} is a link, which may lead into any file: copy what it leads to")
         group = group[part]

@@ -33,6 +33,12 @@ class Phase(msgspec.Struct, frozen=True):
     young: float
     poisson: float
 
+    def wrong(self) -> str:
+        """Why no material is like that, "" where one could be: from aerogels to far beyond diamond."""
+        if not 1e-6 <= self.young <= 1e9:
+            return "Young's moduli must be positive, between 1e-6 and 1e9 GPa"
+        return "" if -1 < self.poisson < 0.5 else "Poisson's ratios must lie between -1 and 0.5"
+
 
 class Dataset(msgspec.Struct, frozen=True):
     """Images and what is to be predicted from them.

@@ -217,6 +217,7 @@ class Store:
     def append(self, record: Record | LatencyRecord) -> None:
         """Add a record and return once it is on disk."""
         path = self.trainings_file if isinstance(record, Record) else self.latencies_file
+        disk.make_folder(self.folder)
         disk.append_line(path, msgspec.json.encode(record))
 
     def mend(self) -> list[str]:
@@ -284,6 +285,8 @@ def _verify_search(record: Record, title: str) -> list[str]:
     search, searched = record.cell.architecture, record.searched
     if not isinstance(search, Search):
         return [f"{title}: has a search, and its cell none"] if searched else []
+    if not search.configurations:
+        return [f"{title}: is a search among nothing"]
     if searched is None:
         return [f"{title}: is a search without trials"]
     tried = [trial.configuration for trial in searched.trials]
@@ -321,20 +324,21 @@ def _load(path: Path, schema: type[_R]) -> list[_R]:
     with uninterrupted():
         decoder = msgspec.json.Decoder(schema)
     records = []
-    first: dict[bytes, int] = {}
+    first: dict[bytes, int] = {}  # of records as we would write them: other spaces make no other record
     # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.
     for number, line in enumerate(disk.whole_lines(path), 1):
-        if (same := first.setdefault(line, number)) != number:
-            raise RecordsError(f"{path}:{number}: the same record as in line {same}: take one of them out")
         try:
             _refuse_schema(f"{path}:{number}", msgspec.json.decode(line, type=_Schema).schema)
             records.append(decoder.decode(line))
+            same = first.setdefault(msgspec.json.encode(records[-1]), number)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
             told = without_patterns(str(error))
             raise RecordsError(
                 f"{path}:{number}: not a record of schema {SCHEMA}: {told}. "
                 "Take the line out, or move the file aside, to go on"
             ) from None
+        if same != number:
+            raise RecordsError(f"{path}:{number}: the same record as in line {same}: take one of them out")
     return records
 
 

@@ -31,7 +31,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
     BenchError where there are none.
     """
     suite = registry.suite(suite_name)
-    records = Store(results, suite_name).trainings()
+    records = leaderboard.believed(results, suite_name)
     block = newest(records, profile)
     if not block:
         raise BenchError(f"{results}: no finished records of {suite_name} to report on: `bench run` makes them")

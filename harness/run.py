@@ -53,6 +53,8 @@ def run(request: Request) -> bool:
     True where every cell of the request has an `ok` record now. Raises BenchError before anything runs where the
     request or its data cannot be used.
     """
+    for path in (request.results, request.source.folder, request.weights):
+        _refuse_unspeakable(str(Path(path or "").resolve()))
     weights = pretrained.chosen(request.weights, print)
     plans = [
         plan(
@@ -82,6 +84,13 @@ def run(request: Request) -> bool:
     return all(outcomes)
 
 
+def _refuse_unspeakable(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise BenchError(f"{path!a}: the path to it is no UTF-8, which records are: rename the folder") from None
+
+
 KEPT = "what was finished is kept, and the same command goes on from there"
 
 
@@ -94,7 +103,7 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
     """
     results.mkdir(parents=True, exist_ok=True)
     path = results / "run.lock"
-    with path.open("a+") as lock:
+    with path.open("a+", errors="replace") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -128,6 +137,8 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
     _announce(suite_plan)
     for told in store.mend():
         print(f"note: {told}")
+    for folder in ("models", "cache"):
+        (request.results / folder).mkdir(exist_ok=True)  # not made again by a worker, should all of it be taken away
     disk.sweep(request.results / "models" / suite_plan.suite)
     disk.sweep(request.results / "cache" / "features")
     _train(suite_plan, store, request, still_there)
@@ -204,6 +215,9 @@ def recorded(
             if isinstance(event[1], Done):
                 still_there()
                 store.append(event[1].record)
+                if event[1].no_disk:
+                    progress.show(event)
+                    raise OSError(0, event[1].no_disk, str(store.folder.parents[1] / "models"))
                 yield event[1].record
             progress.show(event)
     finally:

@@ -45,5 +45,5 @@ def load_weights(path: Path) -> Weights:
         raise WeightsError(f"{path}: there is no such file")
     try:
         return {name: array.astype(np.float32) for name, array in load_file(path).items()}
-    except SafetensorError as error:
+    except (SafetensorError, TypeError, AttributeError, KeyError) as error:  # of numbers that NumPy does not have
         raise WeightsError(f"{path}: not a safetensors file: {error}") from None

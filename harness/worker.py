@@ -8,6 +8,7 @@ either way nobody waits for an answer any more, so the worker ends at once, amid
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import functools
 import hashlib
@@ -82,10 +83,14 @@ class Epoch(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """The end of a cell, and the most memory that the worker has held so far, in GiB."""
+    """The end of a cell, and the most memory that the worker has held so far, in GiB.
+
+    `no_disk` says why the other cells would fail, too: there is no room for their models, or no right to write them.
+    """
 
     record: Record
     peak_gib: float = 0.0
+    no_disk: str = ""
 
 
 Message = Ready | Epoch | Done
@@ -116,7 +121,14 @@ def main() -> None:
     while True:
         job = jobs.get()
         send(Ready())
-        send(Done(run(job, orders, backend, framework, send), _peak_gib()))
+        record = run(job, orders, backend, framework, send)
+        send(Done(record, _peak_gib(), _no_disk(record)))
+
+
+def _no_disk(record: Record) -> str:
+    """Why nobody can write where this cell could not; by what the system said, for not all raise OSError."""
+    reasons = map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES))
+    return next((reason for reason in reasons if record.status == "failed" and reason in record.reason), "")
 
 
 def _peak_gib() -> float:
@@ -170,7 +182,7 @@ def run(
         if isinstance(framework, Unavailable):
             raise framework
         print(f"{HEADLINE}{started} {job.cell.title} ({job.cell.key})", file=sys.stderr, flush=True)
-        record = _train_and_test(record, job, orders, backend, send)
+        record = _readable(_train_and_test(record, job, orders, backend, send))
     except Unavailable as unavailable:
         record = msgspec.structs.replace(
             record, status="unavailable", reason=job.public(str(unavailable), orders.results)
@@ -183,6 +195,15 @@ def run(
             traceback=job.public(brief(traceback.format_exc()), orders.results),
         )
     return msgspec.structs.replace(record, seconds=round(time.perf_counter() - begin, 3))
+
+
+def _readable(record: Record) -> Record:
+    """The record, if it can be read again: what is no number is written as none."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(record), type=Record)
+    except msgspec.ValidationError as error:
+        raise FloatingPointError(f"something in its record is no number: {error}") from None
+    return record
 
 
 def brief(text: str) -> str:

@@ -105,6 +105,7 @@ def _records(
     Kept in the results folder's cache, so that an interrupted climb goes on where it stopped.
     """
     root = request.results / "cache" / "parity" / _code() / framework.label.replace("/", "-")
+    (root / "cache").mkdir(parents=True, exist_ok=True)
     store = Store(root, request.suite)
     cells = _cells(request, framework, chosen, seeds, init)
     records = good_here(cells, store)

@@ -117,10 +117,8 @@ def _about(folder: Path) -> tuple[About | None, list[Finding]]:
             raise BenchError(f"larger than {_LARGEST // 2**20} MiB")
         about = msgspec.json.decode(path.read_bytes(), type=About)
         gpa_per(about.unit)
-        if about.phases and min(phase.young for phase in about.phases) <= 0:
-            raise BenchError("its phases' Young's moduli must be positive")
-        if about.phases and not all(-1 < phase.poisson < 0.5 for phase in about.phases):
-            raise BenchError("its phases' Poisson's ratios must lie between -1 and 0.5")
+        if wrong := next(filter(None, (phase.wrong() for phase in about.phases or ())), ""):
+            raise BenchError(f"its phases: {wrong}")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OSError, BenchError) as error:
         told = without_patterns(str(error))
         return None, [Finding("error", _ABOUT, f"{told}; mend it, or take it away if the folder is not ours")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -108,11 +109,16 @@ def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     if header.depth == 16 and header.colour != "gray":
         raise Unusable(f"16-bit {header.colour}: {_SAVE_AS}")
     try:
-        Image.open(BytesIO(data), formats=["PNG"]).verify()  # the checksums, which decoding alone passes over
-        picture = Image.open(BytesIO(data), formats=["PNG"])
-        picture.load()
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):  # judged here
+            picture = Image.open(BytesIO(data), formats=["PNG"])
+        if picture.size == (header.width, header.height):  # a second header would go before the first
+            picture.verify()  # the checksums, which decoding alone passes over
+            picture = Image.open(BytesIO(data), formats=["PNG"])
+            picture.load()
     except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
         raise Unusable("truncated or damaged PNG: write it anew") from error
+    if picture.size != (header.width, header.height):
+        raise Unusable("a PNG with two headers: write it anew")
     if header.depth == 16:
         return np.asarray(picture, np.float32) / np.float32(65535)
     channels = np.asarray(picture.convert("RGBA"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,8 +17,9 @@ from harness.text import number
 from suites.microstructure.findings import Spot, Unusable, gather, runs
 from suites.microstructure.homogenization import TARGETS
 
+MOST_ROWS = 100_000
 _LARGEST = 2**26  # bytes
-_ABSURD = 1e100  # no unit makes a stiffness of it, and converting it could overflow
+_ABSURD = 1e20  # no unit makes a stiffness of it
 _NAME = re.compile(r"\s*(C[1-6]{2})\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*", re.IGNORECASE)
 _ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
 _LAYOUT = "needed are a row number and " + " ".join(TARGETS) + ", separated by commas"
@@ -67,13 +69,15 @@ def _rows(path: Path) -> list[list[str]]:
         if path.stat().st_size > _LARGEST:
             raise Unusable(f"larger than {_LARGEST // 2**20} MiB: this is no table of elastic constants")
         text = path.read_bytes().decode("utf-8-sig")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        rows = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), strict=True), MOST_ROWS + 1))
     except OSError as error:
         raise Unusable(f"cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
         raise Unusable("not UTF-8 text: save it as CSV (UTF-8)") from None
     except csv.Error as error:
         raise Unusable(f"not a CSV: {error}") from None
+    if len(rows) > MOST_ROWS:
+        raise Unusable(f"more than {MOST_ROWS} rows: this is no table of elastic constants")
     while rows and not any(map(str.strip, rows[-1])):
         rows.pop()
     if not rows:

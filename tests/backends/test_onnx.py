@@ -1,6 +1,7 @@
 """Files that are not to be trusted, and the reference model. What every backend must do is in `conformance.py`."""
 
 import contextlib
+import itertools
 import re
 
 import numpy as np
@@ -131,6 +132,30 @@ def sparse(values, dims=(4,)):
     return onnx.SparseTensorProto(values=values, indices=indices, dims=dims)
 
 
+def calling(name, callee):
+    nodes = [
+        helper.make_node(callee, ["x"], ["y"], domain="own"),
+        helper.make_node(callee, ["y"], ["z"], domain="own"),
+    ]
+    return helper.make_function("own", name, ["x"], ["z"], nodes, [helper.make_opsetid("own", 1)])
+
+
+def unfolding(depth):
+    """Each function calls the next twice."""
+    last = helper.make_function(
+        "own", f"F{depth}", ["x"], ["z"], [helper.make_node("Identity", ["x"], ["z"])], [helper.make_opsetid("", 18)]
+    )
+    return [*(calling(f"F{level}", f"F{level + 1}") for level in range(depth)), last]
+
+
+def doubling(times):
+    """Each node makes a tensor twice as long."""
+    names = ["images", *(f"x{index}" for index in range(times - 1)), "prediction"]
+    return [
+        helper.make_node("Concat", [before, before], [after], axis=1) for before, after in itertools.pairwise(names)
+    ]
+
+
 F = helper.make_node("F", [], ["prediction"], domain="own")
 ONE = numpy_helper.from_array(np.ones(1, np.float32), "w")
 HUGE = numpy_helper.from_array(np.array([2**20, 2**20], np.int64), "size")
@@ -162,6 +187,23 @@ HOSTILE = {
         "makes a tensor of 1048576x1048576 elements",
     ),
     "images that are absurdly large": (a_model(shape=("batch", 2**20, 2**20, 1)), "absurdly large"),
+    "functions that unfold without end": (
+        a_model(
+            helper.make_node("F0", ["images"], ["prediction"], domain="own"),
+            functions=unfolding(40),
+            domains=("", "own"),
+        ),
+        "unfold into more than 1000000 nodes",
+    ),
+    "functions in a circle": (
+        a_model(
+            helper.make_node("F0", ["images"], ["prediction"], domain="own"),
+            functions=[calling("F0", "F1"), calling("F1", "F0")],
+            domains=("", "own"),
+        ),
+        "call each other in a circle",
+    ),
+    "a tensor doubled forty times": (a_model(*doubling(40)), "absurdly large"),
     "an operator that nobody has": (a_model(TELEPORT), "does not have: Teleport"),
     "one in a branch": (a_model(branch(TELEPORT)), "does not have: Teleport"),
     "one in a function": (a_model(F, functions=[function(TELEPORT)], domains=("", "own")), "Teleport"),

@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from harness.protocol import Search
+from harness.records import Searched
 from suites.microstructure import dataset, folder
 from suites.microstructure.homogenization import TARGETS
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
@@ -52,6 +54,12 @@ def by_hand(width, height, *chunks, depth=8, colour=0):
     return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + chunk(b"IEND", b"")
 
 
+def second_header(content, width, height):
+    """The first header says what it should; who reads on obeys the second."""
+    second = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return content[:33] + second + content[33:]
+
+
 def images():
     gray = Image.fromarray(pixels())
     rows = b"".join(b"\0" + row.tobytes() for row in pixels())
@@ -89,6 +97,8 @@ def images():
         "images/header-bomb.png": by_hand(100_000, 100_000, chunk(b"IDAT", zlib.compress(b"\0" * 1000))),
         "images/data-bomb.png": by_hand(64, 64, chunk(b"IDAT", zlib.compress(rows + b"\0" * 200_000_000, 9))),
         "images/text-bomb.png": png(gray, pnginfo=bomb),
+        "images/second-header-narrow.png": second_header(whole, 1, 64),
+        "images/second-header-wide.png": second_header(whole, 13_000, 13_000),
         "images/no-data.png": by_hand(64, 64),
         "images/short-data.png": by_hand(64, 64, chunk(b"IDAT", zlib.compress(rows[:1000]))),
         "images/wrong-depth.png": by_hand(64, 64, chunk(b"IDAT", zlib.compress(rows)), depth=3),
@@ -202,6 +212,9 @@ def records():
         "records/markup.jsonl": line(good).replace(b'"data":"elasticity"', b'"data":"<b>elasticity</b>"'),
         "records/path.jsonl": line(good).replace(b'"file":"', b'"file":"../../'),
         "records/other-suite.jsonl": line(a_record(a_cell(suite="polysilicon"))),
+        "records/superseded-lie.jsonl": line(polished) + line(msgspec.structs.replace(good, seconds=2.0)),
+        "records/duplicated-with-spaces.jsonl": line(good) + line(good).replace(b'"schema":', b'"schema": '),
+        "records/empty-search.jsonl": line(a_record(a_cell(architecture=Search((), 1)), searched=Searched((), 0))),
         "records/column.jsonl": line(a_record(physics={"skill": 1.0})),
     }
 

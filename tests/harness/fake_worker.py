@@ -33,6 +33,9 @@ def main():
                 sys.stdout.buffer.write(msgspec.json.encode(Done(a_record(cell)))[:-10])
                 sys.stdout.buffer.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "talks-nonsense":
+                sys.stdout.buffer.write(b"what?\n")
+                sys.stdout.buffer.flush()
             case "crashes":
                 faulthandler.enable()
                 os.abort()

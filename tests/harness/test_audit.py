@@ -1,5 +1,7 @@
 """Records are held to the suite's own data set, which they were made from."""
 
+import contextlib
+
 import msgspec
 import numpy as np
 import pytest
@@ -31,18 +33,30 @@ def an_honest_record():
     )
 
 
+def evidence():
+    record = an_honest_record()
+    return {"held_out": record.held_out, "test": record.test, "physics": record.physics}
+
+
+def other_phases():
+    cell = PLAN.cells[0]
+    return msgspec.structs.replace(cell, settings=msgspec.structs.replace(cell.settings, phases=None))
+
+
 def edited(**fields):
     """The honest record with other evidence, and the scores that follow from it."""
     record = an_honest_record()
     held_out = msgspec.structs.replace(record.held_out, **fields)
-    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+    with contextlib.suppress(ValueError):  # a score that cannot be made up is told elsewhere
+        record = msgspec.structs.replace(record, test=held_out.accuracy())
+    return msgspec.structs.replace(record, held_out=held_out)
 
 
 @pytest.fixture
 def audited(tmp_path):
     def audited(record):
         Store(tmp_path, "elasticity").append(record)
-        return audit(tmp_path, "elasticity")
+        return audit(tmp_path, "elasticity")[0]
 
     return audited
 
@@ -51,8 +65,9 @@ def test_an_honest_record_passes(audited):
     assert audited(an_honest_record()) == []
 
 
-def test_a_data_set_of_ones_own_is_not_at_hand(audited):
+def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
     assert audited(a_record(a_cell())) == []
+    assert audit(tmp_path, "elasticity") == ([], 1)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +79,14 @@ def test_a_data_set_of_ones_own_is_not_at_hand(audited):
         (a_record(PLAN.cells[0]), "its test constants are"),  # of 20 images and two constants
         (msgspec.structs.replace(an_honest_record(), physics={"positive_definite": 0.5}), "its positive_definite is"),
         (msgspec.structs.replace(an_honest_record(), physics={}), "its inside_bounds is"),
+        (a_record(other_phases(), **evidence()), "its phases are"),
+        (edited(targets=tuple(f"A{i}" for i in range(9))), "its targets are"),
+        (edited(ids=("x",) * 78), "its test images are"),
+        (edited(predictions=an_honest_record().held_out.predictions[:5]), "the number of its predictions is"),
+        (
+            msgspec.structs.replace(an_honest_record(), physics=an_honest_record().physics | {"won_the_prize": 1.0}),
+            "its won_the_prize is",
+        ),
     ],
 )
 def test_what_does_not_follow_from_the_data_is_told(audited, record, said):

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +93,42 @@ def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path):
     assert with_no_room('disk.write_whole(path, "new" * 6000)', path).startswith(str(errno.EFBIG))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "write", [lambda path: disk.append_line(path, b"line"), lambda path: disk.write_whole(path, "text")]
+)
+def test_what_was_written_is_on_disk_before_it_counts(tmp_path, monkeypatch, write):
+    """The file, then its folder, then every folder that had to be made."""
+    synced = []
+
+    def fsync(descriptor):
+        synced.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    disk.make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    synced.clear()
+    write(tmp_path / "a" / "b" / "file")
+    assert len(synced) == 2
+    assert synced[0].parent == synced[1] == tmp_path / "a" / "b"
+
+
+def test_a_folder_that_was_taken_away_is_not_made_again(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        disk.append_line(tmp_path / "gone" / "records" / "lines", b"line")
+    with pytest.raises(FileNotFoundError), disk.replacing(tmp_path / "gone" / "models" / "model.onnx"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_names_the_file_and_not_its_draft(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError) as error:
+        disk.write_whole(tmp_path / "folder", "text")
+    assert str(tmp_path / "folder") in str(error.value)
+    assert ".draft" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_a_part_that_was_written_is_gone_on_with(tmp_path, monkeypatch):

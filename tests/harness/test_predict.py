@@ -1,3 +1,4 @@
+import os
 import re
 
 import numpy as np
@@ -65,7 +66,10 @@ def test_what_a_model_says_of_itself_is_not_believed(model, pictures, tmp_path, 
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.parametrize("shape", [["batch", 4], ["batch", "h", "w", 1], [1, 64, 64, 1], ["batch", 64, 64, 1]])
+SHAPES = [["batch", 4], ["batch", "h", "w", 1], [1, 64, 64, 1], ["batch", 64, 64, 3], ["batch", 64, 64, 1]]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_a_model_of_something_else_is_refused(pictures, tmp_path, shape):
     graph = helper.make_graph(
         [helper.make_node("Identity", ["images"], ["prediction"])],
@@ -78,6 +82,34 @@ def test_a_model_of_something_else_is_refused(pictures, tmp_path, shape):
     (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(BenchError, match=r"other.onnx: (takes|gives) \("):
         predict(tmp_path / "other.onnx", pictures, tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize(("inputs", "kind"), [(("a", "b"), TensorProto.FLOAT), (("a",), TensorProto.DOUBLE), ((), 1)])
+def test_a_model_of_other_inputs_is_refused(pictures, tmp_path, inputs, kind):
+    graph = helper.make_graph(
+        [helper.make_node("Constant", [], ["p"], value=numpy_helper.from_array(np.ones((1, 1), np.float32)))],
+        "other",
+        [helper.make_tensor_value_info(name, kind, ["batch", 64, 64, 1]) for name in inputs],
+        [helper.make_tensor_value_info("p", TensorProto.FLOAT, ["batch", 1])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    helper.set_model_props(model, {"suite": "elasticity", "targets": "C11", "unit": "GPa"})
+    (tmp_path / "other.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(BenchError, match=r"other.onnx: (takes|not an ONNX file)"):
+        predict(tmp_path / "other.onnx", pictures, tmp_path / "out.csv")
+
+
+def test_what_is_no_file_is_not_replaced_by_one(model, pictures, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for out in ("pipe", "folder"):
+        with pytest.raises(BenchError, match="is there, and is no file"):
+            predict(model, pictures, tmp_path / out)
+    assert (tmp_path / "pipe").is_fifo()
+    (tmp_path / "link.csv").symlink_to("target.csv")
+    predict(model, pictures, tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "target.csv").read_text().startswith("image,")
 
 
 def test_answers_that_are_no_numbers_are_not_written(model, pictures, tmp_path):

@@ -167,6 +167,8 @@ def lead_away(kind):
                 group.create_virtual_dataset("bn/gamma:0", layout)
             case "more than it holds":
                 group.create_dataset("bn/gamma:0", (2**20, 2**20), "f4", chunks=(1, 1024))
+            case "nothing":
+                pass
             case "text":
                 group["bn/gamma:0"] = np.array([b"text"] * 1024)
 
@@ -182,6 +184,7 @@ def lead_away(kind):
         ("external data", "bn/gamma:0 lies in other files"),
         ("virtual data", "bn/gamma:0 lies in other files"),
         ("more than it holds", "no array that this file could hold"),
+        ("nothing", "there is no bn/gamma:0"),
         ("text", "no array that this file could hold"),
     ],
 )

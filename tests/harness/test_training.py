@@ -15,6 +15,12 @@ HEAD, TUNING = Recipe(epochs=2, trains="head"), Recipe(epochs=1, learning_rate=1
 TRANSFER = Network((Backbone("densenet121"), GlobalAveragePool2D(), Dense(2, "linear")))
 
 
+@pytest.fixture(autouse=True)
+def _results(tmp_path):
+    """What `bench run` makes before its workers start."""
+    (tmp_path / "cache").mkdir()
+
+
 def a_dataset(count=12, size=32):
     rng = np.random.default_rng(0)
     images = rng.random((count, size, size, 1)).astype(np.float32)
@@ -230,6 +236,7 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path):
     backend = FakeBackend(dips)
     resumed = fit(a_fitting(tmp_path, backend, cell)[0])
     assert len(backend.built) == 2 + 1
+    (tmp_path / "other" / "cache").mkdir(parents=True)
     assert resumed.searched == fit(a_fitting(tmp_path / "other", FakeBackend(dips), cell)[0]).searched
 
 

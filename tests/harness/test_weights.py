@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,14 @@ def test_round_trip_keeps_names_values_and_layout(tmp_path):
 def test_a_missing_file_is_said_to_be_missing(tmp_path):
     with pytest.raises(WeightsError, match="no such file"):
         load_weights(tmp_path / "none.safetensors")
+
+
+def test_numbers_that_numpy_does_not_have_are_refused(tmp_path):
+    header = json.dumps({"w": {"dtype": "F8_E4M3", "shape": [2], "data_offsets": [0, 2]}}).encode()
+    path = tmp_path / "mine.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        load_weights(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"\x80\x04\x95pickle"])

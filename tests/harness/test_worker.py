@@ -1,10 +1,12 @@
 """What a worker makes of one cell, with a backend whose models do as they are told."""
 
+import errno
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -56,6 +58,8 @@ class Backend:
 
 @pytest.fixture
 def run(tmp_path):
+    (tmp_path / "models").mkdir()
+
     def run(model, framework=None):
         planned = plan("elasticity", DataSource(), "smoke", "baseline", "pytorch")
         orders, sent = Orders("pytorch", 1, "cpu", str(tmp_path), "logs/x.log"), []
@@ -76,6 +80,29 @@ def test_a_loss_that_is_no_number_fails_the_cell(run):
 def test_predictions_that_are_no_numbers_fail_the_cell(run):
     record, _ = run(Model(answer=[np.inf] * 9))
     assert "78 of 78 test predictions are not finite" in record.reason
+
+
+def test_a_record_that_could_not_be_read_again_fails_the_cell(run, monkeypatch):
+    monkeypatch.setattr(
+        "harness.worker._train_and_test", lambda record, *_: msgspec.structs.replace(record, seconds=np.nan)
+    )
+    record, _ = run(Model())
+    assert record.status == "failed"
+    assert record.reason.startswith("FloatingPointError: something in its record is no number")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (RuntimeError("SafetensorError: I/O error: No space left on device (os error 28)"), "No space left on device"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+        (RuntimeError("no exporter for this operator"), ""),
+    ],
+)
+def test_a_full_disk_is_nobodys_fault_but_the_disks(run, error, said):
+    record, _ = run(error)
+    assert worker._no_disk(record) == said
 
 
 def test_what_the_framework_raises_fails_the_cell_with_the_reason(run, capsys):

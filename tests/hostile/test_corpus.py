@@ -39,6 +39,8 @@ IMAGES = {
     "header-bomb.png": "100000x100000 pixels instead of 64x64",
     "data-bomb.png": ACCEPTED,  # no more of it is inflated than the picture needs
     "text-bomb.png": "truncated or damaged PNG",
+    "second-header-narrow.png": "a PNG with two headers",
+    "second-header-wide.png": "a PNG with two headers",
     "no-data.png": "truncated or damaged PNG",
     "short-data.png": "truncated or damaged PNG",
     "wrong-depth.png": "truncated or damaged PNG",
@@ -109,6 +111,9 @@ RECORDS = {
     "markup.jsonl": "a name or a label, without paths and markup - at `$.cell.data`",
     "path.jsonl": "a name or a label, without paths and markup - at `$.onnx.file`",
     "other-suite.jsonl": "trainings.jsonl:1: a record of suite polysilicon, not of elasticity",
+    "superseded-lie.jsonl": "skill is 0.999 but its predictions give",
+    "duplicated-with-spaces.jsonl": "trainings.jsonl:2: the same record as in line 1",
+    "empty-search.jsonl": "is a search among nothing",
     "column.jsonl": "a record names something 'skill', which is another column",
 }
 
@@ -198,6 +203,37 @@ def test_records(bench, mine, tmp_path, name):
     assert code == (2 if said else 0), err
     assert said in err
     assert ("its last line was torn" in out) == (name == "torn.jsonl")
+
+
+def test_a_table_of_a_million_empty_rows_is_not_read_to_its_end(bench, mine):
+    (table,) = mine.glob("*.csv")
+    table.write_bytes(table.read_bytes() + b"\n" * 10**6)
+    judge(bench, "more than 100000 rows")
+
+
+def test_a_path_that_is_no_utf8_is_told(bench, mine, tmp_path):
+    strange = os.fsencode(tmp_path) + b"/bad\xff"
+    os.rename(mine, strange)
+    os.symlink(strange, tmp_path / "mine")
+    code, _, err = bench(*RUN)
+    assert code == 2
+    assert "bad\\udcff': the path to it is no UTF-8" in err
+
+
+def test_numbers_that_a_network_cannot_hold_fail_their_cell_alone(bench, mine, tmp_path):
+    (table,) = mine.glob("*.csv")
+    rows = [row.split(",") for row in table.read_text().splitlines()]
+    table.write_text("".join(",".join([row[0], *(f"{float(cell):g}e15" for cell in row[1:])]) + "\n" for row in rows))
+    code, _, err = bench(*RUN[:-2], "profile=smoke")
+    assert code in (0, 1), err
+
+
+def test_a_forged_line_is_part_of_its_own(bench, mine):
+    (third,) = mine.glob("3_*.png")
+    third.rename(mine / "3_x\nmine: 0 errors, 0 warnings.png")
+    (mine / "3_x\nmine: 0 errors, 0 warnings.png").write_bytes(b"")
+    _, out, _ = bench("data", "check", "data=mine")
+    assert [line for line in out.splitlines() if line.startswith("mine: ")] == ["mine: 1 errors, 1 warnings"]
 
 
 def test_a_formula_stays_text_all_the_way_to_the_leaderboard(bench, mine, tmp_path):
