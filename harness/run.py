@@ -70,10 +70,8 @@ def run(request: Request) -> bool:
         )
         for name in request.suites
     ]
-    for suite_plan in plans:
-        leaderboard.compute(
-            request.results, suite_plan.suite
-        )  # records that cannot be used are told of before the work
+    for name in request.suites:
+        leaderboard.compute(request.results, name)  # records that cannot be used are told of before the work
     try:
         with _alone_in(request.results) as still_there:
             outcomes = [_run_suite(suite_plan, request, still_there) for suite_plan in plans]
@@ -123,7 +121,7 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
                 same = False
             if not same:
                 raise BenchError(
-                    f"{results}: was taken away, or replaced, while a run was at work in it; nothing is written"
+                    f"{results}: was taken away, or replaced, while a run was at work in it; nothing more is written"
                 )
 
         try:
@@ -139,8 +137,8 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
         print(f"note: {told}")
     for folder in ("models", "cache"):
         (request.results / folder).mkdir(exist_ok=True)  # not made again by a worker, should all of it be taken away
-    disk.sweep(request.results / "models" / suite_plan.suite)
-    disk.sweep(request.results / "cache" / "features")
+    for folder in (f"models/{suite_plan.suite}", "cache/features", "cache/trials", "leaderboards"):
+        disk.sweep(request.results / folder)
     _train(suite_plan, store, request, still_there)
     _time(suite_plan, store, request, still_there)
     path = leaderboard.write(request.results, suite_plan.suite)

@@ -85,7 +85,7 @@ class Epoch(msgspec.Struct, frozen=True, tag=True):
 class Done(msgspec.Struct, frozen=True, tag=True):
     """The end of a cell, and the most memory that the worker has held so far, in GiB.
 
-    `no_disk` says why the other cells would fail, too: there is no room for their models, or no right to write them.
+    `no_disk` says why the other cells would fail, too: there is no room for their models.
     """
 
     record: Record
@@ -127,7 +127,7 @@ def main() -> None:
 
 def _no_disk(record: Record) -> str:
     """Why nobody can write where this cell could not; by what the system said, for not all raise OSError."""
-    reasons = map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES))
+    reasons = map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
     return next((reason for reason in reasons if record.status == "failed" and reason in record.reason), "")
 
 

@@ -97,6 +97,7 @@ def test_a_record_that_could_not_be_read_again_fails_the_cell(run, monkeypatch):
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
         (RuntimeError("SafetensorError: I/O error: No space left on device (os error 28)"), "No space left on device"),
         (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+        (PermissionError(errno.EACCES, "Permission denied", "mine.h5"), ""),
         (RuntimeError("no exporter for this operator"), ""),
     ],
 )
