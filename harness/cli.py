@@ -41,7 +41,7 @@ with uninterrupted():
 def run(options: RunOptions) -> int:
     from harness import registry
     from harness.environment import usable_memory_gib, usable_workers
-    from harness.launch import Limits
+    from harness.guard import Limits
     from harness.plan import DataSource
     from harness.records import Settings
     from harness.run import Request, run

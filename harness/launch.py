@@ -10,41 +10,28 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
-import psutil
 
 from harness import registry
 from harness.environment import observe
+from harness.guard import Guard, Limits, last_lines, last_words
 from harness.records import SCHEMA, Record
 from harness.training import work
-from harness.worker import HEADLINE, WHERE, Done, Epoch, Job, Message, Orders, Ready, brief, now
+from harness.worker import Done, Epoch, Job, Message, Orders, Ready, now
 
 RETIRES_AT_GIB = 4.0
 """A worker that has held more memory than this is replaced after its cell.
 
 Frameworks do not give all of it back: Keras's export of ResNet50 to ONNX takes 8.6 GiB, and the next one as much again.
 """
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """What a cell may take: seconds, None for as many as it likes, and GiB of memory of its worker."""
-
-    seconds: float | None = None
-    memory_gib: float = float("inf")
-
-
-SECONDS_TO_START = 600.0
-"""How long a worker may take to import its framework, which does not count as a cell's time."""
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -205,7 +192,7 @@ class _Crew:
     def _run(self, process: subprocess.Popen[bytes], job: Job, log: str) -> bool:
         """Pass on what the worker says of this job; False where it died over it, or is to be replaced."""
         self.events.put((job, Started()))
-        with _Guard(process, self._limits) as guard:
+        with Guard(process, self._limits) as guard:
             _write(process, job)
             assert process.stdout is not None
             for line in process.stdout:
@@ -250,69 +237,6 @@ def _write(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
     with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when it is read from
         process.stdin.write(msgspec.json.encode(message) + b"\n")
         process.stdin.flush()
-
-
-class _Guard:
-    """Kills a worker whose cell takes more than its limits; `broken` says which it was, and is empty before."""
-
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits) -> None:
-        self._process, self._limits = process, limits
-        self._ends = time.monotonic() + SECONDS_TO_START
-        self._late = f"the worker took longer than {SECONDS_TO_START:g} seconds to start"
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self.broken = ""
-
-    def __enter__(self) -> _Guard:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def begin(self) -> None:
-        """The framework is there: the cell's own time begins."""
-        self._ends = time.monotonic() + (self._limits.seconds or float("inf"))
-        self._late = f"it took longer than timeout={self._limits.seconds:g} seconds" if self._limits.seconds else ""
-
-    def stop(self) -> None:
-        """Watch no longer."""
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            worker = psutil.Process(self._process.pid)
-            while not self._over.wait(0.1) and not self.broken:
-                self.broken = self._excess(worker.memory_info().rss / 2**30)
-            if self.broken:
-                self._process.send_signal(WHERE)
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    self._process.wait(1)  # it writes and stays
-                self._process.kill()
-
-    def _excess(self, memory_gib: float) -> str:
-        if time.monotonic() > self._ends:
-            return f"stopped: {self._late}"
-        if memory_gib > self._limits.memory_gib:
-            return f"stopped: it took {memory_gib:.2f} GiB of memory, more than memory={self._limits.memory_gib:.3g}"
-        return ""
-
-
-def last_words(code: int, log: Path) -> str:
-    """How a process ended, and the last line that it left in its log, or how Python called its crash."""
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    if code == -signal.SIGKILL:
-        return f"the worker {how}: the system was out of memory, perhaps; fewer workers= need less"
-    lines = last_lines(log).splitlines()
-    told = next((line for line in lines if line.startswith("Fatal Python error")), lines[-1] if lines else "")
-    return f"the worker {how}" + (f": {told}" if told else "")
-
-
-def last_lines(log: Path) -> str:
-    """The end of what the last cell in a worker's log left there."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return brief(text.rpartition(HEADLINE)[2].strip())
 
 
 def _without_worker(job: Job, status: Literal["failed", "unavailable"], reason: str, log: str = "") -> Record:

@@ -13,7 +13,7 @@ from harness.blocks import Row, newest, rows
 from harness.disk import write_whole
 from harness.environment import usable_memory_gib
 from harness.errors import BenchError
-from harness.launch import Limits
+from harness.guard import Limits
 from harness.plan import DataSource
 from harness.protocol import Search, Suite
 from harness.questions import answers, decimals, markdown

@@ -16,8 +16,9 @@ import numpy as np
 from harness import disk, leaderboard, pretrained, registry
 from harness.environment import fingerprint, observe
 from harness.errors import BenchError
+from harness.guard import Limits
 from harness.latency import SMOKE, LatencySettings, measure_apart
-from harness.launch import Event, Limits, launch
+from harness.launch import Event, launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
 from harness.protocol import Method

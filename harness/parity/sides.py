@@ -15,7 +15,8 @@ import numpy as np
 from safetensors import safe_open
 
 from harness.architecture import Network, Shape, backbone_of, initial_weights
-from harness.launch import last_words, worker_environment
+from harness.guard import last_words
+from harness.launch import worker_environment
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group

@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from harness import registry
-from harness.launch import Limits, Started, launch, worker_environment
+from harness.guard import Limits
+from harness.launch import Started, launch, worker_environment
 from harness.plan import DataSource
 from harness.protocol import Recipe
 from harness.worker import Done, Epoch, Job
@@ -88,7 +89,7 @@ def test_a_cell_that_takes_too_much_memory_is_stopped(tmp_path):
 
 def test_a_worker_that_never_comes_to_its_cell_is_stopped_too(tmp_path, monkeypatch):
     """The import of a framework does not count as the cell's time, and yet may not take for ever."""
-    monkeypatch.setattr("harness.launch.SECONDS_TO_START", 2)
+    monkeypatch.setattr("harness.guard.SECONDS_TO_START", 2)
     records, _ = run([a_job("never-starts")], tmp_path, limits=Limits(seconds=1e9))
     assert records["never-starts", 0].reason == "stopped: the worker took longer than 2 seconds to start"
 
