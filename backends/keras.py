@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
+import onnx
 import tensorflow as tf
-import tf2onnx.utils
 from numpy.typing import NDArray
 
 from harness import backbones
@@ -55,7 +56,7 @@ from harness.protocol import (
 )
 from harness.weights import check_fit
 
-REQUIRES = ("keras", "tensorflow", "tf2onnx")
+REQUIRES = ("keras", "tensorflow", "tf2onnx", "onnx")
 TRAINS = ("network",)
 
 
@@ -293,10 +294,35 @@ class KerasModel:
             name="physical",
         )
         signature = [keras.InputSpec(shape=(None, *self._task.input_shape), dtype="float32", name="images")]
-        # It counts its operations over the whole process; a file must hang on its model alone.
-        tf2onnx.utils.INTERNAL_NAME = 1
         with _stdout_to_stderr():
             physical.export(path, format="onnx", verbose=False, input_signature=signature, opset_version=18)
+        _renumber(path)
+
+
+def _renumber(path: Path) -> None:
+    """Count in the names of an ONNX file from one: tf2onnx counts over all that the process ever exported, and a file
+    must hang on its model alone.
+    """
+    model = onnx.load(path)
+    numbers: dict[str, str] = {}
+
+    def renamed(name: str) -> str:
+        return re.sub(r"__(\d+)", lambda found: "__" + numbers.setdefault(found[1], str(len(numbers) + 1)), name)
+
+    for node in model.graph.node:
+        node.name = renamed(node.name)
+        node.input[:] = map(renamed, node.input)
+        node.output[:] = map(renamed, node.output)
+    for values in (model.graph.initializer, model.graph.value_info):
+        for value in values:
+            value.name = renamed(value.name)
+        values.sort(key=lambda value: value.name)  # their order followed from the old names
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for length in value.type.tensor_type.shape.dim:
+            if length.dim_param:
+                length.dim_param = renamed(length.dim_param)
+    model.graph.doc_string = ""
+    onnx.save(model, path)
 
 
 _LOSS = "mean_squared_error"

@@ -572,6 +572,19 @@ def exporting_changes_nothing(backend):
 
 
 @check
+def an_export_hangs_on_its_model_alone(backend):
+    """And on nothing that the process did before: the same cell gives the same file wherever it is run again."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("first", "second"):
+            for number, (model, _) in enumerate(backend.models()):
+                model.export(Path(folder) / f"{name}-{number}.onnx")
+        files = sorted(Path(folder).iterdir())
+        half = len(files) // 2
+        for first, second in zip(files[:half], files[half:], strict=True):
+            assert first.read_bytes() == second.read_bytes(), first.name
+
+
+@check
 def a_device_that_is_not_there_is_unavailable(backend):
     only(backend.trains == ("network",))
     with pytest.raises(Unavailable, match="cuda"):
