@@ -246,6 +246,7 @@ def test_two_runs_of_a_cell_predict_the_same_to_the_bit(data, tmp_path, backend,
         assert record.held_out == again[key].held_out
         assert [stage.loss for stage in record.history] == [stage.loss for stage in again[key].history]
         assert weights(tmp_path / "once", record) == weights(tmp_path / "again", record)
+        assert record.onnx == again[key].onnx  # its file's SHA-256 among it
         assert record.framework.get("deterministic", "True") == "True"
         assert record.framework.get("intra_op_threads", "1") == "1"
 
