@@ -301,12 +301,15 @@ class KerasModel:
 
 def _renumber(path: Path) -> None:
     """Count in the names of an ONNX file from one: tf2onnx counts over all that the process ever exported, and a file
-    must hang on its model alone.
+    must hang on its model alone. Of equal constants it keeps the one whose name comes first, so these lose theirs.
     """
     model = onnx.load(path)
+    constants = {constant.name for constant in model.graph.initializer}
     numbers: dict[str, str] = {}
 
     def renamed(name: str) -> str:
+        if name in constants and re.search(r"__\d+", name):
+            return "constant__" + numbers.setdefault(name, str(len(numbers) + 1))
         return re.sub(r"__(\d+)", lambda found: "__" + numbers.setdefault(found[1], str(len(numbers) + 1)), name)
 
     for node in model.graph.node:
