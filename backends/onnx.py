@@ -192,7 +192,7 @@ def _refuse_unknown_operators(model: onnx.ModelProto, path: Path) -> None:
     """Raise BenchError for an operator that neither ONNX Runtime has nor the model defines."""
     known = {(schema.domain, schema.name) for schema in get_all_operator_schema()}
     known |= {(_domain(function.domain), function.name) for function in model.functions}
-    used = {(_domain(node.domain), node.op_type) for node in _parts(model, onnx.NodeProto)}
+    used = {_operator(node) for node in _parts(model, onnx.NodeProto)}
     if unknown := sorted(used - known):
         names = ", ".join("::".join(filter(None, name)) for name in unknown[:5])
         raise BenchError(f"{path}: uses operators that ONNX Runtime does not have: {names}")
@@ -202,15 +202,19 @@ def _refuse_unfolding(model: onnx.ModelProto, path: Path) -> None:
     """Raise BenchError where the functions of a model call each other in a circle, or unfold into absurdly many nodes:
     whoever reads their shapes unfolds them.
     """
-    calls = {(_domain(f.domain), f.name): [(_domain(n.domain), n.op_type) for n in f.node] for f in model.functions}
+    calls = {(_domain(f.domain), f.name): [_operator(node) for node in f.node] for f in model.functions}
     size: dict[tuple[str, str], int] = {}
     while waiting := [name for name in calls if name not in size]:
         known = [name for name in waiting if all(call in size or call not in calls for call in calls[name])]
         if not known:
             raise BenchError(f"{path}: has functions that call each other in a circle")
         size |= {name: 1 + sum(size.get(call, 1) for call in calls[name]) for name in known}
-    if sum(size.get((_domain(node.domain), node.op_type), 1) for node in model.graph.node) > _MOST_NODES:
+    if sum(size.get(_operator(node), 1) for node in model.graph.node) > _MOST_NODES:
         raise BenchError(f"{path}: its functions unfold into more than {_MOST_NODES} nodes")
+
+
+def _operator(node: onnx.NodeProto) -> tuple[str, str]:
+    return _domain(node.domain), node.op_type
 
 
 def _domain(name: str) -> str:

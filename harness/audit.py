@@ -54,9 +54,9 @@ def _untrue(record: Record, suite: Suite, dataset: Dataset, split: Split) -> lis
         said.append("the number of its predictions is")
     if record.cell.settings.phases != dataset.phases:
         said.append("its phases are")
-    task = plan.task(suite, dataset, split, record.cell.settings)
     if said:
         return said
+    task = plan.task(suite, dataset, split, record.cell.settings)
     real_shares = suite.physics(np.array(held_out.predictions), dataset.images[split.test], task)
     # Predictions are recorded with ten digits, which could move one of them across a bound.
     return [

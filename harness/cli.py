@@ -33,7 +33,7 @@ with uninterrupted():
         WeightsFetchOptions,
         WeightsListOptions,
     )
-    from harness.errors import BenchError
+    from harness.errors import KEPT, BenchError
     from harness.options import describe, nearest, parse, summary
     from harness.text import number, one_line, shown
 
@@ -291,8 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(shown(f"bench: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        told = "interrupted; what was finished is kept, and the same command goes on from there"
-        print(f"\nbench: {told}", file=sys.stderr)
+        print(f"\nbench: interrupted; {KEPT}", file=sys.stderr)
         return 130
     except MemoryError as error:
         print(shown(f"bench: there is not enough memory for this: {error}"), file=sys.stderr)
@@ -363,7 +362,7 @@ def _phases(text: str) -> Any:
     except ValueError:
         raise BenchError(f"phases={text}: must be four numbers, as in phases=70,0.33,410,0.19") from None
     phases = Phase(young, poisson), Phase(young_stiff, poisson_stiff)
-    if wrong := next(filter(None, (phase.wrong() for phase in phases)), ""):
+    if wrong := phases[0].wrong() or phases[1].wrong():
         raise BenchError(f"phases={text}: {wrong}")
     return phases
 

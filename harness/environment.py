@@ -92,7 +92,7 @@ def observe() -> Environment:
         machine=platform.machine(),
         processor=label(processor(Path("/proc/cpuinfo"))),
         cores=usable_cores(),
-        memory_gib=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        memory_gib=round(_memory() / 2**30, 1),
         versions=installed(_PACKAGES),
         cijbench=__version__,
         commit=commit(Path(__file__).resolve().parent.parent),
@@ -189,11 +189,16 @@ def usable_memory_gib() -> float:
 
 def memory_gib(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
     """Memory of the machine, or what the control group of a container grants of it, in GiB (cgroup v2, then v1)."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = _memory()
     for limit in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
         with contextlib.suppress(OSError, ValueError):  # no such file; "max" where there is no limit
             total = min(total, int(limit.read_text()))
     return total / 2**30
+
+
+def _memory() -> int:
+    """The machine's, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def usable_cores() -> int:

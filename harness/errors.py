@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+KEPT = "what was finished is kept, and the same command goes on from there"
+
 
 class BenchError(Exception):
     """Wrong usage or unusable input: the message says what, where and what to do. `bench` prints it and exits 2."""

@@ -61,8 +61,9 @@ def _difference(path: Path, text: str) -> str:
 
 def _texts(results: Path, suite: str) -> dict[Path, str]:
     """Every table that follows from the records of a suite, as the CSV that it is written to."""
-    tables = {leaderboard_file(results, suite): compute(results, suite)}
-    for variant, table in top_tens(believed(results, suite)).items():
+    records = believed(results, suite)
+    tables = {leaderboard_file(results, suite): of_block(results, suite, standing(records))}
+    for variant, table in top_tens(records).items():
         tables[results / "leaderboards" / f"{suite}-{variant}-top-ten.csv"] = table
     return {path: table.to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
 

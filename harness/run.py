@@ -15,7 +15,7 @@ import numpy as np
 
 from harness import disk, leaderboard, pretrained, registry
 from harness.environment import fingerprint, observe
-from harness.errors import BenchError
+from harness.errors import KEPT, BenchError
 from harness.guard import Limits
 from harness.latency import SMOKE, LatencySettings, measure_apart
 from harness.launch import Event, launch
@@ -88,9 +88,6 @@ def _refuse_unspeakable(path: str) -> None:
         path.encode()
     except UnicodeEncodeError:
         raise BenchError(f"{path!a}: the path to it is no UTF-8, which records are: rename the folder") from None
-
-
-KEPT = "what was finished is kept, and the same command goes on from there"
 
 
 @contextlib.contextmanager

@@ -117,7 +117,7 @@ def _about(folder: Path) -> tuple[About | None, list[Finding]]:
             raise BenchError(f"larger than {_LARGEST // 2**20} MiB")
         about = msgspec.json.decode(path.read_bytes(), type=About)
         gpa_per(about.unit)
-        if wrong := next(filter(None, (phase.wrong() for phase in about.phases or ())), ""):
+        if about.phases and (wrong := about.phases[0].wrong() or about.phases[1].wrong()):
             raise BenchError(f"its phases: {wrong}")
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OSError, BenchError) as error:
         told = without_patterns(str(error))

@@ -16,18 +16,9 @@ import pytest
 
 from harness.records import Store
 from harness.weights import load_weights
-from suites.microstructure import dataset, folder
 
 BENCH = (sys.executable, "-m", "harness.cli")
 CLASSICAL = ("backend=classical", "seeds=0,1,2,3")  # twelve cells that take no time
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """40 images in a folder in the report's layout."""
-    path = tmp_path_factory.mktemp("data") / "mine"
-    folder.write_folder(dataset.make(dataset.Parameters(count=40)), path, "MPa", {})
-    return path
 
 
 def start(data, results, *words, **options):

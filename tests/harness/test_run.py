@@ -16,18 +16,8 @@ from harness import cli, leaderboard
 from harness.architecture import parameter_shapes
 from harness.records import Store
 from harness.run import _alone_in
-from suites.microstructure import dataset, folder
 
 BENCH = (sys.executable, "-m", "harness.cli")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """40 images in a folder in the report's layout."""
-    parameters = dataset.Parameters(count=40)
-    path = tmp_path_factory.mktemp("data") / "mine"
-    folder.write_folder(dataset.make(parameters), path, "MPa", {})
-    return path
 
 
 @pytest.fixture(scope="module")
