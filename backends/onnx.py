@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
+from backends._onnx_files import domain, read, refuse_unsafe
 from harness.architecture import (
     Conv2D,
     Dense,
@@ -51,7 +50,6 @@ TRAINS = ()
 
 OPSET = 18
 _threads = 1
-_Part = TypeVar("_Part")
 
 
 def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
@@ -118,108 +116,14 @@ def _lengths(shape: list[int | str | None]) -> tuple[int | None, ...]:
 def open_model(path: Path, threads: int = 1, level: str = "all") -> OnnxModel:
     """Load an ONNX file into ONNX Runtime, at one of its levels of graph optimization (`_LEVELS`).
 
-    The file may come from anywhere: before ONNX Runtime sees it, it is refused where it reads its weights from other
-    files (which could lie anywhere), claims tensors larger than it holds or than `_LARGEST_TENSOR`, or uses operators
-    that ONNX Runtime does not have. Raises BenchError for these, and where it is missing, is no ONNX file or cannot be
-    run. What a graph makes of its input, and for how long, cannot be told beforehand.
+    Raises BenchError where it is missing, is no ONNX file, is one that is not safe (`refuse_unsafe`), or cannot be run.
     """
-    model, content = _read(path)
-    _refuse_unknown_operators(model, path)
-    _refuse_unfolding(model, path)
-    _refuse_oversized(model, path)
+    model, content = read(path)
+    refuse_unsafe(model, path)
     try:
         return OnnxModel(content, threads, level)
     except Exception as error:  # ONNX Runtime has no base class for its own
         raise BenchError(f"{path}: ONNX Runtime cannot run it: {error}") from None
-
-
-_LARGEST_FILE = 2**31  # protobuf cannot hold more
-_MOST_NODES = 10**6
-_LARGEST_TENSOR = 2**32  # elements; sixteen images of 64x64 after VGG16's first layer have 2^22
-
-
-def _read(path: Path) -> tuple[onnx.ModelProto, bytes]:
-    """The model in a file, and the file. Raises BenchError where there is none, or its weights lie elsewhere."""
-    if not path.is_file():
-        raise BenchError(f"{path}: there is no such file")
-    if path.stat().st_size >= _LARGEST_FILE:
-        raise BenchError(f"{path}: larger than 2 GiB, which no ONNX file is")
-    content = path.read_bytes()
-    try:
-        model = onnx.load_model_from_string(content)
-    except Exception:  # protobuf's own, which it does not export
-        raise BenchError(f"{path}: not an ONNX file") from None
-    if not (model.graph.node and model.graph.input and model.graph.output):
-        raise BenchError(f"{path}: not an ONNX file, or one whose graph lacks nodes, inputs or outputs")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _parts(model, TensorProto)):
-        raise BenchError(f"{path}: keeps its weights in other files: save it as one file")
-    return model, content
-
-
-def _parts(message: Any, kind: type[_Part]) -> Iterator[_Part]:
-    """Every message of a kind within a message, wherever it is: in attributes, branches, functions, sparse tensors."""
-    waiting = [message]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, kind):
-            yield part
-        for field, value in part.ListFields():
-            if field.message_type:
-                waiting.extend([value] if hasattr(value, "ListFields") else value)
-
-
-def _refuse_oversized(model: onnx.ModelProto, path: Path) -> None:
-    """Raise BenchError for a tensor that says it is larger than what the file holds of it, or absurdly large."""
-    for tensor in _parts(model, TensorProto):
-        # Two elements to a byte: the smallest have four bits.
-        if min(tensor.dims, default=0) < 0 or math.prod(tensor.dims) > 2 * tensor.ByteSize():
-            shape = "x".join(map(str, tensor.dims))
-            raise BenchError(f"{path}: tensor '{tensor.name}' says it is {shape}, and holds {tensor.ByteSize()} bytes")
-    try:
-        inferred = onnx.shape_inference.infer_shapes(model)
-    except Exception as error:  # of C++, without a base class
-        raise BenchError(f"{path}: its shapes contradict each other: {error}") from None
-    shapes = [tuple(sparse.dims) for sparse in _parts(model, onnx.SparseTensorProto)]
-    shapes += [tuple(max(size.dim_value, 1) for size in shape.dim) for shape in _parts(inferred, onnx.TensorShapeProto)]
-    for lengths in shapes:
-        if math.prod(lengths) > _LARGEST_TENSOR:
-            raise BenchError(
-                f"{path}: makes a tensor of {'x'.join(map(str, lengths))} elements, which is absurdly large"
-            )
-
-
-def _refuse_unknown_operators(model: onnx.ModelProto, path: Path) -> None:
-    """Raise BenchError for an operator that neither ONNX Runtime has nor the model defines."""
-    known = {(schema.domain, schema.name) for schema in get_all_operator_schema()}
-    known |= {(_domain(function.domain), function.name) for function in model.functions}
-    used = {_operator(node) for node in _parts(model, onnx.NodeProto)}
-    if unknown := sorted(used - known):
-        names = ", ".join("::".join(filter(None, name)) for name in unknown[:5])
-        raise BenchError(f"{path}: uses operators that ONNX Runtime does not have: {names}")
-
-
-def _refuse_unfolding(model: onnx.ModelProto, path: Path) -> None:
-    """Raise BenchError where the functions of a model call each other in a circle, or unfold into absurdly many nodes:
-    whoever reads their shapes unfolds them.
-    """
-    calls = {(_domain(f.domain), f.name): [_operator(node) for node in f.node] for f in model.functions}
-    size: dict[tuple[str, str], int] = {}
-    while waiting := [name for name in calls if name not in size]:
-        known = [name for name in waiting if all(call in size or call not in calls for call in calls[name])]
-        if not known:
-            raise BenchError(f"{path}: has functions that call each other in a circle")
-        size |= {name: 1 + sum(size.get(call, 1) for call in calls[name]) for name in known}
-    if sum(size.get(_operator(node), 1) for node in model.graph.node) > _MOST_NODES:
-        raise BenchError(f"{path}: its functions unfold into more than {_MOST_NODES} nodes")
-
-
-def _operator(node: onnx.NodeProto) -> tuple[str, str]:
-    return _domain(node.domain), node.op_type
-
-
-def _domain(name: str) -> str:
-    """The standard operators have two names: none, and "ai.onnx"."""
-    return "" if name == "ai.onnx" else name
 
 
 def annotate(path: Path, metadata: Mapping[str, str]) -> None:
@@ -228,7 +132,7 @@ def annotate(path: Path, metadata: Mapping[str, str]) -> None:
     Raises BenchError where there is no model, where input, output or batch size is not as agreed, or where the file
     needs others beside it.
     """
-    model, _ = _read(path)
+    model, _ = read(path)
     entries = [entry.name for entry in model.graph.input]
     results = [result.name for result in model.graph.output]
     if entries != ["images"] or len(results) != 1:
@@ -254,7 +158,7 @@ def _rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
 
 def opset(path: Path) -> int:
     """Version of the standard operators in a model. Raises BenchError where there is no model or it uses none."""
-    versions = {_domain(entry.domain): entry.version for entry in _read(path)[0].opset_import}
+    versions = {domain(entry.domain): entry.version for entry in read(path)[0].opset_import}
     if "" not in versions:
         raise BenchError(f"{path}: uses none of the standard operators")
     return int(versions[""])

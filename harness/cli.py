@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from harness.signals import interrupt_between_imports, uninterrupted
+from harness.signals import ignore_interrupts, interrupt_between_imports, uninterrupted
 
 with uninterrupted():
     import msgspec
@@ -291,6 +291,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(shown(f"bench: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        ignore_interrupts()
         print(f"\nbench: interrupted; {KEPT}", file=sys.stderr)
         return 130
     except MemoryError as error:

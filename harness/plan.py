@@ -74,14 +74,7 @@ def plan(
     if profile_name not in suite.PROFILES:
         raise registry.unknown(profile_name, suite.PROFILES, "profile")
     profile = suite.PROFILES[profile_name]
-    variants = {item.name: item for item in suite.VARIANTS}
-    left_out = profile.leaves_out if variant == "all" else ()
-    names = registry.choose(variant, variants, f"variant of {suite_name}")
-    chosen = [variants[name] for name in names if name not in left_out]
-    backends = registry.choose(backend, registry.names("backends"), "backend")
-    pairs = [(item, name) for item in chosen for name in backends if _tag(item) in registry.trains(name)]
-    if not pairs:
-        raise BenchError(f"nothing to run: none of the chosen variants ({variant}) is trained by backend={backend}")
+    pairs = _chosen(suite_name, profile, variant, backend)
     dataset = source.load(suite)
     split = suite.split(dataset)
     settings = msgspec.structs.replace(settings or Settings(), phases=dataset.phases)
@@ -106,6 +99,19 @@ def plan(
         for seed in seeds or profile.seeds
     )
     return Plan(suite_name, source, dataset, split, cells)
+
+
+def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> list[tuple[Variant, str]]:
+    """Variants and the backends that train them, in their order. What a profile leaves out is run where it is named."""
+    variants = {item.name: item for item in registry.suite(suite_name).VARIANTS}
+    left_out = profile.leaves_out if variant == "all" else ()
+    names = registry.choose(variant, variants, f"variant of {suite_name}")
+    chosen = [variants[name] for name in names if name not in left_out]
+    backends = registry.choose(backend, registry.names("backends"), "backend")
+    pairs = [(item, name) for item in chosen for name in backends if _tag(item) in registry.trains(name)]
+    if not pairs:
+        raise BenchError(f"nothing to run: none of the chosen variants ({variant}) is trained by backend={backend}")
+    return pairs
 
 
 def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Task:
@@ -134,19 +140,20 @@ def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Arch
     match variant.architecture:
         case Search() as search:
             configurations = tuple(
-                msgspec.structs.replace(item, recipe=_at_most(item.recipe, profile.epochs))
+                msgspec.structs.replace(item, recipe=at_most(item.recipe, profile.epochs))
                 for item in search.configurations
             )
             return Search(configurations, min(search.epochs, profile.search_epochs), method), ()
         case Network() as network:
             fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
             return network, tuple(
-                _at_most(recipe, profile.epochs if recipe.trains == "head" else fine_tuning)
+                at_most(recipe, profile.epochs if recipe.trains == "head" else fine_tuning)
                 for recipe in variant.recipes
             )
         case Estimator() as estimator:
             return estimator, variant.recipes
 
 
-def _at_most(recipe: Recipe, epochs: int) -> Recipe:
+def at_most(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe with no more epochs than these."""
     return msgspec.structs.replace(recipe, epochs=min(recipe.epochs, epochs))

@@ -229,25 +229,7 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         return heading + "Not measured: there are no records of models trained on raw labels (`target_scaling=none`)."
     unit = networks[0].records[0].cell.settings.unit
     factor = suite.unit_factor(unit)
-    lines = []
-    for row in raw:
-        test, held_out = row.records[0].test, row.records[0].held_out
-        assert test is not None
-        assert held_out is not None
-        predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))
-        low, high = skill_interval(row.squared_errors(), row.squared_errors_of_mean())
-        lines.append(
-            [
-                row.name,
-                row.backend,
-                f"{test.mse / factor**2:.3e}",
-                f"{test.mse_of_mean / factor**2:.3e}",
-                f"{predictions.std(axis=0).mean():.2e}",
-                f"{truth.std(axis=0).mean():.2e}",
-                decimals(row.skill()),
-                f"{decimals(low)} to {decimals(high)}",
-            ]
-        )
+    lines = [_raw_line(row, factor) for row in raw]
     useless = sum(skill_interval(r.squared_errors(), r.squared_errors_of_mean())[0] <= 0.01 for r in networks)
     columns = [
         "model",
@@ -270,6 +252,25 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         + markdown(columns, lines)
         + f"\n\nAll columns but the last two are in {unit.replace('^2', '²')}, MSEs in its square."
     )
+
+
+def _raw_line(row: Row, factor: float) -> list[str]:
+    """Errors and spreads in the unit that the labels were raw in: `factor` turns it into GPa."""
+    test, held_out = row.records[0].test, row.records[0].held_out
+    assert test is not None
+    assert held_out is not None
+    predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))
+    low, high = skill_interval(row.squared_errors(), row.squared_errors_of_mean())
+    return [
+        row.name,
+        row.backend,
+        f"{test.mse / factor**2:.3e}",
+        f"{test.mse_of_mean / factor**2:.3e}",
+        f"{predictions.std(axis=0).mean():.2e}",
+        f"{truth.std(axis=0).mean():.2e}",
+        decimals(row.skill()),
+        f"{decimals(low)} to {decimals(high)}",
+    ]
 
 
 def _gallery(drawn: Sequence[Path]) -> str:

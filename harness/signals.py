@@ -11,6 +11,8 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
+PRESSED = signal.SIGINT, signal.SIGALRM  # the second stands for a Ctrl-C that waited
+
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
@@ -24,8 +26,14 @@ def uninterrupted() -> Iterator[None]:
 
 def interrupt_between_imports() -> None:
     """From now on, Ctrl-C waits for the end of an import."""
-    for number in (signal.SIGINT, signal.SIGALRM):
+    for number in PRESSED:
         signal.signal(number, _interrupt)
+
+
+def ignore_interrupts() -> None:
+    """From now on, Ctrl-C does nothing: the process is ending. Python would die of one that comes amid its exit."""
+    for number in PRESSED:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,15 @@ _NAMED = 12  # a backbone has hundreds of arrays; the first few tell what is wro
 
 
 def save_weights(path: Path, weights: Weights, metadata: dict[str, str] | None = None) -> None:
-    """Write `weights` to `path`; `metadata` is kept in the file's header."""
+    """Write `weights` to `path`; `metadata` is kept in the file's header, as JSON under "cijbench".
+
+    Equal weights and metadata make equal files: `weights=FILE` is known by its hash.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # safetensors writes the memory as it lies, so a transposed view must be laid out first.
-    save_file({name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}, path, metadata)
+    # safetensors writes several entries in an order drawn by chance,
+    header = {"cijbench": json.dumps(metadata)} if metadata else None
+    # and the memory as it lies, so a transposed view must be laid out first.
+    save_file({name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}, path, header)
 
 
 def load_weights(path: Path) -> Weights:

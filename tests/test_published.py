@@ -141,11 +141,22 @@ def test_random_features_of_densenet_beat_the_baseline_until_they_are_fine_tuned
         assert skill(f"{family}-fine-tuned", backend) < skill(f"{family}-head-only", backend) + 0.01
 
 
-def test_on_raw_labels_no_network_beats_the_mean():
+def test_the_skills_of_baseline_and_line_overlap():
+    table = pd.read_csv(RESULTS / "leaderboards" / "elasticity.csv")
+    table = table[(table.profile == "standard") & (table.target_scaling == "standard")]
+    (line,) = table[table.variant == "ridge"].itertuples()
+    for baseline in table[table.variant == "baseline"].itertuples():
+        assert baseline.skill_low < line.skill_high
+        assert line.skill_low < baseline.skill_high
+
+
+def test_on_raw_labels_neither_cnn_beats_the_mean():
     for name in ("baseline", "tuned"):
         records = published(name, "none")
         assert {backend for backend, _ in records} == {"keras", "pytorch"}
         assert all(record.test.skill < 0.01 for record in records.values())
+        squared = elasticity.unit_factor("N/nm^2") ** 2
+        assert all(record.test.mse_of_mean / squared == pytest.approx(6e-16, abs=5e-17) for record in records.values())
 
 
 def test_published_records_come_from_a_commit(baselines):

@@ -50,6 +50,8 @@ MULTIPLE: dict[Precision, float] = {"float32": 8.0, "float64": 64.0}
 ILL_CONDITIONED_MULTIPLE = 512.0  # in float64
 ULPS = 4.0
 ILL_CONDITIONED = 1e-3
+LOST = 1.0
+"""Rounding leaves no digit of such an array, as of the gradient of a bias before a batch norm, which is zero."""
 _JUMPS = ("gradients", "optimizer")
 _EPSILON: dict[Precision, float] = {"float32": 2.0**-23, "float64": 2.0**-52}
 
@@ -183,14 +185,16 @@ class Compared:
 
     def rounding(self, which: Callable[[Iterable[float]], float] = min) -> dict[str, float]:
         """How far rounding to float32 moves each array: the smaller (`which`) of the sides' distances, but at least
-        what it does to nine tenths of those compared with it, and a few ulps.
+        what it does to nine tenths of those compared with it, and a few ulps. Arrays that are nothing but rounding
+        excuse no others.
         """
         own = {name: which(distances) for name, distances in self.distances.items()}
-        pools: dict[str, list[float]] = {}
-        for name, rounding in own.items():
-            pools.setdefault(_pool(name), []).append(rounding)
-        usual = {pool: float(np.quantile(roundings, 0.9)) for pool, roundings in pools.items()}
-        return {name: max(rounding, usual[_pool(name)], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
+        pool = {name: (_pool(name), rounding > LOST) for name, rounding in own.items()}
+        usual = {
+            each: float(np.quantile([rounding for name, rounding in own.items() if pool[name] == each], 0.9))
+            for each in set(pool.values())
+        }
+        return {name: max(rounding, usual[pool[name]], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
 
     def conditioning(self) -> float:
         """How far rounding moves half of the arrays, in the framework where it moves them less."""
@@ -292,7 +296,8 @@ def _verdict(
     beyond = [distance for distance in distances if distance.excess > 1]
     stage = {distance.name: _stage(rung, place, distance.name) for place, distance in enumerate(distances)}
     earliest = min((stage[distance.name] for distance in beyond), default=0)
-    told = [distance for distance in beyond if stage[distance.name] == earliest] or distances
+    telling = [distance for distance in distances if rounding[distance.name] <= LOST] or distances
+    told = [distance for distance in beyond if stage[distance.name] == earliest] or telling
     worst = max(told, key=lambda distance: distance.excess)
     outcome: Outcome = "breaks" if beyond else "passes"
     return Verdict(variant, rung, outcome, precision, _spoken(worst.name), worst.difference, worst.allowed)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,25 +15,33 @@ from harness import registry, stats
 from harness.launch import launch
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, largest
-from harness.plan import DataSource, plan
+from harness.plan import DataSource, at_most, plan
 from harness.protocol import Search, Suite, Variant
 from harness.records import Cell, Record, Settings, Store
 from harness.run import good_here, recorded
 from harness.worker import Job
 
-STATISTICS_SEEDS = tuple(range(10))
+STATISTICS_EPOCHS = 30
+"""With the hundred of profile=standard, half of a climb's time went into this rung."""
 MARGIN = 0.02
 """Mean R² that differ by less are taken for equal."""
 
-Init = Literal["shared", "native"]
+
+class Trainings(NamedTuple):
+    """What a rung trains every variant with."""
+
+    seeds: tuple[int, ...]
+    init: Literal["shared", "native"]
+    most_epochs: int
 
 
 def training(request: Request, suite: Suite, chosen: Sequence[Variant], unit: str) -> Iterator[list[Verdict]]:
     """Whether test predictions of the frameworks, at the same seed, differ less than those of two seeds of one of them,
     the one whose seeds differ more: root mean squares over images, targets and seeds.
     """
-    seeds = suite.PROFILES[request.profile].seeds[:2]
-    for variant, records in _trained("training", request, chosen, seeds, "shared"):
+    profile = suite.PROFILES[request.profile]
+    two = Trainings(profile.seeds[:2], "shared", profile.epochs)
+    for variant, records in _trained("training", request, chosen, two):
         if isinstance(records, Verdict):
             yield [records]
             continue
@@ -47,7 +55,8 @@ def training(request: Request, suite: Suite, chosen: Sequence[Variant], unit: st
 
 def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Verdict]]:
     """Whether mean test R² are equivalent where each framework draws its own initial weights."""
-    for variant, records in _trained("statistics", request, chosen, STATISTICS_SEEDS, "native"):
+    ten = Trainings(tuple(range(10)), "native", STATISTICS_EPOCHS)
+    for variant, records in _trained("statistics", request, chosen, ten):
         if isinstance(records, Verdict):
             yield [records]
             continue
@@ -64,7 +73,7 @@ def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Ver
 
 
 def _trained(
-    rung: str, request: Request, chosen: Sequence[Variant], seeds: tuple[int, ...], init: Init
+    rung: str, request: Request, chosen: Sequence[Variant], trainings: Trainings
 ) -> Iterator[tuple[Variant, tuple[list[Record], list[Record]] | Verdict]]:
     """Each variant with its `ok` records of both frameworks, in the order of seeds, or with why there are none."""
     unfit = [framework.label for framework in request.between if "network" not in registry.trains(framework.backend)]
@@ -72,9 +81,9 @@ def _trained(
         for variant in chosen:
             yield variant, Verdict(variant.name, rung, "skipped", note=f"{' and '.join(unfit)} does not train")
         return
-    ours, theirs = (_records(request, framework, chosen, seeds, init) for framework in request.between)
+    ours, theirs = (_records(request, framework, chosen, trainings) for framework in request.between)
     for variant in chosen:
-        pair = [ours[variant.name, seed] for seed in seeds], [theirs[variant.name, seed] for seed in seeds]
+        pair = [ours[variant.name, n] for n in trainings.seeds], [theirs[variant.name, n] for n in trainings.seeds]
         bad = [record for record in (*pair[0], *pair[1]) if record.status != "ok"]
         if bad:
             outcome: Outcome = "breaks" if any(record.status == "failed" for record in bad) else "skipped"
@@ -98,7 +107,7 @@ def _scores(records: Sequence[Record]) -> list[float]:
 
 
 def _records(
-    request: Request, framework: Framework, chosen: Sequence[Variant], seeds: tuple[int, ...], init: Init
+    request: Request, framework: Framework, chosen: Sequence[Variant], trainings: Trainings
 ) -> dict[tuple[str, int], Record]:
     """A record for every variant and seed: those at hand from this very code, and the others trained now.
 
@@ -107,7 +116,7 @@ def _records(
     root = request.results / "cache" / "parity" / _code() / framework.label.replace("/", "-")
     (root / "cache").mkdir(parents=True, exist_ok=True)
     store = Store(root, request.suite)
-    cells = _cells(request, framework, chosen, seeds, init)
+    cells = _cells(request, framework, chosen, trainings)
     records = good_here(cells, store)
     jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in records]
     events = launch(jobs, root, request.workers, "cpu", exports=False, variables=framework.variables())
@@ -115,9 +124,7 @@ def _records(
     return {(cell.variant, cell.seed): records[cell.key] for cell in cells}
 
 
-def _cells(
-    request: Request, framework: Framework, chosen: Sequence[Variant], seeds: tuple[int, ...], init: Init
-) -> list[Cell]:
+def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], trainings: Trainings) -> list[Cell]:
     """The cells that `bench run` would have, of one network each, with the profile's shortened recipes."""
     names = {variant.name.removesuffix(FROZEN_NORMS): None for variant in chosen}
     planned = plan(
@@ -126,8 +133,8 @@ def _cells(
         request.profile,
         ",".join(names),
         framework.backend,
-        seeds,
-        Settings(init=init),
+        trainings.seeds,
+        Settings(init=trainings.init),
     )
     cells = []
     for cell, variant in itertools.product(planned.cells, chosen):
@@ -137,7 +144,9 @@ def _cells(
         if isinstance(cell.architecture, Search):
             recipes = (largest(cell.architecture).recipe,)
         pairs = zip(recipes, variant.recipes, strict=True)
-        recipes = tuple(msgspec.structs.replace(short, trains=full.trains) for short, full in pairs)
+        recipes = tuple(
+            at_most(msgspec.structs.replace(short, trains=full.trains), trainings.most_epochs) for short, full in pairs
+        )
         cells.append(
             msgspec.structs.replace(cell, variant=variant.name, architecture=variant.architecture, recipes=recipes)
         )

@@ -225,11 +225,19 @@ def test_too_little_memory_is_told(capsys, monkeypatch):
     assert (code, err) == (2, "bench: there is not enough memory for this: Unable to allocate 15.3 TiB\n")
 
 
-def test_ctrl_c_exits_130_and_says_how_to_go_on(capsys, monkeypatch):
-    def interrupted(_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("again", ["SIGINT", "SIGALRM"])
+def test_ctrl_c_exits_130_and_says_how_to_go_on_though_pressed_again_amid_the_exit(again):
+    code = f"""
+import atexit, os, signal, sys
+from harness import cli
 
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.ListOptions, interrupted))
-    code, _, err = bench(capsys, "list")
-    assert code == 130
-    assert "the same command goes on from there" in err
+def interrupted(_):
+    atexit.register(os.kill, os.getpid(), signal.{again})
+    os.kill(os.getpid(), signal.SIGINT)
+
+cli.COMMANDS["list"] = cli.ListOptions, interrupted
+sys.exit(cli.main(["list"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    said = "\nbench: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert (done.returncode, done.stderr) == (130, said)

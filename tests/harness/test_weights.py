@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
 from harness.errors import WeightsError
 from harness.weights import load_weights, save_weights
@@ -15,6 +16,16 @@ def test_round_trip_keeps_names_values_and_layout(tmp_path):
     loaded = load_weights(tmp_path / "deep" / "w.safetensors")
     assert loaded.keys() == weights.keys()
     np.testing.assert_array_equal(loaded["dense_1/kernel"], kernel.T)
+
+
+def test_equal_weights_and_metadata_make_equal_files(tmp_path):
+    weights = {"dense_1/kernel": np.eye(3, dtype=np.float32), "dense_1/bias": np.zeros(3, np.float32)}
+    metadata = {"variant": "baseline", "backend": "keras", "seed": "0"}
+    for name in range(8):
+        save_weights(tmp_path / f"{name}.safetensors", weights, metadata)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    with safe_open(tmp_path / "0.safetensors", "numpy") as file:
+        assert json.loads(file.metadata()["cijbench"]) == metadata
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):

@@ -363,6 +363,17 @@ def _(at):
     at.parts.KerasBatchNorm2d.forward = at.nn.BatchNorm2d.forward
 
 
+@fault("shortcuts that gradients do not pass", "resnet50-fine-tuned", "gradients", "conv")
+def _(at):
+    def changed(self, values):
+        shortcut = self.downsample(values) if self.downsample else values.detach()
+        for convolution, norm in ((self.conv1, self.bn1), (self.conv2, self.bn2)):
+            values = norm(convolution(values)).relu()
+        return (self.bn3(self.conv3(values)) + shortcut).relu()
+
+    at.parts.Bottleneck.forward = changed
+
+
 @fault("batch norms that train in a frozen backbone", "resnet50-fine-tuned-frozen-norms", "gradients", "")
 def _(at):
     at.parts.KerasBatchNorm2d.train = at.nn.BatchNorm2d.train

@@ -108,6 +108,29 @@ def test_an_ill_conditioned_rung_is_judged_in_float64_and_says_so():
     assert [verdict.outcome for verdict in broken] == ["passes", "breaks"]
 
 
+def test_gradients_that_are_nothing_but_rounding_excuse_no_others():
+    """A bias before a batch norm has a gradient of zero: what is left of it in float64 differs in every framework."""
+    kernels = [f"conv2d_{i}/kernel" for i in range(6)]
+    biases = [f"conv2d_{i}/bias" for i in range(6)]
+
+    def side(label, seed, by=1.0):
+        rng = np.random.default_rng(seed)
+        noise = {name: rng.normal(size=40) for name in biases}
+        rough = rounded(exact(names=kernels), seed, 1e-2)
+        fine = rounded(exact(names=kernels), seed + 100, 1e-13)
+        fine[kernels[0]] = by * fine[kernels[0]]
+        single = rough | {name: 1e-8 * array for name, array in noise.items()}
+        return a_side(label, single, fine | {n: 1e-17 * a for n, a in noise.items()}, key="gradients/v/")
+
+    def judged(by):
+        return judge("gradients", "v", False, Pair(side("a", 1), side("b", 2, by), exact()), 0)[1]
+
+    clean, broken = judged(1.0), judged(1 + 1e-6)
+    assert clean.outcome == "passes"
+    assert "kernel" in clean.worst  # which says more than a bias that is nothing
+    assert (broken.outcome, broken.worst) == ("breaks", kernels[0])
+
+
 def test_a_loss_that_differs_is_named_before_its_gradients():
     names = ("dense_1/kernel", "loss")
     found = verdicts(

@@ -83,7 +83,7 @@ def test_a_backend_that_does_not_train_is_skipped(tmp_path):
 
 def test_cells_are_those_of_a_run_with_one_network_each(tmp_path):
     request, chosen = a_request(tmp_path), subjects(SUITE)
-    cells = trained._cells(request, request.between[1], chosen, (0, 1), "shared")
+    cells = trained._cells(request, request.between[1], chosen, trained.Trainings((0, 1), "shared", 100))
     assert {(c.variant, c.seed) for c in cells} == {(v.name, seed) for v in chosen for seed in (0, 1)}
     assert len({cell.key for cell in cells}) == 2 * len(chosen)
     named = {cell.variant: cell for cell in cells}
@@ -91,14 +91,14 @@ def test_cells_are_those_of_a_run_with_one_network_each(tmp_path):
     assert named["tuned"].recipes[0].epochs == SUITE.PROFILES["standard"].epochs
     assert [recipe.trains for recipe in named["resnet50-fine-tuned-frozen-norms"].recipes] == ["head", "all-but-norms"]
     assert named["resnet50-fine-tuned"].recipes[1].epochs == SUITE.PROFILES["standard"].fine_tuning_epochs
-    assert {cell.settings.init for cell in trained._cells(request, request.between[1], chosen, (0,), "native")} == {
-        "native"
-    }
+    short = trained._cells(request, request.between[1], [TUNED], trained.Trainings((0,), "native", 30))
+    assert [(cell.settings.init, cell.recipes[0].epochs) for cell in short] == [("native", 30)]
 
 
 def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path):
     assert trained._code() == trained._code()
     request = a_request(tmp_path, profile="smoke", workers=1)
+    two = trained.Trainings((0, 1), "shared", 2)
     made = []
 
     def launch(jobs, root, *_, **__):
@@ -108,8 +108,8 @@ def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path
 
     monkeypatch.setattr(trained, "launch", launch)
     for _ in range(2):
-        found = trained._records(request, request.between[1], [BASELINE], (0, 1), "shared")
+        found = trained._records(request, request.between[1], [BASELINE], two)
         assert list(found) == [("baseline", 0), ("baseline", 1)]
     monkeypatch.setattr(trained, "_code", lambda: "other")
-    trained._records(request, request.between[1], [BASELINE], (0, 1), "shared")
+    trained._records(request, request.between[1], [BASELINE], two)
     assert made == [2, 0, 2]
