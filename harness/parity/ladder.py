@@ -53,6 +53,7 @@ ILL_CONDITIONED = 1e-3
 LOST = 1.0
 """Rounding leaves no digit of such an array, as of the gradient of a bias before a batch norm, which is zero."""
 _JUMPS = ("gradients", "optimizer")
+_BEFORE_JUMPS = ("loss", "1/loss")
 _EPSILON: dict[Precision, float] = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 Outcome = Literal["passes", "breaks", "skipped"]
@@ -145,9 +146,7 @@ class Distance(msgspec.Struct, frozen=True):
     @property
     def excess(self) -> float:
         """Above 1 where the difference is more than rounding."""
-        if np.isnan(self.difference):
-            return np.inf
-        return self.difference / self.allowed
+        return self.difference / self.allowed if np.isfinite(self.difference) else np.inf
 
 
 class Compared:
@@ -197,8 +196,9 @@ class Compared:
         return {name: max(rounding, usual[pool[name]], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
 
     def conditioning(self) -> float:
-        """How far rounding moves half of the arrays, in the framework where it moves them less."""
-        return float(np.median([min(distances) for distances in self.distances.values()])) if self.names else 0.0
+        """How far rounding moves half of the arrays that are more than rounding, where it moves them less."""
+        nearer = [min(distances) for distances in self.distances.values()]
+        return float(np.median([distance for distance in nearer if distance <= LOST] or [0.0]))
 
 
 def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> list[Verdict]:
@@ -227,17 +227,25 @@ _UNCALIBRATED = "neither side computes in float64, which calibrates the rung"
 
 def _judged(rung: str, variant: str, arrays: Compared, conditioning: float) -> list[Verdict]:
     """The verdict in float32, and where both sides have it the one in float64."""
-    loosely = arrays.rounding(max if rung in _JUMPS else min)
+    strictly = arrays.rounding()
+    loosely = strictly | {
+        name: rounding
+        for name, rounding in arrays.rounding(max).items()
+        if rung in _JUMPS and name not in _BEFORE_JUMPS
+    }
     single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
     double = [side for side in arrays.double if side is not None]
-    if len(double) < 2:
-        return [single]
     multiple = MULTIPLE["float64"]
     if conditioning > ILL_CONDITIONED:
-        told = f"ill-conditioned: rounding alone moves gradients by {conditioning:.1g}, so float64 judges"
-        single = msgspec.structs.replace(single, outcome="passes", note=told)
+        told = f"ill-conditioned: rounding alone moves gradients by {conditioning:.1g}"
+        if len(double) < 2:
+            return [Verdict(variant, rung, "skipped", note=f"{told}, and only one side computes in float64")]
+        if single.difference is not None and np.isfinite(single.difference):
+            single = msgspec.structs.replace(single, outcome="passes", note=f"{told}, so float64 judges")
         multiple = ILL_CONDITIONED_MULTIPLE
-    return [single, _verdict(rung, variant, "float64", arrays, double, arrays.rounding(), multiple)]
+    if len(double) < 2:
+        return [single]
+    return [single, _verdict(rung, variant, "float64", arrays, double, strictly, multiple)]
 
 
 def _surplus(rung: str, pair: Pair, ours: Arrays, theirs: Arrays) -> str:
@@ -267,8 +275,9 @@ def _pool(name: str) -> str:
 def _relative(one: NDArray[Any], other: NDArray[Any], reference: NDArray[Any]) -> float:
     if np.shape(one) != np.shape(other):
         return np.inf
+    with np.errstate(invalid="ignore"):  # inf - inf is a difference, too
+        difference = float(np.linalg.norm(np.asarray(one, np.float64) - np.asarray(other, np.float64)))
     norm = float(np.linalg.norm(np.asarray(reference, np.float64)))
-    difference = float(np.linalg.norm(np.asarray(one, np.float64) - np.asarray(other, np.float64)))
     if difference == 0:
         return 0.0
     return difference / norm if norm else np.inf

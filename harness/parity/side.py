@@ -40,6 +40,7 @@ from harness.protocol import (
 
 BATCH = 16
 BATCHES_EXPORTED = (1, 7, 32)
+_VALIDATED = 4
 OPTIMIZATION_LEVELS = ("disable", "basic", "extended", "layout", "all")
 
 
@@ -100,9 +101,9 @@ class Given(msgspec.Struct, frozen=True):
         return cls(weights, arrays["images"], arrays["targets"], arrays["order"])
 
     def data(self, model: Model, recipe: Recipe) -> TrainingData:
-        """All images, or their features where that is what the recipe sees; nothing to validate on."""
+        """All images, or their features where that is what the recipe sees; and few of them to validate on."""
         seen = model.features(self.images) if recipe.trains == "head" else self.images
-        return TrainingData(seen, self.targets, seen[:0], self.targets[:0])
+        return TrainingData(seen, self.targets, seen[:_VALIDATED], self.targets[:_VALIDATED])
 
 
 def main(path: str) -> None:
@@ -237,10 +238,25 @@ def _dropout(backend: Backend, orders: Orders) -> Iterator[tuple[str, NDArray[An
         mask = gradients["dense_1/kernel"][:, 0]
         yield f"dropout {rate:g}/factor", mask.max()
         yield f"dropout {rate:g}/kept", np.array([(mask > 0).mean(), mask.size])
+        first, second = _two_epochs(model, TrainingData(white, targets, white, targets))
+        never = second[first == 0]  # Adam leaves what never had a gradient where it is
+        yield f"dropout {rate:g} in a second epoch/kept", np.array([(never != 0).mean(), never.size])
+
+
+def _two_epochs(model: Model, data: TrainingData) -> list[NDArray[Any]]:
+    """One target's kernel after each of two epochs of one image, with a validation between them."""
+    kernels = []
+
+    def keep(*_: float) -> None:
+        kernels.append(model.weights()["dense_1/kernel"][:, 0])
+
+    model.train(data, Recipe(epochs=2, batch_size=1), Schedule(np.zeros((2, 1), np.intp), 1), keep)
+    return kernels
 
 
 def _steps(model: Model, given: Given, recipe: Recipe, steps: tuple[int, ...]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Losses of the steps, and weights after some of them. One batch is an epoch, so that an epoch's loss is a step's.
+    """Losses of the steps, and weights after some of them. One batch is an epoch, so that an epoch's loss is a step's,
+    and every step is followed by a validation.
 
     Where all of a small network is trained, then also one epoch that ends in a short batch.
     """
@@ -254,6 +270,7 @@ def _steps(model: Model, given: Given, recipe: Recipe, steps: tuple[int, ...]) -
     history = model.train(data, recipe, Schedule(given.order[: steps[-1]], BATCH), keep)
     for count, weights in kept.items():
         yield f"{count}/loss", np.array(history.loss[:count])
+        yield f"{count}/validation_loss", np.array(history.validation_loss[:count])
         yield from ((f"{count}/{name}", weights[name]) for name in start)
     if recipe.trains != "head" and len(start) < 20:
         model.set_weights(start)

@@ -72,9 +72,14 @@ class Climb(NamedTuple):
             if last_words := self.running[framework, precision].result():
                 raise SideCrashed(f"{framework.label} in {precision}: {last_words}")
             told[precision] = msgspec.json.decode(self.file(framework, precision, "json").read_bytes(), type=Told)
-        # What fails in float64 alone fails, too.
-        broken = {rung: f"in float64: {error}" for rung, error in told["float64"].broken.items()}
-        single = msgspec.structs.replace(told["float32"], broken=broken | told["float32"].broken)
+        # What fails, or is lacking, in float64 alone fails, or is lacking, too.
+        broken, lacks = (
+            {rung: f"in float64: {error}" for rung, error in errors.items()}
+            for errors in (told["float64"].broken, told["float64"].lacks)
+        )
+        single = msgspec.structs.replace(
+            told["float32"], broken=broken | told["float32"].broken, lacks=lacks | told["float32"].lacks
+        )
         double = None if told["float64"].unavailable else _reader(self.file(framework, "float64", "safetensors"))
         return Side(framework.label, single, _reader(self.file(framework, "float32", "safetensors")), double)
 

@@ -44,7 +44,7 @@ class Framework(msgspec.Struct, frozen=True):
 
     def variables(self) -> dict[str, str]:
         """Environment variables of its processes."""
-        return {"KERAS_BACKEND": self.engine} if self.engine else {}
+        return {"KERAS_BACKEND": self.engine or _ENGINES[0]} if self.backend == "keras" else {}
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -68,13 +68,13 @@ def frameworks(text: str) -> tuple[Framework, Framework]:
             raise registry.unknown(backend, registry.names("backends"), "backend")
         if slash and (backend != "keras" or engine not in _ENGINES):
             raise BenchError(f"between={text}: after the slash comes Keras's engine: {', '.join(_ENGINES)}")
-    found = [Framework(backend, engine) for backend, _, engine in named]
+    found = [Framework(backend, "" if engine == _ENGINES[0] else engine) for backend, _, engine in named]
     if len(found) != 2 or found[0] == found[1]:
         raise BenchError(f"between={text}: must name two different backends, as in keras,pytorch or keras,keras/jax")
     return found[0], found[1]
 
 
-_ENGINES = ("tensorflow", "jax", "torch")
+_ENGINES = ("tensorflow", "jax", "torch")  # the first where none is named
 
 
 def subjects(suite: Suite) -> list[Variant]:

@@ -23,6 +23,7 @@ from harness.worker import Job
 
 STATISTICS_EPOCHS = 30
 """With the hundred of profile=standard, half of a climb's time went into this rung."""
+NOTHING_LEARNED = 0.01
 MARGIN = 0.02
 """Mean R² that differ by less are taken for equal."""
 
@@ -48,7 +49,8 @@ def training(request: Request, suite: Suite, chosen: Sequence[Variant], unit: st
         predictions = np.array([[_predictions(record) for record in side] for side in records])  # framework, seed, ...
         between = _rms(predictions[0] - predictions[1])
         allowed = max(_rms(side[0] - side[1]) for side in predictions)
-        told = f"root mean square of test predictions, {unit}; allowed is what two seeds of one framework differ by"
+        told = f"root mean square of test predictions, {unit}; allowed is what two seeds of one framework differ by; "
+        told += _skills([record for side in records for record in side])
         outcome: Outcome = "passes" if between < allowed else "breaks"
         yield [Verdict(variant.name, "training", outcome, "float32", "test predictions", between, allowed, told)]
 
@@ -90,6 +92,13 @@ def _trained(
             yield variant, Verdict(variant.name, rung, outcome, note=f"{bad[0].cell.title}: {bad[0].reason}")
         else:
             yield variant, pair
+
+
+def _skills(records: Sequence[Record]) -> str:
+    """What models are that are compared: two that learned nothing agree, too."""
+    skills = [record.test.skill for record in records if record.test and record.test.skill is not None]
+    told = f"skill {min(skills):.3f} to {max(skills):.3f}"
+    return told + ", no better than the mean, so this says little" * (max(skills) <= NOTHING_LEARNED)
 
 
 def _rms(values: Any) -> float:
@@ -154,10 +163,13 @@ def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], tr
 
 
 def _code() -> str:
-    """A hash of the source of everything that computes: records of other code say nothing about this one's."""
+    """A hash of the source of everything that trains: records of other code say nothing about this one's. What is
+    trained is in the cell, and what is made of it in this package, which is left out.
+    """
     digest = hashlib.sha256()
     house = Path(__file__).parents[2]
     for package in ("backends", "harness", "suites"):
         for path in sorted((house / package).rglob("*.py")):
-            digest.update(path.read_bytes())
+            if path.parent != Path(__file__).parent:
+                digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

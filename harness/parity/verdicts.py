@@ -105,8 +105,7 @@ def write_junit(path: Path, verdicts: Iterable[Verdict]) -> None:
     )
     for group in groups:
         first = group[0]
-        seed = f", seed {first.seed}" if first.seed else ""
-        case = ET.SubElement(suite, "testcase", classname=f"parity.{first.variant}", name=first.rung + seed)
+        case = ET.SubElement(suite, "testcase", classname=f"parity.{first.variant}", name=_rung(first))
         told = "; ".join(_told(verdict) for verdict in group)
         match outcome(group):
             case "breaks":
@@ -135,15 +134,20 @@ def markdown(verdicts: Sequence[Verdict], between: str) -> str:
     for kind, title in (("breaks", "Breaks"), ("skipped", "Skipped")):
         if told := [group for group in groups if outcome(group) == kind]:
             lines += ["", f"**{title}**", ""]
-            lines += [f"- `{group[0].variant}`, {group[0].rung}: {escaped(_reason(group, kind))}" for group in told]
+            lines += [f"- `{group[0].variant}`, {_rung(group[0])}: {escaped(_reason(group, kind))}" for group in told]
     lines += ["", "<details><summary>Measured and allowed</summary>", ""]
     lines += ["| variant | rung | precision | difference | allowed | worst |", "| --- | --- | --- | --: | --: | --- |"]
     for verdict in verdicts:
         if verdict.difference is not None and verdict.allowed is not None:
             measured = f"{verdict.difference:.2g} | {verdict.allowed:.2g}"
-            names = f"{verdict.variant} | {verdict.rung} | {verdict.precision}"
+            names = f"{verdict.variant} | {_rung(verdict)} | {verdict.precision}"
             lines.append(f"| {names} | {measured} | {escaped(verdict.worst)} |")
     return "\n".join([*lines, "", "</details>", ""])
+
+
+def _rung(verdict: Verdict) -> str:
+    """The rung, and the seed where it is not the first."""
+    return f"{verdict.rung}, seed {verdict.seed}" if verdict.seed else verdict.rung
 
 
 def _reason(group: Sequence[Verdict], kind: str) -> str:

@@ -403,6 +403,19 @@ def by_hand(pictures, weights):
     return values @ w["dense_2/kernel"] + w["dense_2/bias"]
 
 
+@check
+def global_pooling_is_the_mean_of_all_pixels(backend):
+    """A backbone's last map may be of one pixel, where any pooling is as good."""
+    only(backend.networks)
+    network = Network((Conv2D(4, 3), GlobalAveragePool2D(), Dense(9, "linear")))
+    model = backend.module.build(a_variant(network), a_task(scaling=Scaling((0.0,) * 9, (1.0,) * 9)), 0)
+    weights = initial_weights(network, (16, 16, 1), seed=5)
+    model.set_weights(weights)
+    values = convolved(images(6).astype(np.float64), weights["conv2d_1/kernel"]) + weights["conv2d_1/bias"]
+    expected = np.maximum(values, 0).mean(axis=(1, 2)) @ weights["dense_1/kernel"] + weights["dense_1/bias"]
+    np.testing.assert_allclose(model.predict(images(6)), expected, atol=2e-6 * np.abs(expected).max())
+
+
 def convolved(values, kernel):
     windows = np.lib.stride_tricks.sliding_window_view(values, kernel.shape[:2], axis=(1, 2))
     return np.einsum("nyxcij,ijco->nyxo", windows, kernel)

@@ -48,6 +48,10 @@ pytorch.Permute.forward = lambda self, values: values if self.order == (0, 2, 3,
 """,
         "forward is the arithmetic of the layers",
     ),
+    "pools the largest for the mean": (
+        "pytorch.nn.AdaptiveAvgPool2d = pytorch.nn.AdaptiveMaxPool2d",
+        "global pooling is the mean of all pixels",
+    ),
     "forgets the scaling": (
         """
 outputs = lambda self, images: pytorch._outputs(self.module, pytorch._on_device(images))

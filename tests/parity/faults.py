@@ -207,6 +207,24 @@ def _(at):
     at.nn.Dropout.forward = lambda self, x: at.nn.functional.dropout(x, self.p / 2, self.training)
 
 
+@fault("training mode switched on before the first epoch alone", "tuned", "gradients", "dropout 0.2 in a second epoch")
+def _(at):
+    def changed(one_epoch, arguments):
+        module = arguments["module"]
+        if hasattr(module, "was_trained"):
+            module.train = lambda mode=True: module
+        module.was_trained = True
+        return one_epoch(**arguments)
+
+    change_epochs(at, changed)
+
+
+@fault("a validation loss that is summed", "baseline", "optimizer", "validation_loss after 1 step")
+def _(at):
+    right = at.pytorch._loss
+    at.pytorch._loss = lambda module, images, targets: right(module, images, targets) * len(images)
+
+
 @fault("a layer frozen by mistake", "baseline", "structure", "trainable")
 def _(at):
     change_freezing(at, lambda module: module.conv2d_1.requires_grad_(False))

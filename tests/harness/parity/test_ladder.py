@@ -131,6 +131,28 @@ def test_gradients_that_are_nothing_but_rounding_excuse_no_others():
     assert (broken.outcome, broken.worst) == ("breaks", kernels[0])
 
 
+def test_numbers_that_are_none_are_not_excused_by_a_bad_condition():
+    for wrong in (np.full(40, np.nan), np.full(40, np.inf)):
+        single, double = verdicts(lambda arrays, wrong=wrong: {**arrays, "dense_1": wrong}, "gradients", by=1e-2)
+        assert {single.outcome, double.outcome} == {"breaks"}
+
+
+def test_an_ill_conditioned_rung_is_judged_by_nobody_where_one_side_has_no_float64():
+    (found,) = verdicts(rung="gradients", by=1e-2, theirs_double=False)
+    assert found.outcome == "skipped"
+    assert "ill-conditioned" in found.note
+
+
+def test_a_loss_is_not_excused_by_one_sides_rounding_as_gradients_are():
+    """Nothing in it jumps where a ReLU crosses zero. One side's float32 computes all of this in half precision."""
+    truth = exact(names=("loss", *NAMES))
+    half = {name: array.astype(np.float16) for name, array in truth.items()}
+    key = "gradients/v/"
+    pair = Pair(a_side("a", rounded(truth, 1), truth, key=key), a_side("b", half, truth, key=key), truth)
+    single, double = judge("gradients", "v", False, pair, 0)
+    assert (single.outcome, single.worst, double.outcome) == ("breaks", "loss", "passes")
+
+
 def test_a_loss_that_differs_is_named_before_its_gradients():
     names = ("dense_1/kernel", "loss")
     found = verdicts(

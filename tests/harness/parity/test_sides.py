@@ -82,6 +82,25 @@ def test_a_side_that_dies_tells_its_last_words(tmp_path, code, told):
             climb.side(BETWEEN[0])
 
 
+class Telling(Sides):
+    """Sides whose float64 lacks the gradients, and fails at the state."""
+
+    def command(self, orders):
+        code = """
+import json, pathlib, sys
+orders = json.loads(pathlib.Path(sys.argv[1]).read_text())
+told = {"lacks": {"gradients": "no doubles"}, "broken": {"state": "no"}} if orders["precision"] == "float64" else {}
+pathlib.Path(orders["told"]).write_text(json.dumps(told))
+"""
+        return [sys.executable, "-c", code, str(orders)]
+
+
+def test_what_float64_alone_lacks_or_fails_at_is_told(tmp_path):
+    with Telling(tmp_path, BETWEEN, 2) as sides:
+        told = sides.start(a_group(tmp_path), 0, begin("baseline")).side(BETWEEN[0]).told
+    assert (told.lacks, told.broken) == ({"gradients": "in float64: no doubles"}, {"state": "in float64: no"})
+
+
 def test_leaving_kills_what_is_under_way(tmp_path):
     with Saying(tmp_path, BETWEEN, 2) as sides:
         sides.code = "print('up', flush=True); import time; time.sleep(600)"

@@ -27,6 +27,9 @@ def test_two_backends_with_keras_engines():
     assert frameworks("keras,pytorch") == (Framework("keras"), Framework("pytorch"))
     assert [side.label for side in frameworks("keras, keras/torch")] == ["keras", "keras/torch"]
     assert frameworks("keras/jax,pytorch")[0].variables() == {"KERAS_BACKEND": "jax"}
+    assert frameworks("keras/tensorflow,pytorch") == frameworks("keras,pytorch")
+    # Whatever the user's environment says: who asks for Keras gets the one that the table names.
+    assert [side.variables() for side in frameworks("keras,pytorch")] == [{"KERAS_BACKEND": "tensorflow"}, {}]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +38,7 @@ def test_two_backends_with_keras_engines():
         ("kreas,pytorch", "did you mean 'keras'"),
         ("keras", "two different"),
         ("keras,keras", "two different"),
+        ("keras,keras/tensorflow", "two different"),
         ("keras,pytorch,onnx", "two different"),
         ("keras/theano,pytorch", "tensorflow, jax, torch"),
         ("pytorch/jax,keras", "Keras's engine"),

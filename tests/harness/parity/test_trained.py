@@ -50,6 +50,14 @@ def test_frameworks_may_differ_by_less_than_seeds(monkeypatch, tmp_path, between
     assert found.allowed == pytest.approx(2.0)
     assert found.difference == pytest.approx(np.sqrt((between**2 + (1 + between) ** 2) / 2))
     assert "GPa" in found.note
+    assert "says little" not in found.note
+
+
+def test_models_that_learned_nothing_are_said_to_be_such(monkeypatch, tmp_path):
+    far = {0: 5.0, 1: 9.0}
+    found = verdict(monkeypatch, tmp_path, "training", records_with(far), records_with(far))
+    assert found.outcome == "passes"
+    assert "no better than the mean" in found.note
 
 
 def scores(mean, spread=0.004):
