@@ -246,12 +246,11 @@ class KerasModel:
         assert schedule is not None
         scaling = self._task.scaling
         model = self._let_train(recipe.trains)
-        model.compile(
-            optimizer=keras.optimizers.Adam(
-                recipe.learning_rate, beta_1=recipe.beta_1, beta_2=recipe.beta_2, epsilon=recipe.epsilon
-            ),
-            loss=_LOSS,
+        adam = keras.optimizers.Adam(
+            recipe.learning_rate, beta_1=recipe.beta_1, beta_2=recipe.beta_2, epsilon=recipe.epsilon
         )
+        adam.build(model.trainable_variables)  # built amid the first step, it would have TensorFlow trace that twice
+        model.compile(optimizer=adam, loss=_LOSS)
         validation = data.validation_images, scaling.to_network(data.validation_targets)
         begin = time.perf_counter()
         history = model.fit(
