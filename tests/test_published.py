@@ -174,6 +174,6 @@ def test_the_published_climb_is_whole_and_breaks_where_the_readme_says():
     broken = table[table.outcome != "passes"]
     assert [(row.variant, row.rung) for row in broken.itertuples()] == [("baseline", "statistics")]
     (tuned,) = table[(table.variant == "tuned") & (table.rung == "statistics")].itertuples()
-    assert tuned.difference == pytest.approx(0.0032, abs=5e-5)
+    assert tuned.difference == pytest.approx(0.0046, abs=5e-5)
     assert table.commit.nunique() == 1
     assert not table.commit.str.contains("dirty").any()
