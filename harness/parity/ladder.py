@@ -313,14 +313,17 @@ def _verdict(
 
 
 def _stage(rung: str, place: int, name: str) -> int:
-    """What breaks first explains the rest: the first layer, the loss before its gradients, the fewest steps."""
+    """What breaks first explains the rest: the first layer, the loss before its gradients, the fewest steps, and the
+    weights before what is validated with them.
+    """
     match rung:
         case "forward":
             return place
         case "gradients":
             return int(name != "loss")
         case "optimizer":
-            return int(pool) if (pool := _pool(name)).isdigit() else MOST_STEPS + 1
+            steps = int(pool) if (pool := _pool(name)).isdigit() else MOST_STEPS + 1
+            return 2 * steps + int(name.endswith("/validation_loss"))
         case _:
             return 0
 

@@ -170,6 +170,14 @@ def test_the_fewest_steps_after_which_weights_differ_are_named():
     assert {verdict.worst for verdict in short} == {"loss after an epoch with a short batch"}
 
 
+def test_weights_are_named_before_what_is_validated_with_them():
+    names = ("1/dense_1/kernel", "1/validation_loss", "10/dense_1/kernel")
+    found = verdicts(lambda arrays: {name: 2 * arrays[name] for name in names}, "optimizer", names)
+    assert {verdict.worst for verdict in found} == {"dense_1/kernel after 1 step"}
+    found = verdicts(scaled("1/validation_loss", 2), "optimizer", names)
+    assert {verdict.worst for verdict in found} == {"validation_loss after 1 step"}
+
+
 def test_a_gradient_that_only_one_side_has():
     (found,) = verdicts(lambda arrays: {name: arrays[name] for name in NAMES[:-1]}, rung="gradients")
     assert found.outcome == "breaks"
