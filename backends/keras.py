@@ -300,16 +300,19 @@ class KerasModel:
 
 def _renumber(path: Path) -> None:
     """Count in the names of an ONNX file from one: tf2onnx counts over all that the process ever exported, and a file
-    must hang on its model alone. Of equal constants it keeps the one whose name comes first, so these lose theirs.
+    must depend on its model alone. Of equal constants it keeps the one whose name comes first, so these lose theirs.
     """
     model = onnx.load(path)
     constants = {constant.name for constant in model.graph.initializer}
     numbers: dict[str, str] = {}
 
+    def number(of: str) -> str:
+        return "__" + numbers.setdefault(of, str(len(numbers) + 1))
+
     def renamed(name: str) -> str:
         if name in constants and re.search(r"__\d+", name):
-            return "constant__" + numbers.setdefault(name, str(len(numbers) + 1))
-        return re.sub(r"__(\d+)", lambda found: "__" + numbers.setdefault(found[1], str(len(numbers) + 1)), name)
+            return "constant" + number(name)
+        return re.sub(r"__(\d+)", lambda found: number(found[1]), name)
 
     for node in model.graph.node:
         node.name = renamed(node.name)

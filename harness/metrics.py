@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from harness.protocol import Targets
 
+NOTHING_LEARNED = 0.01
+"""A skill that is no higher is taken for that of the mean."""
+
 
 class Accuracy(msgspec.Struct, frozen=True):
     """How well n predictions y' of t targets meet the truth y. None where the formula would divide by zero.

@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.architecture import Network, backbone_of
 from harness.blocks import Row
+from harness.metrics import NOTHING_LEARNED
 from harness.protocol import Search
 from harness.stats import paired_difference
 
@@ -127,14 +128,14 @@ def _who_converges_first(roles: Sequence[_Roles]) -> str:
             fine = r.fine_tuned.get(family)
             tunings = [settles(record.history[-1].validation_loss) for record in fine.records] if fine else []
             lines.append([family, r.backend, _epochs(heads), _epochs(tunings), decimals(row.skill())])
-            if row.skill() > 0.01:
+            if row.skill() > NOTHING_LEARNED:
                 fastest.append((float(np.median(heads)), family))
     if not lines:
         return ""
-    answer = "None: no frozen backbone gave a head anything to learn from (skill below 0.01)."
+    answer = f"None: no frozen backbone gave a head anything to learn from (skill below {NOTHING_LEARNED:g})."
     if fastest:
         epoch, family = min(fastest)
-        answer = f"{family}, by epoch {epoch:g}, of the heads that learned anything (skill above 0.01)."
+        answer = f"{family}, by epoch {epoch:g}, of the heads that learned anything (skill above {NOTHING_LEARNED:g})."
     scratch = [
         f"{row.name} on {r.backend} by epoch {_epochs([settles(x.history[-1].validation_loss) for x in row.records])}"
         for r in roles

@@ -14,6 +14,7 @@ from harness.disk import write_whole
 from harness.environment import usable_memory_gib
 from harness.errors import BenchError
 from harness.guard import Limits
+from harness.metrics import NOTHING_LEARNED
 from harness.plan import DataSource
 from harness.protocol import Search, Suite
 from harness.questions import answers, decimals, markdown
@@ -230,7 +231,8 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     unit = networks[0].records[0].cell.settings.unit
     factor = suite.unit_factor(unit)
     lines = [_raw_line(row, factor) for row in raw]
-    useless = sum(skill_interval(r.squared_errors(), r.squared_errors_of_mean())[0] <= 0.01 for r in networks)
+    lowest = [skill_interval(row.squared_errors(), row.squared_errors_of_mean())[0] for row in networks]
+    useless = sum(low <= NOTHING_LEARNED for low in lowest)
     columns = [
         "model",
         "backend",
@@ -245,8 +247,8 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     return (
         heading + "The source trains on labels in N/nm², where 1 GPa is 1e-9. Here models are trained on such labels "
         f"(`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from images. {useless} "
-        f"of {len(networks)} networks are no better than the mean (skill interval reaching 0.01 or below); the worst "
-        f"has {worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always answering the mean "
+        f"of {len(networks)} networks are no better than the mean (skill interval reaching {NOTHING_LEARNED:g} or "
+        f"below); the worst has {worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always answering the mean "
         "gives one as small, for it is the variance of the labels in a unit in which they are tiny. Initial weights, a "
         "learning rate and an epsilon made for outputs of the order of one do not get a network down to 1e-8.\n\n"
         + markdown(columns, lines)

@@ -228,11 +228,9 @@ _UNCALIBRATED = "neither side computes in float64, which calibrates the rung"
 def _judged(rung: str, variant: str, arrays: Compared, conditioning: float) -> list[Verdict]:
     """The verdict in float32, and where both sides have it the one in float64."""
     strictly = arrays.rounding()
-    loosely = strictly | {
-        name: rounding
-        for name, rounding in arrays.rounding(max).items()
-        if rung in _JUMPS and name not in _BEFORE_JUMPS
-    }
+    loosely = strictly
+    if rung in _JUMPS:
+        loosely = arrays.rounding(max) | {name: strictly[name] for name in _BEFORE_JUMPS if name in strictly}
     single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
     double = [side for side in arrays.double if side is not None]
     multiple = MULTIPLE["float64"]

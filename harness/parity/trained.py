@@ -13,6 +13,7 @@ import numpy as np
 
 from harness import registry, stats
 from harness.launch import launch
+from harness.metrics import NOTHING_LEARNED
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, largest
 from harness.plan import DataSource, at_most, plan
@@ -23,7 +24,6 @@ from harness.worker import Job
 
 STATISTICS_EPOCHS = 30
 """With the hundred of profile=standard, half of a climb's time went into this rung."""
-NOTHING_LEARNED = 0.01
 MARGIN = 0.02
 """Mean R² that differ by less are taken for equal."""
 
