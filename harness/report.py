@@ -248,9 +248,10 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         heading + "The source trains on labels in N/nm², where 1 GPa is 1e-9. Here models are trained on such labels "
         f"(`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from images. {useless} "
         f"of {len(networks)} networks are no better than the mean (skill interval reaching {NOTHING_LEARNED:g} or "
-        f"below); the worst has {worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always answering the mean "
-        "gives one as small, for it is the variance of the labels in a unit in which they are tiny. Initial weights, a "
-        "learning rate and an epsilon made for outputs of the order of one do not get a network down to 1e-8.\n\n"
+        f"below); the worst has {worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always "
+        "answering the mean gives one as small, for it is the variance of the labels in a unit in which they are tiny. "
+        "Initial weights, a learning rate and an epsilon made for outputs of the order of one do not get a network "
+        "down to 1e-8.\n\n"
         + markdown(columns, lines)
         + f"\n\nAll columns but the last two are in {unit.replace('^2', '²')}, MSEs in its square."
     )
