@@ -16,7 +16,16 @@ from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
+# Keras takes its float type and image format from keras.json in its home, or leaves one there: not in this process.
+_home = os.environ.get("KERAS_HOME")
+os.environ["KERAS_HOME"] = os.devnull
 import keras
+
+if _home is None:
+    del os.environ["KERAS_HOME"]
+else:
+    os.environ["KERAS_HOME"] = _home
+
 import numpy as np
 import onnx
 import tensorflow as tf

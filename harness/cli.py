@@ -6,8 +6,6 @@ told is in `commands`.
 
 from __future__ import annotations
 
-import io
-import os
 import signal
 import sys
 from collections.abc import Callable
@@ -19,7 +17,7 @@ from harness.signals import ignore_interrupts, interrupt_between_imports, uninte
 with uninterrupted():
     import msgspec
 
-    from harness import __version__
+    from harness import __version__, streams
     from harness.commands import (
         DataCheckOptions,
         DataMakeOptions,
@@ -95,9 +93,9 @@ def _checked(results: Path, suite: str) -> bool:
     from harness import leaderboard
     from harness.audit import audit
 
+    why = leaderboard.differs(results, suite)  # first: it refuses records that contradict themselves
     lies, others = audit(results, suite)
-    why = leaderboard.differs(results, suite) or "\n".join(lies)
-    if why:
+    if why := why or "\n".join(lies):
         print(shown(why), file=sys.stderr)
         return False
     print(f"{leaderboard.leaderboard_file(results, suite)} follows from its records")
@@ -281,12 +279,12 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit code: 0 well, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character is told its number
-            stream.reconfigure(errors="backslashreplace")
-    interrupt_between_imports()
+    streams.show_any_character()
     try:
-        return _dispatch(sys.argv[1:] if arguments is None else arguments)
+        interrupt_between_imports()
+        code = _dispatch(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+        return code
     except BenchError as error:
         print(shown(f"bench: {error}"), file=sys.stderr)
         return 2
@@ -298,10 +296,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(shown(f"bench: there is not enough memory for this: {error}"), file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        streams.give_up_output()
         return 128 + signal.SIGPIPE
     except OSError as error:  # a folder that cannot be written, a full disk
-        print(shown(f"bench: {error.filename or 'input or output'}: {error.strerror or error}"), file=sys.stderr)
+        what = error.filename or "input or output"
+        if streams.is_about_output(error):
+            what = "standard output"
+            streams.give_up_output()
+        print(shown(f"bench: {what}: {error.strerror or error}"), file=sys.stderr)
         return 2
 
 
@@ -315,7 +317,11 @@ def _dispatch(words: list[str]) -> int:
         return 0
     name, rest = _command(words)
     options, action = COMMANDS[name]
-    return action(parse(name, options, rest))
+    asked = parse(name, options, rest)
+    from harness.isolation import isolated
+
+    with isolated():
+        return action(asked)
 
 
 def _command(words: list[str]) -> tuple[str, list[str]]:
@@ -373,7 +379,3 @@ def _file(key: str, text: str) -> Path:
     if not path.is_file():
         raise BenchError(f"{key}={text}: there is no such file")
     return path
-
-
-if __name__ == "__main__":
-    sys.exit(main())

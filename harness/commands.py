@@ -7,12 +7,18 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from harness.options import IS_PATH
+
 
 def _about(description: str) -> msgspec.Meta:
     return msgspec.Meta(description=description)
 
 
-Results = Annotated[Path, _about("folder for records, models, logs and leaderboards")]
+def _path(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description, extra=IS_PATH)
+
+
+Results = Annotated[Path, _path("folder for records, models, logs and leaderboards")]
 Unit = Annotated[str, _about("unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...")]
 Phases = Annotated[
     str,
@@ -31,7 +37,7 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     variant: Annotated[str, _about("variants, comma-separated, or all; `bench list` names them")] = "all"
     backend: Annotated[str, _about("backends, comma-separated, or all")] = "all"
     seeds: Annotated[str, _about("seeds of initial weights and batch order, as in 0,1,2; empty: the profile's")] = ""
-    data: Annotated[str, _about("your own folder of <id>_*.png images and a CSV; empty: the data the suite ships")] = ""
+    data: Annotated[str, _path("your own folder of <id>_*.png images and a CSV; empty: the data the suite ships")] = ""
     unit: Unit = ""
     phases: Phases = ""
     init: Annotated[
@@ -43,7 +49,7 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     ] = "standard"
     weights: Annotated[
         str,
-        _about(
+        _path(
             "what backbones start from: auto (ImageNet where it can be had, else random), imagenet, random, or a file "
             "of yours, .h5 as Keras publishes them or .safetensors as `bench run` writes them"
         ),
@@ -69,7 +75,7 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
-    pictures: Annotated[str, _about("draw them, too: folder for a folder of pictures per suite")] = ""
+    pictures: Annotated[str, _path("draw them, too: folder for a folder of pictures per suite")] = ""
     results: Results = Path("results")
 
 
@@ -78,7 +84,7 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suite to report on")]
     profile: Annotated[str, _about("profile whose records to report on")] = "standard"
-    out: Annotated[str, _about("folder for the page and its pictures; empty: report/<suite> below the results")] = ""
+    out: Annotated[str, _path("folder for the page and its pictures; empty: report/<suite> below the results")] = ""
     raw: Annotated[
         bool,
         _about(
@@ -114,8 +120,8 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     ] = "standard"
     seeds: Annotated[str, _about("seeds of the weights and batches that are compared")] = "0"
     strict: Annotated[bool, _about("exit 1 where a rung is skipped, too")] = False
-    junit: Annotated[str, _about("JUnit XML file to write, for CI")] = ""
-    markdown: Annotated[str, _about("Markdown file to write, for a pull request")] = ""
+    junit: Annotated[str, _path("JUnit XML file to write, for CI")] = ""
+    markdown: Annotated[str, _path("Markdown file to write, for a pull request")] = ""
     workers: Annotated[
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
@@ -126,7 +132,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
 class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Time any ONNX model the way the leaderboard does, beside the reference model."""
 
-    model: Annotated[str, _about("ONNX file")]
+    model: Annotated[str, _path("ONNX file")]
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024, description="intra-op threads")] = 1
     batches: Annotated[str, _about("batch sizes, comma-separated")] = "1,32"
 
@@ -134,15 +140,15 @@ class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
 class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Predict with a trained model: one row per image, columns in physical units."""
 
-    model: Annotated[str, _about("ONNX file written by `bench run`")]
-    images: Annotated[str, _about("folder of PNG images")]
-    out: Annotated[str, _about("CSV file to write")]
+    model: Annotated[str, _path("ONNX file written by `bench run`")]
+    images: Annotated[str, _path("folder of PNG images")]
+    out: Annotated[str, _path("CSV file to write")]
 
 
 class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say everything that is wrong with a data set of your own; nothing is written."""
 
-    data: Annotated[str, _about("folder of <id>_*.png images and one CSV")]
+    data: Annotated[str, _path("folder of <id>_*.png images and one CSV")]
     suite: Annotated[str, _about("suite the data set is for")] = "elasticity"
     unit: Unit = ""
 
@@ -150,7 +156,7 @@ class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
 class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Make a suite's data set: images, a CSV of constants and what they were made with."""
 
-    out: Annotated[str, _about("folder to write; must not exist or be empty")]
+    out: Annotated[str, _path("folder to write; must not exist or be empty")]
     suite: Annotated[str, _about("suite whose data to make")] = "elasticity"
     n: Annotated[int, msgspec.Meta(ge=1, le=10**5, description="number of images over all families")] = 520
     size: Annotated[int, msgspec.Meta(ge=8, le=4096, description="pixels along an edge")] = 64

@@ -8,6 +8,7 @@ a file takes the place of its predecessor at once.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -26,25 +27,26 @@ def append_line(path: Path, line: bytes) -> None:
         _set_aside(path, file)
         before = os.fstat(file).st_size
         try:
-            _write_all(file, line + b"\n")
-            os.fsync(file)
-        except OSError as error:
+            with named(path):
+                _write_all(file, line + b"\n")
+                os.fsync(file)
+        except OSError:
             os.ftruncate(file, before)
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            raise
         _sync_folder(path.parent)
 
 
 def mend(path: Path) -> Path | None:
     """Set aside what a killed writer left after the last whole line; the file it went to, None where there was none."""
-    if not path.exists():
+    if not _is_file(path):
         return None
     with _locked(path) as file:
         return _set_aside(path, file)
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """The lines of a file that were written whole; none where there is no file."""
-    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    """The lines of a file that were written whole; none where there is no file. Raises OSError for what is none."""
+    return path.read_bytes().split(b"\n")[:-1] if _is_file(path) else []
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -71,12 +73,21 @@ def replacing(path: Path) -> Iterator[Path]:
         _sync(fresh)
         fresh.replace(path)
     except OSError as error:
-        if error.filename == name:  # nobody knows the draft's name
+        if error.filename in (name, None):  # nobody knows the draft's name
             error.filename, error.filename2 = str(path), None
         raise
     finally:
         fresh.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Raise OSErrors with the name of the file that they are about, which those of an open file lack."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def make_folder(folder: Path) -> None:
@@ -104,9 +115,17 @@ def umask() -> int:
 def _locked(path: Path) -> Iterator[int]:
     """A descriptor of the file, for this process alone while it lasts."""
     path.parent.mkdir(exist_ok=True)
+    _is_file(path)
     with path.open("ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
+
+
+def _is_file(path: Path) -> bool:
+    """False where there is nothing. Raises OSError for what is no file: to open a pipe would wait for its other end."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "is there, and is no file", str(path))
+    return path.exists()
 
 
 def _set_aside(path: Path, file: int) -> Path | None:

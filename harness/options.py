@@ -7,6 +7,8 @@ is parsed, checked and shown, so there is no second list to keep true.
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 import shutil
 import textwrap
 from collections.abc import Iterable
@@ -36,7 +38,7 @@ def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgs
             raise BenchError(f"{key}={value}: must be one of {', '.join(literals)}{nearest(value, literals)}")
         if shown(value) != value or "\n" in value:  # zero bytes, line ends, and bytes that are no UTF-8
             raise BenchError(f"{key}={value!a}: holds characters that are no text")
-        values[key] = value
+        values[key] = _path(key, value) if _meta(fields[key]).extra == IS_PATH else value
     for field in fields.values():
         if field.required and field.name not in values:
             raise BenchError(f"bench {command} needs {field.name}=; see `bench {command} --help`")
@@ -47,6 +49,30 @@ def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgs
         message, _, place = str(error).partition(" - at ")
         key = place.strip("`$.")
         raise BenchError(f"{key}={values.get(key, '')}: {_in_words(message)}") from None
+
+
+IS_PATH = {"path": True}
+"""`extra` of the `msgspec.Meta` of an option whose value is a path: its ~ is expanded here, and nowhere else."""
+
+
+def _path(key: str, value: str) -> str:
+    """A path without ~, which not every shell expands behind `key=`. Raises BenchError for one that leads nowhere."""
+    path = os.path.expanduser(value)
+    if path.startswith("~"):
+        home = path.partition("/")[0]
+        raise BenchError(f"{key}={value}: nobody here has a home {home}; a folder of that name is ./{home}")
+    try:
+        os.stat(path)
+    except OSError as error:  # whether it must be there is the command's to say
+        if error.errno == errno.ELOOP:
+            raise BenchError(f"{key}={value}: a loop of links, which leads nowhere") from None
+    return path
+
+
+def _meta(field: msgspec.structs.FieldInfo) -> msgspec.Meta:
+    """What an option's type says of it besides."""
+    meta: msgspec.Meta = getattr(field.type, "__metadata__", (msgspec.Meta(),))[0]
+    return meta
 
 
 def _in_words(message: str) -> str:
@@ -85,7 +111,7 @@ def describe(command: str, options: type[msgspec.Struct]) -> str:
     lines = [f"usage: bench {command} key=value ...", "", summary(options), ""]
     width = max(60, shutil.get_terminal_size().columns)
     for field in msgspec.structs.fields(options):
-        described = getattr(field.type, "__metadata__", (msgspec.Meta(),))[0].description or ""
+        described = _meta(field).description or ""
         choices = _choices(field.type)
         described += f" ({' or '.join(map(str, choices))})" if choices else ""
         described += " [required]" if field.required else f" [default: {field.default}]" if field.default != "" else ""

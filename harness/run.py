@@ -6,9 +6,11 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -22,7 +24,7 @@ from harness.launch import Event, launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
 from harness.protocol import Method
-from harness.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
+from harness.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, contradicts, standing
 from harness.text import shown
 from harness.training import trials_file
 from harness.worker import Done, Job, now
@@ -76,10 +78,11 @@ def run(request: Request) -> bool:
     try:
         with _alone_in(request.results) as still_there:
             outcomes = [_run_suite(suite_plan, request, still_there) for suite_plan in plans]
-    except BrokenPipeError:  # not of the results folder: of whoever read what is printed
-        raise
-    except OSError as error:  # a full disk, a folder that cannot be written
-        raise BenchError(f"{error.filename or request.results}: {error.strerror or error}; {KEPT}") from error
+    except OSError as error:
+        if error.filename is None:  # not of the results folder, but of where this is printed
+            raise
+        # a full disk, a folder that cannot be written
+        raise BenchError(f"{error.filename}: {error.strerror or error}; {KEPT}") from error
     return all(outcomes)
 
 
@@ -97,6 +100,8 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
     Yields what raises BenchError once the folder is no longer there, or is another. Raises BenchError where another run
     holds it, and OSError where the folder cannot be written.
     """
+    if results.exists() and not results.is_dir():
+        raise BenchError(f"results={results}: is there, and is no folder: choose another")
     results.mkdir(parents=True, exist_ok=True)
     path = results / "run.lock"
     with path.open("a+", errors="replace") as lock:
@@ -109,8 +114,9 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
                 "wait for it, or choose another results="
             ) from None
         lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+        with disk.named(path):
+            lock.write(str(os.getpid()))
+            lock.flush()
 
         def still_there() -> None:
             try:
@@ -147,7 +153,8 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
     # By the validation images: who chooses by the test images has no test any more.
     chosen = min(good.values(), key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
     if chosen and (model := _model(chosen, request)):
-        print(f"use the best on the validation images: bench predict model={model} images=FOLDER out=FILE.csv")
+        words = shlex.join(["bench", "predict", f"model={model}", "images=FOLDER", "out=FILE.csv"])
+        print(f"use the best on the validation images: {words}")
     failed = len(suite_plan.cells) - len(good)
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
@@ -184,7 +191,8 @@ def _announce(suite_plan: Plan) -> None:
 
 
 def _train(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:
-    done = {key for key, record in good_here(suite_plan.cells, store).items() if _model(record, request)}
+    good = good_here(suite_plan.cells, store)
+    done = {key for key, record in good.items() if _model(record, request)}
     own = None if request.weights in pretrained.CHOICES else str(Path(request.weights).resolve())
     jobs = [
         Job(cell, suite_plan.source, own if cell.weights else None) for cell in suite_plan.cells if cell.key not in done
@@ -193,23 +201,29 @@ def _train(suite_plan: Plan, store: Store, request: Request, still_there: Callab
     workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
     events = launch(jobs, request.results, request.workers, request.settings.device, request.limits)
-    for record in recorded(jobs, events, store, still_there):
+    for record in recorded(jobs, events, store, still_there, good):
         if record.status == "ok":
             trials_file(request.results, record.cell).unlink(missing_ok=True)
 
 
 def recorded(
-    jobs: list[Job], events: Iterator[Event], store: Store, still_there: Callable[[], None] = lambda: None
+    jobs: list[Job],
+    events: Iterator[Event],
+    store: Store,
+    still_there: Callable[[], None] = lambda: None,
+    earlier: Mapping[str, Record] = MappingProxyType({}),
 ) -> Iterator[Record]:
     """Follow a launch: show its progress, and append each record to the store before it is handed on.
 
-    `still_there` is asked before; what it raises ends the launch.
+    `still_there` is asked before; what it raises ends the launch. Raises BenchError, with nothing appended, where one
+    of the `earlier` records here, by key, is of the same cell and predicts otherwise.
     """
     progress = Progress(jobs)
     try:
         for event in events:
             if isinstance(event[1], Done):
                 still_there()
+                _refuse_contradiction(event[1].record, earlier, store)
                 store.append(event[1].record)
                 if event[1].no_disk:
                     progress.show(event)
@@ -218,6 +232,17 @@ def recorded(
             progress.show(event)
     finally:
         progress.close()
+
+
+def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: Store) -> None:
+    before = earlier.get(record.key)
+    if before and record.status == "ok" and contradicts(record, before):
+        raise BenchError(
+            f"{record.cell.title}: predicts otherwise than its record of {before.started} in {store.trainings_file}, "
+            f"made by commit {before.environment.commit[:12] or 'unknown'} in an environment like this one, and is not "
+            "added: the same seed must give the same numbers. Either that record was edited, or the code was changed "
+            "without a new version: take its line out, or choose another results="
+        )
 
 
 def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:

@@ -16,18 +16,19 @@ PRESSED = signal.SIGINT, signal.SIGALRM  # the second stands for a Ctrl-C that w
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the end."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Ctrl-C waits until the end, or longer where it waited before."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def interrupt_between_imports() -> None:
-    """From now on, Ctrl-C waits for the end of an import."""
+    """From now on, Ctrl-C raises KeyboardInterrupt, and waits for the end of an import; one that waited comes now."""
     for number in PRESSED:
         signal.signal(number, _interrupt)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def ignore_interrupts() -> None:

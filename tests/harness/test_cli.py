@@ -201,7 +201,7 @@ def test_whatever_is_typed_is_refused_in_words(name, values):
 def test_a_reader_that_has_seen_enough_ends_the_command_unwell():
     """`bench list | head -0`: what was cut short must not look finished."""
     command = subprocess.Popen(
-        [sys.executable, "-m", "harness.cli", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "harness", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     command.stdout.close()
     _, err = command.communicate(timeout=60)
@@ -210,7 +210,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_unwell():
 
 def test_a_terminal_that_cannot_show_a_character_is_told_its_number():
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-m", "harness.cli", "run", "suite=é"]
+    command = [sys.executable, "-m", "harness", "run", "suite=é"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert "unknown suite '\\xe9'" in done.stderr

@@ -180,3 +180,23 @@ def test_the_draft_of_a_killed_writer_is_swept_away_and_nothing_else(tmp_path):
     disk.sweep(tmp_path)
     assert {item.name for item in tmp_path.iterdir()} == {"model.onnx", ".keep"}
     assert path.read_bytes() == b"old"
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    """To open a pipe waits until somebody opens its other end."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "pipe", tmp_path / "folder"):
+        for use in (disk.whole_lines, disk.mend, lambda path: disk.append_line(path, b"line")):
+            with pytest.raises(OSError, match="is there, and is no file"):
+                use(path)
+
+
+def test_a_text_that_finds_no_room_is_told_by_its_file(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # as of an open file: without its name
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left") as refusal:
+        disk.write_whole(tmp_path / "table.csv", "text")
+    assert refusal.value.filename == str(tmp_path / "table.csv")

@@ -16,7 +16,7 @@ import pytest
 
 from harness.records import Store
 
-BENCH = (sys.executable, "-m", "harness.cli")
+BENCH = (sys.executable, "-m", "harness")
 CLASSICAL = ("backend=classical", "seeds=0,1,2,3")  # twelve cells that take no time
 
 

@@ -1,4 +1,6 @@
 import contextlib
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -6,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import commands
 from harness.errors import BenchError
-from harness.options import describe, nearest, parse
+from harness.options import IS_PATH, describe, nearest, parse
 
 
 class Options(msgspec.Struct, forbid_unknown_fields=True):
@@ -18,6 +21,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     heat: Literal["low", "high"] = "low"
     degrees: float = 180.0
     fan: bool = False
+    tin: Annotated[Path, msgspec.Meta(description="which tin", extra=IS_PATH)] = Path("tin")
+    book: Annotated[str, msgspec.Meta(description="which book", extra=IS_PATH)] = ""
 
 
 def test_values_take_the_types_of_their_fields():
@@ -35,7 +40,7 @@ def test_a_value_may_hold_equals_signs():
     [
         (["flour"], "'flour' is not of the form key=value"),
         (["flower=rye"], "no option 'flower': did you mean 'flour'?"),
-        (["zzz=1"], "no option 'zzz' (known: flour, minutes, heat, degrees, fan)"),
+        (["zzz=1"], "no option 'zzz' (known: flour, minutes, heat, degrees, fan, tin, book)"),
         (["flour=rye", "flour=oat"], "flour= is given twice"),
         ([], "bake needs flour="),
         (["flour=rye", "heat=hihg"], "heat=hihg: must be one of low, high: did you mean 'high'?"),
@@ -49,6 +54,35 @@ def test_wrong_words_are_refused_with_the_remedy(words, said):
     with pytest.raises(BenchError) as refusal:
         parse("bake", Options, words)
     assert said in str(refusal.value)
+
+
+def test_a_home_is_expanded_in_paths_and_nowhere_else(monkeypatch):
+    """No shell does it behind `key=` but for some settings of some."""
+    monkeypatch.setenv("HOME", "/home/baker")
+    options = parse("bake", Options, ["flour=~/rye", "tin=~/tin", "book=~"])
+    assert (options.flour, options.tin, options.book) == ("~/rye", Path("/home/baker/tin"), "/home/baker")
+    assert parse("bake", Options, ["flour=rye", "tin=./~", "book=a~b"]).tin == Path("~")
+
+
+def test_every_option_that_is_a_path_is_said_to_be_one():
+    """By their help texts: whoever adds one will say that it is a file or a folder."""
+    for options in vars(commands).values():
+        for field in msgspec.structs.fields(options) if isinstance(options, type(Options)) else ():
+            meta = getattr(field.type, "__metadata__", (msgspec.Meta(),))[0]
+            names_one = bool(re.search(r"\b(file|folder)\b", meta.description or ""))
+            assert (meta.extra == IS_PATH) == names_one, (options, field.name)
+
+
+def test_paths_that_lead_nowhere_are_refused(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for word in (f"tin={tmp_path / 'a'}", f"book={tmp_path / 'b' / 'c'}"):
+        with pytest.raises(BenchError, match="a loop of links, which leads nowhere"):
+            parse("bake", Options, ["flour=rye", word])
+    with pytest.raises(
+        BenchError, match=r"nobody here has a home ~nosuchuser; a folder of that name is \./~nosuchuser"
+    ):
+        parse("bake", Options, ["flour=rye", "tin=~nosuchuser/tin"])
 
 
 @given(st.lists(st.text()))

@@ -1,0 +1,21 @@
+"""`bench`, and `python -m harness`: the process around the command line."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+# Ctrl-C waits for `cli.main`, which answers it: amid the imports Python would show a traceback.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+from harness import cli, streams  # noqa: E402
+
+
+def main() -> int:
+    """Run the command that the command line names; returns the exit code."""
+    streams.prepare()
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
