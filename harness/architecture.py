@@ -22,7 +22,7 @@ Activation = Literal["linear", "relu"]
 Padding = Literal["valid", "same"]
 
 
-class Conv2D(msgspec.Struct, frozen=True, tag=True):
+class Conv2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Square convolution of stride 1 with bias, then `activation`."""
 
     filters: int
@@ -31,30 +31,30 @@ class Conv2D(msgspec.Struct, frozen=True, tag=True):
     activation: Activation = "relu"
 
 
-class MaxPool2D(msgspec.Struct, frozen=True, tag=True):
+class MaxPool2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Largest value of each `size` x `size` block; a remainder at the far edges is dropped."""
 
     size: int = 2
 
 
-class Flatten(msgspec.Struct, frozen=True, tag=True):
+class Flatten(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """(height, width, channel) to one vector, channel fastest."""
 
 
-class Dropout(msgspec.Struct, frozen=True, tag=True):
+class Dropout(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """While training, zero each value with probability `rate` and divide the rest by 1 - rate."""
 
     rate: float
 
 
-class Dense(msgspec.Struct, frozen=True, tag=True):
+class Dense(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Fully connected layer with bias, then `activation`."""
 
     units: int
     activation: Activation = "relu"
 
 
-class Backbone(msgspec.Struct, frozen=True, tag=True):
+class Backbone(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """A convolutional network of `harness.backbones` without its classifier, on the image repeated to three channels.
 
     The family's own preprocessing is part of it. Gives (height / 32, width / 32, channels).
@@ -63,20 +63,20 @@ class Backbone(msgspec.Struct, frozen=True, tag=True):
     family: backbones.Family
 
 
-class GlobalAveragePool2D(msgspec.Struct, frozen=True, tag=True):
+class GlobalAveragePool2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """The mean of each channel over the image: (height, width, channel) to (channel,)."""
 
 
 Layer = Conv2D | MaxPool2D | Flatten | Dropout | Dense | Backbone | GlobalAveragePool2D
 
 
-class Network(msgspec.Struct, frozen=True, tag="network"):
+class Network(msgspec.Struct, frozen=True, tag="network", forbid_unknown_fields=True):
     """A feed-forward network; the last layer must give one number per target."""
 
     layers: tuple[Layer, ...]
 
 
-class Estimator(msgspec.Struct, frozen=True, tag="estimator"):
+class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fields=True):
     """A predictor that needs no network and sees only the volume fraction of the image.
 
     `mean` answers the training mean; `ridge` is linear in the volume fraction with penalty `alpha`;

@@ -41,9 +41,28 @@ _PACKAGES = (
     "torchvision",
 )
 
-# Variables that change numbers or timings and whose values are switches, never paths.
-_FLAGS = (
+# Variables that choose among implementations, and so change numbers wherever they are set.
+_SWITCHES = (
     "ATEN_CPU_CAPABILITY",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_MAX_CPU_ISA",
+    "JAX_DEFAULT_MATMUL_PRECISION",
+    "JAX_ENABLE_X64",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "NVIDIA_TF32_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+)
+
+# Variables that change numbers or timings and whose values are words, never paths.
+_FLAGS = (
+    *_SWITCHES,
     "CUBLAS_WORKSPACE_CONFIG",
     "KERAS_BACKEND",
     "MALLOC_ARENA_MAX",
@@ -51,19 +70,16 @@ _FLAGS = (
     "MALLOC_TOP_PAD_",
     "MALLOC_TRIM_THRESHOLD_",
     "MKL_NUM_THREADS",
-    "NVIDIA_TF32_OVERRIDE",
     "OMP_NUM_THREADS",
-    "ONEDNN_MAX_CPU_ISA",
     "OPENBLAS_NUM_THREADS",
     "PYTHONHASHSEED",
     "TF_DETERMINISTIC_OPS",
-    "TF_ENABLE_ONEDNN_OPTS",
     "TF_NUM_INTEROP_THREADS",
     "TF_NUM_INTRAOP_THREADS",
 )
 
 
-class Environment(msgspec.Struct, frozen=True):
+class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where and with what something was computed.
 
     `cores` are those this process may use; `memory_gib` is the machine's. `versions` maps distributions to versions,
@@ -101,15 +117,22 @@ def observe() -> Environment:
 
 
 def fingerprint(environment: Environment) -> str:
-    """SHA-256 (hex) of what can change numbers or timings: versions, Keras's engine, processor, machine.
+    """SHA-256 (hex) of what can change numbers or timings: versions, Keras's engine, processor, machine, switches.
 
     Other flags are left out although they matter: they differ between the process that plans and those that compute,
     and the harness sets them alike wherever it computes.
     """
     engine = environment.flags.get("KERAS_BACKEND", "tensorflow")
     software = (environment.cijbench, environment.python, environment.versions, engine)
-    parts = (software, environment.processor, environment.machine)
+    parts: tuple[object, ...] = (software, environment.processor, environment.machine)
+    if chosen := switches(environment):
+        parts += (chosen,)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def switches(environment: Environment) -> dict[str, str]:
+    """The flags that were set and choose among implementations, as oneDNN's or PyTorch's instruction set."""
+    return {name: environment.flags[name] for name in _SWITCHES if name in environment.flags}
 
 
 def installed(packages: Iterable[str]) -> dict[str, str]:

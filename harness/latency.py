@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -30,6 +30,9 @@ from harness.protocol import Images
 
 STEADY = 0.10
 """Largest `ratio_spread` of a timing that may be quoted without a warning."""
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 Run = Callable[[], object]
 Clock = Callable[[], int]
@@ -76,7 +79,7 @@ SMOKE = LatencySettings(warm_up=2, runs=30, seconds=0.2, least_runs=6, rounds=3)
 """Shows that timing works; its figures are not worth quoting."""
 
 
-class Timing(msgspec.Struct, frozen=True):
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Time of one run of one model on `batch` images at once.
 
     `runs` were timed. Percentiles are over all of them, in milliseconds; `throughput` is batch / p50, in images per
@@ -85,15 +88,19 @@ class Timing(msgspec.Struct, frozen=True):
     round in ten moves it little, two do. `threads` is read back from ONNX Runtime.
     """
 
-    batch: int
-    threads: int
-    runs: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    throughput: float
-    ratio: float
-    ratio_spread: float
+    batch: Count
+    threads: Count
+    runs: Count
+    p50_ms: Positive
+    p90_ms: Positive
+    p99_ms: Positive
+    throughput: Positive
+    ratio: Positive
+    ratio_spread: Annotated[float, msgspec.Meta(ge=0)]
+
+    def __post_init__(self) -> None:
+        if not self.p50_ms <= self.p90_ms <= self.p99_ms:
+            raise ValueError("percentiles must rise from p50 to p99")
 
     @property
     def steady(self) -> bool:
@@ -101,7 +108,7 @@ class Timing(msgspec.Struct, frozen=True):
         return self.ratio_spread <= STEADY
 
 
-class Latency(msgspec.Struct, frozen=True):
+class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One `Timing` for each batch size, or none and the `reason` why the model could not be timed."""
 
     timings: tuple[Timing, ...] = ()

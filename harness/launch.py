@@ -55,6 +55,9 @@ _WORKER_ENVIRONMENT = {
 }
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
+# They change what is computed, and may hold paths, so that no record can tell of them.
+_NOT_INHERITED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_XLA_FLAGS", "XLA_FLAGS")
+
 
 def worker_environment(threads: int, device: str) -> dict[str, str]:
     """The environment variables of a worker: this process's own, and what fixes its threads and device."""
@@ -63,7 +66,8 @@ def worker_environment(threads: int, device: str) -> dict[str, str]:
         extra["CUDA_VISIBLE_DEVICES"] = ""
     else:
         extra["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it cuBLAS refuses to be deterministic
-    return {**os.environ, **extra}
+    inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+    return {**inherited, **extra}
 
 
 def launch(

@@ -15,17 +15,18 @@ import numpy as np
 import pandas as pd
 
 from harness.disk import write_whole
-from harness.environment import fingerprint
+from harness.environment import fingerprint, switches
 from harness.errors import BenchError
 from harness.latency import Timing
 from harness.metrics import Accuracy
 from harness.protocol import Search
 from harness.records import Cell, LatencyRecord, Record, Store, standing, verify, verify_together
-from harness.stats import skill_interval, spread
+from harness.stats import FEWEST_IMAGES, skill_interval, spread
 from harness.text import harmless
 
 NO_BETTER = "no better than the mean"
 BETTER = "better than the mean"
+TOO_FEW = "too few test images"
 _NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 
@@ -157,6 +158,7 @@ def _origin(records: list[Record]) -> dict[str, object]:
         "definition": _hash((cell.architecture, cell.recipes)),
         "framework": _framework(records),
         "processor": environment.processor,
+        "switches": " ".join(f"{name}={value}" for name, value in switches(environment).items()),
         "environment": fingerprint(environment)[:12],
         "commit": " ".join(sorted({_short_commit(record.environment.commit) for record in records})),
     }
@@ -205,7 +207,7 @@ def _scores(good: list[Record]) -> dict[str, object]:
         return spread([getattr(test, name) for test in tests])
 
     scores: dict[str, object] = {
-        "verdict": BETTER if low > _NOTHING else NO_BETTER,  # also where skill is undefined
+        "verdict": _verdict(low, len(truth)),
         "skill": mean("skill"),
         "skill_low": low,
         "skill_high": high,
@@ -227,6 +229,12 @@ def _scores(good: list[Record]) -> dict[str, object]:
     return _merged(scores, by_target, physics)
 
 
+def _verdict(low: float, images: int) -> str:
+    if images < FEWEST_IMAGES:
+        return TOO_FEW
+    return BETTER if low > _NOTHING else NO_BETTER  # also where skill is undefined
+
+
 def _times(factor: float, value: float | None) -> float | None:
     return None if value is None else factor * value
 
@@ -240,13 +248,20 @@ def _mean(values: list[float | None]) -> float | None:
     return float(np.mean(known)) if len(known) == len(values) else None
 
 
+def _sized_alike(good: list[Record]) -> list[Record]:
+    """Those whose models are as large as the first seed's, whose size and latency the row states: a search may select
+    another model for each seed.
+    """
+    return [record for record in good if record.counts == good[0].counts]
+
+
 def _size(good: list[Record]) -> dict[str, object]:
-    """Of the first seed's model, where seeds selected different ones; it is the one that is timed, too."""
     counts = good[0].counts if good else None
     return {
         "parameters": counts and counts.total,
         "trainable": counts and counts.trainable,
         "non_trainable": counts and counts.non_trainable,
+        "size_of_seeds": " ".join(str(record.cell.seed) for record in _sized_alike(good)),
     }
 
 
@@ -277,7 +292,7 @@ def _exported(good: list[Record]) -> dict[str, object]:
 
 def _latency(good: list[Record], timings: dict[tuple[str, str, str], LatencyRecord]) -> dict[str, object]:
     """The newest timing of any of the row's models: latency hangs on the graph, not on the weights in it."""
-    places = [(r.key, r.onnx.sha256, fingerprint(r.environment)) for r in good if r.onnx]
+    places = [(r.key, r.onnx.sha256, fingerprint(r.environment)) for r in _sized_alike(good) if r.onnx]
     found = [timings[place] for place in places if place in timings]
     by_batch: dict[int, Timing] = {}
     for record in sorted(found, key=lambda item: item.started):
@@ -374,7 +389,8 @@ _SHOWN = {
 
 def terminal_table(path: Path, cell: Cell) -> str:
     """The rows of data, profile and settings like the cell's, with the columns that fit a terminal."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    with path.open(encoding="utf-8") as file:  # pandas would take a ~ in the name for a home
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
     alike = {"data_hash": cell.data_hash[:12], "profile": cell.profile, "settings": _hash(cell.settings)}
     for column, value in alike.items():
         table = table[table[column] == value]
@@ -385,4 +401,15 @@ def terminal_table(path: Path, cell: Cell) -> str:
         for name, (heading, form) in _SHOWN.items()
         if name in table
     }
-    return str(pd.DataFrame(columns).to_string(index=False))
+    text = str(pd.DataFrame(columns).to_string(index=False))
+    for _, row in table.iterrows():
+        if told := of_some_seeds(row):
+            text += f"\n{row['variant']} on {row['backend']}: {told}"
+    return text
+
+
+def of_some_seeds(row: pd.Series[str]) -> str:
+    """Whose parameters and milliseconds a row states where a search selected models of several sizes; else empty."""
+    if row["seeds"] == row["size_of_seeds"]:
+        return ""
+    return f"parameters and ms/image are of seed {row['size_of_seeds']}, other seeds selected models of other sizes"

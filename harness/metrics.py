@@ -14,7 +14,7 @@ NOTHING_LEARNED = 0.01
 """A skill that is no higher is taken for that of the mean."""
 
 
-class Accuracy(msgspec.Struct, frozen=True):
+class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How well n predictions y' of t targets meet the truth y. None where the formula would divide by zero.
 
     Attributes

@@ -287,6 +287,9 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
         _write(columns, height, _cost(row), "black")
     _write(columns, len(table) - 0.4, ["skill", "R²", "NMAE", "parameters", "one image"], "#555555")
     columns.axis("off")
+    if any(leaderboard.of_some_seeds(row) for _, row in table.iterrows()):
+        note = "* its seeds selected models of several sizes: the first one's"
+        columns.text(1.0, -0.6, note, ha="right", va="top", fontsize=8.5, color="#555555")
     _label(chart, table)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -296,16 +299,21 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
 
 def _draw_skill(axes: Axes, height: int, row: pd.Series[str]) -> None:
     colour = _COLOURS.get(row["backend"], _OTHER)
-    low, skill, high = (float(row[name]) for name in ("skill_low", "skill", "skill_high"))
+    skill = float(row["skill"])
     # Far below zero every score says the same, and an outlier there would squeeze the others together.
-    axes.plot([max(low, -0.1), max(high, -0.1)], [height, height], color=colour, linewidth=2.5, solid_capstyle="butt")
+    if row["skill_low"]:  # too few test images give no interval
+        ends = [max(float(row[name]), -0.1) for name in ("skill_low", "skill_high")]
+        axes.plot(ends, [height, height], color=colour, linewidth=2.5, solid_capstyle="butt")
     axes.plot(max(skill, -0.1), height, "o" if skill > -0.1 else "<", color=colour, markersize=8)
 
 
 def _cost(row: pd.Series[str]) -> list[str]:
     formats = {"skill": "{:.3f}", "r2": "{:.3f}", "nmae_percent": "{:.2f} %", "parameters": "{:,.0f}"}
     formats["p50_ms_b1"] = "{:.3f} ms"
-    return [form.format(float(row[name])) if row[name] else "" for name, form in formats.items()]
+    told = {name: form.format(float(row[name])) if row[name] else "" for name, form in formats.items()}
+    if leaderboard.of_some_seeds(row):
+        told["parameters"] += "*"
+    return list(told.values())
 
 
 def _write(axes: Axes, height: float, texts: list[str], colour: str) -> None:

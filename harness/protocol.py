@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import msgspec
 import numpy as np
@@ -27,7 +27,7 @@ Arrays = dict[str, NDArray[Any]]
 # --- data -------------------------------------------------------------------------------------------------------
 
 
-class Phase(msgspec.Struct, frozen=True):
+class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An isotropic elastic material: Young's modulus in GPa and Poisson's ratio."""
 
     young: float
@@ -119,7 +119,7 @@ class Task(msgspec.Struct, frozen=True):
 Trains = Literal["all", "all-but-norms", "head"]
 
 
-class Recipe(msgspec.Struct, frozen=True):
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction.
 
     `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
@@ -135,7 +135,7 @@ class Recipe(msgspec.Struct, frozen=True):
     trains: Trains = "all"
 
 
-class Configuration(msgspec.Struct, frozen=True):
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One member of a search: what was chosen, by the names of the search's axes, and the model that this makes."""
 
     choices: dict[Name, float]
@@ -146,7 +146,7 @@ class Configuration(msgspec.Struct, frozen=True):
 Method = Literal["grid"]
 
 
-class Search(msgspec.Struct, frozen=True, tag="search"):
+class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=True):
     """A model that is chosen among configurations by its validation error, and by that alone.
 
     Each configuration tried is trained for `epochs`; the one with the lowest validation loss of any epoch is then
@@ -187,24 +187,28 @@ class Schedule(msgspec.Struct, frozen=True):
         return cls(order, recipe.batch_size)
 
 
-class History(msgspec.Struct, frozen=True):
+Number = Annotated[int, msgspec.Meta(ge=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class History(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Training as it went: sample-weighted mean training loss and validation loss of each epoch, and wall seconds."""
 
     loss: tuple[float, ...] = ()
     validation_loss: tuple[float, ...] = ()
-    seconds: float = 0.0
+    seconds: Seconds = 0.0
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Numbers of parameters; `layers` maps each layer's name to its total.
 
     The moving statistics of batch norms count among `non_trainable`, as in Keras; torch keeps them as buffers and does
     not count them among its parameters.
     """
 
-    trainable: int
-    non_trainable: int
-    layers: dict[str, int]
+    trainable: Number
+    non_trainable: Number
+    layers: dict[str, Number]
 
     @property
     def total(self) -> int:

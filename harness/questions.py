@@ -17,7 +17,7 @@ from harness.architecture import Network, backbone_of
 from harness.blocks import Row
 from harness.metrics import NOTHING_LEARNED
 from harness.protocol import Search
-from harness.stats import paired_difference
+from harness.stats import FEWEST_IMAGES, paired_difference
 
 
 class Difference(NamedTuple):
@@ -28,12 +28,13 @@ class Difference(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        value, low, high = (decimals(number, "+") for number in self)
-        return f"{value} ({low} to {high})"
+        return f"{decimals(self.value, '+')} ({interval(self.low, self.high, '+')})"
 
     @property
     def verdict(self) -> str:
         """What the interval allows to say."""
+        if np.isnan(self.low):
+            return "too few test images"
         return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
 
 
@@ -92,6 +93,8 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
         return no
     if verdicts == {"not told apart"}:
         return undecided
+    if verdicts == {"too few test images"}:
+        return f"These data do not say: intervals need {FEWEST_IMAGES} test images."
     told = "; ".join(f"{name}: {comparison.verdict}" for name, comparison in comparisons)
     return f"It depends: {told}."
 
@@ -208,16 +211,15 @@ def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) ->
     lines, equals = [], []
     for row in sorted(table, key=Row.skill, reverse=True):
         behind = difference(row, chosen)
-        if row is not chosen and behind.high >= 0:
+        if row is not chosen and not behind.high < 0:
             equals.append(row.title)
-        counts = row.records[0].counts
         lines.append(
             [
                 row.name,
                 row.backend,
                 decimals(row.skill()),
                 "chosen" if row is chosen else str(behind),
-                f"{counts.total:,}" if counts else "–",
+                _parameters(row),
                 _seconds(row),
                 latency.get((row.name, row.backend)) or "–",
             ]
@@ -226,13 +228,15 @@ def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) ->
     heading = ["model", "backend", "skill", "difference to the chosen (95 %)", "parameters", "training s", "ms/image"]
     return (
         f"which model is best?\n\n**{chosen.title}**, chosen by the validation images. {told}\n\n"
-        "Seconds are of one core and include a search; milliseconds are ONNX Runtime's for one image on one thread.\n\n"
+        "Seconds are of one core and include a search; milliseconds are ONNX Runtime's for one image on one thread. "
+        "Where a search selected models of several sizes (*), parameters and milliseconds are of its first seed's.\n\n"
         + markdown(heading, lines)
     )
 
 
-def _milliseconds(text: str | None) -> str:
-    return f"{float(text):.3g}" if text else "–"
+def _parameters(row: Row) -> str:
+    sizes = [record.counts.total for record in row.records if record.counts]
+    return f"{sizes[0]:,}" + "*" * (len(set(sizes)) > 1) if sizes else "–"
 
 
 def _seconds(row: Row) -> str:
@@ -245,8 +249,13 @@ def _seconds(row: Row) -> str:
 
 
 def decimals(value: float, sign: str = "") -> str:
-    """Three decimals, and never a negative zero; `sign` "+" writes it always."""
-    return f"{round(value, 3) + 0.0:{sign}.3f}"
+    """Three decimals, and never a negative zero; `sign` "+" writes it always. A dash for what is no number."""
+    return "–" if np.isnan(value) else f"{round(value, 3) + 0.0:{sign}.3f}"
+
+
+def interval(low: float, high: float, sign: str = "") -> str:
+    """Its ends in words; a dash where there is none (`stats.FEWEST_IMAGES`)."""
+    return "–" if np.isnan(low) else f"{decimals(low, sign)} to {decimals(high, sign)}"
 
 
 def markdown(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -21,7 +21,7 @@ from harness.environment import Environment, fingerprint
 from harness.errors import BenchError
 from harness.latency import Latency
 from harness.metrics import Accuracy, accuracy
-from harness.protocol import Architecture, Counts, History, Phase, Recipe, Search, Variant
+from harness.protocol import Architecture, Counts, History, Number, Phase, Recipe, Search, Seconds, Variant
 from harness.signals import uninterrupted
 from harness.text import Label, Name, without_patterns
 
@@ -33,7 +33,7 @@ READABLE = (2, SCHEMA)
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
-class Settings(msgspec.Struct, frozen=True):
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Choices that change what a cell computes.
 
     `init` is `shared` (the harness draws the initial weights, equal in every backend) or `native` (each framework's
@@ -48,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True):
     phases: tuple[Phase, Phase] | None = None
 
 
-class Cell(msgspec.Struct, frozen=True):
+class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The unit of work. `recipes` and a search's are the variant's own, shortened to the profile.
 
     `weights` says what the backbone starts from: `imagenet`, `random`, or name and SHA-256 of a file; "" where there is
@@ -97,7 +97,7 @@ class Cell(msgspec.Struct, frozen=True):
         return Variant(self.variant, "", self.architecture, self.recipes)
 
 
-class Trial(msgspec.Struct, frozen=True):
+class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a search saw of one configuration, by its number: losses on the network's scale, and nothing of the test.
 
     `validation_loss` is the lowest of any epoch, `epoch` the first with it, and `last` that of the last epoch.
@@ -107,18 +107,18 @@ class Trial(msgspec.Struct, frozen=True):
     validation_loss: float
     epoch: int
     last: float
-    parameters: int
-    seconds: float
+    parameters: Number
+    seconds: Seconds
 
 
-class Searched(msgspec.Struct, frozen=True):
+class Searched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search: its trials in their order, and the number of the configuration that was selected."""
 
     trials: tuple[Trial, ...]
     selected: int
 
 
-class HeldOut(msgspec.Struct, frozen=True):
+class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Predictions and truth on the test images, in GPa, (n, t) each, and the mean of the training labels (t,)."""
 
     ids: tuple[str, ...]
@@ -132,16 +132,16 @@ class HeldOut(msgspec.Struct, frozen=True):
         return accuracy(np.array(self.predictions), np.array(self.truth), np.array(self.train_mean), self.targets)
 
 
-class OnnxFile(msgspec.Struct, frozen=True):
+class OnnxFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The exported model: file name below `results/models/<suite>/`, size, opset and SHA-256, and the largest
     difference of its test predictions from the native model's, relative to the largest prediction.
     """
 
     file: Name
-    bytes: int
-    opset: int
+    bytes: Number
+    opset: Number
     sha256: Hash
-    difference: float
+    difference: Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -156,7 +156,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cell: Cell
     status: Literal["ok", "failed", "unavailable"]
     started: str
-    seconds: float
+    seconds: Seconds
     environment: Environment
     reason: str = ""
     traceback: str = ""
@@ -258,13 +258,49 @@ def verify(record: Record) -> list[str]:
     ]
 
 
+def contradicts(record: Record, other: Record) -> bool:
+    """Whether two `ok` records of one cell and environment predict otherwise, though the same bits are promised.
+
+    They are on a processor, of frameworks that say that they are deterministic; of others nothing is promised.
+    """
+    told = (record.framework.get("deterministic", "True"), other.framework.get("deterministic", "True"))
+    promised = record.cell.settings.device == "cpu" and told == ("True", "True")
+    assert record.held_out is not None
+    assert other.held_out is not None
+    return promised and not _close(record.held_out.predictions, other.held_out.predictions)
+
+
 def verify_together(records: Iterable[Record]) -> list[str]:
-    """Which records name the same data and split, but were not tested on the same constants; empty where none do."""
+    """Which records contradict another one; empty where none do.
+
+    Those of one cell and environment must predict the same (`contradicts`), and those that name the same data and split
+    must have been tested on the same constants.
+    """
+    records = [record for record in records if record.status == "ok" and record.held_out]
+    return _otherwise_predicted(records) + _otherwise_tested(records)
+
+
+def _otherwise_predicted(records: Sequence[Record]) -> list[str]:
     first: dict[tuple[str, str], Record] = {}
     lies = []
     for record in records:
-        if record.held_out is None:
-            continue
+        other = first.setdefault((record.key, fingerprint(record.environment)), record)
+        if contradicts(record, other):
+            made = " and ".join(
+                f"at {item.started} by commit {item.environment.commit[:12] or 'unknown'}" for item in (other, record)
+            )
+            lies.append(
+                f"{record.cell.title} ({record.key}): was run twice in one environment, {made}, with other predictions:"
+                " one of them was edited, or the code was changed under one version; take one of the two lines out"
+            )
+    return lies
+
+
+def _otherwise_tested(records: Sequence[Record]) -> list[str]:
+    first: dict[tuple[str, str], Record] = {}
+    lies = []
+    for record in records:
+        assert record.held_out is not None
         other = first.setdefault((record.cell.data_hash, record.cell.split_hash), record)
         assert other.held_out is not None
         if not _close(_tested_on(record.held_out), _tested_on(other.held_out)):

@@ -37,13 +37,11 @@ def unknown(word: str, known: Iterable[str], what: str) -> BenchError:
 def choose(word: str, known: Iterable[str], what: str) -> tuple[str, ...]:
     """A comma-separated choice among `known`; `all` is every one of them. Raises BenchError for an unknown word."""
     known = tuple(known)
-    if word == "all":
-        return known
     chosen = tuple(dict.fromkeys(part.strip() for part in word.split(",")))
     for part in chosen:
-        if part not in known:
+        if part not in (*known, "all"):
             raise unknown(part, (*known, "all"), what)
-    return chosen
+    return known if "all" in chosen else chosen
 
 
 def suite(name: str) -> Suite:

@@ -17,7 +17,7 @@ from harness.guard import Limits
 from harness.metrics import NOTHING_LEARNED
 from harness.plan import DataSource
 from harness.protocol import Search, Suite
-from harness.questions import answers, decimals, markdown
+from harness.questions import answers, decimals, interval, markdown
 from harness.records import Record, Settings, Store
 from harness.run import Request, run
 from harness.stats import skill_interval
@@ -62,7 +62,7 @@ def run_raw(results: Path, suite_name: str, profile: str, workers: int) -> None:
     suite = registry.suite(suite_name)
     records = Store(results, suite_name).trainings()
     block = newest(records, profile)
-    if not block or newest(records, profile, "none"):
+    if profile not in suite.PROFILES or not block or newest(records, profile, "none"):
         return
     if DataSource().load(suite).fingerprint() != block[0].cell.data_hash:
         print(f"raw labels: skipped, for the records are of another data set than {suite_name}'s own")
@@ -92,9 +92,9 @@ def run_raw(results: Path, suite_name: str, profile: str, workers: int) -> None:
 def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
     cell, environment = block[0].cell, block[0].environment
     seeds = sorted({record.cell.seed for record in block})
-    profile, paper = suite.PROFILES[cell.profile], suite.PROFILES.get("paper")
+    profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
     shortened = ""
-    if paper and paper != profile:
+    if paper and profile and paper != profile:
         shortened = (
             f" It shortens the source's {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
             f"{profile.search_epochs} for each configuration of a search, {profile.fine_tuning_epochs} of fine-tuning."
@@ -197,7 +197,7 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
                 f"{mse:.4g}",
                 f"{mse / factor**2:.3g}",
                 decimals(row.skill()),
-                f"{decimals(low)} to {decimals(high)}",
+                interval(low, high),
                 f"{np.mean(r2):.3f}" if r2 else "–",
                 reported or "–",
             ]
@@ -232,7 +232,7 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     factor = suite.unit_factor(unit)
     lines = [_raw_line(row, factor) for row in raw]
     lowest = [skill_interval(row.squared_errors(), row.squared_errors_of_mean())[0] for row in networks]
-    useless = sum(low <= NOTHING_LEARNED for low in lowest)
+    useless = sum(not low > NOTHING_LEARNED for low in lowest)
     columns = [
         "model",
         "backend",
@@ -272,7 +272,7 @@ def _raw_line(row: Row, factor: float) -> list[str]:
         f"{predictions.std(axis=0).mean():.2e}",
         f"{truth.std(axis=0).mean():.2e}",
         decimals(row.skill()),
-        f"{decimals(low)} to {decimals(high)}",
+        interval(low, high),
     ]
 
 

@@ -18,6 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+FEWEST_IMAGES = 10
+"""With fewer test images there is no interval: a bootstrap of three images draws the same ones again and again."""
+
 
 def spread(values: Sequence[float | None]) -> float | None:
     """Sample standard deviation (ddof = 1); None for fewer than two values or where one is missing."""
@@ -38,13 +41,13 @@ def skill_interval(
 
     `squared_errors` (seeds, n), or (n,) for one seed, are a model's on the test images, and `squared_errors_of_mean`
     (n,) the trivial predictor's on the same images: both meet the same resampled images. Any unit, so long as it is
-    the same. (nan, nan) where the trivial predictor is perfect, for there is no skill then. Raises ValueError for
-    shapes that do not fit.
+    the same. (nan, nan) where the trivial predictor is perfect, for there is no skill then, and for fewer images than
+    `FEWEST_IMAGES`. Raises ValueError for shapes that do not fit.
     """
     errors = _seeds_by_images(squared_errors)
     of_mean = _seeds_by_images(squared_errors_of_mean)
     _check_images(errors, of_mean)
-    if not of_mean.any():
+    if not of_mean.any() or errors.shape[1] < FEWEST_IMAGES:
         return (np.nan, np.nan)
     draw = np.random.default_rng(seed)
     counts = _resample(draw, resamples, errors.shape[1])
@@ -61,10 +64,13 @@ def paired_difference(
 
     `errors_a` (seeds, n) and `errors_b` (seeds, n) are on the same n test images, which are resampled together. Seeds
     are resampled apart, so their numbers may differ; where equal seeds err alike the interval is wider than it need
-    be, never narrower. Raises ValueError for shapes that do not fit.
+    be, never narrower. The interval is (nan, nan) for fewer images than `FEWEST_IMAGES`. Raises ValueError for shapes
+    that do not fit.
     """
     a, b = _seeds_by_images(errors_a), _seeds_by_images(errors_b)
     _check_images(a, b)
+    if a.shape[1] < FEWEST_IMAGES:
+        return float(a.mean() - b.mean()), np.nan, np.nan
     draw = np.random.default_rng(seed)
     counts = _resample(draw, resamples, a.shape[1])
     differences = _resampled_mean(draw, a, counts) - _resampled_mean(draw, b, counts)

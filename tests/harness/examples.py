@@ -73,6 +73,14 @@ def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
     return msgspec.structs.replace(record, **changes)
 
 
+def with_images(record, count):
+    """The record as if the test set had its first `count` images alone."""
+    held_out = record.held_out
+    parts = {name: getattr(held_out, name)[:count] for name in ("ids", "predictions", "truth")}
+    held_out = msgspec.structs.replace(held_out, **parts)
+    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+
+
 def a_failure(cell=None, status="failed", reason="RuntimeError: the moon was full"):
     record = a_record(cell)
     return Record(

@@ -99,3 +99,12 @@ def test_the_check_of_the_leaderboard_asks(tmp_path, capsys):
     assert cli.main(["leaderboard", f"results={tmp_path}"]) == 0
     assert cli.main(["leaderboard", "check=true", f"results={tmp_path}"]) == 1
     assert "its mean of the training labels is not what its data set gives" in capsys.readouterr().err
+
+
+def test_ragged_predictions_are_refused_in_words(tmp_path, capsys):
+    record = an_honest_record()
+    ragged = ((1.0,), *record.held_out.predictions[1:])
+    held_out = msgspec.structs.replace(record.held_out, predictions=ragged)
+    Store(tmp_path, "elasticity").append(msgspec.structs.replace(record, held_out=held_out))
+    assert cli.main(["leaderboard", "check=true", f"results={tmp_path}"]) == 2
+    assert "its predictions give no scores" in capsys.readouterr().err

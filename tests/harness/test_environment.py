@@ -9,7 +9,17 @@ import msgspec
 import pytest
 
 from harness import environment
-from harness.environment import Environment, commit, fingerprint, flags, installed, memory_gib, observe, processor
+from harness.environment import (
+    Environment,
+    commit,
+    fingerprint,
+    flags,
+    installed,
+    memory_gib,
+    observe,
+    processor,
+    switches,
+)
 
 HOUSE = Path(environment.__file__).resolve().parent.parent
 
@@ -148,3 +158,15 @@ def test_a_container_may_use_what_it_was_granted(tmp_path, file, content, expect
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(content)
     assert memory_gib(tmp_path) == (expected or memory_gib(tmp_path / "nothing"))
+
+
+def test_switches_make_environments_of_their_own_and_other_flags_do_not() -> None:
+    plain = msgspec.structs.replace(observe(), flags={"OMP_NUM_THREADS": "1"})
+    chosen = msgspec.structs.replace(plain, flags=plain.flags | {"ATEN_CPU_CAPABILITY": "default"})
+    other = msgspec.structs.replace(plain, flags=plain.flags | {"ATEN_CPU_CAPABILITY": "avx2"})
+    threads = msgspec.structs.replace(plain, flags={"OMP_NUM_THREADS": "2"})
+    assert switches(chosen) == {"ATEN_CPU_CAPABILITY": "default"}
+    assert len({fingerprint(item) for item in (plain, chosen, other)}) == 3
+    assert fingerprint(threads) == fingerprint(plain)
+    assert switches(plain) == {}
+    assert set(environment._SWITCHES) <= set(environment._FLAGS)

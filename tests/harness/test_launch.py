@@ -166,3 +166,12 @@ def test_workers_have_one_thread_and_no_accelerator_unless_asked():
     assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"] == "1"
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
     assert worker_environment(1, "cuda").get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def test_what_no_record_could_tell_of_is_not_inherited(monkeypatch):
+    for name in ("XLA_FLAGS", "TF_XLA_FLAGS", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")  # told, and makes rows of its own
+    variables = worker_environment(1, "cpu")
+    assert not {"XLA_FLAGS", "TF_XLA_FLAGS", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"} & variables.keys()
+    assert variables["ATEN_CPU_CAPABILITY"] == "default"

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ from harness.architecture import Estimator
 from harness.errors import BenchError
 from harness.records import Record, Settings, Store
 from tests.harness.a_benchmark import benchmark, fill, searched
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, with_images
 
 
 @pytest.fixture
@@ -230,3 +231,45 @@ def test_the_top_ten_of_a_search(tmp_path):
     path = tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv"
     path.write_text(path.read_text().replace("keras,1,5", "keras,1,6"))
     assert "top-ten.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
+
+
+def test_too_few_test_images_give_no_verdict(board):
+    (row,) = board(with_images(a_record(error=0.01), 4)).to_dict("records")
+    assert row["verdict"] == leaderboard.TOO_FEW
+    assert float(row["skill"]) > 0.99
+    assert row["skill_low"] == row["skill_high"] == ""
+
+
+def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
+    """A search may select models of several sizes: the row's figures are those of the first seed's."""
+    records = [record for record in benchmark({"tuned": 1.0}, backends=("keras",)) if record.cell.variant == "tuned"]
+    sizes = [100, 100, 900]
+    records = [
+        msgspec.structs.replace(record, counts=msgspec.structs.replace(record.counts, trainable=size, layers={}))
+        for record, size in zip(records, sizes, strict=True)
+    ]
+    for record, size in zip(records, sizes, strict=True):
+        Store(tmp_path, "elasticity").append(a_latency(record, p50_ms=size / 100))
+    (row,) = board(*records).to_dict("records")
+    first, second, _ = row["seeds"].split()
+    assert row["size_of_seeds"] == f"{first} {second}"
+    assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
+    leaderboard.write(tmp_path, "elasticity")
+    shown = leaderboard.terminal_table(leaderboard.leaderboard_file(tmp_path, "elasticity"), records[0].cell)
+    assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
+
+
+def test_switches_are_told_and_make_a_row_of_their_own(board):
+    fast = msgspec.structs.replace(ENVIRONMENT, flags={"ATEN_CPU_CAPABILITY": "default"})
+    rows = board(a_record(), a_record(environment=fast))
+    assert sorted(rows["switches"]) == ["", "ATEN_CPU_CAPABILITY=default"]
+
+
+def test_a_folder_named_like_a_home_is_what_is_read(board, tmp_path, monkeypatch):
+    """pandas reads ~/x as something in the home, and would print another folder's table."""
+    monkeypatch.chdir(tmp_path)
+    results = Path("~")
+    Store(results, "elasticity").append(a_record())
+    path = leaderboard.write(results, "elasticity")
+    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
+    assert "ridge" in leaderboard.terminal_table(path, a_cell())

@@ -1,4 +1,5 @@
 import contextlib
+from typing import get_args
 
 import msgspec
 import pytest
@@ -7,7 +8,18 @@ from hypothesis import strategies as st
 
 from harness.architecture import Estimator
 from harness.protocol import Phase, Recipe
-from harness.records import Record, RecordsError, Settings, Store, Trial, standing, verify, verify_together
+from harness.records import (
+    LatencyRecord,
+    Record,
+    RecordsError,
+    Settings,
+    Store,
+    Trial,
+    contradicts,
+    standing,
+    verify,
+    verify_together,
+)
 from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
@@ -240,3 +252,60 @@ def test_polished_predictions_do_not_either():
     truth = record.held_out.truth
     polished = msgspec.structs.replace(record, held_out=msgspec.structs.replace(record.held_out, predictions=truth))
     assert verify(polished)
+
+
+def test_the_same_cell_in_the_same_environment_predicts_the_same(store):
+    """The seed gives the bits: a second record that predicts otherwise is no better result, but a contradiction."""
+    honest, edited = a_record(error=3.0), a_record(error=0.001, started="2026-01-02T00:00:00+00:00")
+    assert verify_together([honest, msgspec.structs.replace(honest, started="2026-01-02T00:00:00+00:00")]) == []
+    (lie,) = verify_together([honest, edited])
+    assert "was run twice in one environment" in lie
+    assert "at 2026-01-01T00:00:00+00:00 by commit 0123456789ab and at 2026-01-02T00:00:00+00:00" in lie
+    other = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+    assert verify_together([honest, a_record(error=0.001, environment=other)]) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "framework"), [(Settings(device="cuda"), {}), (Settings(), {"deterministic": "unknown"})]
+)
+def test_where_no_bits_are_promised_none_are_asked_for(settings, framework):
+    cell = a_cell(settings=settings)
+    assert not contradicts(a_record(cell, 3.0, framework=framework), a_record(cell, 0.001, framework=framework))
+
+
+def _structs(kind, seen):
+    """Every struct that a type may hold, itself among them."""
+    for part in (kind, *get_args(kind)):
+        for argument in get_args(part) if part is not kind else ():
+            _structs(argument, seen)
+        if isinstance(part, type) and issubclass(part, msgspec.Struct) and part not in seen:
+            seen.add(part)
+            for field in msgspec.structs.fields(part):
+                _structs(field.type, seen)
+    return seen
+
+
+@pytest.mark.parametrize("kind", [Record, LatencyRecord])
+def test_nothing_in_a_record_goes_unread_however_deep(kind):
+    structs = _structs(kind, set())
+    assert len(structs) >= 4
+    assert [item.__name__ for item in structs if not item.__struct_config__.forbid_unknown_fields] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"p50_ms":0.5', b'"p50_ms":-0.5'),
+        (b'"p50_ms":0.5', b'"p50_ms":0.7'),  # above p90
+        (b'"ratio_spread":0.02', b'"ratio_spread":-0.02'),
+        (b'"batch":1,', b'"batch":0,'),
+        (b'"batch":1,', b'"batch":1,"bach":1,'),
+    ],
+)
+def test_impossible_latencies_are_refused(store, old, new):
+    store.append(a_latency(a_record()))
+    line = store.latencies_file.read_bytes()
+    assert old in line
+    store.latencies_file.write_bytes(line.replace(old, new, 1))
+    with pytest.raises(RecordsError, match="not a record of schema"):
+        store.latencies()

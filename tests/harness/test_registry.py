@@ -87,3 +87,7 @@ def _imported(path):
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_all_among_other_words_is_all() -> None:
+    assert registry.choose("ridge,all", ("mean", "ridge"), "variant") == ("mean", "ridge")

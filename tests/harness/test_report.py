@@ -1,4 +1,7 @@
+import os
 import re
+import subprocess
+import sys
 
 import msgspec
 import pytest
@@ -7,7 +10,7 @@ from harness import report
 from harness.errors import BenchError
 from harness.records import Store
 from tests.harness.a_benchmark import RAW, benchmark, fill
-from tests.harness.examples import a_cell, a_record
+from tests.harness.examples import a_cell, a_record, with_images
 
 ERRORS = {
     "baseline": 4.0,
@@ -112,3 +115,29 @@ def test_raw_labels_are_trained_once(tmp_path, monkeypatch):
     store.append(a_record(a_cell(data_hash=known, settings=msgspec.structs.replace(RAW))))
     report.run_raw(tmp_path, "elasticity", "standard", 1)
     assert len(requests) == 1
+
+
+def test_a_profile_that_only_records_name_is_reported_on(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean", profile="of-others"))])
+    report.run_raw(tmp_path, "elasticity", "of-others", 1)
+    text = report.write(tmp_path, "elasticity", tmp_path / "page", "of-others").read_text()
+    assert "profile `of-others`" in text
+    assert "It shortens" not in text
+
+
+def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):
+    records = [with_images(record, 4) for record in benchmark({"baseline": 2.0, "tuned": 0.1})]
+    fill(Store(tmp_path, "elasticity"), records)
+    text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
+    assert "nan" not in text
+    assert "These data do not say: intervals need 10 test images." in text
+    assert "Every other is worse" not in text
+
+
+@pytest.mark.slow
+def test_jupyters_way_of_drawing_is_not_asked_for(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean"))])
+    command = [sys.executable, "-m", "harness", "leaderboard", f"results={tmp_path}", f"pictures={tmp_path / 'p'}"]
+    jupyter = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    subprocess.run(command, env=jupyter, check=True, capture_output=True)
+    assert (tmp_path / "p" / "elasticity" / "leaderboard.png").exists()

@@ -3,6 +3,7 @@
 import itertools
 import math
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import cli, leaderboard
+from harness import cli, environment, leaderboard
 from harness.architecture import parameter_shapes
 from harness.records import Store
 from harness.run import _alone_in
 
-BENCH = (sys.executable, "-m", "harness.cli")
+BENCH = (sys.executable, "-m", "harness")
 
 
 @pytest.fixture(scope="module")
@@ -227,7 +228,7 @@ def test_a_results_folder_that_cannot_be_one_is_said_before_the_work(classical, 
     (tmp_path / "file").write_text("not a folder")
     assert run(results=tmp_path / "file") == 2
     captured = capsys.readouterr()
-    assert str(tmp_path / "file") in captured.err
+    assert captured.err == f"bench: results={tmp_path / 'file'}: is there, and is no folder: choose another\n"
     assert "cells" not in captured.out
 
 
@@ -274,3 +275,65 @@ def test_published_records_name_no_folder_and_no_host(classical, data):
     for private in (str(data.parent), str(results), sys.prefix):
         assert private not in text
     assert msgspec.json.decode(text)["data_warnings"]
+
+
+def test_a_cell_that_predicts_otherwise_than_before_is_not_added(classical, capsys):
+    """Somebody's better number: the record stays, the new one is refused, and nothing is lost."""
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    store = Store(results, "elasticity")
+    (honest,) = store.trainings()
+    better = msgspec.structs.replace(honest.held_out, predictions=honest.held_out.truth)
+    edited = msgspec.structs.replace(honest, held_out=better, test=better.accuracy())
+    store.trainings_file.write_bytes(msgspec.json.encode(edited) + b"\n")
+    next((results / "models").rglob("ridge*.onnx")).unlink()
+    before = store.trainings_file.read_bytes()
+    assert run("variant=ridge", "profile=smoke") == 2
+    assert "predicts otherwise than its record of" in capsys.readouterr().err
+    assert store.trainings_file.read_bytes() == before
+    store.append(honest)
+    assert cli.main(["leaderboard", "check=true", f"results={results}"]) == 2
+    assert "was run twice in one environment" in capsys.readouterr().err
+
+
+def test_the_same_numbers_again_are_added(classical):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    next((results / "models").rglob("ridge*.onnx")).unlink()
+    assert run("variant=ridge", "profile=smoke") == 0
+    first, second = Store(results, "elasticity").trainings()
+    assert first.key == second.key
+    assert first.held_out == second.held_out
+
+
+def test_another_instruction_set_makes_a_row_of_its_own(classical, monkeypatch):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "AVX2")
+    environment.observe.cache_clear()
+    try:
+        assert run("variant=ridge", "profile=smoke") == 0
+    finally:
+        environment.observe.cache_clear()
+    table = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"), keep_default_na=False)
+    assert sorted(table["switches"]) == ["", "NPY_DISABLE_CPU_FEATURES=AVX2"]
+
+
+def test_a_home_is_meant_where_no_shell_says_so(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(data.parent))
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "suite=elasticity", "variant=mean", "profile=smoke", "data=~/mine", "results=~/theirs"]
+    assert cli.main(words) == 0
+    assert f"leaderboard: {data.parent / 'theirs'}" in capsys.readouterr().out
+    assert (data.parent / "theirs" / "leaderboards" / "elasticity.csv").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_to_go_on_with_can_be_pasted_into_a_shell(classical, capsys, tmp_path):
+    run, _ = classical
+    results = tmp_path / "it's mine"
+    assert run("variant=mean", "profile=smoke", results=results) == 0
+    (hint,) = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
+    words = shlex.split(hint.partition(": ")[2])
+    assert words[:2] == ["bench", "predict"]
+    assert Path(words[2].partition("=")[2]).is_file()

@@ -6,7 +6,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.stats import equivalence, paired_difference, skill_interval, spread
+from harness.stats import FEWEST_IMAGES, equivalence, paired_difference, skill_interval, spread
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -154,3 +154,14 @@ def test_samples_without_spread_are_equivalent_where_their_means_are_close():
 def test_samples_that_say_nothing_are_refused(a, b):
     with pytest.raises(ValueError, match="at least two"):
         equivalence(a, b, 0.1)
+
+
+def test_too_few_images_give_no_interval():
+    """A bootstrap of four images would call 0.999 to 0.999 an interval."""
+    enough, few = np.ones((2, FEWEST_IMAGES)), np.ones((2, FEWEST_IMAGES - 1))
+    assert np.isfinite(skill_interval(enough, 2 * enough[0])).all()
+    assert np.isnan(skill_interval(few, 2 * few[0])).all()
+    assert np.isfinite(paired_difference(enough, 2 * enough)).all()
+    value, low, high = paired_difference(few, 2 * few)
+    assert value == -1
+    assert np.isnan([low, high]).all()
