@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.signals import ignore_interrupts, interrupt_between_imports, uninterrupted
 
@@ -37,11 +37,13 @@ with uninterrupted():
     from harness.options import describe, nearest, parse, summary
     from harness.text import number, one_line, shown
 
+if TYPE_CHECKING:
+    from harness.guard import Limits
+
 
 def run(options: RunOptions) -> int:
     from harness import registry
-    from harness.environment import usable_memory_gib, usable_workers
-    from harness.guard import Limits
+    from harness.environment import usable_workers
     from harness.plan import DataSource
     from harness.records import Settings
     from harness.run import Request, run
@@ -64,7 +66,7 @@ def run(options: RunOptions) -> int:
         search=options.search,
         results=options.results,
         workers=options.workers or usable_workers(),
-        limits=Limits(options.timeout or None, options.memory or usable_memory_gib()),
+        limits=_limits(options),
     )
     return 0 if run(request) else 1
 
@@ -162,7 +164,8 @@ def latency(options: LatencyOptions) -> int:
 
     batches = _numbers("batches", options.batches)
     settings = LatencySettings(threads=options.threads, batches=batches)
-    measured = measure_apart({"model": _file("model", options.model)}, settings, show_count)["model"]
+    models = {"model": _file("model", options.model)}
+    measured = measure_apart(models, settings, _limits(options), show_count)["model"]
     if measured.reason:
         raise BenchError(measured.reason)
     print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference spread")
@@ -177,8 +180,10 @@ def latency(options: LatencyOptions) -> int:
 
 def predict(options: PredictOptions) -> int:
     from harness.predict import predict
+    from harness.progress import show_count
 
-    rows = predict(_file("model", options.model), Path(options.images), Path(options.out))
+    model = _file("model", options.model)
+    rows = predict(model, Path(options.images), Path(options.out), _limits(options), show_count)
     print(f"{options.out}: {rows} rows")
     return 0
 
@@ -370,9 +375,18 @@ def _phases(text: str) -> Any:
 
 def _file(key: str, text: str) -> Path:
     path = Path(text)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise BenchError(f"{key}={text}: there is no such file")
+    if not path.is_file():
+        raise BenchError(f"{key}={text}: is no file, but a folder, a pipe or a link that leads nowhere")
     return path
+
+
+def _limits(options: RunOptions | LatencyOptions | PredictOptions) -> Limits:
+    from harness.environment import usable_memory_gib
+    from harness.guard import Limits
+
+    return Limits(options.timeout or None, options.memory or usable_memory_gib())
 
 
 if __name__ == "__main__":

@@ -244,7 +244,8 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
     settings = SMOKE if profile.quick_latency else LatencySettings()
     print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
     started = now()
-    latencies = measure_apart({name: path for name, (_, _, path) in models.items()}, settings, show_count)
+    paths = {name: path for name, (_, _, path) in models.items()}
+    latencies = measure_apart(paths, settings, Limits(memory_gib=request.limits.memory_gib), show_count)
     still_there()
     for name, latency in latencies.items():
         record, sha256, _ = models[name]

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.worker import HEADLINE, WHERE, Done, Epoch, Job, Orders, Ready
+from harness.child import HEADLINE, Ready
+from harness.worker import WHERE, Done, Epoch, Job, Orders
 from tests.harness.examples import a_record
 
 
