@@ -52,11 +52,13 @@ def ask(
             try:
                 with Guard(process, limits) as guard:
                     ended = _follow(process, guard, request, on_progress)
+                if ended:
+                    process.kill()  # it has said all it has to say
             except BaseException:  # an interrupt, or the caller's own error: either way nobody waits for the child
                 process.kill()
                 raise
-            if ended:
-                process.kill()  # it has said all it has to say
+            finally:
+                child.hang_up(process)
         if guard.broken:
             raise Stopped(guard.broken)
         if ended is None:

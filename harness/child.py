@@ -102,6 +102,13 @@ def tell(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
         process.stdin.flush()
 
 
+def hang_up(process: subprocess.Popen[bytes]) -> None:
+    """End the standard input of a child, also where what was told could no longer be written."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+
+
 def take_over_stdout() -> Callable[[msgspec.Struct], None]:
     """Keep the real standard output for messages, and send what anyone prints to standard error."""
     channel = os.fdopen(os.dup(1), "wb")

@@ -7,7 +7,6 @@ only cells of another backend are left.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import subprocess
@@ -21,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from harness import registry
-from harness.child import Ready, tell
+from harness.child import Ready, hang_up, tell
 from harness.environment import observe
 from harness.guard import Guard, Limits, last_lines, last_words
 from harness.records import SCHEMA, Record
@@ -238,11 +237,9 @@ class _Crew:
             return
         with self._lock:
             self._alive.discard(process)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+        hang_up(process)
         process.wait()
+        assert process.stdout is not None
         process.stdout.close()
 
 

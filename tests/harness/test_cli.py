@@ -134,6 +134,26 @@ def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
     assert "elasticity: no records" in err
 
 
+@pytest.mark.parametrize("command", ["latency", "predict"])
+@pytest.mark.parametrize("name", ["folder", "pipe", "circle"])
+def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command):
+    """Whoever opened a pipe would wait for its other end."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    words = [f"images={tmp_path}", f"out={tmp_path / 'out.csv'}"] if command == "predict" else []
+    code, _, err = bench(capsys, command, f"model={tmp_path / name}", *words)
+    assert code == 2
+    assert err == f"bench: model={tmp_path / name}: is no file, but a folder, a pipe or a link that leads nowhere\n"
+
+
+@pytest.mark.parametrize(("option", "told"), [("timeout=-1", "timeout=-1: must be"), ("memory=x", "memory=x: must be")])
+@pytest.mark.parametrize("command", ["run", "latency", "predict"])
+def test_limits_are_the_same_for_all_that_have_them(capsys, option, told, command):
+    assert told in bench(capsys, command, option)[2]
+    assert "0: no limit" in bench(capsys, command, "--help")[1]
+
+
 def test_what_is_no_model_is_told_once(capsys, tmp_path):
     (tmp_path / "m.onnx").write_text("no model")
     code, _, err = bench(capsys, "latency", f"model={tmp_path / 'm.onnx'}")
