@@ -23,13 +23,12 @@ Phases = Annotated[
 ]
 
 Timeout = Annotated[
-    float,
-    msgspec.Meta(ge=0, le=1e9, description="seconds that one cell, or this command's model, may take; 0: no limit"),
+    float, msgspec.Meta(ge=0, le=1e9, description="seconds that one cell or model may take; 0: as long as it likes")
 ]
 Memory = Annotated[
     float,
     msgspec.Meta(
-        ge=0, le=1e6, description="GiB of memory that the process of either may take; 0: nine tenths of the machine's"
+        ge=0, le=1e6, description="GiB of memory that one cell or model may take; 0: nine tenths of the machine's"
     ),
 ]
 

@@ -147,11 +147,15 @@ def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command
     assert err == f"bench: model={tmp_path / name}: is no file, but a folder, a pipe or a link that leads nowhere\n"
 
 
-@pytest.mark.parametrize(("option", "told"), [("timeout=-1", "timeout=-1: must be"), ("memory=x", "memory=x: must be")])
-@pytest.mark.parametrize("command", ["run", "latency", "predict"])
-def test_limits_are_the_same_for_all_that_have_them(capsys, option, told, command):
-    assert told in bench(capsys, command, option)[2]
-    assert "0: no limit" in bench(capsys, command, "--help")[1]
+@pytest.mark.parametrize("words", [["run"], ["latency", "model=x"], ["predict", "model=x", "images=x", "out=x"]])
+def test_limits_are_the_same_wherever_there_are_any(capsys, words):
+    told = " ".join(bench(capsys, words[0], "--help")[1].split())
+    assert "seconds that one cell or model may take; 0: as long as it likes [default: 0]" in told
+    assert "GiB of memory that one cell or model may take; 0: nine tenths of the machine's [default: 0]" in told
+    for wrong in ("timeout=-1", "timeout=nan", "memory=-1", "memory=x"):
+        code, _, err = bench(capsys, *words, wrong)
+        assert code == 2
+        assert f"{wrong}: must be" in err
 
 
 def test_what_is_no_model_is_told_once(capsys, tmp_path):

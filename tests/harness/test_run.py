@@ -127,8 +127,9 @@ def test_an_exported_model_predicts_what_its_record_says(finished, data, tmp_pat
     results, _ = finished
     for record in Store(results, "elasticity").trainings():
         model = results / "models" / "elasticity" / record.onnx.file
-        bench("predict", f"model={model}", f"images={data}", f"out={tmp_path / 'out.csv'}")
-        table = pd.read_csv(tmp_path / "out.csv").set_index("image")
+        out = tmp_path / f"{record.key}.csv"
+        bench("predict", f"model={model}", f"images={data}", f"out={out}")
+        table = pd.read_csv(out).set_index("image")
         assert list(table.columns) == [f"{name}_GPa" for name in record.held_out.targets]
         expected = np.array(record.held_out.predictions)
         np.testing.assert_allclose(
