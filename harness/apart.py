@@ -39,15 +39,7 @@ def ask(
     last words where it died. Whatever is raised here, an interrupt among it, the child is dead afterwards.
     """
     with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
-            [sys.executable, "-P", "-m", module],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env={**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))},
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which kills the child
-        )
+        process = _start(module, threads, errors)
         with process:
             try:
                 with Guard(process, limits) as guard:
@@ -66,6 +58,18 @@ def ask(
     if isinstance(ended, child.Refused):
         raise BenchError(ended.reason)
     return msgspec.json.decode(ended.value, type=kind)
+
+
+def _start(module: str, threads: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
+        [sys.executable, "-P", "-m", module],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        env={**os.environ, **dict.fromkeys(_THREAD_VARIABLES, str(threads))},
+        start_new_session=True,  # Ctrl-C reaches the parent alone, which kills the child
+    )
 
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
