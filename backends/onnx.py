@@ -34,6 +34,7 @@ from harness.protocol import (
     History,
     Images,
     OnEpoch,
+    OnProgress,
     Precision,
     Recipe,
     Scaling,
@@ -100,30 +101,70 @@ class OnnxModel:
         outputs: NDArray[np.float32] = self._session.run(None, {self.input_name: images})[0]
         return outputs
 
-    def predict(self, images: Images) -> Targets:
-        """The output for any number of images, a batch at a time, in float64. Raises BenchError if it does not run."""
+    def predict(self, images: Images, on_progress: OnProgress | None = None) -> Targets:
+        """The output for any number of images, a batch at a time, in float64; `on_progress` is told of each batch.
+
+        Raises BenchError where it does not run, or gives other than a row for each image.
+        """
+        parts = []
+        for start in range(0, max(len(images), 1), 128):
+            parts.append(self._rows(images[start : start + 128]))
+            if on_progress:
+                on_progress(min(start + 128, len(images)), len(images))
+        if len({part.shape[1:] for part in parts}) > 1:
+            raise BenchError("the model gave rows of different shapes for different images")
+        return np.concatenate(parts).astype(np.float64)
+
+    def _rows(self, images: Images) -> NDArray[np.float32]:
         try:
-            parts = [self.run(images[start : start + 128]) for start in range(0, max(len(images), 1), 128)]
+            rows = self.run(images)
         except Exception as error:  # ONNX Runtime has no base class for its own
             raise BenchError(f"ONNX Runtime cannot run the model: {error}") from None
-        return np.concatenate(parts).astype(np.float64)
+        if rows.shape[:1] != images.shape[:1]:
+            raise BenchError(f"the model gave {rows.shape[0] if rows.ndim else 'no'} rows for {len(images)} images")
+        return rows
 
 
 def _lengths(shape: list[int | str | None]) -> tuple[int | None, ...]:
     return tuple(length if isinstance(length, int) else None for length in shape)
 
 
-def open_model(path: Path, threads: int = 1, level: str = "all") -> OnnxModel:
-    """Load an ONNX file into ONNX Runtime, at one of its levels of graph optimization (`_LEVELS`).
+class OnnxFile:
+    """What an ONNX file says of itself, read and found safe before ONNX Runtime sees it; what was checked is opened.
 
-    Raises BenchError where it is missing, is no ONNX file, is one that is not safe (`refuse_unsafe`), or cannot be run.
+    `metadata` is what `annotate` wrote; `input_shapes` has None where a length is free, and () for a shape left open.
+    Raises BenchError where the file is missing, is no ONNX file, or is one that is not safe (`refuse_unsafe`).
     """
-    model, content = read(path)
-    refuse_unsafe(model, path)
-    try:
-        return OnnxModel(content, threads, level)
-    except Exception as error:  # ONNX Runtime has no base class for its own
-        raise BenchError(f"{path}: ONNX Runtime cannot run it: {error}") from None
+
+    def __init__(self, path: Path) -> None:
+        model, self._content = read(path)
+        refuse_unsafe(model, path)
+        self._path = path
+        self.metadata = {entry.key: entry.value for entry in model.metadata_props}
+        filled = {tensor.name for tensor in model.graph.initializer}
+        filled |= {tensor.values.name for tensor in model.graph.sparse_initializer}
+        entries = [entry for entry in model.graph.input if entry.name not in filled]
+        self.input_shapes = tuple(_declared(entry.type.tensor_type.shape) for entry in entries)
+
+    def open(self, threads: int = 1, level: str = "all") -> OnnxModel:
+        """Load it into ONNX Runtime, at one of its levels of graph optimization (`_LEVELS`).
+
+        Raises BenchError where it cannot be run.
+        """
+        try:
+            return OnnxModel(self._content, threads, level)
+        except Exception as error:  # ONNX Runtime has no base class for its own
+            raise BenchError(f"{self._path}: ONNX Runtime cannot run it: {error}") from None
+
+
+def _declared(shape: onnx.TensorShapeProto) -> tuple[int | None, ...]:
+    """As ONNX Runtime reads it: a negative length is a free one."""
+    return tuple(size.dim_value if size.HasField("dim_value") and size.dim_value >= 0 else None for size in shape.dim)
+
+
+def open_model(path: Path, threads: int = 1, level: str = "all") -> OnnxModel:
+    """Read an ONNX file and load it into ONNX Runtime; see `OnnxFile` for what is refused."""
+    return OnnxFile(path).open(threads, level)
 
 
 def annotate(path: Path, metadata: Mapping[str, str]) -> None:

@@ -6,11 +6,12 @@ told is in `commands`.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.signals import ignore_interrupts, interrupt_between_imports, uninterrupted
 
@@ -35,11 +36,13 @@ with uninterrupted():
     from harness.options import describe, nearest, parse, summary
     from harness.text import number, one_line, shown
 
+if TYPE_CHECKING:
+    from harness.guard import Limits
+
 
 def run(options: RunOptions) -> int:
     from harness import registry
-    from harness.environment import usable_memory_gib, usable_workers
-    from harness.guard import Limits
+    from harness.environment import usable_workers
     from harness.plan import DataSource
     from harness.records import Settings
     from harness.run import Request, run
@@ -62,7 +65,7 @@ def run(options: RunOptions) -> int:
         search=options.search,
         results=options.results,
         workers=options.workers or usable_workers(),
-        limits=Limits(options.timeout or None, options.memory or usable_memory_gib()),
+        limits=_limits(options),
     )
     return 0 if run(request) else 1
 
@@ -160,7 +163,8 @@ def latency(options: LatencyOptions) -> int:
 
     batches = _numbers("batches", options.batches)
     settings = LatencySettings(threads=options.threads, batches=batches)
-    measured = measure_apart({"model": _file("model", options.model)}, settings, show_count)["model"]
+    models = {"model": _file("model", options.model)}
+    measured = measure_apart(models, settings, _limits(options), show_count)["model"]
     if measured.reason:
         raise BenchError(measured.reason)
     print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference spread")
@@ -175,8 +179,10 @@ def latency(options: LatencyOptions) -> int:
 
 def predict(options: PredictOptions) -> int:
     from harness.predict import predict
+    from harness.progress import show_count
 
-    rows = predict(_file("model", options.model), Path(options.images), Path(options.out))
+    model = _file("model", options.model)
+    rows = predict(model, Path(options.images), Path(options.out), _limits(options), show_count)
     print(f"{options.out}: {rows} rows")
     return 0
 
@@ -280,9 +286,10 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. Exit code: 0 well, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted."""
     streams.show_any_character()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
         interrupt_between_imports()
-        code = _dispatch(sys.argv[1:] if arguments is None else arguments)
+        code = _dispatch(words)
         sys.stdout.flush()
         return code
     except BenchError as error:
@@ -290,7 +297,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         ignore_interrupts()
-        print(f"\nbench: interrupted; {KEPT}", file=sys.stderr)
+        print("\nbench: interrupted" + f"; {KEPT}" * (words[:1] == ["run"]), file=sys.stderr)
         return 130
     except MemoryError as error:
         print(shown(f"bench: there is not enough memory for this: {error}"), file=sys.stderr)
@@ -376,6 +383,15 @@ def _phases(text: str) -> Any:
 
 def _file(key: str, text: str) -> Path:
     path = Path(text)
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise BenchError(f"{key}={text}: there is no such file")
+    if not path.is_file():
+        raise BenchError(f"{key}={text}: is no file, but a folder, a pipe or a link that leads nowhere")
     return path
+
+
+def _limits(options: RunOptions | LatencyOptions | PredictOptions) -> Limits:
+    from harness.environment import usable_memory_gib
+    from harness.guard import Limits
+
+    return Limits(options.timeout or None, options.memory or usable_memory_gib())

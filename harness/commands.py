@@ -28,6 +28,16 @@ Phases = Annotated[
     ),
 ]
 
+Timeout = Annotated[
+    float, msgspec.Meta(ge=0, le=1e9, description="seconds that one cell or model may take; 0: as long as it likes")
+]
+Memory = Annotated[
+    float,
+    msgspec.Meta(
+        ge=0, le=1e6, description="GiB of memory that one cell or model may take; 0: nine tenths of the machine's"
+    ),
+]
+
 
 class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Train and test what has no result yet, time the exported models, write the leaderboards."""
@@ -60,13 +70,8 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
     ] = 0
-    timeout: Annotated[
-        float, msgspec.Meta(ge=0, le=1e9, description="seconds a cell may take; 0: as long as it likes")
-    ] = 0
-    memory: Annotated[
-        float,
-        msgspec.Meta(ge=0, le=1e6, description="GiB of memory a cell may take; 0: nine tenths of the machine's"),
-    ] = 0
+    timeout: Timeout = 0
+    memory: Memory = 0
     results: Results = Path("results")
 
 
@@ -135,6 +140,8 @@ class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
     model: Annotated[str, _path("ONNX file")]
     threads: Annotated[int, msgspec.Meta(ge=1, le=1024, description="intra-op threads")] = 1
     batches: Annotated[str, _about("batch sizes, comma-separated")] = "1,32"
+    timeout: Timeout = 0
+    memory: Memory = 0
 
 
 class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -142,7 +149,9 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     model: Annotated[str, _path("ONNX file written by `bench run`")]
     images: Annotated[str, _path("folder of PNG images")]
-    out: Annotated[str, _path("CSV file to write")]
+    out: Annotated[str, _path("CSV file to write; must not exist")]
+    timeout: Timeout = 0
+    memory: Memory = 0
 
 
 class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 Milliseconds compare models only on the machine and in the hour they were measured. So every model is timed in rounds
 beside a fixed reference model, and the ratio of the two is what carries over: what slows the machine slows both.
 
-The child reads one `Request` on standard input and writes `Progress` lines and one `Result` on standard output.
+The child is asked a `Request` and answers a `Result`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import math
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,8 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import registry
+from harness.apart import ask
+from harness.child import serve
 from harness.errors import BenchError
-from harness.protocol import Images
+from harness.guard import Limits
+from harness.protocol import Images, OnProgress
 
 STEADY = 0.10
 """Largest `ratio_spread` of a timing that may be quoted without a warning."""
@@ -37,7 +37,6 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 Run = Callable[[], object]
 Clock = Callable[[], int]
 Nanoseconds = NDArray[np.int64]
-OnProgress = Callable[[int, int], None]  # called with (rounds done, rounds in all)
 
 _MOST_PIXELS = 2**30
 _LARGEST_BATCH = 2**16
@@ -122,15 +121,8 @@ class Request(msgspec.Struct, frozen=True):
     settings: LatencySettings
 
 
-class Progress(msgspec.Struct, frozen=True, tag=True):
-    """Rounds done, of how many."""
-
-    done: int
-    total: int
-
-
-class Result(msgspec.Struct, frozen=True, tag=True):
-    """The end of the child's work."""
+class Result(msgspec.Struct, frozen=True):
+    """What the child answers."""
 
     latencies: dict[str, Latency]
 
@@ -210,8 +202,8 @@ def _without_garbage_collection() -> Iterator[None]:
 def measure(models: Mapping[str, Path], settings: LatencySettings, on_progress: OnProgress) -> dict[str, Latency]:
     """Time every model in this process, beside the reference model; `measure_apart` does it in a fresh one.
 
-    What is wrong with one model becomes its `reason` and the others go on. Raises LatencyError where the reference
-    model does not run with these settings.
+    What is wrong with one model becomes its `reason` and the others go on; `on_progress` is told of each round. Raises
+    LatencyError where the reference model does not run with these settings.
     """
     with tempfile.TemporaryDirectory() as folder:
         reference = Path(folder) / "reference.onnx"
@@ -281,62 +273,24 @@ def two_valued_images(input_shape: Sequence[int | None], batch: int, seed: int) 
 # --- the process that holds nothing else ----------------------------------------------------------------------------
 
 
-def measure_apart(models: Mapping[str, Path], settings: LatencySettings, on_progress: OnProgress) -> dict[str, Latency]:
-    """Time every model in a fresh interpreter. Raises LatencyError, with its last words, where that one dies."""
-    paths = {name: str(path.resolve()) for name, path in models.items()}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(settings.threads))
-    with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as errors:
-        request.write(msgspec.json.encode(Request(paths, settings)))
-        request.seek(0)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "harness.latency"],
-            stdin=request,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            cwd=Path(__file__).resolve().parent.parent,  # where `harness` is found, installed or not
-            env={**os.environ, **threads},
-        )
-        with process:
-            try:
-                result = _follow(process, on_progress)
-            except BaseException:  # an interrupt, or the caller's own error: either way nobody waits for the child
-                process.kill()
-                raise
-        if result is None:
-            errors.seek(0)
-            tail = errors.read().decode(errors="replace").strip().splitlines()[-10:]
-            raise LatencyError("\n  ".join([f"the timing process ended with code {process.returncode}:", *tail]))
-    return result.latencies
+def measure_apart(
+    models: Mapping[str, Path], settings: LatencySettings, limits: Limits, on_progress: OnProgress
+) -> dict[str, Latency]:
+    """Time every model in a fresh interpreter.
+
+    Raises LatencyError, with the limit that it broke or its last words, where that one is stopped or dies.
+    """
+    request = Request({name: str(path) for name, path in models.items()}, settings)
+    try:
+        return ask("harness.latency", request, Result, limits, on_progress, settings.threads).latencies
+    except BenchError as error:
+        raise LatencyError(f"timing: {error}") from None
 
 
-def _follow(process: subprocess.Popen[bytes], on_progress: OnProgress) -> Result | None:
-    assert process.stdout is not None
-    result = None
-    for line in process.stdout:
-        try:
-            message: Progress | Result = msgspec.json.decode(line, type=Progress | Result)
-        except msgspec.DecodeError:  # it died amid a message
-            break
-        if isinstance(message, Progress):
-            on_progress(message.done, message.total)
-        else:
-            result = message
-    return result
-
-
-def main() -> None:
-    """Serve the one request on standard input."""
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what anyone prints goes to standard error
-
-    def send(message: Progress | Result) -> None:
-        channel.write(msgspec.json.encode(message) + b"\n")
-        channel.flush()
-
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
+def _answer(request: Request, on_progress: OnProgress) -> Result:
     models = {name: Path(path) for name, path in request.models.items()}
-    send(Result(measure(models, request.settings, lambda done, total: send(Progress(done, total)))))
+    return Result(measure(models, request.settings, on_progress))
 
 
 if __name__ == "__main__":
-    main()
+    serve(Request, _answer, prepare=registry.onnx)

@@ -7,7 +7,6 @@ only cells of another backend are left.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import subprocess
@@ -21,11 +20,12 @@ from typing import Literal
 import msgspec
 
 from harness import registry
+from harness.child import Ready, hang_up, tell
 from harness.environment import observe
 from harness.guard import Guard, Limits, last_lines, last_words
 from harness.records import SCHEMA, Record
 from harness.training import work
-from harness.worker import Done, Epoch, Job, Message, Orders, Ready, now
+from harness.worker import WHERE, Done, Epoch, Job, Message, Orders, now
 
 RETIRES_AT_GIB = 4.0
 """A worker that has held more memory than this is replaced after its cell.
@@ -82,9 +82,10 @@ def launch(
 ) -> Iterator[Event]:
     """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
 
-    A cell that takes more than its `limits` is stopped, and one whose worker dies is told from its last words; both
-    become `failed` records and the others go on. Closing the iterator, or an exception in its consumer, kills the
-    workers. `command` starts a worker, with `variables` in its environment; `exports` is whether it keeps its models.
+    A cell that takes more than its `limits` is stopped, or not counted where it ended before anyone saw it, and one
+    whose worker dies is told from its last words; all become `failed` records and the others go on. Closing the
+    iterator, or an exception in its consumer, kills the workers. `command` starts a worker, with `variables` in its
+    environment; `exports` is whether it keeps its models.
     """
     crew = _Crew(jobs, results, device, limits or Limits(), command, exports, variables or {})
     threads = [threading.Thread(target=crew.serve, daemon=True) for _ in range(min(workers, len(jobs)))]
@@ -190,57 +191,60 @@ class _Crew:
             self._alive.add(process)
         name = str(log.relative_to(self._results))
         orders = Orders(backend, 1, self._device, str(self._results.resolve()), name, self._exports)
-        _write(process, orders)
+        tell(process, orders)
         return process, name
 
     def _run(self, process: subprocess.Popen[bytes], job: Job, log: str) -> bool:
         """Pass on what the worker says of this job; False where it died over it, or is to be replaced."""
         self.events.put((job, Started()))
-        with Guard(process, self._limits) as guard:
-            _write(process, job)
-            assert process.stdout is not None
-            for line in process.stdout:
-                try:
-                    message: Message = msgspec.json.decode(line, type=Message)
-                except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
-                    process.kill()
-                    break
-                if isinstance(message, Ready):
-                    guard.begin()
-                    continue
-                self.events.put((job, message))
-                if isinstance(message, Done):
-                    guard.stop()
-                    if message.peak_gib <= RETIRES_AT_GIB and not guard.broken:
-                        return True
-                    self._end(process)
-                    return False
-        code = process.wait()
-        why, where = guard.broken or last_words(code, self._results / log), last_lines(self._results / log)
-        home = str(self._results.resolve())
-        record = _without_worker(job, "failed", job.public(why, home), log)
-        self.events.put((job, Done(msgspec.structs.replace(record, traceback=job.public(where, home)))))
+        with Guard(process, self._limits, WHERE) as guard:
+            tell(process, job)
+            done = self._follow(process, job, guard)
+        if done and (done.record.status != "ok" or not guard.broken):
+            self.events.put((job, done))
+            if done.peak_gib <= RETIRES_AT_GIB and not guard.broken:
+                return True
+        else:
+            if done:  # too late, or with more memory than it might take
+                process.kill()
+            self.events.put((job, self._failed(job, log, guard.broken or process.wait())))
         self._end(process)
         return False
+
+    def _follow(self, process: subprocess.Popen[bytes], job: Job, guard: Guard) -> Done | None:
+        """The end of the cell, None where the worker dies before."""
+        assert process.stdout is not None
+        for line in process.stdout:
+            try:
+                message: Message = msgspec.json.decode(line, type=Message)
+            except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
+                process.kill()
+                break
+            if isinstance(message, Ready):
+                guard.begin()
+            elif isinstance(message, Done):
+                guard.end(message.peak_gib)
+                return message
+            else:
+                self.events.put((job, message))
+        return None
+
+    def _failed(self, job: Job, log: str, how: str | int) -> Done:
+        """The end of a cell that was stopped, told by the limit that it broke, or whose worker ended with a code."""
+        path, home = self._results / log, str(self._results.resolve())
+        why = how if isinstance(how, str) else last_words(how, path)
+        record = _without_worker(job, "failed", job.public(why, home), log)
+        return Done(msgspec.structs.replace(record, traceback=job.public(last_lines(path), home)))
 
     def _end(self, process: subprocess.Popen[bytes] | None) -> None:
         if process is None:
             return
         with self._lock:
             self._alive.discard(process)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+        hang_up(process)
         process.wait()
+        assert process.stdout is not None
         process.stdout.close()
-
-
-def _write(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when it is read from
-        process.stdin.write(msgspec.json.encode(message) + b"\n")
-        process.stdin.flush()
 
 
 def _without_worker(job: Job, status: Literal["failed", "unavailable"], reason: str, log: str = "") -> Record:

@@ -236,6 +236,9 @@ every other difference stands out.
 # Called after each epoch with (epochs done, training loss, validation loss).
 OnEpoch = Callable[[int, float, float], None]
 
+# Called after each step of a long work with (steps done, steps in all).
+OnProgress = Callable[[int, int], None]
+
 
 # --- what a plug-in is --------------------------------------------------------------------------------------------
 

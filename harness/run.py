@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 
 from harness import disk, leaderboard, pretrained, registry
-from harness.environment import fingerprint, observe
+from harness.environment import fingerprint, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.guard import Limits
-from harness.latency import SMOKE, LatencySettings, measure_apart
+from harness.latency import SMOKE, LatencyError, LatencySettings, measure_apart
 from harness.launch import Event, launch
 from harness.plan import DataSource, Plan, plan
 from harness.progress import Progress, show_count
@@ -269,7 +269,12 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
     settings = SMOKE if profile.quick_latency else LatencySettings()
     print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
     started = now()
-    latencies = measure_apart({name: path for name, (_, _, path) in models.items()}, settings, show_count)
+    paths = {name: path for name, (_, _, path) in models.items()}
+    try:  # the limits of a cell are not those of all models at once
+        latencies = measure_apart(paths, settings, Limits(memory_gib=usable_memory_gib()), show_count)
+    except LatencyError as error:
+        print(f"no latencies: {error}; the same command tries again", file=sys.stderr)
+        return
     still_there()
     for name, latency in latencies.items():
         record, sha256, _ = models[name]

@@ -14,7 +14,6 @@ import functools
 import hashlib
 import os
 import queue
-import resource
 import signal
 import sys
 import threading
@@ -28,6 +27,7 @@ import msgspec
 import numpy as np
 
 from harness import disk, plan, registry, training
+from harness.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
 from harness.environment import observe
 from harness.errors import BenchError, Unavailable
 from harness.metrics import accuracy
@@ -68,10 +68,6 @@ class Job(msgspec.Struct, frozen=True):
         return reason
 
 
-class Ready(msgspec.Struct, frozen=True, tag=True):
-    """The worker has imported its framework, and the cell's own time begins."""
-
-
 class Epoch(msgspec.Struct, frozen=True, tag=True):
     """Progress of the cell under way; `share` of its training is done."""
 
@@ -95,9 +91,6 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 Message = Ready | Epoch | Done
 
-HEADLINE = "\n--- "
-"""What stands in a worker's log before the title of each cell."""
-
 WHERE = signal.SIGUSR1
 """Sent to a worker, it writes into its log where its threads are."""
 
@@ -106,7 +99,7 @@ _HOUSE = str(Path(__file__).resolve().parent.parent)
 
 def main() -> None:
     """Serve cells until standard input ends."""
-    send = _take_over_stdout()
+    send = take_over_stdout()
     faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
     faulthandler.register(WHERE, all_threads=True)
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
@@ -122,18 +115,13 @@ def main() -> None:
         job = jobs.get()
         send(Ready())
         record = run(job, orders, backend, framework, send)
-        send(Done(record, _peak_gib(), _no_disk(record)))
+        send(Done(record, peak_gib(), _no_disk(record)))
 
 
 def _no_disk(record: Record) -> str:
     """Why nobody can write where this cell could not; by what the system said, for not all raise OSError."""
     reasons = map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
     return next((reason for reason in reasons if record.status == "failed" and reason in record.reason), "")
-
-
-def _peak_gib() -> float:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 def _receive(jobs: queue.SimpleQueue[Job]) -> None:
@@ -144,18 +132,6 @@ def _receive(jobs: queue.SimpleQueue[Job]) -> None:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
-
-
-def _take_over_stdout() -> Callable[[Message], None]:
-    """Keep the real standard output for messages, and send what anyone prints to standard error."""
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-
-    def send(message: Message) -> None:
-        channel.write(msgspec.json.encode(message) + b"\n")
-        channel.flush()
-
-    return send
 
 
 def run(
@@ -204,11 +180,6 @@ def _readable(record: Record) -> Record:
     except msgspec.ValidationError as error:
         raise FloatingPointError(f"something in its record is no number: {error}") from None
     return record
-
-
-def brief(text: str) -> str:
-    """The last 40 lines of a text, of no more than 4000 characters: what of a traceback or log goes into a record."""
-    return "\n".join(text.strip().splitlines()[-40:])[-4000:]
 
 
 def now() -> str:

@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.worker import HEADLINE, WHERE, Done, Epoch, Job, Orders, Ready
-from tests.harness.examples import a_record
+from harness.child import HEADLINE, Ready
+from harness.worker import WHERE, Done, Epoch, Job, Orders
+from tests.harness.examples import a_failure, a_record
 
 
 def main():
@@ -45,7 +46,9 @@ def main():
                 hoard = np.ones(2**27)  # 1 GiB
                 threading.Event().wait()
                 del hoard
-        done = Done(a_record(cell, log=orders.log), peak_gib=99.0 if cell.variant == "hungry" else 0.1)
+        fails = cell.variant.endswith("fails")
+        record = a_failure(cell, reason="no exporter") if fails else a_record(cell, log=orders.log)
+        done = Done(record, peak_gib=99.0 if cell.variant.startswith("hungry") else 0.1)
         for message in (Epoch(1, 2, 0.5, 0.5, 0.6), Epoch(2, 2, 1.0, 0.25, 0.3), done):
             send(message)
 

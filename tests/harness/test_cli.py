@@ -134,6 +134,30 @@ def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
     assert "elasticity: no records" in err
 
 
+@pytest.mark.parametrize("command", ["latency", "predict"])
+@pytest.mark.parametrize("name", ["folder", "pipe", "circle"])
+def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command):
+    """Whoever opened a pipe would wait for its other end."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    words = [f"images={tmp_path}", f"out={tmp_path / 'out.csv'}"] if command == "predict" else []
+    code, _, err = bench(capsys, command, f"model={tmp_path / name}", *words)
+    assert code == 2
+    assert err == f"bench: model={tmp_path / name}: is no file, but a folder, a pipe or a link that leads nowhere\n"
+
+
+@pytest.mark.parametrize("words", [["run"], ["latency", "model=x"], ["predict", "model=x", "images=x", "out=x"]])
+def test_limits_are_the_same_wherever_there_are_any(capsys, words):
+    told = " ".join(bench(capsys, words[0], "--help")[1].split())
+    assert "seconds that one cell or model may take; 0: as long as it likes [default: 0]" in told
+    assert "GiB of memory that one cell or model may take; 0: nine tenths of the machine's [default: 0]" in told
+    for wrong in ("timeout=-1", "timeout=nan", "memory=-1", "memory=x"):
+        code, _, err = bench(capsys, *words, wrong)
+        assert code == 2
+        assert f"{wrong}: must be" in err
+
+
 def test_what_is_no_model_is_told_once(capsys, tmp_path):
     (tmp_path / "m.onnx").write_text("no model")
     code, _, err = bench(capsys, "latency", f"model={tmp_path / 'm.onnx'}")
@@ -235,8 +259,8 @@ def interrupted(_):
     atexit.register(os.kill, os.getpid(), signal.{again})
     os.kill(os.getpid(), signal.SIGINT)
 
-cli.COMMANDS["list"] = cli.ListOptions, interrupted
-sys.exit(cli.main(["list"]))
+cli.COMMANDS["run"] = cli.RunOptions, interrupted
+sys.exit(cli.main(["run"]))
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     said = "\nbench: interrupted; what was finished is kept, and the same command goes on from there\n"

@@ -1,5 +1,4 @@
 import gc
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 
 from harness import latency, registry
+from harness.guard import Limits
 from harness.latency import (
     SMOKE,
     LatencyError,
@@ -237,7 +237,7 @@ def test_times_real_models_in_a_process_of_its_own(tmp_path: Path, monkeypatch: 
     relative = {name: Path(path.name) for name, path in models.items()}
     steps: list[tuple[int, int]] = []
     settings = LatencySettings(batches=(1, 3), warm_up=1, runs=6, seconds=0.1, least_runs=4, rounds=2)
-    found = measure_apart(relative, settings, lambda done, total: steps.append((done, total)))
+    found = measure_apart(relative, settings, Limits(), lambda done, total: steps.append((done, total)))
     assert list(found) == ["free", "fixed", "broken"]
     assert [(timing.batch, timing.threads, timing.runs) for timing in found["free"].timings] == [(1, 1, 6), (3, 1, 6)]
     assert all(0 < timing.p50_ms <= timing.p90_ms <= timing.p99_ms for timing in found["free"].timings)
@@ -250,30 +250,14 @@ def test_times_real_models_in_a_process_of_its_own(tmp_path: Path, monkeypatch: 
 def test_the_threads_asked_for_are_read_back(tmp_path: Path) -> None:
     model = _write_model(tmp_path / "model.onnx", "batch")
     settings = LatencySettings(threads=2, batches=(1,), warm_up=1, runs=4, least_runs=2, rounds=2)
-    found = measure_apart({"model": model}, settings, lambda done, total: None)
+    found = measure_apart({"model": model}, settings, Limits(), _ignore)
     assert [timing.threads for timing in found["model"].timings] == [2]
 
 
-def test_a_process_that_dies_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency.subprocess, "Popen", _popen_of("echo these are my last words >&2; kill -9 $$"))
-    with pytest.raises(LatencyError, match=r"(?s)ended with code -9:.*these are my last words"):
-        measure_apart({}, SMOKE, lambda done, total: None)
+def test_what_takes_more_than_it_may_is_told(tmp_path: Path) -> None:
+    with pytest.raises(LatencyError, match=r"^timing: stopped: it took 0\.\d+ GiB of memory, more than memory=0\.01$"):
+        measure_apart({"m": _write_model(tmp_path / "m.onnx", "batch")}, SMOKE, Limits(memory_gib=0.01), _ignore)
 
 
-def test_an_error_of_the_caller_ends_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    script = f'echo $$ > {tmp_path}/pid; echo \'{{"type":"Progress","done":1,"total":2}}\'; exec sleep 600'
-    monkeypatch.setattr(latency.subprocess, "Popen", _popen_of(script))
-
-    def fail(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        measure_apart({}, SMOKE, fail)
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
-
-
-def _popen_of(script: str) -> Callable[..., object]:
-    """`subprocess.Popen`, but whatever was asked for, a shell runs `script`."""
-    start = latency.subprocess.Popen
-    return lambda command, **options: start(["/bin/sh", "-c", script], **options)
+def _ignore(done: int, total: int) -> None:
+    pass

@@ -1,3 +1,4 @@
+import functools
 import os
 import re
 import signal
@@ -7,7 +8,7 @@ import sys
 import pytest
 
 from harness import registry
-from harness.guard import Limits
+from harness.guard import Guard, Limits
 from harness.launch import Started, launch, worker_environment
 from harness.plan import DataSource
 from harness.protocol import Recipe
@@ -85,6 +86,35 @@ def test_a_cell_that_takes_too_much_memory_is_stopped(tmp_path):
         r"stopped: it took (0\.9|1\.\d)\d GiB of memory, more than memory=0.9", records["grows", 0].reason
     )
     assert records["ok", 0].status == "ok"
+
+
+def test_a_cell_that_took_more_memory_than_anyone_saw_has_failed(tmp_path):
+    """Its worker's own peak tells; and whoever has held that much cannot be held to the limit any more."""
+    jobs = [a_job("hungry"), a_job()]
+    records, events = run(jobs, tmp_path, workers=1, limits=Limits(memory_gib=50))
+    assert records["hungry", 0].status == "failed"
+    assert records["hungry", 0].reason == "stopped: it took 99.00 GiB of memory, more than memory=50"
+    assert records["ok", 0].status == "ok"
+    assert len(list((tmp_path / "logs").glob("*.log"))) == 2
+    assert sum(isinstance(message, Done) for _, message in events) == 2
+
+
+def test_a_cell_that_ended_after_its_time_has_failed(tmp_path, monkeypatch):
+    """The guard looks ten times a second; here it never looks, and time passes at each message."""
+    now = iter(range(0, 10**6, 100))
+    monkeypatch.setattr("harness.launch.Guard", functools.partial(Guard, clock=lambda: float(next(now))))
+    monkeypatch.setattr(Guard, "_watch", lambda self: None)
+    records, _ = run([a_job()], tmp_path, limits=Limits(seconds=50))
+    assert records["ok", 0].status == "failed"
+    assert records["ok", 0].reason == "stopped: it took longer than timeout=50 seconds"
+    records, _ = run([a_job()], tmp_path, limits=Limits(seconds=150))
+    assert records["ok", 0].status == "ok"
+
+
+def test_what_failed_by_itself_says_why_also_beyond_its_limits(tmp_path):
+    records, _ = run([a_job("hungry-and-fails"), a_job()], tmp_path, workers=1, limits=Limits(memory_gib=50))
+    assert records["hungry-and-fails", 0].reason == "no exporter"
+    assert len(list((tmp_path / "logs").glob("*.log"))) == 2  # its worker is replaced all the same
 
 
 def test_a_worker_that_never_comes_to_its_cell_is_stopped_too(tmp_path, monkeypatch):
