@@ -135,12 +135,12 @@ def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("command", ["latency", "predict"])
-@pytest.mark.parametrize("name", ["folder", "pipe", "circle"])
+@pytest.mark.parametrize("name", ["folder", "pipe", "nowhere"])
 def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command):
     """Whoever opened a pipe would wait for its other end."""
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "nothing")
     words = [f"images={tmp_path}", f"out={tmp_path / 'out.csv'}"] if command == "predict" else []
     code, _, err = bench(capsys, command, f"model={tmp_path / name}", *words)
     assert code == 2
