@@ -142,9 +142,10 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
 class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say everything that is wrong with a data set of your own; nothing is written."""
 
-    data: Annotated[str, _about("folder of <id>_*.png images and one CSV")]
+    data: Annotated[str, _about("folder of images and one CSV")]
     suite: Annotated[str, _about("suite the data set is for")] = "elasticity"
     unit: Unit = ""
+    phases: Phases = ""
 
 
 class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):

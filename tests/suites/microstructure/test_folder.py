@@ -122,7 +122,7 @@ def test_written_in_another_unit_it_says_so(tmp_path):
 
 def test_phases_given_go_before_those_written(tmp_path):
     write_folder(dataset.make(dataset.Parameters(count=20)), tmp_path / "out", "GPa", {})
-    given_phases = (Phase(1, 0.3), Phase(2, 0.3))
+    given_phases = (Phase(70.1, 0.33), Phase(411, 0.19))
     assert read_folder(tmp_path / "out", None, given_phases).phases == given_phases
 
 
@@ -220,7 +220,7 @@ def each_line(change):
 
 FAULTS = {
     "no image": (lambda folder: (folder / "3_image.png").unlink(), "images 3: no image for CSV row 4"),
-    "two images": (copy("4_image.png", "3_again.png"), "image 3: ambiguous: 3_again.png, 3_image.png"),
+    "two images": (copy("4_image.png", "3_again.png"), "image 3: ambiguous (3_again.png, 3_image.png): keep one"),
     "surplus image": (copy("4_image.png", "60_more.png"), "images 60: no row in the CSV"),
     "image without id": (copy("4_image.png", "picture.png"), "picture.png: no id"),
     "ids from 1": (lambda folder: (folder / "0_image.png").rename(folder / "60_image.png"), "ids count from 0, not 1"),
@@ -236,22 +236,22 @@ FAULTS = {
         break_image(lambda pixels: np.stack([pixels, pixels, 0 * pixels], axis=2)),
         "3_image.png: RGB, with pixels that are not gray",
     ),
-    "same image twice": (copy("8_image.png", "3_image.png"), "images 3, 8: the same image"),
+    "same image twice": (copy("8_image.png", "3_image.png"), "keep one of each; 3_image.png = 8_image.png"),
     "no CSV": (lambda folder: (folder / "labels.csv").unlink(), "no CSV file"),
-    "two CSVs": (copy("labels.csv", "other.csv"), "2 CSV files (labels.csv, other.csv)"),
+    "two CSVs": (copy("labels.csv", "other.csv"), "leave one CSV file; there are 2: labels.csv, other.csv"),
     "empty CSV": (text("labels.csv", b""), "labels.csv: empty"),
     "only a header": (text("labels.csv", ("row," + ",".join(TARGETS)).encode()), "labels.csv: a header and no rows"),
     "no text": (text("labels.csv", b"\xff\xfe\x00\x01"), "labels.csv: not UTF-8"),
-    "missing cell": (drop_last_cell, "rows 5: 9 columns instead of 10"),
-    "text": (lambda folder: replace_cell(folder, 7, 2, "stiff"), "rows 7: C22 is not a number ('stiff')"),
-    "empty cell": (lambda folder: replace_cell(folder, 7, 2, ""), "rows 7: C22 is empty"),
-    "NaN": (lambda folder: replace_cell(folder, 7, 9, "nan"), "rows 7: C66 is nan"),
-    "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "rows 7: C11 is -inf"),
-    "absurd": (lambda folder: replace_cell(folder, 7, 1, "1e300"), "rows 7: C11 is 1e+300"),
+    "missing cell": (drop_last_cell, "row 5: 9 columns instead of 10"),
+    "text": (lambda folder: replace_cell(folder, 7, 2, "stiff"), "row 7: C22 is not a number ('stiff')"),
+    "empty cell": (lambda folder: replace_cell(folder, 7, 2, ""), "row 7: C22 is empty"),
+    "NaN": (lambda folder: replace_cell(folder, 7, 9, "nan"), "row 7: C66 is nan"),
+    "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "row 7: C11 is -inf"),
+    "absurd": (lambda folder: replace_cell(folder, 7, 1, "1e300"), "row 7: C11 is larger than any unit makes a stiffness (1e300)"),
     "row numbers": (lambda folder: replace_cell(folder, 7, 0, "8"), "row 7 has '8'"),
     "rows from 0": (
         each_line(lambda line: f"{int(line.split(',')[0]) - 1},{line.partition(',')[2]}"),
-        "rows 1-60: row numbers must count 1, 2, 3",
+        "file,C11,C22,C33,C12,C23,C13,C44,C55,C66; 60 rows: 1-60 (row 1 has '0')",
     ),
     "semicolons": (
         each_line(lambda line: line.replace(".", "COMMA").replace(",", ";").replace("COMMA", ",")),
@@ -260,7 +260,7 @@ FAULTS = {
     "a million columns": (text("labels.csv", b"1," * 10**6 + b"1\n"), "1000001 columns instead of 10"),
     "header lacks a column": (
         lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C66", "C67")),
-        "does not name C66",
+        "the header names row, C11, C22 and 7 more; it must name C11 C22 C33 C12 C23 C13 C44 C55 C66 (lacking C66)",
     ),
     "header repeats a column": (
         lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C66", "C11")),
@@ -271,7 +271,7 @@ FAULTS = {
         "says Pa, but unit=GPa",
     ),
     "constant column": (constant_column, "column C33: is 200 GPa in every row"),
-    "no stiffness": (swap_columns, "rows 9: not a positive definite stiffness"),
+    "no stiffness": (swap_columns, "row 9: not a positive definite stiffness"),
     "labels a row up": (shift(-1), "labels look shifted"),
     "labels a row down": (shift(1), "labels look shifted"),
     "broken dataset.json": (text("dataset.json", b"{"), "dataset.json: "),
@@ -302,7 +302,7 @@ def test_the_same_fault_in_many_rows_is_one_line(folder):
     for row in (3, 4, 5, 6, 20):
         replace_cell(folder, row, 1, "?")
     (error,) = errors(folder)
-    assert "rows 3-6, 20" in error
+    assert "5 rows: 3-6, 20 (row 3: '?')" in error
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -334,7 +334,7 @@ def test_few_images_are_a_warning(tmp_path):
 
 def test_a_single_phase_is_a_warning(folder):
     Image.new("L", (64, 64), 255).save(folder / "3_image.png")
-    assert "images 3: shows one phase only" in warnings(folder)
+    assert "3_image.png: shows one phase only" in warnings(folder)
 
 
 def test_white_that_is_softer_is_a_warning(tmp_path):
