@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness.errors import Finding
 from harness.protocol import Images, Phase
 from suites.microstructure.duplicates import check_twins
-from suites.microstructure.findings import Spot, gather, of_images, of_rows
+from suites.microstructure.findings import Places, Spot, few, gather, of_images, of_rows
 from suites.microstructure.homogenization import TARGETS, stiffness_matrices
 from suites.microstructure.physics import PLAUSIBLE, check_physics
 from suites.microstructure.units import GPA_PER_UNIT, gpa_per
@@ -51,9 +51,10 @@ def check(pairs: Pairs, table: str, unit: str, phases: tuple[Phase, Phase] | Non
             rows = [row for row, is_one in zip(pairs.rows, possible, strict=True) if is_one]
             judged = check_physics(pairs.constants[possible], fraction[possible], phases, rows, table, unit)
             findings, explained = findings + judged.findings, judged.explained
-        if not explained:
-            known = np.isfinite(pairs.constants[:, 0])
+        known = np.isfinite(pairs.constants[:, 0])
+        if phases is None:  # the bounds know better: a soft phase of high Poisson's ratio may have the higher C11
             findings += _softer_when_white(fraction[known], pairs.constants[known, 0])
+        if not explained:
             findings += _magnitude(pairs.constants[known, 0], unit)
     return findings
 
@@ -81,15 +82,18 @@ def _constant_columns(constants: Floats, table: str) -> list[Finding]:
     column = constants[np.isfinite(constants).all(axis=1)]
     if len(column) < 2:
         return []
-    flat = np.flatnonzero(np.ptp(column, axis=0) <= 1e-12 * np.abs(column).max(axis=0))
-    return [
-        Finding(
-            "error",
-            f"{table}, column {TARGETS[target]}",
-            f"is {column[0, target]:g} GPa in every row: nothing to predict",
-        )
-        for target in flat
-    ]
+    flat = np.flatnonzero(np.ptp(column, axis=0) <= 1e-12 * np.abs(column).max(axis=0)).tolist()
+    what = "the same in every row: nothing to predict"
+    spots = [Spot(target, what, detail=f"{column[0, target]:g} GPa") for target in flat]
+    return gather(
+        spots,
+        Places(
+            table,
+            "columns",
+            lambda target: f"column {TARGETS[target]}",
+            lambda places: few([TARGETS[p] for p in places]),
+        ),
+    )
 
 
 def _positive_definite(constants: Floats) -> Flags:

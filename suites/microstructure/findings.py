@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 from harness.errors import Finding
 
 Severity = Literal["error", "warning"]
-_EXAMPLES = 3
+_EXAMPLES = 3  # names of files; they are long
+_SPANS = 12  # of numbers, by which people find rows
 
 
 class Unusable(Exception):
@@ -78,13 +79,13 @@ def few(names: Sequence[str]) -> str:
 
 
 def runs(numbers: Iterable[int]) -> str:
-    """Numbers in words, consecutive ones joined, and a few of them only: "3-5, 9, 11 and 97 more"."""
+    """Numbers in words, consecutive ones joined, and not too many of them: "3-5, 9, 11 and 97 more"."""
     spans: list[list[int]] = []
     for number in sorted(set(numbers)):
         if spans and number == spans[-1][1] + 1:
             spans[-1][1] = number
         else:
             spans.append([number, number])
-    told = [str(first) if first == last else f"{first}-{last}" for first, last in spans[:_EXAMPLES]]
-    rest = sum(last - first + 1 for first, last in spans[_EXAMPLES:])
+    told = [str(first) if first == last else f"{first}-{last}" for first, last in spans[:_SPANS]]
+    rest = sum(last - first + 1 for first, last in spans[_SPANS:])
     return ", ".join(told) + f" and {rest} more" * (rest > 0)

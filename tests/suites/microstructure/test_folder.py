@@ -247,7 +247,10 @@ FAULTS = {
     "empty cell": (lambda folder: replace_cell(folder, 7, 2, ""), "row 7: C22 is empty"),
     "NaN": (lambda folder: replace_cell(folder, 7, 9, "nan"), "row 7: C66 is nan"),
     "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "row 7: C11 is -inf"),
-    "absurd": (lambda folder: replace_cell(folder, 7, 1, "1e300"), "row 7: C11 is larger than any unit makes a stiffness (1e300)"),
+    "absurd": (
+        lambda folder: replace_cell(folder, 7, 1, "1e300"),
+        "row 7: C11 is larger than any unit makes a stiffness (1e300)",
+    ),
     "row numbers": (lambda folder: replace_cell(folder, 7, 0, "8"), "row 7 has '8'"),
     "rows from 0": (
         each_line(lambda line: f"{int(line.split(',')[0]) - 1},{line.partition(',')[2]}"),
@@ -270,7 +273,7 @@ FAULTS = {
         lambda folder: write(folder, header="row," + ",".join(f"{name} [Pa]" for name in TARGETS)),
         "says Pa, but unit=GPa",
     ),
-    "constant column": (constant_column, "column C33: is 200 GPa in every row"),
+    "constant column": (constant_column, "labels.csv, column C33: the same in every row: nothing to predict (200 GPa)"),
     "no stiffness": (swap_columns, "row 9: not a positive definite stiffness"),
     "labels a row up": (shift(-1), "labels look shifted"),
     "labels a row down": (shift(1), "labels look shifted"),
