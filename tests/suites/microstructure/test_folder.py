@@ -340,6 +340,47 @@ def test_a_single_phase_is_a_warning(folder):
     assert "3_image.png: shows one phase only" in warnings(folder)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_images_that_cannot_be_split_are_an_error(tmp_path, count):
+    """Planted: `data check` passed what `run` refused."""
+    write(tmp_path, count=count)
+    words = f"{count} image{'s are' if count > 1 else ' is'} too few to split 70/15/15; 4 is the least"
+    assert f"images: {words}" in errors(tmp_path)
+    assert warnings(tmp_path) == []
+
+
+def test_four_images_are_enough_to_split(tmp_path):
+    write(tmp_path, count=4)
+    assert errors(tmp_path) == []
+
+
+@pytest.mark.parametrize("unit", ["N/m²", "N/\u00b5m^2", "pa"])
+def test_the_unit_that_a_magnitude_suggests_does_not_hang_on_spelling(tmp_path, unit):
+    """Planted: labels in GPa and unit=N/m² were answered with unit=N/nm^2."""
+    write(tmp_path)
+    assert any("unit=GPa would make it 2" in warning for warning in warnings(tmp_path, unit))
+
+
+def test_a_header_of_an_unknown_unit_is_told(tmp_path):
+    write(tmp_path, header="row," + ",".join(f"{name} [furlong]" for name in TARGETS))
+    assert any("labels.csv: unknown unit 'furlong'" in error for error in errors(tmp_path))
+
+
+def test_a_hundred_faulty_files_are_no_long_line(folder):
+    for index in range(60, 160):
+        (folder / f"{index}_{'surplus' * 20}.png").write_bytes((folder / "3_image.png").read_bytes())
+        (folder / f"{'nameless' * 20}{index}.png").write_bytes(b"")
+        (folder / f"7_{'again' * 20}{index}.png").write_bytes(b"")
+        (folder / f"{'table' * 20}{index}.csv").write_bytes(b"")
+    assert max(map(len, errors(folder))) < 800
+    for path in folder.glob("table*.csv"):
+        path.unlink()
+    assert max(map(len, errors(folder))) < 800
+    with pytest.raises(DataError) as caught:
+        read_folder(folder, None, None)
+    assert len(str(caught.value)) < 4000
+
+
 def test_white_that_is_softer_is_a_warning(tmp_path):
     pictures = masks(60)
     write(tmp_path, pictures=pictures, labels=constants(1 - pictures))
