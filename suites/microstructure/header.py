@@ -18,10 +18,9 @@ LAYOUT = "needed are a row number and " + " ".join(TARGETS) + ", separated by co
 
 _TARGET = re.compile(r"\s*(C[1-6]{2})\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*", re.IGNORECASE)
 _ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
-_FILE = {"file", "image", "picture", "png", "path", "name"} | {
+_FILE = {"file", "image", "picture", "png", "path", "name", "filename", "filepath", "files", "images"} | {
     f"{of} {what}" for of in ("file", "image", "picture") for what in ("name", "path", "file")
 }
-_FILE |= {"filename", "filepath", "files", "images"}
 _GROUP = {"group", "groups", "family", "families"}
 _SPLIT = {"split", "subset"}
 _PARTS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
@@ -50,36 +49,30 @@ def read_columns(rows: Sequence[Sequence[str]], images: Names) -> tuple[Columns,
     """
     first, body = rows[0], rows[1:]
     matches = [_TARGET.fullmatch(cell) for cell in first]
-    if not any(matches) and (any(map(_is_number, first)) or not any(map(str.strip, first))):
+    if not any(matches) and (any(map(is_number, first)) or not any(map(str.strip, first))):
         return HEADERLESS, [], []
     targets = _targets(first, [match[1].upper() if match else "" for match in matches])
+    shown = [cell.strip()[:40] for cell in first]
     heads = [_plain(cell) for cell in first]
-    free = [column for column in range(len(first)) if column not in targets]
-    cells = {column: [row[column].strip() for row in body if len(row) == len(first)] for column in free}
-    splits = [
-        column
-        for column in free
-        if heads[column] in _SPLIT or (cells[column] and {cell.casefold() for cell in cells[column]} <= _PARTS)
-    ]
-    wrong = [
-        f"column '{first[column].strip()[:40]}': this suite splits by itself, 70/15/15: take the column out"
-        for column in splits
-    ]
-    groups = [column for column in free if heads[column] in _GROUP]
-    file, disagree = _file_column(heads, {column: cells[column] for column in free if column not in groups}, images)
-    if disagree:
-        told = few([f"'{first[column].strip()[:40]}'" for column in disagree])
+    cells = {
+        column: [row[column].strip() for row in body if len(row) == len(first)]
+        for column in range(len(first))
+        if column not in targets
+    }
+    splits = [column for column, held in cells.items() if _is_split(heads[column], held)]
+    groups = [column for column in cells if heads[column] in _GROUP]
+    files = _file_columns(heads, {column: held for column, held in cells.items() if column not in groups}, images)
+    numbers = [column for column in cells if heads[column] in _ROW_NUMBER and column not in files]
+    wrong = [f"column '{shown[c]}': this suite splits by itself, 70/15/15: take the column out" for c in splits]
+    if len(files) > 1:
+        told = few([f"'{shown[column]}'" for column in files])
         wrong.append(f"columns {told} name different files in a row: leave one")
-    numbers = [column for column in free if heads[column] in _ROW_NUMBER and column != file]
-    columns = Columns(
-        tuple(targets),
-        next(iter(numbers), None),
-        file,
-        next(iter(groups), None),
-        frozenset(match["unit"].strip() for match in matches if match and match["unit"]),
-    )
-    unused = [first[c].strip()[:40] for c in free if c not in (columns.number, file, columns.group, *splits)]
-    return columns, unused, wrong
+    if not files and not numbers:
+        wrong += [f"column '{shown[c]}' {_MAYBE_IDS}" for c, held in cells.items() if _could_be_ids(held, images)]
+    units = frozenset(match["unit"].strip() for match in matches if match and match["unit"])
+    number, file, group = (next(iter(found), None) for found in (numbers, files, groups))
+    used = {number, group, *files, *splits}
+    return Columns(tuple(targets), number, file, group, units), [shown[c] for c in cells if c not in used], wrong
 
 
 def unused(names: Sequence[str], table: str) -> list[Finding]:
@@ -98,33 +91,44 @@ def _targets(first: Sequence[str], names: Sequence[str]) -> list[int]:
     return [names.index(target) for target in TARGETS]
 
 
-def _file_column(heads: Sequence[str], cells: dict[int, list[str]], images: Names) -> tuple[int | None, list[int]]:
-    """The column that names the files, None where there is none; and columns that name others, where two do."""
-    found = {column: [images.find(cell) for cell in held] for column, held in cells.items()}
-    whole = [
-        c for c, files in found.items() if files and None not in files and _names_files(heads[c], cells[c], images)
-    ]
-    if len({tuple(found[column]) for column in whole}) > 1:
-        return whole[0], whole
-    likely = [column for column in cells if _names_files(heads[column], cells[column], images)]
-    likely.sort(key=lambda column: -sum(file is not None for file in found[column]))
-    return next(iter(whole or likely), None), []
+def _is_split(head: str, cells: Sequence[str]) -> bool:
+    return head in _SPLIT or (bool(cells) and {cell.casefold() for cell in cells} <= _PARTS)
 
 
-def _names_files(head: str, cells: Sequence[str], images: Names) -> bool:
-    """Whether a column means files: by its head, by its cells, or, if no row numbers, by holding each id once."""
-    naming = sum(images.is_name(cell) or cell.casefold().endswith(".png") for cell in cells)
-    if head in _FILE or (cells and 2 * naming >= len(cells)):
-        return True
-    found = {images.find(cell) for cell in cells} if head not in _ROW_NUMBER else {None}
-    return None not in found and len(found) == len(cells) == len(images) > 0
+def _file_columns(heads: Sequence[str], cells: dict[int, list[str]], images: Names) -> list[int]:
+    """The column that names the files; several where they name different ones, none where none does."""
+    likely = {
+        column: [images.find(cell) for cell in held]
+        for column, held in cells.items()
+        if heads[column] in _FILE or 2 * sum(_is_name(cell, images) for cell in held) >= max(1, len(held))
+    }
+    whole = {column: tuple(found) for column, found in likely.items() if None not in found}
+    if len(set(whole.values())) > 1:
+        return list(whole)
+    best = sorted(likely, key=lambda column: likely[column].count(None))
+    return best[:1]
+
+
+def _is_name(cell: str, images: Names) -> bool:
+    """Not of digits alone, which may count anything."""
+    return not cell.isdecimal() and (images.is_name(cell) or cell.casefold().endswith(".png"))
+
+
+_MAYBE_IDS = "holds the id of each image once, in another order: call it image if it names them, else take it out"
+
+
+def _could_be_ids(cells: Sequence[str], images: Names) -> bool:
+    found = [images.find(cell) for cell in cells]
+    in_order = [str(index) for index in range(len(cells))]
+    return None not in found and len(set(found)) == len(found) == len(images) > 0 and list(cells) != in_order
 
 
 def _plain(head: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", head).casefold().replace("_", " ").replace("-", " ").split())
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether `cell` is a number, as `harness.text.number` has it."""
     try:
         number(cell)
     except ValueError:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from harness.errors import Finding
 from harness.text import label, number
 from suites.microstructure.findings import Spot, Unusable, gather, of_rows, runs
-from suites.microstructure.header import HEADERLESS, LAYOUT, Columns, read_columns, unused
+from suites.microstructure.header import HEADERLESS, LAYOUT, Columns, is_number, read_columns, unused
 from suites.microstructure.homogenization import TARGETS
 from suites.microstructure.names import Names
 
@@ -130,7 +130,7 @@ def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
 def _invisible(cell: str) -> str:
     """The remedy for a cell that only a character that nobody sees keeps from being a number."""
     strange = [c for c in cell if not c.isprintable() and c not in "\t\r\n"]
-    if not strange or not _is_number("".join(c for c in cell if c not in strange)):
+    if not strange or not is_number("".join(c for c in cell if c not in strange)):
         return ""
     code, name = f"U+{ord(strange[0]):04X}", unicodedata.name(strange[0], "a control character")
     return f"it holds an invisible character, {code} ({name.lower()}): take it out"
@@ -138,17 +138,10 @@ def _invisible(cell: str) -> str:
 
 def _check_numbers(numbers: Sequence[str], name: str, headerless: bool) -> list[Finding]:
     """Row numbers must count from 1, for it is their order that pairs rows with images."""
-    wrong = [index for index, cell in enumerate(numbers) if not _is_number(cell) or number(cell) != index + 1]
+    wrong = [index for index, cell in enumerate(numbers) if not is_number(cell) or number(cell) != index + 1]
     if not wrong:
         return []
     text = "row numbers must count 1, 2, 3, ..., for they pair rows with images"
     text += "; to pair them by name, write a header: " + ",".join(["file", *TARGETS]) if headerless else ""
     first = f"row {wrong[0] + 1} has '{numbers[wrong[0]].strip()[:20]}'"
     return [Finding("error", name, f"{text}; {len(wrong)} rows: {runs(index + 1 for index in wrong)} ({first})")]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return bool(np.isfinite(number(cell)))
-    except ValueError:
-        return False

@@ -45,10 +45,12 @@ def gpa_per(unit: str) -> float:
     known = {_plain(name): name for name in GPA_PER_UNIT}
     if plain in known:
         return GPA_PER_UNIT[known[plain]]
-    # The first letter is the magnitude, and the lengths in a quotient are: a guess would be wrong by powers of ten.
-    near = [
+    swapped = (plain[:at] + plain[at + 1] + plain[at] + plain[at + 2 :] for at in range(len(plain[:40]) - 1))
+    near = [known[slip] for slip in swapped if slip in known]
+    near += [
         known[match]
         for match in difflib.get_close_matches(plain, known, cutoff=0.8)
+        # The first letter is a magnitude, and so is the length in a quotient: a guess would be wrong by powers of ten.
         if match[0] == plain[0] and "/" not in match
     ]
     hint = f": did you mean '{near[0]}'?" if near else f" (known: {', '.join(GPA_PER_UNIT)})"

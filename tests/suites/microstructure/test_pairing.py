@@ -46,10 +46,8 @@ def test_a_column_of_names_pairs_rows_with_images(tmp_path, names, shuffled, hea
         lambda name: f"renders/{name}",
         lambda name: f"C:\\renders\\{name}",
         str.upper,
-        lambda name: name.partition("_")[0],
-        lambda name: "00" + name.partition("_")[0],
     ],
-    ids=["stem", "folder", "backslashes", "case", "id", "padded id"],
+    ids=["stem", "folder", "backslashes", "case"],
 )
 def test_names_may_be_spelled_in_many_ways_and_the_column_called_anything(tmp_path, names, shuffled, spelled):
     expected = read_folder(tmp_path, None, None)
@@ -98,6 +96,23 @@ def test_two_columns_that_name_different_files_are_refused(tmp_path, names, shuf
     assert told(tmp_path)[0][0] == "labels.csv: columns 'before', 'after' name different files in a row: leave one"
     table(tmp_path, ["file", "path", *TARGETS], rows_of(shuffled, names.__getitem__, names.__getitem__))
     assert told(tmp_path) == ([], ["labels.csv: columns not used: path"])
+
+
+@pytest.mark.parametrize("spelled", [str, "{:04}".format], ids=["plain", "padded"])
+def test_ids_are_names_in_a_column_that_is_called_so(tmp_path, names, shuffled, spelled):
+    expected = read_folder(tmp_path, None, None).fingerprint()
+    table(tmp_path, ["image", *TARGETS], rows_of(shuffled, spelled))
+    assert read_folder(tmp_path, None, None).fingerprint() == expected
+
+
+def test_what_may_be_ids_is_not_guessed(tmp_path, names, shuffled):
+    """A rank holds each number once, too."""
+    table(tmp_path, ["rank", *TARGETS], rows_of(shuffled, str))
+    assert told(tmp_path)[0][0].startswith(
+        "labels.csv: column 'rank' holds the id of each image once, in another order"
+    )
+    table(tmp_path, ["row", "rank", *TARGETS], rows_of(range(COUNT), lambda index: index + 1, shuffled.__getitem__))
+    assert told(tmp_path) == ([], ["labels.csv: columns not used: rank"])
 
 
 def test_numbers_alone_are_no_names(tmp_path, names):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from harness.errors import BenchError
@@ -39,9 +41,10 @@ def test_factors(unit, factor):
     assert gpa_per(unit) == pytest.approx(factor, rel=1e-15)
 
 
-def test_an_unknown_unit_is_answered_with_the_nearest():
-    with pytest.raises(BenchError, match="unknown unit 'GPaa': did you mean 'GPa'"):
-        gpa_per("GPaa")
+@pytest.mark.parametrize(("slip", "meant"), [("GPaa", "GPa"), ("MPaa", "MPa"), ("MaP", "MPa"), ("N/mn^2", "N/nm^2")])
+def test_a_slip_of_the_pen_is_answered_with_what_was_meant(slip, meant):
+    with pytest.raises(BenchError, match=re.escape(f"unknown unit '{slip}': did you mean '{meant}'")):
+        gpa_per(slip)
 
 
 @pytest.mark.parametrize("unit", ["furlong", "hPa", "N/km^2", "kN/nm^2", "mN/m", ""])
