@@ -156,7 +156,8 @@ def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
 def _orientation(picture: Image.Image) -> int:
     """How a viewer turns the picture (Exif 2.32, tag 0x0112), 1 for not at all; turning swaps C11 and C22."""
     try:
-        said = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+        with warnings.catch_warnings(action="ignore"):  # "Corrupt EXIF data"
+            said = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # damaged, which viewers pass over too
         return 1
     return said if said in range(2, 9) else 1

@@ -188,10 +188,11 @@ def judge(bench, said):
 
 
 @pytest.mark.parametrize("name", IMAGES)
-def test_images(bench, mine, name):
+def test_images(bench, mine, name, recwarn):
     (third,) = mine.glob("3_*.png")
     shutil.copyfile(DATA / "images" / name, third)
     judge(bench, IMAGES[name])
+    assert not recwarn.list  # of Pillow's
 
 
 @pytest.mark.parametrize("name", TABLES)

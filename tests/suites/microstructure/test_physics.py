@@ -146,6 +146,19 @@ def test_inverted_images_are_told_once(tmp_path):
     assert (len(errors), warnings) == (1, [])
 
 
+def test_rows_in_another_order_are_recognised():
+    order = np.random.default_rng(0).permutation(60)
+    (said,), explained = judge(shipped().targets[order])
+    assert "would fit the images in another order: let a column `file` of the CSV name the image of each row" in said
+    assert explained
+
+
+def test_phases_that_nothing_explains_are_told_so():
+    (said,), explained = judge(shipped().targets, phases=(Phase(70, 0.33), Phase(200, 0.3)))
+    assert "no composite of these phases is so at the image's volume fraction; check rows and phases=; 60 rows" in said
+    assert not explained
+
+
 @pytest.mark.parametrize("factor", [1e3, 1e6, 1e-3])
 def test_phases_of_another_unit_are_recognised(factor):
     phases = tuple(Phase(phase.young * factor, phase.poisson) for phase in PHASES)
