@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.errors import BenchError, DataError
+from harness.errors import BenchError, DataError, Finding
 from harness.protocol import Phase
 from suites.microstructure import dataset
 from suites.microstructure.folder import check_folder, read_folder, read_image_folder, write_folder
@@ -409,3 +409,11 @@ def test_no_table_can_do_worse_than_be_refused(folder, content):
     assert errors(folder)
     with pytest.raises(DataError):
         read_folder(folder, None, None)
+
+
+def test_a_refusal_tells_ten_problems_and_where_to_find_the_others():
+    findings = [Finding("error", f"row {number}", "is bad") for number in range(25)]
+    lines = str(DataError("mine", findings)).splitlines()
+    assert lines[0] == "mine: 25 problems in this data set"
+    assert lines[-1] == "  and 15 more; `bench data check data=mine` lists all"
+    assert len(lines) == 12

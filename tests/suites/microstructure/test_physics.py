@@ -85,6 +85,15 @@ def test_constants_of_a_finer_image_raise_none_either(contrast):
     assert judge(constants, masks[:, ::2, ::2].mean(axis=(1, 2)), phases) == ([], False)
 
 
+@pytest.mark.parametrize(("beyond", "wrong"), [(1.009, False), (1.03, True)])
+def test_a_hundredth_beyond_the_bounds_is_a_discretisation_error(beyond, wrong):
+    stiffnesses = np.stack([isotropic_stiffness(phase.young, phase.poisson) for phase in PHASES])
+    fraction = np.linspace(0.3, 0.7, 9)
+    voigt, _ = voigt_reuss(np.stack([1 - fraction, fraction], axis=-1), stiffnesses)
+    said, _ = judge(elastic_constants(beyond * voigt), fraction)
+    assert any(line.startswith("error") for line in said) == wrong
+
+
 def test_the_shipped_data_raise_none(tmp_path):
     write_shipped(tmp_path, 520)
     assert told(tmp_path, phases=PHASES) == ([], [])
