@@ -190,7 +190,8 @@ def predict(options: PredictOptions) -> int:
 def data_check(options: DataCheckOptions) -> int:
     from harness import registry
 
-    findings = registry.suite(options.suite).check_data(Path(options.data), options.unit or None)
+    suite = registry.suite(options.suite)
+    findings = suite.check_data(Path(options.data), options.unit or None, _phases(options.phases))
     for finding in findings:
         print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
     errors = sum(finding.severity == "error" for finding in findings)

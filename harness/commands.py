@@ -24,7 +24,7 @@ Phases = Annotated[
     str,
     _about(
         "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19; "
-        "needed for Voigt-Reuss-Hill and the check of bounds where the data set does not name them"
+        "labels are held to their bounds, and Voigt-Reuss-Hill needs them; empty: as the data set says"
     ),
 ]
 
@@ -47,7 +47,7 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     variant: Annotated[str, _about("variants, comma-separated, or all; `bench list` names them")] = "all"
     backend: Annotated[str, _about("backends, comma-separated, or all")] = "all"
     seeds: Annotated[str, _about("seeds of initial weights and batch order, as in 0,1,2; empty: the profile's")] = ""
-    data: Annotated[str, _path("your own folder of <id>_*.png images and a CSV; empty: the data the suite ships")] = ""
+    data: Annotated[str, _path("your own folder of images and a CSV; empty: the data the suite ships")] = ""
     unit: Unit = ""
     phases: Phases = ""
     init: Annotated[
@@ -157,9 +157,10 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
 class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say everything that is wrong with a data set of your own; nothing is written."""
 
-    data: Annotated[str, _path("folder of <id>_*.png images and one CSV")]
+    data: Annotated[str, _path("folder of images and one CSV")]
     suite: Annotated[str, _about("suite the data set is for")] = "elasticity"
     unit: Unit = ""
+    phases: Phases = ""
 
 
 class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -168,7 +169,9 @@ class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
     out: Annotated[str, _path("folder to write; must not exist or be empty")]
     suite: Annotated[str, _about("suite whose data to make")] = "elasticity"
     n: Annotated[int, msgspec.Meta(ge=1, le=10**5, description="number of images over all families")] = 520
-    size: Annotated[int, msgspec.Meta(ge=8, le=4096, description="pixels along an edge")] = 64
+    size: Annotated[
+        int, msgspec.Meta(ge=8, le=4096, description="pixels along an edge, where the suite takes more than one size")
+    ] = 64
     seed: Annotated[int, msgspec.Meta(ge=0, description="seed of the generators")] = 0
     families: Annotated[str, _about("families of microstructures, comma-separated, or all")] = "all"
     phases: Phases = ""

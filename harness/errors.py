@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 KEPT = "what was finished is kept, and the same command goes on from there"
+_SHOWN = 10  # errors of a data set that a message tells
 
 
 class BenchError(Exception):
@@ -22,12 +23,14 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class DataError(BenchError):
-    """A data set that cannot be used; `findings` holds everything found, warnings included."""
+    """A data set that cannot be used; `findings` holds all found, warnings included, the message a few errors."""
 
     def __init__(self, source: str, findings: list[Finding]) -> None:
         errors = [finding for finding in findings if finding.severity == "error"]
         lines = [f"{source}: {len(errors)} problem{'s' * (len(errors) != 1)} in this data set"]
-        lines += [f"  {finding.where}: {finding.what}" for finding in errors]
+        lines += [f"  {finding.where}: {finding.what}" for finding in errors[:_SHOWN]]
+        if len(errors) > _SHOWN:
+            lines.append(f"  and {len(errors) - _SHOWN} more; `bench data check data={source}` lists all")
         super().__init__("\n".join(lines))
         self.findings = findings
 

@@ -358,8 +358,8 @@ class Suite(Protocol):
         """
         ...
 
-    def check_data(self, folder: Path, unit: str | None) -> list[Finding]:
-        """Everything that is wrong or suspicious about a user's folder; nothing is written."""
+    def check_data(self, folder: Path, unit: str | None, phases: tuple[Phase, Phase] | None) -> list[Finding]:
+        """Everything that is wrong or suspicious about a user's folder, as `load` would take it; nothing is written."""
         ...
 
     def read_images(self, folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:

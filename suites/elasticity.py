@@ -43,8 +43,11 @@ from harness.protocol import (
 )
 from suites.microstructure import dataset as shipped
 from suites.microstructure import folder as folders
+from suites.microstructure.checks import FEWEST, too_few
 from suites.microstructure.generators import FAMILIES
-from suites.microstructure.homogenization import TARGETS, isotropic_stiffness, stiffness_matrices, voigt_reuss
+from suites.microstructure.homogenization import TARGETS, stiffness_matrices
+from suites.microstructure.images import SIZE
+from suites.microstructure.physics import room
 from suites.microstructure.units import gpa_per
 
 SUMMARY = "nine homogenized elastic constants, C11 to C66, from 64x64 images of two-phase microstructures"
@@ -167,8 +170,8 @@ def split(dataset: Dataset) -> Split:
     everything = np.arange(len(dataset.images))
     train, rest = _train_test_split(everything, 0.30)
     validation, test = _train_test_split(rest, 0.50)
-    if not (len(train) and len(validation) and len(test)):
-        raise BenchError(f"{dataset.name}: {len(everything)} images are too few to split 70/15/15; 4 is the least")
+    if len(everything) < FEWEST:
+        raise BenchError(f"{dataset.name}: {too_few(len(everything))}")
     return Split(train, validation, test)
 
 
@@ -187,17 +190,15 @@ def physics(predictions: Targets, images: Images, task: Task) -> dict[str, float
     stiffness = stiffness_matrices(predictions)
     shares = {"positive_definite": float(np.mean(np.linalg.eigvalsh(stiffness)[:, 0] > 0))}
     if task.phases is not None:
-        soft, stiff = (isotropic_stiffness(phase.young, phase.poisson) for phase in task.phases)
         fraction: Targets = np.asarray(images.mean(axis=(1, 2, 3)), np.float64)
-        voigt, reuss = voigt_reuss(np.stack([1 - fraction, fraction], axis=-1), np.stack([soft, stiff]))
-        room = np.linalg.eigvalsh(np.stack([voigt - stiffness, stiffness - reuss]))[:, :, 0].min(axis=0)
-        shares["inside_bounds"] = float(np.mean(room >= -1e-6 * np.abs(voigt).max(axis=(1, 2))))
+        between = room(predictions, fraction, task.phases)
+        shares["inside_bounds"] = float(np.mean(between.least >= -1e-6 * between.largest))
     return shares
 
 
-def check_data(folder: Path, unit: str | None) -> list[Finding]:
+def check_data(folder: Path, unit: str | None, phases: tuple[Phase, Phase] | None) -> list[Finding]:
     """See `Suite.check_data`."""
-    return folders.check_folder(folder, unit)
+    return folders.check_folder(folder, unit, phases)
 
 
 def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
@@ -222,7 +223,12 @@ def make_data(
     unit: str,
     on_progress: Callable[[int, int], None],
 ) -> int:
-    """See `Suite.make_data`. `contrast` is stiff over soft Young's modulus, in place of the stiff phase's own."""
+    """See `Suite.make_data`. `contrast` is stiff over soft Young's modulus, in place of the stiff phase's own.
+
+    Raises BenchError for a `size` that the suite would not read.
+    """
+    if size != SIZE[0]:
+        raise BenchError(f"size={size}: this suite's networks and checks take images of {SIZE[1]}x{SIZE[0]} alone")
     soft, stiff = phases or (shipped.ALUMINIUM, shipped.SILICON_CARBIDE)
     if contrast is not None:
         stiff = msgspec.structs.replace(stiff, young=contrast * soft.young)

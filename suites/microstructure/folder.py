@@ -1,7 +1,8 @@
 """A user's own data set: a folder in the report's layout (section 2).
 
-Images are `<id>_*.png`, ids counting from 0. One CSV holds the constants, its rows counting from 1, so that row k
-belongs to image k - 1. A `dataset.json`, which `write_folder` leaves, may name families, phases and unit.
+One CSV holds the constants. A column of it names the images; without one they are `<id>_*.png`, ids counting from 0
+and rows from 1, so that row k belongs to image k - 1. A `dataset.json`, which `write_folder` leaves, may name families,
+phases and unit.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from harness.disk import umask
 from harness.errors import BenchError, DataError, Finding
 from harness.protocol import Dataset, Images, Phase
 from harness.text import Label, without_patterns
-from suites.microstructure.checks import check
-from suites.microstructure.findings import runs
+from suites.microstructure.checks import Floats, Pairs, check, check_count, check_table
+from suites.microstructure.findings import Spot, few, gather, of_rows
 from suites.microstructure.homogenization import TARGETS
-from suites.microstructure.images import SIZE, find_images, image_id, read_images
-from suites.microstructure.table import read_table
+from suites.microstructure.images import find_images, read_images, text
+from suites.microstructure.names import Names
+from suites.microstructure.pairing import Pairing, pair
+from suites.microstructure.table import Table, read_table
 from suites.microstructure.units import gpa_per
+
+Phases = tuple[Phase, Phase]
 
 _ABOUT = "dataset.json"
 _LARGEST = 2**26  # bytes
@@ -39,11 +44,11 @@ class About(msgspec.Struct, frozen=True):
     parameters: dict[str, object] = {}
 
 
-def read_folder(folder: Path, unit: str | None, phases: tuple[Phase, Phase] | None) -> Dataset:
+def read_folder(folder: Path, unit: str | None, phases: Phases | None) -> Dataset:
     """The data set in `folder`, constants converted from `unit` to GPa; its warnings hold what is suspicious.
 
     `unit` None takes the one that dataset.json or the CSV's header names, else GPa; `phases` go before those of
-    dataset.json. Raises DataError with everything that is wrong.
+    dataset.json. Images come in natural order of their names. Raises DataError with everything that is wrong.
     """
     dataset, findings = _examine(folder, unit, phases)
     if dataset is None:
@@ -51,61 +56,96 @@ def read_folder(folder: Path, unit: str | None, phases: tuple[Phase, Phase] | No
     return dataset
 
 
-def check_folder(folder: Path, unit: str | None) -> list[Finding]:
+def check_folder(folder: Path, unit: str | None, phases: Phases | None = None) -> list[Finding]:
     """Everything wrong or suspicious about the data set in `folder`, errors first. Nothing is written."""
-    return sorted(_examine(folder, unit, None)[1], key=lambda finding: finding.severity)
+    return sorted(_examine(folder, unit, phases)[1], key=lambda finding: finding.severity)
 
 
 def read_image_folder(folder: Path, size: tuple[int, int]) -> tuple[Images, tuple[str, ...]]:
     """Every PNG of a folder (n, height, width, 1) in natural order, and their names. Raises BenchError."""
     paths = find_images(folder)
-    images, findings = read_images(paths, size)
-    if findings:
-        raise DataError(str(folder), findings)
-    return images, tuple(_text(path.name) for path in paths)
+    read = read_images(paths, size)
+    if read.findings:
+        raise DataError(str(folder), read.findings)
+    return read.images, tuple(text(path.name) for path in paths)
 
 
-def _examine(
-    folder: Path, unit: str | None, phases: tuple[Phase, Phase] | None
-) -> tuple[Dataset | None, list[Finding]]:
+def _examine(folder: Path, unit: str | None, phases: Phases | None) -> tuple[Dataset | None, list[Finding]]:
     """The data set, None where there is an error, and all findings."""
     if not folder.is_dir():
         return None, [Finding("error", str(folder), "there is no such folder")]
     about, findings = _about(folder)
-    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.name[0] != ".")
-    if len(tables) != 1:
-        names = ", ".join(path.name for path in tables)
-        text = f"{len(tables)} CSV files ({names}): leave one" if tables else "no CSV file with the constants"
-        findings.append(Finding("error", str(folder), text))
-        return None, findings + _images(folder, None)[2]
-    table = read_table(tables[0])
-    findings += table.findings
-    if not len(table.values):
-        return None, findings + _images(folder, None)[2]
-    images, ids, of_images = _images(folder, len(table.values))
-    findings += of_images
-    stated = unit or (about.unit if about else next(iter(table.units), "GPa"))
-    findings += _contradicting_units(stated, about, table.units, tables[0].name)
-    if about and about.families and len(about.families) != len(images):
-        text = f"names the families of {len(about.families)} images, but the CSV has {len(images)} rows"
-        findings.append(Finding("error", _ABOUT, text))
+    try:
+        paths = find_images(folder)
+    except BenchError:
+        paths = []
+        findings.append(Finding("error", str(folder), "no *.png images"))
+    path, of_table = _only_table(folder)
+    table = read_table(path, Names(paths)) if path else None
+    findings += of_table + (table.findings if table else [])
+    if path is None or table is None or not len(table.values):
+        return None, findings + read_images(paths).findings
+    stated = unit or (about.unit if about else _of_header(table.units))
+    findings += _contradicting_units(stated, about, table.units, path.name)
     constants = table.values * gpa_per(stated)
-    findings += check(images, constants, stated)
+    findings += check_table(constants, path.name)
+    pairing = pair(paths, table, path.name)
+    groups, of_groups = _groups(about, table, pairing, path.name)
+    phases = phases or (about.phases if about else None)
+    pairs, of_pairs = _pairs(pairing, constants)
+    findings += pairing.findings + of_groups + of_pairs + check(pairs, path.name, stated, phases)
+    findings += check_count(len(pairing.paths)) if pairing.paths else []
     if any(finding.severity == "error" for finding in findings):
         return None, findings
-    families = about.families if about and about.families else ("",) * len(images)
     dataset = Dataset(
         name=about.name if about else folder.resolve().name,
-        images=images,
-        targets=constants,
+        images=pairs.images,
+        targets=pairs.constants,
         target_names=TARGETS,
         unit="GPa",
-        groups=families,
-        ids=ids,
-        phases=phases or (about.phases if about else None),
+        groups=groups,
+        ids=tuple(pairs.names),
+        phases=phases,
         warnings=tuple(f"{finding.where}: {finding.what}" for finding in findings),
     )
     return dataset, findings
+
+
+def _only_table(folder: Path) -> tuple[Path | None, list[Finding]]:
+    tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.name[0] != ".")
+    if len(tables) == 1:
+        return tables[0], []
+    names = few([path.name for path in tables])
+    what = f"leave one CSV file; there are {len(tables)}: {names}" if tables else "no CSV file with the constants"
+    return None, [Finding("error", str(folder), what)]
+
+
+def _pairs(pairing: Pairing, constants: Floats) -> tuple[Pairs, list[Finding]]:
+    """The pairs whose images can be read."""
+    read = read_images(pairing.paths)
+    rows = [pairing.rows[place] for place in read.places]
+    names = [text(pairing.paths[place].name) for place in read.places]
+    return Pairs(read.images, names, rows, constants[rows]), read.findings
+
+
+def _groups(about: About | None, table: Table, pairing: Pairing, name: str) -> tuple[tuple[str, ...], list[Finding]]:
+    """The group of each pair: what the CSV's column says, which dataset.json must not gainsay."""
+    column = tuple(table.groups[row] or "" for row in pairing.rows) if table.groups else ()
+    families = about.families if about else ()
+    if not families:
+        return column or ("",) * len(pairing.rows), []
+    if len(families) != len(table.values):
+        text = f"names the families of {len(families)} images, but the CSV has {len(table.values)} rows"
+        return (), [Finding("error", _ABOUT, text)]
+    if not column or len(pairing.rows) != len(families):  # an image that is missing would move the others
+        return families, []
+    what, remedy = f"another group than {_ABOUT} says", "take the column out, or mend one of the two"
+    spots = [
+        Spot(row, what, remedy, f"{group}, not {family}")
+        for row, group, family in zip(pairing.rows, column, families, strict=False)
+        if group != family
+    ]
+    return families, gather(spots, of_rows(name))
 
 
 def _about(folder: Path) -> tuple[About | None, list[Finding]]:
@@ -125,44 +165,15 @@ def _about(folder: Path) -> tuple[About | None, list[Finding]]:
     return about, []
 
 
-def _images(folder: Path, count: int | None) -> tuple[Images, tuple[str, ...], list[Finding]]:
-    """One image for each of `count` rows, NaN where there is none; for whatever ids there are where `count` is None."""
-    try:
-        paths = find_images(folder)
-    except BenchError:
-        return (
-            np.full((count or 0, *SIZE, 1), np.nan, np.float32),
-            (),
-            [Finding("error", str(folder), "no *.png images")],
-        )
-    by_id: dict[int, list[Path]] = {}
-    findings = []
-    for path in paths:
-        if (identity := image_id(path)) is None:
-            findings.append(Finding("error", path.name, "no id: images are named <id>_*.png, as in 0_disks.png"))
-        else:
-            by_id.setdefault(identity, []).append(path)
-    expected = range(len(by_id) if count is None else count)
-    if missing := [identity for identity in expected if identity not in by_id]:
-        text = f"no image for CSV row{'s' * (len(missing) > 1)} {runs(identity + 1 for identity in missing)}"
-        from_one = count is not None and missing == [0] and count in by_id
-        findings.append(Finding("error", f"images {runs(missing)}", text + "; ids count from 0, not 1" * from_one))
-    if surplus := [identity for identity in by_id if identity not in expected]:
-        findings.append(Finding("error", f"images {runs(surplus)}", "no row in the CSV: add one or take them away"))
-    for identity, same in by_id.items():
-        if len(same) > 1:
-            names = ", ".join(path.name for path in same)
-            findings.append(Finding("error", f"image {identity}", f"ambiguous: {names}; keep one"))
-    chosen = {identity: same[0] for identity, same in by_id.items() if identity in expected}
-    images = np.full((len(expected), *SIZE, 1), np.nan, np.float32)
-    images[list(chosen)], unreadable = read_images(list(chosen.values()))
-    ids = tuple(_text(chosen[identity].name) if identity in chosen else "" for identity in expected)
-    return images, ids, findings + unreadable
-
-
-def _text(name: str) -> str:
-    """A file's name, bytes of which that are no UTF-8 are spelled out."""
-    return name.encode("utf-8", "backslashreplace").decode()
+def _of_header(units: frozenset[str]) -> str:
+    """The unit that a header names; the first that is one, since the others are told by `_contradicting_units`."""
+    for unit in sorted(units):
+        try:
+            gpa_per(unit)
+        except BenchError:
+            continue
+        return unit
+    return "GPa"
 
 
 def _contradicting_units(stated: str, about: About | None, header: frozenset[str], table: str) -> list[Finding]:

@@ -12,18 +12,20 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
 from harness.errors import BenchError, Finding
 from harness.protocol import Images
-from suites.microstructure.findings import Spot, Unusable, gather, runs
+from suites.microstructure.findings import Spot, Unusable, gather, of_images
 
 SIZE = (64, 64)
 
-_ID = re.compile(r"([0-9]+)_.*\.png", re.IGNORECASE | re.DOTALL)
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOUR_TYPES = {0: "gray", 2: "RGB", 3: "palette", 4: "gray with alpha", 6: "RGB with alpha"}
 _LARGEST = 2**20  # bytes; 64 x 64 pixels of 16-bit RGBA take 32 KiB uncompressed
+_HEADER = 33  # bytes of the signature and the first chunk
+_RESAMPLE = "resample the whole image to nearest neighbours, or render it anew; do not crop it"
+_RENDER = "render a square cell anew; neither crop nor stretch it"
 _SAVE_AS = "save it as 8-bit gray with black 0 (soft phase) and white 255 (stiff phase)"
 
 
@@ -49,32 +51,46 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() == ".png" and not path.name.startswith(".")
 
 
-def image_id(path: Path) -> int | None:
-    """The id in `<id>_<anything>.png`, None for a name without one."""
-    match = _ID.fullmatch(path.name)
-    return int(match[1]) if match else None
-
-
-def read_images(paths: Sequence[Path], size: tuple[int, int] = SIZE) -> tuple[Images, list[Finding]]:
-    """Read PNG files that show two phases.
-
-    Returns
-    -------
-    images
-        (n, height, width, 1) float32, 0 for black and 1 for white; NaN throughout for an image with an error.
-    findings
-        An error for each kind of problem, naming every file that has it. Never raises.
+class Read(NamedTuple):
+    """`images` (m, height, width, 1) float32, 0 for black and 1 for white, of the paths at `places` (m,): those without
+    an error. `findings` has an error for each kind of problem, with the files that have it.
     """
-    images = np.full((len(paths), *size, 1), np.nan, np.float32)
+
+    images: Images
+    places: list[int]
+    findings: list[Finding]
+
+
+def read_images(paths: Sequence[Path], size: tuple[int, int] = SIZE) -> Read:
+    """Read PNG files of (height, width) `size` that show two phases. Never raises for what they hold.
+
+    All headers are judged before there is memory for any image: `size` may be what a stranger's model asks for.
+    """
     spots = []
-    for index, path in enumerate(paths):
+    fitting = []
+    for place, path in enumerate(paths):
         try:
-            images[index, :, :, 0] = _phases(_pixels(path, size), index)
+            _judge(_header(_bytes(path, _HEADER)), size)
+            fitting.append(place)
+        except Unusable as problem:
+            spots.append(Spot(place, str(problem)))
+    images = np.empty((len(fitting), *size, 1), np.float32)
+    places: list[int] = []
+    for place in fitting:
+        try:
+            images[len(places), :, :, 0] = _phases(_pixels(paths[place], size), place)
+            places.append(place)
         except _NotTwoPhases as problem:
             spots.append(problem.spot)
         except Unusable as problem:
-            spots.append(Spot(index, str(problem)))
-    return images, gather(spots, lambda places: _where([paths[place] for place in places]))
+            spots.append(Spot(place, str(problem)))
+    names = [text(path.name) for path in paths]
+    return Read(images[: len(places)], places, gather(spots, of_images(names)))
+
+
+def text(name: str) -> str:
+    """A file's name, bytes of which that are no UTF-8 are spelled out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 class _NotTwoPhases(Exception):
@@ -94,20 +110,26 @@ class _Header(NamedTuple):
 def _header(data: bytes) -> _Header:
     if not data:
         raise Unusable("zero bytes: write it anew")
-    if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < 33:
+    if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < _HEADER:
         raise Unusable("not a PNG, whatever its name says: convert it, or write it anew if it is damaged")
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
     return _Header(width, height, depth, _COLOUR_TYPES.get(colour, "unknown"))
+
+
+def _judge(header: _Header, size: tuple[int, int]) -> None:
+    if (header.height, header.width) != size:
+        remedy = _RESAMPLE if header.width * size[0] == header.height * size[1] else _RENDER
+        what = f"{header.width}x{header.height} pixels instead of {size[1]}x{size[0]}"
+        raise Unusable(f"{what}: {remedy}, for constants are those of the whole cell")
+    if header.depth == 16 and header.colour != "gray":
+        raise Unusable(f"16-bit {header.colour}: {_SAVE_AS}")
 
 
 def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     """Gray values (height, width), 0 black and 1 white. The size is judged before anything is decompressed."""
     data = _bytes(path)
     header = _header(data)
-    if (header.height, header.width) != size:
-        raise Unusable(f"{header.width}x{header.height} pixels instead of {size[1]}x{size[0]}: crop or resample it")
-    if header.depth == 16 and header.colour != "gray":
-        raise Unusable(f"16-bit {header.colour}: {_SAVE_AS}")
+    _judge(header, size)
     try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):  # judged here
             picture = Image.open(BytesIO(data), formats=["PNG"])
@@ -119,6 +141,8 @@ def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
         raise Unusable("truncated or damaged PNG: write it anew") from error
     if picture.size != (header.width, header.height):
         raise Unusable("a PNG with two headers: write it anew")
+    if _orientation(picture) != 1:
+        raise Unusable("says that it is to be shown rotated or mirrored (EXIF): apply that and save it anew")
     if header.depth == 16:
         return np.asarray(picture, np.float32) / np.float32(65535)
     channels = np.asarray(picture.convert("RGBA"))
@@ -127,6 +151,16 @@ def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
     if (channels[:, :, :3] != channels[:, :, :1]).any():
         raise Unusable(f"{header.colour}, with pixels that are not gray: {_SAVE_AS}")
     return channels[:, :, 0].astype(np.float32) / np.float32(255)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """How a viewer turns the picture (Exif 2.32, tag 0x0112), 1 for not at all; turning swaps C11 and C22."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # "Corrupt EXIF data"
+            said = int(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged, which viewers pass over too
+        return 1
+    return said if said in range(2, 9) else 1
 
 
 def _phases(pixels: NDArray[np.float32], index: int) -> NDArray[np.float32]:
@@ -142,23 +176,16 @@ def _phases(pixels: NDArray[np.float32], index: int) -> NDArray[np.float32]:
     raise _NotTwoPhases(Spot(index, what, f"threshold it, then {_SAVE_AS}", detail, other))
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path, most: int = -1) -> bytes:
     try:
         if not path.is_file():  # also a symbolic link that leads nowhere or in circles, or a pipe that would block
             raise Unusable("a directory or something else that is not a file: move it out of the folder")
         if path.stat().st_size > _LARGEST:
             raise Unusable(f"larger than {_LARGEST // 2**20} MiB, too large for so small an image: {_SAVE_AS}")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except OSError as error:
         raise Unusable(f"cannot be read ({error.strerror})") from None
-
-
-def _where(paths: Sequence[Path]) -> str:
-    """A few files by their names, many by their ids where they have them."""
-    ids = [identity for path in paths if (identity := image_id(path)) is not None]
-    if len(paths) > 3 and len(ids) == len(paths):
-        return f"images {runs(ids)} ({len(paths)} files)"
-    return ", ".join(path.name for path in paths)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

@@ -5,60 +5,84 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import re
-from collections import Counter
+import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import Finding
-from harness.text import number
-from suites.microstructure.findings import Spot, Unusable, gather, runs
+from harness.text import label, number
+from suites.microstructure.findings import Spot, Unusable, gather, of_rows, runs
+from suites.microstructure.header import HEADERLESS, LAYOUT, Columns, is_number, read_columns, unused
 from suites.microstructure.homogenization import TARGETS
+from suites.microstructure.names import Names
 
 MOST_ROWS = 100_000
 _LARGEST = 2**26  # bytes
 _ABSURD = 1e20  # no unit makes a stiffness of it
-_NAME = re.compile(r"\s*(C[1-6]{2})\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*", re.IGNORECASE)
-_ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
-_LAYOUT = "needed are a row number and " + " ".join(TARGETS) + ", separated by commas"
 _DECIMAL_POINTS = "decimal commas, perhaps: write points as decimal marks"
 
 
-class Table:
-    """What was read: `values` (n, 9) with NaN where a cell is unusable, `units` named in the header, and findings."""
+class Table(NamedTuple):
+    """What was read: `values` (n, 9) with NaN where a cell is unusable, `units` named in the header, and findings.
 
-    def __init__(self, values: NDArray[np.float64], units: frozenset[str], findings: list[Finding]) -> None:
-        self.values, self.units, self.findings = values, units, findings
+    `files` are the cells that name each row's image, and `groups` those that name its group: None without such a
+    column, and for a row that lacks it.
+    """
+
+    values: NDArray[np.float64]
+    units: frozenset[str]
+    findings: list[Finding]
+    files: tuple[str | None, ...] | None = None
+    groups: tuple[str | None, ...] | None = None
 
 
-def read_table(path: Path) -> Table:
-    """Read the constants, in the unit they are written in. Never raises for what a file holds: it is in `findings`."""
+def read_table(path: Path, images: Names) -> Table:
+    """Read the constants, in the unit they are written in. Never raises for what a file holds: it is in `findings`.
+
+    `images` are the files that a column of it may name.
+    """
     try:
         rows = _rows(path)
-        columns, number_column, units = _columns(rows[0])
+        columns, not_used, wrong = read_columns(rows, images)
     except Unusable as problem:
         return Table(np.empty((0, len(TARGETS))), frozenset(), [Finding("error", path.name, str(problem))])
-    headed = units is not None
-    body, width = (rows[1:], len(rows[0])) if headed else (rows, 1 + len(TARGETS))
+    body, width = (rows[1:], len(rows[0])) if columns.headed else (rows, 1 + len(TARGETS))
+    values, spots = _values(body, width, columns)
+    findings = [Finding("error", path.name, text) for text in wrong]
+    if not body:
+        findings.append(Finding("error", path.name, "a header and no rows: " + LAYOUT))
+    files, groups = _texts(body, width, columns.file), _texts(body, width, columns.group)
+    spots += [
+        Spot(index, "the name of its group holds markup or is too long", "take it out", f"'{label(str(group)[:20])}'")
+        for index, group in enumerate(groups or ())
+        if group and label(group) != group
+    ]
+    findings += gather(spots, of_rows(path.name)) + unused(not_used, path.name)
+    if files is None and columns.number is not None and all(len(row) == width for row in body):
+        findings += _check_numbers([row[columns.number] for row in body], path.name, columns == HEADERLESS)
+    return Table(values, columns.units, findings, files, groups)
+
+
+def _values(body: Sequence[Sequence[str]], width: int, columns: Columns) -> tuple[NDArray[np.float64], list[Spot]]:
     values = np.full((len(body), len(TARGETS)), np.nan)
     spots: list[Spot] = []
-    numbers: list[str] = []
     for index, row in enumerate(body):
         if len(row) != width:
-            remedy = _DECIMAL_POINTS if len(row) == 2 * width - 1 else _LAYOUT
+            remedy = _DECIMAL_POINTS if len(row) == 2 * width - 1 else LAYOUT
             spots.append(Spot(index, f"{len(row)} columns instead of {width}", remedy))
             continue
-        numbers.append(row[number_column] if number_column is not None else str(index + 1))
-        for target, column in enumerate(columns):
+        for target, column in enumerate(columns.targets):
             values[index, target] = _value(row[column], index, TARGETS[target], spots)
-    findings = gather(spots, lambda places: f"{path.name}, rows {runs(place + 1 for place in places)}")
-    if not body:
-        findings.append(Finding("error", path.name, "a header and no rows: " + _LAYOUT))
-    if len(numbers) == len(body):
-        findings += _check_numbers(numbers, path.name)
-    return Table(values, frozenset(units or ()), findings)
+    return values, spots
+
+
+def _texts(body: Sequence[Sequence[str]], width: int, column: int | None) -> tuple[str | None, ...] | None:
+    """The cells of a column, None where a row lacks it."""
+    return None if column is None else tuple(row[column].strip() if len(row) == width else None for row in body)
 
 
 def _rows(path: Path) -> list[list[str]]:
@@ -68,7 +92,7 @@ def _rows(path: Path) -> list[list[str]]:
             raise Unusable("not a file")
         if path.stat().st_size > _LARGEST:
             raise Unusable(f"larger than {_LARGEST // 2**20} MiB: this is no table of elastic constants")
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode().lstrip("\ufeff")  # byte order marks: joining files leaves several
         rows = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), strict=True), MOST_ROWS + 1))
     except OSError as error:
         raise Unusable(f"cannot be read ({error.strerror})") from None
@@ -81,25 +105,10 @@ def _rows(path: Path) -> list[list[str]]:
     while rows and not any(map(str.strip, rows[-1])):
         rows.pop()
     if not rows:
-        raise Unusable("empty: " + _LAYOUT)
+        raise Unusable("empty: " + LAYOUT)
     if ";" in "".join(rows[0]) or (len(rows[0]) == 1 and "\t" in rows[0][0]):
         raise Unusable("cells are separated by semicolons or tabs: save it with commas, and points as decimal marks")
     return rows
-
-
-def _columns(first: list[str]) -> tuple[list[int], int | None, set[str] | None]:
-    """Where each target is, where the row number is, and the units named; None where the first row is no header."""
-    names = [_NAME.fullmatch(cell) for cell in first]
-    if not any(names):
-        return list(range(1, 1 + len(TARGETS))), 0, None
-    found = {name[1].upper(): column for column, name in enumerate(names) if name}
-    if twice := [name for name, count in Counter(n[1].upper() for n in names if n).items() if count > 1]:
-        raise Unusable(f"the header names {', '.join(twice)} twice")
-    if lacking := [target for target in TARGETS if target not in found]:
-        raise Unusable(f"the header does not name {', '.join(lacking)}: " + _LAYOUT)
-    number = [column for column, cell in enumerate(first) if cell.strip().casefold() in _ROW_NUMBER]
-    units = {name["unit"].strip() for name in names if name and name["unit"]}
-    return [found[target] for target in TARGETS], number[0] if number else None, units
 
 
 def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
@@ -108,26 +117,31 @@ def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
     except ValueError:
         shown = cell.strip()[:20]
         what = f"{target} is not a number" if shown else f"{target} is empty"
-        spots.append(Spot(index, what, _DECIMAL_POINTS * ("," in shown), f"'{shown}'" if shown else ""))
+        remedy = _invisible(cell) or _DECIMAL_POINTS * ("," in shown)
+        spots.append(Spot(index, what, remedy, f"'{shown}'" if shown else ""))
         return np.nan
     if not abs(value) < _ABSURD:
-        spots.append(Spot(index, f"{target} is {value}"))
+        absurd = f"{target} is larger than any unit makes a stiffness" if np.isfinite(value) else f"{target} is {value}"
+        spots.append(Spot(index, absurd, detail=cell.strip()[:20] * bool(np.isfinite(value))))
         return np.nan
     return value
 
 
-def _check_numbers(numbers: list[str], name: str) -> list[Finding]:
+def _invisible(cell: str) -> str:
+    """The remedy for a cell that only a character that nobody sees keeps from being a number."""
+    strange = [c for c in cell if not c.isprintable() and c not in "\t\r\n"]
+    if not strange or not is_number("".join(c for c in cell if c not in strange)):
+        return ""
+    code, name = f"U+{ord(strange[0]):04X}", unicodedata.name(strange[0], "a control character")
+    return f"it holds an invisible character, {code} ({name.lower()}): take it out"
+
+
+def _check_numbers(numbers: Sequence[str], name: str, headerless: bool) -> list[Finding]:
     """Row numbers must count from 1, for it is their order that pairs rows with images."""
-    wrong = [index for index, cell in enumerate(numbers) if not _is_number(cell) or number(cell) != index + 1]
+    wrong = [index for index, cell in enumerate(numbers) if not is_number(cell) or number(cell) != index + 1]
     if not wrong:
         return []
-    first = wrong[0]
-    text = f"row numbers must count 1, 2, 3, ...; row {first + 1} has '{numbers[first].strip()[:20]}'"
-    return [Finding("error", f"{name}, rows {runs(index + 1 for index in wrong)}", text)]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return bool(np.isfinite(number(cell)))
-    except ValueError:
-        return False
+    text = "row numbers must count 1, 2, 3, ..., for they pair rows with images"
+    text += "; to pair them by name, write a header: " + ",".join(["file", *TARGETS]) if headerless else ""
+    first = f"row {wrong[0] + 1} has '{numbers[wrong[0]].strip()[:20]}'"
+    return [Finding("error", name, f"{text}; {len(wrong)} rows: {runs(index + 1 for index in wrong)} ({first})")]

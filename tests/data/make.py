@@ -60,6 +60,13 @@ def second_header(content, width, height):
     return content[:33] + second + content[33:]
 
 
+def orientation(number):
+    """Exif 2.32, section 4.6.4."""
+    exif = Image.Exif()
+    exif[0x0112] = number
+    return exif
+
+
 def images():
     gray = Image.fromarray(pixels())
     rows = b"".join(b"\0" + row.tobytes() for row in pixels())
@@ -101,6 +108,11 @@ def images():
         "images/second-header-wide.png": second_header(whole, 13_000, 13_000),
         "images/no-data.png": by_hand(64, 64),
         "images/short-data.png": by_hand(64, 64, chunk(b"IDAT", zlib.compress(rows[:1000]))),
+        "images/shown-rotated.png": png(gray, exif=orientation(6)),
+        "images/shown-as-it-is.png": png(gray, exif=orientation(1)),
+        "images/damaged-exif.png": whole[:33] + chunk(b"eXIf", b"MM\0*\xff\xff\xff\xff") + whole[33:],
+        "images/narrow.png": png(gray.crop((0, 0, 32, 64))),
+        "images/large.png": png(gray.resize((128, 128))),
         "images/wrong-depth.png": by_hand(64, 64, chunk(b"IDAT", zlib.compress(rows)), depth=3),
     }
 
@@ -122,6 +134,20 @@ def tables():
         changed[row][column] = value
         return text(changed)
 
+    def times(factor, rows=range(20), columns=range(1, 10)):
+        return [
+            [
+                repr(factor * float(cell)) if row in rows and column in columns else cell
+                for column, cell in enumerate(line)
+            ]
+            for row, line in enumerate(cells)
+        ]
+
+    def family(row):
+        return row[0].partition("_")[2].removesuffix(".png")
+
+    images = sorted((HERE / "good").glob("*.png"), key=lambda path: int(path.name.partition("_")[0]))
+    named = [[path.name, *row[1:]] for path, row in zip(images, cells, strict=True)]
     comma = [[cell.replace(".", ",") for cell in row] for row in cells]
     return {
         "tables/bom.csv": b"\xef\xbb\xbf" + text(cells),
@@ -150,6 +176,22 @@ def tables():
         "tables/long-row.csv": text([*cells[:5], [*cells[5], "1"], *cells[6:]]),
         "tables/too-few-rows.csv": text(cells[:-1]),
         "tables/too-many-rows.csv": text([*cells, ["21", *cells[0][1:]]]),
+        "tables/file-names.csv": text([["file", *TARGETS], *named[::-1]]),
+        "tables/file-names-unused-column.csv": text(
+            [["row", "File Name", "note", *TARGETS], *(["9", row[0], "x", *row[1:]] for row in named[::-1])]
+        ),
+        "tables/file-names-twice.csv": text([["file", *TARGETS], *named[:6], [named[5][0], *named[6][1:]], *named[7:]]),
+        "tables/file-names-of-others.csv": text([["file", *TARGETS], *(["other.png", *row[1:]] for row in named)]),
+        "tables/groups.csv": text([["file", "group", *TARGETS], *([row[0], family(row), *row[1:]] for row in named)]),
+        "tables/split.csv": text([["file", "split", *TARGETS], *([row[0], "train", *row[1:]] for row in named)]),
+        "tables/other-header.csv": text([["file", "Young's modulus"], *(row[:2] for row in named)]),
+        "tables/no-break-space.csv": with_cell("120.5\u00a0"),
+        "tables/two-boms.csv": b"\xef\xbb\xbf" * 2 + text(cells),
+        "tables/three-rows.csv": text(cells[:3]),
+        "tables/tiny.csv": text(times(1e-300)),
+        "tables/megapascal.csv": text(times(1000)),
+        "tables/shears-doubled.csv": text(times(2, columns=(7, 8, 9))),
+        "tables/two-of-twenty-wrong.csv": text(times(1.5, rows=(5, 13))),
         "tables/page.csv": b"<!DOCTYPE html><html><body>Please log in</body></html>\n",
     }
 

@@ -74,6 +74,15 @@ def test_too_few_images_are_refused(count):
         elasticity.split(a_dataset(count))
 
 
+@pytest.mark.parametrize("size", [32, 63, 128])
+def test_no_data_are_made_that_would_not_be_read(tmp_path, size):
+    """Planted: `data make size=32` wrote a folder that `data check` refused."""
+    options = {"count": 5, "seed": 0, "families": "all", "phases": None, "contrast": None, "unit": "GPa"}
+    with pytest.raises(BenchError, match=f"size={size}: .* 64x64"):
+        elasticity.make_data(tmp_path / "out", size=size, on_progress=print, **options)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture(scope="module")
 def shipped():
     dataset = elasticity.load(None, None, None)

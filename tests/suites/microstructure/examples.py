@@ -1,7 +1,13 @@
 """A small valid folder in the report's layout, for tests that break it."""
 
+import functools
+
+import msgspec
 import numpy as np
 from PIL import Image
+
+from suites.microstructure import dataset
+from suites.microstructure.folder import check_folder, write_folder
 
 TARGETS = ("C11", "C22", "C33", "C12", "C23", "C13", "C44", "C55", "C66")
 
@@ -35,3 +41,35 @@ def write(folder, count=60, seed=0, header=None, labels=None, pictures=None):
 
 def rewrite(folder, lines):
     (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+def shipped(count=60):
+    """The first of the shipped data: images, constants and phases that fit each other."""
+    whole = _load()
+    first = {name: getattr(whole, name)[:count] for name in ("images", "targets", "groups", "ids")}
+    return msgspec.structs.replace(whole, **first)
+
+
+_load = functools.cache(dataset.load)
+
+
+def write_shipped(folder, count=60, **changed):
+    """`shipped` with some fields changed, without dataset.json; returns the names of the images."""
+    made = msgspec.structs.replace(shipped(count), **changed)
+    write_folder(made, folder, "GPa", {})
+    (folder / "dataset.json").unlink()
+    (folder / f"1-{count}_Cij.csv").rename(folder / "labels.csv")
+    return [f"{index}_{group}.png" for index, group in enumerate(made.groups)]
+
+
+def table(folder, header, rows):
+    """A CSV with a header in place of the folder's; every row a list of cells, constants and numbers among them."""
+    rewrite(folder, [",".join(header), *(",".join(map(str, row)) for row in rows)])
+
+
+def told(folder, unit=None, phases=None):
+    """Every finding as a line, by severity."""
+    lines = {"error": [], "warning": []}
+    for finding in check_folder(folder, unit, phases):
+        lines[finding.severity].append(f"{finding.where}: {finding.what}")
+    return lines["error"], lines["warning"]

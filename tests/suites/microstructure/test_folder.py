@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.errors import BenchError, DataError
+from harness.errors import BenchError, DataError, Finding
 from harness.protocol import Phase
 from suites.microstructure import dataset
 from suites.microstructure.folder import check_folder, read_folder, read_image_folder, write_folder
@@ -122,7 +122,7 @@ def test_written_in_another_unit_it_says_so(tmp_path):
 
 def test_phases_given_go_before_those_written(tmp_path):
     write_folder(dataset.make(dataset.Parameters(count=20)), tmp_path / "out", "GPa", {})
-    given_phases = (Phase(1, 0.3), Phase(2, 0.3))
+    given_phases = (Phase(70.1, 0.33), Phase(411, 0.19))
     assert read_folder(tmp_path / "out", None, given_phases).phases == given_phases
 
 
@@ -220,7 +220,7 @@ def each_line(change):
 
 FAULTS = {
     "no image": (lambda folder: (folder / "3_image.png").unlink(), "images 3: no image for CSV row 4"),
-    "two images": (copy("4_image.png", "3_again.png"), "image 3: ambiguous: 3_again.png, 3_image.png"),
+    "two images": (copy("4_image.png", "3_again.png"), "image 3: ambiguous (3_again.png, 3_image.png): keep one"),
     "surplus image": (copy("4_image.png", "60_more.png"), "images 60: no row in the CSV"),
     "image without id": (copy("4_image.png", "picture.png"), "picture.png: no id"),
     "ids from 1": (lambda folder: (folder / "0_image.png").rename(folder / "60_image.png"), "ids count from 0, not 1"),
@@ -236,22 +236,25 @@ FAULTS = {
         break_image(lambda pixels: np.stack([pixels, pixels, 0 * pixels], axis=2)),
         "3_image.png: RGB, with pixels that are not gray",
     ),
-    "same image twice": (copy("8_image.png", "3_image.png"), "images 3, 8: the same image"),
+    "same image twice": (copy("8_image.png", "3_image.png"), "keep one of each; 3_image.png = 8_image.png"),
     "no CSV": (lambda folder: (folder / "labels.csv").unlink(), "no CSV file"),
-    "two CSVs": (copy("labels.csv", "other.csv"), "2 CSV files (labels.csv, other.csv)"),
+    "two CSVs": (copy("labels.csv", "other.csv"), "leave one CSV file; there are 2: labels.csv, other.csv"),
     "empty CSV": (text("labels.csv", b""), "labels.csv: empty"),
     "only a header": (text("labels.csv", ("row," + ",".join(TARGETS)).encode()), "labels.csv: a header and no rows"),
     "no text": (text("labels.csv", b"\xff\xfe\x00\x01"), "labels.csv: not UTF-8"),
-    "missing cell": (drop_last_cell, "rows 5: 9 columns instead of 10"),
-    "text": (lambda folder: replace_cell(folder, 7, 2, "stiff"), "rows 7: C22 is not a number ('stiff')"),
-    "empty cell": (lambda folder: replace_cell(folder, 7, 2, ""), "rows 7: C22 is empty"),
-    "NaN": (lambda folder: replace_cell(folder, 7, 9, "nan"), "rows 7: C66 is nan"),
-    "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "rows 7: C11 is -inf"),
-    "absurd": (lambda folder: replace_cell(folder, 7, 1, "1e300"), "rows 7: C11 is 1e+300"),
+    "missing cell": (drop_last_cell, "row 5: 9 columns instead of 10"),
+    "text": (lambda folder: replace_cell(folder, 7, 2, "stiff"), "row 7: C22 is not a number ('stiff')"),
+    "empty cell": (lambda folder: replace_cell(folder, 7, 2, ""), "row 7: C22 is empty"),
+    "NaN": (lambda folder: replace_cell(folder, 7, 9, "nan"), "row 7: C66 is nan"),
+    "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "row 7: C11 is -inf"),
+    "absurd": (
+        lambda folder: replace_cell(folder, 7, 1, "1e300"),
+        "row 7: C11 is larger than any unit makes a stiffness (1e300)",
+    ),
     "row numbers": (lambda folder: replace_cell(folder, 7, 0, "8"), "row 7 has '8'"),
     "rows from 0": (
         each_line(lambda line: f"{int(line.split(',')[0]) - 1},{line.partition(',')[2]}"),
-        "rows 1-60: row numbers must count 1, 2, 3",
+        "file,C11,C22,C33,C12,C23,C13,C44,C55,C66; 60 rows: 1-60 (row 1 has '0')",
     ),
     "semicolons": (
         each_line(lambda line: line.replace(".", "COMMA").replace(",", ";").replace("COMMA", ",")),
@@ -260,7 +263,7 @@ FAULTS = {
     "a million columns": (text("labels.csv", b"1," * 10**6 + b"1\n"), "1000001 columns instead of 10"),
     "header lacks a column": (
         lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C66", "C67")),
-        "does not name C66",
+        "the header names row, C11, C22 and 7 more; it must name C11 C22 C33 C12 C23 C13 C44 C55 C66 (lacking C66)",
     ),
     "header repeats a column": (
         lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C66", "C11")),
@@ -270,8 +273,8 @@ FAULTS = {
         lambda folder: write(folder, header="row," + ",".join(f"{name} [Pa]" for name in TARGETS)),
         "says Pa, but unit=GPa",
     ),
-    "constant column": (constant_column, "column C33: is 200 GPa in every row"),
-    "no stiffness": (swap_columns, "rows 9: not a positive definite stiffness"),
+    "constant column": (constant_column, "labels.csv, column C33: the same in every row: nothing to predict (200 GPa)"),
+    "no stiffness": (swap_columns, "row 9: not a positive definite stiffness"),
     "labels a row up": (shift(-1), "labels look shifted"),
     "labels a row down": (shift(1), "labels look shifted"),
     "broken dataset.json": (text("dataset.json", b"{"), "dataset.json: "),
@@ -302,7 +305,7 @@ def test_the_same_fault_in_many_rows_is_one_line(folder):
     for row in (3, 4, 5, 6, 20):
         replace_cell(folder, row, 1, "?")
     (error,) = errors(folder)
-    assert "rows 3-6, 20" in error
+    assert "5 rows: 3-6, 20 (row 3: '?')" in error
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -334,7 +337,48 @@ def test_few_images_are_a_warning(tmp_path):
 
 def test_a_single_phase_is_a_warning(folder):
     Image.new("L", (64, 64), 255).save(folder / "3_image.png")
-    assert "images 3: shows one phase only" in warnings(folder)
+    assert "3_image.png: shows one phase only" in warnings(folder)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_images_that_cannot_be_split_are_an_error(tmp_path, count):
+    """Planted: `data check` passed what `run` refused."""
+    write(tmp_path, count=count)
+    words = f"{count} image{'s are' if count > 1 else ' is'} too few to split 70/15/15; 4 is the least"
+    assert f"images: {words}" in errors(tmp_path)
+    assert warnings(tmp_path) == []
+
+
+def test_four_images_are_enough_to_split(tmp_path):
+    write(tmp_path, count=4)
+    assert errors(tmp_path) == []
+
+
+@pytest.mark.parametrize("unit", ["N/m²", "N/\u00b5m^2", "pa"])
+def test_the_unit_that_a_magnitude_suggests_does_not_hang_on_spelling(tmp_path, unit):
+    """Planted: labels in GPa and unit=N/m² were answered with unit=N/nm^2."""
+    write(tmp_path)
+    assert any("unit=GPa would make it 2" in warning for warning in warnings(tmp_path, unit))
+
+
+def test_a_header_of_an_unknown_unit_is_told(tmp_path):
+    write(tmp_path, header="row," + ",".join(f"{name} [furlong]" for name in TARGETS))
+    assert any("labels.csv: unknown unit 'furlong'" in error for error in errors(tmp_path))
+
+
+def test_a_hundred_faulty_files_are_no_long_line(folder):
+    for index in range(60, 160):
+        (folder / f"{index}_{'surplus' * 20}.png").write_bytes((folder / "3_image.png").read_bytes())
+        (folder / f"{'nameless' * 20}{index}.png").write_bytes(b"")
+        (folder / f"7_{'again' * 20}{index}.png").write_bytes(b"")
+        (folder / f"{'table' * 20}{index}.csv").write_bytes(b"")
+    assert max(map(len, errors(folder))) < 800
+    for path in folder.glob("table*.csv"):
+        path.unlink()
+    assert max(map(len, errors(folder))) < 800
+    with pytest.raises(DataError) as caught:
+        read_folder(folder, None, None)
+    assert len(str(caught.value)) < 4000
 
 
 def test_white_that_is_softer_is_a_warning(tmp_path):
@@ -365,3 +409,11 @@ def test_no_table_can_do_worse_than_be_refused(folder, content):
     assert errors(folder)
     with pytest.raises(DataError):
         read_folder(folder, None, None)
+
+
+def test_a_refusal_tells_ten_problems_and_where_to_find_the_others():
+    findings = [Finding("error", f"row {number}", "is bad") for number in range(25)]
+    lines = str(DataError("mine", findings)).splitlines()
+    assert lines[0] == "mine: 25 problems in this data set"
+    assert lines[-1] == "  and 15 more; `bench data check data=mine` lists all"
+    assert len(lines) == 12
