@@ -1,12 +1,12 @@
-"""The backbones of `harness.backbones` from torchvision's parts, changed where torchvision's differ from Keras's."""
+"""The backbones of `harness.model.backbones` from torchvision's parts, changed where these differ from Keras's."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from harness import backbones
-from harness.backbones import Family
+from harness.model import backbones
+from harness.model.backbones import Family
 
 # torchvision registers fake kernels for these two when it is imported; on a CPU its compiled part, which defines them,
 # does not load where it was built for CUDA. No detection operator is used here.

@@ -15,8 +15,9 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import Ridge
 
-from harness.architecture import Estimator, Shape, Weights
 from harness.errors import Unavailable
+from harness.model.architecture import Estimator, Shape, Weights
+from harness.model.weights import check_fit
 from harness.protocol import (
     Arrays,
     Counts,
@@ -32,7 +33,6 @@ from harness.protocol import (
     TrainingData,
     Variant,
 )
-from harness.weights import check_fit
 
 REQUIRES = ("sklearn", "onnx")
 TRAINS = ("estimator",)

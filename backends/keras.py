@@ -31,8 +31,9 @@ import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from harness import backbones
-from harness.architecture import (
+from harness.errors import Unavailable
+from harness.model import backbones
+from harness.model.architecture import (
     Backbone,
     Conv2D,
     Dense,
@@ -47,7 +48,7 @@ from harness.architecture import (
     named_layers,
     parameter_shapes,
 )
-from harness.errors import Unavailable
+from harness.model.weights import check_fit
 from harness.protocol import (
     Arrays,
     Counts,
@@ -63,7 +64,6 @@ from harness.protocol import (
     Trains,
     Variant,
 )
-from harness.weights import check_fit
 
 REQUIRES = ("keras", "tensorflow", "tf2onnx", "onnx")
 TRAINS = ("network",)

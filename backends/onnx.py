@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from backends._onnx_files import domain, read, refuse_unsafe
-from harness.architecture import (
+from harness.errors import BenchError, Unavailable
+from harness.model.architecture import (
     Conv2D,
     Dense,
     Dropout,
@@ -27,7 +28,7 @@ from harness.architecture import (
     named_layers,
     parameter_shapes,
 )
-from harness.errors import BenchError, Unavailable
+from harness.model.weights import check_fit
 from harness.protocol import (
     Arrays,
     Counts,
@@ -44,7 +45,6 @@ from harness.protocol import (
     TrainingData,
     Variant,
 )
-from harness.weights import check_fit
 
 REQUIRES = ("onnx", "onnxruntime")
 TRAINS = ()

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backends._torch_backbones import TorchBackbone
-from harness.architecture import (
+from harness.errors import Unavailable
+from harness.model.architecture import (
     Backbone,
     Conv2D,
     Dense,
@@ -32,7 +33,7 @@ from harness.architecture import (
     named_layers,
     parameter_shapes,
 )
-from harness.errors import Unavailable
+from harness.model.weights import check_fit
 from harness.protocol import (
     Arrays,
     Counts,
@@ -49,7 +50,6 @@ from harness.protocol import (
     Trains,
     Variant,
 )
-from harness.weights import check_fit
 
 REQUIRES = ("torch", "torchvision", "onnxscript")
 TRAINS = ("network",)

@@ -8,7 +8,8 @@ import sys
 # Ctrl-C waits for `cli.main`, which answers it: amid the imports Python would show a traceback.
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
-from harness import cli, streams  # noqa: E402
+from harness import streams  # noqa: E402
+from harness.command import cli  # noqa: E402
 
 
 def main() -> int:

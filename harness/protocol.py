@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.architecture import Estimator, Network, Shape, Weights
 from harness.errors import Finding
+from harness.model.architecture import Estimator, Network, Shape, Weights
 from harness.text import Name
 
 Images = NDArray[np.float32]

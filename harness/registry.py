@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from harness.command.options import nearest
 from harness.errors import BenchError
-from harness.options import nearest
 from harness.protocol import Backend, Suite
 
 Kind = Literal["backends", "suites"]

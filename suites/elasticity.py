@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.architecture import (
+from harness.errors import BenchError, Finding
+from harness.model.architecture import (
     Backbone,
     Conv2D,
     Dense,
@@ -26,8 +27,7 @@ from harness.architecture import (
     Network,
     Shape,
 )
-from harness.backbones import Family
-from harness.errors import BenchError, Finding
+from harness.model.backbones import Family
 from harness.protocol import (
     Configuration,
     Dataset,

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import leaderboard
-from harness.audit import audit
+from harness.judging import leaderboard
+from harness.judging.audit import audit
+from harness.judging.records import Store
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
-from harness.records import Store
 from suites import elasticity
 from tests.history import edited, knows
 

@@ -18,8 +18,8 @@ from harness.parity import trained
 from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
 from harness.parity.subjects import Group, Request, deep, groups, subjects
-from harness.plan import DataSource
 from harness.protocol import Dataset, Suite, Variant
+from harness.running.plan import DataSource
 
 
 def climb(request: Request) -> Iterator[list[Verdict]]:

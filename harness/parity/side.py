@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from harness import registry
-from harness.architecture import Dense, Dropout, Flatten, Network, Shape
 from harness.errors import Unavailable
+from harness.model.architecture import Dense, Dropout, Flatten, Network, Shape
 from harness.protocol import (
     Arrays,
     Backend,

@@ -14,16 +14,16 @@ import msgspec
 import numpy as np
 from safetensors import safe_open
 
-from harness.architecture import Network, Shape, backbone_of, initial_weights
-from harness.guard import last_words
-from harness.launch import worker_environment
+from harness.judging.records import Settings
+from harness.model.architecture import Network, Shape, backbone_of, initial_weights
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
-from harness.plan import task
-from harness.progress import show_count
 from harness.protocol import Arrays, Dataset, Precision, Split, Suite, Task
-from harness.records import Settings
+from harness.running.guard import last_words
+from harness.running.launch import worker_environment
+from harness.running.plan import task
+from harness.running.progress import show_count
 
 
 def given(suite: Suite, dataset: Dataset, split: Split, network: Network, seed: int) -> tuple[Given, Task]:

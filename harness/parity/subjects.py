@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from harness import registry
-from harness.architecture import Dropout, Estimator, Network, backbone_of, parameter_shapes
 from harness.errors import BenchError
+from harness.model.architecture import Dropout, Estimator, Network, backbone_of, parameter_shapes
 from harness.parity.side import BATCH
 from harness.protocol import Configuration, Search, Suite, Variant
 

@@ -11,16 +11,17 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from harness import registry, stats
-from harness.launch import launch
-from harness.metrics import NOTHING_LEARNED
+from harness import registry
+from harness.judging import stats
+from harness.judging.metrics import NOTHING_LEARNED
+from harness.judging.records import Cell, Record, Settings, Store
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, largest
-from harness.plan import DataSource, at_most, plan
 from harness.protocol import Search, Suite, Variant
-from harness.records import Cell, Record, Settings, Store
-from harness.run import good_here, recorded
-from harness.worker import Job
+from harness.running.launch import launch
+from harness.running.plan import DataSource, at_most, plan
+from harness.running.run import good_here, recorded
+from harness.running.worker import Job
 
 STATISTICS_EPOCHS = 30
 """With the hundred of profile=standard, half of a climb's time went into this rung."""

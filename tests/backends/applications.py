@@ -16,8 +16,8 @@ import numpy as np
 from keras.src.legacy.saving import legacy_h5_format
 
 from backends import keras as backend
-from harness import backbones, pretrained
-from harness.architecture import Backbone
+from harness.model import backbones, pretrained
+from harness.model.architecture import Backbone
 from tests.backends.conformance import a_task, images
 
 MODULES = {

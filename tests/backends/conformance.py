@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from harness import registry
-from harness.architecture import (
+from harness.errors import Unavailable, WeightsError
+from harness.model.architecture import (
     Backbone,
     Conv2D,
     Dense,
@@ -32,10 +33,9 @@ from harness.architecture import (
     named_layers,
     parameter_shapes,
 )
-from harness.backbones import CHANNELS, shapes
-from harness.errors import Unavailable, WeightsError
+from harness.model.backbones import CHANNELS, shapes
+from harness.model.weights import load_weights, save_weights
 from harness.protocol import Phase, Recipe, Scaling, Schedule, Task, TrainingData, Variant
-from harness.weights import load_weights, save_weights
 
 TARGETS = ("C11", "C22", "C33", "C12", "C23", "C13", "C44", "C55", "C66")
 SMALL = Network((Conv2D(4, 3), MaxPool2D(), Conv2D(6, 5, "same"), MaxPool2D(), Flatten(), Dense(7), Dense(9, "linear")))

@@ -14,7 +14,7 @@ import time
 import msgspec
 import numpy as np
 
-from harness.architecture import initial_weights
+from harness.model.architecture import initial_weights
 from harness.protocol import Recipe, Schedule
 from tests.backends.conformance import a_task, data, transfer
 

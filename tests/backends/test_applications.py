@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from harness import backbones
-from harness.launch import worker_environment
+from harness.model import backbones
+from harness.running.launch import worker_environment
 
 pytestmark = pytest.mark.slow
 

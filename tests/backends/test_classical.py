@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from backends import classical
-from harness.architecture import Estimator
 from harness.errors import Unavailable
+from harness.model.architecture import Estimator
 from harness.protocol import Phase
 from tests.backends.conformance import PHASES, TARGETS, a_task, a_variant, data, images, train
 

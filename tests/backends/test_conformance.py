@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from harness import registry
-from harness.launch import worker_environment
+from harness.running.launch import worker_environment
 from tests.backends.conformance import CHECKS
 
 

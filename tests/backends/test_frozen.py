@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from harness.launch import worker_environment
+from harness.running.launch import worker_environment
 
 
 def both_ways(*words):

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-from harness.launch import worker_environment
+from harness.running.launch import worker_environment
 
 CHILD = """
 import importlib, sys

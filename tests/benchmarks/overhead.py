@@ -14,10 +14,10 @@ import time
 import msgspec
 
 from harness import registry
-from harness.architecture import initial_weights
-from harness.plan import task as task_of
+from harness.judging.records import Settings
+from harness.model.architecture import initial_weights
 from harness.protocol import Schedule, TrainingData
-from harness.records import Settings
+from harness.running.plan import task as task_of
 
 EPOCHS, ROUNDS = 20, 6
 

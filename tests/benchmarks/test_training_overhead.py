@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from harness.launch import worker_environment
+from harness.running.launch import worker_environment
 
 
 @pytest.mark.benchmark(group="training")

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from harness.architecture import Backbone, Conv2D, Dense, Dropout, Flatten, GlobalAveragePool2D, Network
+from harness.judging.records import Searched, Settings, Trial
+from harness.model.architecture import Backbone, Conv2D, Dense, Dropout, Flatten, GlobalAveragePool2D, Network
 from harness.protocol import Configuration, History, Recipe, Search
-from harness.records import Searched, Settings, Trial
 from tests.harness.examples import a_cell, a_latency, a_record
 
 SCRATCH = Network((Conv2D(2, 3), Flatten(), Dropout(0.1), Dense(2, "linear")))

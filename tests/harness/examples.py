@@ -3,11 +3,11 @@
 import msgspec
 import numpy as np
 
-from harness.architecture import Estimator
 from harness.environment import Environment
-from harness.latency import Latency, Timing
+from harness.judging.records import SCHEMA, Cell, HeldOut, LatencyRecord, OnnxFile, Record, Settings
+from harness.model.architecture import Estimator
 from harness.protocol import Counts, History
-from harness.records import SCHEMA, Cell, HeldOut, LatencyRecord, OnnxFile, Record, Settings
+from harness.running.latency import Latency, Timing
 
 ENVIRONMENT = Environment(
     python="3.11.7",

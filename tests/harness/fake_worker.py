@@ -1,4 +1,4 @@
-"""Stands in for `harness.worker` and does what the name of the variant says."""
+"""Stands in for `harness.running.worker` and does what the name of the variant says."""
 
 import faulthandler
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.child import HEADLINE, Ready
-from harness.worker import WHERE, Done, Epoch, Job, Orders
+from harness.running.child import HEADLINE, Ready
+from harness.running.worker import WHERE, Done, Epoch, Job, Orders
 from tests.harness.examples import a_failure, a_record
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from harness.records import Store
+from harness.judging.records import Store
 
 BENCH = (sys.executable, "-m", "harness")
 CLASSICAL = ("backend=classical", "seeds=0,1,2,3")  # twelve cells that take no time

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness import cli
+from harness.command import cli
 from suites.microstructure.folder import check_folder
 
 DATA = Path(__file__).parents[1] / "data"

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from harness import cli
-from harness.training import _kept_features
+from harness.command import cli
+from harness.running.training import _kept_features
 
 HOUSE = Path(__file__).parents[2]
 SOURCES = sorted(path for package in ("harness", "backends", "suites") for path in (HOUSE / package).rglob("*.py"))

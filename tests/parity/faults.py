@@ -36,7 +36,7 @@ def plant(name):
     import torch
 
     from backends import _torch_backbones, pytorch
-    from harness import backbones
+    from harness.model import backbones
 
     at = SimpleNamespace(torch=torch, nn=torch.nn, pytorch=pytorch, parts=_torch_backbones, backbones=backbones)
     FAULTS[name].plant(at)

@@ -15,7 +15,7 @@ from harness.parity import side
 from harness.parity.ladder import Pair, judge
 from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import Framework, Request, groups, subjects
-from harness.plan import DataSource
+from harness.running.plan import DataSource
 from tests.parity.faults import FAULTS, plant
 
 KERAS, PYTORCH, ONNX = Framework("keras"), Framework("pytorch"), Framework("onnx")

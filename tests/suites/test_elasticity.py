@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from harness.architecture import parameter_shapes
 from harness.errors import BenchError
-from harness.plan import task
+from harness.judging.records import Settings
+from harness.model.architecture import parameter_shapes
 from harness.protocol import Dataset
-from harness.records import Settings
+from harness.running.plan import task
 from suites import elasticity
 
 

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from harness import registry
-from harness.cli import main
+from harness.command.cli import main
 from harness.parity.sides import Sides
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from harness import registry
-from harness.architecture import Network, backbone_of
 from harness.errors import BenchError
+from harness.model.architecture import Network, backbone_of
 from harness.parity.subjects import Framework, Request, frameworks, groups, largest, subjects
 
 SUITE = registry.suite("elasticity")

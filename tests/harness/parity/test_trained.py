@@ -4,10 +4,10 @@ import pytest
 
 from harness import registry
 from harness.environment import observe
+from harness.judging.records import HeldOut
 from harness.parity import trained
 from harness.parity.subjects import frameworks, subjects
-from harness.records import HeldOut
-from harness.worker import Done
+from harness.running.worker import Done
 from tests.harness.examples import a_cell, a_record
 from tests.harness.parity.test_subjects import a_request
 

@@ -1,0 +1,400 @@
+"""The command line: `bench <command> key=value ...`.
+
+Each command's module is imported inside its function, so that `bench --help` answers at once. What a command may be
+told is in `commands`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.signals import ignore_interrupts, interrupt_between_imports, uninterrupted
+
+with uninterrupted():
+    import msgspec
+
+    from harness import __version__, streams
+    from harness.command.commands import (
+        DataCheckOptions,
+        DataMakeOptions,
+        LatencyOptions,
+        LeaderboardOptions,
+        ListOptions,
+        ParityOptions,
+        PredictOptions,
+        ReportOptions,
+        RunOptions,
+        WeightsFetchOptions,
+        WeightsListOptions,
+    )
+    from harness.command.options import describe, nearest, parse, summary
+    from harness.errors import KEPT, BenchError
+    from harness.text import number, one_line, shown
+
+if TYPE_CHECKING:
+    from harness.running.guard import Limits
+
+
+def run(options: RunOptions) -> int:
+    from harness import registry
+    from harness.environment import usable_workers
+    from harness.judging.records import Settings
+    from harness.running.plan import DataSource
+    from harness.running.run import Request, run
+
+    unit = options.unit or "GPa"
+    request = Request(
+        suites=registry.choose(options.suite, registry.names("suites"), "suite"),
+        source=DataSource(
+            str(Path(options.data).resolve()) if options.data else None, options.unit or None, _phases(options.phases)
+        ),
+        profile=options.profile,
+        variant=options.variant,
+        backend=options.backend,
+        seeds=_numbers("seeds", options.seeds),
+        # The unit changes what a network sees only where its labels are raw.
+        settings=Settings(
+            options.init, options.target_scaling, unit if options.target_scaling == "none" else "GPa", options.device
+        ),
+        weights=options.weights,
+        search=options.search,
+        results=options.results,
+        workers=options.workers or usable_workers(),
+        limits=_limits(options),
+    )
+    return 0 if run(request) else 1
+
+
+def leaderboard(options: LeaderboardOptions) -> int:
+    from harness import registry
+    from harness.judging import leaderboard
+    from harness.judging.records import Store
+
+    failed = 0
+    for suite in registry.choose(options.suite, registry.names("suites"), "suite"):
+        if not Store(options.results, suite).trainings_file.exists():
+            print(f"{suite}: no records in {options.results}", file=sys.stderr if options.check else sys.stdout)
+            failed = failed or int(options.check)
+        elif not options.check:
+            print(leaderboard.write(options.results, suite))
+            if options.pictures:
+                from harness.showing.pictures import draw_all
+
+                for picture in draw_all(options.results, suite, Path(options.pictures) / suite):
+                    print(picture)
+        else:
+            failed = int(not _checked(options.results, suite)) or failed
+    return failed
+
+
+def _checked(results: Path, suite: str) -> bool:
+    """Hold the leaderboard to its records, and these to the suite's own data set."""
+    from harness.judging import leaderboard
+    from harness.judging.audit import audit
+
+    why = leaderboard.differs(results, suite)  # first: it refuses records that contradict themselves
+    lies, others = audit(results, suite)
+    if why := why or "\n".join(lies):
+        print(shown(why), file=sys.stderr)
+        return False
+    print(f"{leaderboard.leaderboard_file(results, suite)} follows from its records")
+    if others:
+        print(f"note: {others} records are of other data than {suite}'s own, and could not be held to them")
+    return True
+
+
+def report(options: ReportOptions) -> int:
+    from harness.environment import usable_workers
+    from harness.showing import report
+
+    if options.raw:
+        report.run_raw(options.results, options.suite, options.profile, options.workers or usable_workers())
+    out = Path(options.out) if options.out else options.results / "report" / options.suite
+    print(report.write(options.results, options.suite, out, options.profile))
+    return 0
+
+
+def parity(options: ParityOptions) -> int:
+    from harness import registry
+    from harness.environment import usable_workers
+    from harness.parity import verdicts
+    from harness.parity.climb import climb
+    from harness.parity.ladder import RUNGS, Verdict
+    from harness.parity.subjects import TRAINED_RUNGS, Request, frameworks
+
+    rungs = registry.choose(options.rung, RUNGS, "rung")
+    if options.profile == "smoke":
+        rungs = tuple(rung for rung in rungs if rung not in TRAINED_RUNGS)
+    request = Request(
+        suite=options.suite,
+        between=frameworks(options.between),
+        variants=options.variant,
+        rungs=rungs,
+        profile=options.profile,
+        seeds=_numbers("seeds", options.seeds) or (0,),
+        results=options.results,
+        workers=options.workers or usable_workers(),
+    )
+    found: list[Verdict] = []
+    for climbed in climb(request):
+        found += climbed
+        print(verdicts.line(climbed), flush=True)
+    if not found:
+        raise BenchError(f"rung={options.rung}: these variants have none of it in profile={options.profile}")
+    print(f"\n{verdicts.summary(found)}")
+    table = options.results / "parity.csv"
+    verdicts.write_csv(table, found, options.between)
+    print(f"table:  {table}")
+    if options.junit:
+        verdicts.write_junit(Path(options.junit), found)
+    if options.markdown:
+        verdicts.write_markdown(Path(options.markdown), found, options.between)
+    bad = {"breaks", "skipped"} if options.strict else {"breaks"}
+    return int(any(verdict.outcome in bad for verdict in found))
+
+
+def latency(options: LatencyOptions) -> int:
+    from harness.running.latency import LatencySettings, measure_apart
+    from harness.running.progress import show_count
+
+    batches = _numbers("batches", options.batches)
+    settings = LatencySettings(threads=options.threads, batches=batches)
+    models = {"model": _file("model", options.model)}
+    measured = measure_apart(models, settings, _limits(options), show_count)["model"]
+    if measured.reason:
+        raise BenchError(measured.reason)
+    print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference spread")
+    for timing in measured.timings:
+        note = "" if timing.steady else "  unsteady: measure again on a quiet machine"
+        print(
+            f"{timing.batch:>5} {timing.runs:>6} {timing.p50_ms:>9.4f} {timing.p90_ms:>9.4f} {timing.p99_ms:>9.4f} "
+            f"{timing.throughput:>10.1f} {timing.ratio:>12.3f} {timing.ratio_spread:6.1%}{note}"
+        )
+    return 0
+
+
+def predict(options: PredictOptions) -> int:
+    from harness.running.predict import predict
+    from harness.running.progress import show_count
+
+    model = _file("model", options.model)
+    rows = predict(model, Path(options.images), Path(options.out), _limits(options), show_count)
+    print(f"{options.out}: {rows} rows")
+    return 0
+
+
+def data_check(options: DataCheckOptions) -> int:
+    from harness import registry
+
+    suite = registry.suite(options.suite)
+    findings = suite.check_data(Path(options.data), options.unit or None, _phases(options.phases))
+    for finding in findings:
+        print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
+    errors = sum(finding.severity == "error" for finding in findings)
+    print(f"{options.data}: {errors} errors, {len(findings) - errors} warnings")
+    return 2 if errors else 0
+
+
+def data_make(options: DataMakeOptions) -> int:
+    from harness import registry
+    from harness.running.progress import show_count
+
+    if 0 < options.contrast < 1:
+        raise BenchError(f"contrast={options.contrast:g}: the stiff phase over the soft one is at least 1")
+    suite = registry.suite(options.suite)
+    count = suite.make_data(
+        Path(options.out),
+        count=options.n,
+        size=options.size,
+        seed=options.seed,
+        families=options.families,
+        phases=_phases(options.phases),
+        contrast=options.contrast or None,
+        unit=options.unit,
+        on_progress=show_count,
+    )
+    print(f"{options.out}: {count} images and their constants in {options.unit}")
+    return 0
+
+
+def weights_fetch(options: WeightsFetchOptions) -> int:
+    from typing import cast
+
+    from harness import registry
+    from harness.errors import WeightsError
+    from harness.model import pretrained
+    from harness.model.backbones import FAMILIES, Family
+
+    failed = 0
+    for family in registry.choose(options.backbone, FAMILIES, "backbone"):
+        try:
+            print(f"{family}: {pretrained.fetch(cast(Family, family), progress=sys.stderr.isatty())}", flush=True)
+        except WeightsError as error:
+            print(f"bench: {family}: {error}", file=sys.stderr)
+            failed = 1
+    return failed
+
+
+def weights_list(_: WeightsListOptions) -> int:
+    from harness.model import pretrained
+
+    print(f"folder: {pretrained.cache_folder()}")
+    for family, source in pretrained.SOURCES.items():
+        print(f"{family:<12} {pretrained.state(family):<8} {source.megabytes:>4} MB  md5 {source.md5}  {source.url}")
+    return 0
+
+
+def listing(_: ListOptions) -> int:
+    from harness import registry
+
+    for name in registry.names("suites"):
+        suite = registry.suite(name)
+        print(f"suite {name}: {suite.SUMMARY}")
+        for variant in suite.VARIANTS:
+            print(f"  variant {variant.name:<22} {variant.summary}")
+        for profile, work in suite.PROFILES.items():
+            seeds = ",".join(map(str, work.seeds))
+            print(
+                f"  profile {profile:<22} seeds {seeds}; at most {work.epochs} epochs, {work.search_epochs} for each "
+                f"configuration of a search, {work.fine_tuning_epochs} of fine-tuning"
+                + (f"; without {', '.join(work.leaves_out)}" if work.leaves_out else "")
+            )
+    for name in registry.names("backends"):
+        lacking = registry.missing(name)
+        state = f"not usable here: {' and '.join(lacking)} not installed" if lacking else "usable"
+        print(f"backend {name:<12} {state}; trains: {', '.join(registry.trains(name)) or 'nothing, inference only'}")
+    return 0
+
+
+COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
+    "run": (RunOptions, run),
+    "leaderboard": (LeaderboardOptions, leaderboard),
+    "report": (ReportOptions, report),
+    "parity": (ParityOptions, parity),
+    "latency": (LatencyOptions, latency),
+    "predict": (PredictOptions, predict),
+    "data check": (DataCheckOptions, data_check),
+    "data make": (DataMakeOptions, data_make),
+    "weights fetch": (WeightsFetchOptions, weights_fetch),
+    "weights list": (WeightsListOptions, weights_list),
+    "list": (ListOptions, listing),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Exit code: 0 well, 1 a check or a cell failed, 2 wrong usage or input, 130 interrupted."""
+    streams.show_any_character()
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        interrupt_between_imports()
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
+    except BenchError as error:
+        print(shown(f"bench: {error}"), file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        ignore_interrupts()
+        print("\nbench: interrupted" + f"; {KEPT}" * (words[:1] == ["run"]), file=sys.stderr)
+        return 130
+    except MemoryError as error:
+        print(shown(f"bench: there is not enough memory for this: {error}"), file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
+        streams.give_up_output()
+        return 128 + signal.SIGPIPE
+    except OSError as error:  # a folder that cannot be written, a full disk
+        what = error.filename or "input or output"
+        if streams.is_about_output(error):
+            what = "standard output"
+            streams.give_up_output()
+        print(shown(f"bench: {what}: {error.strerror or error}"), file=sys.stderr)
+        return 2
+
+
+def _dispatch(words: list[str]) -> int:
+    asking = {"-h", "--help", "help"}
+    if not words or asking & set(words):
+        print(_help([word for word in words if word not in asking]))
+        return 0
+    if words[0] in ("--version", "version"):
+        print(f"cijbench {__version__}")
+        return 0
+    name, rest = _command(words)
+    options, action = COMMANDS[name]
+    asked = parse(name, options, rest)
+    from harness.isolation import isolated
+
+    with isolated():
+        return action(asked)
+
+
+def _command(words: list[str]) -> tuple[str, list[str]]:
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            return name, words[length:]
+    name = " ".join(word for word in words[:2] if "=" not in word)[:100]
+    raise BenchError(f"unknown command '{name}'{nearest(name, COMMANDS)}; `bench --help` lists them")
+
+
+def _help(words: list[str]) -> str:
+    if not words:
+        lines = ["usage: bench <command> key=value ...", ""]
+        lines += [f"  bench {name:<12} {summary(options)}" for name, (options, _) in COMMANDS.items()]
+        lines += ["", "`bench <command> --help` lists its options. The main job: bench run suite=all"]
+        return "\n".join(lines)
+    name, _ = _command(words)
+    return describe(name, COMMANDS[name][0])
+
+
+def _numbers(key: str, text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(dict.fromkeys(_whole(part) for part in text.split(",") if part.strip()))
+    except ValueError:
+        raise BenchError(f"{key}={text}: must be whole numbers separated by commas") from None
+    if any(not 0 <= number < 2**32 for number in numbers):
+        raise BenchError(f"{key}={text}: must lie between 0 and 2^32 - 1")
+    return numbers
+
+
+def _whole(text: str) -> int:
+    if not text.strip().lstrip("-").isdecimal() or not text.isascii():  # `int` would also take 1_000
+        raise ValueError(text)
+    return int(text)
+
+
+def _phases(text: str) -> Any:
+    if not text:
+        return None
+    from harness.protocol import Phase
+
+    try:
+        young, poisson, young_stiff, poisson_stiff = (number(part) for part in text.split(","))
+    except ValueError:
+        raise BenchError(f"phases={text}: must be four numbers, as in phases=70,0.33,410,0.19") from None
+    phases = Phase(young, poisson), Phase(young_stiff, poisson_stiff)
+    if wrong := phases[0].wrong() or phases[1].wrong():
+        raise BenchError(f"phases={text}: {wrong}")
+    return phases
+
+
+def _file(key: str, text: str) -> Path:
+    path = Path(text)
+    if not os.path.lexists(path):
+        raise BenchError(f"{key}={text}: there is no such file")
+    if not path.is_file():
+        raise BenchError(f"{key}={text}: is no file, but a folder, a pipe or a link that leads nowhere")
+    return path
+
+
+def _limits(options: RunOptions | LatencyOptions | PredictOptions) -> Limits:
+    from harness.environment import usable_memory_gib
+    from harness.running.guard import Limits
+
+    return Limits(options.timeout or None, options.memory or usable_memory_gib())

@@ -1,0 +1,200 @@
+"""What each command of `bench` may be told: the fields of a struct are its options, with types, defaults and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from harness.command.options import IS_PATH
+
+
+def _about(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description)
+
+
+def _path(description: str) -> msgspec.Meta:
+    return msgspec.Meta(description=description, extra=IS_PATH)
+
+
+Results = Annotated[Path, _path("folder for records, models, logs and leaderboards")]
+Unit = Annotated[str, _about("unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...")]
+Phases = Annotated[
+    str,
+    _about(
+        "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19; "
+        "labels are held to their bounds, and Voigt-Reuss-Hill needs them; empty: as the data set says"
+    ),
+]
+
+Timeout = Annotated[
+    float, msgspec.Meta(ge=0, le=1e9, description="seconds that one cell or model may take; 0: as long as it likes")
+]
+Memory = Annotated[
+    float,
+    msgspec.Meta(
+        ge=0, le=1e6, description="GiB of memory that one cell or model may take; 0: nine tenths of the machine's"
+    ),
+]
+
+
+class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Train and test what has no result yet, time the exported models, write the leaderboards."""
+
+    suite: Annotated[str, _about("suites to run, comma-separated, or all")] = "all"
+    profile: Annotated[str, _about("how much work: smoke, standard or paper")] = "standard"
+    variant: Annotated[str, _about("variants, comma-separated, or all; `bench list` names them")] = "all"
+    backend: Annotated[str, _about("backends, comma-separated, or all")] = "all"
+    seeds: Annotated[str, _about("seeds of initial weights and batch order, as in 0,1,2; empty: the profile's")] = ""
+    data: Annotated[str, _path("your own folder of images and a CSV; empty: the data the suite ships")] = ""
+    unit: Unit = ""
+    phases: Phases = ""
+    init: Annotated[
+        Literal["shared", "native"],
+        _about("initial weights: the harness's, equal in all frameworks, or each one's own"),
+    ] = "shared"
+    target_scaling: Annotated[
+        Literal["standard", "none"], _about("train on standardised targets, or on raw labels in `unit`")
+    ] = "standard"
+    weights: Annotated[
+        str,
+        _path(
+            "what backbones start from: auto (ImageNet where it can be had, else random), imagenet, random, or a file "
+            "of yours, .h5 as Keras publishes them or .safetensors as `bench run` writes them"
+        ),
+    ] = "auto"
+    search: Annotated[Literal["grid"], _about("how a search tries its configurations: grid tries all")] = "grid"
+    device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
+    timeout: Timeout = 0
+    memory: Memory = 0
+    results: Results = Path("results")
+
+
+class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Compute the leaderboards again from the records."""
+
+    suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
+    check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
+    pictures: Annotated[str, _path("draw them, too: folder for a folder of pictures per suite")] = ""
+    results: Results = Path("results")
+
+
+class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Answer a suite's source from records: its tables, its questions, its pictures, as a Markdown page."""
+
+    suite: Annotated[str, _about("suite to report on")]
+    profile: Annotated[str, _about("profile whose records to report on")] = "standard"
+    out: Annotated[str, _path("folder for the page and its pictures; empty: report/<suite> below the results")] = ""
+    raw: Annotated[
+        bool,
+        _about(
+            "where there are no records of it, train baseline and tuned CNN on raw N/nm^2 labels, too (first seed): a "
+            "section of the page shows what they learn"
+        ),
+    ] = True
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
+    results: Results = Path("results")
+
+
+class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say whether a variant is the same model in two frameworks, rung by rung; exit 1 where a rung breaks."""
+
+    suite: Annotated[str, _about("suite whose variants climb")] = "elasticity"
+    between: Annotated[
+        str, _about("the two backends; an engine of Keras goes behind a slash: keras,pytorch or keras,keras/jax")
+    ] = "keras,pytorch"
+    variant: Annotated[str, _about("variants, comma-separated, or all")] = "all"
+    rung: Annotated[
+        str,
+        _about(
+            "rungs, comma-separated, or all: structure, forward, gradients, state, optimizer, training, export, "
+            "statistics"
+        ),
+    ] = "all"
+    profile: Annotated[
+        Literal["smoke", "standard"],
+        _about("smoke leaves out what trains whole recipes, and of backbones exports and all steps but the first"),
+    ] = "standard"
+    seeds: Annotated[str, _about("seeds of the weights and batches that are compared")] = "0"
+    strict: Annotated[bool, _about("exit 1 where a rung is skipped, too")] = False
+    junit: Annotated[str, _path("JUnit XML file to write, for CI")] = ""
+    markdown: Annotated[str, _path("Markdown file to write, for a pull request")] = ""
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
+    results: Results = Path("results")
+
+
+class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Time any ONNX model the way the leaderboard does, beside the reference model."""
+
+    model: Annotated[str, _path("ONNX file")]
+    threads: Annotated[int, msgspec.Meta(ge=1, le=1024, description="intra-op threads")] = 1
+    batches: Annotated[str, _about("batch sizes, comma-separated")] = "1,32"
+    timeout: Timeout = 0
+    memory: Memory = 0
+
+
+class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Predict with a trained model: one row per image, columns in physical units."""
+
+    model: Annotated[str, _path("ONNX file written by `bench run`")]
+    images: Annotated[str, _path("folder of PNG images")]
+    out: Annotated[str, _path("CSV file to write; must not exist")]
+    timeout: Timeout = 0
+    memory: Memory = 0
+
+
+class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say everything that is wrong with a data set of your own; nothing is written."""
+
+    data: Annotated[str, _path("folder of images and one CSV")]
+    suite: Annotated[str, _about("suite the data set is for")] = "elasticity"
+    unit: Unit = ""
+    phases: Phases = ""
+
+
+class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Make a suite's data set: images, a CSV of constants and what they were made with."""
+
+    out: Annotated[str, _path("folder to write; must not exist or be empty")]
+    suite: Annotated[str, _about("suite whose data to make")] = "elasticity"
+    n: Annotated[int, msgspec.Meta(ge=1, le=10**5, description="number of images over all families")] = 520
+    size: Annotated[
+        int, msgspec.Meta(ge=8, le=4096, description="pixels along an edge, where the suite takes more than one size")
+    ] = 64
+    seed: Annotated[int, msgspec.Meta(ge=0, description="seed of the generators")] = 0
+    families: Annotated[str, _about("families of microstructures, comma-separated, or all")] = "all"
+    phases: Phases = ""
+    contrast: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=1e6,
+            description="stiff over soft Young's modulus, in place of the stiff phase's own; 0: as phases say",
+        ),
+    ] = 0
+    unit: Unit = "GPa"
+
+
+class WeightsFetchOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Download the ImageNet weights of the backbones, to prepare a machine that will have no network."""
+
+    backbone: Annotated[str, _about("backbones, comma-separated, or all")] = "all"
+
+
+class WeightsListOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say which ImageNet weights are on this machine, where they lie, and where they come from."""
+
+
+class ListOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Name suites, variants, backends and profiles, and say which are usable here and why not."""

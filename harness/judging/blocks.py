@@ -1,0 +1,81 @@
+"""Which records may stand side by side in a picture or a report: those of one question, asked in one place.
+
+Records are comparable where data, split, profile, settings and environment are the same. Everything else is what is
+being compared: variants, the weights they start from, backends, seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.environment import fingerprint
+from harness.judging.records import Record, standing
+
+Errors = NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """All seeds of one model in one backend, by ascending seed."""
+
+    name: str
+    backend: str
+    records: tuple[Record, ...]
+
+    @property
+    def title(self) -> str:
+        """Model and backend."""
+        return f"{self.name} · {self.backend}"
+
+    def squared_errors(self) -> Errors:
+        """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared."""
+        return np.array([((_predictions(r) - _truth(r)) ** 2).sum(axis=1) for r in self.records])
+
+    def squared_errors_of_mean(self) -> Errors:
+        """(n,) the trivial predictor's, which answers the mean of the training labels."""
+        held_out = self.records[0].held_out
+        assert held_out is not None
+        errors: Errors = ((_truth(self.records[0]) - np.array(held_out.train_mean)) ** 2).sum(axis=1)
+        return errors
+
+    def skill(self) -> float:
+        """1 - mean squared error / the trivial predictor's, over all seeds."""
+        return float(1 - self.squared_errors().mean() / self.squared_errors_of_mean().mean())
+
+    def validation_mse(self) -> float:
+        """Mean over seeds: what a model may be chosen by."""
+        return float(np.mean([record.validation.mse for record in self.records if record.validation]))
+
+
+def _predictions(record: Record) -> Errors:
+    assert record.held_out is not None
+    return np.array(record.held_out.predictions)
+
+
+def _truth(record: Record) -> Errors:
+    assert record.held_out is not None
+    return np.array(record.held_out.truth)
+
+
+def newest(records: Iterable[Record], profile: str = "", target_scaling: str = "standard") -> list[Record]:
+    """The `ok` records of the block that has the newest record of this profile (empty: of any), oldest first."""
+    blocks: dict[tuple[object, ...], list[Record]] = {}
+    for record in standing(records):
+        cell = record.cell
+        if record.status == "ok" and cell.settings.target_scaling == target_scaling and profile in ("", cell.profile):
+            place = (cell.profile, cell.data_hash, cell.split_hash, cell.settings, fingerprint(record.environment))
+            blocks.setdefault(place, []).append(record)
+    return max(blocks.values(), key=lambda block: max(record.started for record in block), default=[])
+
+
+def rows(records: Iterable[Record], order: Iterable[str] = ()) -> list[Row]:
+    """Records by model and backend, in the suite's `order` of variants, then by name and backend."""
+    place = {variant: number for number, variant in enumerate(order)}
+    groups: dict[tuple[int, str, str], list[Record]] = {}
+    for record in sorted(records, key=lambda item: item.cell.seed):
+        cell = record.cell
+        groups.setdefault((place.get(cell.variant, len(place)), cell.row, cell.backend), []).append(record)
+    return [Row(name, backend, tuple(groups[key])) for key in sorted(groups) for _, name, backend in [key]]

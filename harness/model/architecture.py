@@ -1,0 +1,214 @@
+"""What a model is, as pure data: layers in order, the arrays they own, and how those are drawn.
+
+Every backend builds its own model from these structs, and every backend names and lays out its arrays as
+`parameter_shapes` says. That common layout is Keras's own: convolution kernels are (height, width, in, out), dense
+kernels are (in, out), images are (batch, height, width, channel) and are flattened in that order. A backend whose
+framework thinks otherwise transposes at its own door.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.model import backbones
+
+Activation = Literal["linear", "relu"]
+Padding = Literal["valid", "same"]
+
+
+class Conv2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Square convolution of stride 1 with bias, then `activation`."""
+
+    filters: int
+    kernel: int
+    padding: Padding = "valid"
+    activation: Activation = "relu"
+
+
+class MaxPool2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Largest value of each `size` x `size` block; a remainder at the far edges is dropped."""
+
+    size: int = 2
+
+
+class Flatten(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """(height, width, channel) to one vector, channel fastest."""
+
+
+class Dropout(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """While training, zero each value with probability `rate` and divide the rest by 1 - rate."""
+
+    rate: float
+
+
+class Dense(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """Fully connected layer with bias, then `activation`."""
+
+    units: int
+    activation: Activation = "relu"
+
+
+class Backbone(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """A convolutional network of `backbones` without its classifier, on the image repeated to three channels.
+
+    The family's own preprocessing is part of it. Gives (height / 32, width / 32, channels).
+    """
+
+    family: backbones.Family
+
+
+class GlobalAveragePool2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
+    """The mean of each channel over the image: (height, width, channel) to (channel,)."""
+
+
+Layer = Conv2D | MaxPool2D | Flatten | Dropout | Dense | Backbone | GlobalAveragePool2D
+
+
+class Network(msgspec.Struct, frozen=True, tag="network", forbid_unknown_fields=True):
+    """A feed-forward network; the last layer must give one number per target."""
+
+    layers: tuple[Layer, ...]
+
+
+class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fields=True):
+    """A predictor that needs no network and sees only the volume fraction of the image.
+
+    `mean` answers the training mean; `ridge` is linear in the volume fraction with penalty `alpha`;
+    `voigt_reuss_hill` averages the Voigt and Reuss bounds of the two phases and is not trained at all (Hill 1952).
+    """
+
+    method: Literal["mean", "ridge", "voigt_reuss_hill"]
+    alpha: float = 1e-3
+
+
+Architecture = Network | Estimator
+Shape = tuple[int, ...]
+Weights = dict[str, NDArray[np.float32]]
+
+
+def named_layers(network: Network) -> list[tuple[str, Layer]]:
+    """Each layer with its name: its kind and its place among its kind (`conv2d_1`, `conv2d_2`, `dense_1`, ...)."""
+    seen: dict[str, int] = {}
+    named = []
+    for layer in network.layers:
+        kind = type(layer).__name__.lower()
+        seen[kind] = seen.get(kind, 0) + 1
+        named.append((f"{kind}_{seen[kind]}", layer))
+    return named
+
+
+def _shapes(network: Network, input_shape: Shape) -> Iterator[tuple[str, Layer, Shape, Shape]]:
+    """Each layer with its name and the shapes that go in and out. Raises ValueError where it does not fit."""
+    shape = input_shape
+    for name, layer in named_layers(network):
+        before = shape
+        match layer:
+            case Conv2D(filters, kernel, padding):
+                lost = kernel - 1 if padding == "valid" else 0
+                shape = (shape[0] - lost, shape[1] - lost, filters)
+            case MaxPool2D(size):
+                shape = (shape[0] // size, shape[1] // size, shape[2])
+            case Flatten():
+                shape = (math.prod(shape),)
+            case Dense(units):
+                if len(shape) != 1:
+                    raise ValueError(f"{name} needs a vector but is given {shape}: put a Flatten before it")
+                shape = (units,)
+            case Backbone(family):
+                if shape[2] != 1:
+                    raise ValueError(f"{name} repeats one grey channel, but is given {shape[2]}")
+                shape = (shape[0] // backbones.SHRINKS, shape[1] // backbones.SHRINKS, backbones.CHANNELS[family])
+            case GlobalAveragePool2D():
+                shape = (shape[2],)
+            case Dropout():
+                pass
+        if min(shape) < 1:
+            raise ValueError(f"nothing is left of a {input_shape} image after {name}")
+        yield name, layer, before, shape
+
+
+def parameter_shapes(network: Network, input_shape: Shape) -> dict[str, Shape]:
+    """Name and shape of every array of `network` on images of `input_shape` (height, width, channel), in layer order.
+
+    Names are `<layer>/kernel` and `<layer>/bias`, and `<layer>/<backbone's own>` for those of a backbone, whose moving
+    statistics (`moving_mean`, `moving_variance`) are among them. Raises ValueError where a layer does not fit what it
+    is given.
+    """
+    shapes: dict[str, Shape] = {}
+    for name, layer, before, _ in _shapes(network, input_shape):
+        match layer:
+            case Conv2D(filters, kernel):
+                shapes |= {f"{name}/kernel": (kernel, kernel, before[2], filters), f"{name}/bias": (filters,)}
+            case Dense(units):
+                shapes |= {f"{name}/kernel": (before[0], units), f"{name}/bias": (units,)}
+            case Backbone(family):
+                shapes |= {f"{name}/{part}": array for part, array in backbones.shapes(family).items()}
+            case _:  # the others own nothing
+                pass
+    return shapes
+
+
+def multiplications(network: Network, input_shape: Shape) -> float:
+    """How many multiplications one image takes: enough to tell long work from short."""
+    total = 0.0
+    for _, layer, before, after in _shapes(network, input_shape):
+        match layer:
+            case Conv2D(kernel=kernel):
+                total += kernel**2 * before[2] * math.prod(after)
+            case Dense():
+                total += before[0] * after[0]
+            case Backbone(family):
+                total += 1e6 * backbones.MILLION_MULTIPLICATIONS[family] * before[0] * before[1] / 64**2
+            case _:
+                pass
+    return total
+
+
+def backbone_of(network: Network) -> tuple[str, backbones.Family] | None:
+    """Name and family of the network's backbone; None where it has none."""
+    found = [(name, layer.family) for name, layer in named_layers(network) if isinstance(layer, Backbone)]
+    return found[0] if found else None
+
+
+def frozen_layers(network: Network) -> int:
+    """How many layers head-only training keeps as they are: the backbone, and what follows it without parameters.
+
+    What they make of an image does not depend on the head, so it is computed once. 0 for a network without a backbone.
+    """
+    kinds = [type(layer) for layer in network.layers]
+    if Backbone not in kinds:
+        return 0
+    count = kinds.index(Backbone) + 1
+    while count < len(kinds) and kinds[count] in (GlobalAveragePool2D, Flatten):
+        count += 1
+    return count
+
+
+def initial_weights(network: Network, input_shape: Shape, seed: int) -> Weights:
+    """The weights that `init=shared` starts every framework from: Glorot uniform kernels, zero biases, and batch norms
+    that change nothing.
+
+    Kernels are uniform in ±sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, equation 16), with the receptive
+    field counted in both fans, as Keras does. Drawn in layer order from one NumPy generator seeded with `seed`.
+    """
+    draw = np.random.default_rng([seed, _INITIAL_WEIGHTS])
+    weights = {}
+    for name, shape in parameter_shapes(network, input_shape).items():
+        part = name.rpartition("/")[2]
+        if part != "kernel":
+            weights[name] = np.full(shape, part in ("gamma", "moving_variance"), np.float32)
+            continue
+        receptive = math.prod(shape[:-2])
+        limit = math.sqrt(6 / (receptive * (shape[-2] + shape[-1])))
+        weights[name] = draw.uniform(-limit, limit, shape).astype(np.float32)
+    return weights
+
+
+# Keeps the streams of random numbers drawn from one seed apart: weights here, batch order in `protocol.Schedule`.
+_INITIAL_WEIGHTS = 1

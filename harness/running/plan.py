@@ -1,0 +1,159 @@
+"""Suites x variants x backends x seeds -> cells and their keys. Nothing is trained here and no framework imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from harness import registry
+from harness.errors import BenchError
+from harness.judging.records import Cell, Settings
+from harness.model.architecture import Estimator, Network, backbone_of
+from harness.model.backbones import Family
+from harness.protocol import (
+    Architecture,
+    Dataset,
+    Method,
+    Phase,
+    Profile,
+    Recipe,
+    Scaling,
+    Search,
+    Split,
+    Suite,
+    Targets,
+    Task,
+    Variant,
+)
+from harness.text import label
+
+
+class DataSource(msgspec.Struct, frozen=True):
+    """Where a suite's data come from: its own shipped set where `folder` is None."""
+
+    folder: str | None = None
+    unit: str | None = None
+    phases: tuple[Phase, Phase] | None = None
+
+    def load(self, suite: Suite) -> Dataset:
+        """The data set. Raises DataError with everything that is wrong with it."""
+        return suite.load(Path(self.folder) if self.folder else None, self.unit, self.phases)
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """The cells of one suite on one data set."""
+
+    suite: str
+    source: DataSource
+    dataset: Dataset
+    split: Split
+    cells: tuple[Cell, ...]
+
+
+def plan(
+    suite_name: str,
+    source: DataSource,
+    profile_name: str,
+    variant: str = "all",
+    backend: str = "all",
+    seeds: tuple[int, ...] = (),
+    settings: Settings | None = None,
+    weights: Callable[[Family], str] = lambda _: "random",
+    search: Method = "grid",
+) -> Plan:
+    """Load the data, split it, and lay out the cells that the choice of variants, backends and seeds asks for.
+
+    `variant` and `backend` are comma-separated names or `all`; no `seeds` means the profile's. `weights` says what a
+    backbone starts from (`Cell.weights`), and is asked only for those to be run; `search` is how searches go about it.
+    Cells are in the suite's order of variants, then backends, then seeds. Raises BenchError for unknown names and an
+    empty plan, and DataError for unusable data.
+    """
+    suite = registry.suite(suite_name)
+    if profile_name not in suite.PROFILES:
+        raise registry.unknown(profile_name, suite.PROFILES, "profile")
+    profile = suite.PROFILES[profile_name]
+    pairs = _chosen(suite_name, profile, variant, backend)
+    dataset = source.load(suite)
+    split = suite.split(dataset)
+    settings = msgspec.structs.replace(settings or Settings(), phases=dataset.phases)
+    data_hash, split_hash = dataset.fingerprint(), split.fingerprint()
+    cells = tuple(
+        Cell(
+            suite=suite_name,
+            variant=item.name,
+            architecture=architecture,
+            recipes=recipes,
+            weights=_weights(architecture, weights),
+            backend=name,
+            seed=seed,
+            profile=profile_name,
+            data=label(dataset.name),
+            data_hash=data_hash,
+            split_hash=split_hash,
+            settings=settings,
+        )
+        for item, name in pairs
+        for architecture, recipes in [_shortened(item, profile, search)]
+        for seed in seeds or profile.seeds
+    )
+    return Plan(suite_name, source, dataset, split, cells)
+
+
+def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> list[tuple[Variant, str]]:
+    """Variants and the backends that train them, in their order. What a profile leaves out is run where it is named."""
+    variants = {item.name: item for item in registry.suite(suite_name).VARIANTS}
+    left_out = profile.leaves_out if variant == "all" else ()
+    names = registry.choose(variant, variants, f"variant of {suite_name}")
+    chosen = [variants[name] for name in names if name not in left_out]
+    backends = registry.choose(backend, registry.names("backends"), "backend")
+    pairs = [(item, name) for item in chosen for name in backends if _tag(item) in registry.trains(name)]
+    if not pairs:
+        raise BenchError(f"nothing to run: none of the chosen variants ({variant}) is trained by backend={backend}")
+    return pairs
+
+
+def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Task:
+    """What every model of this plan is asked for; the scaling is learned from the training set alone."""
+    train: Targets = dataset.targets[split.train]
+    scaling = Scaling.standardising(train)
+    if settings.target_scaling == "none":
+        count = len(dataset.target_names)
+        scaling = Scaling((0.0,) * count, (suite.unit_factor(settings.unit),) * count)
+    return Task(dataset.images.shape[1:], dataset.target_names, dataset.unit, scaling, dataset.phases)
+
+
+def _tag(variant: Variant) -> str:
+    """What a backend must be able to train; of a search, its configurations."""
+    kind = Network if isinstance(variant.architecture, Search) else type(variant.architecture)
+    return str(kind.__struct_config__.tag)
+
+
+def _weights(architecture: Architecture, weights: Callable[[Family], str]) -> str:
+    backbone = backbone_of(architecture) if isinstance(architecture, Network) else None
+    return weights(backbone[1]) if backbone else ""
+
+
+def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Architecture, tuple[Recipe, ...]]:
+    """Architecture and recipes with no more epochs than the profile allows them."""
+    match variant.architecture:
+        case Search() as search:
+            configurations = tuple(
+                msgspec.structs.replace(item, recipe=at_most(item.recipe, profile.epochs))
+                for item in search.configurations
+            )
+            return Search(configurations, min(search.epochs, profile.search_epochs), method), ()
+        case Network() as network:
+            fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
+            return network, tuple(
+                at_most(recipe, profile.epochs if recipe.trains == "head" else fine_tuning)
+                for recipe in variant.recipes
+            )
+        case Estimator() as estimator:
+            return estimator, variant.recipes
+
+
+def at_most(recipe: Recipe, epochs: int) -> Recipe:
+    """The recipe with no more epochs than these."""
+    return msgspec.structs.replace(recipe, epochs=min(recipe.epochs, epochs))

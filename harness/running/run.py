@@ -1,0 +1,294 @@
+"""`bench run`: plan -> cells -> records -> latencies -> leaderboards."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import msgspec
+import numpy as np
+
+from harness import disk, registry
+from harness.environment import fingerprint, observe, usable_memory_gib
+from harness.errors import KEPT, BenchError
+from harness.judging import leaderboard
+from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, contradicts, standing
+from harness.model import pretrained
+from harness.protocol import Method
+from harness.running.guard import Limits
+from harness.running.latency import SMOKE, LatencyError, LatencySettings, measure_apart
+from harness.running.launch import Event, launch
+from harness.running.plan import DataSource, Plan, plan
+from harness.running.progress import Progress, show_count
+from harness.running.training import trials_file
+from harness.running.worker import Done, Job, now
+from harness.text import shown
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What `bench run` was asked for."""
+
+    suites: tuple[str, ...]
+    source: DataSource
+    profile: str
+    variant: str
+    backend: str
+    seeds: tuple[int, ...]
+    settings: Settings
+    weights: str
+    search: Method
+    results: Path
+    workers: int
+    limits: Limits
+
+
+def run(request: Request) -> bool:
+    """Run every cell that is not done, time what was exported, write the leaderboards and show them.
+
+    A cell is done where it has an `ok` record from an environment like this one and its exported model is at hand: a
+    record published from another machine speaks for that machine.
+
+    True where every cell of the request has an `ok` record now. Raises BenchError before anything runs where the
+    request or its data cannot be used.
+    """
+    for path in (request.results, request.source.folder, request.weights):
+        _refuse_unspeakable(str(Path(path or "").resolve()))
+    weights = pretrained.chosen(request.weights, print)
+    plans = [
+        plan(
+            name,
+            request.source,
+            request.profile,
+            request.variant,
+            request.backend,
+            request.seeds,
+            request.settings,
+            weights,
+            request.search,
+        )
+        for name in request.suites
+    ]
+    for name in request.suites:
+        leaderboard.compute(request.results, name)  # records that cannot be used are told of before the work
+    try:
+        with _alone_in(request.results) as still_there:
+            outcomes = [_run_suite(suite_plan, request, still_there) for suite_plan in plans]
+    except OSError as error:
+        if error.filename is None:  # not of the results folder, but of where this is printed
+            raise
+        # a full disk, a folder that cannot be written
+        raise BenchError(f"{error.filename}: {error.strerror or error}; {KEPT}") from error
+    return all(outcomes)
+
+
+def _refuse_unspeakable(path: str) -> None:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise BenchError(f"{path!a}: the path to it is no UTF-8, which records are: rename the folder") from None
+
+
+@contextlib.contextmanager
+def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
+    """Hold the results folder for one run at a time; the system lets go of it when the process ends, however it does.
+
+    Yields what raises BenchError once the folder is no longer there, or is another. Raises BenchError where another run
+    holds it, and OSError where the folder cannot be written.
+    """
+    if results.exists() and not results.is_dir():
+        raise BenchError(f"results={results}: is there, and is no folder: choose another")
+    results.mkdir(parents=True, exist_ok=True)
+    path = results / "run.lock"
+    with path.open("a+", errors="replace") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise BenchError(
+                f"{results}: another run is at work here (process {lock.read().strip() or 'unknown'}): "
+                "wait for it, or choose another results="
+            ) from None
+        lock.truncate(0)
+        with disk.named(path):
+            lock.write(str(os.getpid()))
+            lock.flush()
+
+        def still_there() -> None:
+            try:
+                same = os.path.samestat(os.fstat(lock.fileno()), path.stat())
+            except OSError:
+                same = False
+            if not same:
+                raise BenchError(
+                    f"{results}: was taken away, or replaced, while a run was at work in it; nothing more is written"
+                )
+
+        try:
+            yield still_there
+        finally:
+            lock.truncate(0)
+
+
+def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], None]) -> bool:
+    store = Store(request.results, suite_plan.suite)
+    _announce(suite_plan)
+    for told in store.mend():
+        print(f"note: {told}")
+    for folder in ("models", "cache"):
+        (request.results / folder).mkdir(exist_ok=True)  # not made again by a worker, should all of it be taken away
+    for folder in (f"models/{suite_plan.suite}", "cache/features", "cache/trials", "leaderboards"):
+        disk.sweep(request.results / folder)
+    _train(suite_plan, store, request, still_there)
+    _time(suite_plan, store, request, still_there)
+    path = leaderboard.write(request.results, suite_plan.suite)
+    print(leaderboard.terminal_table(path, suite_plan.cells[0]))
+    print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
+    print(f"models:      {request.results / 'models' / suite_plan.suite}")
+    good = good_here(suite_plan.cells, store)
+    # By the validation images: who chooses by the test images has no test any more.
+    chosen = min(good.values(), key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
+    if chosen and (model := _model(chosen, request)):
+        words = shlex.join(["bench", "predict", f"model={model}", "images=FOLDER", "out=FILE.csv"])
+        print(f"use the best on the validation images: {words}")
+    failed = len(suite_plan.cells) - len(good)
+    if failed:
+        print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
+    return not failed
+
+
+def good_here(cells: Iterable[Cell], store: Store) -> dict[str, Record]:
+    """The `ok` records of these cells that were made in an environment like this one, by key."""
+    here = fingerprint(observe())
+    keys = {cell.key for cell in cells}
+    return {
+        record.key: record
+        for record in standing(store.trainings())
+        if record.key in keys and record.status == "ok" and fingerprint(record.environment) == here
+    }
+
+
+def _model(record: Record, request: Request) -> Path | None:
+    """The exported model of a record, None where it is not, or no longer, the file that was recorded."""
+    if record.onnx is None:
+        return None
+    path = request.results / "models" / record.cell.suite / record.onnx.file
+    if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == record.onnx.sha256:
+        return path
+    return None
+
+
+def _announce(suite_plan: Plan) -> None:
+    data, split = suite_plan.dataset, suite_plan.split
+    parts = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test"
+    print(shown(f"suite {suite_plan.suite}: {len(data.images)} images of data set '{data.name}', {parts}"))
+    for warning in data.warnings:
+        print(shown(f"warning: {warning}"))
+
+
+def _train(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:
+    good = good_here(suite_plan.cells, store)
+    done = {key for key, record in good.items() if _model(record, request)}
+    own = None if request.weights in pretrained.CHOICES else str(Path(request.weights).resolve())
+    jobs = [
+        Job(cell, suite_plan.source, own if cell.weights else None) for cell in suite_plan.cells if cell.key not in done
+    ]
+    total = len(suite_plan.cells)
+    workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
+    print(f"{total} cells, {total - len(jobs)} done before{workers}")
+    events = launch(jobs, request.results, request.workers, request.settings.device, request.limits)
+    for record in recorded(jobs, events, store, still_there, good):
+        if record.status == "ok":
+            trials_file(request.results, record.cell).unlink(missing_ok=True)
+
+
+def recorded(
+    jobs: list[Job],
+    events: Iterator[Event],
+    store: Store,
+    still_there: Callable[[], None] = lambda: None,
+    earlier: Mapping[str, Record] = MappingProxyType({}),
+) -> Iterator[Record]:
+    """Follow a launch: show its progress, and append each record to the store before it is handed on.
+
+    `still_there` is asked before; what it raises ends the launch. Raises BenchError, with nothing appended, where one
+    of the `earlier` records here, by key, is of the same cell and predicts otherwise.
+    """
+    progress = Progress(jobs)
+    try:
+        for event in events:
+            if isinstance(event[1], Done):
+                still_there()
+                _refuse_contradiction(event[1].record, earlier, store)
+                store.append(event[1].record)
+                if event[1].no_disk:
+                    progress.show(event)
+                    raise OSError(0, event[1].no_disk, str(store.folder.parents[1] / "models"))
+                yield event[1].record
+            progress.show(event)
+    finally:
+        progress.close()
+
+
+def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: Store) -> None:
+    before = earlier.get(record.key)
+    if before and record.status == "ok" and contradicts(record, before):
+        raise BenchError(
+            f"{record.cell.title}: predicts otherwise than its record of {before.started} in {store.trainings_file}, "
+            f"made by commit {before.environment.commit[:12] or 'unknown'} in an environment like this one, and is not "
+            "added: the same seed must give the same numbers. Either that record was edited, or the code was changed "
+            "without a new version: take its line out, or choose another results="
+        )
+
+
+def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:
+    """Time one model per variant and backend, its first seed's, when nothing else of this run uses the machine."""
+    good = good_here(suite_plan.cells, store)
+    first: dict[tuple[str, str], Record] = {}
+    for cell in suite_plan.cells:
+        if cell.key in good:
+            first.setdefault((cell.variant, cell.backend), good[cell.key])
+    here = fingerprint(observe())
+    timed = {
+        (record.key, record.sha256)
+        for record in store.latencies()
+        if not record.latency.reason and fingerprint(record.environment) == here
+    }
+    models = {
+        record.cell.file_stem: (record, record.onnx.sha256, path)
+        for record in first.values()
+        if record.onnx and (record.key, record.onnx.sha256) not in timed and (path := _model(record, request))
+    }
+    if not models:
+        return
+    profile = registry.suite(suite_plan.suite).PROFILES[request.profile]
+    settings = SMOKE if profile.quick_latency else LatencySettings()
+    print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
+    started = now()
+    paths = {name: path for name, (_, _, path) in models.items()}
+    try:  # the limits of a cell are not those of all models at once
+        latencies = measure_apart(paths, settings, Limits(memory_gib=usable_memory_gib()), show_count)
+    except LatencyError as error:
+        print(f"no latencies: {error}; the same command tries again", file=sys.stderr)
+        return
+    still_there()
+    for name, latency in latencies.items():
+        record, sha256, _ = models[name]
+        if latency.reason:
+            print(f"no latency for {record.cell.title}: {latency.reason}", file=sys.stderr)
+        store.append(
+            LatencyRecord(
+                schema=SCHEMA,
+                key=record.key,
+                sha256=sha256,
+                started=started,
+                environment=observe(),
+                latency=latency,
+            )
+        )

@@ -1,0 +1,272 @@
+"""How a cell's model comes to be: its recipes one after the other, or a search and then what it selected."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import disk
+from harness.environment import fingerprint, observe
+from harness.errors import Unavailable, WeightsError
+from harness.judging.records import Cell, Searched, Trial
+from harness.model import pretrained
+from harness.model.architecture import Network, Weights, backbone_of, frozen_layers, initial_weights, multiplications
+from harness.protocol import (
+    Backend,
+    Configuration,
+    Dataset,
+    History,
+    Images,
+    Model,
+    OnEpoch,
+    Recipe,
+    Schedule,
+    Search,
+    Split,
+    Task,
+    TrainingData,
+    Variant,
+)
+
+Features = NDArray[np.float32]
+
+
+class Fitted(NamedTuple):
+    """A trained model, how each of its recipes went, and the search that it came from, if any."""
+
+    model: Model
+    history: tuple[History, ...]
+    searched: Searched | None
+
+
+class Fitting(NamedTuple):
+    """What the training of a cell needs. `weights_file` is the user's, where the cell starts from one; features and
+    trials are kept below `results`.
+    """
+
+    cell: Cell
+    backend: Backend
+    task: Task
+    dataset: Dataset
+    split: Split
+    results: Path
+    on_epoch: OnEpoch
+    weights_file: Path | None = None
+
+
+def fit(fitting: Fitting) -> Fitted:
+    """Build and train the cell's model. Raises Unavailable where the weights it is to start from cannot be had."""
+    architecture = fitting.cell.architecture
+    if isinstance(architecture, Search):
+        return _search(architecture, fitting)
+    model, history = _train(fitting.cell.as_variant(), fitting, fitting.on_epoch)
+    return Fitted(model, history, None)
+
+
+def epoch_work(cell: Cell) -> list[float]:
+    """How much work each epoch is that `fit` will report, roughly in milliseconds of one core on 64x64 images."""
+    if isinstance(cell.architecture, Search):
+        search = cell.architecture
+        tried = [_epochs(c.network, _tried(c, search).recipe) for c in search.configurations]
+        selected = max((_epochs(c.network, c.recipe) for c in search.configurations), key=sum)  # at the most
+        return [work for trial in tried for work in trial] + selected
+    if isinstance(cell.architecture, Network):
+        return [work for recipe in cell.recipes for work in _epochs(cell.architecture, recipe)]
+    return []
+
+
+def _epochs(network: Network, recipe: Recipe) -> list[float]:
+    through = 0.0 if recipe.trains == "head" else 12e-6 * multiplications(network, _SIZE)
+    return [30 + through] * recipe.epochs
+
+
+def work(cell: Cell) -> float:
+    """How much work a cell is, in the unit of `epoch_work`; building, tracing and exporting a backbone included."""
+    deep = isinstance(cell.architecture, Network) and backbone_of(cell.architecture)
+    return sum(epoch_work(cell)) + (30_000 if deep else 1_000)
+
+
+_SIZE = (64, 64, 1)
+
+
+def _train(variant: Variant, fitting: Fitting, on_epoch: OnEpoch) -> tuple[Model, tuple[History, ...]]:
+    """A freshly built model, and the history of each of its recipes."""
+    model = fitting.backend.build(variant, fitting.task, fitting.cell.seed)
+    if isinstance(variant.architecture, Network):
+        model.set_weights(model.weights() | _starting_weights(variant.architecture, fitting))
+    if not variant.recipes:
+        return model, (model.train(_data(fitting), None, None, on_epoch),)
+    histories: list[History] = []
+    for stage, recipe in enumerate(variant.recipes):
+        before = sum(earlier.epochs for earlier in variant.recipes[:stage])
+        histories.append(_train_stage(model, recipe, stage, fitting, _later(on_epoch, before)))
+    return model, tuple(histories)
+
+
+def _later(on_epoch: OnEpoch, before: int) -> OnEpoch:
+    """Reports epochs as coming after `before` others."""
+    return lambda epoch, loss, validation_loss: on_epoch(before + epoch, loss, validation_loss)
+
+
+def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_epoch: OnEpoch) -> History:
+    data, seconds = _data(fitting), 0.0
+    if recipe.trains == "head":
+        features, seconds = _features(model, fitting)
+        parts = features[fitting.split.train], features[fitting.split.validation]
+        data = msgspec.structs.replace(data, images=parts[0], validation_images=parts[1])
+    schedule = Schedule.drawn(recipe, len(fitting.split.train), fitting.cell.seed, stage)
+    history = model.train(data, recipe, schedule, on_epoch)
+    return msgspec.structs.replace(history, seconds=history.seconds + seconds)
+
+
+def _data(fitting: Fitting) -> TrainingData:
+    dataset, split = fitting.dataset, fitting.split
+    return TrainingData(
+        dataset.images[split.train],
+        dataset.targets[split.train],
+        dataset.images[split.validation],
+        dataset.targets[split.validation],
+    )
+
+
+# --- weights to start from ----------------------------------------------------------------------------------------
+
+
+def _starting_weights(network: Network, fitting: Fitting) -> Weights:
+    """The arrays that are not left as the framework drew them: all with `init=shared`, and a pretrained backbone's."""
+    cell = fitting.cell
+    shared = cell.settings.init == "shared"
+    weights = initial_weights(network, fitting.task.input_shape, cell.seed) if shared else {}
+    backbone = backbone_of(network)
+    if backbone is None or cell.weights == "random":
+        return weights
+    name, family = backbone
+    try:
+        path = fitting.weights_file or pretrained.official_file(family)
+        arrays = pretrained.read(path, family)
+    except WeightsError as error:
+        raise Unavailable(str(error)) from None
+    return weights | {f"{name}/{part}": array for part, array in arrays.items()}
+
+
+# --- features of frozen layers ------------------------------------------------------------------------------------
+
+
+def _features(model: Model, fitting: Fitting) -> tuple[Features, float]:
+    """What the frozen layers make of every image but the test's, and the seconds that took when it was computed.
+
+    They are the same in every epoch, and often in other cells, so they are kept by the content that they follow from.
+    Rows of test images are not numbers: nothing can be trained on them by mistake.
+    """
+    wanted = np.concatenate([fitting.split.train, fitting.split.validation])
+    images = fitting.dataset.images[wanted]
+    path = fitting.results / "cache" / "features" / f"{_content(model, images, fitting.cell)}.npz"
+    if (kept := _kept_features(path)) and len(kept[0]) == len(wanted):
+        return _spread(kept[0], wanted, fitting), kept[1]
+    begin = time.perf_counter()
+    features = model.features(images)
+    seconds = time.perf_counter() - begin
+    with disk.replacing(path) as fresh:  # another worker may be at the same
+        np.savez(fresh, features=features, seconds=seconds)
+    return _spread(features, wanted, fitting), seconds
+
+
+def _kept_features(path: Path) -> tuple[Features, float] | None:
+    """What is kept in a file; None where it is absent or damaged, so that features are computed again."""
+    # What a damaged archive raises depends on which of its bytes are damaged.
+    with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as kept:
+        features, seconds = np.asarray(kept["features"], np.float32), float(kept["seconds"])
+        return (features, seconds) if features.ndim == 2 else None
+    return None
+
+
+def _spread(features: Features, wanted: NDArray[np.intp], fitting: Fitting) -> Features:
+    table = np.full((len(fitting.dataset.images), features.shape[1]), np.nan, np.float32)
+    table[wanted] = features
+    return table
+
+
+def _content(model: Model, images: Images, cell: Cell) -> str:
+    """SHA-256 of all that features follow from: the backbone, the images, and the software and machine at work."""
+    assert isinstance(cell.architecture, Network)
+    digest = hashlib.sha256(f"{cell.backend} {cell.settings.device} {fingerprint(observe())} {images.shape}".encode())
+    digest.update(msgspec.json.encode(cell.architecture.layers[: frozen_layers(cell.architecture)]))
+    backbone = backbone_of(cell.architecture)
+    for name, array in sorted(model.weights().items()):
+        if backbone and name.startswith(backbone[0] + "/"):
+            digest.update(array.tobytes())
+    digest.update(images.tobytes())
+    return digest.hexdigest()
+
+
+# --- searches -----------------------------------------------------------------------------------------------------
+
+
+def _search(search: Search, fitting: Fitting) -> Fitted:
+    """Try the configurations that the search asks for, select by validation loss, and train the selected anew."""
+    kept = trials_file(fitting.results, fitting.cell)
+    trials = _kept_trials(kept)
+    while (number := _next(search, trials)) is not None:
+        trial = _try(number, search, fitting)
+        disk.append_line(kept, msgspec.json.encode(trial))
+        trials.append(trial)
+    selected = min(trials, key=lambda trial: trial.validation_loss).configuration
+    before = _epochs_before(len(search.configurations), search)
+    chosen = _variant(search.configurations[selected], fitting.cell)
+    model, history = _train(chosen, fitting, _later(fitting.on_epoch, before))
+    return Fitted(model, history, Searched(tuple(trials), selected))
+
+
+def _next(search: Search, trials: list[Trial]) -> int | None:
+    """The configuration to try after these trials, None where the search is over. A search that learns from its
+    trials (Bergstra et al. 2011, as in Optuna) would look at their losses here.
+    """
+    match search.method:
+        case "grid":
+            return len(trials) if len(trials) < len(search.configurations) else None
+
+
+def _try(number: int, search: Search, fitting: Fitting) -> Trial:
+    variant = _variant(_tried(search.configurations[number], search), fitting.cell)
+    model, (history,) = _train(variant, fitting, _later(fitting.on_epoch, _epochs_before(number, search)))
+    losses = history.validation_loss
+    best = int(np.argmin(losses))
+    return Trial(number, losses[best], best + 1, losses[-1], model.counts().total, history.seconds)
+
+
+def _tried(configuration: Configuration, search: Search) -> Configuration:
+    """With no more epochs than a trial has."""
+    epochs = min(configuration.recipe.epochs, search.epochs)
+    return msgspec.structs.replace(configuration, recipe=msgspec.structs.replace(configuration.recipe, epochs=epochs))
+
+
+def _epochs_before(number: int, search: Search) -> int:
+    return sum(_tried(configuration, search).recipe.epochs for configuration in search.configurations[:number])
+
+
+def _variant(configuration: Configuration, cell: Cell) -> Variant:
+    return Variant(cell.variant, "", configuration.network, (configuration.recipe,))
+
+
+def trials_file(results: Path, cell: Cell) -> Path:
+    """Where the trials of an unfinished search are kept, so that an interrupted one goes on from there."""
+    return results / "cache" / "trials" / f"{cell.key}-{fingerprint(observe())[:16]}.jsonl"
+
+
+def _kept_trials(path: Path) -> list[Trial]:
+    """The trials of an interrupted search, up to the first that cannot be read: it and later ones are made anew."""
+    lines, trials = disk.whole_lines(path), list[Trial]()
+    for number, line in enumerate(lines):
+        try:
+            trials.append(msgspec.json.decode(line, type=Trial))
+        except msgspec.DecodeError:
+            disk.write_whole(path, "".join(kept.decode() + "\n" for kept in lines[:number]))
+            break
+    return trials

@@ -1,0 +1,311 @@
+"""Runs one cell after another in a fresh interpreter that holds one framework: `python -m harness.running.worker`.
+
+The first line on standard input is an `Orders`, each further one a `Job`; the end of the input ends the worker. On
+standard output come a `Ready` line when it takes a job up, `Epoch` lines while its cell trains and one `Done` line
+when it ends. Whatever the framework prints goes to standard error. The input ends when the parent closes it or dies;
+either way nobody waits for an answer any more, so the worker ends at once, amid a cell if need be.
+"""
+
+from __future__ import annotations
+
+import errno
+import faulthandler
+import functools
+import hashlib
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from harness import disk, registry
+from harness.environment import observe
+from harness.errors import BenchError, Unavailable
+from harness.judging.metrics import accuracy
+from harness.judging.records import SCHEMA, Cell, HeldOut, OnnxFile, Record
+from harness.model.weights import save_weights
+from harness.protocol import Backend, Dataset, Model, OnEpoch, Split, Targets, Task
+from harness.running import plan, training
+from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
+from harness.running.training import Fitting, fit
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What holds for every cell of a worker; `results` is the results folder and `log` the worker's own log. With
+    `exports` it writes the weights and ONNX file of each model.
+    """
+
+    backend: str
+    threads: int
+    device: str
+    results: str
+    log: str
+    exports: bool = True
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A cell, where its data are, and the file that its backbone starts from where that is the user's own."""
+
+    cell: Cell
+    source: plan.DataSource
+    weights_file: str | None = None
+
+    def public(self, reason: str, results: str) -> str:
+        """A reason without the folders of whoever ran this: records are published."""
+        weights = str(Path(self.weights_file).parent) if self.weights_file else None
+        named = [(results, "RESULTS"), (self.source.folder, "DATA"), (weights, "WEIGHTS"), (sys.prefix, "PYTHON")]
+        named += [(sys.base_prefix, "PYTHON"), (_HOUSE, "CIJBENCH"), (str(Path.cwd()), "."), (str(Path.home()), "~")]
+        for private, name in named:
+            if private and len(private) > 1:
+                reason = reason.replace(private, name)
+        return reason
+
+
+class Epoch(msgspec.Struct, frozen=True, tag=True):
+    """Progress of the cell under way; `share` of its training is done."""
+
+    epoch: int
+    epochs: int
+    share: float
+    loss: float
+    validation_loss: float
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """The end of a cell, and the most memory that the worker has held so far, in GiB.
+
+    `no_disk` says why the other cells would fail, too: there is no room for their models.
+    """
+
+    record: Record
+    peak_gib: float = 0.0
+    no_disk: str = ""
+
+
+Message = Ready | Epoch | Done
+
+WHERE = signal.SIGUSR1
+"""Sent to a worker, it writes into its log where its threads are."""
+
+_HOUSE = str(Path(__file__).resolve().parents[2])
+
+
+def main() -> None:
+    """Serve cells until standard input ends."""
+    send = take_over_stdout()
+    faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
+    faulthandler.register(WHERE, all_threads=True)
+    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
+    backend = registry.backend(orders.backend)
+    framework: dict[str, str] | Unavailable
+    try:
+        framework = backend.configure(orders.threads, orders.device)
+    except Unavailable as unavailable:
+        framework = unavailable
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
+    while True:
+        job = jobs.get()
+        send(Ready())
+        record = run(job, orders, backend, framework, send)
+        send(Done(record, peak_gib(), _no_disk(record)))
+
+
+def _no_disk(record: Record) -> str:
+    """Why nobody can write where this cell could not; by what the system said, for not all raise OSError."""
+    reasons = map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+    return next((reason for reason in reasons if record.status == "failed" and reason in record.reason), "")
+
+
+def _receive(jobs: queue.SimpleQueue[Job]) -> None:
+    try:
+        for line in sys.stdin.buffer:
+            jobs.put(msgspec.json.decode(line, type=Job))
+    except Exception:  # nobody else would notice: the main thread waits for a job
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def run(
+    job: Job,
+    orders: Orders,
+    backend: Backend,
+    framework: dict[str, str] | Unavailable,
+    send: Callable[[Message], None],
+) -> Record:
+    """Train and test one cell. Whatever goes wrong becomes the record's status and reason; nothing is raised."""
+    begin, started = time.perf_counter(), now()
+    record = Record(
+        schema=SCHEMA,
+        key=job.cell.key,
+        cell=job.cell,
+        status="failed",
+        started=started,
+        seconds=0.0,
+        environment=observe(),
+        framework={} if isinstance(framework, Unavailable) else framework,
+        log=orders.log,
+    )
+    try:
+        if isinstance(framework, Unavailable):
+            raise framework
+        print(f"{HEADLINE}{started} {job.cell.title} ({job.cell.key})", file=sys.stderr, flush=True)
+        record = _readable(_train_and_test(record, job, orders, backend, send))
+    except Unavailable as unavailable:
+        record = msgspec.structs.replace(
+            record, status="unavailable", reason=job.public(str(unavailable), orders.results)
+        )
+    except Exception as error:  # whatever a framework raises, the other cells go on
+        traceback.print_exc()
+        record = msgspec.structs.replace(
+            record,
+            reason=job.public(f"{type(error).__name__}: {error}", orders.results),
+            traceback=job.public(brief(traceback.format_exc()), orders.results),
+        )
+    return msgspec.structs.replace(record, seconds=round(time.perf_counter() - begin, 3))
+
+
+def _readable(record: Record) -> Record:
+    """The record, if it can be read again: what is no number is written as none."""
+    try:
+        msgspec.json.decode(msgspec.json.encode(record), type=Record)
+    except msgspec.ValidationError as error:
+        raise FloatingPointError(f"something in its record is no number: {error}") from None
+    return record
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _train_and_test(
+    record: Record, job: Job, orders: Orders, backend: Backend, send: Callable[[Message], None]
+) -> Record:
+    cell = job.cell
+    dataset, split = _load(cell.suite, job.source, cell.data_hash)
+    suite = registry.suite(cell.suite)
+    task = plan.task(suite, dataset, split, cell.settings)
+    fitting = Fitting(
+        cell,
+        backend,
+        task,
+        dataset,
+        split,
+        Path(orders.results),
+        _progress(cell, send),
+        Path(job.weights_file) if job.weights_file else None,
+    )
+    model, history, searched = fit(fitting)
+    test_images = dataset.images[split.test]
+    predictions = _finite(model.predict(test_images), "test")
+    held_out = HeldOut(
+        ids=tuple(dataset.ids[index] for index in split.test),
+        targets=dataset.target_names,
+        predictions=_rows(predictions),
+        truth=_rows(dataset.targets[split.test]),
+        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
+    )
+    validation = _finite(model.predict(dataset.images[split.validation]), "validation")
+    return msgspec.structs.replace(
+        record,
+        status="ok",
+        data_warnings=dataset.warnings,
+        counts=model.counts(),
+        history=history,
+        searched=searched,
+        validation=accuracy(
+            validation, dataset.targets[split.validation], np.array(held_out.train_mean), dataset.target_names
+        ),
+        test=held_out.accuracy(),
+        physics=suite.physics(predictions, test_images, task),
+        held_out=held_out,
+        onnx=_export(model, cell, task, Path(orders.results), test_images, predictions) if orders.exports else None,
+    )
+
+
+@functools.lru_cache(maxsize=2)
+def _load(suite_name: str, source: plan.DataSource, data_hash: str) -> tuple[Dataset, Split]:
+    suite = registry.suite(suite_name)
+    dataset = source.load(suite)
+    if dataset.fingerprint() != data_hash:
+        raise BenchError(f"the data in {source.folder} changed after the run was planned: start it again")
+    return dataset, suite.split(dataset)
+
+
+def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
+    """Reports a few epochs a second, and stops a training whose loss is no longer a number."""
+    done = np.cumsum(training.epoch_work(cell))
+    epochs, last = len(done), 0.0
+
+    def on_epoch(epoch: int, loss: float, validation_loss: float) -> None:
+        nonlocal last
+        for which, value in (("training", loss), ("validation", validation_loss)):
+            if not np.isfinite(value):
+                raise FloatingPointError(f"the {which} loss became {value} in epoch {epoch} of {epochs}")
+        if time.monotonic() - last > 0.25 or epoch == epochs:
+            last = time.monotonic()
+            send(Epoch(epoch, epochs, float(done[min(epoch, epochs) - 1] / done[-1]), loss, validation_loss))
+
+    return on_epoch
+
+
+def _finite(predictions: Targets, which: str) -> Targets:
+    bad = int((~np.isfinite(predictions)).any(axis=1).sum())
+    if bad:
+        raise FloatingPointError(f"{bad} of {len(predictions)} {which} predictions are not finite")
+    return predictions
+
+
+def _rows(values: Targets) -> tuple[tuple[float, ...], ...]:
+    """Ten significant digits: more than a float32 network has, and half the size of a record."""
+    return tuple(tuple(float(f"{value:.10g}") for value in row) for row in values)
+
+
+def _export(model: Model, cell: Cell, task: Task, results: Path, images: np.ndarray, predictions: Targets) -> OnnxFile:
+    """Write weights and ONNX file below `results/models/<suite>/`, and hold the exported model against the native."""
+    onnx = registry.onnx()
+    folder = results / "models" / cell.suite
+    path = folder / f"{cell.file_stem}.onnx"
+    metadata = {
+        "targets": ",".join(task.targets),
+        "unit": task.unit,
+        "suite": cell.suite,
+        "variant": cell.row,
+        "backend": cell.backend,
+        "seed": str(cell.seed),
+        "cell": cell.key,
+        "data": cell.data,
+        "data_hash": cell.data_hash,
+        "split_hash": cell.split_hash,
+    }
+    with disk.replacing(folder / f"{cell.file_stem}.safetensors") as fresh:
+        save_weights(fresh, model.weights(), metadata)
+    with disk.replacing(path) as fresh:
+        model.export(fresh)
+        onnx.annotate(fresh, metadata)
+    difference = np.abs(onnx.open_model(path).predict(images) - predictions).max() / np.abs(predictions).max()
+    return OnnxFile(
+        file=path.name,
+        bytes=path.stat().st_size,
+        opset=onnx.opset(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        difference=float(difference),
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BaseException:  # the thread that waits for input would hold up a normal end
+        traceback.print_exc()
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""How records are shown: pictures, answers to questions, pages."""

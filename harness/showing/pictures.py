@@ -1,0 +1,336 @@
+"""Records and leaderboards as pictures: who is how good, at what cost, and how training went.
+
+All of a suite's are drawn from one block of comparable records, in the suite's order of variants. Colours are those of
+Okabe and Ito (2008), told apart by colour-blind readers too; what they mean is written beside the lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness import registry
+from harness.errors import BenchError
+from harness.judging import leaderboard
+from harness.judging.blocks import Row, newest, rows
+
+_COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
+_OTHER = "#009E73"
+_SERIES = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#999999")
+
+
+def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list[Path]:
+    """Draw every picture of the newest block of records into `folder`, and return the files in order.
+
+    `leaderboard.png`, `loss-<model>.png` for each model that was trained by gradient, `loss-all.png`,
+    `parity-<model>.png`, and `latency.png` and `parameters.png` where they are known. Raises BenchError where there is
+    nothing to draw.
+    """
+    block = newest(leaderboard.believed(results, suite), profile)
+    if not block:
+        raise BenchError(f"{results}: no finished records of {suite}" + (f" of profile {profile}" if profile else ""))
+    module = registry.suite(suite)
+    table = rows(block, [variant.name for variant in module.VARIANTS])
+    scores = leaderboard.of_block(results, suite, block)
+    first = block[0].cell
+    title = f"{suite}: {module.SUMMARY}"
+    note = f"profile {first.profile}, data set '{first.data}'"
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [draw(scores, folder / "leaderboard.png", title)]
+    for name in dict.fromkeys(row.name for row in table):
+        same = [row for row in table if row.name == name]
+        if any(record.history and record.history[0].loss for row in same for record in row.records):
+            files.append(_draw_losses(same, folder / f"loss-{_slug(name)}.png", note))
+        files.append(_draw_parity(same, folder / f"parity-{_slug(name)}.png", note))
+    if any(file.stem.startswith("loss-") for file in files):
+        files.append(_draw_all_losses(table, folder / "loss-all.png", note))
+    for column, label, name in (
+        ("p50_ms_b1", "one image in ONNX Runtime, one thread (ms)", "latency.png"),
+        ("parameters", "parameters", "parameters.png"),
+    ):
+        if (scores[column] != "").any():  # a run that was stopped has timed nothing yet
+            files.append(_draw_cost(scores, column, label, folder / name, note))
+    return files
+
+
+def _slug(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name.partition(" (")[0])
+
+
+# --- losses -------------------------------------------------------------------------------------------------------
+
+
+def _losses(row: Row, which: str) -> np.ndarray:
+    """(seeds, epochs) of all recipes one after the other, on the network's scale; cut to the shortest seed."""
+    series = [[value for history in record.history for value in getattr(history, which)] for record in row.records]
+    shortest = min(map(len, series))
+    return np.array([values[:shortest] for values in series])
+
+
+def _draw_losses(same: Sequence[Row], picture: Path, note: str) -> Path:
+    """Training and validation loss of one model: a thin line for each seed, a thick one for their median."""
+    figure = Figure(figsize=(5.2 * len(same) + 0.8, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(same), sharey=True, squeeze=False)[0]
+    ends: list[list[End]] = []
+    for axes, row in zip(panels, same, strict=True):
+        ends.append([])
+        for which, label in (("loss", "training"), ("validation_loss", "validation")):
+            colour = "#999999" if which == "loss" else _COLOURS.get(row.backend, _OTHER)
+            losses = _losses(row, which)
+            epochs = np.arange(1, losses.shape[1] + 1)
+            axes.plot(epochs, losses.T, color=colour, linewidth=0.7, alpha=0.5)
+            axes.plot(epochs, np.median(losses, axis=0), color=colour, linewidth=2)
+            ends[-1].append((float(np.median(losses[:, -1])), label, colour))
+        _mark_recipes(axes, row)
+        axes.set_title(row.backend, loc="left", fontsize=10)
+        _as_loss(axes)
+    for axes, named in zip(panels, ends, strict=True):
+        _label_ends(axes, named)
+    panels[0].set_ylabel(_LOSS)
+    title = f"{same[0].name}: thin lines are seeds, thick ones their median ({note})"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+    return _saved(figure, picture)
+
+
+def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
+    """Validation and training losses of every model, medians over seeds, backends beside each other.
+
+    Of a model with several recipes the last is drawn, from where the one before it ended.
+    """
+    trained = [row for row in table if row.records[0].history and row.records[0].history[0].loss]
+    names = list(dict.fromkeys(row.name for row in trained))
+    backends = list(dict.fromkeys(row.backend for row in trained))
+    figure = Figure(figsize=(6.4 * len(backends), 9.6), layout="constrained")
+    panels = figure.subplots(2, len(backends), sharey="row", squeeze=False)
+    ends: dict[Axes, list[End]] = {}
+    for line, (which, label) in enumerate((("validation_loss", "validation"), ("loss", "training"))):
+        for axes, backend in zip(panels[line], backends, strict=True):
+            ends[axes] = []
+            for row in (row for row in trained if row.backend == backend):
+                median = np.median(_losses(row, which), axis=0)
+                start = max(0, sum(len(history.loss) for history in row.records[0].history[:-1]) - 1)
+                colour = _SERIES[names.index(row.name) % len(_SERIES)]
+                axes.plot(np.arange(start + 1, len(median) + 1), median[start:], color=colour, linewidth=1.6)
+                ends[axes].append((float(median[-1]), row.name.partition(" (")[0], colour))
+            axes.set_title(f"{label} loss, {backend}", loc="left", fontsize=10)
+            _as_loss(axes)
+    for axes, named in ends.items():
+        _label_ends(axes, named)
+    for line in panels:
+        line[0].set_ylabel(_LOSS)
+    figure.suptitle(f"median over seeds ({note})", x=0.01, ha="left", fontsize=10)
+    return _saved(figure, picture)
+
+
+_LOSS = "mean squared error, standardised targets\n(1 = the mean of the training labels)"
+
+
+def _as_loss(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.set_xlabel("epoch")
+    _plain(axes)
+
+
+def _mark_recipes(axes: Axes, row: Row) -> None:
+    """A line where one recipe ends and the next begins."""
+    end = 0
+    for history in row.records[0].history[:-1]:
+        end += len(history.loss)
+        axes.axvline(end + 0.5, color="#CCCCCC", linewidth=1)
+        axes.text(
+            end + 0.5, 1.0, "fine-tuning ", transform=axes.get_xaxis_transform(), ha="right", va="top", fontsize=8
+        )
+
+
+End = tuple[float, str, str]  # where a line ends, its name, its colour
+
+
+def _label_ends(axes: Axes, ends: list[End]) -> None:
+    """Names to the right of their lines, moved apart where they would overlap; once all on the axis is drawn."""
+    last = max(2.0, *(float(np.max(line.get_xdata())) for line in axes.lines))
+    axes.set_xlim(1, last * 1.35)
+    low, high = np.log10(axes.get_ylim())
+    gap, floor = 0.04 * (high - low), -np.inf
+    for value, label, colour in sorted(ends):
+        floor = max(np.log10(value), floor + gap)
+        axes.text(last * 1.02, 10**floor, label, color=colour, fontsize=8.5, va="center")
+
+
+# --- predictions --------------------------------------------------------------------------------------------------
+
+
+def _draw_parity(same: Sequence[Row], picture: Path, note: str) -> Path:
+    """Predicted against true, a panel for each target: test images of each backend's first seed."""
+    held_out = same[0].records[0].held_out
+    assert held_out is not None
+    across = min(3, len(held_out.targets))
+    down = -(-len(held_out.targets) // across)
+    figure = Figure(figsize=(2.9 * across, 2.9 * down + 0.5), layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False).ravel()
+    truth = np.array(held_out.truth)
+    for index, (axes, target) in enumerate(zip(panels, held_out.targets, strict=False)):
+        ends = [truth[:, index].min(), truth[:, index].max()]
+        axes.plot(ends, ends, color="#999999", linewidth=1)
+        for number, row in enumerate(same):
+            test, predicted = row.records[0].test, row.records[0].held_out
+            assert test is not None
+            assert predicted is not None
+            colour, r2 = _COLOURS.get(row.backend, _OTHER), test.r2[target]
+            axes.plot(
+                truth[:, index], np.array(predicted.predictions)[:, index], "o", color=colour, markersize=3, alpha=0.6
+            )
+            told = f"{row.backend} R² " + ("–" if r2 is None else f"{r2:.3f}")
+            axes.text(0.04, 0.96 - 0.09 * number, told, transform=axes.transAxes, va="top", color=colour, fontsize=8)
+        axes.set_title(target, loc="left", fontsize=10)
+        _plain(axes)
+    for axes in panels[len(held_out.targets) :]:
+        axes.axis("off")
+    figure.supxlabel("true (GPa)", fontsize=10)
+    figure.supylabel("predicted (GPa)", fontsize=10)
+    seed = same[0].records[0].cell.seed
+    figure.suptitle(f"{same[0].name}: test images, seed {seed} ({note})", x=0.01, ha="left", fontsize=10)
+    return _saved(figure, picture)
+
+
+# --- cost against accuracy ----------------------------------------------------------------------------------------
+
+
+def _draw_cost(scores: pd.DataFrame, column: str, label: str, picture: Path, note: str) -> Path:
+    """Skill against a cost; models that no other beats in both are joined by a line, the Pareto front."""
+    table = scores[(scores[column] != "") & (scores["skill"] != "")]
+    least = 1.0 if column == "parameters" else 1e-3
+    cost, skill = table[column].astype(float).clip(lower=least), table["skill"].astype(float)
+    height = skill.clip(lower=_FLOOR)
+    figure = Figure(figsize=(9.5, 5.6), layout="constrained")
+    axes = figure.subplots()
+    front = pareto_front(cost.to_numpy(), skill.to_numpy())
+    axes.step(cost.iloc[front], height.iloc[front], where="post", color="#BBBBBB", linewidth=1.5, zorder=1)
+    axes.set(xscale="log", xlim=(cost.min() / 1.6, cost.max() ** 1.25 / cost.min() ** 0.25 * 3), ylim=(-0.1, 1.05))
+    axes.set(xlabel=label, ylabel="skill on the test set (0 = the mean, 1 = perfect)")
+    for place, backend in enumerate(table["backend"]):
+        marker = "o" if skill.iloc[place] > _FLOOR else "v"  # far below zero every score says the same
+        size = 7 if place in front else 5
+        colour = _COLOURS.get(backend, _OTHER)
+        axes.plot(cost.iloc[place], height.iloc[place], marker, color=colour, markersize=size)
+    _label_points(axes, list(zip(cost, height, (name.partition(" (")[0] for name in table["variant"]), strict=True)))
+    for number, backend in enumerate(dict.fromkeys(table["backend"])):
+        colour = _COLOURS.get(backend, _OTHER)
+        axes.text(1 - 0.09 * number, 1.01, backend, color=colour, transform=axes.transAxes, ha="right", va="bottom")
+    _plain(axes)
+    axes.set_title(f"grey: no other model is both better and cheaper ({note})", loc="left", fontsize=10)
+    return _saved(figure, picture)
+
+
+_FLOOR = -0.05
+
+
+def pareto_front(cost: np.ndarray, skill: np.ndarray) -> list[int]:
+    """Indices of those that nothing beats in both cost (n,) and skill (n,), by rising cost."""
+    front: list[int] = []
+    for index in np.lexsort((-skill, cost)):
+        if not front or skill[index] > skill[front[-1]]:
+            front.append(int(index))
+    return front
+
+
+def _label_points(axes: Axes, points: list[tuple[float, float, str]]) -> None:
+    """Names right of their points; where names would overlap they are written under each other, each once."""
+    (left, right), (bottom, top) = np.log10(axes.get_xlim()), axes.get_ylim()
+    taken: list[tuple[float, float, str]] = []
+    for x, y, name in sorted(points, key=lambda point: -point[1]):
+        across, up = (np.log10(x) - left) / (right - left), (y - bottom) / (top - bottom)
+        near = [place for place in taken if abs(across - place[0]) < 0.22]
+        if any(name == other and abs(up - height) < 0.05 for _, height, other in near):
+            continue
+        while any(abs(up - height) < 0.034 for _, height, _ in near):
+            up -= 0.005
+        taken.append((across, up, name))
+        axes.text(
+            across + 0.012, up, name, transform=axes.transAxes, color="#333333", fontsize=8.5, va="center", bbox=_PAPER
+        )
+
+
+_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#EEEEEE", zorder=0)
+    axes.set_axisbelow(True)
+
+
+def _saved(figure: Figure, picture: Path) -> Path:
+    figure.savefig(picture, dpi=90)
+    return picture
+
+
+# --- the leaderboard ----------------------------------------------------------------------------------------------
+
+
+def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
+    """Draw the rows of a leaderboard that have a score, best at the top, to the PNG file `picture`; returns it.
+
+    A dot is the mean skill over seeds, its line the 95 % bootstrap interval. Raises BenchError where no row has a
+    score.
+    """
+    table = table[table["skill"] != ""] if "skill" in table else table[:0]
+    if table.empty:
+        raise BenchError("no row of the leaderboard has a score to draw")
+    figure = Figure(figsize=(11.5, 1.6 + 0.36 * len(table)), layout="constrained")
+    chart, columns = figure.subplots(1, 2, sharey=True, width_ratios=(5, 4))
+    for height, (_, row) in enumerate(table[::-1].iterrows()):
+        _draw_skill(chart, height, row)
+        _write(columns, height, _cost(row), "black")
+    _write(columns, len(table) - 0.4, ["skill", "R²", "NMAE", "parameters", "one image"], "#555555")
+    columns.axis("off")
+    if any(leaderboard.of_some_seeds(row) for _, row in table.iterrows()):
+        note = "* its seeds selected models of several sizes: the first one's"
+        columns.text(1.0, -0.6, note, ha="right", va="top", fontsize=8.5, color="#555555")
+    _label(chart, table)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(picture, dpi=110)
+    return picture
+
+
+def _draw_skill(axes: Axes, height: int, row: pd.Series[str]) -> None:
+    colour = _COLOURS.get(row["backend"], _OTHER)
+    skill = float(row["skill"])
+    # Far below zero every score says the same, and an outlier there would squeeze the others together.
+    if row["skill_low"]:  # too few test images give no interval
+        ends = [max(float(row[name]), -0.1) for name in ("skill_low", "skill_high")]
+        axes.plot(ends, [height, height], color=colour, linewidth=2.5, solid_capstyle="butt")
+    axes.plot(max(skill, -0.1), height, "o" if skill > -0.1 else "<", color=colour, markersize=8)
+
+
+def _cost(row: pd.Series[str]) -> list[str]:
+    formats = {"skill": "{:.3f}", "r2": "{:.3f}", "nmae_percent": "{:.2f} %", "parameters": "{:,.0f}"}
+    formats["p50_ms_b1"] = "{:.3f} ms"
+    told = {name: form.format(float(row[name])) if row[name] else "" for name, form in formats.items()}
+    if leaderboard.of_some_seeds(row):
+        told["parameters"] += "*"
+    return list(told.values())
+
+
+def _write(axes: Axes, height: float, texts: list[str], colour: str) -> None:
+    """One line of right-aligned columns."""
+    for right, text in zip((0.11, 0.27, 0.47, 0.74, 1.0), texts, strict=True):
+        axes.text(right, height, text, ha="right", va="center", fontsize=9.5, color=colour)
+
+
+def _label(axes: Axes, table: pd.DataFrame) -> None:
+    axes.set_yticks(range(len(table)), [f"{row.variant}  ·  {row.backend}" for row in table[::-1].itertuples()])
+    for label, backend in zip(axes.get_yticklabels(), table["backend"][::-1], strict=True):
+        label.set_color(_COLOURS.get(backend, _OTHER))
+    axes.set_xlim(-0.12, 1.01)
+    axes.set_ylim(-0.6, len(table) - 0.2)
+    axes.axvline(0, color="#999999", linewidth=1, zorder=0)
+    axes.set_xlabel("skill on the test set: 0 = the mean of the training labels, 1 = perfect; line: 95 % interval")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#EEEEEE", zorder=0)

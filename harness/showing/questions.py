@@ -1,0 +1,264 @@
+"""The questions that a benchmark of networks is asked, answered by paired differences between rows of records.
+
+They are asked of roles, not of names: the first network trained from scratch is the baseline, a search is what was
+tuned, networks with a backbone are transfer learning, head-only or fine-tuned by their last recipe. Every answer rests
+on differences in skill with a bootstrap interval over seeds and test images (`stats.paired_difference`), and says no
+more than the intervals do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.judging.blocks import Row
+from harness.judging.metrics import NOTHING_LEARNED
+from harness.judging.stats import FEWEST_IMAGES, paired_difference
+from harness.model.architecture import Network, backbone_of
+from harness.protocol import Search
+
+
+class Difference(NamedTuple):
+    """How much higher one row's skill is than another's, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{decimals(self.value, '+')} ({interval(self.low, self.high, '+')})"
+
+    @property
+    def verdict(self) -> str:
+        """What the interval allows to say."""
+        if np.isnan(self.low):
+            return "too few test images"
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+
+
+def difference(row: Row, other: Row) -> Difference:
+    """How much higher the skill of `row` is than that of `other`, on the same test images."""
+    scale = float(row.squared_errors_of_mean().mean())
+    value, low, high = paired_difference(other.squared_errors(), row.squared_errors())
+    return Difference(value / scale, low / scale, high / scale)
+
+
+class _Roles(NamedTuple):
+    """The rows of one backend by what they are."""
+
+    backend: str
+    baseline: Row | None
+    tuned: Row | None
+    head_only: dict[str, Row]
+    fine_tuned: dict[str, Row]
+
+
+def _roles(table: Sequence[Row]) -> list[_Roles]:
+    found: dict[str, _Roles] = {}
+    for row in table:
+        cell = row.records[0].cell
+        roles = found.get(row.backend, _Roles(row.backend, None, None, {}, {}))
+        if isinstance(cell.architecture, Search):
+            roles = roles._replace(tuned=roles.tuned or row)
+        elif isinstance(cell.architecture, Network) and (backbone := backbone_of(cell.architecture)):
+            part = roles.head_only if cell.recipes[-1].trains == "head" else roles.fine_tuned
+            part.setdefault(backbone[1], row)  # ImageNet's come before random weights, by name
+        elif isinstance(cell.architecture, Network):
+            roles = roles._replace(baseline=roles.baseline or row)
+        found[row.backend] = roles
+    return [roles for roles in found.values() if roles.baseline or roles.tuned or roles.head_only or roles.fine_tuned]
+
+
+def answers(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> list[str]:
+    """A Markdown section for each question that these rows can answer; `latency` is in ms, by model and backend."""
+    roles = _roles(table)
+    told = [
+        _did_tuning_help(roles),
+        _who_converges_first(roles),
+        _did_fine_tuning_help(roles),
+        _tuning_or_transfer(roles),
+        _which_is_best(table, latency),
+    ]
+    return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
+
+
+def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, undecided: str) -> str:
+    """One sentence over several comparisons: it is yes or no only where all agree."""
+    verdicts = {comparison.verdict for _, comparison in comparisons}
+    if verdicts == {"better"}:
+        return yes
+    if verdicts == {"worse"}:
+        return no
+    if verdicts == {"not told apart"}:
+        return undecided
+    if verdicts == {"too few test images"}:
+        return f"These data do not say: intervals need {FEWEST_IMAGES} test images."
+    told = "; ".join(f"{name}: {comparison.verdict}" for name, comparison in comparisons)
+    return f"It depends: {told}."
+
+
+def _did_tuning_help(roles: Sequence[_Roles]) -> str:
+    pairs = [(r.backend, r.tuned, r.baseline) for r in roles if r.tuned and r.baseline]
+    if not pairs:
+        return ""
+    found = [(backend, difference(tuned, baseline)) for backend, tuned, baseline in pairs]
+    answer = _said(
+        found,
+        "Yes, in every backend.",
+        "No: what was tuned is worse in every backend.",
+        "These data do not say: the intervals include zero.",
+    )
+    lines = [
+        [b, decimals(t.skill()), decimals(o.skill()), str(d)] for (b, t, o), (_, d) in zip(pairs, found, strict=True)
+    ]
+    heading = ["backend", "tuned: skill", "baseline: skill", "difference (95 %)"]
+    return f"did tuning help over the baseline?\n\n{answer}\n\n" + markdown(heading, lines)
+
+
+def settles(losses: Sequence[float]) -> int:
+    """The first epoch whose loss has made nine tenths of the way from the first epoch's to the lowest."""
+    best = min(losses)
+    return next(epoch for epoch, loss in enumerate(losses, 1) if loss <= best + 0.1 * (losses[0] - best))
+
+
+def _who_converges_first(roles: Sequence[_Roles]) -> str:
+    lines, fastest = [], []
+    for r in roles:
+        for family, row in r.head_only.items():
+            heads = [settles(record.history[0].validation_loss) for record in row.records]
+            fine = r.fine_tuned.get(family)
+            tunings = [settles(record.history[-1].validation_loss) for record in fine.records] if fine else []
+            lines.append([family, r.backend, _epochs(heads), _epochs(tunings), decimals(row.skill())])
+            if row.skill() > NOTHING_LEARNED:
+                fastest.append((float(np.median(heads)), family))
+    if not lines:
+        return ""
+    answer = f"None: no frozen backbone gave a head anything to learn from (skill below {NOTHING_LEARNED:g})."
+    if fastest:
+        epoch, family = min(fastest)
+        answer = f"{family}, by epoch {epoch:g}, of the heads that learned anything (skill above {NOTHING_LEARNED:g})."
+    scratch = [
+        f"{row.name} on {r.backend} by epoch {_epochs([settles(x.history[-1].validation_loss) for x in row.records])}"
+        for r in roles
+        for row in (r.baseline, r.tuned)
+        if row
+    ]
+    return (
+        f"which backbone converges fastest, and by which epoch?\n\n{answer} From scratch: {'; '.join(scratch)}.\n\n"
+        "An epoch is counted as converged when nine tenths of the way from the first epoch's validation loss to the "
+        "lowest are made; median over seeds, and range. For fine-tuning, epochs of the second phase.\n\n"
+        + markdown(["backbone", "backend", "head-only", "fine-tuning", "head-only: skill"], lines)
+    )
+
+
+def _epochs(values: Sequence[int]) -> str:
+    if not values:
+        return "–"
+    return f"{np.median(values):g} ({min(values)}–{max(values)})"
+
+
+def _did_fine_tuning_help(roles: Sequence[_Roles]) -> str:
+    pairs = [
+        (r.backend, family, row, r.fine_tuned[family])
+        for r in roles
+        for family, row in r.head_only.items()
+        if family in r.fine_tuned
+    ]
+    if not pairs:
+        return ""
+    found = [(f"{family} ({backend})", difference(fine, head)) for backend, family, head, fine in pairs]
+    answer = _said(
+        found,
+        "It helped every backbone.",
+        "It harmed every backbone.",
+        "These data do not say of any backbone: the intervals include zero.",
+    )
+    lines = [
+        [family, backend, decimals(head.skill()), decimals(fine.skill()), str(d), d.verdict]
+        for (backend, family, head, fine), (_, d) in zip(pairs, found, strict=True)
+    ]
+    heading = ["backbone", "backend", "head-only: skill", "fine-tuned: skill", "difference (95 %)", "fine-tuned is"]
+    return f"did fine-tuning help or harm?\n\n{answer}\n\n" + markdown(heading, lines)
+
+
+def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
+    pairs = []
+    for r in roles:
+        transfer = [*r.head_only.values(), *r.fine_tuned.values()]
+        if r.tuned and transfer:
+            pairs.append((r.backend, r.tuned, min(transfer, key=Row.validation_mse)))
+    if not pairs:
+        return ""
+    found = [(backend, difference(tuned, transfer)) for backend, tuned, transfer in pairs]
+    answer = _said(
+        found,
+        "Tuning, in every backend.",
+        "Transfer learning, in every backend.",
+        "These data do not say: the intervals include zero.",
+    )
+    lines = [
+        [backend, decimals(tuned.skill()), f"{transfer.name}: {decimals(transfer.skill())}", str(d)]
+        for (backend, tuned, transfer), (_, d) in zip(pairs, found, strict=True)
+    ]
+    heading = ["backend", "tuned: skill", "transfer, best on the validation images: skill", "difference (95 %)"]
+    return f"what helped, tuning or transfer learning?\n\n{answer}\n\n" + markdown(heading, lines)
+
+
+def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> str:
+    chosen = min(table, key=Row.validation_mse)
+    lines, equals = [], []
+    for row in sorted(table, key=Row.skill, reverse=True):
+        behind = difference(row, chosen)
+        if row is not chosen and not behind.high < 0:
+            equals.append(row.title)
+        lines.append(
+            [
+                row.name,
+                row.backend,
+                decimals(row.skill()),
+                "chosen" if row is chosen else str(behind),
+                _parameters(row),
+                _seconds(row),
+                latency.get((row.name, row.backend)) or "–",
+            ]
+        )
+    told = f"Not told apart from it on the test images: {', '.join(equals)}." if equals else "Every other is worse."
+    heading = ["model", "backend", "skill", "difference to the chosen (95 %)", "parameters", "training s", "ms/image"]
+    return (
+        f"which model is best?\n\n**{chosen.title}**, chosen by the validation images. {told}\n\n"
+        "Seconds are of one core and include a search; milliseconds are ONNX Runtime's for one image on one thread. "
+        "Where a search selected models of several sizes (*), parameters and milliseconds are of its first seed's.\n\n"
+        + markdown(heading, lines)
+    )
+
+
+def _parameters(row: Row) -> str:
+    sizes = [record.counts.total for record in row.records if record.counts]
+    return f"{sizes[0]:,}" + "*" * (len(set(sizes)) > 1) if sizes else "–"
+
+
+def _seconds(row: Row) -> str:
+    seconds = [
+        sum(history.seconds for history in record.history)
+        + (sum(trial.seconds for trial in record.searched.trials) if record.searched else 0)
+        for record in row.records
+    ]
+    return f"{np.mean(seconds):.3g}"
+
+
+def decimals(value: float, sign: str = "") -> str:
+    """Three decimals, and never a negative zero; `sign` "+" writes it always. A dash for what is no number."""
+    return "–" if np.isnan(value) else f"{round(value, 3) + 0.0:{sign}.3f}"
+
+
+def interval(low: float, high: float, sign: str = "") -> str:
+    """Its ends in words; a dash where there is none (`stats.FEWEST_IMAGES`)."""
+    return "–" if np.isnan(low) else f"{decimals(low, sign)} to {decimals(high, sign)}"
+
+
+def markdown(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    table = [heading, ["---"] * len(heading), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in table)

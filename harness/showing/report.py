@@ -1,0 +1,282 @@
+"""`bench report`: a suite's source, answered from records. A Markdown page of tables, questions and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from harness import registry
+from harness.disk import write_whole
+from harness.environment import usable_memory_gib
+from harness.errors import BenchError
+from harness.judging import leaderboard
+from harness.judging.blocks import Row, newest, rows
+from harness.judging.metrics import NOTHING_LEARNED
+from harness.judging.records import Record, Settings, Store
+from harness.judging.stats import skill_interval
+from harness.model.architecture import Network, backbone_of
+from harness.protocol import Search, Suite
+from harness.running.guard import Limits
+from harness.running.plan import DataSource
+from harness.running.run import Request, run
+from harness.showing import pictures
+from harness.showing.questions import answers, decimals, interval, markdown
+
+RAW_UNIT = "N/nm^2"
+
+
+def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
+    """Write `report.md` and its pictures to the folder `out`; returns the page.
+
+    Of the newest comparable records of `profile` (empty: of any), and the raw-label ones of the same profile. Raises
+    BenchError where there are none.
+    """
+    suite = registry.suite(suite_name)
+    records = leaderboard.believed(results, suite_name)
+    block = newest(records, profile)
+    if not block:
+        raise BenchError(f"{results}: no finished records of {suite_name} to report on: `bench run` makes them")
+    order = [variant.name for variant in suite.VARIANTS]
+    table = rows(block, order)
+    drawn = pictures.draw_all(results, suite_name, out, block[0].cell.profile)
+    raw = rows(newest(records, block[0].cell.profile, "none"), order)
+    sections = [
+        _head(suite_name, suite, block),
+        _table_1(block),
+        _table_2(block),
+        _table_3(table, suite),
+        *answers(table, _latencies(results, suite_name, block)),
+        _raw_labels(raw, suite),
+        _gallery(drawn),
+    ]
+    page = out / "report.md"
+    write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
+    return page
+
+
+def run_raw(results: Path, suite_name: str, profile: str, workers: int) -> None:
+    """Train what starts from scratch on raw labels, first seed, beside the trivial predictors; what is done, not again.
+
+    On the data of the newest records of `profile`, which must be the suite's own: a user's folder is not known here.
+    """
+    suite = registry.suite(suite_name)
+    records = Store(results, suite_name).trainings()
+    block = newest(records, profile)
+    if profile not in suite.PROFILES or not block or newest(records, profile, "none"):
+        return
+    if DataSource().load(suite).fingerprint() != block[0].cell.data_hash:
+        print(f"raw labels: skipped, for the records are of another data set than {suite_name}'s own")
+        return
+    from_scratch = [
+        v.name for v in suite.VARIANTS if not (isinstance(v.architecture, Network) and backbone_of(v.architecture))
+    ]
+    print(f"raw labels: {', '.join(from_scratch)} in {RAW_UNIT}, first seed")
+    run(
+        Request(
+            suites=(suite_name,),
+            source=DataSource(),
+            profile=profile,
+            variant=",".join(from_scratch),
+            backend="all",
+            seeds=suite.PROFILES[profile].seeds[:1],
+            settings=Settings(target_scaling="none", unit=RAW_UNIT),
+            weights="random",
+            search="grid",
+            results=results,
+            workers=workers,
+            limits=Limits(memory_gib=usable_memory_gib()),
+        )
+    )
+
+
+def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
+    cell, environment = block[0].cell, block[0].environment
+    seeds = sorted({record.cell.seed for record in block})
+    profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
+    shortened = ""
+    if paper and profile and paper != profile:
+        shortened = (
+            f" It shortens the source's {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
+            f"{profile.search_epochs} for each configuration of a search, {profile.fine_tuning_epochs} of fine-tuning."
+        )
+    random = {record.cell.weights for record in block} - {""} == {"random"}
+    note = (
+        "\n\n**The backbones of this run start from random weights**: ImageNet's could not be had where it ran. What "
+        "it says of transfer learning holds for random features only."
+        if random
+        else ""
+    )
+    where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.commit[:12] or 'unknown'}"
+    return (
+        f"# {name}: the report, answered\n\n"
+        f"{suite.SUMMARY[0].upper()}{suite.SUMMARY[1:]}. Data set '{cell.data}', profile `{cell.profile}`, "
+        f"{where}.{shortened}{note}\n\n"
+        "Skill is 1 - MSE / MSE of the training mean on the same test images: 0 is no better than the mean, 1 perfect. "
+        "Intervals are 95 % bootstrap intervals over seeds and test images. Written by "
+        f"`bench report suite={name}` from the records; nothing here is typed in by hand."
+    )
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def _table_1(block: Sequence[Record]) -> str:
+    """The report's table 1: the ten best configurations by validation MSE."""
+    parts = []
+    for variant, table in leaderboard.top_tens(block).items():
+        first = next(r for r in block if r.cell.variant == variant and isinstance(r.cell.architecture, Search))
+        assert isinstance(first.cell.architecture, Search)
+        axes = list(first.cell.architecture.configurations[0].choices)
+        lines = [
+            [
+                row["backend"],
+                row["rank"],
+                row["configuration"],
+                *(row[axis] for axis in axes),
+                row["parameters"],
+                f"{float(row['validation_mse']):.4f}",
+                f"{float(row['validation_mse_sd']):.4f}" if row["validation_mse_sd"] else "–",
+                row["selected_by"] or "–",
+            ]
+            for _, row in table.iterrows()
+        ]
+        heading = ["backend", "rank", "no.", *axes, "parameters", "best validation MSE", "± seeds", "selected by seed"]
+        search = first.cell.architecture
+        parts.append(
+            f"## Table 1: the ten best of {len(search.configurations)} configurations of `{variant}`\n\n"
+            f"By the lowest validation MSE of {search.epochs} epochs, on standardised targets (1 is the mean of the "
+            "training labels). No configuration but the selected one ever met the test images.\n\n"
+            + markdown(heading, lines)
+        )
+    return "\n\n".join(parts)
+
+
+def _table_2(block: Sequence[Record]) -> str:
+    """The report's table 2: the best few over all; here also whether the backends agree on them."""
+    found = [record for record in block if record.searched]
+    if not found:
+        return ""
+    search = found[0].cell.architecture
+    assert isinstance(search, Search)
+    losses = np.array([[t.validation_loss for t in record.searched.trials] for record in found if record.searched])
+    best = np.argsort(losses.mean(axis=0))[:3]
+    axes = list(search.configurations[0].choices)
+    lines = [
+        [
+            str(number),
+            *(f"{search.configurations[number].choices[axis]:g}" for axis in axes),
+            f"{losses[:, number].mean():.4f}",
+            f"{losses[:, number].min():.4f} to {losses[:, number].max():.4f}",
+        ]
+        for number in best
+    ]
+    found.sort(key=lambda record: (record.cell.backend, record.cell.seed))
+    told = [f"{r.cell.backend} seed {r.cell.seed}: {r.searched.selected}" for r in found if r.searched]
+    return (
+        "## Table 2: the best three over all seeds and backends\n\n"
+        + markdown(["no.", *axes, "mean validation MSE", "range"], lines)
+        + f"\n\nSelected: {'; '.join(told)}."
+    )
+
+
+def _table_3(table: Sequence[Row], suite: Suite) -> str:
+    """The report's table 3: the test MSE of every model, with what it is to be compared with."""
+    factor = suite.unit_factor(RAW_UNIT)
+    lines = []
+    for row in sorted(table, key=Row.skill, reverse=True):
+        errors, of_mean = row.squared_errors(), row.squared_errors_of_mean()
+        targets = len(row.records[0].held_out.targets) if row.records[0].held_out else 1
+        low, high = skill_interval(errors, of_mean)
+        mse = float(errors.mean() / targets)
+        reported = suite.REPORTED.get(row.records[0].cell.variant)
+        r2 = [record.test.r2_mean for record in row.records if record.test and record.test.r2_mean is not None]
+        lines.append(
+            [
+                row.name,
+                row.backend,
+                f"{mse:.4g}",
+                f"{mse / factor**2:.3g}",
+                decimals(row.skill()),
+                interval(low, high),
+                f"{np.mean(r2):.3f}" if r2 else "–",
+                reported or "–",
+            ]
+        )
+    mean_mse = float(table[0].squared_errors_of_mean().mean() / targets)
+    return (
+        "## Table 3: test MSE of every model\n\n"
+        f"The training mean has {mean_mse:.4g} GPa², which is {mean_mse / factor**2:.3g} (N/nm²)². The last column is "
+        "what the source reports, on its own data and in (N/nm²)²: figures that mean nothing without the mean's beside "
+        "them, which it does not give.\n\n"
+        + markdown(
+            ["model", "backend", "MSE (GPa²)", "MSE ((N/nm²)²)", "skill", "95 %", "R²", "source's MSE"],
+            lines,
+        )
+    )
+
+
+def _latencies(results: Path, suite: str, block: Sequence[Record]) -> dict[tuple[str, str], str]:
+    scores = leaderboard.of_block(results, suite, block)
+    return {(row["variant"], row["backend"]): row["p50_ms_b1"] for _, row in scores.iterrows()}
+
+
+# --- raw labels ---------------------------------------------------------------------------------------------------
+
+
+def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
+    heading = "## What an MSE of 1e-15 means\n\n"
+    networks = [row for row in raw if row.records[0].history and row.records[0].history[0].loss]
+    if not networks:
+        return heading + "Not measured: there are no records of models trained on raw labels (`target_scaling=none`)."
+    unit = networks[0].records[0].cell.settings.unit
+    factor = suite.unit_factor(unit)
+    lines = [_raw_line(row, factor) for row in raw]
+    lowest = [skill_interval(row.squared_errors(), row.squared_errors_of_mean())[0] for row in networks]
+    useless = sum(not low > NOTHING_LEARNED for low in lowest)
+    columns = [
+        "model",
+        "backend",
+        "test MSE",
+        "the mean's MSE",
+        "predictions vary by",
+        "labels vary by",
+        "skill",
+        "95 %",
+    ]
+    worst = max(1 - row.skill() for row in networks)
+    return (
+        heading + "The source trains on labels in N/nm², where 1 GPa is 1e-9. Here models are trained on such labels "
+        f"(`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from images. {useless} "
+        f"of {len(networks)} networks are no better than the mean (skill interval reaching {NOTHING_LEARNED:g} or "
+        f"below); the worst has {worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always "
+        "answering the mean gives one as small, for it is the variance of the labels in a unit in which they are tiny. "
+        "Initial weights, a learning rate and an epsilon made for outputs of the order of one do not get a network "
+        "down to 1e-8.\n\n"
+        + markdown(columns, lines)
+        + f"\n\nAll columns but the last two are in {unit.replace('^2', '²')}, MSEs in its square."
+    )
+
+
+def _raw_line(row: Row, factor: float) -> list[str]:
+    """Errors and spreads in the unit that the labels were raw in: `factor` turns it into GPa."""
+    test, held_out = row.records[0].test, row.records[0].held_out
+    assert test is not None
+    assert held_out is not None
+    predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))
+    low, high = skill_interval(row.squared_errors(), row.squared_errors_of_mean())
+    return [
+        row.name,
+        row.backend,
+        f"{test.mse / factor**2:.3e}",
+        f"{test.mse_of_mean / factor**2:.3e}",
+        f"{predictions.std(axis=0).mean():.2e}",
+        f"{truth.std(axis=0).mean():.2e}",
+        decimals(row.skill()),
+        interval(low, high),
+    ]
+
+
+def _gallery(drawn: Sequence[Path]) -> str:
+    return "## Pictures\n\n" + "\n\n".join(f"![{path.stem.replace('-', ' ')}]({path.name})" for path in drawn)

@@ -1,0 +1,268 @@
+import contextlib
+import io
+import os
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.command import cli
+from harness.errors import BenchError, WeightsError
+from harness.judging.records import Store
+from harness.model import pretrained
+from harness.model.backbones import FAMILIES
+from harness.protocol import Phase
+from tests.harness.a_benchmark import benchmark, fill
+from tests.harness.examples import a_record
+
+
+def bench(capsys, *words):
+    """Exit code, standard output and standard error of `bench words...`."""
+    code = cli.main(list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["help"]])
+def test_help_lists_every_command(capsys, words):
+    code, out, _ = bench(capsys, *words)
+    assert code == 0
+    assert all(f"bench {name}" in out for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_and_every_option_has_a_help_text(capsys, name):
+    code, out, _ = bench(capsys, *name.split(), "--help")
+    assert code == 0
+    options = [line for line in out.splitlines() if line.startswith("  ") and "=" in line.split()[0]]
+    assert all(len(line.split()) > 2 for line in options)
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+import sys
+from harness.command import cli
+cli.main(["run", "--help"])
+heavy = {"numpy", "pandas", "scipy", "tensorflow", "torch"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rum"], "unknown command 'rum': did you mean 'run'?"),
+        (["data", "chek", "data=x"], "unknown command 'data chek': did you mean 'data check'?"),
+        (["run", "sute=all"], "no option 'sute': did you mean 'suite'?"),
+        (["run", "suite=elastcity"], "unknown suite 'elastcity': did you mean 'elasticity'?"),
+        (["run", "suite=elasticity", "profile=smok"], "unknown profile 'smok': did you mean 'smoke'?"),
+        (["run", "suite=elasticity", "variant=baselin"], "did you mean 'baseline'?"),
+        (["run", "suite=elasticity", "backend=pytorhc"], "unknown backend 'pytorhc': did you mean 'pytorch'?"),
+        (["run", "suite=elasticity", "backend=onnx"], "nothing to run"),
+        (["run", "suite=elasticity", "variant=ridge", "backend=keras"], "nothing to run"),
+        (["run", "seeds=0,one"], "seeds=0,one: must be whole numbers separated by commas"),
+        (["run", "seeds=-1"], "seeds=-1: must lie between 0 and 2^32 - 1"),
+        (["run", "seeds=4294967296"], "must lie between 0 and 2^32 - 1"),
+        (["run", "workers=-2"], "workers=-2: must be a whole number of at least 0"),
+        (["run", "phases=1,2,3"], "must be four numbers"),
+        (["run", "phases=nan,0.33,410,0.19"], "Young's moduli must be positive"),
+        (["run", "phases=70,0.33,inf,0.19"], "Young's moduli must be positive"),
+        (["run", "timeout=1e300"], "timeout=1e300: must be a number of at most"),
+        (["run", "phases=70,0.7,410,0.19"], "Poisson's ratios must lie between -1 and 0.5"),
+        (["run", "suite=elasticity", "phases=70,0.33,410,0.19"], "phases= describes a data set of your own"),
+        (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
+        (["run", "suite=elasticity", "data=/nowhere/at/all"], "/nowhere/at/all"),
+        (["run", "suite=elasticity", "weights=imagnet"], "weights=imagnet: must be auto, imagenet, random or a file"),
+        (["run", "memory=-1"], "memory=-1: must be a number of at least 0"),
+        (["run", "memory=lots"], "memory=lots: must be a number"),
+        (["run", "seeds=1_000"], "seeds=1_000: must be whole numbers separated by commas"),
+        (["run", "workers=1_000"], "workers=1_000: must be a whole number"),
+        (["run", "timeout=1_000"], "timeout=1_000: must be a number"),
+        (["run", "timeout=nan"], "timeout=nan: must be a number"),
+        (["run", "phases=7_0,0.33,410,0.19"], "must be four numbers"),
+        (["run", "data=a\0b"], "data='a\\x00b': holds characters that are no text"),
+        (["run", "data=a\nb"], "data='a\\nb': holds characters that are no text"),
+        (["run", "data=\udcff"], "data='\\udcff': holds characters that are no text"),
+        (["run", "suite=\x1b]0;owned"], "holds characters that are no text"),
+        (["\x1b]0;owned\x07"], "unknown command ']0;owned'"),
+        (["data", "make", "out=x", "contrast=0.5"], "contrast=0.5: the stiff phase over the soft one is at least 1"),
+        (["data", "make", "out=x", "n=1_000"], "n=1_000: must be a whole number"),
+        (["data", "make", "out=x", "n=1000000000"], "n=1000000000: must be a whole number of at most 100000"),
+        (["data", "make", "out=x", "unit=furlong"], "unknown unit 'furlong'"),
+        (["run", "phases=5e-324,0.33,410,0.19"], "between 1e-6 and 1e9 GPa"),
+        (["latency", "model=x", "threads=5000"], "threads=5000: must be a whole number of at most 1024"),
+        (["latency"], "bench latency needs model="),
+        (["latency", "model=none.onnx"], "model=none.onnx: there is no such file"),
+        (["predict", "model=none.onnx", "images=.", "out=x.csv"], "model=none.onnx: there is no such file"),
+    ],
+)
+def test_wrong_usage_is_refused_and_leaves_nothing_behind(capsys, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = bench(capsys, *words)
+    assert code == 2
+    assert err.startswith("bench: ")
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_phases():
+    assert cli._phases("70,0.33, 410,0.19") == (Phase(70, 0.33), Phase(410, 0.19))
+    assert cli._phases("") is None
+    with pytest.raises(BenchError, match="positive"):
+        cli._phases("-70,0.33,410,0.19")
+
+
+def test_list_names_everything(capsys):
+    code, out, _ = bench(capsys, "list")
+    assert code == 0
+    for word in ("suite elasticity", "variant baseline", "profile paper", "backend pytorch", "inference only"):
+        assert word in out
+
+
+def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
+    assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 1
+    assert bench(capsys, "leaderboard", f"results={tmp_path}")[0] == 0
+    Store(tmp_path, "elasticity").append(a_record())
+    assert bench(capsys, "leaderboard", f"results={tmp_path}")[0] == 0
+    assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 0
+    Store(tmp_path, "elasticity").trainings_file.unlink()
+    code, _, err = bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")
+    assert code == 1
+    assert "elasticity: no records" in err
+
+
+@pytest.mark.parametrize("command", ["latency", "predict"])
+@pytest.mark.parametrize("name", ["folder", "pipe", "nowhere"])
+def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command):
+    """Whoever opened a pipe would wait for its other end."""
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "nothing")
+    words = [f"images={tmp_path}", f"out={tmp_path / 'out.csv'}"] if command == "predict" else []
+    code, _, err = bench(capsys, command, f"model={tmp_path / name}", *words)
+    assert code == 2
+    assert err == f"bench: model={tmp_path / name}: is no file, but a folder, a pipe or a link that leads nowhere\n"
+
+
+@pytest.mark.parametrize("words", [["run"], ["latency", "model=x"], ["predict", "model=x", "images=x", "out=x"]])
+def test_limits_are_the_same_wherever_there_are_any(capsys, words):
+    told = " ".join(bench(capsys, words[0], "--help")[1].split())
+    assert "seconds that one cell or model may take; 0: as long as it likes [default: 0]" in told
+    assert "GiB of memory that one cell or model may take; 0: nine tenths of the machine's [default: 0]" in told
+    for wrong in ("timeout=-1", "timeout=nan", "memory=-1", "memory=x"):
+        code, _, err = bench(capsys, *words, wrong)
+        assert code == 2
+        assert f"{wrong}: must be" in err
+
+
+def test_what_is_no_model_is_told_once(capsys, tmp_path):
+    (tmp_path / "m.onnx").write_text("no model")
+    code, _, err = bench(capsys, "latency", f"model={tmp_path / 'm.onnx'}")
+    assert code == 2
+    assert err == "bench: m.onnx: not an ONNX file\n"
+
+
+def test_weights_are_listed_and_fetched(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    code, out, _ = bench(capsys, "weights", "list")
+    assert code == 0
+    assert out.splitlines()[0] == f"folder: {tmp_path / 'models'}"
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [[name, "missing"] for name in FAMILIES]
+
+    def fetch(family, **_):
+        if family == "resnet50":
+            raise WeightsError("the line is dead")
+        return tmp_path / family
+
+    monkeypatch.setattr(pretrained, "fetch", fetch)
+    code, out, err = bench(capsys, "weights", "fetch")
+    assert code == 1
+    assert out.splitlines() == [f"{name}: {tmp_path / name}" for name in ("vgg16", "densenet121")]
+    assert err == "bench: resnet50: the line is dead\n"
+    assert bench(capsys, "weights", "fetch", "backbone=vgg16")[0] == 0
+    assert "did you mean 'resnet50'?" in bench(capsys, "weights", "fetch", "backbone=resnet5")[2]
+
+
+def test_pictures_and_report_are_made_from_records(capsys, tmp_path):
+    results = f"results={tmp_path / 'results'}"
+    fill(Store(tmp_path / "results", "elasticity"), benchmark({"baseline": 2.0, "tuned": 1.0}))
+    code, out, _ = bench(capsys, "leaderboard", results, f"pictures={tmp_path / 'pictures'}")
+    assert code == 0
+    assert str(tmp_path / "pictures" / "elasticity" / "loss-tuned.png") in out.splitlines()
+    code, out, _ = bench(capsys, "report", "suite=elasticity", results)
+    assert code == 0
+    page = tmp_path / "results" / "report" / "elasticity" / "report.md"
+    assert out.splitlines()[-1] == str(page)
+    assert "## Question 1" in page.read_text()
+
+
+def test_a_report_of_nothing_is_refused(capsys, tmp_path):
+    code, _, err = bench(capsys, "report", "suite=elasticity", f"results={tmp_path}")
+    assert code == 2
+    assert "`bench run` makes them" in err
+    assert "did you mean 'elasticity'" in bench(capsys, "report", "suite=elastcity", f"results={tmp_path}")[2]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+@given(values=st.lists(st.text(max_size=20), min_size=20, max_size=20))
+@settings(max_examples=25, deadline=None)
+def test_whatever_is_typed_is_refused_in_words(name, values):
+    """Every option given at random; required ones lead nowhere. Nothing is run, and nothing but refusals comes out."""
+    options, _ = cli.COMMANDS[name]
+    names = [field.name for field in msgspec.structs.fields(options)]
+    typed = [f"{key}={value}" for key, value in zip(names, values, strict=False)]
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        code = cli.main([*name.split(), *typed, "sute=all"])
+    assert code == 2
+    assert said.getvalue().startswith("bench: ")
+    assert "\x1b" not in said.getvalue()
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_unwell():
+    """`bench list | head -0`: what was cut short must not look finished."""
+    command = subprocess.Popen(
+        [sys.executable, "-m", "harness", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    command.stdout.close()
+    _, err = command.communicate(timeout=60)
+    assert (command.returncode, err) == (141, b"")
+
+
+def test_a_terminal_that_cannot_show_a_character_is_told_its_number():
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "harness", "run", "suite=é"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "unknown suite '\\xe9'" in done.stderr
+
+
+def test_too_little_memory_is_told(capsys, monkeypatch):
+    def hungry(_):
+        raise MemoryError("Unable to allocate 15.3 TiB")
+
+    monkeypatch.setitem(cli.COMMANDS, "list", (cli.ListOptions, hungry))
+    code, _, err = bench(capsys, "list")
+    assert (code, err) == (2, "bench: there is not enough memory for this: Unable to allocate 15.3 TiB\n")
+
+
+@pytest.mark.parametrize("again", ["SIGINT", "SIGALRM"])
+def test_ctrl_c_exits_130_and_says_how_to_go_on_though_pressed_again_amid_the_exit(again):
+    code = f"""
+import atexit, os, signal, sys
+from harness.command import cli
+
+def interrupted(_):
+    atexit.register(os.kill, os.getpid(), signal.{again})
+    os.kill(os.getpid(), signal.SIGINT)
+
+cli.COMMANDS["run"] = cli.RunOptions, interrupted
+sys.exit(cli.main(["run"]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    said = "\nbench: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert (done.returncode, done.stderr) == (130, said)

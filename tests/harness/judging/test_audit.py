@@ -1,0 +1,110 @@
+"""Records are held to the suite's own data set, which they were made from."""
+
+import contextlib
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness.command import cli
+from harness.judging.audit import audit
+from harness.judging.metrics import accuracy
+from harness.judging.records import HeldOut, Store
+from harness.running import plan as plans
+from suites import elasticity
+from tests.harness.examples import a_cell, a_record
+
+PLAN = plans.plan("elasticity", plans.DataSource(), "smoke", "mean", "classical")
+DATA, SPLIT = PLAN.dataset, PLAN.split
+
+
+def an_honest_record():
+    """Of the mean of the training labels."""
+    mean = DATA.targets[SPLIT.train].mean(axis=0)
+    truth = DATA.targets[SPLIT.test]
+    predictions = np.tile(mean, (len(truth), 1))
+    rows = [tuple(map(tuple, values.tolist())) for values in (predictions, truth)]
+    task = plans.task(elasticity, DATA, SPLIT, PLAN.cells[0].settings)
+    return a_record(
+        PLAN.cells[0],
+        held_out=HeldOut(tuple(DATA.ids[i] for i in SPLIT.test), DATA.target_names, *rows, tuple(mean.tolist())),
+        test=accuracy(predictions, truth, mean, DATA.target_names),
+        physics=elasticity.physics(predictions, DATA.images[SPLIT.test], task),
+    )
+
+
+def evidence():
+    record = an_honest_record()
+    return {"held_out": record.held_out, "test": record.test, "physics": record.physics}
+
+
+def other_phases():
+    cell = PLAN.cells[0]
+    return msgspec.structs.replace(cell, settings=msgspec.structs.replace(cell.settings, phases=None))
+
+
+def edited(**fields):
+    """The honest record with other evidence, and the scores that follow from it."""
+    record = an_honest_record()
+    held_out = msgspec.structs.replace(record.held_out, **fields)
+    with contextlib.suppress(ValueError):  # a score that cannot be made up is told elsewhere
+        record = msgspec.structs.replace(record, test=held_out.accuracy())
+    return msgspec.structs.replace(record, held_out=held_out)
+
+
+@pytest.fixture
+def audited(tmp_path):
+    def audited(record):
+        Store(tmp_path, "elasticity").append(record)
+        return audit(tmp_path, "elasticity")[0]
+
+    return audited
+
+
+def test_an_honest_record_passes(audited):
+    assert audited(an_honest_record()) == []
+
+
+def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
+    assert audited(a_record(a_cell())) == []
+    assert audit(tmp_path, "elasticity") == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (edited(truth=an_honest_record().held_out.predictions), "its test constants are"),
+        (edited(train_mean=(0.0,) * 9), "its mean of the training labels is"),
+        (a_record(msgspec.structs.replace(PLAN.cells[0], split_hash="0" * 64)), "its split is"),
+        (a_record(PLAN.cells[0]), "its test constants are"),  # of 20 images and two constants
+        (msgspec.structs.replace(an_honest_record(), physics={"positive_definite": 0.5}), "its positive_definite is"),
+        (msgspec.structs.replace(an_honest_record(), physics={}), "its inside_bounds is"),
+        (a_record(other_phases(), **evidence()), "its phases are"),
+        (edited(targets=tuple(f"A{i}" for i in range(9))), "its targets are"),
+        (edited(ids=("x",) * 78), "its test images are"),
+        (edited(predictions=an_honest_record().held_out.predictions[:5]), "the number of its predictions is"),
+        (
+            msgspec.structs.replace(an_honest_record(), physics=an_honest_record().physics | {"won_the_prize": 1.0}),
+            "its won_the_prize is",
+        ),
+    ],
+)
+def test_what_does_not_follow_from_the_data_is_told(audited, record, said):
+    lies = audited(record)
+    assert any(said in lie and record.key in lie for lie in lies), lies
+
+
+def test_the_check_of_the_leaderboard_asks(tmp_path, capsys):
+    Store(tmp_path, "elasticity").append(edited(train_mean=(0.0,) * 9))
+    assert cli.main(["leaderboard", f"results={tmp_path}"]) == 0
+    assert cli.main(["leaderboard", "check=true", f"results={tmp_path}"]) == 1
+    assert "its mean of the training labels is not what its data set gives" in capsys.readouterr().err
+
+
+def test_ragged_predictions_are_refused_in_words(tmp_path, capsys):
+    record = an_honest_record()
+    ragged = ((1.0,), *record.held_out.predictions[1:])
+    held_out = msgspec.structs.replace(record.held_out, predictions=ragged)
+    Store(tmp_path, "elasticity").append(msgspec.structs.replace(record, held_out=held_out))
+    assert cli.main(["leaderboard", "check=true", f"results={tmp_path}"]) == 2
+    assert "its predictions give no scores" in capsys.readouterr().err

@@ -1,0 +1,275 @@
+import io
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.errors import BenchError
+from harness.judging import leaderboard
+from harness.judging.records import Record, Settings, Store
+from harness.model.architecture import Estimator
+from tests.harness.a_benchmark import benchmark, fill, searched
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, with_images
+
+
+@pytest.fixture
+def board(tmp_path):
+    """Appends records and gives the leaderboard that follows from them."""
+    store = Store(tmp_path, "elasticity")
+
+    def compute(*records):
+        for record in records:
+            store.append(record)
+        return leaderboard.compute(tmp_path, "elasticity")
+
+    return compute
+
+
+def test_a_row_averages_seeds_and_tells_their_spread(board):
+    records = [a_record(a_cell(seed=seed)) for seed in range(3)]
+    (row,) = board(*records).to_dict("records")
+    rmse = [record.test.rmse for record in records]
+    assert float(row["rmse_GPa"]) == pytest.approx(np.mean(rmse), rel=1e-5)
+    assert float(row["rmse_GPa_sd"]) == pytest.approx(np.std(rmse, ddof=1), rel=1e-5)
+    assert row["seeds"] == "0 1 2"
+    assert row["status"] == "ok"
+    assert float(row["skill_low"]) < float(row["skill"]) < float(row["skill_high"])
+
+
+def test_every_error_stands_beside_the_trivial_predictor(board):
+    (row,) = board(a_record()).to_dict("records")
+    skill = 1 - float(row["mse_GPa2"]) / float(row["mse_of_mean_GPa2"])
+    assert float(row["skill"]) == pytest.approx(skill, abs=1e-4)
+
+
+def test_the_verdict(board):
+    good, poor = a_record(a_cell(variant="good"), error=1.0), a_record(a_cell(variant="poor"), error=10.0)
+    rows = board(good, poor).set_index("variant")
+    assert rows.loc["good", "verdict"] == leaderboard.BETTER
+    assert rows.loc["poor", "verdict"] == leaderboard.NO_BETTER
+
+
+def test_best_first(board):
+    rows = board(*(a_record(a_cell(variant=f"off-by-{error}"), error=error) for error in (3.0, 1.0, 2.0)))
+    assert list(rows["variant"]) == ["off-by-1.0", "off-by-2.0", "off-by-3.0"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        a_record(a_cell(seed=1, data_hash="e" * 64)),
+        a_record(a_cell(seed=1, split_hash="6" * 64)),
+        a_record(a_cell(seed=1, profile="paper")),
+        a_record(a_cell(seed=1, settings=Settings(init="native"))),
+        a_record(a_cell(seed=1), environment=msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")),
+        a_record(a_cell(seed=1), environment=msgspec.structs.replace(ENVIRONMENT, flags={"KERAS_BACKEND": "jax"})),
+    ],
+)
+def test_what_cannot_be_compared_is_not_averaged(board, other):
+    assert list(board(a_record(), other)["seeds"]) in (["0", "1"], ["1", "0"])
+
+
+def test_failures_have_rows_with_the_reason(board):
+    rows = board(
+        a_record(a_cell(seed=0)),
+        a_failure(a_cell(seed=1)),
+        a_failure(a_cell(variant="voigt-reuss-hill"), status="unavailable", reason="no phases"),
+    ).set_index("variant")
+    assert rows.loc["ridge", "status"] == "1 of 2 failed: RuntimeError: the moon was full"
+    assert rows.loc["ridge", "seeds"] == "0"
+    assert rows.loc["voigt-reuss-hill", "status"] == "1 of 1 unavailable: no phases"
+    assert rows.loc["voigt-reuss-hill", "skill"] == ""
+
+
+def test_latency_is_that_of_the_very_file(board):
+    record = a_record()
+    other_file = msgspec.structs.replace(a_latency(record, p50_ms=9.0), sha256="b" * 64)
+    (row,) = board(record, other_file).to_dict("records")
+    assert row["p50_ms_b1"] == ""
+    (row,) = board(a_latency(record, p50_ms=0.5)).to_dict("records")
+    assert (row["p50_ms_b1"], row["p50_ms_b32"], row["latency_note"]) == ("0.5", "16", "")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)"])
+def test_text_from_outside_is_no_formula(board, name):
+    (row,) = board(a_record(a_cell(data=name))).to_dict("records")
+    assert row["data"] == "'" + name
+
+
+def test_a_reason_is_one_line_and_no_formula(board):
+    (row,) = board(a_failure(reason="=cmd|'/c calc'!A1\n\"and more\"")).to_dict("records")
+    assert row["status"].splitlines() == [row["status"]]
+    assert not row["status"].startswith("=")
+
+
+def test_definitions_of_one_name_are_told_apart(board):
+    """Records of before and after a variant was changed."""
+    rows = board(a_record(), a_record(a_cell(architecture=Estimator("ridge", alpha=2.0))))
+    assert list(rows["variant"]) == ["ridge", "ridge"]
+    assert rows["definition"].nunique() == 2
+
+
+@pytest.mark.parametrize("other", [a_cell(seed=1), a_cell(variant="lasso")])
+def test_records_of_the_same_data_with_other_constants_are_refused(board, other):
+    """An easier truth would be a better score that follows from its own record."""
+    record = a_record(other)
+    easier = msgspec.structs.replace(record.held_out, truth=record.held_out.predictions)
+    easier = msgspec.structs.replace(record, held_out=easier, test=easier.accuracy())
+    with pytest.raises(BenchError, match="the same data and split as ridge on classical, seed 0"):
+        board(a_record(), easier)
+
+
+@pytest.mark.parametrize("name", ["skill", "variant", "r2_C11", "commit"])
+def test_what_a_record_names_cannot_stand_in_for_a_column(board, name):
+    with pytest.raises(BenchError, match=f"'{name}', which is another column"):
+        board(a_record(physics={name: 1.0}))
+
+
+def test_a_variant_cannot_lead_a_table_out_of_the_folder(tmp_path):
+    store = Store(tmp_path / "results", "elasticity")
+    store.append(benchmark({"tuned": 1.0}, seeds=(0,))[0])
+    line = store.trainings_file.read_text()
+    record = msgspec.json.decode(line, type=Record)
+    cell = msgspec.structs.replace(record.cell, variant="../../../tuned")
+    line = line.replace('"variant":"tuned"', '"variant":"../../../tuned"').replace(record.key, cell.key)
+    store.trainings_file.write_text(line)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BenchError, match="without paths"):
+        leaderboard.write(tmp_path / "results", "elasticity")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_latency_is_that_of_the_rows_own_machine(board):
+    record = a_record()
+    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
+    (row,) = board(record, msgspec.structs.replace(a_latency(record), environment=elsewhere)).to_dict("records")
+    assert row["p50_ms_b1"] == ""
+
+
+def test_an_unsteady_latency_says_so(board):
+    record = a_record()
+    (row,) = board(record, a_latency(record, ratio_spread=0.3)).to_dict("records")
+    assert row["latency_note"] == "unsteady at batch 1 and 32"
+
+
+def test_recomputed_it_is_the_same_to_the_byte_whatever_the_order_of_records(tmp_path):
+    records = [a_record(a_cell(variant=name, seed=seed)) for name in "ab" for seed in range(3)]
+    texts = []
+    for number, order in enumerate((records, records[::-1])):
+        store = Store(tmp_path / str(number), "elasticity")
+        for record in order:
+            store.append(record)
+        texts.append(leaderboard.write(tmp_path / str(number), "elasticity").read_bytes())
+        assert leaderboard.write(tmp_path / str(number), "elasticity").read_bytes() == texts[-1]
+    assert texts[0] == texts[1]
+
+
+def test_check_finds_an_edited_leaderboard(tmp_path):
+    Store(tmp_path, "elasticity").append(a_record())
+    assert "does not exist" in leaderboard.differs(tmp_path, "elasticity")
+    path = leaderboard.write(tmp_path, "elasticity")
+    assert leaderboard.differs(tmp_path, "elasticity") == ""
+    path.write_text(path.read_text().replace("ridge", "bridge"))
+    assert "elasticity.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    assert "has 1 lines" in leaderboard.differs(tmp_path, "elasticity")
+
+
+def test_a_record_that_contradicts_itself_stops_it(board):
+    record = a_record()
+    polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=0.0))
+    with pytest.raises(BenchError, match="contradict themselves"):
+        board(polished)
+
+
+def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record())
+    store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
+    path = leaderboard.write(tmp_path, "elasticity")
+    text = leaderboard.terminal_table(path, a_cell(variant="mean"))
+    assert "ridge" in text
+    for change in ({"profile": "paper"}, {"settings": Settings(init="native")}):
+        assert "ridge" not in leaderboard.terminal_table(path, a_cell(**change))
+    assert "elsewhere" not in text
+    assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []
+
+
+def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
+    Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
+    path = leaderboard.write(tmp_path, "elasticity")
+    assert "1 of 1 failed" in leaderboard.terminal_table(path, a_cell())
+    assert "patience" not in leaderboard.terminal_table(path, a_cell())
+    assert "patience" in path.read_text()
+
+
+def test_recipes_and_searches_have_their_epochs_and_seconds(board):
+    rows = board(*benchmark({"tuned": 1.0, "vgg16-fine-tuned": 2.0})).set_index(["variant", "backend"])
+    tuned, fine = rows.loc["tuned", "keras"], rows.loc["vgg16-fine-tuned (random weights)", "keras"]
+    assert (fine["epochs"], fine["train_seconds"], fine["weights"]) == ("5+3", "4", "random")
+    assert (tuned["epochs"], tuned["search_seconds"], tuned["configuration"]) == ("4", "12", "5 5 5")
+
+
+def test_the_top_ten_of_a_search(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"tuned": 1.0, "baseline": 2.0}))
+    leaderboard.write(tmp_path, "elasticity")
+    table = pd.read_csv(tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv")
+    assert table.groupby("backend").size().to_dict() == {"keras": 10, "pytorch": 10}
+    for _, ranked in table.groupby("backend"):
+        assert list(ranked["rank"]) == list(range(1, 11))
+        assert ranked["validation_mse"].is_monotonic_increasing
+    first = table.iloc[0]
+    assert (first["configuration"], first["filters"], first["rate"], first["parameters"]) == (5, 16, 1e-3, 105)
+    assert first["validation_mse"] == pytest.approx(0.1)
+    assert len(first["selected_by"].split()) == 3
+    assert table.iloc[1:10]["selected_by"].isna().all()
+    losses = [[trial.validation_loss for trial in searched(seed).trials] for seed in range(3)]
+    assert table.iloc[1]["validation_mse"] == pytest.approx(np.sort(np.mean(losses, axis=0))[1], rel=1e-5)
+    assert leaderboard.differs(tmp_path, "elasticity") == ""
+    path = tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv"
+    path.write_text(path.read_text().replace("keras,1,5", "keras,1,6"))
+    assert "top-ten.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
+
+
+def test_too_few_test_images_give_no_verdict(board):
+    (row,) = board(with_images(a_record(error=0.01), 4)).to_dict("records")
+    assert row["verdict"] == leaderboard.TOO_FEW
+    assert float(row["skill"]) > 0.99
+    assert row["skill_low"] == row["skill_high"] == ""
+
+
+def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
+    """A search may select models of several sizes: the row's figures are those of the first seed's."""
+    records = [record for record in benchmark({"tuned": 1.0}, backends=("keras",)) if record.cell.variant == "tuned"]
+    sizes = [100, 100, 900]
+    records = [
+        msgspec.structs.replace(record, counts=msgspec.structs.replace(record.counts, trainable=size, layers={}))
+        for record, size in zip(records, sizes, strict=True)
+    ]
+    for record, size in zip(records, sizes, strict=True):
+        Store(tmp_path, "elasticity").append(a_latency(record, p50_ms=size / 100))
+    (row,) = board(*records).to_dict("records")
+    first, second, _ = row["seeds"].split()
+    assert row["size_of_seeds"] == f"{first} {second}"
+    assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
+    leaderboard.write(tmp_path, "elasticity")
+    shown = leaderboard.terminal_table(leaderboard.leaderboard_file(tmp_path, "elasticity"), records[0].cell)
+    assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
+
+
+def test_switches_are_told_and_make_a_row_of_their_own(board):
+    fast = msgspec.structs.replace(ENVIRONMENT, flags={"ATEN_CPU_CAPABILITY": "default"})
+    rows = board(a_record(), a_record(environment=fast))
+    assert sorted(rows["switches"]) == ["", "ATEN_CPU_CAPABILITY=default"]
+
+
+def test_a_folder_named_like_a_home_is_what_is_read(board, tmp_path, monkeypatch):
+    """pandas reads ~/x as something in the home, and would print another folder's table."""
+    monkeypatch.chdir(tmp_path)
+    results = Path("~")
+    Store(results, "elasticity").append(a_record())
+    path = leaderboard.write(results, "elasticity")
+    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
+    assert "ridge" in leaderboard.terminal_table(path, a_cell())

@@ -1,0 +1,311 @@
+import contextlib
+from typing import get_args
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.judging.records import (
+    LatencyRecord,
+    Record,
+    RecordsError,
+    Settings,
+    Store,
+    Trial,
+    contradicts,
+    standing,
+    verify,
+    verify_together,
+)
+from harness.model.architecture import Estimator
+from harness.protocol import Phase, Recipe
+from tests.harness.a_benchmark import GRID, searched
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "elasticity")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"suite": "polysilicon"},
+        {"variant": "ridge-2"},
+        {"architecture": Estimator("ridge", alpha=2.0)},
+        {"recipes": (Recipe(epochs=3),)},
+        {"weights": "imagenet"},
+        {"backend": "keras"},
+        {"seed": 1},
+        {"profile": "paper"},
+        {"data_hash": "e" * 64},
+        {"split_hash": "6" * 64},
+        {"settings": Settings(init="native")},
+        {"settings": Settings(phases=(Phase(1, 0.3), Phase(2, 0.3)))},
+    ],
+)
+def test_a_key_hangs_on_everything_that_makes_a_cell(change):
+    assert a_cell(**change).key != a_cell().key
+
+
+def test_a_key_is_the_same_wherever_it_is_computed():
+    """A literal on purpose: a change of the hash would orphan every published record."""
+    assert a_cell().key == a_cell().key == "1aa509f0c4a96a88"
+
+
+def test_a_file_name_cannot_leave_its_folder():
+    stem = a_cell(variant="../../etc/pass wd").file_stem
+    assert "/" not in stem
+    assert " " not in stem
+
+
+def test_records_come_back_as_they_were(store):
+    first, second = a_record(), a_failure(a_cell(seed=1))
+    store.append(first)
+    store.append(second)
+    store.append(a_latency(first))
+    assert store.trainings() == [first, second]
+    assert store.latencies() == [a_latency(first)]
+
+
+def test_no_records_yet(store):
+    assert store.trainings() == store.latencies() == []
+
+
+def test_the_newest_good_record_stands():
+    good, again = a_record(error=1.0), a_record(error=2.0)
+    assert standing([a_failure(), good, again, a_failure()]) == [again]
+    assert [record.reason for record in standing([a_failure(), a_failure(reason="later")])] == ["later"]
+
+
+def test_every_environment_has_a_standing_record_of_its_own():
+    here = a_record()
+    elsewhere = a_record(environment=msgspec.structs.replace(ENVIRONMENT, processor="Antikythera"))
+    assert standing([here, elsewhere]) == [here, elsewhere]
+
+
+def test_a_torn_last_line_is_set_aside(store):
+    store.append(a_record())
+    whole = store.trainings_file.read_bytes()
+    store.trainings_file.write_bytes(whole + whole[: len(whole) // 2])
+    assert store.trainings() == [a_record()]
+    store.append(a_record(a_cell(seed=1)))
+    assert [record.cell.seed for record in store.trainings()] == [0, 1]
+    assert store.trainings_file.with_suffix(".torn").read_bytes() == whole[: len(whole) // 2] + b"\n"
+
+
+def test_a_torn_last_line_is_told(store):
+    store.append(a_record())
+    assert store.mend() == []
+    with store.trainings_file.open("ab") as file:
+        file.write(b'{"schema":')
+    (told,) = store.mend()
+    assert "trainings.jsonl: its last line was torn" in told
+    assert "trainings.torn" in told
+    assert store.mend() == []
+
+
+def test_records_of_the_schema_before_are_read(store):
+    line = msgspec.json.encode(a_record()).replace(b'"schema":3', b'"schema":2')
+    store.append(a_record(a_cell(seed=1)))
+    store.trainings_file.write_bytes(store.trainings_file.read_bytes() + line + b"\n")
+    assert [record.schema for record in store.trainings()] == [3, 2]
+
+
+@given(st.binary(max_size=200), st.integers(0, 2000), st.integers(0, 50))
+def test_whatever_a_line_was_made_into_it_is_refused_or_a_whole_record(tmp_path_factory, junk, start, length):
+    """Any cut of a real line, filled with anything."""
+    store = Store(tmp_path_factory.mktemp("edited"), "elasticity")
+    line = msgspec.json.encode(a_record())
+    edited = line[:start] + junk + line[start + length :]
+    store.folder.mkdir(parents=True)
+    store.trainings_file.write_bytes(edited + b"\n")
+    with contextlib.suppress(RecordsError):
+        assert all(isinstance(record, Record) and record.key == record.cell.key for record in store.trainings())
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda line: b"{}", "missing required field"),
+        (lambda line: line.replace(b'"status":"ok"', b'"status":"splendid"'), "splendid"),
+        (lambda line: line.replace(b'"status":', b'"mood":"good","status":'), "unknown field `mood`"),
+        (
+            lambda line: line.replace(b'"schema":3', b'"schema":99'),
+            "schema 99, and this version reads 2 and 3: update cijbench",
+        ),
+        (lambda line: line.replace(b'"schema":3', b'"schema":1'), "schema 1, and this version reads 2 and 3: move"),
+        (lambda line: line.replace(b'"seed":0', b'"seed":5'), "the line was edited"),
+        (lambda line: b"not json", "not a record"),
+        (lambda line: b"", "not a record"),
+        (lambda line: b"[" * 100_000, "not a record"),
+        (lambda line: line.replace(b'"Abacus"', b'"\xff\xfe"'), "not a record"),
+        (
+            lambda line: line.replace(b'"Abacus"', b'"<script>"'),
+            "without paths and markup - at `$.environment.processor`",
+        ),
+        (lambda line: line.replace(b"ridge.classical", b"../../ridge"), "without paths and markup - at `$.onnx.file`"),
+        (lambda line: line.replace(b'"C22"', b'"=1+1"'), "at `$.held_out.targets[1]`"),
+        (
+            lambda line: msgspec.json.encode(a_record(a_cell(suite="polysilicon"))),
+            "a record of suite polysilicon, not of",
+        ),
+        (lambda line: msgspec.json.encode(a_record(a_cell(seed=3))), "the same record as in line 1"),
+    ],
+)
+def test_a_line_that_is_no_record_is_refused_by_number(store, edit, said):
+    store.append(a_record(a_cell(seed=3)))
+    line = msgspec.json.encode(a_record())
+    with store.trainings_file.open("ab") as file:
+        file.write(edit(line) + b"\n")
+    with pytest.raises(RecordsError) as refusal:
+        store.trainings()
+    assert "trainings.jsonl:2:" in str(refusal.value)
+    assert said in str(refusal.value)
+
+
+def test_an_honest_record_verifies():
+    assert verify(a_record()) == []
+    assert verify(a_failure()) == []
+
+
+def test_a_polished_score_does_not():
+    record = a_record()
+    polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=record.test.mse / 2))
+    (lie,) = verify(polished)
+    assert "mse is" in lie
+    assert record.key in lie
+
+
+def test_other_constants_for_the_same_data_do_not():
+    record, other = a_record(), a_record(a_cell(seed=1))
+    assert verify_together([record, other]) == []
+    mean = tuple(value * (1 + 1e-15) for value in other.held_out.train_mean)  # as another machine sums it
+    elsewhere = msgspec.structs.replace(other, held_out=msgspec.structs.replace(other.held_out, train_mean=mean))
+    assert verify_together([record, elsewhere]) == []
+    worse = msgspec.structs.replace(other.held_out, train_mean=(90.0, 110.0))
+    (lie,) = verify_together([record, msgspec.structs.replace(other, held_out=worse)])
+    assert other.key in lie
+    assert record.key in lie
+
+
+def test_an_ok_record_without_its_evidence_does_not():
+    record = a_record()
+    assert verify(msgspec.structs.replace(record, test=None, held_out=None))
+    shorter = msgspec.structs.replace(record.held_out, truth=record.held_out.truth[1:])
+    assert verify(msgspec.structs.replace(record, held_out=shorter))
+
+
+def a_search_record(**changes):
+    return a_record(a_cell(variant="tuned", architecture=GRID), searched=searched(0), **changes)
+
+
+def test_a_search_that_selected_by_validation_verifies():
+    assert verify(a_search_record()) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda found: msgspec.structs.replace(found, selected=3), "selected configuration 3, but 5 has the lowest"),
+        (
+            lambda found: msgspec.structs.replace(found, trials=found.trials[:-1]),
+            "a grid of 12 configurations, but tried",
+        ),
+        (lambda found: None, "is a search without trials"),
+    ],
+)
+def test_a_search_that_did_not_does_not(change, said):
+    record = a_search_record()
+    (lie,) = verify(msgspec.structs.replace(record, searched=change(record.searched)))
+    assert said in lie
+
+
+def test_a_search_where_none_was_asked_for_does_not_verify():
+    assert verify(msgspec.structs.replace(a_record(), searched=searched(0)))
+
+
+def test_a_trial_has_no_place_for_a_test_score():
+    """What proves that 23 of 24 configurations never met the test images is that nothing could have been kept."""
+    assert not [field for field in Trial.__struct_fields__ if "test" in field or "held" in field]
+
+
+@pytest.mark.parametrize(
+    ("weights", "row"),
+    [
+        ("", "vgg16-head-only"),
+        ("imagenet", "vgg16-head-only (ImageNet)"),
+        ("random", "vgg16-head-only (random weights)"),
+        ("mine.h5 0123456789ab", "vgg16-head-only (mine.h5 0123456789ab)"),
+    ],
+)
+def test_a_row_says_what_its_backbone_started_from(weights, row):
+    cell = a_cell(variant="vgg16-head-only", weights=weights)
+    assert cell.row == row
+    assert row in cell.title
+
+
+def test_polished_predictions_do_not_either():
+    record = a_record()
+    truth = record.held_out.truth
+    polished = msgspec.structs.replace(record, held_out=msgspec.structs.replace(record.held_out, predictions=truth))
+    assert verify(polished)
+
+
+def test_the_same_cell_in_the_same_environment_predicts_the_same(store):
+    """The seed gives the bits: a second record that predicts otherwise is no better result, but a contradiction."""
+    honest, edited = a_record(error=3.0), a_record(error=0.001, started="2026-01-02T00:00:00+00:00")
+    assert verify_together([honest, msgspec.structs.replace(honest, started="2026-01-02T00:00:00+00:00")]) == []
+    (lie,) = verify_together([honest, edited])
+    assert "was run twice in one environment" in lie
+    assert "at 2026-01-01T00:00:00+00:00 by commit 0123456789ab and at 2026-01-02T00:00:00+00:00" in lie
+    other = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+    assert verify_together([honest, a_record(error=0.001, environment=other)]) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "framework"), [(Settings(device="cuda"), {}), (Settings(), {"deterministic": "unknown"})]
+)
+def test_where_no_bits_are_promised_none_are_asked_for(settings, framework):
+    cell = a_cell(settings=settings)
+    assert not contradicts(a_record(cell, 3.0, framework=framework), a_record(cell, 0.001, framework=framework))
+
+
+def _structs(kind, seen):
+    """Every struct that a type may hold, itself among them."""
+    for part in (kind, *get_args(kind)):
+        for argument in get_args(part) if part is not kind else ():
+            _structs(argument, seen)
+        if isinstance(part, type) and issubclass(part, msgspec.Struct) and part not in seen:
+            seen.add(part)
+            for field in msgspec.structs.fields(part):
+                _structs(field.type, seen)
+    return seen
+
+
+@pytest.mark.parametrize("kind", [Record, LatencyRecord])
+def test_nothing_in_a_record_goes_unread_however_deep(kind):
+    structs = _structs(kind, set())
+    assert len(structs) >= 4
+    assert [item.__name__ for item in structs if not item.__struct_config__.forbid_unknown_fields] == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"p50_ms":0.5', b'"p50_ms":-0.5'),
+        (b'"p50_ms":0.5', b'"p50_ms":0.7'),  # above p90
+        (b'"ratio_spread":0.02', b'"ratio_spread":-0.02'),
+        (b'"batch":1,', b'"batch":0,'),
+        (b'"batch":1,', b'"batch":1,"bach":1,'),
+    ],
+)
+def test_impossible_latencies_are_refused(store, old, new):
+    store.append(a_latency(a_record()))
+    line = store.latencies_file.read_bytes()
+    assert old in line
+    store.latencies_file.write_bytes(line.replace(old, new, 1))
+    with pytest.raises(RecordsError, match="not a record of schema"):
+        store.latencies()

@@ -1,0 +1,167 @@
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.judging.stats import FEWEST_IMAGES, equivalence, paired_difference, skill_interval, spread
+
+
+def test_spread_is_the_sample_standard_deviation() -> None:
+    assert spread([1.0, 2.0, 4.0]) == pytest.approx(np.std([1, 2, 4], ddof=1))
+    assert spread([3.0, 3.0]) == 0
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, None, 2.0], [None, None]])
+def test_spread_needs_two_values_and_all_of_them(values: list[float | None]) -> None:
+    assert spread(values) is None
+
+
+def _errors(draw: np.random.Generator, seeds: int, n: int, level: float) -> np.ndarray:
+    """Squared errors (seeds, n) whose expectation is `level`² plus 0.1² between images and 0.05² between seeds."""
+    image, seed = draw.normal(0, 0.1, n), draw.normal(0, 0.05, (seeds, 1))
+    return (draw.normal(0, level, (seeds, n)) + image + seed) ** 2
+
+
+def test_same_input_same_interval() -> None:
+    draw = np.random.default_rng(0)
+    errors, of_mean = _errors(draw, 3, 78, 0.3), _errors(draw, 1, 78, 1.0)[0]
+    assert skill_interval(errors, of_mean) == skill_interval(errors.tolist(), of_mean.tolist())
+    assert skill_interval(errors, of_mean) != skill_interval(errors, of_mean, seed=1)
+    assert paired_difference(errors, errors[:1]) == paired_difference(errors, errors[:1])
+
+
+def test_a_model_that_equals_the_mean_has_an_interval_around_zero() -> None:
+    of_mean = np.random.default_rng(1).normal(0, 1, 78) ** 2
+    assert skill_interval([of_mean] * 3, of_mean) == pytest.approx((0, 0), abs=1e-12)
+    draw = np.random.default_rng(2)
+    low, high = skill_interval([of_mean * draw.uniform(0.8, 1.2, 78) for _ in range(3)], of_mean)
+    assert low < 0 < high
+
+
+def test_a_clearly_better_model_excludes_zero() -> None:
+    draw = np.random.default_rng(3)
+    of_mean = draw.normal(0, 1, 78) ** 2
+    low, high = skill_interval(draw.normal(0, 0.3, (3, 78)) ** 2, of_mean)
+    assert 0 < low < 1 - 0.3**2 < high < 1
+
+
+def test_one_seed_is_enough() -> None:
+    draw = np.random.default_rng(4)
+    of_mean, errors = draw.normal(0, 1, 78) ** 2, draw.normal(0, 0.3, 78) ** 2
+    assert skill_interval(errors, of_mean) == skill_interval([errors], of_mean)
+    mean, low, high = paired_difference(errors, of_mean)
+    assert low < mean < high < 0
+
+
+def test_resampled_images_are_the_same_for_model_and_mean() -> None:
+    # A tenth of the trivial predictor's error on every image: however images are drawn, the skill is 0.9.
+    of_mean = np.random.default_rng(5).exponential(size=50)
+    assert skill_interval(0.1 * of_mean, of_mean) == pytest.approx((0.9, 0.9))
+
+
+def test_the_unit_of_the_errors_does_not_matter() -> None:
+    draw = np.random.default_rng(6)
+    errors, of_mean = _errors(draw, 3, 40, 0.3), _errors(draw, 1, 40, 1.0)[0]
+    assert skill_interval(1e-18 * errors, 1e-18 * of_mean) == pytest.approx(skill_interval(errors, of_mean))
+
+
+def test_seeds_that_disagree_widen_the_interval() -> None:
+    draw = np.random.default_rng(7)
+    of_mean, errors = draw.normal(0, 1, 78) ** 2, draw.normal(0, 0.3, 78) ** 2
+    alike = skill_interval([errors] * 3, of_mean)
+    apart = skill_interval([errors, 2 * errors, 4 * errors], of_mean)
+    assert apart[1] - apart[0] > 1.5 * (alike[1] - alike[0])
+
+
+def test_skill_interval_covers_the_true_skill() -> None:
+    draw = np.random.default_rng(8)
+    true_skill = 1 - (0.3**2 + 0.1**2 + 0.05**2) / (1 + 0.1**2 + 0.05**2)
+    covered = 0
+    for _ in range(200):
+        low, high = skill_interval(_errors(draw, 5, 80, 0.3), _errors(draw, 1, 80, 1.0)[0], resamples=400)
+        covered += low <= true_skill <= high
+    assert 0.88 <= covered / 200 <= 1
+
+
+def test_paired_difference_covers_the_true_difference() -> None:
+    draw = np.random.default_rng(9)
+    covered = 0
+    for _ in range(200):
+        a, b = _errors(draw, 5, 80, 0.4), _errors(draw, 4, 80, 0.3)
+        mean, low, high = paired_difference(a, b, resamples=400)
+        assert mean == pytest.approx(a.mean() - b.mean())
+        covered += low <= 0.4**2 - 0.3**2 <= high
+    assert 0.88 <= covered / 200 <= 1
+
+
+def test_pairing_removes_what_images_have_in_common() -> None:
+    draw = np.random.default_rng(10)
+    hard_images = draw.exponential(10, 78)
+    a, b = hard_images + draw.normal(1, 0.1, (1, 78)), hard_images + draw.normal(0, 0.1, (1, 78))
+    _, low, high = paired_difference(a, b)
+    assert 0.9 < low < 1 < high < 1.1
+
+
+def test_no_skill_where_the_mean_is_perfect() -> None:
+    assert all(math.isnan(bound) for bound in skill_interval([1.0, 2.0], [0.0, 0.0]))
+
+
+def test_rejects_what_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="3 images cannot be paired with errors on 2"):
+        skill_interval([1.0, 2.0, 3.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="shape"):
+        paired_difference([[]], [[]])
+    with pytest.raises(ValueError, match="finite"):
+        skill_interval([1.0, np.nan], [1.0, 2.0])
+
+
+def test_speed_of_skill_interval(benchmark) -> None:
+    draw = np.random.default_rng(11)
+    errors, of_mean = _errors(draw, 3, 78, 0.3), _errors(draw, 1, 78, 1.0)[0]
+    benchmark(skill_interval, errors, of_mean)
+
+
+# --- equivalence ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.floats(0.8, 1.0), min_size=3, max_size=12, unique=True),
+    st.lists(st.floats(0.8, 1.0), min_size=3, max_size=12, unique=True),
+    st.floats(0.001, 0.2),
+)
+def test_equivalence_is_two_one_sided_welch_tests(a, b, margin):
+    """Against scipy's one-sided tests of samples moved by the margin."""
+    if np.std(a) < 1e-6 or np.std(b) < 1e-6:
+        return
+    found = equivalence(a, b, margin)
+    below = scipy.stats.ttest_ind(np.add(a, margin), b, equal_var=False, alternative="greater").pvalue
+    above = scipy.stats.ttest_ind(np.subtract(a, margin), b, equal_var=False, alternative="less").pvalue
+    assert found.p_value == pytest.approx(max(below, above), rel=1e-6, abs=1e-12)
+    assert found.difference == pytest.approx(np.mean(a) - np.mean(b))
+    inside = -margin < found.low and found.high < margin
+    assert (found.p_value < 0.05) == inside
+
+
+def test_samples_without_spread_are_equivalent_where_their_means_are_close():
+    assert equivalence([0.9, 0.9], [0.91, 0.91], 0.02).p_value == 0
+    assert equivalence([0.9, 0.9], [0.93, 0.93], 0.02).p_value == 1
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0], [1.0, 2.0]), ([1.0, np.nan], [1.0, 2.0]), ([], [])])
+def test_samples_that_say_nothing_are_refused(a, b):
+    with pytest.raises(ValueError, match="at least two"):
+        equivalence(a, b, 0.1)
+
+
+def test_too_few_images_give_no_interval():
+    """A bootstrap of four images would call 0.999 to 0.999 an interval."""
+    enough, few = np.ones((2, FEWEST_IMAGES)), np.ones((2, FEWEST_IMAGES - 1))
+    assert np.isfinite(skill_interval(enough, 2 * enough[0])).all()
+    assert np.isnan(skill_interval(few, 2 * few[0])).all()
+    assert np.isfinite(paired_difference(enough, 2 * enough)).all()
+    value, low, high = paired_difference(few, 2 * few)
+    assert value == -1
+    assert np.isnan([low, high]).all()

@@ -1,0 +1,110 @@
+import msgspec
+import numpy as np
+import pytest
+
+from harness import registry
+from harness.judging.records import Cell, Settings
+from harness.running.plan import DataSource, plan, task
+
+
+def test_standard_covers_every_variant_backend_and_seed():
+    cells = plan("elasticity", DataSource(), "standard").cells
+    networks = {(cell.variant, cell.backend) for cell in cells if cell.backend != "classical"}
+    assert ("baseline", "keras") in networks
+    assert ("baseline", "pytorch") in networks
+    assert {cell.backend for cell in cells if cell.variant == "ridge"} == {"classical"}
+    assert {cell.seed for cell in cells} == {0, 1, 2}
+    assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_a_profile_shortens_the_recipe_and_nothing_else():
+    (smoke,) = plan("elasticity", DataSource(), "smoke", "baseline", "pytorch").cells
+    (paper, *_) = plan("elasticity", DataSource(), "paper", "baseline", "pytorch").cells
+    assert paper.recipes[0].epochs == 300
+    assert (msgspec.structs.replace(smoke.recipes[0], epochs=300),) == paper.recipes
+
+
+def test_paper_is_exactly_the_report():
+    """300 epochs everywhere, 24 configurations, three backbones in two phases."""
+    cells = {
+        cell.variant: cell for cell in plan("elasticity", DataSource(), "paper", backend="keras", seeds=(0,)).cells
+    }
+    search = cells.pop("tuned").architecture
+    assert len(search.configurations) == 24
+    assert {search.epochs, *(item.recipe.epochs for item in search.configurations)} == {300}
+    assert [recipe.epochs for recipe in cells.pop("baseline").recipes] == [300]
+    assert len(cells) == 6
+    for name, cell in cells.items():
+        phases = [(recipe.trains, recipe.learning_rate, recipe.epochs) for recipe in cell.recipes]
+        tuned = [("all", 1e-4, 300)] if name.endswith("fine-tuned") else []
+        assert phases == [("head", 1e-3, 300), *tuned]
+
+
+def test_a_profile_shortens_searches_and_fine_tuning_by_their_own_numbers():
+    profile = registry.suite("elasticity").PROFILES["standard"]
+    cells = {cell.variant: cell for cell in plan("elasticity", DataSource(), "standard", backend="keras").cells}
+    search = cells["tuned"].architecture
+    assert search.epochs == profile.search_epochs
+    assert {item.recipe.epochs for item in search.configurations} == {profile.epochs}
+    epochs = [recipe.epochs for recipe in cells["vgg16-fine-tuned"].recipes]
+    assert epochs == [profile.epochs, profile.fine_tuning_epochs]
+
+
+def test_a_profile_leaves_variants_out_unless_they_are_asked_for():
+    smoke = {cell.variant for cell in plan("elasticity", DataSource(), "smoke").cells}
+    standard = {cell.variant for cell in plan("elasticity", DataSource(), "standard").cells}
+    assert standard - smoke == set(registry.suite("elasticity").PROFILES["smoke"].leaves_out)
+    assert smoke >= {"baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned"}
+    (cell,) = plan("elasticity", DataSource(), "smoke", "resnet50-head-only", "keras").cells
+    assert cell.variant == "resnet50-head-only"
+
+
+def test_weights_are_asked_for_backbones_alone_and_make_other_cells():
+    asked = []
+
+    def weights(family):
+        asked.append(family)
+        return "imagenet"
+
+    chosen = {"variant": "baseline,tuned,resnet50-head-only", "backend": "pytorch"}
+    cells = plan("elasticity", DataSource(), "smoke", **chosen, weights=weights).cells
+    assert [cell.weights for cell in cells] == ["", "", "imagenet"]
+    assert set(asked) == {"resnet50"}
+    other = plan("elasticity", DataSource(), "smoke", **chosen).cells
+    assert [one.key == two.key for one, two in zip(cells, other, strict=True)] == [True, True, False]
+
+
+def test_every_cell_survives_json_with_its_key():
+    """A worker is told of its cell in JSON; a number that came back as another type would be another cell."""
+    for cell in plan("elasticity", DataSource(), "smoke").cells:
+        assert msgspec.json.decode(msgspec.json.encode(cell), type=Cell).key == cell.key
+
+
+def test_seeds_can_be_chosen():
+    cells = plan("elasticity", DataSource(), "smoke", "ridge", seeds=(5, 7)).cells
+    assert [cell.seed for cell in cells] == [5, 7]
+
+
+def test_targets_are_standardised_on_the_training_set_alone():
+    planned = plan("elasticity", DataSource(), "smoke", "ridge")
+    suite = registry.suite("elasticity")
+    train = planned.dataset.targets[planned.split.train]
+    asked = task(suite, planned.dataset, planned.split, Settings())
+    scaled = asked.scaling.to_network(train)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(scaled.std(axis=0), 1, atol=1e-5)
+    # A test label does not move the scaling.
+    planned.dataset.targets[planned.split.test] += 1000
+    try:
+        assert task(suite, planned.dataset, planned.split, Settings()).scaling == asked.scaling
+    finally:
+        planned.dataset.targets[planned.split.test] -= 1000
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("N/nm^2", 1e9), ("MPa", 1e-3)])
+def test_raw_labels_are_in_the_unit_asked_for(unit, factor):
+    planned = plan("elasticity", DataSource(), "smoke", "ridge")
+    settings = Settings(target_scaling="none", unit=unit)
+    scaling = task(registry.suite("elasticity"), planned.dataset, planned.split, settings).scaling
+    raw = scaling.to_network(planned.dataset.targets)
+    np.testing.assert_allclose(raw * factor, planned.dataset.targets, rtol=1e-6)

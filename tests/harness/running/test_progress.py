@@ -1,0 +1,74 @@
+import io
+
+from harness.protocol import Recipe
+from harness.running.launch import Started
+from harness.running.plan import DataSource
+from harness.running.progress import Progress
+from harness.running.worker import Done, Epoch, Job
+from tests.harness.a_benchmark import SCRATCH
+from tests.harness.examples import a_cell, a_failure, a_record
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def jobs(count, epochs=100):
+    cells = [
+        a_cell(variant="baseline", architecture=SCRATCH, recipes=(Recipe(epochs=epochs),), seed=seed)
+        for seed in range(count)
+    ]
+    return [Job(cell, DataSource()) for cell in cells]
+
+
+def follow(stream, events, seconds_between=10.0):
+    now = iter(range(10**6))
+    progress = Progress(
+        [job for job, message in events if isinstance(message, Done)], stream, lambda: seconds_between * next(now)
+    )
+    for event in events:
+        progress.show(event)
+    progress.close()
+    return stream.getvalue()
+
+
+def a_course(job, record=None):
+    epochs = [Epoch(done, 100, done / 100, 1 / done, 2 / done) for done in (25, 50, 75, 100)]
+    return [(job, message) for message in (Started(), *epochs, Done(record or a_record(job.cell)))]
+
+
+def test_a_terminal_shows_epoch_loss_and_time_left(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    first, second = jobs(2)
+    text = follow(Terminal(), [*a_course(first), *a_course(second)])
+    assert "baseline on classical, seed 0: epoch 50/100 loss 0.02 val 0.04" in text
+    assert "s left" in text or "min left" in text
+    assert "1/2 cells" in text
+
+
+def test_elsewhere_lines_are_plain():
+    text = follow(io.StringIO(), a_course(jobs(1)[0]))
+    assert "\r" not in text
+    assert "\033" not in text
+    assert "[1/1] baseline on classical, seed 0" in text
+    assert "ok in   1.5 s" in text
+
+
+def test_elsewhere_a_long_cell_is_heard_of_now_and_then():
+    events = a_course(jobs(1)[0])
+    assert "epoch 75/100" in follow(io.StringIO(), events)
+    assert "epoch" not in follow(io.StringIO(), events, seconds_between=0.1)
+
+
+def test_time_left_is_the_share_of_work_to_come():
+    first, second = jobs(2)
+    progress = Progress([first, second], stream := io.StringIO(), iter([0.0, 10.0, 10.0, 10.0, 10.0]).__next__)
+    progress.show((first, Done(a_record(first.cell))))
+    assert "10 s left" in stream.getvalue()
+
+
+def test_a_failure_is_told_with_reason_and_log():
+    job = jobs(1)[0]
+    text = follow(io.StringIO(), [(job, Started()), (job, Done(a_failure(job.cell)))])
+    assert "failed: RuntimeError: the moon was full" in text

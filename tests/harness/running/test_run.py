@@ -1,0 +1,355 @@
+"""`bench run` for real, on small data and few epochs; and the worker's own answers."""
+
+import itertools
+import math
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import environment
+from harness.command import cli
+from harness.judging import leaderboard
+from harness.judging.records import Store
+from harness.model.architecture import parameter_shapes
+from harness.running.latency import LatencyError
+from harness.running.run import _alone_in
+
+BENCH = (sys.executable, "-m", "harness")
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """Results of a smoke run over every variant and backend, and what it printed."""
+    results = tmp_path_factory.mktemp("results")
+    return results, bench(
+        "run", "suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}"
+    )
+
+
+def bench(*words, code=0):
+    process = subprocess.run([*BENCH, *words], capture_output=True, text=True, timeout=900, check=False)
+    assert process.returncode == code, process.stdout + process.stderr
+    return process.stdout
+
+
+@pytest.mark.slow
+def test_every_cell_has_a_good_record_and_every_row_a_latency(finished):
+    results, printed = finished
+    records = Store(results, "elasticity").trainings()
+    assert {(r.cell.variant, r.cell.backend) for r in records} == {
+        *((name, "classical") for name in ("mean", "voigt-reuss-hill", "ridge")),
+        *itertools.product(("baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned"), ("keras", "pytorch")),
+    }
+    assert all(record.status == "ok" for record in records)
+    table = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))
+    assert len(table) == 11
+    for column in ("skill", "parameters", "onnx_kB", "p50_ms_b1", "ratio_b1", "p50_ms_b32", "images_per_s_b32"):
+        assert table[column].notna().all(), column
+    assert (table["latency_threads"] == 1).all()
+    assert "[11/11]" in printed
+    assert "leaderboard:" in printed
+
+
+def one(results, variant, backend):
+    (record,) = [
+        record
+        for record in Store(results, "elasticity").trainings()
+        if (record.cell.variant, record.cell.backend) == (variant, backend)
+    ]
+    return record
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["keras", "pytorch"])
+def test_a_search_tries_all_and_tests_one(finished, backend):
+    results, _ = finished
+    record = one(results, "tuned", backend)
+    assert [trial.configuration for trial in record.searched.trials] == list(range(24))
+    selected = record.cell.architecture.configurations[record.searched.selected]
+    shapes = parameter_shapes(selected.network, (64, 64, 1))
+    assert record.counts.total == sum(math.prod(shape) for shape in shapes.values())
+    assert len(record.held_out.predictions) == 6  # the test images, once
+    assert (results / "leaderboards" / "elasticity-tuned-top-ten.csv").exists()
+    assert not list((results / "cache" / "trials").iterdir())
+
+
+@pytest.mark.slow
+def test_fine_tuning_starts_where_head_only_ended(finished):
+    """The same features, the same order: the first recipe of the one is the only recipe of the other."""
+    results, _ = finished
+    for backend in ("keras", "pytorch"):
+        head, fine = (one(results, f"vgg16-{phase}", backend) for phase in ("head-only", "fine-tuned"))
+        assert fine.history[0].loss == head.history[0].loss
+        assert head.counts.trainable == 8_361
+        assert fine.counts.trainable == head.counts.total == 14_723_049
+        assert fine.held_out.predictions != head.held_out.predictions
+        assert (head.cell.weights, head.cell.row) == ("random", "vgg16-head-only (random weights)")
+
+
+@pytest.mark.slow
+def test_a_record_tells_all_that_was_promised(finished):
+    results, _ = finished
+    record = one(results, "baseline", "keras")
+    assert record.counts.total == 51_593
+    assert record.framework["intra_op_threads"] == "1"
+    assert [len(stage.loss) for stage in record.history] == [2]
+    assert record.onnx.difference < 1e-5
+    assert record.onnx.opset == 18
+    assert record.environment.versions["keras"]
+    assert any("only 40 images" in warning for warning in record.data_warnings)
+    assert record.physics.keys() == {"positive_definite", "inside_bounds"}
+    assert (results / record.log).exists()
+
+
+@pytest.mark.slow
+def test_both_frameworks_started_from_the_same_weights_and_order(finished):
+    results, _ = finished
+    ours, theirs = (one(results, "baseline", backend) for backend in ("keras", "pytorch"))
+    np.testing.assert_allclose(ours.history[0].loss, theirs.history[0].loss, rtol=1e-3)
+    np.testing.assert_allclose(ours.held_out.predictions, theirs.held_out.predictions, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing_and_changes_nothing(finished, data):
+    results, _ = finished
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    printed = bench("run", "suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}")
+    assert "11 cells, 11 done before" in printed
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+    assert "follows from its records" in bench("leaderboard", "check=true", f"results={results}")
+
+
+@pytest.mark.slow
+def test_an_exported_model_predicts_what_its_record_says(finished, data, tmp_path):
+    results, _ = finished
+    for record in Store(results, "elasticity").trainings():
+        model = results / "models" / "elasticity" / record.onnx.file
+        out = tmp_path / f"{record.key}.csv"
+        bench("predict", f"model={model}", f"images={data}", f"out={out}")
+        table = pd.read_csv(out).set_index("image")
+        assert list(table.columns) == [f"{name}_GPa" for name in record.held_out.targets]
+        expected = np.array(record.held_out.predictions)
+        np.testing.assert_allclose(
+            table.loc[list(record.held_out.ids)], expected, rtol=2e-5, atol=1e-5 * expected.max()
+        )
+
+
+@pytest.mark.slow
+def test_latency_of_any_model(finished):
+    results, _ = finished
+    model = next((results / "models").rglob("*.onnx"))
+    printed = bench("latency", f"model={model}", "batches=1,4")
+    assert [line.split()[0] for line in printed.splitlines()] == ["batch", "1", "4"]
+
+
+@pytest.fixture
+def classical(data, tmp_path):
+    """Runs `bench run` on the predictors that take no time."""
+
+    def run(*words, results=tmp_path):
+        words = ["suite=elasticity", "backend=classical", f"data={data}", f"results={results}", *words]
+        return cli.main(["run", *words])
+
+    return run, tmp_path
+
+
+def test_resuming_runs_only_what_has_no_result(classical, capsys):
+    run, results = classical
+    assert run("variant=mean", "profile=smoke") == 0
+    assert run("variant=mean,ridge", "profile=smoke") == 0
+    printed = capsys.readouterr().out
+    assert "2 cells, 1 done before" in printed
+    (hint,) = (line for line in printed.splitlines() if "bench predict model=" in line and "ridge" in line)
+    assert Path(hint.partition("model=")[2].split()[0]).is_file()
+    assert [record.cell.variant for record in Store(results, "elasticity").trainings()] == ["mean", "ridge"]
+
+
+def test_a_record_without_its_model_is_not_done(classical, capsys):
+    """As in a fresh clone, where records are and models are not."""
+    run, results = classical
+    assert run("variant=mean,ridge", "profile=smoke") == 0
+    next((results / "models").rglob("mean*.onnx")).unlink()
+    next((results / "models").rglob("ridge*.onnx")).write_bytes(b"another model")
+    capsys.readouterr()
+    assert run("variant=mean,ridge", "profile=smoke") == 0
+    assert "2 cells, 0 done before" in capsys.readouterr().out
+    assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
+
+
+def test_a_record_from_another_environment_is_not_done(classical, capsys):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    store = Store(results, "elasticity")
+    store.trainings_file.write_bytes(store.trainings_file.read_bytes().replace(b'"processor":"', b'"processor":"Old '))
+    capsys.readouterr()
+    assert run("variant=ridge", "profile=smoke") == 0
+    assert "1 cells, 0 done before" in capsys.readouterr().out
+    assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
+
+
+def test_a_failing_cell_fails_the_run_but_not_the_others(classical, data, tmp_path, capsys):
+    """Without the phases Voigt-Reuss-Hill has nothing to go by."""
+    nameless = tmp_path / "nameless"
+    nameless.mkdir()
+    for path in data.iterdir():
+        if path.name != "dataset.json":
+            (nameless / path.name).write_bytes(path.read_bytes())
+    results = tmp_path / "results"
+    words = ["run", "backend=classical", f"data={nameless}", "unit=MPa", f"results={results}", "profile=smoke"]
+    assert cli.main(words) == 1
+    by_variant = {record.cell.variant: record for record in Store(results, "elasticity").trainings()}
+    assert {name: record.status for name, record in by_variant.items()} == {
+        "mean": "ok",
+        "ridge": "ok",
+        "voigt-reuss-hill": "unavailable",
+    }
+    assert "phases=" in by_variant["voigt-reuss-hill"].reason
+    assert "1 of 3 cells have no result" in capsys.readouterr().out
+    assert cli.main([*words, "phases=70,0.33,410,0.19"]) == 0
+
+
+def test_a_broken_data_set_stops_the_run_before_it_starts(classical, data, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for path in data.iterdir():
+        (broken / path.name).write_bytes(path.read_bytes())
+    (broken / "5_disks.png").unlink()
+    results = tmp_path / "results"
+    assert cli.main(["run", f"data={broken}", f"results={results}"]) == 2
+    assert "no image for CSV row 6" in capsys.readouterr().err
+    assert not results.exists()
+
+
+def test_a_results_folder_that_cannot_be_one_is_said_before_the_work(classical, tmp_path, capsys):
+    run, _ = classical
+    (tmp_path / "file").write_text("not a folder")
+    assert run(results=tmp_path / "file") == 2
+    captured = capsys.readouterr()
+    assert captured.err == f"bench: results={tmp_path / 'file'}: is there, and is no folder: choose another\n"
+    assert "cells" not in captured.out
+
+
+def test_one_run_at_a_time_in_a_results_folder(classical, capsys):
+    run, results = classical
+    with _alone_in(results):
+        before = sorted(results.rglob("*"))
+        assert run("variant=mean", "profile=smoke") == 2
+        assert f"another run is at work here (process {os.getpid()})" in capsys.readouterr().err
+        assert sorted(results.rglob("*")) == before
+    assert run("variant=mean", "profile=smoke") == 0
+
+
+@pytest.mark.slow
+def test_weights_of_ones_own_make_a_row_and_wrong_ones_stop_nothing_else(data, finished, tmp_path, capsys):
+    results, _ = finished
+    mine = next((results / "models" / "elasticity").glob("vgg16-fine-tuned.pytorch*.safetensors"))
+    words = ["run", "backend=classical,pytorch", f"data={data}", "profile=smoke", f"results={tmp_path / 'r'}"]
+    assert cli.main([*words, "variant=ridge,vgg16-head-only", f"weights={mine}"]) == 0
+    assert f"vgg16-head-only ({mine.name} " in capsys.readouterr().out
+    assert cli.main([*words, "variant=mean,resnet50-head-only", f"weights={mine}"]) == 1
+    status = {r.cell.variant: (r.status, r.reason) for r in Store(tmp_path / "r", "elasticity").trainings()}
+    assert status["mean"][0] == "ok"
+    assert status["resnet50-head-only"][0] == "unavailable"
+    assert f"{mine.name} is no resnet50 without top" in status["resnet50-head-only"][1]
+    assert "1 of 2 cells have no result" in capsys.readouterr().out
+
+
+def test_the_reports_raw_setting_gives_the_same_lines_in_other_units(classical):
+    """Ridge regression is the same line in any unit; a network is not, and that is the point of the setting."""
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    assert run("variant=ridge", "profile=smoke", "target_scaling=none", "unit=MPa") == 0
+    standard, raw = Store(results, "elasticity").trainings()
+    assert standard.key != raw.key
+    np.testing.assert_allclose(raw.held_out.predictions, standard.held_out.predictions, rtol=1e-4)
+    assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
+
+
+def test_published_records_name_no_folder_and_no_host(classical, data):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    text = Store(results, "elasticity").trainings_file.read_text()
+    for private in (str(data.parent), str(results), sys.prefix):
+        assert private not in text
+    assert msgspec.json.decode(text)["data_warnings"]
+
+
+def test_a_cell_that_predicts_otherwise_than_before_is_not_added(classical, capsys):
+    """Somebody's better number: the record stays, the new one is refused, and nothing is lost."""
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    store = Store(results, "elasticity")
+    (honest,) = store.trainings()
+    better = msgspec.structs.replace(honest.held_out, predictions=honest.held_out.truth)
+    edited = msgspec.structs.replace(honest, held_out=better, test=better.accuracy())
+    store.trainings_file.write_bytes(msgspec.json.encode(edited) + b"\n")
+    next((results / "models").rglob("ridge*.onnx")).unlink()
+    before = store.trainings_file.read_bytes()
+    assert run("variant=ridge", "profile=smoke") == 2
+    assert "predicts otherwise than its record of" in capsys.readouterr().err
+    assert store.trainings_file.read_bytes() == before
+    store.append(honest)
+    assert cli.main(["leaderboard", "check=true", f"results={results}"]) == 2
+    assert "was run twice in one environment" in capsys.readouterr().err
+
+
+def test_the_same_numbers_again_are_added(classical):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    next((results / "models").rglob("ridge*.onnx")).unlink()
+    assert run("variant=ridge", "profile=smoke") == 0
+    first, second = Store(results, "elasticity").trainings()
+    assert first.key == second.key
+    assert first.held_out == second.held_out
+
+
+def test_another_instruction_set_makes_a_row_of_its_own(classical, monkeypatch):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    monkeypatch.setenv("NPY_DISABLE_CPU_FEATURES", "AVX2")
+    environment.observe.cache_clear()
+    try:
+        assert run("variant=ridge", "profile=smoke") == 0
+    finally:
+        environment.observe.cache_clear()
+    table = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"), keep_default_na=False)
+    assert sorted(table["switches"]) == ["", "NPY_DISABLE_CPU_FEATURES=AVX2"]
+
+
+def test_a_home_is_meant_where_no_shell_says_so(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(data.parent))
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "suite=elasticity", "variant=mean", "profile=smoke", "data=~/mine", "results=~/theirs"]
+    assert cli.main(words) == 0
+    assert f"leaderboard: {data.parent / 'theirs'}" in capsys.readouterr().out
+    assert (data.parent / "theirs" / "leaderboards" / "elasticity.csv").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_to_go_on_with_can_be_pasted_into_a_shell(classical, capsys, tmp_path):
+    run, _ = classical
+    results = tmp_path / "it's mine"
+    assert run("variant=mean", "profile=smoke", results=results) == 0
+    (hint,) = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
+    words = shlex.split(hint.partition(": ")[2])
+    assert words[:2] == ["bench", "predict"]
+    assert Path(words[2].partition("=")[2]).is_file()
+
+
+def test_timing_that_fails_leaves_the_leaderboard_to_be_written(classical, monkeypatch, capsys):
+    def dies(*_):
+        raise LatencyError("timing: its process was killed by signal 9")
+
+    monkeypatch.setattr("harness.running.run.measure_apart", dies)
+    run, results = classical
+    assert run("variant=mean", "profile=smoke") == 0
+    assert "no latencies: timing: its process was killed by signal 9" in capsys.readouterr().err
+    (row,) = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity")).to_dict("records")
+    assert row["status"] == "ok"

@@ -1,0 +1,272 @@
+import msgspec
+import numpy as np
+import pytest
+
+from harness.errors import Unavailable
+from harness.model.architecture import Backbone, Dense, Flatten, GlobalAveragePool2D, Network, initial_weights
+from harness.model.weights import save_weights
+from harness.protocol import Configuration, Counts, Dataset, History, Recipe, Scaling, Search, Split, Task, Variant
+from harness.running import training
+from harness.running.training import Fitting, epoch_work, fit, trials_file, work
+from tests.harness.examples import a_cell
+
+TARGETS = ("C11", "C22")
+HEAD, TUNING = Recipe(epochs=2, trains="head"), Recipe(epochs=1, learning_rate=1e-4)
+TRANSFER = Network((Backbone("densenet121"), GlobalAveragePool2D(), Dense(2, "linear")))
+
+
+@pytest.fixture(autouse=True)
+def _results(tmp_path):
+    """What `bench run` makes before its workers start."""
+    (tmp_path / "cache").mkdir()
+
+
+def a_dataset(count=12, size=32):
+    rng = np.random.default_rng(0)
+    images = rng.random((count, size, size, 1)).astype(np.float32)
+    names = tuple(map(str, range(count)))
+    return Dataset("made", images, rng.normal(size=(count, 2)), TARGETS, "GPa", ("",) * count, names)
+
+
+SPLIT = Split(np.arange(6), np.arange(6, 9), np.arange(9, 12))
+
+
+class FakeModel:
+    """Keeps what it is told; its validation losses are those that the configuration's learning rate looks up."""
+
+    def __init__(self, variant, losses, calls):
+        self.variant, self.losses, self.calls = variant, losses, calls
+        self.arrays = initial_weights(variant.architecture, (32, 32, 1), seed=99)
+
+    def counts(self):
+        return Counts(7, 0, {"dense_1": 7})
+
+    def weights(self):
+        return dict(self.arrays)
+
+    def set_weights(self, weights):
+        self.arrays = dict(weights)
+
+    def features(self, images):
+        self.calls.append(("features", len(images)))
+        return images.mean(axis=(1, 2)).astype(np.float32)
+
+    def train(self, data, recipe, schedule, on_epoch):
+        self.calls.append((recipe.trains, recipe.learning_rate, schedule.order.tolist(), data))
+        losses = self.losses(recipe)
+        for epoch, loss in enumerate(losses, 1):
+            on_epoch(epoch, loss, loss)
+        return History(losses, losses, 0.5)
+
+
+class FakeBackend:
+    def __init__(self, losses=lambda recipe: (1.0,) * recipe.epochs):
+        self.losses, self.calls, self.built = losses, [], []
+
+    def build(self, variant, task, seed):
+        self.built.append(variant)
+        return FakeModel(variant, self.losses, self.calls)
+
+
+def a_fitting(tmp_path, backend, cell, weights_file=None):
+    told = []
+    dataset = a_dataset()
+    task = Task((32, 32, 1), TARGETS, "GPa", Scaling((0.0, 0.0), (1.0, 1.0)))
+    fitting = Fitting(cell, backend, task, dataset, SPLIT, tmp_path, lambda *epoch: told.append(epoch), weights_file)
+    return fitting, told
+
+
+def transfer_cell(*recipes, weights="random", **changes):
+    return a_cell(architecture=TRANSFER, recipes=recipes, weights=weights, backend="fake", **changes)
+
+
+# --- stages -------------------------------------------------------------------------------------------------------
+
+
+def test_recipes_follow_each_other_on_one_model_in_orders_of_their_own(tmp_path):
+    backend = FakeBackend()
+    fitting, told = a_fitting(tmp_path, backend, transfer_cell(HEAD, msgspec.structs.replace(TUNING, epochs=2)))
+    fitted = fit(fitting)
+    assert len(backend.built) == 1
+    stages = [call for call in backend.calls if call[0] != "features"]
+    assert [(trains, rate) for trains, rate, _, _ in stages] == [("head", 1e-3), ("all", 1e-4)]
+    assert stages[0][2] != stages[1][2]
+    assert [epoch for epoch, _, _ in told] == [1, 2, 3, 4]
+    assert [len(history.loss) for history in fitted.history] == [2, 2]
+    assert fitted.searched is None
+
+
+def test_the_head_is_trained_on_features_and_all_on_images(tmp_path):
+    backend = FakeBackend()
+    fitting, _ = a_fitting(tmp_path, backend, transfer_cell(HEAD, TUNING))
+    fit(fitting)
+    head, everything = (call[3] for call in backend.calls if call[0] != "features")
+    images = fitting.dataset.images
+    np.testing.assert_allclose(head.images, images[SPLIT.train].mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(head.validation_images, images[SPLIT.validation].mean(axis=(1, 2)), rtol=1e-6)
+    np.testing.assert_array_equal(everything.images, images[SPLIT.train])
+
+
+def test_features_are_computed_once_and_never_for_test_images(tmp_path):
+    counts = []
+    for recipes in ((HEAD,), (HEAD, TUNING)):
+        backend = FakeBackend()
+        fit(a_fitting(tmp_path, backend, transfer_cell(*recipes))[0])
+        counts.append([number for what, number, *_ in backend.calls if what == "features"])
+    assert counts == [[9], []]  # 6 to train on and 3 to validate; none of the 3 to test
+
+
+@pytest.mark.parametrize("changes", [{"seed": 1}, {"backend": "another"}])
+def test_features_of_another_backbone_or_backend_are_others(tmp_path, changes):
+    """Another seed's backbone has other random weights."""
+    for cell in (transfer_cell(HEAD), msgspec.structs.replace(transfer_cell(HEAD), **changes)):
+        backend = FakeBackend()
+        fit(a_fitting(tmp_path, backend, cell)[0])
+        assert any(what == "features" for what, *_ in backend.calls)
+
+
+def test_the_seconds_of_features_count_whether_or_not_they_were_kept(tmp_path):
+    seconds = [fit(a_fitting(tmp_path, FakeBackend(), transfer_cell(HEAD))[0]).history[0].seconds for _ in range(2)]
+    assert seconds[0] == seconds[1] > 0.5
+
+
+def test_damaged_features_are_computed_again(tmp_path):
+    fit(a_fitting(tmp_path, FakeBackend(), transfer_cell(HEAD))[0])
+    (kept,) = (tmp_path / "cache" / "features").iterdir()
+    kept.write_bytes(kept.read_bytes()[:100])
+    backend = FakeBackend()
+    fit(a_fitting(tmp_path, backend, transfer_cell(HEAD))[0])
+    assert ("features", 9) in backend.calls
+
+
+# --- weights to start from ----------------------------------------------------------------------------------------
+
+
+def test_a_backbone_starts_from_the_users_file_and_the_head_from_the_seed(tmp_path):
+    given = {
+        name.removeprefix("backbone_1/"): array
+        for name, array in initial_weights(TRANSFER, (32, 32, 1), seed=5).items()
+        if name.startswith("backbone_1/")
+    }
+    path = tmp_path / "mine.safetensors"
+    save_weights(path, given)
+    fitting, _ = a_fitting(tmp_path, FakeBackend(), transfer_cell(HEAD, weights="mine.safetensors 0"), path)
+    weights = fit(fitting).model.weights()
+    for name, array in given.items():
+        np.testing.assert_array_equal(weights[f"backbone_1/{name}"], array)
+    head = initial_weights(TRANSFER, (32, 32, 1), seed=0)["dense_1/kernel"]
+    np.testing.assert_array_equal(weights["dense_1/kernel"], head)
+
+
+def test_native_weights_are_the_frameworks_own(tmp_path):
+    cell = transfer_cell(HEAD)
+    cell = msgspec.structs.replace(cell, settings=msgspec.structs.replace(cell.settings, init="native"))
+    weights = fit(a_fitting(tmp_path, FakeBackend(), cell)[0]).model.weights()
+    expected = initial_weights(TRANSFER, (32, 32, 1), seed=99)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(weights[name], array)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "mine.safetensors 0"])
+def test_weights_that_cannot_be_had_make_a_cell_unavailable(tmp_path, monkeypatch, weights):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    path = None
+    if weights != "imagenet":
+        path = tmp_path / "mine.safetensors"
+        save_weights(path, {"conv1_conv/kernel": np.zeros((1, 2), np.float32)})
+    with pytest.raises(Unavailable, match="densenet121"):
+        fit(a_fitting(tmp_path, FakeBackend(), transfer_cell(HEAD, weights=weights), path)[0])
+
+
+# --- searches -----------------------------------------------------------------------------------------------------
+
+RATES = (0.1, 0.2, 0.3, 0.4)
+
+
+def a_search(epochs=3, recipe_epochs=5):
+    network = Network((Flatten(), Dense(2, "linear")))
+    return Search(
+        tuple(Configuration({"rate": rate}, network, Recipe(recipe_epochs, learning_rate=rate)) for rate in RATES),
+        epochs,
+    )
+
+
+def dips(recipe):
+    """Configuration 2 has the lowest loss of all in its second epoch, and ends worst of all."""
+    losses = {0.1: (5.0, 4.0, 3.0), 0.2: (4.0, 2.0, 2.0), 0.3: (9.0, 1.0, 9.0), 0.4: (8.0, 7.0, 6.0)}
+    return losses[recipe.learning_rate][: recipe.epochs] + (9.0,) * (recipe.epochs - 3)
+
+
+def test_a_grid_tries_all_and_trains_the_best_anew(tmp_path):
+    backend = FakeBackend(dips)
+    fitting, told = a_fitting(tmp_path, backend, a_cell(architecture=a_search(), backend="fake"))
+    fitted = fit(fitting)
+    assert [trial.configuration for trial in fitted.searched.trials] == [0, 1, 2, 3]
+    assert fitted.searched.selected == 2
+    best = fitted.searched.trials[2]
+    assert (best.validation_loss, best.epoch, best.last, best.parameters, best.seconds) == (1.0, 2, 9.0, 7, 0.5)
+    assert [variant.recipes[0].epochs for variant in backend.built] == [3, 3, 3, 3, 5]
+    assert backend.built[-1].recipes[0].learning_rate == 0.3
+    assert len(fitted.history[0].loss) == 5
+    assert [epoch for epoch, _, _ in told] == list(range(1, 4 * 3 + 5 + 1))
+
+
+def test_a_search_sees_no_test_image(tmp_path):
+    backend = FakeBackend(dips)
+    fitting, _ = a_fitting(tmp_path, backend, a_cell(architecture=a_search(), backend="fake"))
+    fitting.dataset.images[SPLIT.test] = np.nan
+    fitting.dataset.targets[SPLIT.test] = np.nan
+    fit(fitting)
+    for *_, data in backend.calls:
+        assert all(np.isfinite(array).all() for array in msgspec.structs.astuple(data))
+
+
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path):
+    cell = a_cell(architecture=a_search(), backend="fake")
+
+    def interrupted(recipe):
+        if recipe.learning_rate == 0.3:
+            raise KeyboardInterrupt
+        return dips(recipe)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(a_fitting(tmp_path, FakeBackend(interrupted), cell)[0])
+    kept = trials_file(tmp_path, cell)
+    kept.write_bytes(kept.read_bytes() + b'{"configuration":2,"valid')  # torn by its end
+    backend = FakeBackend(dips)
+    resumed = fit(a_fitting(tmp_path, backend, cell)[0])
+    assert len(backend.built) == 2 + 1
+    (tmp_path / "other" / "cache").mkdir(parents=True)
+    assert resumed.searched == fit(a_fitting(tmp_path / "other", FakeBackend(dips), cell)[0]).searched
+
+
+# --- work ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        a_cell(),
+        a_cell(architecture=a_search()),
+        transfer_cell(HEAD),
+        transfer_cell(HEAD, TUNING),
+        a_cell(architecture=a_search().configurations[0].network, recipes=(Recipe(4),)),
+    ],
+)
+def test_every_epoch_that_is_reported_has_its_work(tmp_path, cell):
+    fitting, told = a_fitting(tmp_path, FakeBackend(lambda r: (1.0,) * r.epochs), cell)
+    if isinstance(cell.architecture, Network | Search):
+        fit(fitting)
+    assert len(epoch_work(cell)) == len(told)
+    assert work(cell) > sum(epoch_work(cell)) > -1
+
+
+def test_fine_tuning_is_more_work_than_a_head():
+    head, tuning = epoch_work(transfer_cell(HEAD, TUNING))[-2:]
+    assert tuning > 10 * head
+    assert training.work(transfer_cell(HEAD)) < training.work(transfer_cell(HEAD, TUNING))
+
+
+def test_a_variant_is_data():
+    variant = Variant("tuned", "", a_search())
+    assert msgspec.json.decode(msgspec.json.encode(variant), type=Variant) == variant

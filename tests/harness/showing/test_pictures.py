@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from harness.errors import BenchError
+from harness.judging import leaderboard
+from harness.judging.records import Store
+from harness.showing.pictures import draw, draw_all, pareto_front
+from tests.harness.a_benchmark import benchmark, fill
+from tests.harness.examples import a_cell, a_failure, a_latency, a_record
+
+
+def is_a_picture(path):
+    with Image.open(path) as image:
+        return min(image.size) > 200 and len(image.getcolors(2**24)) > 10
+
+
+def test_the_leaderboard_shows_every_row_that_has_a_score(tmp_path):
+    store = Store(tmp_path, "elasticity")
+    for name, error in (("good", 0.5), ("poor", 50.0)):
+        record = a_record(a_cell(variant=name), error=error)
+        store.append(record)
+        store.append(a_latency(record))
+    store.append(a_failure(a_cell(variant="fails")))
+    assert is_a_picture(draw(leaderboard.compute(tmp_path, "elasticity"), tmp_path / "board.png", "elasticity"))
+
+
+def test_a_leaderboard_without_scores_is_said(tmp_path):
+    Store(tmp_path, "elasticity").append(a_failure())
+    with pytest.raises(BenchError, match="no row of the leaderboard has a score"):
+        draw(leaderboard.compute(tmp_path, "elasticity"), tmp_path / "x.png", "elasticity")
+
+
+def test_every_picture_of_a_suite_in_the_suites_order(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"tuned": 1.0, "vgg16-fine-tuned": 3.0, "baseline": 2.0}))
+    files = draw_all(tmp_path, "elasticity", tmp_path / "pictures")
+    assert [path.stem for path in files] == [
+        "leaderboard",
+        "parity-mean",
+        "loss-baseline",
+        "parity-baseline",
+        "loss-tuned",
+        "parity-tuned",
+        "loss-vgg16-fine-tuned",
+        "parity-vgg16-fine-tuned",
+        "loss-all",
+        "latency",
+        "parameters",
+    ]
+    assert all(map(is_a_picture, files))
+
+
+def test_a_single_backend_seed_and_model_is_drawn(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 2.0}, backends=("keras",), seeds=(0,)))
+    assert all(map(is_a_picture, draw_all(tmp_path, "elasticity", tmp_path / "pictures")))
+
+
+def test_predictors_alone_are_drawn(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record(), a_record(a_cell(variant="mean"), error=10.0)])
+    files = draw_all(tmp_path, "elasticity", tmp_path / "pictures")
+    assert not [path for path in files if path.stem.startswith("loss")]
+    assert all(map(is_a_picture, files))
+
+
+def test_nothing_to_draw_is_said(tmp_path):
+    Store(tmp_path, "elasticity").append(a_failure())
+    with pytest.raises(BenchError, match="no finished records of elasticity of profile paper"):
+        draw_all(tmp_path, "elasticity", tmp_path / "pictures", "paper")
+
+
+@given(st.lists(st.tuples(st.integers(1, 20), st.integers(0, 20)), min_size=1, max_size=30))
+def test_the_pareto_front_is_what_nothing_beats_in_both(points):
+    cost, skill = np.array(points, float).T
+    front = pareto_front(cost, skill)
+    beaten = [
+        any((c <= cost[i] and s >= skill[i]) and (c < cost[i] or s > skill[i]) for c, s in points)
+        for i in range(len(points))
+    ]
+    assert {(cost[i], skill[i]) for i in front} == {points[i] for i in range(len(points)) if not beaten[i]}
+    assert list(cost[front]) == sorted(cost[front])

@@ -1,0 +1,89 @@
+import msgspec
+import pytest
+
+from harness.judging.blocks import rows
+from harness.showing.questions import answers, decimals, difference, markdown, settles
+from tests.harness.a_benchmark import benchmark
+from tests.harness.examples import a_record
+
+CLEAR = {
+    "baseline": 4.0,
+    "tuned": 1.0,
+    "vgg16-head-only": 9.0,
+    "vgg16-fine-tuned": 2.0,
+    "resnet50-head-only": 3.0,
+    "resnet50-fine-tuned": 9.0,
+}
+
+
+def told(errors, **options):
+    return answers(rows(benchmark(errors, **options), list(errors)), {})
+
+
+def test_clear_differences_are_told_as_such():
+    tuning, fastest, fine_tuning, transfer, best = told(CLEAR)
+    assert "Yes, in every backend." in tuning
+    assert "by epoch" in fastest
+    assert "vgg16 (keras): better" in fine_tuning
+    assert "resnet50 (pytorch): worse" in fine_tuning
+    assert "Tuning, in every backend." in transfer
+    assert "**tuned" in best
+
+
+def test_the_opposite_is_told_where_it_holds():
+    tuning, _, fine_tuning, transfer, best = told(
+        CLEAR | {"baseline": 1.0, "tuned": 5.0, "vgg16-fine-tuned": 2.0, "resnet50-fine-tuned": 0.5}
+    )
+    assert "No: what was tuned is worse" in tuning
+    assert "It helped every backbone." in fine_tuning
+    assert "Transfer learning, in every backend." in transfer
+    assert "**resnet50-fine-tuned" in best
+
+
+def test_what_cannot_be_told_apart_is_not():
+    tuning, *_, best = told({"baseline": 3.0, "tuned": 3.0})
+    assert "do not say" in tuning or "It depends" in tuning
+    assert "Not told apart from it" in best
+
+
+def test_pretrained_backbones_speak_for_transfer_where_there_are_any():
+    records = benchmark({"vgg16-head-only": 2.0, "tuned": 4.0})
+    pretrained = [
+        a_record(msgspec.structs.replace(record.cell, weights="imagenet"), 1.0, history=record.history)
+        for record in records
+        if record.cell.weights
+    ]
+    _, transfer, _ = answers(rows([*records, *pretrained]), {})
+    assert "vgg16-head-only (ImageNet)" in transfer
+    assert "random" not in transfer
+
+
+def test_a_question_without_its_models_is_not_asked():
+    sections = told({"baseline": 3.0})
+    assert len(sections) == 1
+    assert sections[0].startswith("## Question 5")
+
+
+def test_the_difference_is_between_skills():
+    table = {row.name: row for row in rows(benchmark({"baseline": 4.0, "tuned": 1.0}, backends=("keras",)))}
+    found = difference(table["tuned"], table["baseline"])
+    assert found.value == pytest.approx(table["tuned"].skill() - table["baseline"].skill())
+    assert found.low < found.value < found.high
+    assert found.verdict == "better"
+    assert difference(table["baseline"], table["tuned"]).verdict == "worse"
+    assert difference(table["tuned"], table["tuned"]).value == 0
+
+
+@pytest.mark.parametrize(
+    ("losses", "epoch"), [([1.0, 0.5, 0.1, 0.0], 3), ([1.0, 0.0, 2.0], 2), ([3.0], 1), ([1.0, 1.0], 1), ([1, 2, 3], 1)]
+)
+def test_convergence_is_nine_tenths_of_the_way(losses, epoch):
+    assert settles(losses) == epoch
+
+
+def test_decimals_have_no_negative_zero():
+    assert [decimals(-1e-5), decimals(-1e-5, "+"), decimals(0.5, "+")] == ["0.000", "+0.000", "+0.500"]
+
+
+def test_a_markdown_table():
+    assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"

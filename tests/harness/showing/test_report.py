@@ -1,0 +1,143 @@
+import os
+import re
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from harness.errors import BenchError
+from harness.judging.records import Store
+from harness.showing import report
+from tests.harness.a_benchmark import RAW, benchmark, fill
+from tests.harness.examples import a_cell, a_record, with_images
+
+ERRORS = {
+    "baseline": 4.0,
+    "tuned": 1.0,
+    "vgg16-head-only": 9.0,
+    "vgg16-fine-tuned": 2.0,
+    "resnet50-head-only": 3.0,
+    "resnet50-fine-tuned": 9.0,
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    store = Store(results, "elasticity")
+    fill(store, benchmark(ERRORS))
+    # Raw labels: predictions that hardly vary, about the training mean.
+    fill(store, benchmark({"baseline": 10.0, "tuned": 10.0}, seeds=(0,), settings=RAW))
+    path = report.write(results, "elasticity", results / "page", "standard")
+    return path, path.read_text(encoding="utf-8")
+
+
+def test_every_table_and_question_is_there(page):
+    _, text = page
+    headings = re.findall(r"^## (.*?):", text, re.M)
+    assert headings == ["Table 1", "Table 2", "Table 3", *(f"Question {n}" for n in range(1, 6))]
+    assert "## What an MSE of 1e-15 means" in text
+
+
+def test_the_first_table_holds_ten_of_each_backend_the_selected_first(page):
+    _, text = page
+    first = text.split("## Table 1")[1].split("## ")[0]
+    lines = [line.split(" | ") for line in first.splitlines() if line.startswith("| keras")]
+    assert len(lines) == 10
+    assert lines[0][1:3] == ["1", "5"]
+    assert lines[0][-1].startswith("10 11 12")
+    assert all("–" in line[-1] for line in lines[1:])
+
+
+def test_the_third_table_has_the_trivial_predictor_and_the_sources_figure(page):
+    _, text = page
+    third = text.split("## Table 3")[1].split("## ")[0]
+    (tuned, _) = [line for line in third.splitlines() if line.startswith("| tuned")]
+    assert "8.41e-15" in tuned
+    assert [line for line in third.splitlines() if line.startswith("| mean")]
+    gpa2, raw = (float(cell) for cell in tuned.split(" | ")[2:4])
+    assert raw == pytest.approx(gpa2 * 1e-18, rel=1e-2)
+
+
+def test_raw_labels_stand_beside_the_mean(page):
+    _, text = page
+    raw = text.split("## What an MSE of 1e-15 means")[1].split("## ")[0]
+    assert "4 of 4 networks are no better than the mean" in raw
+    lines = [line.split(" | ") for line in raw.splitlines() if line.startswith("| baseline")]
+    assert len(lines) == 2
+    assert all(float(line[3]) == pytest.approx(1e-16, rel=0.5) for line in lines)  # (10 GPa)²
+
+
+def test_it_says_what_was_shortened_and_that_weights_are_random(page):
+    _, text = page
+    assert "It shortens the source's 300 epochs" in text
+    assert "random weights" in text.split("## ")[0]
+
+
+def test_every_picture_it_shows_exists(page):
+    path, text = page
+    shown = re.findall(r"!\[.*?\]\((.*?)\)", text)
+    assert len(shown) > 8
+    assert all((path.parent / name).is_file() for name in shown)
+    assert {file.name for file in path.parent.iterdir()} == {*shown, "report.md"}
+
+
+def test_without_raw_records_it_says_so(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
+    text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
+    assert "Not measured: there are no records of models trained on raw labels" in text
+
+
+def test_no_records_is_said(tmp_path):
+    with pytest.raises(BenchError, match=r"no finished records of elasticity.*bench run"):
+        report.write(tmp_path, "elasticity", tmp_path)
+
+
+def test_raw_labels_are_not_trained_on_data_that_is_not_known(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(report, "run", lambda request: pytest.fail("ran"))
+    Store(tmp_path, "elasticity").append(a_record(a_cell(data_hash="e" * 64)))
+    report.run_raw(tmp_path, "elasticity", "standard", 1)
+    assert "another data set" in capsys.readouterr().out
+
+
+def test_raw_labels_are_trained_once(tmp_path, monkeypatch):
+    requests = []
+    monkeypatch.setattr(report, "run", requests.append)
+    known = report.DataSource().load(report.registry.suite("elasticity")).fingerprint()
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record(a_cell(data_hash=known)))
+    report.run_raw(tmp_path, "elasticity", "standard", 1)
+    (request,) = requests
+    assert request.settings.target_scaling == "none"
+    assert request.seeds == (0,)
+    assert set(request.variant.split(",")) == {"mean", "voigt-reuss-hill", "ridge", "baseline", "tuned"}
+    store.append(a_record(a_cell(data_hash=known, settings=msgspec.structs.replace(RAW))))
+    report.run_raw(tmp_path, "elasticity", "standard", 1)
+    assert len(requests) == 1
+
+
+def test_a_profile_that_only_records_name_is_reported_on(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean", profile="of-others"))])
+    report.run_raw(tmp_path, "elasticity", "of-others", 1)
+    text = report.write(tmp_path, "elasticity", tmp_path / "page", "of-others").read_text()
+    assert "profile `of-others`" in text
+    assert "It shortens" not in text
+
+
+def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):
+    records = [with_images(record, 4) for record in benchmark({"baseline": 2.0, "tuned": 0.1})]
+    fill(Store(tmp_path, "elasticity"), records)
+    text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
+    assert "nan" not in text
+    assert "These data do not say: intervals need 10 test images." in text
+    assert "Every other is worse" not in text
+
+
+@pytest.mark.slow
+def test_jupyters_way_of_drawing_is_not_asked_for(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean"))])
+    command = [sys.executable, "-m", "harness", "leaderboard", f"results={tmp_path}", f"pictures={tmp_path / 'p'}"]
+    jupyter = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    subprocess.run(command, env=jupyter, check=True, capture_output=True)
+    assert (tmp_path / "p" / "elasticity" / "leaderboard.png").exists()
