@@ -15,9 +15,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from harness.command.options import nearest
 from harness.errors import BenchError
 from harness.protocol import Backend, Suite
+from harness.text import nearest
 
 Kind = Literal["backends", "suites"]
 _HOUSE = Path(__file__).parent.parent

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import html
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -53,3 +55,10 @@ def number(text: str) -> float:
     if "_" in text or not text.isascii():
         raise ValueError(text)
     return float(text)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What to add to the refusal of `word`: the nearest known word, or all of them."""
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f": did you mean '{near[0]}'?" if near else f" (known: {', '.join(known)})"

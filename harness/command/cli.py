@@ -32,9 +32,9 @@ with uninterrupted():
         WeightsFetchOptions,
         WeightsListOptions,
     )
-    from harness.command.options import describe, nearest, parse, summary
+    from harness.command.options import describe, parse, summary
     from harness.errors import KEPT, BenchError
-    from harness.text import number, one_line, shown
+    from harness.text import nearest, number, one_line, shown
 
 if TYPE_CHECKING:
     from harness.running.guard import Limits

@@ -6,19 +6,17 @@ is parsed, checked and shown, so there is no second list to keep true.
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import shutil
 import textwrap
-from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from harness.errors import BenchError
 from harness.signals import uninterrupted
-from harness.text import shown
+from harness.text import nearest, shown
 
 
 def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgspec.Struct:
@@ -92,13 +90,6 @@ _WORDS = {
     "Expected `float`": "must be a number",
     "Expected `bool`": "must be true or false",
 }
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to add to the refusal of `word`: the nearest known word, or all of them."""
-    known = list(known)
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f": did you mean '{near[0]}'?" if near else f" (known: {', '.join(known)})"
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

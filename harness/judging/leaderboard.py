@@ -20,8 +20,8 @@ from harness.errors import BenchError
 from harness.judging.metrics import Accuracy
 from harness.judging.records import Cell, LatencyRecord, Record, Store, standing, verify, verify_together
 from harness.judging.stats import FEWEST_IMAGES, skill_interval, spread
+from harness.judging.timing import Timing
 from harness.protocol import Search
-from harness.running.latency import Timing
 from harness.text import harmless
 
 NO_BETTER = "no better than the mean"

@@ -20,8 +20,8 @@ from harness import disk
 from harness.environment import Environment, fingerprint
 from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy
+from harness.judging.timing import Latency
 from harness.protocol import Architecture, Counts, History, Number, Phase, Recipe, Search, Seconds, Variant
-from harness.running.latency import Latency
 from harness.signals import uninterrupted
 from harness.text import Label, Name, without_patterns
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.command.options import nearest
 from harness.errors import BenchError
+from harness.text import nearest
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]

@@ -5,9 +5,9 @@ import numpy as np
 
 from harness.environment import Environment
 from harness.judging.records import SCHEMA, Cell, HeldOut, LatencyRecord, OnnxFile, Record, Settings
+from harness.judging.timing import Latency, Timing
 from harness.model.architecture import Estimator
 from harness.protocol import Counts, History
-from harness.running.latency import Latency, Timing
 
 ENVIRONMENT = Environment(
     python="3.11.7",

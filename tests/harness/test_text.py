@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.text import Label, Name, escaped, harmless, label, one_line, shown
+from harness.text import Label, Name, escaped, harmless, label, nearest, one_line, shown
 
 
 @given(st.text())
@@ -59,3 +59,7 @@ def test_markdown_shows_what_was_written(text):
     assert shown_text == one_line(text)
     assert not re.search(r"(?<!\\)(\\\\)*[`*\[\]|]", escaped(text))
     assert "<" not in escaped(text)
+
+
+def test_nearest_falls_back_to_all_that_is_known():
+    assert nearest("xyz", ["mean", "ridge"]) == " (known: mean, ridge)"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.command import commands
-from harness.command.options import IS_PATH, describe, nearest, parse
+from harness.command.options import IS_PATH, describe, parse
 from harness.errors import BenchError
 
 
@@ -97,7 +97,3 @@ def test_help_shows_meaning_choices_and_default():
     assert "which flour [required]" in text
     assert "how long [default: 40]" in text
     assert "(low or high) [default: low]" in text
-
-
-def test_nearest_falls_back_to_all_that_is_known():
-    assert nearest("xyz", ["mean", "ridge"]) == " (known: mean, ridge)"
