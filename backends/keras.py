@@ -67,6 +67,7 @@ from harness.protocol import (
 
 REQUIRES = ("keras", "tensorflow", "tf2onnx", "onnx")
 TRAINS = ("network",)
+COMPUTES_WITH = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
 
 
 def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:

@@ -22,6 +22,7 @@ from harness.model.architecture import (
     GlobalAveragePool2D,
     MaxPool2D,
     Network,
+    Shape,
     Weights,
     backbone_of,
     initial_weights,
@@ -36,6 +37,7 @@ from harness.protocol import (
     Images,
     OnEpoch,
     OnProgress,
+    Operators,
     Precision,
     Recipe,
     Scaling,
@@ -48,6 +50,7 @@ from harness.protocol import (
 
 REQUIRES = ("onnx", "onnxruntime")
 TRAINS = ()
+COMPUTES_WITH = ("numpy", "onnxruntime", "onnxruntime-gpu")
 
 OPSET = 18
 _threads = 1
@@ -183,6 +186,31 @@ def annotate(path: Path, metadata: Mapping[str, str]) -> None:
         raise BenchError(f"{path}: exported with a fixed batch size")
     _rename_output(model, results[0], "prediction")
     helper.set_model_props(model, dict(metadata))
+    onnx.save(model, path)
+
+
+def prepend(path: Path, encoding: Operators, image_shape: Shape) -> None:
+    """Put an encoding before an exported model, which takes images (batch, *image_shape) from then on."""
+    model, _ = read(path)
+    inside = {"images": "images"}  # names of the encoding: its input is the graph's, the others are its own
+
+    def own(name: str) -> str:
+        return inside.setdefault(name, f"encoding/{name}")
+
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name == "images":
+                node.input[index] = own("encoded")
+    nodes = [
+        helper.make_node(operator, [own(name) for name in inputs], [own(output)], **attributes)
+        for operator, inputs, output, attributes in encoding.nodes
+    ]
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes + rest)
+    model.graph.initializer.extend(numpy_helper.from_array(array, own(name)) for name, array in encoding.arrays.items())
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *image_shape]))
+    onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
@@ -346,5 +374,5 @@ REFERENCE = Network(
 def write_reference(path: Path) -> None:
     """Write the model that every latency is a ratio to."""
     targets = tuple(f"target_{index}" for index in range(9))
-    task = Task((64, 64, 1), targets, "1", Scaling((0.0,) * 9, (1.0,) * 9))
+    task = Task((64, 64, 1), targets, ("1",) * 9, Scaling((0.0,) * 9, (1.0,) * 9))
     path.write_bytes(as_graph(REFERENCE, task, initial_weights(REFERENCE, task.input_shape, seed=0), task.scaling))

@@ -53,6 +53,7 @@ from harness.protocol import (
 
 REQUIRES = ("torch", "torchvision", "onnxscript")
 TRAINS = ("network",)
+COMPUTES_WITH = ("numpy", "torch", "torchvision")
 
 _device = torch.device("cpu")
 

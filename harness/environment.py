@@ -6,7 +6,6 @@ Records are published, so nothing here tells who ran them or where: no user, hos
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import os
 import platform
@@ -114,20 +113,6 @@ def observe() -> Environment:
         commit=commit(Path(__file__).resolve().parent.parent),
         flags=flags(os.environ),
     )
-
-
-def fingerprint(environment: Environment) -> str:
-    """SHA-256 (hex) of what can change numbers or timings: versions, Keras's engine, processor, machine, switches.
-
-    Other flags are left out although they matter: they differ between the process that plans and those that compute,
-    and the harness sets them alike wherever it computes.
-    """
-    engine = environment.flags.get("KERAS_BACKEND", "tensorflow")
-    software = (environment.cijbench, environment.python, environment.versions, engine)
-    parts: tuple[object, ...] = (software, environment.processor, environment.machine)
-    if chosen := switches(environment):
-        parts += (chosen,)
-    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
 def switches(environment: Environment) -> dict[str, str]:

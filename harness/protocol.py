@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harness.errors import Finding
 from harness.model.architecture import Estimator, Network, Shape, Weights
-from harness.text import Name
+from harness.text import Label, Name
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float64]
@@ -27,56 +27,94 @@ Arrays = dict[str, NDArray[Any]]
 # --- data -------------------------------------------------------------------------------------------------------
 
 
-class Phase(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An isotropic elastic material: Young's modulus in GPa and Poisson's ratio."""
-
-    young: float
-    poisson: float
-
-    def wrong(self) -> str:
-        """Why no material is like that, "" where one could be: from aerogels to far beyond diamond."""
-        if not 1e-6 <= self.young <= 1e9:
-            return "Young's moduli must be positive, between 1e-6 and 1e9 GPa"
-        return "" if -1 < self.poisson < 0.5 else "Poisson's ratios must lie between -1 and 0.5"
+Facts = dict[Name, Label]
+"""What a suite needs to know of a data set besides images and targets, in its own words: its materials, perhaps."""
 
 
 class Dataset(msgspec.Struct, frozen=True):
     """Images and what is to be predicted from them.
 
-    `images` (n, height, width, 1) float32 in 0..1, 1 being the stiff phase; `targets` (n, t) float64 in `unit`;
-    `groups` one label per image, the family it comes from, or "" where unknown; `ids` one name per image.
-    `phases` are the (soft, stiff) materials where known. `warnings` are what the check of the data found suspicious.
+    `images` (n, height, width, channel) float32 in 0..1; `targets` (n, t) float64, each in its own of `units`, ""
+    where it has none; `ids` one name per image. `kinds` tell what an image is like, `groups` which images are of one
+    thing (patches of one specimen) and must not be split; both have one label per image, or are empty. `warnings` are
+    what the check of the data found suspicious.
     """
 
     name: str
     images: Images
     targets: Targets
     target_names: tuple[str, ...]
-    unit: str
-    groups: tuple[str, ...]
+    units: tuple[str, ...]
     ids: tuple[str, ...]
-    phases: tuple[Phase, Phase] | None = None
+    kinds: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    facts: Facts = {}
     warnings: tuple[str, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """The unit of all targets, "" where they do not share one."""
+        return self.units[0] if len(set(self.units)) == 1 else ""
+
     def fingerprint(self) -> str:
-        """SHA-256 of the images (as bytes 0..255), the targets and their names and unit; ids and paths do not count."""
-        digest = hashlib.sha256(repr((self.images.shape, self.target_names, self.unit)).encode())
+        """SHA-256 of the images (as bytes 0..255), the targets and their names and units; file names do not count."""
+        units = self.unit or self.units
+        digest = hashlib.sha256(repr((self.images.shape, self.target_names, units)).encode())
         digest.update(np.rint(self.images * 255).astype(np.uint8).tobytes())
         digest.update(np.ascontiguousarray(self.targets, "<f8").tobytes())
         return digest.hexdigest()
 
 
-class Split(msgspec.Struct, frozen=True):
-    """Which rows of a data set are for training, for validation and for the test: disjoint integer indices."""
+Rows = NDArray[np.intp]
 
-    train: NDArray[np.intp]
-    validation: NDArray[np.intp]
-    test: NDArray[np.intp]
+TEST = "test"
+"""What the test set is called where there is one."""
+
+
+class Split(msgspec.Struct, frozen=True):
+    """Which rows of a data set are for training, for validation and for each of the tests, by name: disjoint indices.
+
+    The first test is the one that models are ranked by.
+    """
+
+    train: Rows
+    validation: Rows
+    tests: dict[Name, Rows]
+
+    @property
+    def test(self) -> Rows:
+        """The rows that models are ranked by."""
+        return next(iter(self.tests.values()))
+
+    @property
+    def parts(self) -> dict[str, Rows]:
+        """All of them by name."""
+        return {"train": self.train, "validation": self.validation, **self.tests}
 
     def fingerprint(self) -> str:
-        """SHA-256 of the three index lists."""
-        parts = [np.ascontiguousarray(part, "<i8").tobytes() for part in (self.train, self.validation, self.test)]
-        return hashlib.sha256(b"|".join(parts)).hexdigest()
+        """SHA-256 of the lists of indices, and of the tests' names where there are several."""
+        parts = [np.ascontiguousarray(part, "<i8").tobytes() for part in self.parts.values()]
+        names = [] if list(self.tests) == [TEST] else [repr(list(self.tests)).encode()]
+        return hashlib.sha256(b"|".join(parts + names)).hexdigest()
+
+    def leaks(self, dataset: Dataset) -> list[str]:
+        """What stands on two sides that must not: a row, an identical image, a group; empty where nothing does."""
+        everything = np.concatenate(list(self.parts.values()))
+        if len(np.unique(everything)) < len(everything) or not len(everything):
+            return ["some rows are in two of its parts"]
+        side = {int(row): name for name, rows in self.parts.items() for row in rows}
+        found: dict[object, set[str]] = {}
+        for row, name in side.items():
+            found.setdefault(dataset.images[row].tobytes(), set()).add(name)
+            if dataset.groups and dataset.groups[row]:
+                found.setdefault(dataset.groups[row], set()).add(name)
+        both = {key: sides for key, sides in found.items() if len(sides) > 1}
+        groups = sorted(str(key) for key in both if isinstance(key, str))
+        images = sum(isinstance(key, bytes) for key in both)
+        told = [f"{images} image{'s' * (images > 1)} on two sides of the split"] if images else []
+        if groups:
+            told.append(f"{len(groups)} groups are on two sides of the split: {', '.join(groups[:3])}")
+        return told
 
 
 class Scaling(msgspec.Struct, frozen=True):
@@ -104,13 +142,14 @@ class Scaling(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """What a model is asked for: images of `input_shape` (height, width, channel) in, `targets` in `unit` out."""
+    """What a model is asked for: what its encoding makes of an image in, of `input_shape`, (height, width, channel) for
+    an image as it is; `targets` out, each in its own of `units`.
+    """
 
     input_shape: Shape
     targets: tuple[str, ...]
-    unit: str
+    units: tuple[str, ...]
     scaling: Scaling
-    phases: tuple[Phase, Phase] | None = None
 
 
 # --- variants and their training ----------------------------------------------------------------------------------
@@ -162,15 +201,24 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
 Architecture = Network | Estimator | Search
 
 
+class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done to an image before the model sees it: one of the suite's encodings (`Suite.encoder`), by name."""
+
+    name: Name
+    parameters: dict[Name, float] = {}
+
+
 class Variant(msgspec.Struct, frozen=True):
     """One model to be compared, as pure data. `recipes` are trained one after the other, each from where the last left
-    off; empty where nothing is trained by gradient, and for a search, whose configurations have their own.
+    off; empty where nothing is trained by gradient, and for a search, whose configurations have their own. Without an
+    `encoding` the model sees the image.
     """
 
     name: str
     summary: str
     architecture: Architecture
     recipes: tuple[Recipe, ...] = ()
+    encoding: Encoding | None = None
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -305,13 +353,18 @@ class Model(Protocol):
 
 
 class Backend(Protocol):
-    """A module in `backends/`. `REQUIRES` and `TRAINS` are literals, so that they can be read without importing it."""
+    """A module in `backends/`. `REQUIRES`, `TRAINS` and `COMPUTES_WITH` are literals: they are read without importing
+    it.
+    """
 
     REQUIRES: tuple[str, ...]
     """Importable packages that it needs."""
 
     TRAINS: tuple[str, ...]
     """Tags of the architectures that it can build and train: "network", "estimator"."""
+
+    COMPUTES_WITH: tuple[str, ...]
+    """Distributions whose versions can change what it computes: records of others are not current."""
 
     def configure(self, threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
         """Set up the framework once per process, before anything is built: `threads` CPU threads, deterministic
@@ -342,23 +395,76 @@ class Profile(msgspec.Struct, frozen=True):
     quick_latency: bool = False
 
 
+class Operators(msgspec.Struct, frozen=True):
+    """A piece of an ONNX graph as pure data, from the value `images` to the value `encoded`: nodes in their order
+    (operator, names of inputs, name of the output, attributes) of opset 18, and the arrays that they name.
+    """
+
+    nodes: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...]
+    arrays: Arrays = {}
+
+
+class Encoder(Protocol):
+    """An encoding at work."""
+
+    def fit(self, images: Images) -> None:
+        """Learn what is to be learned, from the training images (n, height, width, channel) alone."""
+        ...
+
+    def encode(self, images: Images) -> NDArray[np.float32]:
+        """(n, ...) what the model is to see of each image, which hangs on that image alone."""
+        ...
+
+    def operators(self) -> Operators:
+        """The same as ONNX operators, so that an exported model takes images."""
+        ...
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """A figure of a suite's own, and a column of its leaderboard: `better` is which way, "" where neither is.
+
+    With a `heading` it is shown on a terminal, too, in the `form` of Python's format strings.
+    """
+
+    key: Name
+    unit: str
+    better: Literal["higher", "lower", ""]
+    sentence: str
+    heading: str = ""
+    form: str = ".3g"
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What a suite goes back to, and what that says: `unit` in which it trained and gives its errors, the squared error
+    of each variant as it prints it, and `lesson`, what is to be said of such errors.
+    """
+
+    name: str
+    unit: str
+    reported: dict[str, str]
+    lesson: str
+
+
 class Suite(Protocol):
-    """A module in `suites/`."""
+    """A module in `suites/`. `OPTIONS` and `MAKE_OPTIONS` are literals, so that help can be shown without importing it:
+    what a user may say of a data set, and of one that is to be made, with a line of help each.
+    """
 
     SUMMARY: str
     VARIANTS: tuple[Variant, ...]
     PROFILES: dict[str, Profile]
-    REPORTED: dict[str, str]
-    """What the suite's source reports for a variant's test MSE, as it prints it; empty where it reports none."""
+    OPTIONS: dict[str, str]
+    MAKE_OPTIONS: dict[str, str]
+    METRICS: tuple[Metric, ...]
+    SOURCE: Source | None
 
-    def load(self, folder: Path | None, unit: str | None, phases: tuple[Phase, Phase] | None) -> Dataset:
-        """The data set the suite ships where `folder` is None, or a user's own, whose CSV is in `unit`.
-
-        Raises DataError with everything that is wrong with it.
+    def load(self, folder: Path | None, options: Mapping[str, str]) -> Dataset:
+        """The data set the suite ships where `folder` is None, or a user's own. Raises DataError with everything that
+        is wrong with it, and BenchError for options that make no sense.
         """
         ...
 
-    def check_data(self, folder: Path, unit: str | None, phases: tuple[Phase, Phase] | None) -> list[Finding]:
+    def check_data(self, folder: Path, options: Mapping[str, str]) -> list[Finding]:
         """Everything that is wrong or suspicious about a user's folder, as `load` would take it; nothing is written."""
         ...
 
@@ -370,16 +476,22 @@ class Suite(Protocol):
         """How many of the data set's units one `unit` is. Raises BenchError for a unit that is not known."""
         ...
 
-    def make_data(self, out: Path, **parameters: Any) -> int:
-        """Make the suite's data set again, or one like it, in the folder `out`; returns the number of images."""
+    def make_data(self, out: Path, count: int, seed: int, options: Mapping[str, str], on_progress: OnProgress) -> str:
+        """Make the suite's data set again, or one like it, in the folder `out`; says what was made."""
         ...
 
     def split(self, dataset: Dataset) -> Split:
         """The suite's seeded split."""
         ...
 
-    def physics(self, predictions: Targets, images: Images, task: Task) -> dict[str, float]:
-        """Shares in 0..1 of the predictions (n, t) that keep each physical law that can be checked on this task."""
+    def encoder(self, encoding: Encoding, dataset: Dataset) -> Encoder:
+        """One of the suite's encodings. Raises Unavailable where the data set lacks what it needs, and BenchError for a
+        name that is none.
+        """
+        ...
+
+    def measure(self, predictions: Targets, images: Images, facts: Facts) -> dict[str, float]:
+        """The suite's own figures of predictions (n, t), by the keys of `METRICS`, as far as the facts allow."""
         ...
 
 

@@ -13,11 +13,13 @@ import importlib.util
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from harness.errors import BenchError
-from harness.protocol import Backend, Suite
 from harness.text import nearest
+
+if TYPE_CHECKING:  # help texts are made from here, and do not wait for NumPy
+    from harness.protocol import Backend, Suite
 
 Kind = Literal["backends", "suites"]
 _HOUSE = Path(__file__).parent.parent
@@ -46,12 +48,12 @@ def choose(word: str, known: Iterable[str], what: str) -> tuple[str, ...]:
 
 def suite(name: str) -> Suite:
     """Import a suite. Raises BenchError if there is none of that name."""
-    return cast(Suite, _load("suites", name))
+    return cast("Suite", _load("suites", name))
 
 
 def backend(name: str) -> Backend:
     """Import a backend, and with it its framework. Raises BenchError if there is none of that name."""
-    return cast(Backend, _load("backends", name))
+    return cast("Backend", _load("backends", name))
 
 
 def onnx() -> Any:
@@ -68,20 +70,33 @@ def _load(kind: Kind, name: str) -> object:
 @cache
 def trains(name: str) -> tuple[str, ...]:
     """Tags of the architectures that a backend trains, without importing it."""
-    return _literal(name, "TRAINS")
+    return tuple(_literal("backends", name, "TRAINS"))
+
+
+@cache
+def computes_with(name: str) -> tuple[str, ...]:
+    """Distributions whose versions change what a backend computes, without importing any; "" for an unknown backend."""
+    return tuple(_literal("backends", name, "COMPUTES_WITH")) if name in names("backends") else ()
+
+
+@cache
+def options(name: str, what: Literal["OPTIONS", "MAKE_OPTIONS"]) -> dict[str, str]:
+    """A suite's own options and their help, without importing it."""
+    return dict(_literal("suites", name, what))
 
 
 @cache
 def missing(name: str) -> tuple[str, ...]:
     """Packages that a backend needs and that are not installed, without importing either."""
-    return tuple(package for package in _literal(name, "REQUIRES") if importlib.util.find_spec(package) is None)
+    needed = _literal("backends", name, "REQUIRES")
+    return tuple(package for package in needed if importlib.util.find_spec(package) is None)
 
 
-def _literal(name: str, constant: str) -> tuple[str, ...]:
-    path = _HOUSE / "backends" / f"{name}.py"
+def _literal(kind: Kind, name: str, constant: str) -> Any:
+    path = _HOUSE / kind / f"{name}.py"
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
-                return tuple(ast.literal_eval(node.value))
-    raise TypeError(f"{path} must define {constant} as a literal tuple: see Backend in harness/protocol.py")
+                return ast.literal_eval(node.value)
+    raise TypeError(f"{path} must define {constant} as a literal: see harness/protocol.py")

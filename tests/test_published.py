@@ -35,8 +35,8 @@ def published(variant, target_scaling="standard"):
 
 def families():
     """The family of each test image."""
-    dataset = elasticity.load(None, None, None)
-    return np.array(dataset.groups)[elasticity.split(dataset).test]
+    dataset = elasticity.load(None, {})
+    return np.array(dataset.kinds)[elasticity.split(dataset).test]
 
 
 def error(records, family):

@@ -34,7 +34,7 @@ with uninterrupted():
     )
     from harness.command.options import describe, parse, summary
     from harness.errors import KEPT, BenchError
-    from harness.text import nearest, number, one_line, shown
+    from harness.text import nearest, one_line, shown
 
 if TYPE_CHECKING:
     from harness.running.guard import Limits
@@ -44,26 +44,22 @@ def run(options: RunOptions) -> int:
     from harness import registry
     from harness.environment import usable_workers
     from harness.judging.records import Settings
-    from harness.running.plan import DataSource
-    from harness.running.run import Request, run
+    from harness.running.plan import DataSource, Request
+    from harness.running.run import run
 
-    unit = options.unit or "GPa"
+    # The unit changes what a network sees only where its labels are raw.
+    raw = options.target_scaling == "none"
     request = Request(
         suites=registry.choose(options.suite, registry.names("suites"), "suite"),
-        source=DataSource(
-            str(Path(options.data).resolve()) if options.data else None, options.unit or None, _phases(options.phases)
-        ),
+        results=options.results,
+        source=DataSource(str(Path(options.data).resolve()) if options.data else None, options.own),
         profile=options.profile,
         variant=options.variant,
         backend=options.backend,
         seeds=_numbers("seeds", options.seeds),
-        # The unit changes what a network sees only where its labels are raw.
-        settings=Settings(
-            options.init, options.target_scaling, unit if options.target_scaling == "none" else "GPa", options.device
-        ),
+        settings=Settings(options.init, options.target_scaling, options.own.get("unit", "") * raw, options.device),
         weights=options.weights,
         search=options.search,
-        results=options.results,
         workers=options.workers or usable_workers(),
         limits=_limits(options),
     )
@@ -77,18 +73,22 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
     failed = 0
     for suite in registry.choose(options.suite, registry.names("suites"), "suite"):
-        if not Store(options.results, suite).trainings_file.exists():
+        if options.columns:
+            for name, unit, better, sentence in leaderboard.explained(suite):
+                print(f"{name:<22} {unit:<9} {f'{better} is better' if better else '':<17} {sentence}")
+        elif not Store(options.results, suite).trainings_file.exists():
             print(f"{suite}: no records in {options.results}", file=sys.stderr if options.check else sys.stdout)
             failed = failed or int(options.check)
-        elif not options.check:
+        elif options.check:
+            failed = int(not _checked(options.results, suite)) or failed
+        else:
             print(leaderboard.write(options.results, suite))
             if options.pictures:
                 from harness.showing.pictures import draw_all
 
                 for picture in draw_all(options.results, suite, Path(options.pictures) / suite):
                     print(picture)
-        else:
-            failed = int(not _checked(options.results, suite)) or failed
+            _tell_of_code(options.results, suite)
     return failed
 
 
@@ -105,15 +105,25 @@ def _checked(results: Path, suite: str) -> bool:
     print(f"{leaderboard.leaderboard_file(results, suite)} follows from its records")
     if others:
         print(f"note: {others} records are of other data than {suite}'s own, and could not be held to them")
+    _tell_of_code(results, suite)
     return True
+
+
+def _tell_of_code(results: Path, suite: str) -> None:
+    """Which rows were made by other code than this, or by code that nobody knows."""
+    from harness.judging.leaderboard import lagging
+
+    for told in lagging(results, suite):
+        print(f"note: {told}")
 
 
 def report(options: ReportOptions) -> int:
     from harness.environment import usable_workers
+    from harness.running.run import run_on_raw_labels
     from harness.showing import report
 
     if options.raw:
-        report.run_raw(options.results, options.suite, options.profile, options.workers or usable_workers())
+        run_on_raw_labels(options.results, options.suite, options.profile, options.workers or usable_workers())
     out = Path(options.out) if options.out else options.results / "report" / options.suite
     print(report.write(options.results, options.suite, out, options.profile))
     return 0
@@ -191,8 +201,7 @@ def predict(options: PredictOptions) -> int:
 def data_check(options: DataCheckOptions) -> int:
     from harness import registry
 
-    suite = registry.suite(options.suite)
-    findings = suite.check_data(Path(options.data), options.unit or None, _phases(options.phases))
+    findings = registry.suite(options.suite).check_data(Path(options.data), options.own)
     for finding in findings:
         print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
     errors = sum(finding.severity == "error" for finding in findings)
@@ -204,21 +213,8 @@ def data_make(options: DataMakeOptions) -> int:
     from harness import registry
     from harness.running.progress import show_count
 
-    if 0 < options.contrast < 1:
-        raise BenchError(f"contrast={options.contrast:g}: the stiff phase over the soft one is at least 1")
-    suite = registry.suite(options.suite)
-    count = suite.make_data(
-        Path(options.out),
-        count=options.n,
-        size=options.size,
-        seed=options.seed,
-        families=options.families,
-        phases=_phases(options.phases),
-        contrast=options.contrast or None,
-        unit=options.unit,
-        on_progress=show_count,
-    )
-    print(f"{options.out}: {count} images and their constants in {options.unit}")
+    made = registry.suite(options.suite).make_data(Path(options.out), options.n, options.seed, options.own, show_count)
+    print(f"{options.out}: {made}")
     return 0
 
 
@@ -367,21 +363,6 @@ def _whole(text: str) -> int:
     if not text.strip().lstrip("-").isdecimal() or not text.isascii():  # `int` would also take 1_000
         raise ValueError(text)
     return int(text)
-
-
-def _phases(text: str) -> Any:
-    if not text:
-        return None
-    from harness.protocol import Phase
-
-    try:
-        young, poisson, young_stiff, poisson_stiff = (number(part) for part in text.split(","))
-    except ValueError:
-        raise BenchError(f"phases={text}: must be four numbers, as in phases=70,0.33,410,0.19") from None
-    phases = Phase(young, poisson), Phase(young_stiff, poisson_stiff)
-    if wrong := phases[0].wrong() or phases[1].wrong():
-        raise BenchError(f"phases={text}: {wrong}")
-    return phases
 
 
 def _file(key: str, text: str) -> Path:

@@ -1,4 +1,7 @@
-"""What each command of `bench` may be told: the fields of a struct are its options, with types, defaults and help."""
+"""What each command of `bench` may be told: the fields of a struct are its options, with types, defaults and help.
+
+`own` holds those of the suites themselves (`Suite.OPTIONS` in `harness/protocol.py`).
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,8 @@ def _path(description: str) -> msgspec.Meta:
 
 
 Results = Annotated[Path, _path("folder for records, models, logs and leaderboards")]
-Unit = Annotated[str, _about("unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...")]
-Phases = Annotated[
-    str,
-    _about(
-        "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19; "
-        "labels are held to their bounds, and Voigt-Reuss-Hill needs them; empty: as the data set says"
-    ),
-]
+Own = Annotated[dict[str, str], msgspec.Meta(extra={"of": "OPTIONS"})]
+OwnOfMaking = Annotated[dict[str, str], msgspec.Meta(extra={"of": "MAKE_OPTIONS"})]
 
 Timeout = Annotated[
     float, msgspec.Meta(ge=0, le=1e9, description="seconds that one cell or model may take; 0: as long as it likes")
@@ -48,14 +45,12 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     backend: Annotated[str, _about("backends, comma-separated, or all")] = "all"
     seeds: Annotated[str, _about("seeds of initial weights and batch order, as in 0,1,2; empty: the profile's")] = ""
     data: Annotated[str, _path("your own folder of images and a CSV; empty: the data the suite ships")] = ""
-    unit: Unit = ""
-    phases: Phases = ""
     init: Annotated[
         Literal["shared", "native"],
         _about("initial weights: the harness's, equal in all frameworks, or each one's own"),
     ] = "shared"
     target_scaling: Annotated[
-        Literal["standard", "none"], _about("train on standardised targets, or on raw labels in `unit`")
+        Literal["standard", "none"], _about("train on standardised targets, or on raw labels, in the suite's `unit=`")
     ] = "standard"
     weights: Annotated[
         str,
@@ -73,6 +68,7 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     timeout: Timeout = 0
     memory: Memory = 0
     results: Results = Path("results")
+    own: Own = {}
 
 
 class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,6 +77,7 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
     pictures: Annotated[str, _path("draw them, too: folder for a folder of pictures per suite")] = ""
+    columns: Annotated[bool, _about("write nothing; say what each column is, its unit and which way is better")] = False
     results: Results = Path("results")
 
 
@@ -93,10 +90,10 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
     raw: Annotated[
         bool,
         _about(
-            "where there are no records of it, train baseline and tuned CNN on raw N/nm^2 labels, too (first seed): a "
-            "section of the page shows what they learn"
+            "where there are no records of it, train what starts from scratch on raw labels in the source's unit, too "
+            "(first seed): a section of the page shows what it learns"
         ),
-    ] = True
+    ] = False
     workers: Annotated[
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
@@ -159,31 +156,17 @@ class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     data: Annotated[str, _path("folder of images and one CSV")]
     suite: Annotated[str, _about("suite the data set is for")] = "elasticity"
-    unit: Unit = ""
-    phases: Phases = ""
+    own: Own = {}
 
 
 class DataMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Make a suite's data set: images, a CSV of constants and what they were made with."""
+    """Make a suite's data set: images, a CSV of targets and what they were made with."""
 
     out: Annotated[str, _path("folder to write; must not exist or be empty")]
     suite: Annotated[str, _about("suite whose data to make")] = "elasticity"
-    n: Annotated[int, msgspec.Meta(ge=1, le=10**5, description="number of images over all families")] = 520
-    size: Annotated[
-        int, msgspec.Meta(ge=8, le=4096, description="pixels along an edge, where the suite takes more than one size")
-    ] = 64
+    n: Annotated[int, msgspec.Meta(ge=1, le=10**5, description="number of images")] = 520
     seed: Annotated[int, msgspec.Meta(ge=0, description="seed of the generators")] = 0
-    families: Annotated[str, _about("families of microstructures, comma-separated, or all")] = "all"
-    phases: Phases = ""
-    contrast: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0,
-            le=1e6,
-            description="stiff over soft Young's modulus, in place of the stiff phase's own; 0: as phases say",
-        ),
-    ] = 0
-    unit: Unit = "GPa"
+    own: OwnOfMaking = {}
 
 
 class WeightsFetchOptions(msgspec.Struct, forbid_unknown_fields=True):

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from harness import registry
 from harness.errors import BenchError
 from harness.signals import uninterrupted
 from harness.text import nearest, shown
@@ -21,32 +22,52 @@ from harness.text import nearest, shown
 
 def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgspec.Struct:
     """`key=value` words as an options struct. Raises BenchError naming the nearest valid key or value."""
-    fields = {field.name: field for field in msgspec.structs.fields(options)}
+    fields, suites = _fields(options), _of_suites(options)
+    theirs = {key for suite in suites.values() for key in suite}
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             raise BenchError(f"'{word}' is not of the form key=value; see `bench {command} --help`")
-        if key not in fields:
-            raise BenchError(f"bench {command} has no option '{key}'{nearest(key, fields)}")
+        if key not in fields and key not in theirs:
+            raise BenchError(f"bench {command} has no option '{key}'{nearest(key, (*fields, *sorted(theirs)))}")
         if key in values:
             raise BenchError(f"{key}= is given twice")
-        literals = [str(choice) for choice in _choices(fields[key].type)]
-        if literals and value not in literals:
-            raise BenchError(f"{key}={value}: must be one of {', '.join(literals)}{nearest(value, literals)}")
         if shown(value) != value or "\n" in value:  # zero bytes, line ends, and bytes that are no UTF-8
             raise BenchError(f"{key}={value!a}: holds characters that are no text")
-        values[key] = _path(key, value) if _meta(fields[key]).extra == IS_PATH else value
+        values[key] = _value(key, value, fields[key]) if key in fields else value
     for field in fields.values():
         if field.required and field.name not in values:
             raise BenchError(f"bench {command} needs {field.name}=; see `bench {command} --help`")
+    own = {key: values.pop(key) for key in theirs & values.keys()}
     try:
         with uninterrupted():
-            return msgspec.convert(values, options, strict=False, dec_hook=lambda kind, value: kind(value))
+            asked = values | ({"own": own} if suites else {})
+            return msgspec.convert(asked, options, strict=False, dec_hook=lambda kind, value: kind(value))
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at ")
         key = place.strip("`$.")
         raise BenchError(f"{key}={values.get(key, '')}: {_in_words(message)}") from None
+
+
+def _fields(options: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    return {field.name: field for field in msgspec.structs.fields(options) if field.name != "own"}
+
+
+def _of_suites(options: type[msgspec.Struct]) -> dict[str, dict[str, str]]:
+    """The suites' own options for this command, with their help; the struct has them in `own`, where it takes any."""
+    for field in msgspec.structs.fields(options):
+        if field.name == "own":
+            what = (_meta(field).extra or {})["of"]
+            return {name: registry.options(name, what) for name in registry.names("suites")}
+    return {}
+
+
+def _value(key: str, value: str, field: msgspec.structs.FieldInfo) -> str:
+    literals = [str(choice) for choice in _choices(field.type)]
+    if literals and value not in literals:
+        raise BenchError(f"{key}={value}: must be one of {', '.join(literals)}{nearest(value, literals)}")
+    return _path(key, value) if _meta(field).extra == IS_PATH else value
 
 
 IS_PATH = {"path": True}
@@ -100,17 +121,20 @@ def _choices(annotation: Any) -> tuple[Any, ...]:
 def describe(command: str, options: type[msgspec.Struct]) -> str:
     """The help text of a command: what it does, and each option with its meaning, choices and default."""
     lines = [f"usage: bench {command} key=value ...", "", summary(options), ""]
-    width = max(60, shutil.get_terminal_size().columns)
-    for field in msgspec.structs.fields(options):
+    for field in _fields(options).values():
         described = _meta(field).description or ""
         choices = _choices(field.type)
         described += f" ({' or '.join(map(str, choices))})" if choices else ""
         described += " [required]" if field.required else f" [default: {field.default}]" if field.default != "" else ""
-        indent = " " * 19
-        lines.append(
-            textwrap.fill(described, width, initial_indent=f"  {field.name + '=':<17}", subsequent_indent=indent)
-        )
+        lines.append(_line(field.name, described))
+    for suite, own in _of_suites(options).items():
+        lines += ["", f"of suite {suite}:"] + [_line(key, described) for key, described in own.items()]
     return "\n".join(lines)
+
+
+def _line(key: str, described: str) -> str:
+    width = max(60, shutil.get_terminal_size().columns)
+    return textwrap.fill(described, width, initial_indent=f"  {key + '=':<17}", subsequent_indent=" " * 19)
 
 
 def summary(options: type[msgspec.Struct]) -> str:

@@ -7,19 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from harness import registry
-from harness.judging.records import Record, Store
-from harness.protocol import Dataset, Split, Suite
-from harness.running import plan
+from harness.judging.records import HeldOut, Record, Store
+from harness.protocol import Dataset, Rows, Split, Suite
 
 
 def audit(results: Path, suite_name: str) -> tuple[list[str], int]:
     """What the records of a suite say of its own data set that does not follow from it; empty where nothing does.
 
     Also how many `ok` records are of other data, and held to nothing but themselves. Split, names and constants of the
-    test images, mean of the training labels and physical admissibility of the predictions are computed again.
+    test images, mean of the training labels and the suite's own figures of the predictions are computed again.
     """
     suite = registry.suite(suite_name)
-    dataset = suite.load(None, None, None)
+    dataset = suite.load(None, {})
     data_hash, split = dataset.fingerprint(), suite.split(dataset)
     lies, others = [], 0
     for record in Store(results, suite_name).trainings():
@@ -34,17 +33,31 @@ def audit(results: Path, suite_name: str) -> tuple[list[str], int]:
 
 
 def _untrue(record: Record, suite: Suite, dataset: Dataset, split: Split) -> list[str]:
-    held_out = record.held_out
-    if held_out is None:
+    if record.held_out is None:
         return ["its predictions are missing, which is"]
     if record.cell.split_hash != split.fingerprint():
         return ["its split is"]
+    if record.cell.settings.facts != dataset.facts:
+        return ["what it was told of the data set is"]
+    parts = {record.held_out.test: (record.held_out, record.metrics)}
+    parts |= {name: (tested.held_out, tested.metrics) for name, tested in record.others.items()}
+    if list(parts) != list(split.tests):
+        return ["its list of tests is"]
+    return [
+        said
+        for (held_out, metrics), rows in zip(parts.values(), split.tests.values(), strict=True)
+        for said in _untrue_of(held_out, dataset, split, rows)
+        or _untrue_metrics(held_out, metrics, suite, dataset, rows)
+    ]
+
+
+def _untrue_of(held_out: HeldOut, dataset: Dataset, split: Split, rows: Rows) -> list[str]:
     said = []
-    if held_out.targets != dataset.target_names:
+    if (held_out.targets, held_out.units) != (dataset.target_names, dataset.units):
         said.append("its targets are")
-    if held_out.ids != tuple(dataset.ids[index] for index in split.test):
+    if held_out.ids != tuple(dataset.ids[index] for index in rows):
         said.append("its test images are")
-    truth, mean = dataset.targets[split.test], dataset.targets[split.train].mean(axis=0)
+    truth, mean = dataset.targets[rows], dataset.targets[split.train].mean(axis=0)
     for what, claimed, real in (
         ("its test constants are", held_out.truth, truth),
         ("its mean of the training labels is", held_out.train_mean, mean),
@@ -53,15 +66,16 @@ def _untrue(record: Record, suite: Suite, dataset: Dataset, split: Split) -> lis
             said.append(what)
     if np.shape(held_out.predictions) != truth.shape:
         said.append("the number of its predictions is")
-    if record.cell.settings.phases != dataset.phases:
-        said.append("its phases are")
-    if said:
-        return said
-    task = plan.task(suite, dataset, split, record.cell.settings)
-    real_shares = suite.physics(np.array(held_out.predictions), dataset.images[split.test], task)
+    return said
+
+
+def _untrue_metrics(
+    held_out: HeldOut, metrics: dict[str, float], suite: Suite, dataset: Dataset, rows: Rows
+) -> list[str]:
+    real = suite.measure(np.array(held_out.predictions), dataset.images[rows], dataset.facts)
     # Predictions are recorded with ten digits, which could move one of them across a bound.
     return [
         f"its {name} is"
-        for name in sorted(real_shares.keys() | record.physics.keys())
-        if not abs(record.physics.get(name, np.nan) - real_shares.get(name, np.nan)) < 1.5 / len(split.test)
+        for name in sorted(real.keys() | metrics.keys())
+        if not abs(metrics.get(name, np.nan) - real.get(name, np.nan)) < 1.5 / len(rows)
     ]

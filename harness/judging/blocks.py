@@ -1,19 +1,20 @@
 """Which records may stand side by side in a picture or a report: those of one question, asked in one place.
 
-Records are comparable where data, split, profile, settings and environment are the same. Everything else is what is
-being compared: variants, the weights they start from, backends, seeds.
+Records are comparable where data, split, profile, settings and processor are the same. Everything else is what is
+being compared: variants, the weights they start from, backends, seeds. Of a model that was trained by several versions
+of its framework or of this code, the newest are shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.environment import fingerprint
 from harness.judging.records import Record, standing
+from harness.provenance import machine
 
 Errors = NDArray[np.float64]
 
@@ -29,6 +30,16 @@ class Row(NamedTuple):
     def title(self) -> str:
         """Model and backend."""
         return f"{self.name} · {self.backend}"
+
+    @property
+    def unit(self) -> str:
+        """The unit of its targets."""
+        return self.records[0].held_out.unit if self.records[0].held_out else ""
+
+    @property
+    def targets(self) -> int:
+        """How many they are."""
+        return len(self.records[0].held_out.targets) if self.records[0].held_out else 1
 
     def squared_errors(self) -> Errors:
         """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared."""
@@ -66,9 +77,21 @@ def newest(records: Iterable[Record], profile: str = "", target_scaling: str = "
     for record in standing(records):
         cell = record.cell
         if record.status == "ok" and cell.settings.target_scaling == target_scaling and profile in ("", cell.profile):
-            place = (cell.profile, cell.data_hash, cell.split_hash, cell.settings, fingerprint(record.environment))
+            place = (cell.profile, cell.data_hash, cell.split_hash, repr(cell.settings), machine(record.environment))
             blocks.setdefault(place, []).append(record)
-    return max(blocks.values(), key=lambda block: max(record.started for record in block), default=[])
+    return _current(max(blocks.values(), key=lambda block: max(record.started for record in block), default=[]))
+
+
+def _current(block: Sequence[Record]) -> list[Record]:
+    """Of each model and backend those that what computed the newest one computed."""
+    newest_by: dict[tuple[str, str], Record] = {}
+    for record in block:
+        place = (record.cell.row, record.cell.backend)
+        if place not in newest_by or record.started >= newest_by[place].started:
+            newest_by[place] = record
+    return [
+        record for record in block if record.computed_by == newest_by[record.cell.row, record.cell.backend].computed_by
+    ]
 
 
 def rows(records: Iterable[Record], order: Iterable[str] = ()) -> list[Row]:

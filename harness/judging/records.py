@@ -9,26 +9,38 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
 
-from harness import disk
-from harness.environment import Environment, fingerprint
+from harness import disk, provenance
+from harness.environment import Environment
 from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy
 from harness.judging.timing import Latency
-from harness.protocol import Architecture, Counts, History, Number, Phase, Recipe, Search, Seconds, Variant
+from harness.protocol import (
+    TEST,
+    Architecture,
+    Counts,
+    Encoding,
+    Facts,
+    History,
+    Number,
+    Recipe,
+    Search,
+    Seconds,
+    Variant,
+)
 from harness.signals import uninterrupted
 from harness.text import Label, Name, without_patterns
 
-SCHEMA = 3
-"""What is written. Schema 2, which is read too, knew no `traceback`."""
+SCHEMA = 4
+"""What is written. Older ones are read, too: see `_upgraded`."""
 
-READABLE = (2, SCHEMA)
+READABLE = (2, 3, SCHEMA)
 
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
@@ -38,14 +50,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `init` is `shared` (the harness draws the initial weights, equal in every backend) or `native` (each framework's
     own). `target_scaling` is `standard` (zero mean, unit deviation over the training set) or `none` (the network is
-    trained on raw labels in `unit`). `phases` are those the data set names, (soft, stiff), where it does.
+    trained on raw labels in `unit`). `facts` are those of the data set.
     """
 
     init: Literal["shared", "native"] = "shared"
     target_scaling: Literal["standard", "none"] = "standard"
-    unit: Label = "GPa"
+    unit: Label = ""
     device: Literal["cpu", "cuda"] = "cpu"
-    phases: tuple[Phase, Phase] | None = None
+    facts: Facts = {}
 
 
 class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,6 +79,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_hash: Hash
     split_hash: Hash
     settings: Settings
+    encoding: Encoding | None = None
 
     @property
     def key(self) -> str:
@@ -94,7 +107,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def as_variant(self) -> Variant:
         """The variant that this cell is about."""
-        return Variant(self.variant, "", self.architecture, self.recipes)
+        return Variant(self.variant, "", self.architecture, self.recipes, self.encoding)
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,18 +131,55 @@ class Searched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selected: int
 
 
-class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Predictions and truth on the test images, in GPa, (n, t) each, and the mean of the training labels (t,)."""
+class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Predictions and truth on the images of a test, (n, t) each in `units`, and the mean of the training labels (t,).
 
-    ids: tuple[str, ...]
-    targets: tuple[Name, ...]
+    On disk all but the predictions stand once for all records of the same data and split, in a `Truth`.
+    """
+
     predictions: tuple[tuple[float, ...], ...]
-    truth: tuple[tuple[float, ...], ...]
-    train_mean: tuple[float, ...]
+    test: Name = TEST
+    ids: tuple[str, ...] = ()
+    targets: tuple[Name, ...] = ()
+    units: tuple[Label, ...] = ()
+    truth: tuple[tuple[float, ...], ...] = ()
+    train_mean: tuple[float, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """The unit of all targets, "" where they do not share one."""
+        return self.units[0] if len(set(self.units)) == 1 else ""
 
     def accuracy(self) -> Accuracy:
         """The scores that follow from these predictions."""
         return accuracy(np.array(self.predictions), np.array(self.truth), np.array(self.train_mean), self.targets)
+
+
+class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all records of some data, split and test were tested on; see `HeldOut`."""
+
+    schema: int
+    data_hash: Hash
+    split_hash: Hash
+    test: Name
+    ids: tuple[str, ...]
+    targets: tuple[Name, ...]
+    units: tuple[Label, ...]
+    truth: tuple[tuple[float, ...], ...]
+    train_mean: tuple[float, ...]
+
+    @property
+    def of(self) -> tuple[str, str, str]:
+        """Data, split and test."""
+        return self.data_hash, self.split_hash, self.test
+
+
+class Examined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A model on one more test: its predictions, the scores that follow from them, and the suite's own figures."""
+
+    held_out: HeldOut
+    accuracy: Accuracy
+    metrics: dict[Name, float]
 
 
 class OnnxFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,7 +198,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """One attempt at one cell. `reason` says why where the status is not `ok`, `traceback` where in the code, or how
     the log of a worker that died ends; `log` names the worker's log.
 
-    `history` has one entry for each recipe trained: those of the cell, or that of the configuration selected.
+    `history` has one entry for each recipe trained: those of the cell, or that of the configuration selected. `metrics`
+    are the suite's own figures; `others` has the tests after the one that models are ranked by. `source` is the hash of
+    the code that made it (`provenance.source`), "" where that is not known.
     """
 
     schema: int
@@ -168,9 +220,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     searched: Searched | None = None
     validation: Accuracy | None = None
     test: Accuracy | None = None
-    physics: dict[Name, float] = {}
+    metrics: dict[Name, float] = {}
     held_out: HeldOut | None = None
+    others: dict[Name, Examined] = {}
     onnx: OnnxFile | None = None
+    source: str = ""
+
+    @property
+    def computed_by(self) -> str:
+        """What its numbers hang on besides its cell: records of one cell are the same where this is."""
+        return provenance.computed_by(self.cell.backend, self.environment, self.source)
 
 
 class LatencyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -195,34 +254,59 @@ class Store:
         self.folder = results / "records" / suite
         self.trainings_file = self.folder / "trainings.jsonl"
         self.latencies_file = self.folder / "latencies.jsonl"
+        self.truths_file = self.folder / "truths.jsonl"
 
     def trainings(self) -> list[Record]:
         """Every training record, oldest first. Raises RecordsError for a line that is not one, or not of here."""
-        records = _load(self.trainings_file, Record)
+        records, truths = _load(self.trainings_file, Record), self.truths()
+        whole = []
         for number, record in enumerate(records, 1):
             place = f"{self.trainings_file}:{number}"
-            if record.key != record.cell.key:
-                raise RecordsError(
-                    f"{place}: the key {record.key} is not the hash of its cell, {record.cell.key}: the line was "
-                    "edited after it was written"
-                )
             if record.cell.suite != self.folder.name:
                 raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
-        return records
+            try:
+                whole.append(_with_truth(record, truths))
+            except KeyError as lacking:
+                raise RecordsError(
+                    f"{place}: what it was tested on ({lacking.args[0]}) is not in {self.truths_file.name}: that file "
+                    "belongs to this one"
+                ) from None
+        return whole
+
+    def truths(self) -> dict[tuple[str, str, str], Truth]:
+        """What records were tested on. Raises RecordsError where two of them contradict each other."""
+        truths: dict[tuple[str, str, str], Truth] = {}
+        for truth in _load(self.truths_file, Truth):
+            if truths.setdefault(truth.of, truth) != truth:
+                raise RecordsError(f"{self.truths_file}: two lines name the same data, split and test, and differ")
+        return truths
 
     def latencies(self) -> list[LatencyRecord]:
         """Every latency record, oldest first. Raises RecordsError for a line that is not one."""
         return _load(self.latencies_file, LatencyRecord)
 
     def append(self, record: Record | LatencyRecord) -> None:
-        """Add a record and return once it is on disk."""
-        path = self.trainings_file if isinstance(record, Record) else self.latencies_file
+        """Add a record and return once it is on disk, what it was tested on before it."""
         disk.make_folder(self.folder)
-        disk.append_line(path, msgspec.json.encode(record))
+        if isinstance(record, LatencyRecord):
+            disk.append_line(self.latencies_file, msgspec.json.encode(record))
+            return
+        record, truths = _without_truth(record)
+        known = self.truths() if truths else {}
+        before = set(known)
+        for truth in truths:
+            if known.setdefault(truth.of, truth) != truth:
+                raise RecordsError(
+                    f"{self.truths_file}: {record.cell.title} was tested on other constants than the records of the "
+                    "same data and split"
+                )
+            if truth.of not in before:
+                disk.append_line(self.truths_file, msgspec.json.encode(truth))
+        disk.append_line(self.trainings_file, msgspec.json.encode(record))
 
     def mend(self) -> list[str]:
         """Set aside the ends of lines whose writer was killed; what to tell of it."""
-        torn = {path: disk.mend(path) for path in (self.trainings_file, self.latencies_file)}
+        torn = {path: disk.mend(path) for path in (self.trainings_file, self.latencies_file, self.truths_file)}
         return [
             f"{path}: its last line was torn by a run that was killed, and is set aside in {aside.name}"
             for path, aside in torn.items()
@@ -230,14 +314,64 @@ class Store:
         ]
 
 
+def _with_truth(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> Record:
+    """The record as it was before `_without_truth`. Raises KeyError for a test of which there is no truth."""
+
+    def filled(held_out: HeldOut) -> HeldOut:
+        if held_out.truth:  # of a schema before 4
+            return held_out
+        of = (record.cell.data_hash, record.cell.split_hash, held_out.test)
+        if of not in truths:
+            raise KeyError(f"test '{held_out.test}' of data {of[0][:12]}, split {of[1][:12]}")
+        known = {name: getattr(truths[of], name) for name in _OF_TRUTH}
+        return msgspec.structs.replace(held_out, **known)
+
+    return _each_held_out(record, filled)
+
+
+def _without_truth(record: Record) -> tuple[Record, list[Truth]]:
+    """The record as it is kept, and what it was tested on."""
+    truths: list[Truth] = []
+
+    def taken_out(held_out: HeldOut) -> HeldOut:
+        known = {name: getattr(held_out, name) for name in _OF_TRUTH}
+        cell = record.cell
+        truths.append(
+            Truth(schema=SCHEMA, data_hash=cell.data_hash, split_hash=cell.split_hash, test=held_out.test, **known)
+        )
+        return HeldOut(held_out.predictions, held_out.test)
+
+    return _each_held_out(record, taken_out), truths
+
+
+_OF_TRUTH = ("ids", "targets", "units", "truth", "train_mean")
+
+
+def _each_held_out(record: Record, change: Callable[[HeldOut], HeldOut]) -> Record:
+    others = {
+        name: msgspec.structs.replace(tested, held_out=change(tested.held_out))
+        for name, tested in record.others.items()
+    }
+    return msgspec.structs.replace(record, held_out=record.held_out and change(record.held_out), others=others)
+
+
 def standing(records: Iterable[Record]) -> list[Record]:
-    """The record that stands for each cell in each environment: its newest `ok` one, otherwise its newest."""
+    """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest."""
     stands: dict[tuple[str, str], Record] = {}
     for record in records:
-        place = (record.key, fingerprint(record.environment))
+        place = (record.key, record.computed_by)
         if record.status == "ok" or place not in stands or stands[place].status != "ok":
             stands[place] = record
     return list(stands.values())
+
+
+def comparable(records: Iterable[Record]) -> list[list[Record]]:
+    """Records that differ in nothing but their seed, together, by ascending seed."""
+    groups: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda item: item.cell.seed):
+        cell = msgspec.structs.replace(record.cell, seed=0)
+        groups.setdefault(f"{cell.key} {record.computed_by}", []).append(record)
+    return list(groups.values())
 
 
 def verify(record: Record) -> list[str]:
@@ -247,19 +381,26 @@ def verify(record: Record) -> list[str]:
     title = f"{record.cell.title} ({record.key})"
     if record.test is None or record.held_out is None:
         return [f"{title}: is ok, but has no scores or no predictions"]
+    lies = _verify_search(record, title) + _verify_scores(title, record.held_out, record.test)
+    for name, tested in record.others.items():
+        lies += _verify_scores(f"{title}, test '{name}'", tested.held_out, tested.accuracy)
+    return lies
+
+
+def _verify_scores(title: str, held_out: HeldOut, claims: Accuracy) -> list[str]:
     try:
-        recomputed = msgspec.to_builtins(record.held_out.accuracy())
+        recomputed = msgspec.to_builtins(held_out.accuracy())
     except ValueError as error:
         return [f"{title}: its predictions give no scores: {error}"]
-    return _verify_search(record, title) + [
+    return [
         f"{title}: {name} is {claimed} but its predictions give {recomputed[name]}"
-        for name, claimed in msgspec.to_builtins(record.test).items()
+        for name, claimed in msgspec.to_builtins(claims).items()
         if not _close(claimed, recomputed[name])
     ]
 
 
 def contradicts(record: Record, other: Record) -> bool:
-    """Whether two `ok` records of one cell and environment predict otherwise, though the same bits are promised.
+    """Whether two `ok` records of one cell, computed by the same, predict otherwise, though bits are promised.
 
     They are on a processor, of frameworks that say that they are deterministic; of others nothing is promised.
     """
@@ -284,7 +425,7 @@ def _otherwise_predicted(records: Sequence[Record]) -> list[str]:
     first: dict[tuple[str, str], Record] = {}
     lies = []
     for record in records:
-        other = first.setdefault((record.key, fingerprint(record.environment)), record)
+        other = first.setdefault((record.key, record.computed_by), record)
         if contradicts(record, other):
             made = " and ".join(
                 f"at {item.started} by commit {item.environment.commit[:12] or 'unknown'}" for item in (other, record)
@@ -347,7 +488,7 @@ def _close(claimed: object, recomputed: object) -> bool:
     return False
 
 
-_R = TypeVar("_R", Record, LatencyRecord)
+_R = TypeVar("_R", Record, LatencyRecord, Truth)
 
 
 class _Schema(msgspec.Struct):
@@ -356,32 +497,70 @@ class _Schema(msgspec.Struct):
     schema: int
 
 
-def _load(path: Path, schema: type[_R]) -> list[_R]:
-    with uninterrupted():
-        decoder = msgspec.json.Decoder(schema)
+# The last three from lines of an older schema that were edited.
+_NO_RECORD = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError, AttributeError, TypeError)
+
+
+def _load(path: Path, kind: type[_R]) -> list[_R]:
     records = []
     first: dict[bytes, int] = {}  # of records as we would write them: other spaces make no other record
     # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.
     for number, line in enumerate(disk.whole_lines(path), 1):
+        place = f"{path}:{number}"
         try:
-            _refuse_schema(f"{path}:{number}", msgspec.json.decode(line, type=_Schema).schema)
-            records.append(decoder.decode(line))
+            raw = msgspec.json.decode(line)
+            schema = msgspec.convert(raw, _Schema).schema
+            _refuse_schema(place, schema)
+            with uninterrupted():
+                records.append(msgspec.convert(_upgraded(raw) if schema < SCHEMA else raw, kind))
+            if kind is Record:
+                _refuse_other_key(place, raw)
             same = first.setdefault(msgspec.json.encode(records[-1]), number)
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-            told = without_patterns(str(error))
+        except _NO_RECORD as error:
+            told = without_patterns(f"it lacks {error}" if isinstance(error, KeyError) else str(error))
             raise RecordsError(
-                f"{path}:{number}: not a record of schema {SCHEMA}: {told}. "
-                "Take the line out, or move the file aside, to go on"
+                f"{place}: not a record of schema {SCHEMA}: {told}. Take the line out, or move the file aside, to go on"
             ) from None
         if same != number:
-            raise RecordsError(f"{path}:{number}: the same record as in line {same}: take one of them out")
+            raise RecordsError(f"{place}: the same record as in line {same}: take one of them out")
     return records
 
 
 def _refuse_schema(place: str, found: int) -> None:
     if found not in READABLE:
         remedy = "update cijbench" if found > SCHEMA else "move the file aside"
-        known = " and ".join(map(str, READABLE))
+        known = ", ".join(map(str, READABLE))
         raise RecordsError(
             f"{place}: schema {found}, and this version reads {known}: {remedy}, or choose another results="
         )
+
+
+def _refuse_other_key(place: str, raw: dict[str, Any]) -> None:
+    """A key is the hash of the cell as it stands in the file, whatever its schema."""
+    key = hashlib.sha256(msgspec.json.encode(raw.get("cell"), order="sorted")).hexdigest()[:16]
+    if raw.get("key") != key:
+        raise RecordsError(
+            f"{place}: the key {raw.get('key')} is not the hash of its cell, {key}: the line was edited after it was "
+            "written"
+        )
+
+
+def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    """A record of schema 2 or 3 as one of this schema. They knew one suite, its phases and its two formulas."""
+    if "cell" not in raw:
+        return raw
+    cell = dict(raw["cell"])
+    settings = dict(cell["settings"])
+    phases = settings.pop("phases", None)
+    numbers = [repr(value).removesuffix(".0") for phase in phases or () for value in phase.values()]
+    cell["settings"] = settings | {"facts": {"phases": ",".join(numbers)} if phases else {}}
+    if settings["target_scaling"] == "standard":
+        cell["settings"]["unit"] = ""
+    if (method := cell["architecture"].get("method")) is not None:
+        cell["encoding"] = {"name": "voigt-reuss-hill" if method == "voigt_reuss_hill" else "volume-fraction"}
+        cell["architecture"] = cell["architecture"] | {"method": method.replace("voigt_reuss_hill", "identity")}
+    upgraded = {name: value for name, value in raw.items() if name != "physics"} | {"cell": cell}
+    if raw.get("held_out"):
+        units = ["GPa"] * len(raw["held_out"]["targets"])
+        upgraded |= {"metrics": raw.get("physics", {}), "held_out": raw["held_out"] | {"units": units}}
+    return upgraded

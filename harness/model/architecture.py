@@ -77,13 +77,11 @@ class Network(msgspec.Struct, frozen=True, tag="network", forbid_unknown_fields=
 
 
 class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fields=True):
-    """A predictor that needs no network and sees only the volume fraction of the image.
-
-    `mean` answers the training mean; `ridge` is linear in the volume fraction with penalty `alpha`;
-    `voigt_reuss_hill` averages the Voigt and Reuss bounds of the two phases and is not trained at all (Hill 1952).
+    """A predictor that needs no network: `mean` answers the training mean, `ridge` is linear in what it sees, with
+    penalty `alpha`, and `identity` answers what it sees, which its encoding has made of the image.
     """
 
-    method: Literal["mean", "ridge", "voigt_reuss_hill"]
+    method: Literal["mean", "ridge", "identity"]
     alpha: float = 1e-3
 
 

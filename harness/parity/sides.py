@@ -32,7 +32,7 @@ def given(suite: Suite, dataset: Dataset, split: Split, network: Network, seed: 
     """
     size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
     chosen = split.train[: max(BATCHES_EXPORTED)]
-    asked = task(suite, dataset, split, Settings(phases=dataset.phases))
+    asked = task(suite, dataset, split, Settings())
     asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]))
     draw = np.random.default_rng([seed, _PARITY])
     order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -20,6 +18,7 @@ from harness.parity.subjects import FROZEN_NORMS, Framework, Request, largest
 from harness.protocol import Search, Suite, Variant
 from harness.running.launch import launch
 from harness.running.plan import DataSource, at_most, plan
+from harness.running.plan import Request as Asked
 from harness.running.run import good_here, recorded
 from harness.running.worker import Job
 
@@ -119,11 +118,11 @@ def _scores(records: Sequence[Record]) -> list[float]:
 def _records(
     request: Request, framework: Framework, chosen: Sequence[Variant], trainings: Trainings
 ) -> dict[tuple[str, int], Record]:
-    """A record for every variant and seed: those at hand from this very code, and the others trained now.
+    """A record for every variant and seed: those at hand that are current, and the others trained now.
 
     Kept in the results folder's cache, so that an interrupted climb goes on where it stopped.
     """
-    root = request.results / "cache" / "parity" / _code() / framework.label.replace("/", "-")
+    root = request.results / "cache" / "parity" / framework.label.replace("/", "-")
     (root / "cache").mkdir(parents=True, exist_ok=True)
     store = Store(root, request.suite)
     cells = _cells(request, framework, chosen, trainings)
@@ -139,12 +138,14 @@ def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], tr
     names = {variant.name.removesuffix(FROZEN_NORMS): None for variant in chosen}
     planned = plan(
         request.suite,
-        DataSource(),
-        request.profile,
-        ",".join(names),
-        framework.backend,
-        trainings.seeds,
-        Settings(init=trainings.init),
+        Asked(
+            (request.suite,),
+            profile=request.profile,
+            variant=",".join(names),
+            backend=framework.backend,
+            seeds=trainings.seeds,
+            settings=Settings(init=trainings.init),
+        ),
     )
     cells = []
     for cell, variant in itertools.product(planned.cells, chosen):
@@ -161,16 +162,3 @@ def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], tr
             msgspec.structs.replace(cell, variant=variant.name, architecture=variant.architecture, recipes=recipes)
         )
     return cells
-
-
-def _code() -> str:
-    """A hash of the source of everything that trains: records of other code say nothing about this one's. What is
-    trained is in the cell, and what is made of it in this package, which is left out.
-    """
-    digest = hashlib.sha256()
-    house = Path(__file__).parents[2]
-    for package in ("backends", "harness", "suites"):
-        for path in sorted((house / package).rglob("*.py")):
-            if path.parent != Path(__file__).parent:
-                digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

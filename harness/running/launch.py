@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from harness import registry
+from harness import provenance, registry
 from harness.environment import observe
 from harness.judging.records import SCHEMA, Record
 from harness.running.child import Ready, hang_up, tell
@@ -256,6 +256,7 @@ def _without_worker(job: Job, status: Literal["failed", "unavailable"], reason: 
         started=now(),
         seconds=0.0,
         environment=observe(),
+        source=provenance.source(job.cell.backend, job.cell.suite),
         reason=reason,
         log=log,
     )

@@ -16,7 +16,6 @@ from harness.protocol import (
     Architecture,
     Dataset,
     Method,
-    Phase,
     Profile,
     Recipe,
     Scaling,
@@ -27,19 +26,38 @@ from harness.protocol import (
     Task,
     Variant,
 )
+from harness.running.guard import Limits
 from harness.text import label
 
 
 class DataSource(msgspec.Struct, frozen=True):
-    """Where a suite's data come from: its own shipped set where `folder` is None."""
+    """Where a suite's data come from: its own shipped set where `folder` is None; `options` are the suite's own."""
 
     folder: str | None = None
-    unit: str | None = None
-    phases: tuple[Phase, Phase] | None = None
+    options: dict[str, str] = {}
 
     def load(self, suite: Suite) -> Dataset:
         """The data set. Raises DataError with everything that is wrong with it."""
-        return suite.load(Path(self.folder) if self.folder else None, self.unit, self.phases)
+        return suite.load(Path(self.folder) if self.folder else None, self.options)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What `bench run` was asked for. `variant` and `backend` are comma-separated names or `all`; no `seeds` means the
+    profile's; `weights` is the user's word for what backbones start from, and `search` how searches go about it.
+    """
+
+    suites: tuple[str, ...]
+    results: Path = Path("results")
+    source: DataSource = DataSource()
+    profile: str = "standard"
+    variant: str = "all"
+    backend: str = "all"
+    seeds: tuple[int, ...] = ()
+    settings: Settings = Settings()
+    weights: str = "random"
+    search: Method = "grid"
+    workers: int = 1
+    limits: Limits = Limits()
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -52,32 +70,24 @@ class Plan(msgspec.Struct, frozen=True):
     cells: tuple[Cell, ...]
 
 
-def plan(
-    suite_name: str,
-    source: DataSource,
-    profile_name: str,
-    variant: str = "all",
-    backend: str = "all",
-    seeds: tuple[int, ...] = (),
-    settings: Settings | None = None,
-    weights: Callable[[Family], str] = lambda _: "random",
-    search: Method = "grid",
-) -> Plan:
+def plan(suite_name: str, request: Request, weights: Callable[[Family], str] = lambda _: "random") -> Plan:
     """Load the data, split it, and lay out the cells that the choice of variants, backends and seeds asks for.
 
-    `variant` and `backend` are comma-separated names or `all`; no `seeds` means the profile's. `weights` says what a
-    backbone starts from (`Cell.weights`), and is asked only for those to be run; `search` is how searches go about it.
-    Cells are in the suite's order of variants, then backends, then seeds. Raises BenchError for unknown names and an
-    empty plan, and DataError for unusable data.
+    `weights` says what a backbone starts from (`Cell.weights`), and is asked only for those to be run. Cells are in the
+    suite's order of variants, then backends, then seeds. Raises BenchError for unknown names, an empty plan and a split
+    that leaks, and DataError for unusable data.
     """
     suite = registry.suite(suite_name)
-    if profile_name not in suite.PROFILES:
-        raise registry.unknown(profile_name, suite.PROFILES, "profile")
-    profile = suite.PROFILES[profile_name]
-    pairs = _chosen(suite_name, profile, variant, backend)
+    if request.profile not in suite.PROFILES:
+        raise registry.unknown(request.profile, suite.PROFILES, "profile")
+    profile = suite.PROFILES[request.profile]
+    pairs = _chosen(suite_name, profile, request.variant, request.backend)
+    known = registry.options(suite_name, "OPTIONS")  # of several suites each is told what is its own
+    options = {key: value for key, value in request.source.options.items() if key in known}
+    source = DataSource(request.source.folder, options)
     dataset = source.load(suite)
-    split = suite.split(dataset)
-    settings = msgspec.structs.replace(settings or Settings(), phases=dataset.phases)
+    split = split_of(suite, dataset)
+    settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
     data_hash, split_hash = dataset.fingerprint(), split.fingerprint()
     cells = tuple(
         Cell(
@@ -88,17 +98,26 @@ def plan(
             weights=_weights(architecture, weights),
             backend=name,
             seed=seed,
-            profile=profile_name,
+            profile=request.profile,
             data=label(dataset.name),
             data_hash=data_hash,
             split_hash=split_hash,
             settings=settings,
+            encoding=item.encoding,
         )
         for item, name in pairs
-        for architecture, recipes in [_shortened(item, profile, search)]
-        for seed in seeds or profile.seeds
+        for architecture, recipes in [_shortened(item, profile, request.search)]
+        for seed in request.seeds or profile.seeds
     )
     return Plan(suite_name, source, dataset, split, cells)
+
+
+def split_of(suite: Suite, dataset: Dataset) -> Split:
+    """The suite's split. Raises BenchError where an image or a group stands on two sides of it."""
+    split = suite.split(dataset)
+    if leaks := split.leaks(dataset):
+        raise BenchError(f"{dataset.name}: {'; '.join(leaks)}: scores on such a test say nothing")
+    return split
 
 
 def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> list[tuple[Variant, str]]:
@@ -115,13 +134,13 @@ def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> li
 
 
 def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Task:
-    """What every model of this plan is asked for; the scaling is learned from the training set alone."""
+    """What every model is asked for that sees `dataset`; the scaling is learned from the training set alone."""
     train: Targets = dataset.targets[split.train]
     scaling = Scaling.standardising(train)
     if settings.target_scaling == "none":
         count = len(dataset.target_names)
         scaling = Scaling((0.0,) * count, (suite.unit_factor(settings.unit),) * count)
-    return Task(dataset.images.shape[1:], dataset.target_names, dataset.unit, scaling, dataset.phases)
+    return Task(dataset.images.shape[1:], dataset.target_names, dataset.units, scaling)
 
 
 def _tag(variant: Variant) -> str:

@@ -32,10 +32,10 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Predicted(msgspec.Struct, frozen=True):
-    """What the child answers: for each image its name, and a finite number for each target, in `unit`."""
+    """What the child answers: for each image its name, and a finite number for each target, in its unit."""
 
     targets: list[Name]
-    unit: Label
+    units: list[Label]
     names: list[str]
     rows: list[list[float]]
 
@@ -55,7 +55,8 @@ def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progre
         raise BenchError(f"{model_file}: {error}") from None
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", *(f"{target}_{predicted.unit}" for target in predicted.targets)])
+    heads = zip(predicted.targets, predicted.units, strict=True)
+    table.writerow(["image", *(f"{target}_{unit}".rstrip("_") for target, unit in heads)])
     for name, row in zip(predicted.names, predicted.rows, strict=True):
         table.writerow([harmless(name), *(f"{value:.6g}" for value in row)])
     write_whole(_free_place(out, model_file), text.getvalue())  # looked at again: that may have taken hours
@@ -86,7 +87,7 @@ def predict_here(request: Request, on_progress: OnProgress) -> Predicted:
     """
     path = Path(request.model)
     file = registry.onnx().OnnxFile(path)
-    targets, unit, suite, size = _says(file, path)
+    targets, units, suite, size = _says(file, path)
     images, names = registry.suite(suite).read_images(Path(request.images), size)
     model = file.open()
     _refuse_other(model, len(targets), path)
@@ -95,35 +96,33 @@ def predict_here(request: Request, on_progress: OnProgress) -> Predicted:
         raise BenchError(f"{path}: gave {predictions.shape} numbers for {len(names)} images of {len(targets)} targets")
     if unknown := int((~np.isfinite(predictions)).any(axis=1).sum()):
         raise BenchError(f"{path}: has no finite answer for {unknown} of {len(names)} images")
-    return Predicted(targets, unit, list(names), predictions.tolist())
+    return Predicted(targets, units, list(names), predictions.tolist())
 
 
-def _says(file: Any, path: Path) -> tuple[list[str], str, str, tuple[int, ...]]:
-    """Targets, unit, suite and shape of one image, as a file names them.
+def _says(file: Any, path: Path) -> tuple[list[str], list[str], str, tuple[int, ...]]:
+    """Targets, their units, suite and shape of one image, as a file names them.
 
     It may come from anywhere, so that what it says is believed only as far as it can be.
     """
-    metadata = file.metadata
-    if lacking := [key for key in ("suite", "targets", "unit") if key not in metadata]:
+    metadata = dict(file.metadata)
+    if "unit" in metadata and "targets" in metadata:  # until 0.2 all targets had one
+        metadata.setdefault("units", ",".join([metadata["unit"]] * len(metadata["targets"].split(","))))
+    if lacking := [key for key in ("suite", "targets", "units") if key not in metadata]:
         raise BenchError(
             f"{path}: this ONNX file does not name its {' and '.join(lacking)}; "
             "`bench predict` takes models that `bench run` exported"
         )
     try:
         targets = msgspec.convert(metadata["targets"].split(","), list[Name])
-        unit = msgspec.convert(metadata["unit"], Label)
+        units = msgspec.convert(metadata["units"].split(","), list[Label])
+        if len(units) != len(targets):
+            raise BenchError(f"{path}: names {len(units)} units for {len(targets)} targets")
     except msgspec.ValidationError:
         raise BenchError(f"{path}: names targets or a unit that cannot be the head of a column") from None
     shapes = file.input_shapes
-    if (
-        len(shapes) != 1
-        or len(shapes[0]) != 4
-        or None in shapes[0][1:]
-        or shapes[0][0] is not None
-        or shapes[0][3] != 1
-    ):
-        raise BenchError(f"{path}: takes {shapes}, not grey images of one size, as many as there are")
-    return targets, unit, metadata["suite"], shapes[0][1:]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or shapes[0][0] is not None:
+        raise BenchError(f"{path}: takes {shapes}, not images of one size, as many as there are")
+    return targets, units, metadata["suite"], shapes[0][1:]
 
 
 def _refuse_other(model: Any, targets: int, path: Path) -> None:

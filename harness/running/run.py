@@ -8,52 +8,37 @@ import hashlib
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import msgspec
 import numpy as np
 
 from harness import disk, registry
-from harness.environment import fingerprint, observe, usable_memory_gib
+from harness.environment import observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
+from harness.judging.blocks import newest
 from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, contradicts, standing
 from harness.model import pretrained
-from harness.protocol import Method
+from harness.model.architecture import Network, backbone_of
+from harness.provenance import differences, source
 from harness.running.guard import Limits
 from harness.running.latency import SMOKE, LatencyError, LatencySettings, measure_apart
 from harness.running.launch import Event, launch
-from harness.running.plan import DataSource, Plan, plan
+from harness.running.plan import DataSource, Plan, Request, plan
 from harness.running.progress import Progress, show_count
-from harness.running.training import trials_file
+from harness.running.training import computed_by, trials_file
 from harness.running.worker import Done, Job, now
 from harness.text import shown
-
-
-class Request(msgspec.Struct, frozen=True):
-    """What `bench run` was asked for."""
-
-    suites: tuple[str, ...]
-    source: DataSource
-    profile: str
-    variant: str
-    backend: str
-    seeds: tuple[int, ...]
-    settings: Settings
-    weights: str
-    search: Method
-    results: Path
-    workers: int
-    limits: Limits
 
 
 def run(request: Request) -> bool:
     """Run every cell that is not done, time what was exported, write the leaderboards and show them.
 
-    A cell is done where it has an `ok` record from an environment like this one and its exported model is at hand: a
-    record published from another machine speaks for that machine.
+    A cell is done where it has an `ok` record computed by what would compute it now (`provenance`) and its exported
+    model is at hand: a record published from another machine speaks for that machine.
 
     True where every cell of the request has an `ok` record now. Raises BenchError before anything runs where the
     request or its data cannot be used.
@@ -61,20 +46,7 @@ def run(request: Request) -> bool:
     for path in (request.results, request.source.folder, request.weights):
         _refuse_unspeakable(str(Path(path or "").resolve()))
     weights = pretrained.chosen(request.weights, print)
-    plans = [
-        plan(
-            name,
-            request.source,
-            request.profile,
-            request.variant,
-            request.backend,
-            request.seeds,
-            request.settings,
-            weights,
-            request.search,
-        )
-        for name in request.suites
-    ]
+    plans = [plan(name, request, weights) for name in request.suites]
     for name in request.suites:
         leaderboard.compute(request.results, name)  # records that cannot be used are told of before the work
     try:
@@ -86,6 +58,38 @@ def run(request: Request) -> bool:
         # a full disk, a folder that cannot be written
         raise BenchError(f"{error.filename}: {error.strerror or error}; {KEPT}") from error
     return all(outcomes)
+
+
+def run_on_raw_labels(results: Path, suite_name: str, profile: str, workers: int) -> None:
+    """Train what starts from scratch on raw labels in the source's unit, first seed, beside the trivial predictors;
+    what is done, not again.
+
+    On the data of the newest records of `profile`, which must be the suite's own: a user's folder is not known here.
+    """
+    suite = registry.suite(suite_name)
+    records = Store(results, suite_name).trainings()
+    block = newest(records, profile)
+    if not suite.SOURCE or profile not in suite.PROFILES or not block or newest(records, profile, "none"):
+        return
+    if DataSource().load(suite).fingerprint() != block[0].cell.data_hash:
+        print(f"raw labels: skipped, for the records are of another data set than {suite_name}'s own")
+        return
+    from_scratch = [
+        v.name for v in suite.VARIANTS if not (isinstance(v.architecture, Network) and backbone_of(v.architecture))
+    ]
+    print(f"raw labels: {', '.join(from_scratch)} in {suite.SOURCE.unit}, first seed")
+    run(
+        Request(
+            (suite_name,),
+            results,
+            profile=profile,
+            variant=",".join(from_scratch),
+            seeds=suite.PROFILES[profile].seeds[:1],
+            settings=Settings(target_scaling="none", unit=suite.SOURCE.unit),
+            workers=workers,
+            limits=Limits(memory_gib=usable_memory_gib()),
+        )
+    )
 
 
 def _refuse_unspeakable(path: str) -> None:
@@ -148,7 +152,7 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
     _train(suite_plan, store, request, still_there)
     _time(suite_plan, store, request, still_there)
     path = leaderboard.write(request.results, suite_plan.suite)
-    print(leaderboard.terminal_table(path, suite_plan.cells[0]))
+    print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells[0], suite_plan.dataset.unit))
     print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
     print(f"models:      {request.results / 'models' / suite_plan.suite}")
     good = good_here(suite_plan.cells, store)
@@ -164,14 +168,35 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
 
 
 def good_here(cells: Iterable[Cell], store: Store) -> dict[str, Record]:
-    """The `ok` records of these cells that were made in an environment like this one, by key."""
-    here = fingerprint(observe())
-    keys = {cell.key for cell in cells}
+    """The `ok` records of these cells that were computed by what would compute them now, by key."""
+    current = {cell.key: computed_by(cell) for cell in cells}
     return {
         record.key: record
         for record in standing(store.trainings())
-        if record.key in keys and record.status == "ok" and fingerprint(record.environment) == here
+        if record.status == "ok" and current.get(record.key) == record.computed_by
     }
+
+
+def stale(cells: Iterable[Cell], store: Store) -> dict[str, int]:
+    """Why cells have `ok` records that do not count as theirs here, and how many there are of each reason."""
+    reasons: Counter[str] = Counter()
+    known: dict[object, Record] = {}
+    for record in store.trainings():
+        if record.status == "ok":
+            known[_place(record.cell)] = record
+    for cell in cells:
+        if found := known.get(_place(cell)):
+            now_source = source(cell.backend, cell.suite)
+            why = differences(cell.backend, found.environment, found.source, observe(), now_source)
+            if found.cell != cell and found.schema == SCHEMA:
+                why.append("another definition, or other settings")
+            if why:
+                reasons[f"{cell.backend}: made with {', '.join(why)}"] += 1
+    return dict(reasons)
+
+
+def _place(cell: Cell) -> object:
+    return cell.variant, cell.weights, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
 
 
 def _model(record: Record, request: Request) -> Path | None:
@@ -200,6 +225,8 @@ def _train(suite_plan: Plan, store: Store, request: Request, still_there: Callab
         Job(cell, suite_plan.source, own if cell.weights else None) for cell in suite_plan.cells if cell.key not in done
     ]
     total = len(suite_plan.cells)
+    for reason, count in stale([job.cell for job in jobs], store).items():
+        print(shown(f"stale, and run again: {count} cell{'s' * (count > 1)} of {reason}"))
     workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
     events = launch(jobs, request.results, request.workers, request.settings.device, request.limits)
@@ -254,11 +281,10 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
     for cell in suite_plan.cells:
         if cell.key in good:
             first.setdefault((cell.variant, cell.backend), good[cell.key])
-    here = fingerprint(observe())
     timed = {
         (record.key, record.sha256)
         for record in store.latencies()
-        if not record.latency.reason and fingerprint(record.environment) == here
+        if not record.latency.reason and not differences("onnx", record.environment, "", observe(), "")
     }
     models = {
         record.cell.file_stem: (record, record.onnx.sha256, path)

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import disk
-from harness.environment import fingerprint, observe
+from harness import disk, provenance
+from harness.environment import observe
 from harness.errors import Unavailable, WeightsError
 from harness.judging.records import Cell, Searched, Trial
 from harness.model import pretrained
@@ -196,7 +196,7 @@ def _spread(features: Features, wanted: NDArray[np.intp], fitting: Fitting) -> F
 def _content(model: Model, images: Images, cell: Cell) -> str:
     """SHA-256 of all that features follow from: the backbone, the images, and the software and machine at work."""
     assert isinstance(cell.architecture, Network)
-    digest = hashlib.sha256(f"{cell.backend} {cell.settings.device} {fingerprint(observe())} {images.shape}".encode())
+    digest = hashlib.sha256(f"{cell.backend} {cell.settings.device} {computed_by(cell)} {images.shape}".encode())
     digest.update(msgspec.json.encode(cell.architecture.layers[: frozen_layers(cell.architecture)]))
     backbone = backbone_of(cell.architecture)
     for name, array in sorted(model.weights().items()):
@@ -255,9 +255,14 @@ def _variant(configuration: Configuration, cell: Cell) -> Variant:
     return Variant(cell.variant, "", configuration.network, (configuration.recipe,))
 
 
+def computed_by(cell: Cell) -> str:
+    """What a record of this cell would be computed by, were it made here and now."""
+    return provenance.computed_by(cell.backend, observe(), provenance.source(cell.backend, cell.suite))
+
+
 def trials_file(results: Path, cell: Cell) -> Path:
     """Where the trials of an unfinished search are kept, so that an interrupted one goes on from there."""
-    return results / "cache" / "trials" / f"{cell.key}-{fingerprint(observe())[:16]}.jsonl"
+    return results / "cache" / "trials" / f"{cell.key}-{computed_by(cell)[:16]}.jsonl"
 
 
 def _kept_trials(path: Path) -> list[Trial]:

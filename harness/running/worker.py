@@ -26,13 +26,25 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness import disk, registry
+from harness import disk, provenance, registry
 from harness.environment import observe
 from harness.errors import BenchError, Unavailable
 from harness.judging.metrics import accuracy
-from harness.judging.records import SCHEMA, Cell, HeldOut, OnnxFile, Record
+from harness.judging.records import SCHEMA, Cell, Examined, HeldOut, OnnxFile, Record
 from harness.model.weights import save_weights
-from harness.protocol import Backend, Dataset, Model, OnEpoch, Split, Targets, Task
+from harness.protocol import (
+    Backend,
+    Dataset,
+    Encoder,
+    Encoding,
+    Images,
+    Model,
+    OnEpoch,
+    Split,
+    Suite,
+    Targets,
+    Task,
+)
 from harness.running import plan, training
 from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
 from harness.running.training import Fitting, fit
@@ -154,6 +166,7 @@ def run(
         environment=observe(),
         framework={} if isinstance(framework, Unavailable) else framework,
         log=orders.log,
+        source=provenance.source(job.cell.backend, job.cell.suite),
     )
     try:
         if isinstance(framework, Unavailable):
@@ -192,30 +205,27 @@ def _train_and_test(
     record: Record, job: Job, orders: Orders, backend: Backend, send: Callable[[Message], None]
 ) -> Record:
     cell = job.cell
-    dataset, split = _load(cell.suite, job.source, cell.data_hash)
+    dataset, split = _load(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
     suite = registry.suite(cell.suite)
-    task = plan.task(suite, dataset, split, cell.settings)
+    seen, encoder = encode(suite, cell.encoding, dataset, split)
+    task = plan.task(suite, seen, split, cell.settings)
     fitting = Fitting(
         cell,
         backend,
         task,
-        dataset,
+        seen,
         split,
         Path(orders.results),
         _progress(cell, send),
         Path(job.weights_file) if job.weights_file else None,
     )
     model, history, searched = fit(fitting)
-    test_images = dataset.images[split.test]
-    predictions = _finite(model.predict(test_images), "test")
-    held_out = HeldOut(
-        ids=tuple(dataset.ids[index] for index in split.test),
-        targets=dataset.target_names,
-        predictions=_rows(predictions),
-        truth=_rows(dataset.targets[split.test]),
-        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
-    )
-    validation = _finite(model.predict(dataset.images[split.validation]), "validation")
+    tests = {name: _tested(name, model, suite, dataset, seen, split) for name in split.tests}
+    ranking = tests.pop(next(iter(split.tests)))
+    validation = _finite(model.predict(seen.images[split.validation]), "validation")
+    exported = None
+    if orders.exports:
+        exported = _export(model, cell, task, Path(orders.results), dataset.images[split.test], ranking, encoder)
     return msgspec.structs.replace(
         record,
         status="ok",
@@ -224,22 +234,61 @@ def _train_and_test(
         history=history,
         searched=searched,
         validation=accuracy(
-            validation, dataset.targets[split.validation], np.array(held_out.train_mean), dataset.target_names
+            validation,
+            dataset.targets[split.validation],
+            np.array(ranking.held_out.train_mean),
+            dataset.target_names,
         ),
-        test=held_out.accuracy(),
-        physics=suite.physics(predictions, test_images, task),
-        held_out=held_out,
-        onnx=_export(model, cell, task, Path(orders.results), test_images, predictions) if orders.exports else None,
+        test=ranking.accuracy,
+        metrics=ranking.metrics,
+        held_out=ranking.held_out,
+        others=tests,
+        onnx=exported,
     )
 
 
+def encode(suite: Suite, encoding: Encoding | None, dataset: Dataset, split: Split) -> tuple[Dataset, Encoder | None]:
+    """The data set as the model is to see it, and the encoder that has learnt from the training rows alone.
+
+    Raises BenchError for an encoding that makes of an image what hangs on other images: it would leak.
+    """
+    if encoding is None:
+        return dataset, None
+    encoder = suite.encoder(encoding, dataset)
+    encoder.fit(dataset.images[split.train])
+    encoded = encoder.encode(dataset.images)
+    for row in split.test[:_LOOKED_AT]:
+        if not np.allclose(encoder.encode(dataset.images[row : row + 1])[0], encoded[row], rtol=1e-5, atol=1e-6):
+            raise BenchError(f"encoding '{encoding.name}': what it makes of an image hangs on the others: it leaks")
+    return msgspec.structs.replace(dataset, images=encoded), encoder
+
+
+_LOOKED_AT = 3  # test images that are encoded once more, alone
+
+
+def _tested(name: str, model: Model, suite: Suite, dataset: Dataset, seen: Dataset, split: Split) -> Examined:
+    rows = split.tests[name]
+    predictions = _finite(model.predict(seen.images[rows]), f"'{name}'")
+    held_out = HeldOut(
+        predictions=_rows(predictions),
+        test=name,
+        ids=tuple(dataset.ids[index] for index in rows),
+        targets=dataset.target_names,
+        units=dataset.units,
+        truth=_rows(dataset.targets[rows]),
+        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
+    )
+    metrics = suite.measure(predictions, dataset.images[rows], dataset.facts)
+    return Examined(held_out, held_out.accuracy(), metrics)
+
+
 @functools.lru_cache(maxsize=2)
-def _load(suite_name: str, source: plan.DataSource, data_hash: str) -> tuple[Dataset, Split]:
-    suite = registry.suite(suite_name)
+def _load(suite_name: str, encoded_source: bytes, data_hash: str) -> tuple[Dataset, Split]:
+    suite, source = registry.suite(suite_name), msgspec.json.decode(encoded_source, type=plan.DataSource)
     dataset = source.load(suite)
     if dataset.fingerprint() != data_hash:
         raise BenchError(f"the data in {source.folder} changed after the run was planned: start it again")
-    return dataset, suite.split(dataset)
+    return dataset, plan.split_of(suite, dataset)
 
 
 def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
@@ -271,14 +320,18 @@ def _rows(values: Targets) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(f"{value:.10g}") for value in row) for row in values)
 
 
-def _export(model: Model, cell: Cell, task: Task, results: Path, images: np.ndarray, predictions: Targets) -> OnnxFile:
-    """Write weights and ONNX file below `results/models/<suite>/`, and hold the exported model against the native."""
+def _export(
+    model: Model, cell: Cell, task: Task, results: Path, images: Images, tested: Examined, encoder: Encoder | None
+) -> OnnxFile:
+    """Write weights and ONNX file below `results/models/<suite>/`, and hold the exported model against the native, on
+    the images of the test.
+    """
     onnx = registry.onnx()
     folder = results / "models" / cell.suite
     path = folder / f"{cell.file_stem}.onnx"
     metadata = {
         "targets": ",".join(task.targets),
-        "unit": task.unit,
+        "units": ",".join(task.units),
         "suite": cell.suite,
         "variant": cell.row,
         "backend": cell.backend,
@@ -292,7 +345,10 @@ def _export(model: Model, cell: Cell, task: Task, results: Path, images: np.ndar
         save_weights(fresh, model.weights(), metadata)
     with disk.replacing(path) as fresh:
         model.export(fresh)
+        if encoder:
+            onnx.prepend(fresh, encoder.operators(), images.shape[1:])
         onnx.annotate(fresh, metadata)
+    predictions = np.array(tested.held_out.predictions)
     difference = np.abs(onnx.open_model(path).predict(images) - predictions).max() / np.abs(predictions).max()
     return OnnxFile(
         file=path.name,

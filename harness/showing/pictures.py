@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list
         ("p50_ms_b1", "one image in ONNX Runtime, one thread (ms)", "latency.png"),
         ("parameters", "parameters", "parameters.png"),
     ):
-        if (scores[column] != "").any():  # a run that was stopped has timed nothing yet
+        if scores[column].notna().any():  # a run that was stopped has timed nothing yet
             files.append(_draw_cost(scores, column, label, folder / name, note))
     return files
 
@@ -190,8 +191,9 @@ def _draw_parity(same: Sequence[Row], picture: Path, note: str) -> Path:
         _plain(axes)
     for axes in panels[len(held_out.targets) :]:
         axes.axis("off")
-    figure.supxlabel("true (GPa)", fontsize=10)
-    figure.supylabel("predicted (GPa)", fontsize=10)
+    unit = f" ({same[0].unit})" if same[0].unit else ""
+    figure.supxlabel(f"true{unit}", fontsize=10)
+    figure.supylabel(f"predicted{unit}", fontsize=10)
     seed = same[0].records[0].cell.seed
     figure.suptitle(f"{same[0].name}: test images, seed {seed} ({note})", x=0.01, ha="left", fontsize=10)
     return _saved(figure, picture)
@@ -202,7 +204,7 @@ def _draw_parity(same: Sequence[Row], picture: Path, note: str) -> Path:
 
 def _draw_cost(scores: pd.DataFrame, column: str, label: str, picture: Path, note: str) -> Path:
     """Skill against a cost; models that no other beats in both are joined by a line, the Pareto front."""
-    table = scores[(scores[column] != "") & (scores["skill"] != "")]
+    table = scores[scores[column].notna() & scores["skill"].notna()]
     least = 1.0 if column == "parameters" else 1e-3
     cost, skill = table[column].astype(float).clip(lower=least), table["skill"].astype(float)
     height = skill.clip(lower=_FLOOR)
@@ -278,7 +280,7 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
     A dot is the mean skill over seeds, its line the 95 % bootstrap interval. Raises BenchError where no row has a
     score.
     """
-    table = table[table["skill"] != ""] if "skill" in table else table[:0]
+    table = table[table["skill"].notna()] if "skill" in table else table[:0]
     if table.empty:
         raise BenchError("no row of the leaderboard has a score to draw")
     figure = Figure(figsize=(11.5, 1.6 + 0.36 * len(table)), layout="constrained")
@@ -298,20 +300,20 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
     return picture
 
 
-def _draw_skill(axes: Axes, height: int, row: pd.Series[str]) -> None:
+def _draw_skill(axes: Axes, height: int, row: pd.Series[Any]) -> None:
     colour = _COLOURS.get(row["backend"], _OTHER)
-    skill = float(row["skill"])
+    skill = row["skill"]
     # Far below zero every score says the same, and an outlier there would squeeze the others together.
-    if row["skill_low"]:  # too few test images give no interval
-        ends = [max(float(row[name]), -0.1) for name in ("skill_low", "skill_high")]
+    if row["skill_low"] is not None:  # too few test images give no interval
+        ends = [max(row[name], -0.1) for name in ("skill_low", "skill_high")]
         axes.plot(ends, [height, height], color=colour, linewidth=2.5, solid_capstyle="butt")
     axes.plot(max(skill, -0.1), height, "o" if skill > -0.1 else "<", color=colour, markersize=8)
 
 
-def _cost(row: pd.Series[str]) -> list[str]:
+def _cost(row: pd.Series[Any]) -> list[str]:
     formats = {"skill": "{:.3f}", "r2": "{:.3f}", "nmae_percent": "{:.2f} %", "parameters": "{:,.0f}"}
     formats["p50_ms_b1"] = "{:.3f} ms"
-    told = {name: form.format(float(row[name])) if row[name] else "" for name, form in formats.items()}
+    told = {name: "" if row[name] is None else form.format(row[name]) for name, form in formats.items()}
     if leaderboard.of_some_seeds(row):
         told["parameters"] += "*"
     return list(told.values())

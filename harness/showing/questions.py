@@ -148,7 +148,7 @@ def _who_converges_first(roles: Sequence[_Roles]) -> str:
     return (
         f"which backbone converges fastest, and by which epoch?\n\n{answer} From scratch: {'; '.join(scratch)}.\n\n"
         "An epoch is counted as converged when nine tenths of the way from the first epoch's validation loss to the "
-        "lowest are made; median over seeds, and range. For fine-tuning, epochs of the second phase.\n\n"
+        "lowest are made; median over seeds, and range. For fine-tuning, epochs of the second recipe.\n\n"
         + markdown(["backbone", "backend", "head-only", "fine-tuning", "head-only: skill"], lines)
     )
 

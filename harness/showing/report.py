@@ -9,22 +9,16 @@ import numpy as np
 
 from harness import registry
 from harness.disk import write_whole
-from harness.environment import usable_memory_gib
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
 from harness.judging.metrics import NOTHING_LEARNED
-from harness.judging.records import Record, Settings, Store
+from harness.judging.records import Record
+from harness.judging.searches import top_tens
 from harness.judging.stats import skill_interval
-from harness.model.architecture import Network, backbone_of
 from harness.protocol import Search, Suite
-from harness.running.guard import Limits
-from harness.running.plan import DataSource
-from harness.running.run import Request, run
 from harness.showing import pictures
 from harness.showing.questions import answers, decimals, interval, markdown
-
-RAW_UNIT = "N/nm^2"
 
 
 def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
@@ -54,41 +48,6 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
     page = out / "report.md"
     write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
-
-
-def run_raw(results: Path, suite_name: str, profile: str, workers: int) -> None:
-    """Train what starts from scratch on raw labels, first seed, beside the trivial predictors; what is done, not again.
-
-    On the data of the newest records of `profile`, which must be the suite's own: a user's folder is not known here.
-    """
-    suite = registry.suite(suite_name)
-    records = Store(results, suite_name).trainings()
-    block = newest(records, profile)
-    if profile not in suite.PROFILES or not block or newest(records, profile, "none"):
-        return
-    if DataSource().load(suite).fingerprint() != block[0].cell.data_hash:
-        print(f"raw labels: skipped, for the records are of another data set than {suite_name}'s own")
-        return
-    from_scratch = [
-        v.name for v in suite.VARIANTS if not (isinstance(v.architecture, Network) and backbone_of(v.architecture))
-    ]
-    print(f"raw labels: {', '.join(from_scratch)} in {RAW_UNIT}, first seed")
-    run(
-        Request(
-            suites=(suite_name,),
-            source=DataSource(),
-            profile=profile,
-            variant=",".join(from_scratch),
-            backend="all",
-            seeds=suite.PROFILES[profile].seeds[:1],
-            settings=Settings(target_scaling="none", unit=RAW_UNIT),
-            weights="random",
-            search="grid",
-            results=results,
-            workers=workers,
-            limits=Limits(memory_gib=usable_memory_gib()),
-        )
-    )
 
 
 def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
@@ -125,19 +84,16 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
 def _table_1(block: Sequence[Record]) -> str:
     """The report's table 1: the ten best configurations by validation MSE."""
     parts = []
-    for variant, table in leaderboard.top_tens(block).items():
+    for variant, table in top_tens(block).items():
         first = next(r for r in block if r.cell.variant == variant and isinstance(r.cell.architecture, Search))
         assert isinstance(first.cell.architecture, Search)
         axes = list(first.cell.architecture.configurations[0].choices)
         lines = [
             [
                 row["backend"],
-                row["rank"],
-                row["configuration"],
-                *(row[axis] for axis in axes),
-                row["parameters"],
-                f"{float(row['validation_mse']):.4f}",
-                f"{float(row['validation_mse_sd']):.4f}" if row["validation_mse_sd"] else "–",
+                *(leaderboard.text(row[name]) for name in ("rank", "configuration", *axes, "parameters")),
+                f"{row['validation_mse']:.4f}",
+                f"{row['validation_mse_sd']:.4f}" if row["validation_mse_sd"] else "–",
                 row["selected_by"] or "–",
             ]
             for _, row in table.iterrows()
@@ -183,53 +139,59 @@ def _table_2(block: Sequence[Record]) -> str:
 
 def _table_3(table: Sequence[Row], suite: Suite) -> str:
     """The report's table 3: the test MSE of every model, with what it is to be compared with."""
-    factor = suite.unit_factor(RAW_UNIT)
+    unit, source = table[0].unit, suite.SOURCE
+    factor = suite.unit_factor(source.unit) if source else 1.0
     lines = []
     for row in sorted(table, key=Row.skill, reverse=True):
         errors, of_mean = row.squared_errors(), row.squared_errors_of_mean()
-        targets = len(row.records[0].held_out.targets) if row.records[0].held_out else 1
         low, high = skill_interval(errors, of_mean)
-        mse = float(errors.mean() / targets)
-        reported = suite.REPORTED.get(row.records[0].cell.variant)
+        mse = float(errors.mean() / row.targets)
         r2 = [record.test.r2_mean for record in row.records if record.test and record.test.r2_mean is not None]
         lines.append(
             [
                 row.name,
                 row.backend,
                 f"{mse:.4g}",
-                f"{mse / factor**2:.3g}",
+                *([f"{mse / factor**2:.3g}"] if source else []),
                 decimals(row.skill()),
                 interval(low, high),
                 f"{np.mean(r2):.3f}" if r2 else "–",
-                reported or "–",
+                *([source.reported.get(row.records[0].cell.variant, "–")] if source else []),
             ]
         )
-    mean_mse = float(table[0].squared_errors_of_mean().mean() / targets)
-    return (
-        "## Table 3: test MSE of every model\n\n"
-        f"The training mean has {mean_mse:.4g} GPa², which is {mean_mse / factor**2:.3g} (N/nm²)². The last column is "
-        "what the source reports, on its own data and in (N/nm²)²: figures that mean nothing without the mean's beside "
-        "them, which it does not give.\n\n"
-        + markdown(
-            ["model", "backend", "MSE (GPa²)", "MSE ((N/nm²)²)", "skill", "95 %", "R²", "source's MSE"],
-            lines,
+    mean_mse = float(table[0].squared_errors_of_mean().mean() / table[0].targets)
+    heading = ["model", "backend", f"MSE ({unit}²)", "skill", "95 %", "R²"]
+    told = f"The training mean has {mean_mse:.4g} {unit}²."
+    if source:
+        raw = source.unit.replace("^2", "²")
+        heading = [*heading[:3], f"MSE (({raw})²)", *heading[3:], "source's MSE"]
+        told = (
+            f"The training mean has {mean_mse:.4g} {unit}², which is {mean_mse / factor**2:.3g} ({raw})². The last "
+            f"column is what {source.name} says, on its own data and in ({raw})²: figures that mean nothing without "
+            "the mean's beside them, which it does not give."
         )
-    )
+    return f"## Table 3: test MSE of every model\n\n{told}\n\n" + markdown(heading, lines)
 
 
 def _latencies(results: Path, suite: str, block: Sequence[Record]) -> dict[tuple[str, str], str]:
     scores = leaderboard.of_block(results, suite, block)
-    return {(row["variant"], row["backend"]): row["p50_ms_b1"] for _, row in scores.iterrows()}
+    return {(row["variant"], row["backend"]): leaderboard.text(row["p50_ms_b1"]) for _, row in scores.iterrows()}
 
 
 # --- raw labels ---------------------------------------------------------------------------------------------------
 
 
 def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
-    heading = "## What an MSE of 1e-15 means\n\n"
+    source = suite.SOURCE
+    if source is None:
+        return ""
+    heading = f"## What an MSE in {source.unit.replace('^2', '²')} means\n\n"
     networks = [row for row in raw if row.records[0].history and row.records[0].history[0].loss]
     if not networks:
-        return heading + "Not measured: there are no records of models trained on raw labels (`target_scaling=none`)."
+        return (
+            heading + "Not measured: there are no records of models trained on raw labels (`target_scaling=none`); "
+            "`bench report raw=true` trains them."
+        )
     unit = networks[0].records[0].cell.settings.unit
     factor = suite.unit_factor(unit)
     lines = [_raw_line(row, factor) for row in raw]
@@ -246,21 +208,19 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         "95 %",
     ]
     worst = max(1 - row.skill() for row in networks)
+    raw_unit = unit.replace("^2", "²")
     return (
-        heading + "The source trains on labels in N/nm², where 1 GPa is 1e-9. Here models are trained on such labels "
-        f"(`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from images. {useless} "
-        f"of {len(networks)} networks are no better than the mean (skill interval reaching {NOTHING_LEARNED:g} or "
-        f"below); the worst has {worst:.3g} times the mean's MSE. An MSE this small is no machine precision: always "
-        "answering the mean gives one as small, for it is the variance of the labels in a unit in which they are tiny. "
-        "Initial weights, a learning rate and an epsilon made for outputs of the order of one do not get a network "
-        "down to 1e-8.\n\n"
+        heading + f"{source.name[0].upper()}{source.name[1:]} trains on labels in {raw_unit}. Here models are trained "
+        f"on such labels (`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from "
+        f"images. {useless} of {len(networks)} networks are no better than the mean (skill interval reaching "
+        f"{NOTHING_LEARNED:g} or below); the worst has {worst:.3g} times the mean's MSE. {source.lesson}\n\n"
         + markdown(columns, lines)
-        + f"\n\nAll columns but the last two are in {unit.replace('^2', '²')}, MSEs in its square."
+        + f"\n\nAll columns but the last two are in {raw_unit}, MSEs in its square."
     )
 
 
 def _raw_line(row: Row, factor: float) -> list[str]:
-    """Errors and spreads in the unit that the labels were raw in: `factor` turns it into GPa."""
+    """Errors and spreads in the unit that the labels were raw in, of which `factor` makes the data set's."""
     test, held_out = row.records[0].test, row.records[0].held_out
     assert test is not None
     assert held_out is not None

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import Finding
-from harness.protocol import Images, Phase
+from harness.protocol import Images
 from suites.microstructure.duplicates import check_twins
 from suites.microstructure.findings import Places, Spot, few, gather, of_images, of_rows
 from suites.microstructure.homogenization import TARGETS, stiffness_matrices
+from suites.microstructure.materials import Phases
 from suites.microstructure.physics import PLAUSIBLE, check_physics
 from suites.microstructure.units import GPA_PER_UNIT, gpa_per
 
@@ -34,7 +35,7 @@ class Pairs(NamedTuple):
     constants: Floats
 
 
-def check(pairs: Pairs, table: str, unit: str, phases: tuple[Phase, Phase] | None) -> list[Finding]:
+def check(pairs: Pairs, table: str, unit: str, phases: Phases | None) -> list[Finding]:
     """Everything wrong or suspicious about images and constants that belong together.
 
     `unit` is the one that the constants were given in, `table` the CSV's name. Bounds and Hill's relations need phases.

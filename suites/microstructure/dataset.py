@@ -11,9 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.protocol import Dataset, Phase
+from harness.protocol import Dataset
 from suites.microstructure.generators import FAMILIES, generate
 from suites.microstructure.homogenization import TARGETS, elastic_constants, homogenize, isotropic_stiffness
+from suites.microstructure.materials import Phase, Phases, as_facts
 
 ALUMINIUM = Phase(young=70.0, poisson=0.33)
 SILICON_CARBIDE = Phase(young=410.0, poisson=0.19)
@@ -29,7 +30,7 @@ class Parameters(msgspec.Struct, frozen=True):
     size: int = 64
     seed: int = 0
     families: tuple[str, ...] = tuple(FAMILIES)
-    phases: tuple[Phase, Phase] = (ALUMINIUM, SILICON_CARBIDE)
+    phases: Phases = (ALUMINIUM, SILICON_CARBIDE)
 
 
 def make(parameters: Parameters, on_progress: Callable[[int, int], None] | None = None) -> Dataset:
@@ -63,23 +64,23 @@ def save(path: Path, dataset: Dataset, parameters: Parameters) -> None:
         path,
         images=np.packbits(dataset.images[..., 0].astype(np.uint8), axis=2),
         targets=dataset.targets,
-        families=np.array([parameters.families.index(family) for family in dataset.groups], np.uint8),
+        families=np.array([parameters.families.index(family) for family in dataset.kinds], np.uint8),
         parameters=np.frombuffer(msgspec.json.encode(parameters), np.uint8),
     )
 
 
 def _dataset(
-    masks: NDArray[np.uint8], targets: NDArray[np.float64], families: Sequence[str], phases: tuple[Phase, Phase]
+    masks: NDArray[np.uint8], targets: NDArray[np.float64], families: Sequence[str], phases: Phases
 ) -> Dataset:
     return Dataset(
         name="elasticity",
         images=masks[..., None].astype(np.float32),
         targets=targets,
         target_names=TARGETS,
-        unit="GPa",
-        groups=tuple(families),
+        units=("GPa",) * len(TARGETS),
+        kinds=tuple(families),
         ids=tuple(str(index) for index in range(len(masks))),
-        phases=phases,
+        facts=as_facts(phases),
     )
 
 

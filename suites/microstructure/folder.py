@@ -17,18 +17,17 @@ from PIL import Image
 
 from harness.disk import umask
 from harness.errors import BenchError, DataError, Finding
-from harness.protocol import Dataset, Images, Phase
+from harness.protocol import Dataset, Images
 from harness.text import Label, without_patterns
 from suites.microstructure.checks import Floats, Pairs, check, check_count, check_table
 from suites.microstructure.findings import Spot, few, gather, of_rows
 from suites.microstructure.homogenization import TARGETS
 from suites.microstructure.images import find_images, read_images, text
+from suites.microstructure.materials import Phases, as_facts, phases_of
 from suites.microstructure.names import Names
 from suites.microstructure.pairing import Pairing, pair
 from suites.microstructure.table import Table, read_table
 from suites.microstructure.units import gpa_per
-
-Phases = tuple[Phase, Phase]
 
 _ABOUT = "dataset.json"
 _LARGEST = 2**26  # bytes
@@ -40,7 +39,7 @@ class About(msgspec.Struct, frozen=True):
     name: Label
     unit: Label
     families: tuple[Label, ...] = ()
-    phases: tuple[Phase, Phase] | None = None
+    phases: Phases | None = None
     parameters: dict[str, object] = {}
 
 
@@ -90,10 +89,11 @@ def _examine(folder: Path, unit: str | None, phases: Phases | None) -> tuple[Dat
     constants = table.values * gpa_per(stated)
     findings += check_table(constants, path.name)
     pairing = pair(paths, table, path.name)
-    groups, of_groups = _groups(about, table, pairing, path.name)
+    families, of_families = _families(about, table, pairing, path.name)
+    groups = tuple(table.groups[row] or "" for row in pairing.rows) if table.groups else ()
     phases = phases or (about.phases if about else None)
     pairs, of_pairs = _pairs(pairing, constants)
-    findings += pairing.findings + of_groups + of_pairs + check(pairs, path.name, stated, phases)
+    findings += pairing.findings + of_families + of_pairs + check(pairs, path.name, stated, phases)
     findings += check_count(len(pairing.paths)) if pairing.paths else []
     if any(finding.severity == "error" for finding in findings):
         return None, findings
@@ -102,10 +102,11 @@ def _examine(folder: Path, unit: str | None, phases: Phases | None) -> tuple[Dat
         images=pairs.images,
         targets=pairs.constants,
         target_names=TARGETS,
-        unit="GPa",
-        groups=groups,
+        units=("GPa",) * len(TARGETS),
         ids=tuple(pairs.names),
-        phases=phases,
+        kinds=families,
+        groups=groups,
+        facts=as_facts(phases),
         warnings=tuple(f"{finding.where}: {finding.what}" for finding in findings),
     )
     return dataset, findings
@@ -128,22 +129,22 @@ def _pairs(pairing: Pairing, constants: Floats) -> tuple[Pairs, list[Finding]]:
     return Pairs(read.images, names, rows, constants[rows]), read.findings
 
 
-def _groups(about: About | None, table: Table, pairing: Pairing, name: str) -> tuple[tuple[str, ...], list[Finding]]:
-    """The group of each pair: what the CSV's column says, which dataset.json must not gainsay."""
-    column = tuple(table.groups[row] or "" for row in pairing.rows) if table.groups else ()
+def _families(about: About | None, table: Table, pairing: Pairing, name: str) -> tuple[tuple[str, ...], list[Finding]]:
+    """The family of each pair: what the CSV's column says, which dataset.json must not gainsay."""
+    column = tuple(table.families[row] or "" for row in pairing.rows) if table.families else ()
     families = about.families if about else ()
     if not families:
-        return column or ("",) * len(pairing.rows), []
+        return column, []
     if len(families) != len(table.values):
         text = f"names the families of {len(families)} images, but the CSV has {len(table.values)} rows"
         return (), [Finding("error", _ABOUT, text)]
     if not column or len(pairing.rows) != len(families):  # an image that is missing would move the others
         return families, []
-    what, remedy = f"another group than {_ABOUT} says", "take the column out, or mend one of the two"
+    what, remedy = f"another family than {_ABOUT} says", "take the column out, or mend one of the two"
     spots = [
-        Spot(row, what, remedy, f"{group}, not {family}")
-        for row, group, family in zip(pairing.rows, column, families, strict=False)
-        if group != family
+        Spot(row, what, remedy, f"{said}, not {family}")
+        for row, said, family in zip(pairing.rows, column, families, strict=False)
+        if said != family
     ]
     return families, gather(spots, of_rows(name))
 
@@ -200,12 +201,12 @@ def write_folder(dataset: Dataset, folder: Path, unit: str, parameters: dict[str
 
     Raises BenchError where the folder exists and is not empty.
     """
-    factor = gpa_per(unit)
+    factor, families = gpa_per(unit), dataset.kinds or ("",) * len(dataset.images)
     refuse_occupied(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        for index, (image, family) in enumerate(zip(dataset.images, dataset.groups, strict=True)):
+        for index, (image, family) in enumerate(zip(dataset.images, families, strict=True)):
             pixels = (image[:, :, 0] * 255).astype(np.uint8)
             Image.fromarray(pixels).convert("1").save(draft / f"{index}_{family or 'image'}.png")
         rows = (
@@ -213,7 +214,7 @@ def write_folder(dataset: Dataset, folder: Path, unit: str, parameters: dict[str
             for index, row in enumerate((dataset.targets / factor).tolist(), 1)
         )
         (draft / f"1-{len(dataset.images)}_Cij.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        about = About(dataset.name, unit, dataset.groups, dataset.phases, parameters)
+        about = About(dataset.name, unit, dataset.kinds, phases_of(dataset.facts), parameters)
         (draft / _ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
         draft.chmod(0o777 & ~umask())
         draft.replace(folder)

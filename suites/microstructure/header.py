@@ -1,4 +1,4 @@
-"""What the columns of a CSV are: the constants, row numbers, names of image files, groups, and what is not used."""
+"""What the columns of a CSV are: constants, row numbers, names of image files, groups, families; what is not used."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number"
 _FILE = {"file", "image", "picture", "png", "path", "name", "filename", "filepath", "files", "images"} | {
     f"{of} {what}" for of in ("file", "image", "picture") for what in ("name", "path", "file")
 }
-_GROUP = {"group", "groups", "family", "families"}
+_GROUP = {"group", "groups", "specimen"}
+_FAMILY = {"family", "families"}
 _SPLIT = {"split", "subset"}
 _PARTS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 
@@ -33,6 +34,7 @@ class Columns(NamedTuple):
     number: int | None
     file: int | None = None
     group: int | None = None
+    family: int | None = None
     units: frozenset[str] = frozenset()
     headed: bool = True
 
@@ -61,7 +63,9 @@ def read_columns(rows: Sequence[Sequence[str]], images: Names) -> tuple[Columns,
     }
     splits = [column for column, held in cells.items() if _is_split(heads[column], held)]
     groups = [column for column in cells if heads[column] in _GROUP]
-    files = _file_columns(heads, {column: held for column, held in cells.items() if column not in groups}, images)
+    families = [column for column in cells if heads[column] in _FAMILY]
+    labels = {*groups, *families}
+    files = _file_columns(heads, {column: held for column, held in cells.items() if column not in labels}, images)
     numbers = [column for column in cells if heads[column] in _ROW_NUMBER and column not in files]
     wrong = [f"column '{shown[c]}': this suite splits by itself, 70/15/15: take the column out" for c in splits]
     if len(files) > 1:
@@ -70,9 +74,10 @@ def read_columns(rows: Sequence[Sequence[str]], images: Names) -> tuple[Columns,
     if not files and not numbers:
         wrong += [f"column '{shown[c]}' {_MAYBE_IDS}" for c, held in cells.items() if _could_be_ids(held, images)]
     units = frozenset(match["unit"].strip() for match in matches if match and match["unit"])
-    number, file, group = (next(iter(found), None) for found in (numbers, files, groups))
-    used = {number, group, *files, *splits}
-    return Columns(tuple(targets), number, file, group, units), [shown[c] for c in cells if c not in used], wrong
+    number, file, group, family = (next(iter(found), None) for found in (numbers, files, groups, families))
+    used = {number, group, family, *files, *splits}
+    columns = Columns(tuple(targets), number, file, group, family, units)
+    return columns, [shown[c] for c in cells if c not in used], wrong
 
 
 def unused(names: Sequence[str], table: str) -> list[Finding]:

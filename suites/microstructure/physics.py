@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import Finding
-from harness.protocol import Phase
 from suites.microstructure.findings import Spot, gather, of_rows
 from suites.microstructure.homogenization import TARGETS, isotropic_stiffness, stiffness_matrices, voigt_reuss
+from suites.microstructure.materials import Phase, Phases
 from suites.microstructure.units import GPA_PER_UNIT, gpa_per
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Phases = tuple[Phase, Phase]
 
 PLAUSIBLE = (0.01, 2000.0)
 """C11 or Young's modulus in GPa, from soft foams to diamond."""

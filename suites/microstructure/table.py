@@ -29,8 +29,8 @@ _DECIMAL_POINTS = "decimal commas, perhaps: write points as decimal marks"
 class Table(NamedTuple):
     """What was read: `values` (n, 9) with NaN where a cell is unusable, `units` named in the header, and findings.
 
-    `files` are the cells that name each row's image, and `groups` those that name its group: None without such a
-    column, and for a row that lacks it.
+    `files` are the cells that name each row's image, `groups` and `families` those that name these: None without such
+    a column, and for a row that lacks it.
     """
 
     values: NDArray[np.float64]
@@ -38,6 +38,7 @@ class Table(NamedTuple):
     findings: list[Finding]
     files: tuple[str | None, ...] | None = None
     groups: tuple[str | None, ...] | None = None
+    families: tuple[str | None, ...] | None = None
 
 
 def read_table(path: Path, images: Names) -> Table:
@@ -55,16 +56,17 @@ def read_table(path: Path, images: Names) -> Table:
     findings = [Finding("error", path.name, text) for text in wrong]
     if not body:
         findings.append(Finding("error", path.name, "a header and no rows: " + LAYOUT))
-    files, groups = _texts(body, width, columns.file), _texts(body, width, columns.group)
+    files, groups, families = (_texts(body, width, of) for of in (columns.file, columns.group, columns.family))
     spots += [
-        Spot(index, "the name of its group holds markup or is too long", "take it out", f"'{label(str(group)[:20])}'")
-        for index, group in enumerate(groups or ())
-        if group and label(group) != group
+        Spot(index, f"the name of its {what} holds markup or is too long", "take it out", f"'{label(str(cell)[:20])}'")
+        for what, cells in (("group", groups), ("family", families))
+        for index, cell in enumerate(cells or ())
+        if cell and label(cell) != cell
     ]
     findings += gather(spots, of_rows(path.name)) + unused(not_used, path.name)
     if files is None and columns.number is not None and all(len(row) == width for row in body):
         findings += _check_numbers([row[columns.number] for row in body], path.name, columns == HEADERLESS)
-    return Table(values, columns.units, findings, files, groups)
+    return Table(values, columns.units, findings, files, groups, families)
 
 
 def _values(body: Sequence[Sequence[str]], width: int, columns: Columns) -> tuple[NDArray[np.float64], list[Spot]]:

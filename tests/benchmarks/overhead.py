@@ -93,7 +93,7 @@ def pytorch_by_hand(network, recipe, data, scaling):
 def main(name):
     backend, suite = importlib.import_module(f"backends.{name}"), registry.suite("elasticity")
     backend.configure(1, "cpu")
-    dataset = suite.load(None, None, None)
+    dataset = suite.load(None, {})
     split = suite.split(dataset)
     task = task_of(suite, dataset, split, Settings())
     variant = next(variant for variant in suite.VARIANTS if variant.name == "baseline")

@@ -231,7 +231,7 @@ def records():
         return msgspec.json.encode(record) + b"\n"
 
     good, second = a_record(), a_record(a_cell(seed=1))
-    schema = b'"schema":3'
+    schema = b'"schema":4'
     elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
     polished = msgspec.structs.replace(good, test=msgspec.structs.replace(good.test, skill=0.999))
     other_data = a_record(a_cell(seed=1, data_hash="e" * 64))
@@ -242,7 +242,7 @@ def records():
         "records/schema-before.jsonl": line(good).replace(schema, b'"schema":2'),
         "records/torn.jsonl": line(good) + line(second)[:300],
         "records/older.jsonl": line(good).replace(schema, b'"schema":1'),
-        "records/newer.jsonl": line(good).replace(schema, b'"schema":4'),
+        "records/newer.jsonl": line(good).replace(schema, b'"schema":5'),
         "records/unknown-field.jsonl": line(good).replace(schema, schema + b',"stars":5'),
         "records/edited-cell.jsonl": line(good).replace(b'"seed":0', b'"seed":7'),
         "records/edited-score.jsonl": line(polished),
@@ -257,7 +257,7 @@ def records():
         "records/superseded-lie.jsonl": line(polished) + line(msgspec.structs.replace(good, seconds=2.0)),
         "records/duplicated-with-spaces.jsonl": line(good) + line(good).replace(b'"schema":', b'"schema": '),
         "records/empty-search.jsonl": line(a_record(a_cell(architecture=Search((), 1)), searched=Searched((), 0))),
-        "records/column.jsonl": line(a_record(physics={"skill": 1.0})),
+        "records/column.jsonl": line(a_record(metrics={"skill": 1.0})),
     }
 
 

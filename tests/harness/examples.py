@@ -50,6 +50,7 @@ def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
     held_out = HeldOut(
         ids=tuple(map(str, range(20))),
         targets=("C11", "C22"),
+        units=("GPa", "GPa"),
         predictions=tuple(map(tuple, predictions.tolist())),
         truth=tuple(map(tuple, truth.tolist())),
         train_mean=(100.0, 100.0),
@@ -66,7 +67,7 @@ def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
         history=(History((), (), 0.25),),
         test=held_out.accuracy(),
         validation=held_out.accuracy(),
-        physics={"positive_definite": 1.0, "inside_bounds": 0.5},
+        metrics={"positive_definite": 1.0, "inside_bounds": 0.5},
         held_out=held_out,
         onnx=OnnxFile(file=f"{cell.file_stem}.onnx", bytes=1234, opset=18, sha256="a" * 64, difference=1e-7),
     )

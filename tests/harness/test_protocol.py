@@ -15,8 +15,7 @@ def a_dataset(**changes):
         images=np.eye(4, dtype=np.float32)[None, :, :, None].repeat(3, 0),
         targets=np.arange(6.0).reshape(3, 2),
         target_names=("C11", "C22"),
-        unit="GPa",
-        groups=("", "", ""),
+        units=("GPa", "GPa"),
         ids=("0", "1", "2"),
     )
     return msgspec.structs.replace(dataset, **changes)
@@ -67,7 +66,8 @@ def test_a_longer_schedule_begins_with_the_shorter_one():
         {"images": np.zeros((3, 4, 4, 1), np.float32)},
         {"targets": np.arange(6.0).reshape(3, 2) + 1e-12},
         {"target_names": ("C22", "C11")},
-        {"unit": "MPa"},
+        {"units": ("MPa", "MPa")},
+        {"units": ("GPa", "MPa")},
     ],
 )
 def test_a_fingerprint_hangs_on_images_and_labels(change):
@@ -78,10 +78,41 @@ def test_a_fingerprint_does_not_hang_on_names_of_files():
     assert a_dataset(ids=("a", "b", "c"), name="other").fingerprint() == a_dataset().fingerprint()
 
 
+def a_split(train, validation, **tests):
+    return Split(np.array(train), np.array(validation), {name: np.array(rows) for name, rows in tests.items()})
+
+
 def test_a_split_is_told_by_which_images_are_where():
-    parts = [np.array([0, 1]), np.array([2]), np.array([3])]
-    assert Split(*parts).fingerprint() != Split(parts[0], parts[2], parts[1]).fingerprint()
-    assert Split(*parts).fingerprint() == Split(*[part.astype(np.int32) for part in parts]).fingerprint()
+    split = a_split([0, 1], [2], test=[3])
+    assert split.fingerprint() != a_split([0, 1], [3], test=[2]).fingerprint()
+    assert split.fingerprint() != a_split([0, 1], [2], other=[3]).fingerprint()
+    narrow = Split(split.train.astype(np.int32), split.validation.astype(np.int32), {"test": np.array([3], np.int32)})
+    assert split.fingerprint() == narrow.fingerprint()
+
+
+def test_models_are_ranked_by_the_first_of_several_tests():
+    split = a_split([0], [1], near=[2], far=[3])
+    assert split.test.tolist() == [2]
+    assert list(split.parts) == ["train", "validation", "near", "far"]
+    assert split.fingerprint() != a_split([0], [1], far=[2], near=[3]).fingerprint()
+
+
+def distinct(**changes):
+    return a_dataset(images=np.arange(48, dtype=np.float32).reshape(3, 4, 4, 1) / 48, **changes)
+
+
+def test_a_split_that_keeps_apart_what_belongs_together_leaks_nothing():
+    assert a_split([0], [1], test=[2]).leaks(distinct()) == []
+    assert a_split([0, 1], [2], test=[]).leaks(distinct(groups=("a", "a", "b"))) == []
+
+
+def test_what_stands_on_two_sides_is_told():
+    """Planted leaks: a row, a copy and a specimen on two sides."""
+    assert a_split([0, 1], [1], test=[2]).leaks(distinct()) == ["some rows are in two of its parts"]
+    assert a_split([0], [1], test=[2]).leaks(a_dataset()) == ["1 image on two sides of the split"]
+    (told,) = a_split([0], [1], test=[2]).leaks(distinct(groups=("a", "b", "a")))
+    assert told == "1 groups are on two sides of the split: a"
+    assert a_split([0], [1], test=[2]).leaks(distinct(groups=("", "b", ""))) == []  # unknown is no group
 
 
 def test_a_data_error_lists_every_error_and_keeps_the_warnings():

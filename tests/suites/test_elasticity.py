@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from harness.errors import BenchError
-from harness.judging.records import Settings
 from harness.model.architecture import parameter_shapes
-from harness.protocol import Dataset
-from harness.running.plan import task
+from harness.protocol import Dataset, Encoding
 from suites import elasticity
 
 
@@ -21,8 +19,7 @@ def a_dataset(count):
         images=np.zeros((count, 2, 2, 1), np.float32),
         targets=np.zeros((count, 9)),
         target_names=elasticity.TARGETS,
-        unit="GPa",
-        groups=("",) * count,
+        units=("GPa",) * 9,
         ids=tuple(map(str, range(count))),
     )
 
@@ -38,7 +35,7 @@ def test_the_split_is_scikit_learns_index_for_index(count):
 
 
 def test_the_split_of_the_shipped_data_is_the_reports():
-    split = elasticity.split(elasticity.load(None, None, None))
+    split = elasticity.split(elasticity.load(None, {}))
     assert (len(split.train), len(split.validation), len(split.test)) == (364, 78, 78)
     assert len(np.unique(np.concatenate([split.train, split.validation, split.test]))) == 520
 
@@ -65,7 +62,7 @@ def test_the_tuned_networks_have_the_reports_parameters(number, parameters):
 
 
 def test_what_the_source_reports_is_of_variants_that_exist():
-    assert set(elasticity.REPORTED) <= {variant.name for variant in elasticity.VARIANTS}
+    assert set(elasticity.SOURCE.reported) <= {variant.name for variant in elasticity.VARIANTS}
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
@@ -77,38 +74,58 @@ def test_too_few_images_are_refused(count):
 @pytest.mark.parametrize("size", [32, 63, 128])
 def test_no_data_are_made_that_would_not_be_read(tmp_path, size):
     """Planted: `data make size=32` wrote a folder that `data check` refused."""
-    options = {"count": 5, "seed": 0, "families": "all", "phases": None, "contrast": None, "unit": "GPa"}
     with pytest.raises(BenchError, match=f"size={size}: .* 64x64"):
-        elasticity.make_data(tmp_path / "out", size=size, on_progress=print, **options)
+        elasticity.make_data(tmp_path / "out", 5, 0, {"size": str(size)}, print)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture(scope="module")
 def shipped():
-    dataset = elasticity.load(None, None, None)
-    return dataset, task(elasticity, dataset, elasticity.split(dataset), Settings())
+    return elasticity.load(None, {})
 
 
 def test_true_constants_keep_every_law(shipped):
-    dataset, asked = shipped
-    assert elasticity.physics(dataset.targets, dataset.images, asked) == {
-        "positive_definite": 1.0,
-        "inside_bounds": 1.0,
-    }
+    kept = elasticity.measure(shipped.targets, shipped.images, shipped.facts)
+    assert kept == {"positive_definite": 1.0, "inside_bounds": 1.0}
+    assert set(kept) == {metric.key for metric in elasticity.METRICS}
 
 
 def test_impossible_constants_break_them(shipped):
-    dataset, asked = shipped
-    wrong = dataset.targets.copy()
+    wrong = shipped.targets.copy()
     wrong[::2] *= 10  # above Voigt
-    assert elasticity.physics(wrong, dataset.images, asked) == {"positive_definite": 1.0, "inside_bounds": 0.5}
+    kept = elasticity.measure(wrong, shipped.images, shipped.facts)
+    assert kept == {"positive_definite": 1.0, "inside_bounds": 0.5}
     wrong[::2] *= -1
-    assert elasticity.physics(wrong, dataset.images, asked) == {"positive_definite": 0.5, "inside_bounds": 0.5}
+    kept = elasticity.measure(wrong, shipped.images, shipped.facts)
+    assert kept == {"positive_definite": 0.5, "inside_bounds": 0.5}
     wrong[:, 6] = -1  # a negative shear modulus
-    assert elasticity.physics(wrong, dataset.images, asked)["positive_definite"] == 0.0
+    assert elasticity.measure(wrong, shipped.images, shipped.facts)["positive_definite"] == 0.0
 
 
 def test_bounds_need_the_phases(shipped):
-    dataset, asked = shipped
-    unknown = msgspec.structs.replace(asked, phases=None)
-    assert set(elasticity.physics(dataset.targets, dataset.images, unknown)) == {"positive_definite"}
+    assert set(elasticity.measure(shipped.targets, shipped.images, {})) == {"positive_definite"}
+
+
+def test_groups_are_split_in_the_images_place_and_stay_together():
+    groups = tuple(f"specimen {index % 20}" for index in range(200))
+    split = elasticity.split(msgspec.structs.replace(a_dataset(200), groups=groups))
+    sides = [{groups[row] for row in rows} for rows in split.parts.values()]
+    assert [len(side) for side in sides] == [14, 3, 3]
+    assert len(set.union(*sides)) == 20
+    assert sorted(np.concatenate(list(split.parts.values()))) == list(range(200))
+    with pytest.raises(BenchError, match="3 groups are too few to split"):
+        elasticity.split(msgspec.structs.replace(a_dataset(30), groups=tuple(str(index % 3) for index in range(30))))
+
+
+def test_every_variant_names_an_encoding_that_there_is(shipped):
+    for variant in elasticity.VARIANTS:
+        if variant.encoding:
+            assert elasticity.encoder(variant.encoding, shipped).operators().nodes
+    with pytest.raises(BenchError, match="unknown encoding 'volume-fractoin': did you mean 'volume-fraction'"):
+        elasticity.encoder(Encoding("volume-fractoin"), shipped)
+
+
+@pytest.mark.parametrize("contrast", ["0.5", "1e9", "nan", "x", "1_0"])
+def test_a_contrast_that_is_none_is_refused(tmp_path, contrast):
+    with pytest.raises(BenchError, match="a number from 1 to 1e6"):
+        elasticity.make_data(tmp_path / "out", 5, 0, {"contrast": contrast}, print)

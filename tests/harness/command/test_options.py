@@ -97,3 +97,18 @@ def test_help_shows_meaning_choices_and_default():
     assert "which flour [required]" in text
     assert "how long [default: 40]" in text
     assert "(low or high) [default: low]" in text
+
+
+def test_options_of_the_suites_are_told_apart_from_those_of_the_command():
+    options = parse("run", commands.RunOptions, ["unit=MPa", "profile=smoke", "phases=1,0.3,2,0.3"])
+    assert (options.profile, options.own) == ("smoke", {"unit": "MPa", "phases": "1,0.3,2,0.3"})
+    assert parse("data make", commands.DataMakeOptions, ["out=x", "contrast=6"]).own == {"contrast": "6"}
+    with pytest.raises(BenchError, match="bench run has no option 'contrast'"):
+        parse("run", commands.RunOptions, ["contrast=6"])
+    with pytest.raises(BenchError, match="no option 'fases': did you mean 'phases'"):
+        parse("run", commands.RunOptions, ["fases=1"])
+    with pytest.raises(BenchError, match="unit= is given twice"):
+        parse("run", commands.RunOptions, ["unit=MPa", "unit=GPa"])
+    text = describe("run", commands.RunOptions)
+    assert "of suite elasticity:" in text
+    assert "own=" not in text

@@ -14,7 +14,7 @@ from harness.running import plan as plans
 from suites import elasticity
 from tests.harness.examples import a_cell, a_record
 
-PLAN = plans.plan("elasticity", plans.DataSource(), "smoke", "mean", "classical")
+PLAN = plans.plan("elasticity", plans.Request(("elasticity",), profile="smoke", variant="mean"))
 DATA, SPLIT = PLAN.dataset, PLAN.split
 
 
@@ -24,23 +24,31 @@ def an_honest_record():
     truth = DATA.targets[SPLIT.test]
     predictions = np.tile(mean, (len(truth), 1))
     rows = [tuple(map(tuple, values.tolist())) for values in (predictions, truth)]
-    task = plans.task(elasticity, DATA, SPLIT, PLAN.cells[0].settings)
+    held_out = HeldOut(
+        rows[0],
+        "test",
+        tuple(DATA.ids[i] for i in SPLIT.test),
+        DATA.target_names,
+        DATA.units,
+        rows[1],
+        tuple(mean.tolist()),
+    )
     return a_record(
         PLAN.cells[0],
-        held_out=HeldOut(tuple(DATA.ids[i] for i in SPLIT.test), DATA.target_names, *rows, tuple(mean.tolist())),
+        held_out=held_out,
         test=accuracy(predictions, truth, mean, DATA.target_names),
-        physics=elasticity.physics(predictions, DATA.images[SPLIT.test], task),
+        metrics=elasticity.measure(predictions, DATA.images[SPLIT.test], DATA.facts),
     )
 
 
 def evidence():
     record = an_honest_record()
-    return {"held_out": record.held_out, "test": record.test, "physics": record.physics}
+    return {"held_out": record.held_out, "test": record.test, "metrics": record.metrics}
 
 
-def other_phases():
+def other_facts():
     cell = PLAN.cells[0]
-    return msgspec.structs.replace(cell, settings=msgspec.structs.replace(cell.settings, phases=None))
+    return msgspec.structs.replace(cell, settings=msgspec.structs.replace(cell.settings, facts={}))
 
 
 def edited(**fields):
@@ -77,14 +85,14 @@ def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
         (edited(train_mean=(0.0,) * 9), "its mean of the training labels is"),
         (a_record(msgspec.structs.replace(PLAN.cells[0], split_hash="0" * 64)), "its split is"),
         (a_record(PLAN.cells[0]), "its test constants are"),  # of 20 images and two constants
-        (msgspec.structs.replace(an_honest_record(), physics={"positive_definite": 0.5}), "its positive_definite is"),
-        (msgspec.structs.replace(an_honest_record(), physics={}), "its inside_bounds is"),
-        (a_record(other_phases(), **evidence()), "its phases are"),
+        (msgspec.structs.replace(an_honest_record(), metrics={"positive_definite": 0.5}), "its positive_definite is"),
+        (msgspec.structs.replace(an_honest_record(), metrics={}), "its inside_bounds is"),
+        (a_record(other_facts(), **evidence()), "what it was told of the data set is"),
         (edited(targets=tuple(f"A{i}" for i in range(9))), "its targets are"),
         (edited(ids=("x",) * 78), "its test images are"),
         (edited(predictions=an_honest_record().held_out.predictions[:5]), "the number of its predictions is"),
         (
-            msgspec.structs.replace(an_honest_record(), physics=an_honest_record().physics | {"won_the_prize": 1.0}),
+            msgspec.structs.replace(an_honest_record(), metrics=an_honest_record().metrics | {"won_the_prize": 1.0}),
             "its won_the_prize is",
         ),
     ],

@@ -1,5 +1,4 @@
 import io
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -7,9 +6,11 @@ import pandas as pd
 import pytest
 
 from harness.errors import BenchError
-from harness.judging import leaderboard
-from harness.judging.records import Record, Settings, Store
+from harness.judging import columns, leaderboard
+from harness.judging.records import Examined, Record, Settings, Store
 from harness.model.architecture import Estimator
+from harness.protocol import Counts
+from harness.provenance import source
 from tests.harness.a_benchmark import benchmark, fill, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, with_images
 
@@ -22,7 +23,7 @@ def board(tmp_path):
     def compute(*records):
         for record in records:
             store.append(record)
-        return leaderboard.compute(tmp_path, "elasticity")
+        return leaderboard.compute(tmp_path, "elasticity").map(leaderboard.text)
 
     return compute
 
@@ -47,8 +48,8 @@ def test_every_error_stands_beside_the_trivial_predictor(board):
 def test_the_verdict(board):
     good, poor = a_record(a_cell(variant="good"), error=1.0), a_record(a_cell(variant="poor"), error=10.0)
     rows = board(good, poor).set_index("variant")
-    assert rows.loc["good", "verdict"] == leaderboard.BETTER
-    assert rows.loc["poor", "verdict"] == leaderboard.NO_BETTER
+    assert rows.loc["good", "verdict"] == columns.BETTER
+    assert rows.loc["poor", "verdict"] == columns.NO_BETTER
 
 
 def test_best_first(board):
@@ -117,14 +118,14 @@ def test_records_of_the_same_data_with_other_constants_are_refused(board, other)
     record = a_record(other)
     easier = msgspec.structs.replace(record.held_out, truth=record.held_out.predictions)
     easier = msgspec.structs.replace(record, held_out=easier, test=easier.accuracy())
-    with pytest.raises(BenchError, match="the same data and split as ridge on classical, seed 0"):
+    with pytest.raises(BenchError, match="other constants than the records of the same data and split"):
         board(a_record(), easier)
 
 
 @pytest.mark.parametrize("name", ["skill", "variant", "r2_C11", "commit"])
 def test_what_a_record_names_cannot_stand_in_for_a_column(board, name):
     with pytest.raises(BenchError, match=f"'{name}', which is another column"):
-        board(a_record(physics={name: 1.0}))
+        board(a_record(metrics={name: 1.0}))
 
 
 def test_a_variant_cannot_lead_a_table_out_of_the_folder(tmp_path):
@@ -189,10 +190,10 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
     path = leaderboard.write(tmp_path, "elasticity")
-    text = leaderboard.terminal_table(path, a_cell(variant="mean"))
+    text = leaderboard.terminal_table(tmp_path, "elasticity", a_cell(variant="mean"), "GPa")
     assert "ridge" in text
     for change in ({"profile": "paper"}, {"settings": Settings(init="native")}):
-        assert "ridge" not in leaderboard.terminal_table(path, a_cell(**change))
+        assert "ridge" not in leaderboard.terminal_table(tmp_path, "elasticity", a_cell(**change), "GPa")
     assert "elsewhere" not in text
     assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []
 
@@ -200,8 +201,8 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
 def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
     path = leaderboard.write(tmp_path, "elasticity")
-    assert "1 of 1 failed" in leaderboard.terminal_table(path, a_cell())
-    assert "patience" not in leaderboard.terminal_table(path, a_cell())
+    assert "1 of 1 failed" in leaderboard.terminal_table(tmp_path, "elasticity", a_cell(), "GPa")
+    assert "patience" not in leaderboard.terminal_table(tmp_path, "elasticity", a_cell(), "GPa")
     assert "patience" in path.read_text()
 
 
@@ -235,7 +236,7 @@ def test_the_top_ten_of_a_search(tmp_path):
 
 def test_too_few_test_images_give_no_verdict(board):
     (row,) = board(with_images(a_record(error=0.01), 4)).to_dict("records")
-    assert row["verdict"] == leaderboard.TOO_FEW
+    assert row["verdict"] == columns.TOO_FEW
     assert float(row["skill"]) > 0.99
     assert row["skill_low"] == row["skill_high"] == ""
 
@@ -255,7 +256,7 @@ def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
     assert row["size_of_seeds"] == f"{first} {second}"
     assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
     leaderboard.write(tmp_path, "elasticity")
-    shown = leaderboard.terminal_table(leaderboard.leaderboard_file(tmp_path, "elasticity"), records[0].cell)
+    shown = leaderboard.terminal_table(tmp_path, "elasticity", records[0].cell, "GPa")
     assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
 
 
@@ -265,11 +266,59 @@ def test_switches_are_told_and_make_a_row_of_their_own(board):
     assert sorted(rows["switches"]) == ["", "ATEN_CPU_CAPABILITY=default"]
 
 
-def test_a_folder_named_like_a_home_is_what_is_read(board, tmp_path, monkeypatch):
-    """pandas reads ~/x as something in the home, and would print another folder's table."""
-    monkeypatch.chdir(tmp_path)
-    results = Path("~")
-    Store(results, "elasticity").append(a_record())
-    path = leaderboard.write(results, "elasticity")
-    monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
-    assert "ridge" in leaderboard.terminal_table(path, a_cell())
+def test_numbers_stay_numbers_until_they_are_written(tmp_path):
+    """Whole ones, too, where a row beside them has none: pandas would make floats of them."""
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record(a_cell(variant="large"), counts=Counts(23_620_649, 0, {})))
+    store.append(a_failure(a_cell(variant="failed")))
+    table = leaderboard.compute(tmp_path, "elasticity").set_index("variant")
+    assert table.loc["large", "parameters"] == 23_620_649
+    assert isinstance(table.loc["large", "skill"], float)
+    assert table.loc["failed", "parameters"] is None
+    text = leaderboard.write(tmp_path, "elasticity").read_text()
+    assert ",23620649," in text
+
+
+def test_every_column_is_one_entry_with_its_meaning(tmp_path):
+    told = leaderboard.explained("elasticity")
+    assert all(sentence and better in ("higher", "lower", "") for _, _, better, sentence in told)
+    names = [name.replace("{unit}", "GPa") for name, *_ in told]
+    assert len(set(names)) == len(names)
+    Store(tmp_path, "elasticity").append(a_record())
+    found = [name for name in leaderboard.compute(tmp_path, "elasticity").columns if not name.startswith("r2_C")]
+    assert found == [name for name in names if name != "r2_<target>"]
+
+
+def test_a_column_is_named_by_the_unit_of_the_targets(board):
+    record = a_record()
+    held_out = msgspec.structs.replace(record.held_out, units=("MPa", "MPa"))
+    (row,) = board(msgspec.structs.replace(record, held_out=held_out)).to_dict("records")
+    assert {"rmse_MPa", "rmse_MPa_sd", "mse_MPa2"} <= row.keys()
+    assert columns.named(columns.Column("rmse_{unit}_sd", "", "", "", lambda _: None), "") == "rmse_sd"
+
+
+def test_every_named_test_has_its_lines(tmp_path):
+    far = msgspec.structs.replace(a_record(error=5.0).held_out, test="far")
+    store = Store(tmp_path, "elasticity")
+    for seed in (0, 1):
+        store.append(a_record(a_cell(seed=seed), others={"far": Examined(far, far.accuracy(), {})}))
+    leaderboard.write(tmp_path, "elasticity")
+    table = pd.read_csv(tmp_path / "leaderboards" / "elasticity-tests.csv").set_index(["test", "metric"])
+    assert set(table.index.get_level_values("test")) == {"test", "far"}
+    assert table.loc[("far", "rmse"), "value"] == pytest.approx(far.accuracy().rmse, rel=1e-5)
+    assert table.loc[("far", "rmse"), "unit"] == "GPa"
+    skill = table.loc[("far", "skill")]
+    assert skill["low"] < skill["value"] < skill["high"]
+    assert table.loc[("test", "rmse"), "value"] < table.loc[("far", "rmse"), "value"]
+
+
+def test_rows_that_other_code_made_are_told(tmp_path):
+    store, current = Store(tmp_path, "elasticity"), source("classical", "elasticity")
+    store.append(a_record(source=current))
+    assert leaderboard.lagging(tmp_path, "elasticity") == []
+    store.append(a_record(a_cell(variant="older"), source="0" * 64))
+    store.append(a_record(a_cell(variant="oldest")))
+    assert leaderboard.lagging(tmp_path, "elasticity") == [
+        "1 of 2 rows that lag were made by code that can change their numbers, of commit 0123456789ab",
+        "1 of 2 rows that lag were made by code that is not known to be this one's, of commit 0123456789ab",
+    ]

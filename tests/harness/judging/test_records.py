@@ -1,4 +1,5 @@
 import contextlib
+import hashlib
 from typing import get_args
 
 import msgspec
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judging.records import (
+    Examined,
     LatencyRecord,
     Record,
     RecordsError,
@@ -19,7 +21,7 @@ from harness.judging.records import (
     verify_together,
 )
 from harness.model.architecture import Estimator
-from harness.protocol import Phase, Recipe
+from harness.protocol import Encoding, Recipe
 from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
@@ -43,7 +45,8 @@ def store(tmp_path):
         {"data_hash": "e" * 64},
         {"split_hash": "6" * 64},
         {"settings": Settings(init="native")},
-        {"settings": Settings(phases=(Phase(1, 0.3), Phase(2, 0.3)))},
+        {"settings": Settings(facts={"phases": "1,0.3,2,0.3"})},
+        {"encoding": Encoding("volume-fraction")},
     ],
 )
 def test_a_key_hangs_on_everything_that_makes_a_cell(change):
@@ -52,7 +55,7 @@ def test_a_key_hangs_on_everything_that_makes_a_cell(change):
 
 def test_a_key_is_the_same_wherever_it_is_computed():
     """A literal on purpose: a change of the hash would orphan every published record."""
-    assert a_cell().key == a_cell().key == "1aa509f0c4a96a88"
+    assert a_cell().key == a_cell().key == "c293303809416256"
 
 
 def test_a_file_name_cannot_leave_its_folder():
@@ -107,11 +110,60 @@ def test_a_torn_last_line_is_told(store):
     assert store.mend() == []
 
 
-def test_records_of_the_schema_before_are_read(store):
-    line = msgspec.json.encode(a_record()).replace(b'"schema":3', b'"schema":2')
+def test_records_of_schemas_before_are_read(store):
+    """As published with 0.1.0: phases among the settings, a formula as an estimator, the truth in each line."""
+    line = msgspec.to_builtins(a_record())
+    phases = [{"young": 70.0, "poisson": 0.33}, {"young": 410.0, "poisson": 0.19}]
+    cell = {name: value for name, value in line["cell"].items() if name != "encoding"}
+    cell["settings"] = {
+        "init": "shared",
+        "target_scaling": "standard",
+        "unit": "GPa",
+        "device": "cpu",
+        "phases": phases,
+    }
+    cell["architecture"] = {"type": "estimator", "method": "voigt_reuss_hill", "alpha": 0.001}
+    held_out = {name: value for name, value in line["held_out"].items() if name not in ("units", "test")}
+    old = {name: value for name, value in line.items() if name not in ("metrics", "source", "others")}
+    key = hashlib.sha256(msgspec.json.encode(cell, order="sorted")).hexdigest()[:16]
+    old |= {"schema": 3, "cell": cell, "key": key, "held_out": held_out, "physics": line["metrics"]}
     store.append(a_record(a_cell(seed=1)))
-    store.trainings_file.write_bytes(store.trainings_file.read_bytes() + line + b"\n")
-    assert [record.schema for record in store.trainings()] == [3, 2]
+    store.trainings_file.write_bytes(store.trainings_file.read_bytes() + msgspec.json.encode(old) + b"\n")
+    new, read = store.trainings()
+    assert (new.schema, read.schema, read.key) == (4, 3, key)
+    assert read.cell.settings == Settings(facts={"phases": "70,0.33,410,0.19"})
+    assert (read.cell.architecture, read.cell.encoding) == (Estimator("identity"), Encoding("voigt-reuss-hill"))
+    assert (read.held_out, read.metrics, read.source) == (a_record().held_out, a_record().metrics, "")
+    assert verify(read) == verify_together([new, read]) == []
+
+
+def test_the_same_record_twice_is_refused(store):
+    store.append(a_record())
+    store.trainings_file.write_bytes(2 * store.trainings_file.read_bytes())
+    with pytest.raises(RecordsError, match=r"trainings\.jsonl:2: the same record as in line 1"):
+        store.trainings()
+
+
+def test_what_was_tested_on_stands_once(store):
+    first, second = a_record(), a_record(a_cell(seed=1))
+    for record in (first, second):
+        store.append(record)
+    assert store.trainings() == [first, second]
+    assert len(store.truths_file.read_bytes().splitlines()) == 1
+    assert b'"truth"' not in store.trainings_file.read_bytes()
+    store.truths_file.unlink()
+    with pytest.raises(RecordsError, match=r"what it was tested on .* is not in truths\.jsonl"):
+        store.trainings()
+
+
+def test_several_named_tests_come_back(store):
+    other = msgspec.structs.replace(a_record(error=2.0).held_out, test="far")
+    record = a_record(others={"far": Examined(other, other.accuracy(), {"inside_bounds": 0.5})})
+    store.append(record)
+    assert store.trainings() == [record]
+    assert verify(record) == []
+    wrong = msgspec.structs.replace(record.others["far"], accuracy=record.test)
+    assert "test 'far': mse is" in verify(msgspec.structs.replace(record, others={"far": wrong}))[0]
 
 
 @given(st.binary(max_size=200), st.integers(0, 2000), st.integers(0, 50))
@@ -133,10 +185,10 @@ def test_whatever_a_line_was_made_into_it_is_refused_or_a_whole_record(tmp_path_
         (lambda line: line.replace(b'"status":"ok"', b'"status":"splendid"'), "splendid"),
         (lambda line: line.replace(b'"status":', b'"mood":"good","status":'), "unknown field `mood`"),
         (
-            lambda line: line.replace(b'"schema":3', b'"schema":99'),
-            "schema 99, and this version reads 2 and 3: update cijbench",
+            lambda line: line.replace(b'"schema":4', b'"schema":99'),
+            "schema 99, and this version reads 2, 3, 4: update cijbench",
         ),
-        (lambda line: line.replace(b'"schema":3', b'"schema":1'), "schema 1, and this version reads 2 and 3: move"),
+        (lambda line: line.replace(b'"schema":4', b'"schema":1'), "schema 1, and this version reads 2, 3, 4: move"),
         (lambda line: line.replace(b'"seed":0', b'"seed":5'), "the line was edited"),
         (lambda line: b"not json", "not a record"),
         (lambda line: b"", "not a record"),
@@ -152,7 +204,7 @@ def test_whatever_a_line_was_made_into_it_is_refused_or_a_whole_record(tmp_path_
             lambda line: msgspec.json.encode(a_record(a_cell(suite="polysilicon"))),
             "a record of suite polysilicon, not of",
         ),
-        (lambda line: msgspec.json.encode(a_record(a_cell(seed=3))), "the same record as in line 1"),
+        (lambda line: line.replace(b'"seed":0', b'"seed":3'), "the line was edited"),
     ],
 )
 def test_a_line_that_is_no_record_is_refused_by_number(store, edit, said):

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness import registry
+from harness import provenance, registry
 from harness.environment import observe
 from harness.judging.records import HeldOut
 from harness.parity import trained
@@ -21,7 +21,12 @@ def records_with(predictions, **changes):
     found = {}
     for seed, values in predictions.items():
         held_out = HeldOut(
-            ("a", "b", "c"), ("C11", "C22"), tuple(map(tuple, truth + values)), tuple(map(tuple, truth)), (2.0, 3.0)
+            tuple(map(tuple, truth + values)),
+            ids=("a", "b", "c"),
+            targets=("C11", "C22"),
+            units=("GPa", "GPa"),
+            truth=tuple(map(tuple, truth)),
+            train_mean=(2.0, 3.0),
         )
         record = a_record(a_cell(variant="baseline", seed=seed))
         found["baseline", seed] = msgspec.structs.replace(
@@ -104,7 +109,6 @@ def test_cells_are_those_of_a_run_with_one_network_each(tmp_path):
 
 
 def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path):
-    assert trained._code() == trained._code()
     request = a_request(tmp_path, profile="smoke", workers=1)
     two = trained.Trainings((0, 1), "shared", 2)
     made = []
@@ -112,12 +116,13 @@ def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path
     def launch(jobs, root, *_, **__):
         made.append(len(jobs))
         for job in jobs:
-            yield job, Done(a_record(job.cell, environment=observe()))
+            source = provenance.source(job.cell.backend, job.cell.suite)
+            yield job, Done(a_record(job.cell, environment=observe(), source=source))
 
     monkeypatch.setattr(trained, "launch", launch)
     for _ in range(2):
         found = trained._records(request, request.between[1], [BASELINE], two)
         assert list(found) == [("baseline", 0), ("baseline", 1)]
-    monkeypatch.setattr(trained, "_code", lambda: "other")
+    monkeypatch.setattr(provenance, "source", lambda *_: "other")
     trained._records(request, request.between[1], [BASELINE], two)
     assert made == [2, 0, 2]

@@ -3,12 +3,19 @@ import numpy as np
 import pytest
 
 from harness import registry
+from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
-from harness.running.plan import DataSource, plan, task
+from harness.running import plan as plans
+from harness.running.plan import Request, task
+
+
+def plan(suite, profile, variant="all", backend="all", seeds=(), weights=lambda _: "random"):
+    request = Request((suite,), profile=profile, variant=variant, backend=backend, seeds=seeds)
+    return plans.plan(suite, request, weights)
 
 
 def test_standard_covers_every_variant_backend_and_seed():
-    cells = plan("elasticity", DataSource(), "standard").cells
+    cells = plan("elasticity", "standard").cells
     networks = {(cell.variant, cell.backend) for cell in cells if cell.backend != "classical"}
     assert ("baseline", "keras") in networks
     assert ("baseline", "pytorch") in networks
@@ -18,17 +25,15 @@ def test_standard_covers_every_variant_backend_and_seed():
 
 
 def test_a_profile_shortens_the_recipe_and_nothing_else():
-    (smoke,) = plan("elasticity", DataSource(), "smoke", "baseline", "pytorch").cells
-    (paper, *_) = plan("elasticity", DataSource(), "paper", "baseline", "pytorch").cells
+    (smoke,) = plan("elasticity", "smoke", "baseline", "pytorch").cells
+    (paper, *_) = plan("elasticity", "paper", "baseline", "pytorch").cells
     assert paper.recipes[0].epochs == 300
     assert (msgspec.structs.replace(smoke.recipes[0], epochs=300),) == paper.recipes
 
 
 def test_paper_is_exactly_the_report():
     """300 epochs everywhere, 24 configurations, three backbones in two phases."""
-    cells = {
-        cell.variant: cell for cell in plan("elasticity", DataSource(), "paper", backend="keras", seeds=(0,)).cells
-    }
+    cells = {cell.variant: cell for cell in plan("elasticity", "paper", backend="keras", seeds=(0,)).cells}
     search = cells.pop("tuned").architecture
     assert len(search.configurations) == 24
     assert {search.epochs, *(item.recipe.epochs for item in search.configurations)} == {300}
@@ -42,7 +47,7 @@ def test_paper_is_exactly_the_report():
 
 def test_a_profile_shortens_searches_and_fine_tuning_by_their_own_numbers():
     profile = registry.suite("elasticity").PROFILES["standard"]
-    cells = {cell.variant: cell for cell in plan("elasticity", DataSource(), "standard", backend="keras").cells}
+    cells = {cell.variant: cell for cell in plan("elasticity", "standard", backend="keras").cells}
     search = cells["tuned"].architecture
     assert search.epochs == profile.search_epochs
     assert {item.recipe.epochs for item in search.configurations} == {profile.epochs}
@@ -51,11 +56,11 @@ def test_a_profile_shortens_searches_and_fine_tuning_by_their_own_numbers():
 
 
 def test_a_profile_leaves_variants_out_unless_they_are_asked_for():
-    smoke = {cell.variant for cell in plan("elasticity", DataSource(), "smoke").cells}
-    standard = {cell.variant for cell in plan("elasticity", DataSource(), "standard").cells}
+    smoke = {cell.variant for cell in plan("elasticity", "smoke").cells}
+    standard = {cell.variant for cell in plan("elasticity", "standard").cells}
     assert standard - smoke == set(registry.suite("elasticity").PROFILES["smoke"].leaves_out)
     assert smoke >= {"baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned"}
-    (cell,) = plan("elasticity", DataSource(), "smoke", "resnet50-head-only", "keras").cells
+    (cell,) = plan("elasticity", "smoke", "resnet50-head-only", "keras").cells
     assert cell.variant == "resnet50-head-only"
 
 
@@ -67,26 +72,26 @@ def test_weights_are_asked_for_backbones_alone_and_make_other_cells():
         return "imagenet"
 
     chosen = {"variant": "baseline,tuned,resnet50-head-only", "backend": "pytorch"}
-    cells = plan("elasticity", DataSource(), "smoke", **chosen, weights=weights).cells
+    cells = plan("elasticity", "smoke", **chosen, weights=weights).cells
     assert [cell.weights for cell in cells] == ["", "", "imagenet"]
     assert set(asked) == {"resnet50"}
-    other = plan("elasticity", DataSource(), "smoke", **chosen).cells
+    other = plan("elasticity", "smoke", **chosen).cells
     assert [one.key == two.key for one, two in zip(cells, other, strict=True)] == [True, True, False]
 
 
 def test_every_cell_survives_json_with_its_key():
     """A worker is told of its cell in JSON; a number that came back as another type would be another cell."""
-    for cell in plan("elasticity", DataSource(), "smoke").cells:
+    for cell in plan("elasticity", "smoke").cells:
         assert msgspec.json.decode(msgspec.json.encode(cell), type=Cell).key == cell.key
 
 
 def test_seeds_can_be_chosen():
-    cells = plan("elasticity", DataSource(), "smoke", "ridge", seeds=(5, 7)).cells
+    cells = plan("elasticity", "smoke", "ridge", seeds=(5, 7)).cells
     assert [cell.seed for cell in cells] == [5, 7]
 
 
 def test_targets_are_standardised_on_the_training_set_alone():
-    planned = plan("elasticity", DataSource(), "smoke", "ridge")
+    planned = plan("elasticity", "smoke", "ridge")
     suite = registry.suite("elasticity")
     train = planned.dataset.targets[planned.split.train]
     asked = task(suite, planned.dataset, planned.split, Settings())
@@ -103,8 +108,29 @@ def test_targets_are_standardised_on_the_training_set_alone():
 
 @pytest.mark.parametrize(("unit", "factor"), [("N/nm^2", 1e9), ("MPa", 1e-3)])
 def test_raw_labels_are_in_the_unit_asked_for(unit, factor):
-    planned = plan("elasticity", DataSource(), "smoke", "ridge")
+    planned = plan("elasticity", "smoke", "ridge")
     settings = Settings(target_scaling="none", unit=unit)
     scaling = task(registry.suite("elasticity"), planned.dataset, planned.split, settings).scaling
     raw = scaling.to_network(planned.dataset.targets)
     np.testing.assert_allclose(raw * factor, planned.dataset.targets, rtol=1e-6)
+
+
+def test_a_split_that_leaks_stops_the_run(monkeypatch):
+    """Planted: a test image is shown in training, too."""
+    suite = registry.suite("elasticity")
+    honest = suite.split
+
+    def leaking(dataset):
+        found = honest(dataset)
+        dataset.images[found.test[0]] = dataset.images[found.train[0]]
+        return found
+
+    monkeypatch.setattr(suite, "split", leaking)
+    with pytest.raises(BenchError, match="1 image on two sides of the split: scores on such a test say nothing"):
+        plan("elasticity", "smoke", "ridge")
+
+
+def test_each_suite_is_told_its_own_options_alone():
+    source = plans.DataSource(options={"unit": "MPa", "crystal": "silicon"})
+    request = Request(("elasticity",), source=source, profile="smoke", variant="ridge")
+    assert plans.plan("elasticity", request).source.options == {"unit": "MPa"}

@@ -13,13 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import environment
+from harness import environment, registry
 from harness.command import cli
 from harness.judging import leaderboard
 from harness.judging.records import Store
 from harness.model.architecture import parameter_shapes
+from harness.running import run as run_module
 from harness.running.latency import LatencyError
+from harness.running.plan import DataSource
 from harness.running.run import _alone_in
+from tests.harness.a_benchmark import RAW
+from tests.harness.examples import a_cell, a_record
 
 BENCH = (sys.executable, "-m", "harness")
 
@@ -104,7 +108,7 @@ def test_a_record_tells_all_that_was_promised(finished):
     assert record.onnx.opset == 18
     assert record.environment.versions["keras"]
     assert any("only 40 images" in warning for warning in record.data_warnings)
-    assert record.physics.keys() == {"positive_definite", "inside_bounds"}
+    assert record.metrics.keys() == {"positive_definite", "inside_bounds"}
     assert (results / record.log).exists()
 
 
@@ -353,3 +357,54 @@ def test_timing_that_fails_leaves_the_leaderboard_to_be_written(classical, monke
     assert "no latencies: timing: its process was killed by signal 9" in capsys.readouterr().err
     (row,) = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity")).to_dict("records")
     assert row["status"] == "ok"
+
+
+def test_raw_labels_are_not_trained_on_data_that_is_not_known(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(run_module, "run", lambda request: pytest.fail("ran"))
+    Store(tmp_path, "elasticity").append(a_record(a_cell(data_hash="e" * 64)))
+    run_module.run_on_raw_labels(tmp_path, "elasticity", "standard", 1)
+    assert "another data set" in capsys.readouterr().out
+
+
+def test_raw_labels_are_trained_once(tmp_path, monkeypatch):
+    requests = []
+    monkeypatch.setattr(run_module, "run", requests.append)
+    known = DataSource().load(registry.suite("elasticity")).fingerprint()
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record(a_cell(data_hash=known)))
+    run_module.run_on_raw_labels(tmp_path, "elasticity", "standard", 1)
+    (request,) = requests
+    assert request.settings.target_scaling == "none"
+    assert request.seeds == (0,)
+    assert set(request.variant.split(",")) == {"mean", "voigt-reuss-hill", "ridge", "baseline", "tuned"}
+    store.append(a_record(a_cell(data_hash=known, settings=msgspec.structs.replace(RAW))))
+    run_module.run_on_raw_labels(tmp_path, "elasticity", "standard", 1)
+    assert len(requests) == 1
+
+
+def test_raw_labels_of_a_profile_that_only_records_name_are_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "run", lambda request: pytest.fail("ran"))
+    Store(tmp_path, "elasticity").append(a_record(a_cell(variant="mean", profile="of-others")))
+    run_module.run_on_raw_labels(tmp_path, "elasticity", "of-others", 1)
+
+
+def test_what_is_stale_is_told_with_the_reason_before_it_is_run_again(classical, capsys):
+    """Of another version of its own package, and by other code; a newer pandas changes no number."""
+    run, results = classical
+    assert run("variant=ridge,mean", "profile=smoke") == 0
+    file = Store(results, "elasticity").trainings_file
+    first, second = (msgspec.json.decode(line) for line in file.read_bytes().splitlines())
+    first["environment"]["versions"] |= {"pandas": "0.1"}
+    second["environment"]["versions"] |= {"scikit-learn": "0.9"}
+    second["source"] = "0" * 64
+    file.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in (first, second)))
+    capsys.readouterr()
+    assert run("variant=ridge,mean", "profile=smoke") == 0
+    printed = capsys.readouterr().out
+    assert "2 cells, 1 done before" in printed
+    (told,) = (line for line in printed.splitlines() if line.startswith("stale"))
+    assert told.startswith(
+        "stale, and run again: 1 cell of classical: made with scikit-learn 0.9, other code, of commit "
+    )
+    assert cli.main(["leaderboard", f"results={results}"]) == 0
+    assert "1 of 1 rows that lag were made by code that can change their numbers" in capsys.readouterr().out

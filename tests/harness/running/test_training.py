@@ -28,7 +28,7 @@ def a_dataset(count=12, size=32):
     return Dataset("made", images, rng.normal(size=(count, 2)), TARGETS, "GPa", ("",) * count, names)
 
 
-SPLIT = Split(np.arange(6), np.arange(6, 9), np.arange(9, 12))
+SPLIT = Split(np.arange(6), np.arange(6, 9), {"test": np.arange(9, 12)})
 
 
 class FakeModel:
@@ -71,7 +71,7 @@ class FakeBackend:
 def a_fitting(tmp_path, backend, cell, weights_file=None):
     told = []
     dataset = a_dataset()
-    task = Task((32, 32, 1), TARGETS, "GPa", Scaling((0.0, 0.0), (1.0, 1.0)))
+    task = Task((32, 32, 1), TARGETS, ("GPa", "GPa"), Scaling((0.0, 0.0), (1.0, 1.0)))
     fitting = Fitting(cell, backend, task, dataset, SPLIT, tmp_path, lambda *epoch: told.append(epoch), weights_file)
     return fitting, told
 

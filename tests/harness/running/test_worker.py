@@ -10,12 +10,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.errors import Unavailable
-from harness.protocol import Counts, History
+from harness.errors import BenchError, Unavailable
+from harness.protocol import Counts, Encoding, History, Split
 from harness.running import worker
 from harness.running.launch import worker_environment
-from harness.running.plan import DataSource, plan
+from harness.running.plan import Request, plan
 from harness.running.worker import Epoch, Job, Orders
+
+BASELINE = Request(("elasticity",), profile="smoke", variant="baseline", backend="pytorch")
 
 
 class Model:
@@ -61,7 +63,7 @@ def run(tmp_path):
     (tmp_path / "models").mkdir()
 
     def run(model, framework=None):
-        planned = plan("elasticity", DataSource(), "smoke", "baseline", "pytorch")
+        planned = plan("elasticity", BASELINE)
         orders, sent = Orders("pytorch", 1, "cpu", str(tmp_path), "logs/x.log"), []
         job = Job(planned.cells[0], planned.source)
         record = worker.run(job, orders, Backend(model), framework or {"torch": "2"}, sent.append)
@@ -79,7 +81,7 @@ def test_a_loss_that_is_no_number_fails_the_cell(run):
 
 def test_predictions_that_are_no_numbers_fail_the_cell(run):
     record, _ = run(Model(answer=[np.inf] * 9))
-    assert "78 of 78 test predictions are not finite" in record.reason
+    assert "78 of 78 'test' predictions are not finite" in record.reason
 
 
 def test_a_record_that_could_not_be_read_again_fails_the_cell(run, monkeypatch):
@@ -137,7 +139,7 @@ def test_networks_start_from_the_harnesss_weights(run):
 def test_data_that_change_under_a_run_are_noticed(run, monkeypatch):
     worker._load.cache_clear()
     monkeypatch.setattr("harness.protocol.Dataset.fingerprint", lambda self: "other")
-    planned = plan("elasticity", DataSource(), "smoke", "baseline", "pytorch")
+    planned = plan("elasticity", BASELINE)
     monkeypatch.setattr("harness.protocol.Dataset.fingerprint", lambda self: "changed")
     orders = Orders("pytorch", 1, "cpu", "results", "")
     record = worker.run(Job(planned.cells[0], planned.source), orders, Backend(Model()), {}, lambda message: None)
@@ -157,3 +159,50 @@ def test_chatter_on_standard_output_does_not_reach_the_messages():
         timeout=120,
     )
     assert process.stdout == ""
+
+
+class Encoder:
+    """Divides by what it learnt: the brightest pixel of those it was shown."""
+
+    def __init__(self, leaks=False):
+        self.leaks, self.seen = leaks, None
+
+    def fit(self, images):
+        self.seen = images
+
+    def encode(self, images):
+        shown = images if self.leaks else self.seen
+        return (images.mean(axis=(1, 2, 3)) / shown.max() + shown.mean())[:, None]
+
+
+class EncodingSuite:
+    def __init__(self, encoder):
+        self.made = encoder
+
+    def encoder(self, encoding, dataset):
+        return self.made
+
+
+def a_split_dataset():
+    images = np.random.default_rng(0).random((12, 4, 4, 1)).astype(np.float32)
+    images[8:] *= 3  # brighter than any training image
+    data = plan("elasticity", BASELINE).dataset
+    data = msgspec.structs.replace(data, images=images, targets=data.targets[:12], ids=data.ids[:12])
+    return data, Split(np.arange(6), np.arange(6, 8), {"test": np.arange(8, 12)})
+
+
+def test_an_encoding_is_fitted_to_training_images_alone():
+    dataset, split = a_split_dataset()
+    fair = Encoder()
+    seen, encoder = worker.encode(EncodingSuite(fair), Encoding("brightness"), dataset, split)
+    assert encoder is fair
+    np.testing.assert_array_equal(fair.seen, dataset.images[split.train])
+    assert seen.images.shape == (12, 1)
+    assert worker.encode(EncodingSuite(fair), None, dataset, split) == (dataset, None)
+
+
+def test_an_encoding_that_leaks_fails_the_cell():
+    """Planted: each image is scaled by the brightest of all that are encoded with it, test images among them."""
+    dataset, split = a_split_dataset()
+    with pytest.raises(BenchError, match="'brightness': what it makes of an image hangs on the others: it leaks"):
+        worker.encode(EncodingSuite(Encoder(leaks=True)), Encoding("brightness"), dataset, split)

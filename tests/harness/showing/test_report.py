@@ -3,7 +3,6 @@ import re
 import subprocess
 import sys
 
-import msgspec
 import pytest
 
 from harness.errors import BenchError
@@ -37,7 +36,7 @@ def test_every_table_and_question_is_there(page):
     _, text = page
     headings = re.findall(r"^## (.*?):", text, re.M)
     assert headings == ["Table 1", "Table 2", "Table 3", *(f"Question {n}" for n in range(1, 6))]
-    assert "## What an MSE of 1e-15 means" in text
+    assert "## What an MSE in N/nm² means" in text
 
 
 def test_the_first_table_holds_ten_of_each_backend_the_selected_first(page):
@@ -62,7 +61,7 @@ def test_the_third_table_has_the_trivial_predictor_and_the_sources_figure(page):
 
 def test_raw_labels_stand_beside_the_mean(page):
     _, text = page
-    raw = text.split("## What an MSE of 1e-15 means")[1].split("## ")[0]
+    raw = text.split("## What an MSE in N/nm² means")[1].split("## ")[0]
     assert "4 of 4 networks are no better than the mean" in raw
     lines = [line.split(" | ") for line in raw.splitlines() if line.startswith("| baseline")]
     assert len(lines) == 2
@@ -94,32 +93,8 @@ def test_no_records_is_said(tmp_path):
         report.write(tmp_path, "elasticity", tmp_path)
 
 
-def test_raw_labels_are_not_trained_on_data_that_is_not_known(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(report, "run", lambda request: pytest.fail("ran"))
-    Store(tmp_path, "elasticity").append(a_record(a_cell(data_hash="e" * 64)))
-    report.run_raw(tmp_path, "elasticity", "standard", 1)
-    assert "another data set" in capsys.readouterr().out
-
-
-def test_raw_labels_are_trained_once(tmp_path, monkeypatch):
-    requests = []
-    monkeypatch.setattr(report, "run", requests.append)
-    known = report.DataSource().load(report.registry.suite("elasticity")).fingerprint()
-    store = Store(tmp_path, "elasticity")
-    store.append(a_record(a_cell(data_hash=known)))
-    report.run_raw(tmp_path, "elasticity", "standard", 1)
-    (request,) = requests
-    assert request.settings.target_scaling == "none"
-    assert request.seeds == (0,)
-    assert set(request.variant.split(",")) == {"mean", "voigt-reuss-hill", "ridge", "baseline", "tuned"}
-    store.append(a_record(a_cell(data_hash=known, settings=msgspec.structs.replace(RAW))))
-    report.run_raw(tmp_path, "elasticity", "standard", 1)
-    assert len(requests) == 1
-
-
 def test_a_profile_that_only_records_name_is_reported_on(tmp_path):
     fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean", profile="of-others"))])
-    report.run_raw(tmp_path, "elasticity", "of-others", 1)
     text = report.write(tmp_path, "elasticity", tmp_path / "page", "of-others").read_text()
     assert "profile `of-others`" in text
     assert "It shortens" not in text

@@ -46,7 +46,7 @@ def rewrite(folder, lines):
 def shipped(count=60):
     """The first of the shipped data: images, constants and phases that fit each other."""
     whole = _load()
-    first = {name: getattr(whole, name)[:count] for name in ("images", "targets", "groups", "ids")}
+    first = {name: getattr(whole, name)[:count] for name in ("images", "targets", "kinds", "ids")}
     return msgspec.structs.replace(whole, **first)
 
 
@@ -59,7 +59,7 @@ def write_shipped(folder, count=60, **changed):
     write_folder(made, folder, "GPa", {})
     (folder / "dataset.json").unlink()
     (folder / f"1-{count}_Cij.csv").rename(folder / "labels.csv")
-    return [f"{index}_{group}.png" for index, group in enumerate(made.groups)]
+    return [f"{index}_{group}.png" for index, group in enumerate(made.kinds)]
 
 
 def table(folder, header, rows):

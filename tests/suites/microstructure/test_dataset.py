@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from harness.protocol import Phase
 from suites.microstructure import dataset
 from suites.microstructure.dataset import Parameters
+from suites.microstructure.materials import Phase, phases_of
 
 
 @pytest.mark.parametrize("count", [25, pytest.param(520, marks=pytest.mark.slow)])
@@ -11,8 +11,8 @@ def test_the_shipped_data_are_remade_bit_for_bit(count):
     shipped, remade = dataset.load(), dataset.make(Parameters(count=count))
     np.testing.assert_array_equal(shipped.images[:count], remade.images)
     np.testing.assert_allclose(shipped.targets[:count], remade.targets, rtol=1e-6)
-    assert shipped.groups[:count] == remade.groups
-    assert shipped.phases == remade.phases == (Phase(70, 0.33), Phase(410, 0.19))
+    assert shipped.kinds[:count] == remade.kinds
+    assert phases_of(shipped.facts) == phases_of(remade.facts) == (Phase(70, 0.33), Phase(410, 0.19))
 
 
 def test_the_shipped_data_are_what_is_promised():
@@ -22,7 +22,7 @@ def test_the_shipped_data_are_what_is_promised():
     fractions = shipped.images.mean(axis=(1, 2, 3))
     assert 0.15 <= fractions.min() < 0.16
     assert 0.64 < fractions.max() <= 0.65
-    assert {family: shipped.groups.count(family) for family in set(shipped.groups)} == dict.fromkeys(
+    assert {family: shipped.kinds.count(family) for family in set(shipped.kinds)} == dict.fromkeys(
         ("disks", "ellipses", "gaussian_field", "voronoi", "lamellae"), 104
     )
     assert dataset._SHIPPED.stat().st_size < 400_000

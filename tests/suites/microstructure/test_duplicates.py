@@ -6,6 +6,7 @@ import pytest
 from suites.microstructure.duplicates import Twins, find_twins
 from suites.microstructure.folder import read_folder
 from suites.microstructure.homogenization import elastic_constants, homogenize, isotropic_stiffness
+from suites.microstructure.materials import phases_of
 from tests.suites.microstructure.examples import masks, shipped, told, write_shipped
 
 TURNED = [1, 0, 2, 3, 5, 4, 7, 6, 8]  # C11 and C22, C23 and C13, C44 and C55 change places
@@ -106,7 +107,7 @@ def test_the_constants_of_a_turned_image_are_turned():
     """What is expected of twins is what the homogenization gives."""
     made = shipped(1)
     turned = np.rot90(made.images[:, :, :, 0].astype(int), axes=(1, 2))
-    stiffnesses = np.stack([isotropic_stiffness(phase.young, phase.poisson) for phase in made.phases])
+    stiffnesses = np.stack([isotropic_stiffness(phase.young, phase.poisson) for phase in phases_of(made.facts)])
     np.testing.assert_allclose(
         elastic_constants(homogenize(turned, stiffnesses))[0], made.targets[0][TURNED], rtol=1e-6
     )

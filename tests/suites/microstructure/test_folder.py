@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from harness.errors import BenchError, DataError, Finding
-from harness.protocol import Phase
 from suites.microstructure import dataset
 from suites.microstructure.folder import check_folder, read_folder, read_image_folder, write_folder
+from suites.microstructure.materials import Phase, phases_of
 from tests.suites.microstructure.examples import TARGETS, constants, masks, rewrite, write
 
 
@@ -46,7 +46,7 @@ def test_a_folder_in_the_reports_layout_is_read(folder):
     assert read.target_names == TARGETS
     assert read.ids[:2] == ("0_image.png", "1_image.png")
     assert read.name == "data"
-    assert read.phases is None
+    assert read.facts == {}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -109,7 +109,7 @@ def test_what_is_written_is_read_back_exactly(tmp_path):
     write_folder(made, tmp_path / "out", "GPa", {"seed": 0})
     read = read_folder(tmp_path / "out", None, None)
     assert read.fingerprint() == made.fingerprint()
-    assert (read.name, read.groups, read.phases) == (made.name, made.groups, made.phases)
+    assert (read.name, read.kinds, read.facts) == (made.name, made.kinds, made.facts)
     assert len(list((tmp_path / "out").glob("*.png"))) == 25
 
 
@@ -123,7 +123,7 @@ def test_written_in_another_unit_it_says_so(tmp_path):
 def test_phases_given_go_before_those_written(tmp_path):
     write_folder(dataset.make(dataset.Parameters(count=20)), tmp_path / "out", "GPa", {})
     given_phases = (Phase(70.1, 0.33), Phase(411, 0.19))
-    assert read_folder(tmp_path / "out", None, given_phases).phases == given_phases
+    assert phases_of(read_folder(tmp_path / "out", None, given_phases).facts) == given_phases
 
 
 def test_nothing_is_overwritten(folder):

@@ -5,6 +5,7 @@ import pytest
 
 from suites.microstructure import dataset
 from suites.microstructure.folder import read_folder, write_folder
+from suites.microstructure.materials import phases_of
 from tests.suites.microstructure.examples import TARGETS, shipped, table, told, write_shipped
 
 COUNT = 60
@@ -36,7 +37,7 @@ def test_a_column_of_names_pairs_rows_with_images(tmp_path, names, shuffled, hea
     read = read_folder(tmp_path, None, None)
     assert told(tmp_path) == ([], [])
     assert read.fingerprint() == expected.fingerprint()
-    assert (read.ids, read.groups) == (expected.ids, expected.groups)
+    assert (read.ids, read.kinds) == (expected.ids, expected.kinds)
 
 
 @pytest.mark.parametrize(
@@ -124,25 +125,27 @@ def test_numbers_alone_are_no_names(tmp_path, names):
 # --- groups and splits -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("header", ["group", "Family"])
-def test_a_column_of_groups_is_the_data_sets(tmp_path, names, shuffled, header):
-    groups = shipped(COUNT).groups
-    table(tmp_path, ["file", header, *TARGETS], rows_of(shuffled, names.__getitem__, groups.__getitem__))
-    assert read_folder(tmp_path, None, None).groups == groups
+@pytest.mark.parametrize(("header", "what"), [("group", "groups"), ("Family", "kinds"), ("specimen", "groups")])
+def test_a_column_of_groups_or_families_is_the_data_sets(tmp_path, names, shuffled, header, what):
+    labels = shipped(COUNT).kinds
+    table(tmp_path, ["file", header, *TARGETS], rows_of(shuffled, names.__getitem__, labels.__getitem__))
+    read = read_folder(tmp_path, None, None)
+    assert getattr(read, what) == labels
+    assert getattr(read, "kinds" if what == "groups" else "groups") == ()
     assert told(tmp_path) == ([], [])
 
 
-def test_groups_must_agree_with_families(tmp_path):
+def test_families_must_agree_with_those_of_dataset_json(tmp_path):
     made, folder = shipped(COUNT), tmp_path / "mine"
     write_folder(made, folder, "GPa", {})
     (folder / f"1-{COUNT}_Cij.csv").rename(folder / "labels.csv")
-    groups, order = list(made.groups), list(range(COUNT))[::-1]
-    table(folder, ["image", "group", *TARGETS], rows_of(order, str, groups.__getitem__))
-    assert read_folder(folder, None, None).groups == made.groups
-    groups[59] = "foam"
-    table(folder, ["image", "group", *TARGETS], rows_of(order, str, groups.__getitem__))
+    families, order = list(made.kinds), list(range(COUNT))[::-1]
+    table(folder, ["image", "family", *TARGETS], rows_of(order, str, families.__getitem__))
+    assert read_folder(folder, None, None).kinds == made.kinds
+    families[59] = "foam"
+    table(folder, ["image", "family", *TARGETS], rows_of(order, str, families.__getitem__))
     assert told(folder)[0] == [
-        "labels.csv, row 1: another group than dataset.json says (foam, not lamellae): take the column out, or mend "
+        "labels.csv, row 1: another family than dataset.json says (foam, not lamellae): take the column out, or mend "
         "one of the two"
     ]
 
@@ -153,7 +156,7 @@ def test_families_belong_to_the_images_whatever_the_order_of_the_rows(tmp_path, 
     (folder / f"1-{COUNT}_Cij.csv").rename(folder / "labels.csv")
     table(folder, ["image", *TARGETS], rows_of(shuffled, str))
     read = read_folder(folder, None, None)
-    assert (read.fingerprint(), read.groups) == (made.fingerprint(), made.groups)
+    assert (read.fingerprint(), read.kinds) == (made.fingerprint(), made.kinds)
 
 
 @pytest.mark.parametrize("group", ["<b>", "x" * 201])
@@ -181,4 +184,4 @@ def test_the_shipped_data_are_read_back_by_name(tmp_path):
     names = write_shipped(tmp_path, len(whole.ids))
     lines = [[name, *map(repr, row)] for name, row in zip(names, whole.targets.tolist(), strict=True)]
     table(tmp_path, ["file", *TARGETS], lines[::-1])
-    assert read_folder(tmp_path, None, whole.phases).fingerprint() == whole.fingerprint()
+    assert read_folder(tmp_path, None, phases_of(whole.facts)).fingerprint() == whole.fingerprint()

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from harness.errors import DataError
-from harness.protocol import Phase
 from suites.microstructure import dataset
 from suites.microstructure.folder import read_folder
 from suites.microstructure.generators import FAMILIES, generate
 from suites.microstructure.homogenization import elastic_constants, homogenize, isotropic_stiffness, voigt_reuss
+from suites.microstructure.materials import Phase, phases_of
 from suites.microstructure.physics import check_physics, hill_deviations, room
 from tests.suites.microstructure.examples import shipped, told, write_shipped
 
-SOFT, STIFF = PHASES = shipped(1).phases
+SOFT, STIFF = PHASES = phases_of(shipped(1).facts)
 FRACTIONS = shipped().images.mean(axis=(1, 2, 3), dtype=np.float64)
 WRONG = [4, 17, 18, 33, 41, 59]  # a tenth
 

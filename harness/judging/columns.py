@@ -1,0 +1,327 @@
+"""The columns of a leaderboard: one entry each, with unit, which way is better, what it says, how it is computed.
+
+`{unit}` stands for the unit of the suite's targets. A suite's own figures (`Suite.METRICS`) and the R² of each target
+come between scores and costs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from harness.environment import switches
+from harness.judging.metrics import Accuracy
+from harness.judging.records import LatencyRecord, Record
+from harness.judging.stats import FEWEST_IMAGES, skill_interval, spread
+from harness.judging.timing import Timing
+from harness.provenance import machine
+
+NO_BETTER = "no better than the mean"
+BETTER = "better than the mean"
+TOO_FEW = "too few test images"
+_NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
+
+Timings = Mapping[tuple[str, str, str], LatencyRecord]
+"""By the training record's key, the model's SHA-256 and the machine."""
+
+
+class Group:
+    """What a row is made of: records that differ in nothing but their seed, by ascending seed."""
+
+    def __init__(self, records: Sequence[Record], timings: Timings) -> None:
+        self.records, self.first = records, records[0]
+        self.good = [record for record in records if record.status == "ok"]
+        self.tests = [record.test for record in self.good if record.test]
+        self._timings = timings
+
+    @property
+    def unit(self) -> str:
+        """The targets' unit."""
+        return next((record.held_out.unit for record in self.good if record.held_out), "")
+
+    @property
+    def seeds(self) -> str:
+        """The seeds that ended well."""
+        return _seeds(self.good)
+
+    def values(self, score: str) -> list[float | None]:
+        """A score of each seed."""
+        return [getattr(test, score) for test in self.tests]
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the skill."""
+        held_out = [record.held_out for record in self.good if record.held_out]
+        if not held_out:
+            return np.nan, np.nan
+        truth = np.array(held_out[0].truth)
+        errors = np.array([((np.array(item.predictions) - truth) ** 2).sum(axis=1) for item in held_out])
+        return skill_interval(errors, ((truth - np.array(held_out[0].train_mean)) ** 2).sum(axis=1))
+
+    @cached_property
+    def verdict(self) -> str:
+        """What the interval allows to say."""
+        if not self.tests:
+            return ""
+        if self.good[0].held_out and len(self.good[0].held_out.truth) < FEWEST_IMAGES:
+            return TOO_FEW
+        return BETTER if self.interval[0] > _NOTHING else NO_BETTER  # also where skill is undefined
+
+    @property
+    def sized_alike(self) -> list[Record]:
+        """Those whose models are as large as the first seed's, whose size and latency the row states: a search may
+        select another model for each seed.
+        """
+        return [record for record in self.good if record.counts == self.good[0].counts]
+
+    @cached_property
+    def timed(self) -> LatencyRecord | None:
+        """The newest timing of any of those: latency hangs on the graph, not on the weights in it."""
+        places = [(r.key, r.onnx.sha256, machine(r.environment)) for r in self.sized_alike if r.onnx]
+        found = [self._timings[place] for place in places if place in self._timings]
+        return max(found, key=lambda item: item.started, default=None)
+
+    def timing(self, batch: int) -> Timing | None:
+        """How long a batch of this size takes, None where it was not timed."""
+        timings = self.timed.latency.timings if self.timed else ()
+        return next((timing for timing in timings if timing.batch == batch), None)
+
+
+class Column(NamedTuple):
+    """`of` gives a string, a number, or None where there is nothing to say."""
+
+    name: str
+    unit: str
+    better: Literal["higher", "lower", ""]
+    sentence: str
+    of: Callable[[Group], object]
+
+
+# --- scores -------------------------------------------------------------------------------------------------------
+
+
+def _mean(score: str, factor: float = 1.0) -> Callable[[Group], float | None]:
+    return lambda group: _averaged(group.values(score), factor)
+
+
+def _deviation(score: str) -> Callable[[Group], float | None]:
+    return lambda group: spread(group.values(score)) if group.tests else None
+
+
+def _averaged(values: Sequence[float | None], factor: float = 1.0) -> float | None:
+    known = [value for value in values if value is not None]
+    return factor * float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+SCORES = (
+    Column("variant", "", "", "the model, and what its backbone started from", lambda g: g.first.cell.row),
+    Column("backend", "", "", "the framework that trained it", lambda g: g.first.cell.backend),
+    Column("status", "", "", "ok, or how many seeds have no result and why", lambda g: status(g.records)),
+    Column("verdict", "", "", "what the interval of the skill allows to say", lambda g: g.verdict),
+    Column("skill", "", "higher", "1 - MSE / MSE of always answering the training mean", _mean("skill")),
+    Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0]),
+    Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1]),
+    Column("skill_sd", "", "lower", "its standard deviation over seeds", _deviation("skill")),
+    Column("r2", "", "higher", "coefficient of determination, mean over targets", _mean("r2_mean")),
+    Column("r2_sd", "", "lower", "its standard deviation over seeds", _deviation("r2_mean")),
+    Column("nmae_percent", "%", "lower", "mean absolute error over the mean label", _mean("nmae", 100)),
+    Column("mape_percent", "%", "lower", "mean of absolute errors over labels", _mean("mape")),
+    Column("rmse_{unit}", "{unit}", "lower", "root mean squared error", _mean("rmse")),
+    Column("rmse_{unit}_sd", "{unit}", "lower", "its standard deviation over seeds", _deviation("rmse")),
+    Column("mae_{unit}", "{unit}", "lower", "mean absolute error", _mean("mae")),
+    Column("mse_{unit}2", "{unit}²", "lower", "mean squared error", _mean("mse")),
+    Column("mse_of_mean_{unit}2", "{unit}²", "", "that of always answering the training mean", _mean("mse_of_mean")),
+)
+
+
+def status(records: Sequence[Record]) -> str:
+    """`ok`, or how many seeds have no result, and why the first has none."""
+    bad = [record for record in records if record.status != "ok"]
+    if not bad:
+        return "ok"
+    counts = f"{len(bad)} of {len(records)} {bad[0].status}"
+    return f"{counts}: {bad[0].reason}".splitlines()[0][:200]
+
+
+def _of_targets(group: Group) -> list[Column]:
+    targets = group.tests[0].r2 if group.tests else {}
+    return [Column(f"r2_{name}", "", "higher", f"R² of {name}", _r2_of(name)) for name in targets]
+
+
+def _r2_of(target: str) -> Callable[[Group], object]:
+    return lambda group: _averaged([test.r2[target] for test in group.tests])
+
+
+def _of_suite(group: Group) -> list[Column]:
+    names = group.good[0].metrics if group.good else {}
+    return [Column(name, "", "", "", _metric(name)) for name in names]
+
+
+def _metric(name: str) -> Callable[[Group], object]:
+    return lambda group: float(np.mean([record.metrics.get(name, np.nan) for record in group.good]))
+
+
+# --- costs --------------------------------------------------------------------------------------------------------
+
+
+def _count(name: str) -> Callable[[Group], object]:
+    return lambda g: getattr(g.good[0].counts, name) if g.good and g.good[0].counts else None
+
+
+def _file(name: str) -> Callable[[Group], object]:
+    return lambda g: next((getattr(record.onnx, name) for record in g.good if record.onnx), None)
+
+
+def _timing(name: str, batch: int) -> Callable[[Group], object]:
+    return lambda g: getattr(g.timing(batch), name, None)
+
+
+def _train_seconds(group: Group) -> float | None:
+    seconds = [sum(history.seconds for history in record.history) for record in group.good]
+    return float(np.mean(seconds)) if seconds else None
+
+
+def _search_seconds(group: Group) -> float | None:
+    seconds = [sum(t.seconds for t in record.searched.trials) for record in group.good if record.searched]
+    return float(np.mean(seconds)) if seconds else None
+
+
+def _onnx_difference(group: Group) -> float | None:
+    return max((record.onnx.difference for record in group.good if record.onnx), default=None)
+
+
+def _kilobytes(group: Group) -> float | None:
+    size = _file("bytes")(group)
+    return size / 1000 if isinstance(size, int) else None
+
+
+def _latency_note(group: Group) -> str:
+    if group.timed is None:
+        return ""
+    unsteady = [str(timing.batch) for timing in group.timed.latency.timings if not timing.steady]
+    return group.timed.latency.reason or (f"unsteady at batch {' and '.join(unsteady)}" if unsteady else "")
+
+
+def _of_batch(batch: int) -> tuple[Column, ...]:
+    images = "one image" if batch == 1 else f"{batch} images at once"
+    return (
+        Column(f"p50_ms_b{batch}", "ms", "lower", f"median time of {images} in ONNX Runtime", _timing("p50_ms", batch)),
+        Column(f"p90_ms_b{batch}", "ms", "lower", "90th percentile of it", _timing("p90_ms", batch)),
+        Column(f"p99_ms_b{batch}", "ms", "lower", "99th percentile of it", _timing("p99_ms", batch)),
+        Column(f"images_per_s_b{batch}", "1/s", "higher", "images over the median", _timing("throughput", batch)),
+        Column(f"ratio_b{batch}", "", "lower", "time over the reference model's", _timing("ratio", batch)),
+        Column(f"ratio_spread_b{batch}", "", "lower", "spread of it over rounds", _timing("ratio_spread", batch)),
+    )
+
+
+COSTS = (
+    Column("parameters", "", "lower", "parameters, as Keras counts them", _count("total")),
+    Column("trainable", "", "", "those that the last recipe trains", _count("trainable")),
+    Column("non_trainable", "", "", "the others, moving statistics among them", _count("non_trainable")),
+    Column("size_of_seeds", "", "", "seeds whose models are of this size", lambda g: _seeds(g.sized_alike)),
+    Column("epochs", "", "lower", "epochs of each recipe", lambda g: _epochs(g.good)),
+    Column("train_seconds", "s", "lower", "seconds of one core for all recipes, mean over seeds", _train_seconds),
+    Column(
+        "search_seconds", "s", "lower", "seconds of one core for the search before, mean over seeds", _search_seconds
+    ),
+    Column("configuration", "", "", "what a search selected, by seed", lambda g: _selected(g.good)),
+    Column("onnx_kB", "kB", "lower", "size of the exported model", _kilobytes),
+    Column("opset", "", "", "operators that it is written in", _file("opset")),
+    Column("onnx_difference", "", "lower", "its largest deviation from the native model, relative", _onnx_difference),
+    *_of_batch(1),
+    *_of_batch(32),
+    Column("latency_note", "", "", "why timings are lacking or may not be quoted", _latency_note),
+    Column("latency_threads", "", "", "threads that they were timed with", _timing("threads", 1)),
+)
+
+
+def _seeds(records: Iterable[Record]) -> str:
+    return " ".join(str(record.cell.seed) for record in records)
+
+
+def _epochs(good: Sequence[Record]) -> str | None:
+    return "+".join(str(len(history.loss)) for history in good[0].history) if good else None
+
+
+def _selected(good: Sequence[Record]) -> str | None:
+    return " ".join(str(record.searched.selected) for record in good if record.searched) or None
+
+
+# --- what must be equal for figures to be comparable, and where they were made ------------------------------------
+
+
+def digest(content: object) -> str:
+    """12 hexadecimal digits that tell one content from another."""
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:12]
+
+
+def _framework(group: Group) -> str:
+    """Names and versions of what trained the row, as the backend told them."""
+    told = next((record.framework for record in group.records if record.framework), {})
+    known = ("keras", "tensorflow", "torch", "scikit-learn")
+    return ", ".join(f"{name} {told[name]}" for name in known if name in told)
+
+
+def _commits(group: Group) -> str:
+    parts = [record.environment.commit.partition("+dirty") for record in group.records]
+    return " ".join(sorted({digits[:12] + dirty for digits, dirty, _ in parts}))
+
+
+def _switches(group: Group) -> str:
+    return " ".join(f"{name}={value}" for name, value in switches(group.first.environment).items())
+
+
+RUN = (
+    Column("seeds", "", "", "seeds that ended well", lambda g: g.seeds),
+    Column("weights", "", "", "what the backbone started from", lambda g: g.first.cell.weights),
+    Column("init", "", "", "whose initial weights", lambda g: g.first.cell.settings.init),
+    Column("target_scaling", "", "", "what networks were trained on", lambda g: g.first.cell.settings.target_scaling),
+    Column("network_unit", "", "", "the unit of raw labels", lambda g: g.first.cell.settings.unit),
+    Column("device", "", "", "where networks were trained", lambda g: g.first.cell.settings.device),
+    Column("data_warnings", "", "", "warnings of the check of the data", lambda g: len(g.first.data_warnings)),
+)
+
+ORIGIN = (
+    Column("profile", "", "", "how much work", lambda g: g.first.cell.profile),
+    Column("data", "", "", "the data set's name", lambda g: g.first.cell.data),
+    Column("data_hash", "", "", "hash of its images and targets", lambda g: g.first.cell.data_hash[:12]),
+    Column("split_hash", "", "", "hash of the split", lambda g: g.first.cell.split_hash[:12]),
+    Column("settings", "", "", "hash of the settings", lambda g: digest(g.first.cell.settings)),
+    Column("definition", "", "", "hash of architecture, encoding and recipes", lambda g: _definition(g.first)),
+    Column("framework", "", "", "versions of what trained it", _framework),
+    Column("processor", "", "", "the machine's", lambda g: g.first.environment.processor),
+    Column("switches", "", "", "variables that chose among implementations", _switches),
+    Column("source", "", "", "hash of the code that can change its numbers", lambda g: g.first.source[:12]),
+    Column("computed_by", "", "", "hash of versions, machine and source", lambda g: g.first.computed_by[:12]),
+    Column("commit", "", "", "of the checkout that ran it", _commits),
+)
+
+
+def _definition(record: Record) -> str:
+    return digest((record.cell.architecture, record.cell.recipes, record.cell.encoding))
+
+
+def columns(group: Group) -> list[Column]:
+    """The columns of one row, in their order."""
+    return [*SCORES, *_of_targets(group), *_of_suite(group), *COSTS, *RUN, *ORIGIN]
+
+
+def named(column: Column, unit: str) -> str:
+    """A column's name in a table whose targets are in `unit`."""
+    return column.name.replace("{unit}", unit).replace("__", "_").strip("_")
+
+
+def accuracies(group: Group) -> dict[str, list[Accuracy]]:
+    """The scores of each named test, one for each seed."""
+    tests: dict[str, list[Accuracy]] = {}
+    for record in group.good:
+        if record.test and record.held_out:
+            tests.setdefault(record.held_out.test, []).append(record.test)
+        for name, tested in record.others.items():
+            tests.setdefault(name, []).append(tested.accuracy)
+    return tests

@@ -1,0 +1,112 @@
+"""What computed a record: the packages that its backend computes with, the machine, and the source of its numbers.
+
+A record is current where all of these are as they are here. A newer pandas changes no number, so it does not count;
+neither do comments, docstrings and the code that judges and shows. The source is known by a hash and not by a commit:
+most commits change nothing that a given backend computes.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from harness import registry
+from harness.environment import Environment, switches
+
+_HOUSE = Path(__file__).parent.parent
+
+# What every cell's numbers go through, whatever its backend and suite.
+_COMMON = (
+    "harness/protocol.py",
+    "harness/model/*.py",
+    "harness/running/plan.py",
+    "harness/running/training.py",
+    "harness/running/worker.py",
+)
+
+
+@cache
+def source(backend: str, suite: str) -> str:
+    """SHA-256 (hex) of the source that can change the numbers of a cell: what all cells go through, the backend with
+    its own modules, and the suite with what it imports of `suites`. Comments, docstrings and layout do not count.
+    """
+    files = {path for pattern in _COMMON for path in _HOUSE.glob(pattern)}
+    files |= _reached(_HOUSE / "backends" / f"{backend}.py", "backends")
+    files |= _reached(_HOUSE / "suites" / f"{suite}.py", "suites")
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(_HOUSE)}\n{_meaning(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _reached(start: Path, package: str) -> set[Path]:
+    """A module and those of its package that it imports, directly or not."""
+    found, waiting = set[Path](), [start]
+    while waiting:
+        path = waiting.pop()
+        if path not in found and path.is_file():
+            found.add(path)
+            waiting += [_HOUSE / f"{name.replace('.', '/')}.py" for name in _imports(path) if name.startswith(package)]
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _meaning(path: Path) -> str:
+    """A module without what is there for its reader."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # a bare string says something, and does nothing
+            node.body = [part for part in body if not _is_string(part)]  # type: ignore[attr-defined]
+    return ast.dump(tree)
+
+
+def _is_string(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def computing_versions(backend: str, environment: Environment) -> dict[str, str]:
+    """Versions of the packages that a backend computes with, and of the engine that Keras was given."""
+    engine = environment.flags.get("KERAS_BACKEND", "") if backend == "keras" else ""
+    names = {*registry.computes_with(backend), engine, f"{engine}lib"}
+    return {name: environment.versions[name] for name in sorted(names) if name in environment.versions}
+
+
+def machine(environment: Environment) -> str:
+    """SHA-256 (hex) of the processor and the switches that choose among its implementations."""
+    parts = (environment.processor, environment.machine, switches(environment))
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def computed_by(backend: str, environment: Environment, source_hash: str) -> str:
+    """SHA-256 (hex) of all that a cell's numbers hang on besides the cell itself."""
+    versions = computing_versions(backend, environment)
+    parts = (versions, environment.flags.get("KERAS_BACKEND", "tensorflow"), machine(environment), source_hash)
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def differences(backend: str, then: Environment, then_source: str, now: Environment, now_source: str) -> list[str]:
+    """In words, why what was computed then is not what would be computed now; empty where it is."""
+    told = []
+    if (then.processor, then.machine) != (now.processor, now.machine):
+        told.append(f"another processor, {then.processor}")
+    if switches(then) != switches(now):
+        told.append(f"other switches, {' '.join(f'{k}={v}' for k, v in switches(then).items()) or 'none'}")
+    old, new = computing_versions(backend, then), computing_versions(backend, now)
+    told += [f"{name} {old.get(name, 'none')}" for name in sorted(old | new) if old.get(name) != new.get(name)]
+    if then_source != now_source:
+        told.append(f"other code, of commit {then.commit[:12] or 'unknown'}")
+    return told

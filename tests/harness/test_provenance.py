@@ -1,0 +1,100 @@
+import shutil
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness import environment, provenance, registry
+from harness.provenance import computed_by, computing_versions, differences, machine
+from tests.harness.examples import ENVIRONMENT
+
+HERE = msgspec.structs.replace(
+    ENVIRONMENT, versions={"numpy": "2", "pandas": "3", "torch": "2.13", "keras": "3.15", "tensorflow": "2.21"}
+)
+
+
+def changed(**versions):
+    return msgspec.structs.replace(HERE, versions=HERE.versions | versions)
+
+
+def test_a_record_hangs_on_what_its_own_backend_computes_with():
+    mine = computed_by("pytorch", HERE, "s")
+    for harmless in ({"pandas": "4"}, {"keras": "4"}, {"matplotlib": "9"}):
+        assert computed_by("pytorch", changed(**harmless), "s") == mine
+    for other in (changed(torch="3"), changed(numpy="3"), msgspec.structs.replace(HERE, processor="Slide rule")):
+        assert computed_by("pytorch", other, "s") != mine
+    assert computed_by("pytorch", HERE, "t") != mine
+
+
+def test_keras_computes_with_its_engine_too():
+    on_torch = msgspec.structs.replace(HERE, flags={"KERAS_BACKEND": "torch"})
+    assert "torch" not in computing_versions("keras", HERE)
+    assert computing_versions("keras", on_torch)["torch"] == "2.13"
+    assert computed_by("keras", on_torch, "s") != computed_by("keras", HERE, "s")
+    told = msgspec.structs.replace(HERE, flags={"KERAS_BACKEND": "tensorflow"})  # as in a worker
+    assert computed_by("keras", told, "s") == computed_by("keras", HERE, "s")
+
+
+def test_every_package_that_a_backend_computes_with_is_recorded():
+    for backend in registry.names("backends"):
+        assert set(registry.computes_with(backend)) <= set(environment._PACKAGES), backend
+
+
+def test_switches_make_a_machine_of_their_own_and_threads_do_not():
+    chosen = msgspec.structs.replace(HERE, flags={"ATEN_CPU_CAPABILITY": "default"})
+    assert machine(chosen) != machine(HERE)
+    assert machine(msgspec.structs.replace(HERE, flags={"OMP_NUM_THREADS": "2"})) == machine(HERE)
+
+
+def test_differences_are_told_in_words():
+    assert differences("pytorch", HERE, "s", HERE, "s") == []
+    then = msgspec.structs.replace(changed(torch="2.12"), processor="Abacus II", flags={"MKL_CBWR": "AVX2"})
+    assert differences("pytorch", then, "s", HERE, "t") == [
+        "another processor, Abacus II",
+        "other switches, MKL_CBWR=AVX2",
+        "torch 2.12",
+        "other code, of commit 0123456789ab",
+    ]
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """A copy of the source, to be changed."""
+    root = Path(provenance.__file__).parent.parent
+    for part in ("harness", "backends", "suites"):
+        shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    monkeypatch.setattr(provenance, "_HOUSE", tmp_path)
+
+    def hashes():
+        provenance.source.cache_clear()
+        return [provenance.source(backend, "elasticity") for backend in ("keras", "pytorch", "classical")]
+
+    def replaced(file, old, new):
+        text = (tmp_path / file).read_text()
+        assert old in text
+        (tmp_path / file).write_text(text.replace(old, new, 1))
+        return hashes()
+
+    yield hashes, replaced
+    provenance.source.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "who"),
+    [
+        ("backends/pytorch.py", "torch.use_deterministic_algorithms(True)", "pass", [False, True, False]),
+        ("backends/_torch_backbones.py", "import torch", "import torch, math", [False, True, False]),
+        ("backends/keras.py", "enable_op_determinism()", "enable_op_determinism", [True, False, False]),
+        ("harness/running/training.py", "before = sum(", "before = 1 + sum(", [True, True, True]),
+        ("harness/model/architecture.py", "math.sqrt(6 /", "math.sqrt(3 /", [True, True, True]),
+        ("suites/microstructure/encodings.py", "1 / soft", "2 / soft", [True, True, True]),
+        ("harness/judging/leaderboard.py", "return ", "return  None or ", [False, False, False]),
+        ("harness/running/training.py", '"""How a cell', '"""What a cell', [False, False, False]),
+        ("backends/pytorch.py", "\n\n\ndef ", "\n\n\n\n# a comment\ndef ", [False, False, False]),
+    ],
+)
+def test_source_is_what_can_change_the_numbers_and_nothing_else(house, file, old, new, who):
+    hashes, replaced = house
+    before = hashes()
+    after = replaced(file, old, new)
+    assert [one != other for one, other in zip(before, after, strict=True)] == who
