@@ -306,13 +306,24 @@ def _latency(good: list[Record], timings: dict[tuple[str, str, str], LatencyReco
             f"p99_ms_b{batch}": timing and timing.p99_ms,
             f"images_per_s_b{batch}": timing and timing.throughput,
             f"ratio_b{batch}": timing and timing.ratio,
+            f"ratio_low_b{batch}": timing and timing.ratio_low,
+            f"ratio_high_b{batch}": timing and timing.ratio_high,
             f"ratio_spread_b{batch}": timing and timing.ratio_spread,
         }
-    unsteady = [str(batch) for batch, timing in sorted(by_batch.items()) if not timing.steady]
     reason = found[-1].latency.reason if found else ""
-    columns["latency_note"] = reason or (f"unsteady at batch {' and '.join(unsteady)}" if unsteady else "")
+    columns["latency_note"] = reason or _unsteady(by_batch)
     columns["latency_threads"] = by_batch[1].threads if 1 in by_batch else None
     return columns
+
+
+def _unsteady(by_batch: dict[int, Timing]) -> str:
+    """At which batch sizes the ratio is not known well enough, and why where that was found out."""
+    told = [
+        f"{batch} ({timing.unsteady})" if timing.unsteady else str(batch)
+        for batch, timing in sorted(by_batch.items())
+        if not timing.steady
+    ]
+    return f"unsteady at batch {' and '.join(told)}" if told else ""
 
 
 def _text(value: object) -> str:
