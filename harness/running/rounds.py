@@ -34,6 +34,9 @@ Ratios = NDArray[np.float64]
 DISTURBED = 0.02
 """A run that waited for a core for a larger share of its time than this says nothing of its model."""
 
+NEVER_KEPT = "; too few runs kept one, so the ratio is of those that waited, too"
+"""What is added to the reason then: the interval of such a ratio may be narrow, and is of the wrong thing."""
+
 _LARGEST_BATCH = 2**16
 
 
@@ -215,7 +218,7 @@ def summarise(rounds: Rounds, batch: int, threads: int) -> Timing:
     milliseconds = rounds.took / 1e6
     p50, p90, p99 = np.percentile(milliseconds, (50, 90, 99)).tolist()
     ratios = rounds.undisturbed()
-    if len(ratios) < min(FEWEST_ROUNDS, len(rounds)):
+    if never := len(ratios) < min(FEWEST_ROUNDS, len(rounds)):
         ratios = rounds.all()
     tenth, ratio, ninetieth = np.percentile(ratios, (10, 50, 90)).tolist()
     low, high = median_interval(ratios) or (None, None)
@@ -232,7 +235,7 @@ def summarise(rounds: Rounds, batch: int, threads: int) -> Timing:
         ratio_low=low,
         ratio_high=high,
         rounds=len(rounds),
-        unsteady="" if low is None or rounds.known() else _why(rounds),
+        unsteady="" if low is None or rounds.known() else _why(rounds) + NEVER_KEPT * never,
     )
 
 
