@@ -169,8 +169,9 @@ def parity(options: ParityOptions) -> int:
 
 
 def latency(options: LatencyOptions) -> int:
-    from harness.running.latency import LatencySettings, measure_apart
+    from harness.running.latency import measure_apart
     from harness.running.progress import show_count
+    from harness.running.rounds import LatencySettings
 
     batches = _numbers("batches", options.batches)
     settings = LatencySettings(threads=options.threads, batches=batches)
@@ -178,13 +179,15 @@ def latency(options: LatencyOptions) -> int:
     measured = measure_apart(models, settings, _limits(options), show_count)["model"]
     if measured.reason:
         raise BenchError(measured.reason)
-    print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference spread")
+    print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference  95 % from         to")
     for timing in measured.timings:
-        note = "" if timing.steady else "  unsteady: measure again on a quiet machine"
         print(
             f"{timing.batch:>5} {timing.runs:>6} {timing.p50_ms:>9.4f} {timing.p90_ms:>9.4f} {timing.p99_ms:>9.4f} "
-            f"{timing.throughput:>10.1f} {timing.ratio:>12.3f} {timing.ratio_spread:6.1%}{note}"
+            f"{timing.throughput:>10.1f} {timing.ratio:>12.4g} {timing.ratio_low:>10.4g} {timing.ratio_high:>10.4g}"
         )
+    for timing in measured.timings:
+        if not timing.steady:
+            print(f"unsteady at batch {timing.batch}: {timing.unsteady}")
     return 0
 
 

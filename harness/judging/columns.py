@@ -203,8 +203,12 @@ def _kilobytes(group: Group) -> float | None:
 def _latency_note(group: Group) -> str:
     if group.timed is None:
         return ""
-    unsteady = [str(timing.batch) for timing in group.timed.latency.timings if not timing.steady]
-    return group.timed.latency.reason or (f"unsteady at batch {' and '.join(unsteady)}" if unsteady else "")
+    told = [
+        f"{timing.batch} ({timing.unsteady})" if timing.unsteady else str(timing.batch)
+        for timing in group.timed.latency.timings
+        if not timing.steady
+    ]
+    return group.timed.latency.reason or (f"unsteady at batch {' and '.join(told)}" if told else "")
 
 
 def _of_batch(batch: int) -> tuple[Column, ...]:
@@ -215,7 +219,9 @@ def _of_batch(batch: int) -> tuple[Column, ...]:
         Column(f"p99_ms_b{batch}", "ms", "lower", "99th percentile of it", _timing("p99_ms", batch)),
         Column(f"images_per_s_b{batch}", "1/s", "higher", "images over the median", _timing("throughput", batch)),
         Column(f"ratio_b{batch}", "", "lower", "time over the reference model's", _timing("ratio", batch)),
-        Column(f"ratio_spread_b{batch}", "", "lower", "spread of it over rounds", _timing("ratio_spread", batch)),
+        Column(f"ratio_low_b{batch}", "", "", "lower end of its 95 % interval", _timing("ratio_low", batch)),
+        Column(f"ratio_high_b{batch}", "", "", "upper end of its 95 % interval", _timing("ratio_high", batch)),
+        Column(f"ratio_spread_b{batch}", "", "lower", "spread of single rounds", _timing("ratio_spread", batch)),
     )
 
 

@@ -21,14 +21,16 @@ from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest
 from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, contradicts, standing
+from harness.judging.timing import Latency
 from harness.model import pretrained
 from harness.model.architecture import Network, backbone_of
 from harness.provenance import differences, source
 from harness.running.guard import Limits
-from harness.running.latency import SMOKE, LatencyError, LatencySettings, measure_apart
+from harness.running.latency import LatencyError, measure_apart
 from harness.running.launch import Event, launch
 from harness.running.plan import DataSource, Plan, Request, plan
 from harness.running.progress import Progress, show_count
+from harness.running.rounds import SMOKE, LatencySettings
 from harness.running.training import computed_by, trials_file
 from harness.running.worker import Done, Job, now
 from harness.text import shown
@@ -306,8 +308,7 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
     still_there()
     for name, latency in latencies.items():
         record, sha256, _ = models[name]
-        if latency.reason:
-            print(f"no latency for {record.cell.title}: {latency.reason}", file=sys.stderr)
+        _tell_latency(record.cell, latency)
         store.append(
             LatencyRecord(
                 schema=SCHEMA,
@@ -318,3 +319,12 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
                 latency=latency,
             )
         )
+
+
+def _tell_latency(cell: Cell, latency: Latency) -> None:
+    """What of a latency cannot be quoted, and why."""
+    if latency.reason:
+        print(f"no latency for {cell.title}: {latency.reason}", file=sys.stderr)
+    for timing in latency.timings:
+        if timing.unsteady:
+            print(f"unsteady latency of {cell.title} at batch {timing.batch}: {timing.unsteady}", file=sys.stderr)

@@ -96,11 +96,13 @@ def a_failure(cell=None, status="failed", reason="RuntimeError: the moon was ful
     )
 
 
-def a_latency(record, p50_ms=0.5, ratio_spread=0.02, started="2026-01-01T01:00:00+00:00"):
-    timings = tuple(
-        Timing(batch, 1, 1000, p50_ms * batch, p50_ms * batch, p50_ms * batch, 1e3 / p50_ms, 2.0, ratio_spread)
-        for batch in (1, 32)
-    )
+def a_timing(batch=1, p50_ms=0.5, ratio_spread=0.02, **others):
+    p50_ms *= batch
+    return Timing(batch, 1, 1000, p50_ms, p50_ms, p50_ms, 1e3 * batch / p50_ms, 2.0, ratio_spread, **others)
+
+
+def a_latency(record, p50_ms=0.5, started="2026-01-01T01:00:00+00:00", **others):
+    timings = tuple(a_timing(batch, p50_ms, **others) for batch in (1, 32))
     return LatencyRecord(
         schema=SCHEMA,
         key=record.key,

@@ -8,11 +8,12 @@ import pytest
 from harness.errors import BenchError
 from harness.judging import columns, leaderboard
 from harness.judging.records import Examined, Record, Settings, Store
+from harness.judging.timing import Latency
 from harness.model.architecture import Estimator
 from harness.protocol import Counts
 from harness.provenance import source
 from tests.harness.a_benchmark import benchmark, fill, searched
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, with_images
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, with_images
 
 
 @pytest.fixture
@@ -149,10 +150,30 @@ def test_latency_is_that_of_the_rows_own_machine(board):
     assert row["p50_ms_b1"] == ""
 
 
-def test_an_unsteady_latency_says_so(board):
+def test_an_unsteady_latency_of_before_there_was_an_interval_says_so(board):
     record = a_record()
     (row,) = board(record, a_latency(record, ratio_spread=0.3)).to_dict("records")
     assert row["latency_note"] == "unsteady at batch 1 and 32"
+    assert (row["ratio_b1"], row["ratio_low_b1"], row["ratio_high_b1"], row["ratio_low_b32"]) == ("2", "", "", "")
+
+
+def test_a_latency_is_as_steady_as_its_interval_is_narrow(board):
+    record = a_record()
+    latency = a_latency(record, ratio_spread=0.3, ratio_low=1.96, ratio_high=2.04, rounds=10)
+    (row,) = board(record, latency).to_dict("records")
+    assert (row["ratio_low_b1"], row["ratio_high_b32"], row["latency_note"]) == ("1.96", "2.04", "")
+    latency = a_latency(record, ratio_low=1.9, ratio_high=2.04, rounds=10)
+    (row,) = board(msgspec.structs.replace(latency, started="2026-01-02T01:00:00+00:00")).to_dict("records")
+    assert row["latency_note"] == "unsteady at batch 1 and 32"
+
+
+def test_the_reason_why_a_latency_is_unsteady_is_told(board):
+    record = a_record()
+    calm = a_timing(1, ratio_low=1.99, ratio_high=2.01, rounds=10)
+    busy = a_timing(32, ratio_low=1.5, ratio_high=2.5, rounds=40, unsteady="the machine was busy")
+    latency = msgspec.structs.replace(a_latency(record), latency=Latency((calm, busy)))
+    (row,) = board(record, latency).to_dict("records")
+    assert row["latency_note"] == "unsteady at batch 32 (the machine was busy)"
 
 
 def test_recomputed_it_is_the_same_to_the_byte_whatever_the_order_of_records(tmp_path):

@@ -344,18 +344,33 @@ def test_nothing_in_a_record_goes_unread_however_deep(kind):
     assert [item.__name__ for item in structs if not item.__struct_config__.forbid_unknown_fields] == []
 
 
+def test_latencies_of_before_there_was_an_interval_are_read(store):
+    store.append(a_latency(a_record()))
+    line = store.latencies_file.read_bytes()
+    new = b',"ratio_low":null,"ratio_high":null,"rounds":null,"unsteady":""'
+    assert line.count(new) == 2
+    store.latencies_file.write_bytes(line.replace(new, b"").replace(b'"schema":3', b'"schema":2'))
+    assert store.latencies() == [msgspec.structs.replace(a_latency(a_record()), schema=2)]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
         (b'"p50_ms":0.5', b'"p50_ms":-0.5'),
         (b'"p50_ms":0.5', b'"p50_ms":0.7'),  # above p90
         (b'"ratio_spread":0.02', b'"ratio_spread":-0.02'),
+        (b'"ratio_low":1.9', b'"ratio_low":-1.9'),
+        (b'"ratio_low":1.9', b'"ratio_low":2.05'),  # above the ratio
+        (b'"ratio_high":2.1', b'"ratio_high":1.95'),
+        (b'"ratio_high":2.1', b'"ratio_high":null'),  # an interval with one end
+        (b'"rounds":10', b'"rounds":3'),  # which give no interval
+        (b'"rounds":10', b'"rounds":null'),
         (b'"batch":1,', b'"batch":0,'),
         (b'"batch":1,', b'"batch":1,"bach":1,'),
     ],
 )
 def test_impossible_latencies_are_refused(store, old, new):
-    store.append(a_latency(a_record()))
+    store.append(a_latency(a_record(), ratio_low=1.9, ratio_high=2.1, rounds=10))
     line = store.latencies_file.read_bytes()
     assert old in line
     store.latencies_file.write_bytes(line.replace(old, new, 1))
