@@ -415,8 +415,10 @@ class Encoder(Protocol):
         """(n, ...) what the model is to see of each image, which hangs on that image alone."""
         ...
 
-    def operators(self) -> Operators:
-        """The same as ONNX operators, so that an exported model takes images."""
+    def operators(self) -> Operators | None:
+        """The same as ONNX operators, so that an exported model takes images. None where that is not possible: the
+        exported model takes what is encoded, and the time of encoding is measured and counts.
+        """
         ...
 
 
@@ -490,8 +492,11 @@ class Suite(Protocol):
         """
         ...
 
-    def measure(self, predictions: Targets, images: Images, facts: Facts) -> dict[str, float]:
-        """The suite's own figures of predictions (n, t), by the keys of `METRICS`, as far as the facts allow."""
+    def measure(self, predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:
+        """The suite's own figures of predictions (n, t), by the keys of `METRICS`, as far as the facts allow.
+
+        Targets may be classes, one column each, of ones and zeros: how often the largest is right is such a figure.
+        """
         ...
 
 

@@ -243,7 +243,7 @@ def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
             raise BenchError(f"unknown encoding '{other}'{nearest(other, known)}")
 
 
-def measure(predictions: Targets, images: Images, facts: Facts) -> dict[str, float]:
+def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:
     """See `Suite.measure`: shares of the predictions that are positive definite, and that lie between the bounds.
 
     The bounds are inequalities between matrices, C_Reuss <= C <= C_Voigt, at the volume fraction of each image; they

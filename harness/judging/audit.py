@@ -72,7 +72,7 @@ def _untrue_of(held_out: HeldOut, dataset: Dataset, split: Split, rows: Rows) ->
 def _untrue_metrics(
     held_out: HeldOut, metrics: dict[str, float], suite: Suite, dataset: Dataset, rows: Rows
 ) -> list[str]:
-    real = suite.measure(np.array(held_out.predictions), dataset.images[rows], dataset.facts)
+    real = suite.measure(np.array(held_out.predictions), dataset.targets[rows], dataset.images[rows], dataset.facts)
     # Predictions are recorded with ten digits, which could move one of them across a bound.
     return [
         f"its {name} is"

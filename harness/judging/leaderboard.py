@@ -18,11 +18,23 @@ import pandas as pd
 from harness import registry
 from harness.disk import write_whole
 from harness.errors import BenchError
-from harness.judging.columns import COSTS, ORIGIN, RUN, SCORES, Group, Timings, accuracies, columns, digest, named
+from harness.judging.columns import (
+    COSTS,
+    ORIGIN,
+    RUN,
+    SCORES,
+    Group,
+    Timings,
+    columns,
+    digest,
+    mean,
+    named,
+    skill_interval_on,
+)
 from harness.judging.metrics import Accuracy
 from harness.judging.records import Cell, Record, Store, comparable, standing, verify, verify_together
 from harness.judging.searches import top_tens
-from harness.judging.stats import skill_interval, spread
+from harness.judging.stats import spread
 from harness.provenance import machine, source
 from harness.text import harmless
 
@@ -115,14 +127,18 @@ def of_tests(records: Sequence[Record]) -> pd.DataFrame:
     for found in comparable(records):
         group = Group(found, {})
         origin = {column.name: column.of(group) for column in ORIGIN if column.name in _TOLD_OF_TESTS}
-        for name, scores in accuracies(group).items():
-            for score in _SCORES:
-                values = [getattr(accuracy, score) for accuracy in scores]
-                low, high = _skill_interval_on(group, name) if score == "skill" else (None, None)
+        for name, examined in group.examined.items():
+            figures = {score: [getattr(one.accuracy, score) for one in examined] for score in _SCORES}
+            figures |= {
+                f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2
+            }
+            figures |= {own: [one.metrics.get(own) for one in examined] for own in examined[0].metrics}
+            for figure, values in figures.items():
+                low, high = skill_interval_on([one.held_out for one in examined]) if figure == "skill" else (None, None)
                 lines.append(
-                    {"variant": found[0].cell.row, "backend": found[0].cell.backend, "test": name, "metric": score}
-                    | {"value": _mean_of(values), "sd": spread(values), "low": low, "high": high}
-                    | {"unit": _unit_of(score, group.unit), "seeds": group.seeds}
+                    {"variant": found[0].cell.row, "backend": found[0].cell.backend, "test": name, "metric": figure}
+                    | {"value": mean(values), "sd": spread(values), "low": low, "high": high}
+                    | {"unit": _unit_of(figure, group.unit), "seeds": group.seeds}
                     | origin
                 )
     return pd.DataFrame(lines, dtype=object)
@@ -132,27 +148,9 @@ _SCORES = tuple(name for name in Accuracy.__struct_fields__ if name != "r2")
 _TOLD_OF_TESTS = ("profile", "data", "settings", "definition", "computed_by")
 
 
-def _mean_of(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(values) else None
-
-
 def _unit_of(score: str, unit: str) -> str:
     """The unit of a score of targets in `unit`."""
     return {"rmse": unit, "mae": unit, "mse": f"{unit}²", "mse_of_mean": f"{unit}²", "mape": "%"}.get(score, "")
-
-
-def _skill_interval_on(group: Group, test: str) -> tuple[float | None, float | None]:
-    held_out = [
-        item
-        for record in group.good
-        for item in (record.held_out, *(tested.held_out for tested in record.others.values()))
-        if item and item.test == test
-    ]
-    truth = np.array(held_out[0].truth)
-    errors = np.array([((np.array(item.predictions) - truth) ** 2).sum(axis=1) for item in held_out])
-    low, high = skill_interval(errors, ((truth - np.array(held_out[0].train_mean)) ** 2).sum(axis=1))
-    return (None, None) if np.isnan(low) else (low, high)
 
 
 def believed(results: Path, suite: str) -> list[Record]:

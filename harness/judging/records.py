@@ -199,8 +199,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     the log of a worker that died ends; `log` names the worker's log.
 
     `history` has one entry for each recipe trained: those of the cell, or that of the configuration selected. `metrics`
-    are the suite's own figures; `others` has the tests after the one that models are ranked by. `source` is the hash of
-    the code that made it (`provenance.source`), "" where that is not known.
+    are the suite's own figures; `others` has the tests after the one that models are ranked by. `encoding_ms` is
+    what encoding one image takes where the exported model does not do it. `source` is the hash of the code that made it
+    (`provenance.source`), "" where that is not known.
     """
 
     schema: int
@@ -224,6 +225,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     held_out: HeldOut | None = None
     others: dict[Name, Examined] = {}
     onnx: OnnxFile | None = None
+    encoding_ms: Seconds | None = None
     source: str = ""
 
     @property

@@ -17,6 +17,7 @@ from harness.judging.records import Record
 from harness.judging.searches import top_tens
 from harness.judging.stats import skill_interval
 from harness.protocol import Search, Suite
+from harness.provenance import source
 from harness.showing import pictures
 from harness.showing.questions import answers, decimals, interval, markdown
 
@@ -67,6 +68,12 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
         if random
         else ""
     )
+    current = all(record.source == source(record.cell.backend, name) for record in block)
+    if not current:
+        note += (
+            "\n\n**The code that can change these numbers has changed since**: they are of the commit named above, and "
+            "`bench run` would make them again."
+        )
     where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.commit[:12] or 'unknown'}"
     return (
         f"# {name}: the report, answered\n\n"

@@ -85,7 +85,7 @@ def shipped():
 
 
 def test_true_constants_keep_every_law(shipped):
-    kept = elasticity.measure(shipped.targets, shipped.images, shipped.facts)
+    kept = elasticity.measure(shipped.targets, shipped.targets, shipped.images, shipped.facts)
     assert kept == {"positive_definite": 1.0, "inside_bounds": 1.0}
     assert set(kept) == {metric.key for metric in elasticity.METRICS}
 
@@ -93,17 +93,17 @@ def test_true_constants_keep_every_law(shipped):
 def test_impossible_constants_break_them(shipped):
     wrong = shipped.targets.copy()
     wrong[::2] *= 10  # above Voigt
-    kept = elasticity.measure(wrong, shipped.images, shipped.facts)
+    kept = elasticity.measure(wrong, shipped.targets, shipped.images, shipped.facts)
     assert kept == {"positive_definite": 1.0, "inside_bounds": 0.5}
     wrong[::2] *= -1
-    kept = elasticity.measure(wrong, shipped.images, shipped.facts)
+    kept = elasticity.measure(wrong, shipped.targets, shipped.images, shipped.facts)
     assert kept == {"positive_definite": 0.5, "inside_bounds": 0.5}
     wrong[:, 6] = -1  # a negative shear modulus
-    assert elasticity.measure(wrong, shipped.images, shipped.facts)["positive_definite"] == 0.0
+    assert elasticity.measure(wrong, shipped.targets, shipped.images, shipped.facts)["positive_definite"] == 0.0
 
 
 def test_bounds_need_the_phases(shipped):
-    assert set(elasticity.measure(shipped.targets, shipped.images, {})) == {"positive_definite"}
+    assert set(elasticity.measure(shipped.targets, shipped.targets, shipped.images, {})) == {"positive_definite"}
 
 
 def test_groups_are_split_in_the_images_place_and_stay_together():

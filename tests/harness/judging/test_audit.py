@@ -37,7 +37,7 @@ def an_honest_record():
         PLAN.cells[0],
         held_out=held_out,
         test=accuracy(predictions, truth, mean, DATA.target_names),
-        metrics=elasticity.measure(predictions, DATA.images[SPLIT.test], DATA.facts),
+        metrics=elasticity.measure(predictions, truth, DATA.images[SPLIT.test], DATA.facts),
     )
 
 

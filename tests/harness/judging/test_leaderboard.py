@@ -328,6 +328,8 @@ def test_every_named_test_has_its_lines(tmp_path):
     assert set(table.index.get_level_values("test")) == {"test", "far"}
     assert table.loc[("far", "rmse"), "value"] == pytest.approx(far.accuracy().rmse, rel=1e-5)
     assert table.loc[("far", "rmse"), "unit"] == "GPa"
+    assert table.loc[("test", "inside_bounds"), "value"] == 0.5
+    assert table.loc[("far", "r2_C11"), "value"] == pytest.approx(far.accuracy().r2["C11"], rel=1e-5)
     skill = table.loc[("far", "skill")]
     assert skill["low"] < skill["value"] < skill["high"]
     assert table.loc[("test", "rmse"), "value"] < table.loc[("far", "rmse"), "value"]
@@ -343,3 +345,12 @@ def test_rows_that_other_code_made_are_told(tmp_path):
         "1 of 2 rows that lag were made by code that can change their numbers, of commit 0123456789ab",
         "1 of 2 rows that lag were made by code that is not known to be this one's, of commit 0123456789ab",
     ]
+
+
+def test_an_encoding_that_the_model_does_not_do_counts(board):
+    """Its time is Python's, one image after the other; the ratio stays the model's own."""
+    record = a_record(encoding_ms=2.0)
+    (row,) = board(record, a_latency(record, p50_ms=0.5)).to_dict("records")
+    assert (row["p50_ms_b1"], row["p50_ms_b32"], row["encoding_ms"]) == ("2.5", "80", "2")
+    assert row["images_per_s_b1"] == "400"
+    assert row["ratio_b1"] == "2"

@@ -349,7 +349,7 @@ def test_latencies_of_before_there_was_an_interval_are_read(store):
     line = store.latencies_file.read_bytes()
     new = b',"ratio_low":null,"ratio_high":null,"rounds":null,"unsteady":""'
     assert line.count(new) == 2
-    store.latencies_file.write_bytes(line.replace(new, b"").replace(b'"schema":3', b'"schema":2'))
+    store.latencies_file.write_bytes(line.replace(new, b"").replace(b'"schema":4', b'"schema":2'))
     assert store.latencies() == [msgspec.structs.replace(a_latency(a_record()), schema=2)]
 
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from harness import registry
 from harness.errors import BenchError, Unavailable
 from harness.protocol import Counts, Encoding, History, Split
 from harness.running import worker
@@ -206,3 +207,26 @@ def test_an_encoding_that_leaks_fails_the_cell():
     dataset, split = a_split_dataset()
     with pytest.raises(BenchError, match="'brightness': what it makes of an image hangs on the others: it leaks"):
         worker.encode(EncodingSuite(Encoder(leaks=True)), Encoding("brightness"), dataset, split)
+
+
+class Lasting(Encoder):
+    """Has no ONNX operators."""
+
+    def operators(self):
+        return None
+
+
+def test_an_encoding_without_operators_is_timed_and_its_model_takes_what_it_gives(run, tmp_path, monkeypatch):
+    """Ridge on the brightness: exported on what is encoded, and held against the native model on that."""
+    suite = registry.suite("elasticity")
+    monkeypatch.setattr(suite, "encoder", lambda encoding, dataset: Lasting())
+    planned = plan("elasticity", Request(("elasticity",), profile="smoke", variant="ridge"))
+    (tmp_path / "models" / "elasticity").mkdir()
+    orders = Orders("classical", 1, "cpu", str(tmp_path), "logs/x.log")
+    backend = registry.backend("classical")
+    record = worker.run(Job(planned.cells[0], planned.source), orders, backend, {}, lambda message: None)
+    assert record.status == "ok", record.reason
+    assert record.encoding_ms > 0
+    assert record.onnx.difference < 1e-5
+    model = registry.onnx().open_model(tmp_path / "models" / "elasticity" / record.onnx.file)
+    assert model.input_shape == (None, 1)
