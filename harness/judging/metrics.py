@@ -63,6 +63,11 @@ def accuracy(
     """
     predictions, truth, train_mean = (np.asarray(part, np.float64) for part in (predictions, truth, train_mean))
     _check(predictions, truth, train_mean, names)
+    with np.errstate(all="ignore"):  # what is too large or too small for a score has none
+        return _scores(predictions, truth, train_mean, names)
+
+
+def _scores(predictions: Targets, truth: Targets, train_mean: Targets, names: Sequence[str]) -> Accuracy:
     errors = predictions - truth
     mse, mse_of_mean = float(np.mean(errors**2)), float(np.mean((truth - train_mean) ** 2))
     r2 = dict(zip(names, _r2(errors, truth), strict=True))
@@ -72,13 +77,18 @@ def accuracy(
         mse=mse,
         rmse=float(np.sqrt(mse)),
         mae=float(np.abs(errors).mean()),
-        mape=float(100 * np.mean(np.abs(errors / truth))) if truth.all() else None,
-        nmae=float(np.mean(np.abs(errors).mean(axis=0) / size)) if size.all() else None,
+        mape=_finite(100 * np.mean(np.abs(errors / truth))),
+        nmae=_finite(np.mean(np.abs(errors).mean(axis=0) / size)),
         r2=r2,
         r2_mean=float(np.mean(defined)) if defined else None,
         mse_of_mean=mse_of_mean,
-        skill=1 - mse / mse_of_mean if mse_of_mean > 0 else None,
+        skill=_finite(1 - np.float64(mse) / mse_of_mean),
     )
+
+
+def _finite(score: np.floating) -> float | None:
+    """None for a score that would divide by zero, or that no float holds."""
+    return float(score) if np.isfinite(score) else None
 
 
 def _r2(errors: Targets, truth: Targets) -> list[float | None]:
@@ -86,7 +96,7 @@ def _r2(errors: Targets, truth: Targets) -> list[float | None]:
     variance, mean = truth.var(axis=0), truth.mean(axis=0)
     varies = np.sqrt(variance) > 1e-12 * np.abs(mean)
     return [
-        float(1 - error / spread) if defined else None
+        _finite(1 - error / spread) if defined else None
         for error, spread, defined in zip(np.mean(errors**2, axis=0), variance, varies, strict=True)
     ]
 

@@ -117,14 +117,15 @@ def main() -> None:
     faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
     faulthandler.register(WHERE, all_threads=True)
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
+    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    # Before the framework, whose import takes long: should the parent be gone by then, nobody waits for it.
+    threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
     backend = registry.backend(orders.backend)
     framework: dict[str, str] | Unavailable
     try:
         framework = backend.configure(orders.threads, orders.device)
     except Unavailable as unavailable:
         framework = unavailable
-    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
     while True:
         job = jobs.get()
         send(Ready())

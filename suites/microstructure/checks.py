@@ -165,7 +165,11 @@ def _magnitude(stiffness: Floats, unit: str) -> list[Finding]:
     if PLAUSIBLE[0] <= typical <= PLAUSIBLE[1] or typical == 0:
         return []
     written = typical / gpa_per(unit)
-    fitting = [name for name, factor in GPA_PER_UNIT.items() if 1 <= written * factor <= PLAUSIBLE[1]]
-    hint = f"; unit={fitting[0]} would make it {written * GPA_PER_UNIT[fitting[0]]:.3g} GPa" if fitting else ""
+    names = {factor: name for name, factor in reversed(GPA_PER_UNIT.items())}  # the first of those that mean the same
+    fitting = {name: written * factor for factor, name in names.items() if 1 <= written * factor <= PLAUSIBLE[1]}
+    told = ", ".join(
+        f"unit={name} would make it {gpa:.3g}" for name, gpa in sorted(fitting.items(), key=lambda x: x[1])
+    )
+    hint = f"; {told}: find out which it is" if fitting else ""
     text = f"C11 is typically {typical:.3g} GPa if the CSV is in {unit}, which no common solid has{hint}"
     return [Finding("warning", "constants", text)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -101,9 +103,12 @@ def check_physics(
         return Judged([], False)
     between = room(constants, fraction, phases)
     wrong = np.flatnonzero(_outside(constants, fraction, phases))
-    cause = (_in_rows(constants, fraction, phases, wrong) or _UNEXPLAINED) if len(wrong) else None
-    if cause is _UNEXPLAINED and 2 * len(wrong) >= len(constants):
-        cause = _in_all(constants, fraction, phases, unit) or cause
+    cause = None
+    if len(wrong):
+        cause = _exchanged(constants, fraction, phases, wrong) or _in_rows(constants, fraction, phases, wrong)
+        if cause is None and 2 * len(wrong) >= len(constants):
+            cause = _in_all(constants, fraction, phases, unit)
+        cause = cause or _resampled(constants[wrong], fraction[wrong], phases) or _UNEXPLAINED
     spots = [Spot(int(i), f"{_OUTSIDE}{cause.what}", cause.remedy, *_how_far(between, i)) for i in wrong if cause]
     findings = gather(spots, of_rows(table, rows))
     if cause and cause.of_all:
@@ -140,13 +145,22 @@ def _outside(constants: Floats, fraction: Floats, phases: Phases) -> Flags:
 
 def _in_rows(constants: Floats, fraction: Floats, phases: Phases, wrong: NDArray[np.intp]) -> _Cause | None:
     """The mistake in the rows `wrong`, None where none of those tried explains them."""
+    for (factor, look, remedy), shears in itertools.product(_SHEAR_FACTORS, ([s] for s in _SHEARS)):
+        if _fit(_times(constants, shears, factor)[wrong], fraction[wrong], phases):
+            return _Cause(f", where {TARGETS[shears[0]]} looks {look}", remedy)
     for factor, look, remedy in _SHEAR_FACTORS:
-        mended = constants.copy()
-        mended[:, _SHEARS] *= factor
+        mended = _times(constants, _SHEARS, factor)
         if _fit(mended[wrong], fraction[wrong], phases):
-            where = " in all rows" if _fit(mended, fraction, phases) else ""
+            # Of the rows inside, wide bounds say little either way.
+            where = " in all rows" if 2 * len(wrong) >= len(constants) and _fit(mended, fraction, phases) else ""
             return _Cause(f", where C44 C55 C66 look {look}{where}", remedy)
     return None
+
+
+def _times(constants: Floats, columns: list[int], factor: float) -> Floats:
+    mended = constants.copy()
+    mended[:, columns] *= factor
+    return mended
 
 
 _SHEAR_FACTORS = (
@@ -156,17 +170,13 @@ _SHEAR_FACTORS = (
 
 
 def _in_all(constants: Floats, fraction: Floats, phases: Phases, unit: str) -> _Cause | None:
-    """The mistake in phases, images or units, None where none of those tried explains the labels."""
-    if _fit(constants, 1 - fraction, phases):
-        stiff_first = phases[0].young > phases[1].young
-        name, invert = f"name the soft one first, phases={_told(phases[::-1])}", "invert the images: white is stiff"
-        return _Cause(", where the phases look exchanged", name if stiff_first else invert, of_all=True)
+    """The mistake in units or in the order of rows, None where none of those tried explains the labels."""
     ranked = np.empty_like(fraction)
     ranked[np.argsort(constants[:, TARGETS.index("C33")])] = np.sort(fraction)  # C33 hardly hangs on anything else
     if _fit(constants, ranked, phases):
         remedy = "let a column `file` of the CSV name the image of each row"
         return _Cause(", where the constants would fit the images in another order", remedy, of_all=True)
-    for other, factor in _other_units(phases):
+    for other, factor in _other_units(phases, unit):
         if _fit(constants, fraction, other):
             return _Cause(
                 ", where phases and constants look like of two units", _in_unit(constants, other, factor, unit), True
@@ -174,18 +184,55 @@ def _in_all(constants: Floats, fraction: Floats, phases: Phases, unit: str) -> _
     return None
 
 
-def _other_units(phases: Phases) -> Iterator[tuple[Phases, float]]:
-    for power in (3, 6, 9):
-        for factor in (10.0**-power, 10.0**power):
-            soft, stiff = (msgspec.structs.replace(phase, young=phase.young * factor) for phase in phases)
-            yield (soft, stiff), factor
+_THOUSANDS = tuple(10.0**power for power in (-9, -6, -3, 3, 6, 9))
+
+
+def _other_units(phases: Phases, unit: str) -> Iterator[tuple[Phases, float]]:
+    """The phases as they would be if they were in another unit, or the labels in another than `unit`."""
+    factors = {*_THOUSANDS, *(gpa_per(unit) / gpa for gpa in GPA_PER_UNIT.values())}
+    for factor in sorted(factors, key=lambda factor: abs(math.log(factor))):
+        soft, stiff = (msgspec.structs.replace(phase, young=phase.young * factor) for phase in phases)
+        yield (soft, stiff), factor
+
+
+def _exchanged(constants: Floats, fraction: Floats, phases: Phases, wrong: NDArray[np.intp]) -> _Cause | None:
+    """Where few rows leave the bounds Hill's relations must say it, too: wide bounds fit either way."""
+    if not _fit(constants, 1 - fraction, phases):
+        return None
+    if 2 * len(wrong) < len(constants) and not (
+        _keep_hill(constants, 1 - fraction, phases) >= _FITS and _keep_hill(constants, fraction, phases) < 0.5
+    ):
+        return None
+    stiff_first = phases[0].young > phases[1].young
+    name, invert = f"name the soft one first, phases={_told(phases[::-1])}", "invert the images: white is stiff"
+    return _Cause(", where the phases look exchanged", name if stiff_first else invert, of_all=True)
+
+
+def _keep_hill(constants: Floats, fraction: Floats, phases: Phases) -> float:
+    """Share of rows that keep Hill's relations; those of which they say nothing count among them."""
+    return float(np.mean(~(hill_deviations(constants, fraction, phases).max(axis=1) > _SLACK)))
+
+
+def _resampled(constants: Floats, fraction: Floats, phases: Phases) -> _Cause | None:
+    """Whether the constants would be inside at volume fractions a little away, as those of finer images are."""
+    for away in (0.01, 0.02, 0.05):
+        near = [np.clip(fraction + shift, 0, 1) for shift in (-away, away)]
+        inside = [~_outside(constants, moved, phases) for moved in near]
+        if np.any(inside, axis=0).all():
+            return _Cause(
+                f", where a volume fraction {away:g} away would fit",
+                "resample finer images to nearest neighbours, which keep it, or check rows and phases=",
+            )
+    return None
 
 
 def _in_unit(constants: Floats, other: Phases, factor: float, unit: str) -> str:
     """The remedy where `other`, the phases times `factor`, fit; whichever of the two is like no solid is to blame."""
     names = [name for name, gpa in GPA_PER_UNIT.items() if np.isclose(gpa * factor, gpa_per(unit), rtol=1e-6, atol=0)]
-    of_phases = f"phases={_told(other)} would fit, Young's moduli in GPa"
     of_labels = f"unit={names[0]} would fit" if names else ""
+    if not np.isclose(factor, _THOUSANDS, rtol=1e-6, atol=0).any():  # nobody gives Young's moduli in bar
+        return of_labels
+    of_phases = f"phases={_told(other)} would fit, Young's moduli in GPa"
     typical = [float(np.median(np.abs(constants[:, 0]))), *(phase.young / factor for phase in other)]
     labels, *given = [PLAUSIBLE[0] <= modulus <= PLAUSIBLE[1] for modulus in typical]
     if not all(given) or not of_labels:

@@ -22,7 +22,7 @@ from suites.microstructure.names import Names
 
 MOST_ROWS = 100_000
 _LARGEST = 2**26  # bytes
-_ABSURD = 1e20  # no unit makes a stiffness of it
+_ABSURD = 1e-30, 1e20  # no unit makes a stiffness of less or more
 _DECIMAL_POINTS = "decimal commas, perhaps: write points as decimal marks"
 
 
@@ -122,9 +122,13 @@ def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
         remedy = _invisible(cell) or _DECIMAL_POINTS * ("," in shown)
         spots.append(Spot(index, what, remedy, f"'{shown}'" if shown else ""))
         return np.nan
-    if not abs(value) < _ABSURD:
-        absurd = f"{target} is larger than any unit makes a stiffness" if np.isfinite(value) else f"{target} is {value}"
-        spots.append(Spot(index, absurd, detail=cell.strip()[:20] * bool(np.isfinite(value))))
+    if value and not _ABSURD[0] < abs(value) < _ABSURD[1]:
+        absurd = (
+            f"{target} is larger or smaller than any unit makes a stiffness"
+            if np.isfinite(value)
+            else f"{target} is {value}"
+        )
+        spots.append(Spot(index, f"{target} is {absurd}", detail=cell.strip()[:20] * bool(np.isfinite(value))))
         return np.nan
     return value
 

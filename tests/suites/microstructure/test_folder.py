@@ -249,7 +249,7 @@ FAULTS = {
     "infinity": (lambda folder: replace_cell(folder, 7, 1, "-inf"), "row 7: C11 is -inf"),
     "absurd": (
         lambda folder: replace_cell(folder, 7, 1, "1e300"),
-        "row 7: C11 is larger than any unit makes a stiffness (1e300)",
+        "row 7: C11 is larger or smaller than any unit makes a stiffness (1e300)",
     ),
     "row numbers": (lambda folder: replace_cell(folder, 7, 0, "8"), "row 7 has '8'"),
     "rows from 0": (

@@ -7,9 +7,16 @@ from harness.errors import DataError
 from suites.microstructure import dataset
 from suites.microstructure.folder import read_folder
 from suites.microstructure.generators import FAMILIES, generate
-from suites.microstructure.homogenization import elastic_constants, homogenize, isotropic_stiffness, voigt_reuss
+from suites.microstructure.homogenization import (
+    TARGETS,
+    elastic_constants,
+    homogenize,
+    isotropic_stiffness,
+    voigt_reuss,
+)
 from suites.microstructure.materials import Phase, phases_of
 from suites.microstructure.physics import check_physics, hill_deviations, room
+from suites.microstructure.units import gpa_per
 from tests.suites.microstructure.examples import shipped, told, write_shipped
 
 SOFT, STIFF = PHASES = phases_of(shipped(1).facts)
@@ -205,3 +212,36 @@ def test_numpys_warnings_stay_inside(tmp_path, factor, phases):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert any(told(tmp_path, phases=phases))
+
+
+@pytest.mark.parametrize("name", ["C44", "C55", "C66"])
+def test_one_shear_of_another_notation_is_told_by_its_name(name):
+    """Planted: with only C44 doubled, all three were said to be, in all rows."""
+    constants = shipped().targets.copy()
+    constants[:, TARGETS.index(name)] *= 2
+    (said,), _ = judge(constants)
+    assert f", where {name} looks doubled: " in said
+
+
+@pytest.mark.parametrize("unit", ["kbar", "bar", "psi", "ksi", "Msi", "dyn/cm^2", "N/cm^2", "MPa"])
+def test_labels_of_any_other_unit_are_recognised(unit):
+    """Planted: labels in bar, read as GPa, were told to check rows and phases."""
+    (said,), explained = judge(shipped().targets / gpa_per(unit))
+    assert f"look like of two units: unit={unit} would fit" in said
+    assert explained
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_exchange_is_recognised_where_bounds_say_little_and_hill_much(invert):
+    phases = (Phase(70, 0.1), Phase(75, 0.45))
+    made = dataset.make(dataset.Parameters(count=60, size=16, phases=phases))
+    fraction = made.images.mean(axis=(1, 2, 3))
+    said, explained = judge(made.targets, 1 - fraction if invert else fraction, phases if invert else phases[::-1])
+    assert explained
+    assert "the phases look exchanged" in said[0]
+
+
+def test_images_that_resampling_made_of_another_volume_fraction_are_recognised():
+    """Planted: labels of finer images whose resampling moved the volume fraction were told to check rows."""
+    said, _ = judge(shipped().targets, FRACTIONS - 0.03)
+    assert "where a volume fraction 0.02 away would fit: resample finer images to nearest neighbours" in said[0]

@@ -64,4 +64,6 @@ def test_byte_order_marks_may_be_several(errors):
 def test_what_is_wrong_in_every_row_is_one_line_that_ends(errors):
     broken = [[row[0], str(10**21 + index), *row[2:]] for index, row in enumerate(ROWS)]
     (error,) = errors(broken)
-    assert error.startswith("labels.csv: C11 is larger than any unit makes a stiffness; 20 rows: 1-20 (row 1: ")
+    assert error.startswith(
+        "labels.csv: C11 is larger or smaller than any unit makes a stiffness; 20 rows: 1-20 (row 1: "
+    )
