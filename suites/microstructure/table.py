@@ -123,11 +123,7 @@ def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
         spots.append(Spot(index, what, remedy, f"'{shown}'" if shown else ""))
         return np.nan
     if value and not _ABSURD[0] < abs(value) < _ABSURD[1]:
-        absurd = (
-            f"{target} is larger or smaller than any unit makes a stiffness"
-            if np.isfinite(value)
-            else f"{target} is {value}"
-        )
+        absurd = "larger or smaller than any unit makes a stiffness" if np.isfinite(value) else str(value)
         spots.append(Spot(index, f"{target} is {absurd}", detail=cell.strip()[:20] * bool(np.isfinite(value))))
         return np.nan
     return value
