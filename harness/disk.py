@@ -38,7 +38,7 @@ def append_line(path: Path, line: bytes) -> None:
 
 def mend(path: Path) -> Path | None:
     """Set aside what a killed writer left after the last whole line; the file it went to, None where there was none."""
-    if not _is_file(path):
+    if not is_file(path):
         return None
     with _locked(path) as file:
         return _set_aside(path, file)
@@ -46,7 +46,7 @@ def mend(path: Path) -> Path | None:
 
 def whole_lines(path: Path) -> list[bytes]:
     """The lines of a file that were written whole; none where there is no file. Raises OSError for what is none."""
-    return path.read_bytes().split(b"\n")[:-1] if _is_file(path) else []
+    return path.read_bytes().split(b"\n")[:-1] if is_file(path) else []
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -79,6 +79,14 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         fresh.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def is_file(path: Path) -> bool:
+    """False where there is nothing. Raises OSError for what is no file: to open a pipe would wait for its other end."""
+    there = os.path.lexists(path)  # a link that leads nowhere is something, too
+    if there and not path.is_file():
+        raise OSError(errno.EINVAL, "is there, and is no file", str(path))
+    return there
 
 
 @contextlib.contextmanager
@@ -115,17 +123,10 @@ def umask() -> int:
 def _locked(path: Path) -> Iterator[int]:
     """A descriptor of the file, for this process alone while it lasts."""
     path.parent.mkdir(exist_ok=True)
-    _is_file(path)
+    is_file(path)
     with path.open("ab+", buffering=0) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
-
-
-def _is_file(path: Path) -> bool:
-    """False where there is nothing. Raises OSError for what is no file: to open a pipe would wait for its other end."""
-    if path.exists() and not path.is_file():
-        raise OSError(errno.EINVAL, "is there, and is no file", str(path))
-    return path.exists()
 
 
 def _set_aside(path: Path, file: int) -> Path | None:

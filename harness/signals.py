@@ -11,7 +11,10 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-PRESSED = signal.SIGINT, signal.SIGALRM  # the second stands for a Ctrl-C that waited
+ENDS = signal.SIGTERM, signal.SIGHUP  # from `timeout`, a batch system, a terminal that was closed
+PRESSED = signal.SIGINT, *ENDS, signal.SIGALRM  # the last stands for one of the others that waited
+
+_asked: int = signal.SIGINT
 
 
 @contextlib.contextmanager
@@ -25,9 +28,13 @@ def uninterrupted() -> Iterator[None]:
 
 
 def interrupt_between_imports() -> None:
-    """From now on, Ctrl-C raises KeyboardInterrupt, and waits for the end of an import; one that waited comes now."""
+    """From now on, Ctrl-C raises KeyboardInterrupt, and what asks to end SystemExit, so that everything is cleaned up.
+
+    Both wait for the end of an import; a Ctrl-C that waited comes now. After `nohup` SIGHUP stays ignored.
+    """
     for number in PRESSED:
-        signal.signal(number, _interrupt)
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
@@ -37,10 +44,15 @@ def ignore_interrupts() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _interrupt(_: int, frame: FrameType | None) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    global _asked  # noqa: PLW0603  what waits is remembered by the process
+    if number != signal.SIGALRM:
+        _asked = number
     while frame:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             signal.setitimer(signal.ITIMER_REAL, 0.02)  # asked again
             return
         frame = frame.f_back
+    if _asked in ENDS:
+        raise SystemExit(128 + _asked)
     raise KeyboardInterrupt

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import sys
+
+from harness.text import shown
 
 
 def prepare() -> None:
@@ -29,6 +32,12 @@ def show_any_character() -> None:
 def is_about_output(error: OSError) -> bool:
     """Whether an error is of standard output, which has no name; every file of ours is written with its name."""
     return error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
+def tell(text: str) -> None:
+    """Say something on standard error, where anybody hears it."""
+    with contextlib.suppress(OSError):
+        print(shown(text), file=sys.stderr)
 
 
 def give_up_output() -> None:

@@ -150,6 +150,11 @@ def parity(options: ParityOptions) -> int:
         results=options.results,
         workers=options.workers or usable_workers(),
     )
+    if options.results.exists() and not options.results.is_dir():
+        raise BenchError(f"results={options.results}: is there, and is no folder: choose another")
+    for key, file in (("junit", options.junit), ("markdown", options.markdown)):
+        if file and Path(file).is_dir():  # told now: a climb takes long
+            raise BenchError(f"{key}={file}: is a folder: name a file")
     found: list[Verdict] = []
     for climbed in climb(request):
         found += climbed
@@ -295,14 +300,15 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except BenchError as error:
-        print(shown(f"bench: {error}"), file=sys.stderr)
+        streams.tell(f"bench: {error}")
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as end:  # nothing here exits by itself: a signal told it to
         ignore_interrupts()
-        print("\nbench: interrupted" + f"; {KEPT}" * (words[:1] == ["run"]), file=sys.stderr)
-        return 130
+        told = "told to end" if isinstance(end, SystemExit) else "interrupted"
+        streams.tell(f"\nbench: {told}" + f"; {KEPT}" * (words[:1] == ["run"]))
+        return int(end.code or 0) if isinstance(end, SystemExit) else 130
     except MemoryError as error:
-        print(shown(f"bench: there is not enough memory for this: {error}"), file=sys.stderr)
+        streams.tell(f"bench: there is not enough memory for this: {error}")
         return 2
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
         streams.give_up_output()
@@ -312,7 +318,7 @@ def main(arguments: list[str] | None = None) -> int:
         if streams.is_about_output(error):
             what = "standard output"
             streams.give_up_output()
-        print(shown(f"bench: {what}: {error.strerror or error}"), file=sys.stderr)
+        streams.tell(f"bench: {what}: {error.strerror or error}")
         return 2
 
 

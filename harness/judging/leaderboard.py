@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from harness import registry
-from harness.disk import write_whole
+from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging.columns import (
     COSTS,
@@ -56,7 +56,7 @@ def differs(results: Path, suite: str) -> str:
 
 
 def _difference(path: Path, text: str) -> str:
-    if not path.exists():
+    if not is_file(path):
         return f"{path} does not exist: `bench leaderboard` writes it"
     if path.read_bytes() == text.encode():
         return ""

@@ -56,7 +56,14 @@ _WORKER_ENVIRONMENT = {
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
 # They change what is computed, and may hold paths, so that no record can tell of them.
-_NOT_INHERITED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "TF_XLA_FLAGS", "XLA_FLAGS")
+_NOT_INHERITED = (
+    "KERAS_MAX_EPOCHS",
+    "KERAS_MAX_STEPS_PER_EPOCH",
+    "KERAS_NNX_ENABLED",
+    "PYTHONWARNINGS",  # of the frameworks' own, which would become errors
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
 
 
 def worker_environment(threads: int, device: str) -> dict[str, str]:

@@ -112,6 +112,7 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
         raise BenchError(f"results={results}: is there, and is no folder: choose another")
     results.mkdir(parents=True, exist_ok=True)
     path = results / "run.lock"
+    disk.is_file(path)
     with path.open("a+", errors="replace") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -155,18 +156,23 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
     _time(suite_plan, store, request, still_there)
     path = leaderboard.write(request.results, suite_plan.suite)
     print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells[0], suite_plan.dataset.unit))
-    print(f"\nleaderboard: {path}\nrecords:     {store.trainings_file}")
-    print(f"models:      {request.results / 'models' / suite_plan.suite}")
+    print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
+    print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
     good = good_here(suite_plan.cells, store)
     # By the validation images: who chooses by the test images has no test any more.
     chosen = min(good.values(), key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
     if chosen and (model := _model(chosen, request)):
-        words = shlex.join(["bench", "predict", f"model={model}", "images=FOLDER", "out=FILE.csv"])
+        words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
         print(f"use the best on the validation images: {words}")
     failed = len(suite_plan.cells) - len(good)
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
     return not failed
+
+
+def _typed(path: Path) -> str:
+    """A path as it would have to be typed: ~ is a home to shells and to `bench`."""
+    return f"./{path}" if str(path).startswith("~") else str(path)
 
 
 def good_here(cells: Iterable[Cell], store: Store) -> dict[str, Record]:

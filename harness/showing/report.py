@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import registry
-from harness.disk import write_whole
+from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
@@ -46,7 +46,9 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
         _raw_labels(raw, suite),
         _gallery(drawn),
     ]
-    page = out / "report.md"
+    page, title = out / "report.md", sections[0].splitlines()[0]
+    if is_file(page) and not page.read_bytes().startswith(title.encode()):
+        raise BenchError(f"{page}: is there, and is no report of {suite_name}: choose another out=")
     write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
 

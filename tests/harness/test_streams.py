@@ -39,3 +39,8 @@ def test_output_on_a_full_disk_is_told_of_output_not_of_the_results(tmp_path, co
     done = shell(f"{BENCH} {words} >{FULL}", PYTHONUNBUFFERED=unbuffered)
     assert done.returncode == 2
     assert done.stderr == "bench: standard output: No space left on device\n"
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs /dev/full, which Linux has")
+def test_a_refusal_keeps_its_exit_code_where_its_words_find_no_room():
+    assert shell(f"{BENCH} nosuch 2>{FULL}").returncode == 2

@@ -261,3 +261,68 @@ sys.exit(cli.main(["run"]))
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     said = "\nbench: interrupted; what was finished is kept, and the same command goes on from there\n"
     assert (done.returncode, done.stderr) == (130, said)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129)])
+def test_what_is_told_to_end_cleans_up_and_says_how_to_go_on(tmp_path, name, code):
+    """As `timeout`, batch systems and a terminal that is closed do."""
+    script = f"""
+import os, signal, sys, tempfile
+from harness.command import cli
+
+def told(_):
+    open(tempfile.gettempdir() + "/left", "w").close()
+    os.kill(os.getpid(), signal.{name})
+
+cli.COMMANDS["run"] = cli.RunOptions, told
+sys.exit(cli.main(["run"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith("\nbench: told to end; what was finished is kept")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["results=afile"], ["junit=folder"], ["markdown=folder"]])
+def test_a_climb_whose_verdicts_could_not_be_written_is_not_begun(capsys, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "afile").write_text("")
+    (tmp_path / "folder").mkdir()
+    monkeypatch.setattr("harness.parity.climb.climb", lambda request: pytest.fail("climbed"))
+    code, _, err = bench(capsys, "parity", *words)
+    assert code == 2
+    assert "is there, and is no folder" in err or "is a folder: name a file" in err
+
+
+def test_a_pipe_or_a_loop_in_a_records_place_is_told_and_not_waited_for(capsys, tmp_path):
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record())
+    results = f"results={tmp_path}"
+    assert bench(capsys, "leaderboard", results)[0] == 0
+    table = tmp_path / "leaderboards" / "elasticity.csv"
+    table.unlink()
+    os.mkfifo(table)
+    code, _, err = bench(capsys, "leaderboard", "check=true", results)
+    assert (code, err) == (2, f"bench: {table}: is there, and is no file\n")
+    table.unlink()
+    store.latencies_file.symlink_to(store.latencies_file)
+    code, _, err = bench(capsys, "leaderboard", results)
+    assert (code, err) == (2, f"bench: {store.latencies_file}: is there, and is no file\n")
+
+
+def test_a_report_takes_nobody_elses_page_away(capsys, tmp_path):
+    fill(Store(tmp_path / "results", "elasticity"), benchmark({"baseline": 2.0}))
+    words = ("report", "suite=elasticity", f"results={tmp_path / 'results'}", f"out={tmp_path / 'page'}")
+    assert bench(capsys, *words)[0] == 0
+    assert bench(capsys, *words)[0] == 0  # its own it may
+    (tmp_path / "page" / "report.md").write_text("# My thesis")
+    code, _, err = bench(capsys, *words)
+    assert code == 2
+    assert "is no report of elasticity: choose another out=" in err
+    assert (tmp_path / "page" / "report.md").read_text() == "# My thesis"

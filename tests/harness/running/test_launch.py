@@ -10,7 +10,7 @@ import pytest
 from harness import registry
 from harness.protocol import Recipe
 from harness.running.guard import Guard, Limits
-from harness.running.launch import Started, launch, worker_environment
+from harness.running.launch import _NOT_INHERITED, Started, launch, worker_environment
 from harness.running.plan import DataSource
 from harness.running.worker import Done, Epoch, Job
 from tests.harness.a_benchmark import SCRATCH
@@ -199,9 +199,9 @@ def test_workers_have_one_thread_and_no_accelerator_unless_asked():
 
 
 def test_what_no_record_could_tell_of_is_not_inherited(monkeypatch):
-    for name in ("XLA_FLAGS", "TF_XLA_FLAGS", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+    for name in _NOT_INHERITED:
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")  # told, and makes rows of its own
     variables = worker_environment(1, "cpu")
-    assert not {"XLA_FLAGS", "TF_XLA_FLAGS", "KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"} & variables.keys()
+    assert not set(_NOT_INHERITED) & variables.keys()
     assert variables["ATEN_CPU_CAPABILITY"] == "default"

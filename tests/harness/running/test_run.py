@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from harness import environment, registry
@@ -408,3 +409,49 @@ def test_what_is_stale_is_told_with_the_reason_before_it_is_run_again(classical,
     )
     assert cli.main(["leaderboard", f"results={results}"]) == 0
     assert "1 of 1 rows that lag were made by code that can change their numbers" in capsys.readouterr().out
+
+
+def test_a_folder_named_like_a_home_is_told_as_it_must_be_typed(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "suite=elasticity", "variant=mean", "profile=smoke", f"data={data}", "results=./~"]
+    assert cli.main(words) == 0
+    (hint,) = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
+    (model,) = (word for word in shlex.split(hint.partition(": ")[2]) if word.startswith("model="))
+    assert model.startswith("model=./~/models/")
+    assert cli.main(["predict", model, f"images={data}", f"out={tmp_path / 'out.csv'}"]) == 0
+
+
+def test_a_pipe_as_lock_is_told_by_its_name(classical, capsys):
+    run, results = classical
+    os.mkfifo(results / "run.lock")
+    assert run("variant=mean", "profile=smoke") == 2
+    assert f"{results / 'run.lock'}: is there, and is no file" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_leaves_no_worker_and_no_temporary_folder(data, tmp_path):
+    """Amid the import of a framework, when a worker does not listen yet."""
+    (tmp_path / "tmp").mkdir()
+    words = [
+        "run",
+        "suite=elasticity",
+        "variant=baseline",
+        "profile=smoke",
+        f"data={data}",
+        f"results={tmp_path / 'r'}",
+    ]
+    command = subprocess.Popen(
+        [*BENCH, *words], env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, stdout=subprocess.PIPE, text=True
+    )
+    while "cells" not in command.stdout.readline():
+        continue
+    parent = psutil.Process(command.pid)
+    workers = parent.children(recursive=True)
+    while not workers:
+        workers = parent.children(recursive=True)
+    command.terminate()
+    command.communicate(timeout=60)
+    assert command.returncode == 143
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert alive == []
+    assert list((tmp_path / "tmp").iterdir()) == []
