@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -82,7 +83,8 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where and with what something was computed.
 
     `cores` are those this process may use; `memory_gib` is the machine's. `versions` maps distributions to versions,
-    without those not installed; `flags` holds the environment variables that were set. `commit` is the hash of the
+    without those not installed; `flags` holds the environment variables that were set. `features` are the processor's
+    vector instructions: clouds give one name to processors that round differently. `commit` is the hash of the
     checkout the package runs from, with `+dirty` where tracked files other than results differ from it; "" elsewhere.
     """
 
@@ -96,6 +98,7 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cijbench: Label
     commit: Label
     flags: dict[Label, Label]
+    features: Label = ""
 
 
 @cache
@@ -112,6 +115,7 @@ def observe() -> Environment:
         cijbench=__version__,
         commit=commit(Path(__file__).resolve().parent.parent),
         flags=flags(os.environ),
+        features=features(Path("/proc/cpuinfo")),
     )
 
 
@@ -146,6 +150,20 @@ def processor(cpuinfo: Path) -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+# Of x86 and of Arm: libraries choose their kernels by these.
+_FEATURES = re.compile(r"avx\w*|fma|f16c|sse4_2|amx_\w+|asimd\w*|sve\w*|bf16|i8mm")
+
+
+def features(cpuinfo: Path) -> str:
+    """The vector instructions of the first processor in a file like Linux's /proc/cpuinfo, "" where it tells none."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    told = next((line for line in lines if line.partition(":")[0].strip() in ("flags", "Features")), "")
+    return label(" ".join(sorted(filter(_FEATURES.fullmatch, told.partition(":")[2].split()))))
 
 
 def commit(checkout: Path) -> str:

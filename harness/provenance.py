@@ -87,7 +87,9 @@ def computing_versions(backend: str, environment: Environment) -> dict[str, str]
 
 def machine(environment: Environment) -> str:
     """SHA-256 (hex) of the processor and the switches that choose among its implementations."""
-    parts = (environment.processor, environment.machine, switches(environment))
+    parts: tuple[object, ...] = (environment.processor, environment.machine, switches(environment))
+    if environment.features:  # records of before there was this are on a machine of their own
+        parts += (environment.features,)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
@@ -101,8 +103,8 @@ def computed_by(backend: str, environment: Environment, source_hash: str) -> str
 def differences(backend: str, then: Environment, then_source: str, now: Environment, now_source: str) -> list[str]:
     """In words, why what was computed then is not what would be computed now; empty where it is."""
     told = []
-    if (then.processor, then.machine) != (now.processor, now.machine):
-        told.append(f"another processor, {then.processor}")
+    if (then.processor, then.machine, then.features) != (now.processor, now.machine, now.features):
+        told.append(f"another processor, {then.processor} with {then.features or 'unknown instructions'}")
     if switches(then) != switches(now):
         told.append(f"other switches, {' '.join(f'{k}={v}' for k, v in switches(then).items()) or 'none'}")
     old, new = computing_versions(backend, then), computing_versions(backend, now)

@@ -279,7 +279,7 @@ class Store:
         """What records were tested on. Raises RecordsError where two of them contradict each other."""
         truths: dict[tuple[str, str, str], Truth] = {}
         for truth in _load(self.truths_file, Truth):
-            if truths.setdefault(truth.of, truth) != truth:
+            if not _same_constants(truths.setdefault(truth.of, truth), truth):
                 raise RecordsError(f"{self.truths_file}: two lines name the same data, split and test, and differ")
         return truths
 
@@ -297,7 +297,7 @@ class Store:
         known = self.truths() if truths else {}
         before = set(known)
         for truth in truths:
-            if known.setdefault(truth.of, truth) != truth:
+            if not _same_constants(known.setdefault(truth.of, truth), truth):
                 raise RecordsError(
                     f"{self.truths_file}: {record.cell.title} was tested on other constants than the records of the "
                     "same data and split"
@@ -314,6 +314,11 @@ class Store:
             for path, aside in torn.items()
             if aside
         ]
+
+
+def _same_constants(one: Truth, other: Truth) -> bool:
+    """Another machine sums in another order, and the same images may have other names elsewhere."""
+    return all(_close(getattr(one, name), getattr(other, name)) for name in _OF_TRUTH if name != "ids")
 
 
 def _with_truth(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> Record:

@@ -12,6 +12,7 @@ from harness import environment
 from harness.environment import (
     Environment,
     commit,
+    features,
     flags,
     installed,
     memory_gib,
@@ -111,6 +112,15 @@ def test_processor_is_the_model_name_where_the_system_tells(tmp_path: Path) -> N
     cpuinfo.write_text("processor\t: 0\nmodel\t\t: 1\nmodel name\t: Some CPU: fast @ 3GHz\n")
     assert processor(cpuinfo) == "Some CPU: fast @ 3GHz"
     assert processor(tmp_path / "absent")
+
+
+def test_features_are_the_vector_instructions_that_the_system_tells(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx2 ssse3 avx512f fma\n\nprocessor\t: 1\nflags\t\t: avx\n")
+    assert features(cpuinfo) == "avx2 avx512f fma"
+    cpuinfo.write_text("Features\t: fp asimd asimddp sve2 bf16\n")
+    assert features(cpuinfo) == "asimd asimddp bf16 sve2"
+    assert features(tmp_path / "absent") == ""
 
 
 def test_imports_no_framework() -> None:

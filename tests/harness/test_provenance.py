@@ -46,11 +46,18 @@ def test_switches_make_a_machine_of_their_own_and_threads_do_not():
     assert machine(msgspec.structs.replace(HERE, flags={"OMP_NUM_THREADS": "2"})) == machine(HERE)
 
 
+def test_processors_of_one_name_are_told_apart_by_their_instructions():
+    """Virtual machines call all of them "AMD EPYC", with AVX-512 or without; sums are rounded in another order."""
+    one, other = (msgspec.structs.replace(HERE, features=features) for features in ("avx2 fma", "avx2 avx512f fma"))
+    assert len({machine(one), machine(other), machine(HERE)}) == 3
+    assert differences("pytorch", one, "s", other, "s") == ["another processor, Abacus with avx2 fma"]
+
+
 def test_differences_are_told_in_words():
     assert differences("pytorch", HERE, "s", HERE, "s") == []
     then = msgspec.structs.replace(changed(torch="2.12"), processor="Abacus II", flags={"MKL_CBWR": "AVX2"})
     assert differences("pytorch", then, "s", HERE, "t") == [
-        "another processor, Abacus II",
+        "another processor, Abacus II with unknown instructions",
         "other switches, MKL_CBWR=AVX2",
         "torch 2.12",
         "other code, of commit 0123456789ab",

@@ -3,6 +3,7 @@ import hashlib
 from typing import get_args
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,6 +155,22 @@ def test_what_was_tested_on_stands_once(store):
     store.truths_file.unlink()
     with pytest.raises(RecordsError, match=r"what it was tested on .* is not in truths\.jsonl"):
         store.trainings()
+
+
+def test_the_same_constants_by_other_names_or_rounding_are_the_same(store):
+    """Of another machine, whose mean differs in the last bit, or of a copy of the folder with other names."""
+    first = a_record()
+    elsewhere = msgspec.structs.replace(
+        first.held_out, ids=tuple("abcdefghijklmnopqrst"), train_mean=(np.nextafter(100.0, 101.0).item(), 100.0)
+    )
+    for record in (first, a_record(a_cell(seed=1), held_out=elsewhere)):
+        store.append(record)
+    assert len(store.truths_file.read_bytes().splitlines()) == 1
+    assert [record.held_out.ids for record in store.trainings()] == [first.held_out.ids] * 2
+    easier = msgspec.structs.replace(first.held_out, train_mean=(99.0, 100.0))
+    with pytest.raises(RecordsError, match="was tested on other constants"):
+        store.append(a_record(a_cell(seed=2), held_out=easier))
+    assert len(store.trainings()) == 2
 
 
 def test_several_named_tests_come_back(store):
