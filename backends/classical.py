@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,7 +72,7 @@ class Layerless:
 
 def _flat(seen: Images) -> Targets:
     """(n, k) in float64 of what is seen (n, ...)."""
-    return seen.reshape(len(seen), -1).astype(np.float64)
+    return seen.reshape(len(seen), math.prod(seen.shape[1:])).astype(np.float64)  # also of none
 
 
 class Linear(Layerless):
