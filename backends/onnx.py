@@ -302,9 +302,12 @@ class OnnxNetwork:
 
 def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -> bytes:
     """A serialized ONNX model of `network`: channels-first inside, and `scaling` at the end."""
-    nodes = [helper.make_node("Transpose", ["images"], ["images_first"], perm=[0, 3, 1, 2])]
+    nodes: list[onnx.NodeProto] = []
     arrays: dict[str, NDArray[np.float32]] = {}
-    value = "images_first"
+    value = "images"
+    if len(task.input_shape) == 3:
+        nodes.append(helper.make_node("Transpose", ["images"], ["images_first"], perm=[0, 3, 1, 2]))
+        value = "images_first"
     for name, layer in named_layers(network):
         match layer:
             case Conv2D(padding=padding):

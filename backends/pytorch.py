@@ -102,10 +102,13 @@ class Permute(nn.Module):
 
 
 def as_module(network: Network, input_shape: Shape) -> nn.Sequential:
-    """The network on images (batch, height, width, channel); its children have the names of `named_layers`."""
+    """The network on images (batch, height, width, channel), or on vectors; its children have the names of
+    `named_layers`.
+    """
     shapes = parameter_shapes(network, input_shape)
     module = nn.Sequential()
-    module.add_module("channels_first", Permute(0, 3, 1, 2))
+    if len(input_shape) == 3:
+        module.add_module("channels_first", Permute(0, 3, 1, 2))
     for name, layer in named_layers(network):
         if isinstance(layer, Flatten):
             module.add_module(f"{name}_channels_last", Permute(0, 2, 3, 1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -33,15 +33,40 @@ _COMMON = (
 @cache
 def source(backend: str, suite: str) -> str:
     """SHA-256 (hex) of the source that can change the numbers of a cell: what all cells go through, the backend with
-    its own modules, and the suite with what it imports of `suites`. Comments, docstrings and layout do not count.
+    its own modules, and of the suite what its data, split, encodings and figures are made by. Its variants are not
+    among that, for a cell has its own. Comments, docstrings and layout do not count.
     """
+    module = _HOUSE / "suites" / f"{suite}.py"
     files = {path for pattern in _COMMON for path in _HOUSE.glob(pattern)}
     files |= _reached(_HOUSE / "backends" / f"{backend}.py", "backends")
-    files |= _reached(_HOUSE / "suites" / f"{suite}.py", "suites")
-    digest = hashlib.sha256()
+    files |= _reached(module, "suites") - {module}
+    digest = hashlib.sha256(_parts(module, _OF_SUITE).encode())
     for path in sorted(files):
-        digest.update(f"{path.relative_to(_HOUSE)}\n{_meaning(path)}\n".encode())
+        digest.update(f"{path.relative_to(_HOUSE)}\n{ast.dump(_parsed(path))}\n".encode())
     return digest.hexdigest()
+
+
+_OF_SUITE = ("load", "split", "encoder", "measure", "unit_factor")
+
+
+def _parts(path: Path, names: Iterable[str]) -> str:
+    """The top-level definitions of these names in a module, and of those that they use, directly or not."""
+    defined = {name: node for node in _parsed(path).body for name in _defines(node)}
+    found, waiting = set[str](), list(names)
+    while waiting:
+        name = waiting.pop()
+        if name in defined and name not in found:
+            found.add(name)
+            waiting += [part.id for part in ast.walk(defined[name]) if isinstance(part, ast.Name)]
+    return "\n".join(f"{name}: {ast.dump(defined[name])}" for name in sorted(found))
+
+
+def _defines(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
+    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
 
 
 def _reached(start: Path, package: str) -> set[Path]:
@@ -64,14 +89,14 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _meaning(path: Path) -> str:
+def _parsed(path: Path) -> ast.Module:
     """A module without what is there for its reader."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a bare string says something, and does nothing
             node.body = [part for part in body if not _is_string(part)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
+    return tree
 
 
 def _is_string(node: ast.AST) -> bool:

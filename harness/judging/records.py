@@ -355,11 +355,12 @@ _OF_TRUTH = ("ids", "targets", "units", "truth", "train_mean")
 
 
 def _each_held_out(record: Record, change: Callable[[HeldOut], HeldOut]) -> Record:
+    held_out = record.held_out and change(record.held_out)
     others = {
         name: msgspec.structs.replace(tested, held_out=change(tested.held_out))
         for name, tested in record.others.items()
     }
-    return msgspec.structs.replace(record, held_out=record.held_out and change(record.held_out), others=others)
+    return msgspec.structs.replace(record, held_out=held_out, others=others)
 
 
 def standing(records: Iterable[Record]) -> list[Record]:

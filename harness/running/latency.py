@@ -102,12 +102,13 @@ def _warm(model: Any, batch: int, settings: LatencySettings) -> Run:
 
 
 def two_valued_images(input_shape: Sequence[int | None], batch: int, seed: int) -> Images:
-    """Random zeros and ones (batch, height, width, channel), float32; in `input_shape`, None stands for a free length.
+    """Random zeros and ones (batch, height, width, channel), float32, or (batch, k) for a model that takes what images
+    are encoded to; in `input_shape`, None stands for a free length.
 
     Raises BenchError unless all but the batch size is fixed and the batch size is free or right.
     """
     size = tuple(input_shape[1:])
-    if len(size) != 3 or None in size:
+    if len(size) not in (1, 3) or None in size:
         raise BenchError(f"takes {tuple(input_shape)}, not a batch of images (height, width, channel) of fixed size")
     if input_shape[0] not in (None, batch):
         raise BenchError(f"takes {input_shape[0]} images at a time, not {batch}: export it with a free batch size")

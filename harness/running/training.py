@@ -17,7 +17,17 @@ from harness.environment import observe
 from harness.errors import Unavailable, WeightsError
 from harness.judging.records import Cell, Searched, Trial
 from harness.model import pretrained
-from harness.model.architecture import Network, Weights, backbone_of, frozen_layers, initial_weights, multiplications
+from harness.model.architecture import (
+    Dense,
+    Dropout,
+    Network,
+    Shape,
+    Weights,
+    backbone_of,
+    frozen_layers,
+    initial_weights,
+    multiplications,
+)
 from harness.protocol import (
     Backend,
     Configuration,
@@ -83,7 +93,7 @@ def epoch_work(cell: Cell) -> list[float]:
 
 
 def _epochs(network: Network, recipe: Recipe) -> list[float]:
-    through = 0.0 if recipe.trains == "head" else 12e-6 * multiplications(network, _SIZE)
+    through = 0.0 if recipe.trains == "head" else _MILLISECONDS * multiplications(network, _nominal(network))
     return [30 + through] * recipe.epochs
 
 
@@ -93,7 +103,14 @@ def work(cell: Cell) -> float:
     return sum(epoch_work(cell)) + (30_000 if deep else 1_000)
 
 
-_SIZE = (64, 64, 1)
+_MILLISECONDS = 5e-8  # per multiplication, of images as large as below
+_IMAGE, _VECTOR = (1024, 1024, 1), (64,)
+
+
+def _nominal(network: Network) -> Shape:
+    """What the network might see; a cell does not know. Large enough for any pooling: only proportions matter."""
+    takes_vectors = isinstance(next(layer for layer in network.layers if not isinstance(layer, Dropout)), Dense)
+    return _VECTOR if takes_vectors else _IMAGE
 
 
 def _train(variant: Variant, fitting: Fitting, on_epoch: OnEpoch) -> tuple[Model, tuple[History, ...]]:

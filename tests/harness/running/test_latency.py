@@ -66,9 +66,10 @@ def test_images_are_two_valued_and_always_the_same() -> None:
     assert (images.shape, images.dtype) == ((4, 6, 5, 3), np.float32)
     assert set(np.unique(images)) == {0, 1}
     assert np.array_equal(images, two_valued_images((4, 6, 5, 3), batch=4, seed=1))
+    assert two_valued_images((None, 7), batch=4, seed=1).shape == (4, 7)  # what images are encoded to
 
 
-@pytest.mark.parametrize("shape", [(None, 4), (None, None, 8, 1), (2, 8, 8, 1)])
+@pytest.mark.parametrize("shape", [(None,), (None, 4, 4), (None, None, 8, 1), (2, 8, 8, 1)])
 def test_images_of_no_known_size(shape: tuple[int | None, ...]) -> None:
     with pytest.raises(latency.BenchError):
         two_valued_images(shape, batch=1, seed=0)
