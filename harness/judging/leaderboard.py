@@ -29,12 +29,11 @@ from harness.judging.columns import (
     digest,
     mean,
     named,
-    skill_interval_on,
 )
 from harness.judging.metrics import Accuracy
-from harness.judging.records import Cell, Record, Store, comparable, standing, verify, verify_together
+from harness.judging.records import Cell, Examined, Record, Store, comparable, standing, verify, verify_together
 from harness.judging.searches import top_tens
-from harness.judging.stats import spread
+from harness.judging.stats import score_intervals, spread
 from harness.provenance import machine, source
 from harness.text import harmless
 
@@ -120,8 +119,8 @@ def _row(group: Group) -> dict[str, object]:
 
 
 def of_tests(records: Sequence[Record]) -> pd.DataFrame:
-    """One line for each row of the leaderboard, named test and score: mean over seeds, their spread, and of the skill
-    its 95 % interval.
+    """One line for each row of the leaderboard, named test and figure: mean over seeds, their spread, and of scores the
+    95 % interval. The suite's own figures have none: what they are made of is the suite's business.
     """
     lines = []
     for found in comparable(records):
@@ -133,8 +132,9 @@ def of_tests(records: Sequence[Record]) -> pd.DataFrame:
                 f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2
             }
             figures |= {own: [one.metrics.get(own) for one in examined] for own in examined[0].metrics}
+            intervals = _intervals(examined)
             for figure, values in figures.items():
-                low, high = skill_interval_on([one.held_out for one in examined]) if figure == "skill" else (None, None)
+                low, high = intervals.get(figure, (None, None))
                 lines.append(
                     {"variant": found[0].cell.row, "backend": found[0].cell.backend, "test": name, "metric": figure}
                     | {"value": mean(values), "sd": spread(values), "low": low, "high": high}
@@ -142,6 +142,15 @@ def of_tests(records: Sequence[Record]) -> pd.DataFrame:
                     | origin
                 )
     return pd.DataFrame(lines, dtype=object)
+
+
+def _intervals(examined: Sequence[Examined]) -> dict[str, tuple[float, float]]:
+    first = examined[0].held_out
+    predictions = [one.held_out.predictions for one in examined]
+    found = score_intervals(predictions, first.truth, first.train_mean)
+    return {
+        f"r2_{first.targets[int(name[3:])]}" if name[3:].isdecimal() else name: ends for name, ends in found.items()
+    }
 
 
 _SCORES = tuple(name for name in Accuracy.__struct_fields__ if name != "r2")

@@ -57,6 +57,52 @@ def skill_interval(
     return _percentiles(1 - model[possible] / baseline[possible], confidence)
 
 
+def score_intervals(
+    predictions: ArrayLike,
+    truth: ArrayLike,
+    train_mean: ArrayLike,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> dict[str, tuple[float, float]]:
+    """Confidence interval of the mean over seeds of every score of `metrics.Accuracy` but the trivial predictor's own.
+
+    `predictions` (seeds, n, t), `truth` (n, t) and `train_mean` (t,); `r2_<index>` are of single targets. Images and
+    seeds are resampled as for `skill_interval`. Empty for fewer images than `FEWEST_IMAGES`; a score that no resample
+    has is left out.
+    """
+    predicted, true = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
+    seeds, images, _ = predicted.shape
+    if images < FEWEST_IMAGES:
+        return {}
+    draw = np.random.default_rng(seed)
+    counts = _resample(draw, resamples, images) / images
+    seed_shares = _resample(draw, resamples, seeds) / seeds
+
+    def over_images(values: Floats) -> Floats:  # (seeds, n, t) to (resamples, seeds, t)
+        means: Floats = np.einsum("rn,snt->rst", counts, values, optimize=True)
+        return means
+
+    with np.errstate(all="ignore"):
+        errors, centred = predicted - true, true - true.mean(axis=0)
+        squared, absolute = over_images(errors**2), over_images(np.abs(errors))
+        variance = counts @ centred**2 - (counts @ centred) ** 2
+        of_mean = (counts @ (true - np.asarray(train_mean)) ** 2).mean(axis=1)
+        r2 = 1 - squared / np.where(variance > 0, variance, np.nan)[:, None]
+        scores = {
+            "mse": squared.mean(axis=2),
+            "rmse": np.sqrt(squared.mean(axis=2)),
+            "mae": absolute.mean(axis=2),
+            "mape": 100 * over_images(np.abs(errors / true)).mean(axis=2),
+            "nmae": (absolute / (counts @ np.abs(true))[:, None]).mean(axis=2),
+            "r2_mean": r2.mean(axis=2),
+            "skill": 1 - squared.mean(axis=2) / of_mean[:, None],
+        } | {f"r2_{index}": r2[:, :, index] for index in range(r2.shape[2])}
+        means = {name: (values * seed_shares).sum(axis=1) for name, values in scores.items()}
+    known = {name: values[np.isfinite(values)] for name, values in means.items()}
+    return {name: _percentiles(values, confidence) for name, values in known.items() if len(values)}
+
+
 def paired_difference(
     errors_a: ArrayLike, errors_b: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> tuple[float, float, float]:

@@ -332,6 +332,10 @@ def test_every_named_test_has_its_lines(tmp_path):
     assert table.loc[("far", "r2_C11"), "value"] == pytest.approx(far.accuracy().r2["C11"], rel=1e-5)
     skill = table.loc[("far", "skill")]
     assert skill["low"] < skill["value"] < skill["high"]
+    for metric in ("rmse", "r2_C11"):
+        line = table.loc[("far", metric)]
+        assert line["low"] < line["value"] < line["high"]
+    assert np.isnan(table.loc[("test", "inside_bounds"), "low"])
     assert table.loc[("test", "rmse"), "value"] < table.loc[("far", "rmse"), "value"]
 
 

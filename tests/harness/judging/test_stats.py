@@ -6,7 +6,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judging.stats import FEWEST_IMAGES, equivalence, paired_difference, skill_interval, spread
+from harness.judging.metrics import accuracy
+from harness.judging.stats import FEWEST_IMAGES, equivalence, paired_difference, score_intervals, skill_interval, spread
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -165,3 +166,47 @@ def test_too_few_images_give_no_interval():
     value, low, high = paired_difference(few, 2 * few)
     assert value == -1
     assert np.isnan([low, high]).all()
+
+
+def a_sample(images=60, seeds=3, targets=2):
+    draw = np.random.default_rng(4)
+    truth = draw.normal(100, 10, (images, targets))
+    return truth + draw.normal(0, 3, (seeds, images, targets)), truth, truth.mean(axis=0) + 0.5
+
+
+def test_the_interval_of_the_skill_is_the_same_either_way():
+    predictions, truth, mean = a_sample()
+    squared = ((predictions - truth) ** 2).sum(axis=2)
+    expected = skill_interval(squared, ((truth - mean) ** 2).sum(axis=1))
+    np.testing.assert_allclose(score_intervals(predictions, truth, mean)["skill"], expected, rtol=1e-12)
+
+
+def test_every_score_lies_in_its_interval():
+    predictions, truth, mean = a_sample()
+    found = score_intervals(predictions, truth, mean)
+    scores = [accuracy(one, truth, mean, ("a", "b")) for one in predictions]
+    for name in ("mse", "rmse", "mae", "mape", "nmae", "r2_mean", "skill"):
+        low, high = found[name]
+        assert low < np.mean([getattr(score, name) for score in scores]) < high, name
+    assert found["r2_1"][0] < np.mean([score.r2["b"] for score in scores]) < found["r2_1"][1]
+
+
+def test_intervals_of_scores_hold_the_truth_as_often_as_they_say():
+    """Errors of standard deviation 3: the expected RMSE lies in 95 % of 200 intervals, give or take chance."""
+    draw = np.random.default_rng(0)
+    truth = draw.normal(100, 10, (80, 1))
+    hits = 0
+    for _ in range(200):
+        predictions = truth + draw.normal(0, 3, (1, 80, 1))
+        low, high = score_intervals(predictions, truth, [100.0], resamples=400)["rmse"]
+        hits += low < 3 < high
+    assert 0.88 < hits / 200 < 0.99
+
+
+def test_scores_that_are_undefined_have_no_interval():
+    predictions, truth, mean = a_sample()
+    truth[:, 1] = 0.0
+    found = score_intervals(predictions, truth, mean)
+    assert {"mse", "rmse", "mae", "skill"} <= found.keys()
+    assert not {"mape", "nmae", "r2_1", "r2_mean"} & found.keys()
+    assert score_intervals(predictions[:, :5], truth[:5], mean) == {}
