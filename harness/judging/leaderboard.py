@@ -176,15 +176,15 @@ def believed(results: Path, suite: str) -> list[Record]:
 
 def lagging(results: Path, suite: str) -> list[str]:
     """How many rows were computed by other code than what is here, of which commits; empty where none was."""
+    groups = comparable(standing(believed(results, suite)))
     counts: Counter[str] = Counter()
-    for group in comparable(standing(believed(results, suite))):
+    for group in groups:
         first = group[0]
         if first.source != source(first.cell.backend, suite):
             commits = sorted({record.environment.commit[:12] or "unknown" for record in group})
-            what = "code that can change their numbers" if first.source else "code that is not known to be this one's"
-            counts[f"made by {what}, of commit {' and '.join(commits)}"] += 1
-    total = sum(counts.values())
-    return [f"{count} of {total} rows that lag were {told}" for told, count in counts.items()]
+            what = "other code, which can change their numbers" if first.source else "code that is not known to be this"
+            counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
+    return [f"{count} of {len(groups)} rows were {told}" for told, count in counts.items()]
 
 
 def text(value: object) -> str:

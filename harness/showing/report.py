@@ -73,8 +73,8 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
     current = all(record.source == source(record.cell.backend, name) for record in block)
     if not current:
         note += (
-            "\n\n**The code that can change these numbers has changed since**: they are of the commit named above, and "
-            "`bench run` would make them again."
+            "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the commit "
+            "named above, and `bench run` would make them again."
         )
     where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.commit[:12] or 'unknown'}"
     return (

@@ -346,8 +346,8 @@ def test_rows_that_other_code_made_are_told(tmp_path):
     store.append(a_record(a_cell(variant="older"), source="0" * 64))
     store.append(a_record(a_cell(variant="oldest")))
     assert leaderboard.lagging(tmp_path, "elasticity") == [
-        "1 of 2 rows that lag were made by code that can change their numbers, of commit 0123456789ab",
-        "1 of 2 rows that lag were made by code that is not known to be this one's, of commit 0123456789ab",
+        "1 of 3 rows were made by other code, which can change their numbers: commit 0123456789ab",
+        "1 of 3 rows were made by code that is not known to be this: commit 0123456789ab",
     ]
 
 

@@ -408,7 +408,7 @@ def test_what_is_stale_is_told_with_the_reason_before_it_is_run_again(classical,
         "stale, and run again: 1 cell of classical: made with scikit-learn 0.9, other code, of commit "
     )
     assert cli.main(["leaderboard", f"results={results}"]) == 0
-    assert "1 of 1 rows that lag were made by code that can change their numbers" in capsys.readouterr().out
+    assert "1 of 3 rows were made by other code, which can change their numbers" in capsys.readouterr().out
 
 
 def test_a_folder_named_like_a_home_is_told_as_it_must_be_typed(data, tmp_path, monkeypatch, capsys):
