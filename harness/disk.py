@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.errors import BenchError
+
 _DRAFT = ".draft-"
 
 
@@ -87,6 +89,12 @@ def is_file(path: Path) -> bool:
     if there and not path.is_file():
         raise OSError(errno.EINVAL, "is there, and is no file", str(path))
     return there
+
+
+def refuse_no_folder(key: str, path: Path) -> None:
+    """Raise BenchError where the option `key` names something that is there, and is no folder."""
+    if path.exists() and not path.is_dir():
+        raise BenchError(f"{key}={path}: is there, and is no folder: choose another")
 
 
 @contextlib.contextmanager

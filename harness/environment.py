@@ -100,6 +100,11 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flags: dict[Label, Label]
     features: Label = ""
 
+    @property
+    def short_commit(self) -> str:
+        """The commit as it is told in a sentence: twelve digits."""
+        return self.commit[:12] or "unknown"
+
 
 @cache
 def observe() -> Environment:

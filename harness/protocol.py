@@ -7,7 +7,7 @@ these names at module level. Nothing here knows a framework.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
@@ -29,6 +29,11 @@ Arrays = dict[str, NDArray[Any]]
 
 Facts = dict[Name, Label]
 """What a suite needs to know of a data set besides images and targets, in its own words: its materials, perhaps."""
+
+
+def shared_unit(units: Sequence[str]) -> str:
+    """The unit that all of these are, "" where they do not share one."""
+    return units[0] if len(set(units)) == 1 else ""
 
 
 class Dataset(msgspec.Struct, frozen=True):
@@ -54,7 +59,7 @@ class Dataset(msgspec.Struct, frozen=True):
     @property
     def unit(self) -> str:
         """The unit of all targets, "" where they do not share one."""
-        return self.units[0] if len(set(self.units)) == 1 else ""
+        return shared_unit(self.units)
 
     def fingerprint(self) -> str:
         """SHA-256 of the images (as bytes 0..255), the targets and their names and units; file names do not count."""

@@ -76,11 +76,12 @@ def _reached(start: Path, package: str) -> set[Path]:
         path = waiting.pop()
         if path not in found and path.is_file():
             found.add(path)
-            waiting += [_HOUSE / f"{name.replace('.', '/')}.py" for name in _imports(path) if name.startswith(package)]
+            waiting += [_HOUSE / f"{name.replace('.', '/')}.py" for name in imports(path) if name.startswith(package)]
     return found
 
 
-def _imports(path: Path) -> Iterator[str]:
+def imports(path: Path) -> Iterator[str]:
+    """What a module imports, dotted; `from a import b` may name a module `a.b`, so it counts as both."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -135,5 +136,5 @@ def differences(backend: str, then: Environment, then_source: str, now: Environm
     old, new = computing_versions(backend, then), computing_versions(backend, now)
     told += [f"{name} {old.get(name, 'none')}" for name in sorted(old | new) if old.get(name) != new.get(name)]
     if then_source != now_source:
-        told.append(f"other code, of commit {then.commit[:12] or 'unknown'}")
+        told.append(f"other code, of commit {then.short_commit}")
     return told

@@ -130,7 +130,7 @@ def report(options: ReportOptions) -> int:
 
 
 def parity(options: ParityOptions) -> int:
-    from harness import registry
+    from harness import disk, registry
     from harness.environment import usable_workers
     from harness.parity import verdicts
     from harness.parity.climb import climb
@@ -150,8 +150,7 @@ def parity(options: ParityOptions) -> int:
         results=options.results,
         workers=options.workers or usable_workers(),
     )
-    if options.results.exists() and not options.results.is_dir():
-        raise BenchError(f"results={options.results}: is there, and is no folder: choose another")
+    disk.refuse_no_folder("results", options.results)
     for key, file in (("junit", options.junit), ("markdown", options.markdown)):
         if file and Path(file).is_dir():  # told now: a climb takes long
             raise BenchError(f"{key}={file}: is a folder: name a file")

@@ -181,7 +181,7 @@ def lagging(results: Path, suite: str) -> list[str]:
     for group in groups:
         first = group[0]
         if first.source != source(first.cell.backend, suite):
-            commits = sorted({record.environment.commit[:12] or "unknown" for record in group})
+            commits = sorted({record.environment.short_commit for record in group})
             what = "other code, which can change their numbers" if first.source else "code that is not known to be this"
             counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
     return [f"{count} of {len(groups)} rows were {told}" for told, count in counts.items()]

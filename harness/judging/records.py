@@ -33,6 +33,7 @@ from harness.protocol import (
     Search,
     Seconds,
     Variant,
+    shared_unit,
 )
 from harness.signals import uninterrupted
 from harness.text import Label, Name, without_patterns
@@ -148,7 +149,7 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     @property
     def unit(self) -> str:
         """The unit of all targets, "" where they do not share one."""
-        return self.units[0] if len(set(self.units)) == 1 else ""
+        return shared_unit(self.units)
 
     def accuracy(self) -> Accuracy:
         """The scores that follow from these predictions."""
@@ -316,7 +317,7 @@ class Store:
         ]
 
 
-def _same_constants(one: Truth, other: Truth) -> bool:
+def _same_constants(one: Truth | HeldOut, other: Truth | HeldOut) -> bool:
     """Another machine sums in another order, and the same images may have other names elsewhere."""
     return all(_close(getattr(one, name), getattr(other, name)) for name in _OF_TRUTH if name != "ids")
 
@@ -436,7 +437,7 @@ def _otherwise_predicted(records: Sequence[Record]) -> list[str]:
         other = first.setdefault((record.key, record.computed_by), record)
         if contradicts(record, other):
             made = " and ".join(
-                f"at {item.started} by commit {item.environment.commit[:12] or 'unknown'}" for item in (other, record)
+                f"at {item.started} by commit {item.environment.short_commit}" for item in (other, record)
             )
             lies.append(
                 f"{record.cell.title} ({record.key}): was run twice in one environment, {made}, with other predictions:"
@@ -452,17 +453,12 @@ def _otherwise_tested(records: Sequence[Record]) -> list[str]:
         assert record.held_out is not None
         other = first.setdefault((record.cell.data_hash, record.cell.split_hash), record)
         assert other.held_out is not None
-        if not _close(_tested_on(record.held_out), _tested_on(other.held_out)):
+        if not _same_constants(record.held_out, other.held_out):
             lies.append(
                 f"{record.cell.title} ({record.key}): names the same data and split as {other.cell.title} "
                 f"({other.key}), but not the same constants: one of them was edited"
             )
     return lies
-
-
-def _tested_on(held_out: HeldOut) -> object:
-    """Ids are left out: the same images may have other names elsewhere."""
-    return {"targets": held_out.targets, "truth": held_out.truth, "mean": held_out.train_mean}
 
 
 def _verify_search(record: Record, title: str) -> list[str]:

@@ -108,8 +108,7 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
     Yields what raises BenchError once the folder is no longer there, or is another. Raises BenchError where another run
     holds it, and OSError where the folder cannot be written.
     """
-    if results.exists() and not results.is_dir():
-        raise BenchError(f"results={results}: is there, and is no folder: choose another")
+    disk.refuse_no_folder("results", results)
     results.mkdir(parents=True, exist_ok=True)
     path = results / "run.lock"
     disk.is_file(path)
@@ -276,7 +275,7 @@ def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: 
     if before and record.status == "ok" and contradicts(record, before):
         raise BenchError(
             f"{record.cell.title}: predicts otherwise than its record of {before.started} in {store.trainings_file}, "
-            f"made by commit {before.environment.commit[:12] or 'unknown'} in an environment like this one, and is not "
+            f"made by commit {before.environment.short_commit} in an environment like this one, and is not "
             "added: the same seed must give the same numbers. Either that record was edited, or the code was changed "
             "without a new version: take its line out, or choose another results="
         )

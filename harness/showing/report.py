@@ -76,7 +76,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
             "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the commit "
             "named above, and `bench run` would make them again."
         )
-    where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.commit[:12] or 'unknown'}"
+    where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.short_commit}"
     return (
         f"# {name}: the report, answered\n\n"
         f"{suite.SUMMARY[0].upper()}{suite.SUMMARY[1:]}. Data set '{cell.data}', profile `{cell.profile}`, "

@@ -1,4 +1,3 @@
-import ast
 import re
 import subprocess
 import sys
@@ -8,6 +7,7 @@ import pytest
 
 from harness import registry
 from harness.errors import BenchError
+from harness.provenance import imports
 
 ROOT = Path(registry.__file__).parent.parent
 
@@ -85,7 +85,7 @@ def test_the_parts_of_the_harness_import_each_other_one_way():
     for path in (ROOT / "harness").rglob("*.py"):
         part = path.relative_to(ROOT / "harness").parts[0].removesuffix(".py")
         allowed = GROUND | MAY_IMPORT.get(part, set()) | {part, "__version__"}
-        for name in _imported(path):
+        for name in imports(path):
             assert not name.startswith(("backends", "suites")), f"{path} imports {name}: ask the registry"
             if name.startswith("harness."):
                 assert name.split(".")[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
@@ -94,7 +94,7 @@ def test_the_parts_of_the_harness_import_each_other_one_way():
 def test_backends_and_suites_know_the_protocol_and_not_each_other():
     for folder, other in (("backends", "suites"), ("suites", "backends")):
         for path in (ROOT / folder).rglob("*.py"):
-            for name in _imported(path):
+            for name in imports(path):
                 assert not name.startswith(other), f"{path.relative_to(ROOT)} imports {name}"
                 if name.startswith("harness."):
                     assert name.startswith(PLUG_INS_MAY_IMPORT), f"{path.relative_to(ROOT)} imports {name}"
@@ -111,15 +111,6 @@ def test_the_core_has_no_word_of_one_suite():
             text = text[: text.index("def _upgraded(")]
         found = {match[0] for match in words.finditer(text)}
         assert not found, f"{path.relative_to(ROOT)} speaks of {found}"
-
-
-def _imported(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def test_all_among_other_words_is_all() -> None:
