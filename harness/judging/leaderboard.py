@@ -31,9 +31,10 @@ from harness.judging.columns import (
     named,
 )
 from harness.judging.metrics import Accuracy
-from harness.judging.records import Cell, Examined, Record, Store, comparable, standing, verify, verify_together
+from harness.judging.records import Cell, Examined, Record, Store, comparable, standing
 from harness.judging.searches import top_tens
 from harness.judging.stats import score_intervals, spread
+from harness.judging.verify import verify, verify_together
 from harness.provenance import machine, source
 from harness.text import harmless
 

@@ -1,15 +1,15 @@
-"""What one cell left behind: the schema of a record, and how records are appended, loaded and verified.
+"""What one cell left behind: the schema of a record, and how records are appended and loaded.
 
 Records are JSON lines, one file for trainings and one for latencies per suite (`results/records/<suite>/`). A line is
 written whole, flushed to disk before its cell counts as done, and never edited afterwards. A record holds the test
-predictions themselves, so that anyone can recompute every score in it; `verify` does.
+predictions themselves, so that anyone can recompute every score in it; `harness.judging.verify` does.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,6 +20,7 @@ from harness import disk, provenance
 from harness.environment import Environment
 from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy
+from harness.judging.older import upgraded
 from harness.judging.timing import Latency
 from harness.protocol import (
     TEST,
@@ -30,7 +31,6 @@ from harness.protocol import (
     History,
     Number,
     Recipe,
-    Search,
     Seconds,
     Variant,
     shared_unit,
@@ -39,7 +39,7 @@ from harness.signals import uninterrupted
 from harness.text import Label, Name, without_patterns
 
 SCHEMA = 4
-"""What is written. Older ones are read, too: see `_upgraded`."""
+"""What is written. Older ones are read, too: see `older`."""
 
 READABLE = (2, 3, SCHEMA)
 
@@ -280,7 +280,7 @@ class Store:
         """What records were tested on. Raises RecordsError where two of them contradict each other."""
         truths: dict[tuple[str, str, str], Truth] = {}
         for truth in _load(self.truths_file, Truth):
-            if not _same_constants(truths.setdefault(truth.of, truth), truth):
+            if not same_constants(truths.setdefault(truth.of, truth), truth):
                 raise RecordsError(f"{self.truths_file}: two lines name the same data, split and test, and differ")
         return truths
 
@@ -298,7 +298,7 @@ class Store:
         known = self.truths() if truths else {}
         before = set(known)
         for truth in truths:
-            if not _same_constants(known.setdefault(truth.of, truth), truth):
+            if not same_constants(known.setdefault(truth.of, truth), truth):
                 raise RecordsError(
                     f"{self.truths_file}: {record.cell.title} was tested on other constants than the records of the "
                     "same data and split"
@@ -317,9 +317,23 @@ class Store:
         ]
 
 
-def _same_constants(one: Truth | HeldOut, other: Truth | HeldOut) -> bool:
+def same_constants(one: Truth | HeldOut, other: Truth | HeldOut) -> bool:
     """Another machine sums in another order, and the same images may have other names elsewhere."""
-    return all(_close(getattr(one, name), getattr(other, name)) for name in _OF_TRUTH if name != "ids")
+    return all(close(getattr(one, name), getattr(other, name)) for name in _OF_TRUTH if name != "ids")
+
+
+def close(claimed: object, recomputed: object) -> bool:
+    """Whether two values, however nested, are the same but for the last digits of their floats."""
+    if claimed == recomputed:
+        return True
+    if isinstance(claimed, dict) and isinstance(recomputed, dict):
+        return claimed.keys() == recomputed.keys() and all(close(claimed[k], recomputed[k]) for k in claimed)
+    if isinstance(claimed, tuple) and isinstance(recomputed, tuple):
+        return len(claimed) == len(recomputed) and all(map(close, claimed, recomputed))
+    if isinstance(claimed, int | float) and isinstance(recomputed, int | float):
+        # Another machine sums in another order; nobody's edit is as small as this.
+        return bool(np.isclose(claimed, recomputed, rtol=1e-9, atol=1e-12))
+    return False
 
 
 def _with_truth(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> Record:
@@ -383,115 +397,6 @@ def comparable(records: Iterable[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def verify(record: Record) -> list[str]:
-    """What in a record contradicts itself; empty where nothing does. Scores are recomputed from its predictions."""
-    if record.status != "ok":
-        return []
-    title = f"{record.cell.title} ({record.key})"
-    if record.test is None or record.held_out is None:
-        return [f"{title}: is ok, but has no scores or no predictions"]
-    lies = _verify_search(record, title) + _verify_scores(title, record.held_out, record.test)
-    for name, tested in record.others.items():
-        lies += _verify_scores(f"{title}, test '{name}'", tested.held_out, tested.accuracy)
-    return lies
-
-
-def _verify_scores(title: str, held_out: HeldOut, claims: Accuracy) -> list[str]:
-    try:
-        recomputed = msgspec.to_builtins(held_out.accuracy())
-    except ValueError as error:
-        return [f"{title}: its predictions give no scores: {error}"]
-    return [
-        f"{title}: {name} is {claimed} but its predictions give {recomputed[name]}"
-        for name, claimed in msgspec.to_builtins(claims).items()
-        if not _close(claimed, recomputed[name])
-    ]
-
-
-def contradicts(record: Record, other: Record) -> bool:
-    """Whether two `ok` records of one cell, computed by the same, predict otherwise, though bits are promised.
-
-    They are on a processor, of frameworks that say that they are deterministic; of others nothing is promised.
-    """
-    told = (record.framework.get("deterministic", "True"), other.framework.get("deterministic", "True"))
-    promised = record.cell.settings.device == "cpu" and told == ("True", "True")
-    assert record.held_out is not None
-    assert other.held_out is not None
-    return promised and not _close(record.held_out.predictions, other.held_out.predictions)
-
-
-def verify_together(records: Iterable[Record]) -> list[str]:
-    """Which records contradict another one; empty where none do.
-
-    Those of one cell and environment must predict the same (`contradicts`), and those that name the same data and split
-    must have been tested on the same constants.
-    """
-    records = [record for record in records if record.status == "ok" and record.held_out]
-    return _otherwise_predicted(records) + _otherwise_tested(records)
-
-
-def _otherwise_predicted(records: Sequence[Record]) -> list[str]:
-    first: dict[tuple[str, str], Record] = {}
-    lies = []
-    for record in records:
-        other = first.setdefault((record.key, record.computed_by), record)
-        if contradicts(record, other):
-            made = " and ".join(
-                f"at {item.started} by commit {item.environment.short_commit}" for item in (other, record)
-            )
-            lies.append(
-                f"{record.cell.title} ({record.key}): was run twice in one environment, {made}, with other predictions:"
-                " one of them was edited, or the code was changed under one version; take one of the two lines out"
-            )
-    return lies
-
-
-def _otherwise_tested(records: Sequence[Record]) -> list[str]:
-    first: dict[tuple[str, str], Record] = {}
-    lies = []
-    for record in records:
-        assert record.held_out is not None
-        other = first.setdefault((record.cell.data_hash, record.cell.split_hash), record)
-        assert other.held_out is not None
-        if not _same_constants(record.held_out, other.held_out):
-            lies.append(
-                f"{record.cell.title} ({record.key}): names the same data and split as {other.cell.title} "
-                f"({other.key}), but not the same constants: one of them was edited"
-            )
-    return lies
-
-
-def _verify_search(record: Record, title: str) -> list[str]:
-    """A search must have tried what its method asks for, and selected by the validation loss alone."""
-    search, searched = record.cell.architecture, record.searched
-    if not isinstance(search, Search):
-        return [f"{title}: has a search, and its cell none"] if searched else []
-    if not search.configurations:
-        return [f"{title}: is a search among nothing"]
-    if searched is None:
-        return [f"{title}: is a search without trials"]
-    tried = [trial.configuration for trial in searched.trials]
-    if tried != list(range(len(search.configurations))):
-        return [f"{title}: a grid of {len(search.configurations)} configurations, but tried {tried}"]
-    best = min(searched.trials, key=lambda trial: trial.validation_loss).configuration
-    if best != searched.selected:
-        return [f"{title}: selected configuration {searched.selected}, but {best} has the lowest validation loss"]
-    return []
-
-
-def _close(claimed: object, recomputed: object) -> bool:
-    if claimed == recomputed:
-        return True
-    if isinstance(claimed, dict) and isinstance(recomputed, dict):
-        return claimed.keys() == recomputed.keys() and all(_close(claimed[k], recomputed[k]) for k in claimed)
-    if isinstance(claimed, tuple) and isinstance(recomputed, tuple):
-        return len(claimed) == len(recomputed) and all(map(_close, claimed, recomputed))
-    if isinstance(claimed, int | float) and isinstance(recomputed, int | float):
-        # Another machine sums in another order; nobody's edit is as small as this.
-        return bool(np.isclose(claimed, recomputed, rtol=1e-9, atol=1e-12))
-    return False
-
-
 _R = TypeVar("_R", Record, LatencyRecord, Truth)
 
 
@@ -516,7 +421,7 @@ def _load(path: Path, kind: type[_R]) -> list[_R]:
             schema = msgspec.convert(raw, _Schema).schema
             _refuse_schema(place, schema)
             with uninterrupted():
-                records.append(msgspec.convert(_upgraded(raw) if schema < SCHEMA else raw, kind))
+                records.append(msgspec.convert(upgraded(raw) if schema < SCHEMA else raw, kind))
             if kind is Record:
                 _refuse_other_key(place, raw)
             same = first.setdefault(msgspec.json.encode(records[-1]), number)
@@ -547,24 +452,3 @@ def _refuse_other_key(place: str, raw: dict[str, Any]) -> None:
             f"{place}: the key {raw.get('key')} is not the hash of its cell, {key}: the line was edited after it was "
             "written"
         )
-
-
-def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
-    """A record of schema 2 or 3 as one of this schema. They knew one suite, its phases and its two formulas."""
-    if "cell" not in raw:
-        return raw
-    cell = dict(raw["cell"])
-    settings = dict(cell["settings"])
-    phases = settings.pop("phases", None)
-    numbers = [repr(value).removesuffix(".0") for phase in phases or () for value in phase.values()]
-    cell["settings"] = settings | {"facts": {"phases": ",".join(numbers)} if phases else {}}
-    if settings["target_scaling"] == "standard":
-        cell["settings"]["unit"] = ""
-    if (method := cell["architecture"].get("method")) is not None:
-        cell["encoding"] = {"name": "voigt-reuss-hill" if method == "voigt_reuss_hill" else "volume-fraction"}
-        cell["architecture"] = cell["architecture"] | {"method": method.replace("voigt_reuss_hill", "identity")}
-    upgraded = {name: value for name, value in raw.items() if name != "physics"} | {"cell": cell}
-    if raw.get("held_out"):
-        units = ["GPa"] * len(raw["held_out"]["targets"])
-        upgraded |= {"metrics": raw.get("physics", {}), "held_out": raw["held_out"] | {"units": units}}
-    return upgraded

@@ -20,8 +20,9 @@ from harness.environment import observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest
-from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, contradicts, standing
+from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
 from harness.judging.timing import Latency
+from harness.judging.verify import contradicts
 from harness.model import pretrained
 from harness.model.architecture import Network, backbone_of
 from harness.provenance import differences, source

@@ -107,8 +107,8 @@ def test_the_core_has_no_word_of_one_suite():
     words = re.compile(r"\b(GPa|N/nm|phases?|Voigt|Reuss|Hill|Phase|elastic|inside_bounds|C11)\b")
     for path in (ROOT / "harness").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
-        if path.name == "records.py":  # what reads records of before there were other suites
-            text = text[: text.index("def _upgraded(")]
+        if path.name == "older.py":  # what reads records of before there were other suites
+            continue
         found = {match[0] for match in words.finditer(text)}
         assert not found, f"{path.relative_to(ROOT)} speaks of {found}"
 

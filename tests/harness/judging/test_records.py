@@ -16,14 +16,11 @@ from harness.judging.records import (
     Settings,
     Store,
     Trial,
-    contradicts,
     standing,
-    verify,
-    verify_together,
 )
+from harness.judging.verify import verify, verify_together
 from harness.model.architecture import Estimator
 from harness.protocol import Encoding, Recipe
-from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
 
@@ -235,67 +232,6 @@ def test_a_line_that_is_no_record_is_refused_by_number(store, edit, said):
     assert said in str(refusal.value)
 
 
-def test_an_honest_record_verifies():
-    assert verify(a_record()) == []
-    assert verify(a_failure()) == []
-
-
-def test_a_polished_score_does_not():
-    record = a_record()
-    polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=record.test.mse / 2))
-    (lie,) = verify(polished)
-    assert "mse is" in lie
-    assert record.key in lie
-
-
-def test_other_constants_for_the_same_data_do_not():
-    record, other = a_record(), a_record(a_cell(seed=1))
-    assert verify_together([record, other]) == []
-    mean = tuple(value * (1 + 1e-15) for value in other.held_out.train_mean)  # as another machine sums it
-    elsewhere = msgspec.structs.replace(other, held_out=msgspec.structs.replace(other.held_out, train_mean=mean))
-    assert verify_together([record, elsewhere]) == []
-    worse = msgspec.structs.replace(other.held_out, train_mean=(90.0, 110.0))
-    (lie,) = verify_together([record, msgspec.structs.replace(other, held_out=worse)])
-    assert other.key in lie
-    assert record.key in lie
-
-
-def test_an_ok_record_without_its_evidence_does_not():
-    record = a_record()
-    assert verify(msgspec.structs.replace(record, test=None, held_out=None))
-    shorter = msgspec.structs.replace(record.held_out, truth=record.held_out.truth[1:])
-    assert verify(msgspec.structs.replace(record, held_out=shorter))
-
-
-def a_search_record(**changes):
-    return a_record(a_cell(variant="tuned", architecture=GRID), searched=searched(0), **changes)
-
-
-def test_a_search_that_selected_by_validation_verifies():
-    assert verify(a_search_record()) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda found: msgspec.structs.replace(found, selected=3), "selected configuration 3, but 5 has the lowest"),
-        (
-            lambda found: msgspec.structs.replace(found, trials=found.trials[:-1]),
-            "a grid of 12 configurations, but tried",
-        ),
-        (lambda found: None, "is a search without trials"),
-    ],
-)
-def test_a_search_that_did_not_does_not(change, said):
-    record = a_search_record()
-    (lie,) = verify(msgspec.structs.replace(record, searched=change(record.searched)))
-    assert said in lie
-
-
-def test_a_search_where_none_was_asked_for_does_not_verify():
-    assert verify(msgspec.structs.replace(a_record(), searched=searched(0)))
-
-
 def test_a_trial_has_no_place_for_a_test_score():
     """What proves that 23 of 24 configurations never met the test images is that nothing could have been kept."""
     assert not [field for field in Trial.__struct_fields__ if "test" in field or "held" in field]
@@ -314,32 +250,6 @@ def test_a_row_says_what_its_backbone_started_from(weights, row):
     cell = a_cell(variant="vgg16-head-only", weights=weights)
     assert cell.row == row
     assert row in cell.title
-
-
-def test_polished_predictions_do_not_either():
-    record = a_record()
-    truth = record.held_out.truth
-    polished = msgspec.structs.replace(record, held_out=msgspec.structs.replace(record.held_out, predictions=truth))
-    assert verify(polished)
-
-
-def test_the_same_cell_in_the_same_environment_predicts_the_same(store):
-    """The seed gives the bits: a second record that predicts otherwise is no better result, but a contradiction."""
-    honest, edited = a_record(error=3.0), a_record(error=0.001, started="2026-01-02T00:00:00+00:00")
-    assert verify_together([honest, msgspec.structs.replace(honest, started="2026-01-02T00:00:00+00:00")]) == []
-    (lie,) = verify_together([honest, edited])
-    assert "was run twice in one environment" in lie
-    assert "at 2026-01-01T00:00:00+00:00 by commit 0123456789ab and at 2026-01-02T00:00:00+00:00" in lie
-    other = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
-    assert verify_together([honest, a_record(error=0.001, environment=other)]) == []
-
-
-@pytest.mark.parametrize(
-    ("settings", "framework"), [(Settings(device="cuda"), {}), (Settings(), {"deterministic": "unknown"})]
-)
-def test_where_no_bits_are_promised_none_are_asked_for(settings, framework):
-    cell = a_cell(settings=settings)
-    assert not contradicts(a_record(cell, 3.0, framework=framework), a_record(cell, 0.001, framework=framework))
 
 
 def _structs(kind, seen):
