@@ -124,7 +124,7 @@ def of_tests(records: Sequence[Record]) -> pd.DataFrame:
     95 % interval. The suite's own figures have none: what they are made of is the suite's business.
     """
     lines = []
-    for found in comparable(records):
+    for found in sorted(comparable(records), key=_place):
         group = Group(found, {})
         origin = {column.name: column.of(group) for column in ORIGIN if column.name in _TOLD_OF_TESTS}
         for name, examined in group.examined.items():
@@ -143,6 +143,12 @@ def of_tests(records: Sequence[Record]) -> pd.DataFrame:
                     | origin
                 )
     return pd.DataFrame(lines, dtype=object)
+
+
+def _place(group: Sequence[Record]) -> tuple[str, ...]:
+    """Where rows stand that are not ranked, whatever the order of their records."""
+    cell = group[0].cell
+    return cell.data_hash, cell.profile, cell.row, cell.backend, group[0].computed_by, cell.key
 
 
 def _intervals(examined: Sequence[Examined]) -> dict[str, tuple[float, float]]:

@@ -290,7 +290,8 @@ class Store:
 
     def append(self, record: Record | LatencyRecord) -> None:
         """Add a record and return once it is on disk, what it was tested on before it."""
-        disk.make_folder(self.folder)
+        for folder in (self.folder.parent, self.folder):  # not the results folder: what was taken away stays away
+            folder.mkdir(exist_ok=True)
         if isinstance(record, LatencyRecord):
             disk.append_line(self.latencies_file, msgspec.json.encode(record))
             return

@@ -139,6 +139,9 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
 
         try:
             yield still_there
+        except OSError:
+            still_there()  # which says more than what could not be written because of it
+            raise
         finally:
             lock.truncate(0)
 
@@ -148,7 +151,7 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
     _announce(suite_plan)
     for told in store.mend():
         print(f"note: {told}")
-    for folder in ("models", "cache"):
+    for folder in ("models", "cache", "records"):
         (request.results / folder).mkdir(exist_ok=True)  # not made again by a worker, should all of it be taken away
     for folder in (f"models/{suite_plan.suite}", "cache/features", "cache/trials", "leaderboards"):
         disk.sweep(request.results / folder)

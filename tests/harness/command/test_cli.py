@@ -184,6 +184,7 @@ def test_weights_are_listed_and_fetched(capsys, tmp_path, monkeypatch):
 
 def test_pictures_and_report_are_made_from_records(capsys, tmp_path):
     results = f"results={tmp_path / 'results'}"
+    (tmp_path / "results").mkdir()
     fill(Store(tmp_path / "results", "elasticity"), benchmark({"baseline": 2.0, "tuned": 1.0}))
     code, out, _ = bench(capsys, "leaderboard", results, f"pictures={tmp_path / 'pictures'}")
     assert code == 0
@@ -317,6 +318,7 @@ def test_a_pipe_or_a_loop_in_a_records_place_is_told_and_not_waited_for(capsys, 
 
 
 def test_a_report_takes_nobody_elses_page_away(capsys, tmp_path):
+    (tmp_path / "results").mkdir()
     fill(Store(tmp_path / "results", "elasticity"), benchmark({"baseline": 2.0}))
     words = ("report", "suite=elasticity", f"results={tmp_path / 'results'}", f"out={tmp_path / 'page'}")
     assert bench(capsys, *words)[0] == 0

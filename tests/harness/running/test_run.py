@@ -16,6 +16,7 @@ import pytest
 
 from harness import environment, registry
 from harness.command import cli
+from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.records import Store
 from harness.model.architecture import parameter_shapes
@@ -249,6 +250,14 @@ def test_one_run_at_a_time_in_a_results_folder(classical, capsys):
         assert f"another run is at work here (process {os.getpid()})" in capsys.readouterr().err
         assert sorted(results.rglob("*")) == before
     assert run("variant=mean", "profile=smoke") == 0
+
+
+def test_what_cannot_be_written_because_the_folder_went_is_told_as_that(tmp_path):
+    results = tmp_path / "results"
+    with pytest.raises(BenchError, match="was taken away, or replaced, while a run"), _alone_in(results):
+        results.rename(tmp_path / "moved")
+        Store(results, "elasticity").append(a_record())
+    assert not results.exists()
 
 
 @pytest.mark.slow
