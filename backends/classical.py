@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,16 @@ import onnx
 import sklearn
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from scipy.spatial.distance import cdist
 from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.linear_model import Ridge
 
 from harness.errors import Unavailable
-from harness.model.architecture import Estimator, Shape, Weights
+from harness.model.architecture import Estimator, Weights
 from harness.model.weights import check_fit
 from harness.protocol import (
     Arrays,
@@ -38,6 +45,8 @@ REQUIRES = ("sklearn", "onnx")
 TRAINS = ("estimator",)
 COMPUTES_WITH = ("numpy", "scikit-learn", "scipy")
 
+Floats = NDArray[np.float64]
+
 
 def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`. These predictors are too small for threads or an accelerator to matter."""
@@ -46,16 +55,74 @@ def configure(threads: int, device: str, precision: Precision = "float32") -> di
     return {"scikit-learn": sklearn.__version__, "device": "cpu"}
 
 
-def build(variant: Variant, task: Task, seed: int) -> Linear | Identity:
+def build(variant: Variant, task: Task, seed: int) -> Predictor:
     """See `Backend.build`. Nothing here is random."""
-    assert isinstance(variant.architecture, Estimator)
-    if variant.architecture.method == "identity":
-        return Identity(task)
-    return Linear(variant.architecture, task)
+    estimator = variant.architecture
+    assert isinstance(estimator, Estimator)
+    match estimator.method:
+        case "identity":
+            return Identity(estimator, task)
+        case "gaussian-process":
+            return Process(estimator, task)
+        case "boosted-trees":
+            return Trees(estimator, task)
+        case _:
+            return Linear(estimator, task)
 
 
-class Layerless:
-    """What has no network has no layers that could be frozen."""
+class Predictor(ABC):
+    """What all have in common; see `harness.protocol.Model`. All that is fitted is in arrays: predictions are computed
+    from them, here and in the exported model.
+    """
+
+    def __init__(self, estimator: Estimator, task: Task) -> None:
+        self._estimator, self._task = estimator, task
+        self._count, self._seen = len(task.targets), math.prod(task.input_shape)
+        self._weights: Weights = {}
+
+    @abstractmethod
+    def _fit(self, seen: Floats, wanted: Floats) -> Arrays:
+        """What is learnt from what is seen (n, k) and wanted (n, t), standardised, in arrays."""
+
+    @abstractmethod
+    def _answer(self, seen: Floats) -> Floats:
+        """(n, t) standardised answers."""
+
+    @abstractmethod
+    def export(self, path: Path) -> None:
+        """See `Model.export`."""
+
+    def counts(self) -> Counts:
+        """See `Model.counts`: the numbers fitted."""
+        layers: dict[str, int] = {}
+        for name, array in self._weights.items():
+            layer = name.partition("/")[0]
+            layers[layer] = layers.get(layer, 0) + array.size
+        return Counts(sum(layers.values()), 0, layers)
+
+    def weights(self) -> Weights:
+        """See `Model.weights`."""
+        return {name: array.copy() for name, array in self._weights.items()}
+
+    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """See `Model.set_weights`."""
+        check_fit(weights, {name: array.shape for name, array in self._weights.items()})
+        self._weights = {name: np.array(weights[name], np.float32) for name in self._weights}
+
+    def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
+        """See `Model.train`."""
+        begin = time.perf_counter()
+        fitted = self._fit(_flat(data.images), self._task.scaling.to_network(data.targets).astype(np.float64))
+        self._weights = {name: np.array(array, np.float32) for name, array in fitted.items()}
+        return History(seconds=time.perf_counter() - begin)
+
+    def predict(self, images: Images) -> Targets:
+        """See `Model.predict`."""
+        return self._task.scaling.to_physical(self._answer(_flat(images)))
+
+    def _physical(self) -> dict[str, Floats]:
+        """Arrays that take standardised answers to physical units."""
+        return {"scale": np.array(self._task.scaling.scale), "offset": np.array(self._task.scaling.offset)}
 
     def features(self, images: Images) -> NDArray[np.float32]:
         """Raise NotImplementedError: there are no frozen layers."""
@@ -70,117 +137,261 @@ class Layerless:
         raise NotImplementedError("a predictor without a network is not trained by gradient")
 
 
-def _flat(seen: Images) -> Targets:
+def _flat(seen: Images) -> Floats:
     """(n, k) in float64 of what is seen (n, ...)."""
     return seen.reshape(len(seen), math.prod(seen.shape[1:])).astype(np.float64)  # also of none
 
 
-class Linear(Layerless):
+class Linear(Predictor):
     """`mean` and `ridge`: a line in what is seen, whose slope is zero for the mean."""
 
     def __init__(self, estimator: Estimator, task: Task) -> None:
-        self._task = task
-        self._regressor = DummyRegressor() if estimator.method == "mean" else Ridge(alpha=estimator.alpha)
-        count, self._seen = len(task.targets), int(np.prod(task.input_shape))
-        self._shapes: dict[str, Shape] = {"line/bias": (count,)}
+        super().__init__(estimator, task)
+        self._weights["line/bias"] = np.zeros(self._count, np.float32)
         if estimator.method == "ridge":
-            self._shapes = {"line/kernel": (self._seen, count), **self._shapes}
-        self._weights = {name: np.zeros(shape, np.float32) for name, shape in self._shapes.items()}
+            self._weights = {"line/kernel": np.zeros((self._seen, self._count), np.float32), **self._weights}
 
-    def counts(self) -> Counts:
-        """See `Model.counts`: the numbers fitted."""
-        fitted = sum(int(np.prod(shape)) for shape in self._shapes.values())
-        return Counts(fitted, 0, {"line": fitted})
+    def _fit(self, seen: Floats, wanted: Floats) -> Arrays:
+        if self._estimator.method == "mean":
+            return {"line/bias": DummyRegressor().fit(seen, wanted).constant_[0]}
+        line = Ridge(alpha=self._estimator.alpha).fit(seen, wanted)
+        return {"line/kernel": line.coef_.reshape(-1, self._seen).T, "line/bias": line.intercept_}
 
-    def weights(self) -> Weights:
-        """See `Model.weights`."""
-        return {name: array.copy() for name, array in self._weights.items()}
+    def _slope(self) -> Floats:
+        none = np.zeros((self._seen, self._count), np.float32)
+        return self._weights.get("line/kernel", none).astype(np.float64)
 
-    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        """See `Model.set_weights`."""
-        check_fit(weights, self._shapes)
-        self._weights = {name: np.array(array, np.float32) for name, array in weights.items()}
-
-    def train(
-        self,
-        data: TrainingData,
-        recipe: Recipe | None,
-        schedule: Schedule | None,
-        on_epoch: OnEpoch,
-    ) -> History:
-        """See `Model.train`. Solved, not iterated."""
-        begin = time.perf_counter()
-        self._regressor.fit(_flat(data.images), self._task.scaling.to_network(data.targets))
-        if isinstance(self._regressor, Ridge):
-            kernel = self._regressor.coef_.reshape(-1, self._seen).T
-            fitted = {"line/kernel": kernel, "line/bias": self._regressor.intercept_}
-        else:
-            fitted = {"line/bias": self._regressor.constant_[0]}
-        self.set_weights(fitted)
-        return History(seconds=time.perf_counter() - begin)
-
-    def predict(self, images: Images) -> Targets:
-        """See `Model.predict`."""
-        slope = self._weights.get("line/kernel", np.zeros((self._seen, 1), np.float32))
-        return self._task.scaling.to_physical(_flat(images) @ slope + self._weights["line/bias"])
+    def _answer(self, seen: Floats) -> Floats:
+        answer: Floats = seen @ self._slope() + self._weights["line/bias"]
+        return answer
 
     def export(self, path: Path) -> None:
         """See `Model.export`."""
-        scaling, count = self._task.scaling, len(self._task.targets)
-        kernel = self._weights.get("line/kernel", np.zeros((self._seen, count), np.float32))
-        level = self._weights["line/bias"] * np.array(scaling.scale) + np.array(scaling.offset)
-        nodes = [("Flatten", ["images"], "seen"), ("Gemm", ["seen", "slope", "level"], "prediction")]
-        _export(path, self._task, nodes, slope=kernel * np.array(scaling.scale), level=level)
+        scale, offset = self._physical().values()
+        nodes = [_node("Flatten", "images", "seen"), _node("Gemm", "seen slope level", "prediction")]
+        arrays = {"slope": self._slope() * scale, "level": self._weights["line/bias"] * scale + offset}
+        _export(path, self._task, nodes, {name: array.astype(np.float32) for name, array in arrays.items()})
 
 
-class Identity(Layerless):
+class Process(Predictor):
+    """`gaussian-process`: the mean of a Gaussian process with one Matérn covariance for all targets; its length, height
+    and noise have the largest likelihood of the training images (Rasmussen and Williams 2006, sections 2.2 and 5.4).
+
+    Raises Unavailable in training for more than `LARGEST_PROCESS` images: work grows with their number cubed.
+    """
+
+    def __init__(self, estimator: Estimator, task: Task) -> None:
+        super().__init__(estimator, task)
+        self._hold(np.zeros((1, self._seen)), np.zeros((1, self._count)), 1.0)
+
+    def _hold(self, points: Floats, coefficients: Floats, length: float) -> Arrays:
+        fitted = {"points": points / length, "coefficients": coefficients, "inverse_length": np.array([1 / length])}
+        arrays = {f"process/{name}": np.array(array, np.float32) for name, array in fitted.items()}
+        self._weights = arrays
+        return arrays
+
+    def _fit(self, seen: Floats, wanted: Floats) -> Arrays:
+        if len(seen) > LARGEST_PROCESS:
+            raise Unavailable(
+                f"a Gaussian process of {len(seen)} training images: its work grows with their number cubed, and "
+                f"{LARGEST_PROCESS} is the most that is tried"
+            )
+        covariance = ConstantKernel(10.0, (1e-2, 1e5)) * Matern(4.0, (1e-1, 1e4), nu=self._estimator.nu)
+        process = GaussianProcessRegressor(covariance + WhiteKernel(1e-2, (1e-8, 1.0)))
+        with warnings.catch_warnings(category=ConvergenceWarning, action="ignore"):  # an end of its bounds is no fault
+            process.fit(seen, wanted)
+        found = process.kernel_.get_params()
+        coefficients = found["k1__k1__constant_value"] * process.alpha_.reshape(len(seen), self._count)
+        return self._hold(seen, coefficients, found["k1__k2__length_scale"])
+
+    def _answer(self, seen: Floats) -> Floats:
+        points, coefficients, inverse = (array.astype(np.float64) for array in self._weights.values())
+        root = np.sqrt(2 * self._estimator.nu)
+        far = root * cdist(seen * inverse, points)
+        answer: Floats = (np.polynomial.Polynomial(_MATERN[self._estimator.nu])(far) * np.exp(-far)) @ coefficients
+        return answer
+
+    def export(self, path: Path) -> None:
+        """See `Model.export`. In double precision: coefficients are large, and nearly cancel."""
+        points, coefficients, inverse = (array.astype(np.float64) for array in self._weights.values())
+        scale, offset = self._physical().values()
+        terms = _MATERN[self._estimator.nu]
+        nodes = [
+            _node("Flatten", "images", "flat"),
+            _node("Cast", "flat", "double", to=TensorProto.DOUBLE),
+            _node("Mul", "double inverse", "seen"),
+            _node("ReduceSumSquare", "seen last", "own"),
+            _node("Gemm", "seen points squares", "less", alpha=-2.0),
+            _node("Add", "own less", "any_square"),
+            _node("Max", "any_square zero", "square"),
+            _node("Mul", "square factor", "far_squared"),
+            _node("Sqrt", "far_squared", "far"),
+            _node("Neg", "far", "near"),
+            _node("Exp", "near", "decay"),
+            *_polynomial(len(terms)),
+            _node("Mul", "polynomial decay", "covariance"),
+            _node("Gemm", "covariance coefficients offset", "wide"),
+            _node("Cast", "wide", "prediction", to=TensorProto.FLOAT),
+        ]
+        arrays = {
+            "inverse": inverse,
+            "points": points.T,
+            "squares": (points**2).sum(axis=1),
+            "zero": np.array(0.0),
+            "factor": np.array(2 * self._estimator.nu),
+            "coefficients": coefficients * scale,
+            "offset": offset,
+        } | {f"term_{power}": np.array(term) for power, term in enumerate(terms)}
+        _export(path, self._task, nodes, arrays | {"last": np.array([1])})
+
+
+LARGEST_PROCESS = 4000
+
+# Matérn's covariance is exp(-x) times a polynomial in x = sqrt(2 nu) distance / length: its terms, by nu.
+_MATERN: dict[float, tuple[float, ...]] = {0.5: (1.0,), 1.5: (1.0, 1.0), 2.5: (1.0, 1.0, 1 / 3)}
+
+
+def _polynomial(count: int) -> list[onnx.NodeProto]:
+    """Horner's scheme in `far`; times one, so that there is a value for every image where there is one term."""
+    nodes = [_node("Mul", "far zero", "sum_0"), _node("Add", f"sum_0 term_{count - 1}", "sum_1")]
+    for step in range(1, count):
+        nodes += [
+            _node("Mul", f"sum_{2 * step - 1} far", f"sum_{2 * step}"),
+            _node("Add", f"sum_{2 * step} term_{count - 1 - step}", f"sum_{2 * step + 1}"),
+        ]
+    return [*nodes, _node("Identity", f"sum_{2 * count - 1}", "polynomial")]
+
+
+class Trees(Predictor):
+    """`boosted-trees`: gradient boosting, a sum of trees for each target (Friedman 2001).
+
+    Nodes of all trees stand in one table: `feature` (-1 at a leaf), `threshold`, places of `left` and `right`, and
+    `value`; each tree is known by its `root`, and the targets share the trees in equal parts, in their order.
+    """
+
+    def __init__(self, estimator: Estimator, task: Task) -> None:
+        super().__init__(estimator, task)
+        leaf = {"feature": [-1], "threshold": [0], "left": [0], "right": [0], "value": [0]}
+        leaf |= {"root": [0] * self._count, "base": [0] * self._count}
+        self._weights = {f"trees/{name}": np.array(values, np.float32) for name, values in leaf.items()}
+
+    def _fit(self, seen: Floats, wanted: Floats) -> Arrays:
+        chosen = self._estimator
+        boosted = [
+            GradientBoostingRegressor(
+                learning_rate=chosen.rate, n_estimators=chosen.trees, max_depth=chosen.depth, random_state=0
+            ).fit(seen, column)
+            for column in wanted.T
+        ]
+        trees = [tree.tree_ for target in boosted for (tree,) in target.estimators_]
+        roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
+        # Features are compared in float32, where a threshold must not be rounded up to the next of them.
+        limits = np.concatenate([tree.threshold for tree in trees])
+        rounded = limits.astype(np.float32)
+        fitted = {
+            "feature": np.concatenate([np.maximum(tree.feature, -1) for tree in trees]),
+            "threshold": np.where(rounded > limits, np.nextafter(rounded, np.float32(-np.inf)), rounded),
+            "left": np.concatenate([tree.children_left + root for tree, root in zip(trees, roots, strict=True)]),
+            "right": np.concatenate([tree.children_right + root for tree, root in zip(trees, roots, strict=True)]),
+            "value": chosen.rate * np.concatenate([tree.value[:, 0, 0] for tree in trees]),
+            "root": roots,
+            "base": np.array([target.init_.constant_[0, 0] for target in boosted]),
+        }
+        return {f"trees/{name}": array for name, array in fitted.items()}
+
+    def _table(self) -> tuple[NDArray[Any], ...]:
+        feature, threshold, left, right, value, root, base = self._weights.values()
+        return feature.astype(int), threshold, left.astype(int), right.astype(int), value, root.astype(int), base
+
+    def _answer(self, seen: Floats) -> Floats:
+        feature, threshold, left, right, value, root, base = self._table()
+        at = np.tile(root, (len(seen), 1))
+        for _ in range(self._estimator.depth):
+            looked_at = np.take_along_axis(seen.astype(np.float32), np.maximum(feature[at], 0), axis=1)
+            further = np.where(looked_at <= threshold[at], left[at], right[at])
+            at = np.where(feature[at] < 0, at, further)
+        of_targets = value[at].astype(np.float64).reshape(len(seen), self._count, len(root) // self._count)
+        answer: Floats = of_targets.sum(axis=2) + base
+        return answer
+
+    def export(self, path: Path) -> None:
+        """See `Model.export`."""
+        feature, threshold, left, right, value, root, base = self._table()
+        tree = np.searchsorted(root, np.arange(len(feature)), side="right") - 1
+        place = np.arange(len(feature)) - root[tree]
+        (leaves,) = np.nonzero(feature < 0)
+        ensemble = _node(
+            "TreeEnsembleRegressor",
+            "seen",
+            "standard",
+            domain=_ML,
+            n_targets=self._count,
+            aggregate_function="SUM",
+            base_values=base.tolist(),
+            nodes_treeids=tree.tolist(),
+            nodes_nodeids=place.tolist(),
+            nodes_modes=["LEAF" if at < 0 else "BRANCH_LEQ" for at in feature],
+            nodes_featureids=np.maximum(feature, 0).tolist(),
+            nodes_values=threshold.tolist(),
+            nodes_truenodeids=np.where(feature < 0, 0, left - root[tree]).tolist(),
+            nodes_falsenodeids=np.where(feature < 0, 0, right - root[tree]).tolist(),
+            target_treeids=tree[leaves].tolist(),
+            target_nodeids=place[leaves].tolist(),
+            target_ids=(tree[leaves] * self._count // len(root)).tolist(),
+            target_weights=value[leaves].tolist(),
+        )
+        nodes = [
+            _node("Flatten", "images", "seen"),
+            ensemble,
+            _node("Mul", "standard scale", "scaled"),
+            _node("Add", "scaled offset", "prediction"),
+        ]
+        _export(path, self._task, nodes, {n: a.astype(np.float32) for n, a in self._physical().items()})
+
+
+class Identity(Predictor):
     """`identity`: answers what it sees, one number for each target, in its unit; nothing is trained."""
 
-    def __init__(self, task: Task) -> None:
-        if task.input_shape != (len(task.targets),):
+    def __init__(self, estimator: Estimator, task: Task) -> None:
+        super().__init__(estimator, task)
+        if task.input_shape != (self._count,):
             raise Unavailable(f"its encoding gives {task.input_shape} numbers, not one for each of {task.targets}")
-        self._task = task
 
-    def counts(self) -> Counts:
-        """See `Model.counts`: nothing is fitted."""
-        return Counts(0, 0, {})
-
-    def weights(self) -> Weights:
-        """See `Model.weights`: none."""
+    def _fit(self, seen: Floats, wanted: Floats) -> Arrays:
         return {}
 
-    def set_weights(self, weights: Mapping[str, NDArray[Any]]) -> None:
-        """See `Model.set_weights`: there is nothing to set."""
-        check_fit(weights, {})
-
-    def train(
-        self,
-        data: TrainingData,
-        recipe: Recipe | None,
-        schedule: Schedule | None,
-        on_epoch: OnEpoch,
-    ) -> History:
-        """See `Model.train`: nothing is."""
-        return History()
+    def _answer(self, seen: Floats) -> Floats:
+        return seen
 
     def predict(self, images: Images) -> Targets:
         """See `Model.predict`."""
-        return images.astype(np.float64)
+        return _flat(images)
 
     def export(self, path: Path) -> None:
         """See `Model.export`."""
-        _export(path, self._task, [("Identity", ["images"], "prediction")])
+        _export(path, self._task, [_node("Identity", "images", "prediction")], {})
 
 
-def _export(path: Path, task: Task, nodes: list[tuple[str, list[str], str]], **arrays: NDArray[np.float64]) -> None:
-    """Write a graph of `nodes` (operator, inputs, output), with `arrays` as initializers."""
+_ML = "ai.onnx.ml"
+
+
+def _node(operator: str, inputs: str, output: str, **attributes: Any) -> onnx.NodeProto:
+    """Names of inputs are separated by spaces."""
+    return helper.make_node(operator, inputs.split(), [output], **attributes)
+
+
+def _export(path: Path, task: Task, nodes: list[onnx.NodeProto], arrays: Arrays) -> None:
+    """Write a graph of `nodes`, with `arrays` as initializers, in the precision that they are in."""
+    domains = sorted({node.domain for node in nodes})
+    versions = {"": 18, _ML: 3}
     graph = helper.make_graph(
-        [helper.make_node(operator, inputs, [output]) for operator, inputs, output in nodes],
+        nodes,
         "classical",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *task.input_shape])],
         [helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["batch", len(task.targets)])],
-        [numpy_helper.from_array(np.ascontiguousarray(a, np.float32), name) for name, a in arrays.items()],
+        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in arrays.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    opsets = [helper.make_opsetid(domain, versions[domain]) for domain in domains]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)

@@ -57,6 +57,7 @@ from harness.protocol import (
     OnEpoch,
     Precision,
     Recipe,
+    Scaling,
     Schedule,
     Targets,
     Task,
@@ -140,6 +141,8 @@ def as_keras(network: Network, task: Task) -> keras.Sequential:
 
 def _layer(name: str, layer: Layer, task: Task) -> keras.layers.Layer:
     match layer:
+        case Conv2D(filters, kernel, "periodic", activation):
+            return PeriodicConv2D(filters, kernel, activation=activation, name=name)
         case Conv2D(filters, kernel, padding, activation):
             return keras.layers.Conv2D(filters, kernel, padding=padding, activation=activation, name=name)
         case Dense(units, activation):
@@ -154,6 +157,22 @@ def _layer(name: str, layer: Layer, task: Task) -> keras.layers.Layer:
             return keras.layers.GlobalAveragePooling2D(name=name)
         case Backbone(family):
             return _backbone(name, family, task)
+
+
+class PeriodicConv2D(keras.layers.Conv2D):
+    """A convolution of odd kernel around a periodic image, for which Keras has no padding."""
+
+    def call(self, images: Any) -> Any:
+        """(batch, height, width, channel) to (batch, height, width, filter)."""
+        edge = self.kernel_size[0] // 2
+        if edge:
+            images = keras.ops.concatenate([images[:, -edge:], images, images[:, :edge]], axis=1)
+            images = keras.ops.concatenate([images[:, :, -edge:], images, images[:, :, :edge]], axis=2)
+        return super().call(images)
+
+    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The image keeps its size."""
+        return (*input_shape[:-1], self.filters)
 
 
 def _backbone(name: str, family: backbones.Family, task: Task) -> keras.Model:
@@ -264,7 +283,7 @@ class KerasModel:
         validation = data.validation_images, scaling.to_network(data.validation_targets)
         begin = time.perf_counter()
         history = model.fit(
-            _batches(data.images, scaling.to_network(data.targets), schedule),
+            _batches(data, scaling, schedule),
             epochs=len(schedule.order),
             steps_per_epoch=-(-schedule.order.shape[1] // schedule.batch_size),
             validation_data=_quiet(tf.data.Dataset.from_tensor_slices(validation).batch(schedule.batch_size)),
@@ -385,16 +404,18 @@ def _outputs(model: keras.Model, images: Images, width: int) -> NDArray[np.float
     return outputs
 
 
-def _batches(images: Images, targets: NDArray[np.float32], schedule: Schedule) -> tf.data.Dataset:
+def _batches(data: TrainingData, scaling: Scaling, schedule: Schedule) -> tf.data.Dataset:
     """Every batch of every epoch in the schedule's order, the last of each epoch being the remainder."""
 
-    def order() -> Iterator[NDArray[np.intp]]:
-        for epoch in schedule.order:
-            yield from np.split(epoch, range(schedule.batch_size, len(epoch), schedule.batch_size))
+    def epochs() -> Iterator[tuple[Images, NDArray[np.float32]]]:
+        for epoch, order in enumerate(schedule.order):
+            images, targets = data.shown(epoch)
+            yield images[order], scaling.to_network(targets[order])
 
-    images_in_memory, targets_in_memory = tf.constant(images), tf.constant(targets)
-    indices = tf.data.Dataset.from_generator(order, output_signature=tf.TensorSpec((None,), tf.int64))
-    return _quiet(indices.map(lambda batch: (tf.gather(images_in_memory, batch), tf.gather(targets_in_memory, batch))))
+    shapes = data.images.shape[1:], data.targets.shape[1:]
+    signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
+    whole = tf.data.Dataset.from_generator(epochs, output_signature=signature)
+    return _quiet(whole.flat_map(lambda *shown: tf.data.Dataset.from_tensor_slices(shown).batch(schedule.batch_size)))
 
 
 def _quiet(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -189,29 +189,48 @@ def annotate(path: Path, metadata: Mapping[str, str]) -> None:
     onnx.save(model, path)
 
 
-def prepend(path: Path, encoding: Operators, image_shape: Shape) -> None:
-    """Put an encoding before an exported model, which takes images (batch, *image_shape) from then on."""
+def prepend(path: Path, encoding: Operators, image_shape: Shape, prefix: str) -> None:
+    """Put an encoding before an exported model, which takes images (batch, *image_shape) from then on. Its names in the
+    graph begin with `prefix`.
+    """
     model, _ = read(path)
-    inside = {"images": "images"}  # names of the encoding: its input is the graph's, the others are its own
-
-    def own(name: str) -> str:
-        return inside.setdefault(name, f"encoding/{name}")
-
     for node in model.graph.node:
         for index, name in enumerate(node.input):
             if name == "images":
-                node.input[index] = own("encoded")
-    nodes = [
-        helper.make_node(operator, [own(name) for name in inputs], [own(output)], **attributes)
-        for operator, inputs, output, attributes in encoding.nodes
-    ]
+                node.input[index] = f"{prefix}/encoded"
     rest = list(model.graph.node)
     del model.graph.node[:]
-    model.graph.node.extend(nodes + rest)
-    model.graph.initializer.extend(numpy_helper.from_array(array, own(name)) for name, array in encoding.arrays.items())
+    del model.graph.value_info[:]  # an encoding may give other than one value for each image
+    _extend(model, encoding, prefix, {"images": "images"})
+    model.graph.node.extend(rest)
     model.graph.input[0].CopyFrom(helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", *image_shape]))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+def append(path: Path, decoding: Operators, count: int, prefix: str) -> None:
+    """Put a decoding after an exported model that takes images: it gives (batch, count) targets from then on. Its names
+    in the graph begin with `prefix`.
+    """
+    model, _ = read(path)
+    _rename_output(model, model.graph.output[0].name, f"{prefix}/answers")
+    _extend(model, decoding, prefix, {"images": "images", "decoded": "prediction"})
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["batch", count]))
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+def _extend(model: onnx.ModelProto, piece: Operators, prefix: str, known: dict[str, str]) -> None:
+    """Add a piece to the end of a graph; names that are not `known` there are the piece's own."""
+
+    def own(name: str) -> str:
+        return known.get(name, f"{prefix}/{name}")
+
+    model.graph.node.extend(
+        helper.make_node(operator, [own(name) for name in inputs], [own(output)], **attributes)
+        for operator, inputs, output, attributes in piece.nodes
+    )
+    model.graph.initializer.extend(numpy_helper.from_array(array, own(name)) for name, array in piece.arrays.items())
 
 
 def _rename_output(model: onnx.ModelProto, old: str, new: str) -> None:
@@ -303,7 +322,7 @@ class OnnxNetwork:
 def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -> bytes:
     """A serialized ONNX model of `network`: channels-first inside, and `scaling` at the end."""
     nodes: list[onnx.NodeProto] = []
-    arrays: dict[str, NDArray[np.float32]] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     value = "images"
     if len(task.input_shape) == 3:
         nodes.append(helper.make_node("Transpose", ["images"], ["images_first"], perm=[0, 3, 1, 2]))
@@ -312,6 +331,9 @@ def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -
         match layer:
             case Conv2D(padding=padding):
                 arrays[f"{name}_kernel"] = weights[f"{name}/kernel"].transpose(3, 2, 0, 1)
+                if padding == "periodic" and layer.kernel > 1:
+                    around, edges = _around(value, name, layer.kernel // 2)
+                    nodes, arrays, value = nodes + around, arrays | edges, f"{name}_around"
                 pad = {"auto_pad": "SAME_UPPER" if padding == "same" else "VALID"}
                 inputs = [value, f"{name}_kernel", f"{name}_bias"]
                 nodes.append(helper.make_node("Conv", inputs, [name], **pad))
@@ -344,7 +366,26 @@ def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -
     return _serialized(nodes, arrays, task)
 
 
-def _serialized(nodes: list[onnx.NodeProto], arrays: dict[str, NDArray[np.float32]], task: Task) -> bytes:
+def _around(value: str, name: str, edge: int) -> tuple[list[onnx.NodeProto], Arrays]:
+    """An image (batch, channel, height, width) with its own opposite edges around it; `Pad` wraps from opset 19 on."""
+    nodes = []
+    arrays = {
+        f"{name}_{part}": np.array([number], np.int64)
+        for part, number in {"start": 0, "edge": edge, "far": -edge, "end": np.iinfo(np.int64).max}.items()
+    }
+    for axis in (2, 3):
+        arrays[f"{name}_axis{axis}"] = np.array([axis], np.int64)
+        for part, ends in {"before": ("far", "end"), "after": ("start", "edge")}.items():
+            inputs = [value, *(f"{name}_{end}" for end in ends), f"{name}_axis{axis}"]
+            nodes.append(helper.make_node("Slice", inputs, [f"{name}_{part}{axis}"]))
+        result = f"{name}_around" if axis == 3 else f"{name}_around{axis}"
+        inputs = [f"{name}_before{axis}", value, f"{name}_after{axis}"]
+        nodes.append(helper.make_node("Concat", inputs, [result], axis=axis))
+        value = result
+    return nodes, arrays
+
+
+def _serialized(nodes: list[onnx.NodeProto], arrays: Arrays, task: Task) -> bytes:
     graph = helper.make_graph(
         nodes,
         "network",

@@ -120,6 +120,8 @@ def as_module(network: Network, input_shape: Shape) -> nn.Sequential:
 
 def _layer(layer: Layer, kernel: Shape) -> nn.Module:
     match layer:
+        case Conv2D(filters, size, "periodic"):
+            return PeriodicConv2d(kernel[2], filters, size)
         case Conv2D(filters, size, padding):
             return nn.Conv2d(kernel[2], filters, size, padding=padding)
         case Dense(units):
@@ -134,6 +136,18 @@ def _layer(layer: Layer, kernel: Shape) -> nn.Module:
             return TorchBackbone(family)
         case GlobalAveragePool2D():
             return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+class PeriodicConv2d(nn.Conv2d):
+    """A convolution of odd kernel around a periodic image. torch's own circular padding exports to many more nodes."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(batch, channel, height, width) to (batch, filter, height, width)."""
+        edge = self.kernel_size[0] // 2
+        if edge:
+            images = torch.cat([images[:, :, -edge:], images, images[:, :, :edge]], dim=2)
+            images = torch.cat([images[..., -edge:], images, images[..., :edge]], dim=3)
+        return super().forward(images)
 
 
 class KerasAdam(torch.optim.Adam):
@@ -287,12 +301,14 @@ class TorchModel:
         assert schedule is not None
         module = self._let_train(recipe.trains)
         scaling = self._task.scaling
-        images, targets = _on_device(data.images), _on_device(scaling.to_network(data.targets))
         validation = _on_device(data.validation_images), _on_device(scaling.to_network(data.validation_targets))
         adam = KerasAdam(module.parameters(), recipe)
         losses, validation_losses = [], []
         begin = time.perf_counter()
         for epoch, order in enumerate(schedule.order, 1):
+            if epoch == 1 or data.moved:
+                shown = data.shown(epoch - 1)
+                images, targets = _on_device(shown[0]), _on_device(scaling.to_network(shown[1]))
             losses.append(_train_epoch(module, images, targets, order, schedule.batch_size, adam))
             validation_losses.append(_loss(module, *validation))
             on_epoch(epoch, losses[-1], validation_losses[-1])

@@ -167,7 +167,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction.
 
     `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
-    its batch norms do, with their gammas and betas, and everything else is trained; else `all`.
+    its batch norms do, with their gammas and betas, and everything else is trained; else `all`. `augmented` says that
+    each epoch shows every training image moved by a random element of each of the suite's symmetries.
     """
 
     epochs: int = 300
@@ -177,14 +178,17 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beta_2: float = 0.999
     epsilon: float = 1e-7
     trains: Trains = "all"
+    augmented: bool = False
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One member of a search: what was chosen, by the names of the search's axes, and the model that this makes."""
+    """One member of a search: what was chosen, by the names of the search's axes, and the model that this makes; an
+    estimator has no recipe.
+    """
 
     choices: dict[Name, float]
-    network: Network
-    recipe: Recipe
+    architecture: Network | Estimator
+    recipe: Recipe | None = None
 
 
 Method = Literal["grid"]
@@ -202,12 +206,19 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
     epochs: int = 300
     method: Method = "grid"
 
+    @property
+    def of_networks(self) -> bool:
+        """Whether its configurations are networks; they are all of one kind."""
+        return any(isinstance(one.architecture, Network) for one in self.configurations)
+
 
 Architecture = Network | Estimator | Search
 
 
 class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is done to an image before the model sees it: one of the suite's encodings (`Suite.encoder`), by name."""
+    """What is done to an image before the model sees it, or to the model's answer after it: one of the suite's
+    encodings (`Suite.encoder`) or decodings (`Suite.decoder`), by name.
+    """
 
     name: Name
     parameters: dict[Name, float] = {}
@@ -216,7 +227,7 @@ class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Variant(msgspec.Struct, frozen=True):
     """One model to be compared, as pure data. `recipes` are trained one after the other, each from where the last left
     off; empty where nothing is trained by gradient, and for a search, whose configurations have their own. Without an
-    `encoding` the model sees the image.
+    `encoding` the model sees the image, and without a `decoding` it answers the targets themselves.
     """
 
     name: str
@@ -224,6 +235,7 @@ class Variant(msgspec.Struct, frozen=True):
     architecture: Architecture
     recipes: tuple[Recipe, ...] = ()
     encoding: Encoding | None = None
+    decoding: Encoding | None = None
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -272,13 +284,19 @@ class Counts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class TrainingData(msgspec.Struct, frozen=True):
     """Training and validation images (n, height, width, channel) and targets (n, t) in physical units.
 
-    For a recipe that trains the head alone the features (n, k) of the frozen layers stand in the images' place.
+    For a recipe that trains the head alone the features (n, k) of the frozen layers stand in the images' place. `moved`
+    gives what an epoch, counting from 0, shows in the place of training images and targets, row for row.
     """
 
     images: Images
     targets: Targets
     validation_images: Images
     validation_targets: Targets
+    moved: Callable[[int], tuple[Images, Targets]] | None = None
+
+    def shown(self, epoch: int) -> tuple[Images, Targets]:
+        """Training images and targets as an epoch, counting from 0, shows them."""
+        return self.moved(epoch) if self.moved else (self.images, self.targets)
 
 
 Precision = Literal["float32", "float64"]
@@ -400,12 +418,17 @@ class Profile(msgspec.Struct, frozen=True):
     quick_latency: bool = False
 
 
+Node = tuple[str, tuple[str, ...], str, dict[str, Any]]
+"""Operator of ONNX, names of its inputs, name of its output, attributes."""
+
+
 class Operators(msgspec.Struct, frozen=True):
-    """A piece of an ONNX graph as pure data, from the value `images` to the value `encoded`: nodes in their order
-    (operator, names of inputs, name of the output, attributes) of opset 18, and the arrays that they name.
+    """A piece of an ONNX graph as pure data: nodes in their order, of opset 18, and the arrays that they name. An
+    encoding's goes from the value `images` to the value `encoded`, a decoding's from `images` and `answers` to
+    `decoded`.
     """
 
-    nodes: tuple[tuple[str, tuple[str, ...], str, dict[str, Any]], ...]
+    nodes: tuple[Node, ...]
     arrays: Arrays = {}
 
 
@@ -425,6 +448,43 @@ class Encoder(Protocol):
         exported model takes what is encoded, and the time of encoding is measured and counts.
         """
         ...
+
+
+class Decoder(Protocol):
+    """A decoding at work: the model answers something else than the targets, from which, and from the image, they
+    follow: what every answer must keep to can so be kept by construction.
+    """
+
+    answers: tuple[str, ...]
+    """Names of what the model answers."""
+
+    def encode(self, targets: Targets, images: Images) -> Targets:
+        """(n, k) what the model is to answer for targets (n, t) of images (n, height, width, channel)."""
+        ...
+
+    def decode(self, answers: Targets, images: Images) -> Targets:
+        """(n, t) the targets that follow from answers (n, k), whatever these are."""
+        ...
+
+    def operators(self) -> Operators:
+        """The same as ONNX operators."""
+        ...
+
+
+class Symmetry(msgspec.Struct, frozen=True):
+    """Ways to move an image that leave what it shows as it is, so that it is known what becomes of the targets.
+
+    `elements` says how many there are for images of a shape, of which number 0 moves nothing; `move` takes images
+    (n, height, width, channel), their targets (n, t) and the number of an element for each, and gives both moved. Where
+    it changes no target, `operators` may give what moves images by an element as ONNX operators, from `images` to
+    `encoded`: predictions can then be averaged over it.
+    """
+
+    key: Name
+    sentence: str
+    elements: Callable[[Shape], int]
+    move: Callable[[Images, Targets, NDArray[np.intp]], tuple[Images, Targets]]
+    operators: Callable[[Shape, int], Operators] | None = None
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -453,8 +513,9 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Suite(Protocol):
-    """A module in `suites/`. `OPTIONS` and `MAKE_OPTIONS` are literals, so that help can be shown without importing it:
-    what a user may say of a data set, and of one that is to be made, with a line of help each.
+    """A module in `suites/`. `OPTIONS`, `MAKE_OPTIONS` and `READS_FOLDERS` are literals, so that help can be shown
+    without importing it: what a user may say of a data set, and of one that is to be made, with a line of help each;
+    and whether it takes a user's own data.
     """
 
     SUMMARY: str
@@ -462,7 +523,9 @@ class Suite(Protocol):
     PROFILES: dict[str, Profile]
     OPTIONS: dict[str, str]
     MAKE_OPTIONS: dict[str, str]
+    READS_FOLDERS: bool
     METRICS: tuple[Metric, ...]
+    SYMMETRIES: tuple[Symmetry, ...]
     SOURCE: Source | None
 
     def load(self, folder: Path | None, options: Mapping[str, str]) -> Dataset:
@@ -495,6 +558,10 @@ class Suite(Protocol):
         """One of the suite's encodings. Raises Unavailable where the data set lacks what it needs, and BenchError for a
         name that is none.
         """
+        ...
+
+    def decoder(self, decoding: Encoding, dataset: Dataset) -> Decoder:
+        """One of the suite's decodings. Raises as `encoder` does."""
         ...
 
     def measure(self, predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:

@@ -26,6 +26,7 @@ _COMMON = (
     "harness/model/*.py",
     "harness/running/plan.py",
     "harness/running/training.py",
+    "harness/running/view.py",
     "harness/running/worker.py",
 )
 
@@ -36,29 +37,29 @@ def source(backend: str, suite: str) -> str:
     its own modules, and of the suite what its data, split, encodings and figures are made by. Its variants are not
     among that, for a cell has its own. Comments, docstrings and layout do not count.
     """
-    module = _HOUSE / "suites" / f"{suite}.py"
+    used = _used(_HOUSE / "suites" / f"{suite}.py", _OF_SUITE)
     files = {path for pattern in _COMMON for path in _HOUSE.glob(pattern)}
-    files |= _reached(_HOUSE / "backends" / f"{backend}.py", "backends")
-    files |= _reached(module, "suites") - {module}
-    digest = hashlib.sha256(_parts(module, _OF_SUITE).encode())
+    files |= _reached([_HOUSE / "backends" / f"{backend}.py"], "backends")
+    files |= _reached([path for name, node in used.items() for path in _modules(node, "suites", name)], "suites")
+    digest = hashlib.sha256("\n".join(f"{name}: {ast.dump(used[name])}" for name in sorted(used)).encode())
     for path in sorted(files):
         digest.update(f"{path.relative_to(_HOUSE)}\n{ast.dump(_parsed(path))}\n".encode())
     return digest.hexdigest()
 
 
-_OF_SUITE = ("load", "split", "encoder", "measure", "unit_factor")
+_OF_SUITE = ("load", "split", "encoder", "decoder", "measure", "unit_factor", "SYMMETRIES")
 
 
-def _parts(path: Path, names: Iterable[str]) -> str:
-    """The top-level definitions of these names in a module, and of those that they use, directly or not."""
+def _used(path: Path, names: Iterable[str]) -> dict[str, ast.stmt]:
+    """The top-level definitions of these names in a module, and of those that they use, directly or not, by name."""
     defined = {name: node for node in _parsed(path).body for name in _defines(node)}
-    found, waiting = set[str](), list(names)
+    found, waiting = dict[str, ast.stmt](), list(names)
     while waiting:
         name = waiting.pop()
         if name in defined and name not in found:
-            found.add(name)
+            found[name] = defined[name]
             waiting += [part.id for part in ast.walk(defined[name]) if isinstance(part, ast.Name)]
-    return "\n".join(f"{name}: {ast.dump(defined[name])}" for name in sorted(found))
+    return found
 
 
 def _defines(node: ast.stmt) -> list[str]:
@@ -69,25 +70,36 @@ def _defines(node: ast.stmt) -> list[str]:
     return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
 
 
-def _reached(start: Path, package: str) -> set[Path]:
-    """A module and those of its package that it imports, directly or not."""
-    found, waiting = set[Path](), [start]
+def _reached(start: Iterable[Path], package: str) -> set[Path]:
+    """These modules, and those of the package that they import, directly or not."""
+    found, waiting = set[Path](), list(start)
     while waiting:
         path = waiting.pop()
         if path not in found and path.is_file():
             found.add(path)
-            waiting += [_HOUSE / f"{name.replace('.', '/')}.py" for name in imports(path) if name.startswith(package)]
+            waiting += _modules(ast.parse(path.read_text(encoding="utf-8")), package)
     return found
+
+
+def _modules(tree: ast.AST, package: str, bound: str = "") -> list[Path]:
+    """The files of what is imported from a package, or of what of it is `bound` to a name."""
+    names = [name for name in _imported(tree, bound) if name.startswith(package)]
+    return [_HOUSE / f"{name.replace('.', '/')}.py" for name in names]
 
 
 def imports(path: Path) -> Iterator[str]:
     """What a module imports, dotted; `from a import b` may name a module `a.b`, so it counts as both."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    return _imported(ast.parse(path.read_text(encoding="utf-8")))
+
+
+def _imported(tree: ast.AST, bound: str = "") -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names if bound in ("", alias.asname or alias.name.partition(".")[0])]
+            if isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module
+                names = [f"{node.module}.{name}" for name in names]
+            yield from names
 
 
 def _parsed(path: Path) -> ast.Module:

@@ -86,6 +86,12 @@ def options(name: str, what: Literal["OPTIONS", "MAKE_OPTIONS"]) -> dict[str, st
 
 
 @cache
+def reads_folders(name: str) -> bool:
+    """Whether a suite takes a user's own data, without importing it."""
+    return bool(_literal("suites", name, "READS_FOLDERS"))
+
+
+@cache
 def missing(name: str) -> tuple[str, ...]:
     """Packages that a backend needs and that are not installed, without importing either."""
     needed = _literal("backends", name, "REQUIRES")

@@ -49,15 +49,20 @@ def run(options: RunOptions) -> int:
 
     # The unit changes what a network sees only where its labels are raw.
     raw = options.target_scaling == "none"
+    suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    if options.data and options.suite == "all":
+        suites = tuple(filter(registry.reads_folders, suites))
     request = Request(
-        suites=registry.choose(options.suite, registry.names("suites"), "suite"),
+        suites=suites,
         results=options.results,
         source=DataSource(str(Path(options.data).resolve()) if options.data else None, options.own),
         profile=options.profile,
         variant=options.variant,
         backend=options.backend,
         seeds=_numbers("seeds", options.seeds),
-        settings=Settings(options.init, options.target_scaling, options.own.get("unit", "") * raw, options.device),
+        settings=Settings(
+            options.init, options.target_scaling, options.own.get("unit", "") * raw, options.device, options.averaged
+        ),
         weights=options.weights,
         search=options.search,
         workers=options.workers or usable_workers(),
@@ -72,11 +77,15 @@ def leaderboard(options: LeaderboardOptions) -> int:
     from harness.judging.records import Store
 
     failed = 0
-    for suite in registry.choose(options.suite, registry.names("suites"), "suite"):
+    suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    recorded = [suite for suite in suites if Store(options.results, suite).trainings_file.exists()]
+    if options.suite == "all" and recorded and not options.columns:
+        suites = tuple(recorded)  # who runs one suite need not run all
+    for suite in suites:
         if options.columns:
             for name, unit, better, sentence in leaderboard.explained(suite):
                 print(f"{name:<22} {unit:<9} {f'{better} is better' if better else '':<17} {sentence}")
-        elif not Store(options.results, suite).trainings_file.exists():
+        elif suite not in recorded:
             print(f"{suite}: no records in {options.results}", file=sys.stderr if options.check else sys.stdout)
             failed = failed or int(options.check)
         elif options.check:

@@ -59,6 +59,15 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
             "of yours, .h5 as Keras publishes them or .safetensors as `bench run` writes them"
         ),
     ] = "auto"
+    averaged: Annotated[
+        int,
+        msgspec.Meta(
+            ge=0,
+            le=1000,
+            description="predict the mean over that many random moves of an image that change no target, as shifts of "
+            "a periodic one do; makes rows of its own; 0: the image as it is",
+        ),
+    ] = 0
     search: Annotated[Literal["grid"], _about("how a search tries its configurations: grid tries all")] = "grid"
     device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
     workers: Annotated[

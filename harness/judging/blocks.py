@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -77,7 +78,8 @@ def newest(records: Iterable[Record], profile: str = "", target_scaling: str = "
     for record in standing(records):
         cell = record.cell
         if record.status == "ok" and cell.settings.target_scaling == target_scaling and profile in ("", cell.profile):
-            place = (cell.profile, cell.data_hash, cell.split_hash, repr(cell.settings), machine(record.environment))
+            settings = msgspec.structs.replace(cell.settings, averaged=0)  # which makes another model of one
+            place = (cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment))
             blocks.setdefault(place, []).append(record)
     return _current(max(blocks.values(), key=lambda block: max(record.started for record in block), default=[]))
 

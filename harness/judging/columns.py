@@ -167,6 +167,15 @@ def _metric(name: str) -> Callable[[Group], object]:
     return lambda group: float(np.mean([record.metrics.get(name, np.nan) for record in group.good]))
 
 
+def _of_symmetries(group: Group) -> list[Column]:
+    keys = group.good[0].moved if group.good else {}
+    return [Column(f"change_{key}_{{unit}}", "", "", "", _change(key)) for key in keys]
+
+
+def _change(key: str) -> Callable[[Group], object]:
+    return lambda group: float(np.mean([record.moved.get(key, np.nan) for record in group.good]))
+
+
 # --- costs --------------------------------------------------------------------------------------------------------
 
 
@@ -341,12 +350,12 @@ ORIGIN = (
 
 
 def _definition(record: Record) -> str:
-    return digest((record.cell.architecture, record.cell.recipes, record.cell.encoding))
+    return digest((record.cell.architecture, record.cell.recipes, record.cell.encoding, record.cell.decoding))
 
 
 def columns(group: Group) -> list[Column]:
     """The columns of one row, in their order."""
-    return [*SCORES, *_of_targets(group), *_of_suite(group), *COSTS, *RUN, *ORIGIN]
+    return [*SCORES, *_of_targets(group), *_of_suite(group), *_of_symmetries(group), *COSTS, *RUN, *ORIGIN]
 
 
 def named(column: Column, unit: str) -> str:

@@ -203,7 +203,12 @@ def text(value: object) -> str:
 
 def explained(suite: str) -> list[tuple[str, str, str, str]]:
     """Name, unit, which way is better, and what it says, of every column of a suite's leaderboard."""
-    own = [(metric.key, metric.unit, metric.better, metric.sentence) for metric in registry.suite(suite).METRICS]
+    asked = registry.suite(suite)
+    own = [(metric.key, metric.unit, metric.better, metric.sentence) for metric in asked.METRICS]
+    own += [
+        (f"change_{symmetry.key}_{{unit}}", "{unit}", "lower", f"by how much predictions change {symmetry.sentence}")
+        for symmetry in asked.SYMMETRIES
+    ]
     told = [[(c.name, c.unit, c.better, c.sentence) for c in part] for part in (SCORES, COSTS + RUN + ORIGIN)]
     return [*told[0], ("r2_<target>", "", "higher", "R² of each target"), *own, *told[1]]
 

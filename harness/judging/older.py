@@ -19,6 +19,12 @@ def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
     if (method := cell["architecture"].get("method")) is not None:
         cell["encoding"] = {"name": "voigt-reuss-hill" if method == "voigt_reuss_hill" else "volume-fraction"}
         cell["architecture"] = cell["architecture"] | {"method": method.replace("voigt_reuss_hill", "identity")}
+    if "configurations" in cell["architecture"]:
+        tried = [
+            {"architecture" if name == "network" else name: value for name, value in one.items()}
+            for one in cell["architecture"]["configurations"]
+        ]
+        cell["architecture"] = cell["architecture"] | {"configurations": tried}
     new = {name: value for name, value in raw.items() if name != "physics"} | {"cell": cell}
     if raw.get("held_out"):
         units = ["GPa"] * len(raw["held_out"]["targets"])

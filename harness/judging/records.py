@@ -51,13 +51,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `init` is `shared` (the harness draws the initial weights, equal in every backend) or `native` (each framework's
     own). `target_scaling` is `standard` (zero mean, unit deviation over the training set) or `none` (the network is
-    trained on raw labels in `unit`). `facts` are those of the data set.
+    trained on raw labels in `unit`). `averaged` is over how many moves of an image by a symmetry predictions are
+    averaged, 0 where they are not. `facts` are those of the data set.
     """
 
     init: Literal["shared", "native"] = "shared"
     target_scaling: Literal["standard", "none"] = "standard"
     unit: Label = ""
     device: Literal["cpu", "cuda"] = "cpu"
+    averaged: Annotated[int, msgspec.Meta(ge=0)] = 0
     facts: Facts = {}
 
 
@@ -81,6 +83,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     split_hash: Hash
     settings: Settings
     encoding: Encoding | None = None
+    decoding: Encoding | None = None
 
     @property
     def key(self) -> str:
@@ -90,10 +93,12 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def row(self) -> str:
         """What the model is called wherever results are shown: the variant, and what its backbone started from."""
-        if not self.weights:
-            return self.variant
-        told = {"imagenet": "ImageNet", "random": "random weights"}.get(self.weights, self.weights)
-        return f"{self.variant} ({told})"
+        told = [{"imagenet": "ImageNet", "random": "random weights"}.get(self.weights, self.weights)] * bool(
+            self.weights
+        )
+        if self.settings.averaged:
+            told.append(f"mean over {self.settings.averaged} moves")
+        return f"{self.variant} ({', '.join(told)})" if told else self.variant
 
     @property
     def title(self) -> str:
@@ -108,7 +113,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def as_variant(self) -> Variant:
         """The variant that this cell is about."""
-        return Variant(self.variant, "", self.architecture, self.recipes, self.encoding)
+        return Variant(self.variant, "", self.architecture, self.recipes, self.encoding, self.decoding)
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -200,9 +205,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     the log of a worker that died ends; `log` names the worker's log.
 
     `history` has one entry for each recipe trained: those of the cell, or that of the configuration selected. `metrics`
-    are the suite's own figures; `others` has the tests after the one that models are ranked by. `encoding_ms` is
-    what encoding one image takes where the exported model does not do it. `source` is the hash of the code that made it
-    (`provenance.source`), "" where that is not known.
+    are the suite's own figures; `moved` is by how much, root mean square, predictions of the test images change beyond
+    what they should when the images are moved by a symmetry of the suite, by its key; `others` has the tests after the
+    one that models are ranked by. `encoding_ms` is what encoding one image takes where the exported model does not do
+    it. `source` is the hash of the code that made it (`provenance.source`), "" where that is not known.
     """
 
     schema: int
@@ -223,6 +229,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     validation: Accuracy | None = None
     test: Accuracy | None = None
     metrics: dict[Name, float] = {}
+    moved: dict[Name, float] = {}
     held_out: HeldOut | None = None
     others: dict[Name, Examined] = {}
     onnx: OnnxFile | None = None

@@ -42,7 +42,7 @@ def _ranked(records: Sequence[Record]) -> list[dict[str, object]]:
             "parameters": trials[number][0].parameters,
             "validation_mse": float(np.mean(losses[number])),
             "validation_mse_sd": spread(losses[number]),
-            "epochs": cell.architecture.epochs,
+            "epochs": cell.architecture.epochs if cell.architecture.of_networks else None,
             "best_epochs": " ".join(str(trial.epoch) for trial in trials[number]),
             "seconds": float(np.mean([trial.seconds for trial in trials[number]])),
             "seeds": " ".join(str(record.cell.seed) for record in records),

@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 from harness.model import backbones
 
 Activation = Literal["linear", "relu"]
-Padding = Literal["valid", "same"]
+Padding = Literal["valid", "same", "periodic"]
 
 
 class Conv2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Square convolution of stride 1 with bias, then `activation`."""
+    """Square convolution of stride 1 with bias, then `activation`.
+
+    With padding `periodic` the image goes on beyond each edge as it begins at the opposite one; it keeps its size, and
+    the kernel must be odd.
+    """
 
     filters: int
     kernel: int
@@ -77,12 +81,22 @@ class Network(msgspec.Struct, frozen=True, tag="network", forbid_unknown_fields=
 
 
 class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fields=True):
-    """A predictor that needs no network: `mean` answers the training mean, `ridge` is linear in what it sees, with
-    penalty `alpha`, and `identity` answers what it sees, which its encoding has made of the image.
+    """A predictor that needs no network.
+
+    `mean` answers the training mean; `identity` what it sees, which its encoding has made of the image; `ridge` is
+    linear in that, with penalty `alpha`. `gaussian-process` has Matérn's covariance of smoothness `nu` (0.5, 1.5 or
+    2.5; Rasmussen and Williams 2006, equation 4.14), `boosted-trees` adds up `trees` of `depth`, shrunk by `rate`.
+    All may be shown, beside each training image, what the first element of a symmetry of the suite, `moved_by`, makes
+    of it.
     """
 
-    method: Literal["mean", "ridge", "identity"]
+    method: Literal["mean", "ridge", "identity", "gaussian-process", "boosted-trees"]
     alpha: float = 1e-3
+    nu: float = 2.5
+    depth: int = 3
+    rate: float = 0.1
+    trees: int = 300
+    moved_by: str = ""
 
 
 Architecture = Network | Estimator
@@ -108,6 +122,8 @@ def _shapes(network: Network, input_shape: Shape) -> Iterator[tuple[str, Layer, 
         before = shape
         match layer:
             case Conv2D(filters, kernel, padding):
+                if padding == "periodic" and (kernel % 2 == 0 or kernel // 2 > min(shape[:2])):
+                    raise ValueError(f"{name} of kernel {kernel} cannot go around a {shape} image")
                 lost = kernel - 1 if padding == "valid" else 0
                 shape = (shape[0] - lost, shape[1] - lost, filters)
             case MaxPool2D(size):

@@ -48,7 +48,7 @@ def _climb_arrays(
     under_way: deque[tuple[Group, int, Climb]] = deque()
     with tempfile.TemporaryDirectory() as folder, Sides(Path(folder), request.between, request.workers) as sides:
         for group, seed in climbs:
-            begin = given(suite, dataset, split, group.network, seed)
+            begin = given(suite, dataset, split, group.variants[0], seed)
             under_way.append((group, seed, sides.start(group, seed, begin)))
             if len(under_way) > _AHEAD:
                 yield from _judged(request, *under_way.popleft())

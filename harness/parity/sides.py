@@ -19,17 +19,22 @@ from harness.model.architecture import Network, Shape, backbone_of, initial_weig
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
-from harness.protocol import Arrays, Dataset, Precision, Split, Suite, Task
+from harness.protocol import Arrays, Dataset, Precision, Split, Suite, Task, Variant
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
 from harness.running.plan import task
 from harness.running.progress import show_count
+from harness.running.view import view
 
 
-def given(suite: Suite, dataset: Dataset, split: Split, network: Network, seed: int) -> tuple[Given, Task]:
-    """What both sides start from, and their task. Weights are drawn so that nothing about them hides a mistake: no
-    array is constant, and of a network without a backbone the first layer is strong, so that values beyond 6 occur.
+def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: int) -> tuple[Given, Task]:
+    """What both sides start from, and their task, for a variant's network. Weights are drawn so that nothing about them
+    hides a mistake: no array is constant, and of a network without a backbone the first layer is strong, so that values
+    beyond 6 occur.
     """
+    network = variant.architecture
+    assert isinstance(network, Network)
+    dataset = view(suite, dataset, split, None, variant.decoding).met
     size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
     chosen = split.train[: max(BATCHES_EXPORTED)]
     asked = task(suite, dataset, split, Settings())

@@ -89,25 +89,32 @@ def subjects(suite: Suite) -> list[Variant]:
             case Estimator():
                 continue
             case Search() as search:
-                chosen = largest(search)
-                found.append(Variant(variant.name, "", chosen.network, (chosen.recipe,)))
+                if search.of_networks:
+                    found.append(_of(variant, largest(search)))
             case Network() as network:
                 found.append(variant)
                 if variant.recipes[-1].trains == "all" and _has_norms(network):
                     frozen = msgspec.structs.replace(variant.recipes[-1], trains="all-but-norms")
                     name = variant.name + FROZEN_NORMS
-                    found.append(Variant(name, "", network, (*variant.recipes[:-1], frozen)))
+                    found.append(msgspec.structs.replace(variant, name=name, recipes=(*variant.recipes[:-1], frozen)))
     return found
+
+
+def _of(variant: Variant, chosen: Configuration) -> Variant:
+    assert chosen.recipe is not None
+    return msgspec.structs.replace(variant, architecture=chosen.architecture, recipes=(chosen.recipe,))
 
 
 def largest(search: Search) -> Configuration:
     """The configuration with the most parameters, among those that with the most dropout, and then learning rate."""
 
     def size(configuration: Configuration) -> tuple[int, float, float]:
-        network = configuration.network
+        network, recipe = configuration.architecture, configuration.recipe
+        assert isinstance(network, Network)
+        assert recipe is not None
         parameters = sum(math.prod(shape) for shape in parameter_shapes(network, _PROBED).values())
         dropout = sum(layer.rate for layer in network.layers if isinstance(layer, Dropout))
-        return parameters, dropout, configuration.recipe.learning_rate
+        return parameters, dropout, recipe.learning_rate
 
     return max(search.configurations, key=size)
 
@@ -132,7 +139,7 @@ def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
     """The chosen variants by network, with the rungs and steps that the profile has for them."""
     networks: dict[bytes, list[Variant]] = {}
     for variant in chosen:
-        networks.setdefault(msgspec.json.encode(variant.architecture), []).append(variant)
+        networks.setdefault(msgspec.json.encode((variant.architecture, variant.decoding)), []).append(variant)
     found = []
     for variants in networks.values():
         rungs = tuple(rung for rung in request.rungs if rung not in TRAINED_RUNGS)

@@ -153,7 +153,7 @@ def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], tr
             continue
         recipes = cell.recipes
         if isinstance(cell.architecture, Search):
-            recipes = (largest(cell.architecture).recipe,)
+            recipes = tuple(filter(None, [largest(cell.architecture).recipe]))
         pairs = zip(recipes, variant.recipes, strict=True)
         recipes = tuple(
             at_most(msgspec.structs.replace(short, trains=full.trains), trainings.most_epochs) for short, full in pairs

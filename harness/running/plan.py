@@ -104,6 +104,7 @@ def plan(suite_name: str, request: Request, weights: Callable[[Family], str] = l
             split_hash=split_hash,
             settings=settings,
             encoding=item.encoding,
+            decoding=item.decoding,
         )
         for item, name in pairs
         for architecture, recipes in [_shortened(item, profile, request.search)]
@@ -134,18 +135,21 @@ def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> li
 
 
 def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Task:
-    """What every model is asked for that sees `dataset`; the scaling is learned from the training set alone."""
+    """What every model is asked for that meets `dataset`; the scaling is learned from the training set alone."""
     train: Targets = dataset.targets[split.train]
     scaling = Scaling.standardising(train)
     if settings.target_scaling == "none":
         count = len(dataset.target_names)
-        scaling = Scaling((0.0,) * count, (suite.unit_factor(settings.unit),) * count)
+        factor = suite.unit_factor(settings.unit) if any(dataset.units) else 1.0
+        scaling = Scaling((0.0,) * count, (factor,) * count)
     return Task(dataset.images.shape[1:], dataset.target_names, dataset.units, scaling)
 
 
 def _tag(variant: Variant) -> str:
     """What a backend must be able to train; of a search, its configurations."""
-    kind = Network if isinstance(variant.architecture, Search) else type(variant.architecture)
+    architecture, kind = variant.architecture, type(variant.architecture)
+    if isinstance(architecture, Search):
+        kind = Network if architecture.of_networks else Estimator
     return str(kind.__struct_config__.tag)
 
 
@@ -159,7 +163,7 @@ def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Arch
     match variant.architecture:
         case Search() as search:
             configurations = tuple(
-                msgspec.structs.replace(item, recipe=at_most(item.recipe, profile.epochs))
+                msgspec.structs.replace(item, recipe=at_most(item.recipe, profile.epochs) if item.recipe else None)
                 for item in search.configurations
             )
             return Search(configurations, min(search.epochs, profile.search_epochs), method), ()

@@ -24,7 +24,8 @@ from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Setting
 from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
 from harness.model import pretrained
-from harness.model.architecture import Network, backbone_of
+from harness.model.architecture import Estimator, Network, backbone_of
+from harness.protocol import Source, Variant
 from harness.provenance import differences, source
 from harness.running.guard import Limits
 from harness.running.latency import LatencyError, measure_apart
@@ -77,9 +78,7 @@ def run_on_raw_labels(results: Path, suite_name: str, profile: str, workers: int
     if DataSource().load(suite).fingerprint() != block[0].cell.data_hash:
         print(f"raw labels: skipped, for the records are of another data set than {suite_name}'s own")
         return
-    from_scratch = [
-        v.name for v in suite.VARIANTS if not (isinstance(v.architecture, Network) and backbone_of(v.architecture))
-    ]
+    from_scratch = [v.name for v in suite.VARIANTS if _on_raw_labels(v, suite.SOURCE)]
     print(f"raw labels: {', '.join(from_scratch)} in {suite.SOURCE.unit}, first seed")
     run(
         Request(
@@ -93,6 +92,14 @@ def run_on_raw_labels(results: Path, suite_name: str, profile: str, workers: int
             limits=Limits(memory_gib=usable_memory_gib()),
         )
     )
+
+
+def _on_raw_labels(variant: Variant, source: Source) -> bool:
+    """The source's own networks from scratch, and what they are compared with."""
+    if isinstance(variant.architecture, Estimator):
+        return True
+    deep = isinstance(variant.architecture, Network) and backbone_of(variant.architecture)
+    return variant.name in source.reported and not deep
 
 
 def _refuse_unspeakable(path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from harness.model import pretrained
 from harness.model.architecture import (
     Dense,
     Dropout,
+    Estimator,
     Network,
     Shape,
     Weights,
@@ -31,7 +33,6 @@ from harness.model.architecture import (
 from harness.protocol import (
     Backend,
     Configuration,
-    Dataset,
     History,
     Images,
     Model,
@@ -40,10 +41,12 @@ from harness.protocol import (
     Schedule,
     Search,
     Split,
+    Targets,
     Task,
     TrainingData,
     Variant,
 )
+from harness.running.view import View
 
 Features = NDArray[np.float32]
 
@@ -64,7 +67,7 @@ class Fitting(NamedTuple):
     cell: Cell
     backend: Backend
     task: Task
-    dataset: Dataset
+    view: View
     split: Split
     results: Path
     on_epoch: OnEpoch
@@ -84,12 +87,17 @@ def epoch_work(cell: Cell) -> list[float]:
     """How much work each epoch is that `fit` will report, roughly in milliseconds of one core on 64x64 images."""
     if isinstance(cell.architecture, Search):
         search = cell.architecture
-        tried = [_epochs(c.network, _tried(c, search).recipe) for c in search.configurations]
-        selected = max((_epochs(c.network, c.recipe) for c in search.configurations), key=sum)  # at the most
+        tried = [_epochs_of(_tried(configuration, search)) for configuration in search.configurations]
+        selected = max(map(_epochs_of, search.configurations), key=sum)  # at the most
         return [work for trial in tried for work in trial] + selected
     if isinstance(cell.architecture, Network):
         return [work for recipe in cell.recipes for work in _epochs(cell.architecture, recipe)]
     return []
+
+
+def _epochs_of(configuration: Configuration) -> list[float]:
+    network, recipe = configuration.architecture, configuration.recipe
+    return _epochs(network, recipe) if isinstance(network, Network) and recipe else []
 
 
 def _epochs(network: Network, recipe: Recipe) -> list[float]:
@@ -119,7 +127,11 @@ def _train(variant: Variant, fitting: Fitting, on_epoch: OnEpoch) -> tuple[Model
     if isinstance(variant.architecture, Network):
         model.set_weights(model.weights() | _starting_weights(variant.architecture, fitting))
     if not variant.recipes:
-        return model, (model.train(_data(fitting), None, None, on_epoch),)
+        data, architecture = _data(fitting), variant.architecture
+        if isinstance(architecture, Estimator) and architecture.moved_by:
+            images, targets = fitting.view.doubled(fitting.split.train, architecture.moved_by)
+            data = msgspec.structs.replace(data, images=images, targets=targets)
+        return model, (model.train(data, None, None, on_epoch),)
     histories: list[History] = []
     for stage, recipe in enumerate(variant.recipes):
         before = sum(earlier.epochs for earlier in variant.recipes[:stage])
@@ -134,7 +146,11 @@ def _later(on_epoch: OnEpoch, before: int) -> OnEpoch:
 
 def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_epoch: OnEpoch) -> History:
     data, seconds = _data(fitting), 0.0
+    if recipe.augmented:
+        data = msgspec.structs.replace(data, moved=_moved(fitting, stage))
     if recipe.trains == "head":
+        if recipe.augmented:
+            raise ValueError("what a frozen backbone makes of an image is computed once: no image can be moved")
         features, seconds = _features(model, fitting)
         parts = features[fitting.split.train], features[fitting.split.validation]
         data = msgspec.structs.replace(data, images=parts[0], validation_images=parts[1])
@@ -143,8 +159,21 @@ def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_
     return msgspec.structs.replace(history, seconds=history.seconds + seconds)
 
 
+def _moved(fitting: Fitting, stage: int) -> Callable[[int], tuple[Images, Targets]]:
+    """What each epoch shows, the same in every backend."""
+
+    def moved(epoch: int) -> tuple[Images, Targets]:
+        draw = np.random.default_rng([fitting.cell.seed, _MOVES, stage, epoch])
+        return fitting.view.moved(fitting.split.train, draw)
+
+    return moved
+
+
+_MOVES = 5  # keeps this stream of random numbers apart from the others
+
+
 def _data(fitting: Fitting) -> TrainingData:
-    dataset, split = fitting.dataset, fitting.split
+    dataset, split = fitting.view.met, fitting.split
     return TrainingData(
         dataset.images[split.train],
         dataset.targets[split.train],
@@ -183,7 +212,7 @@ def _features(model: Model, fitting: Fitting) -> tuple[Features, float]:
     Rows of test images are not numbers: nothing can be trained on them by mistake.
     """
     wanted = np.concatenate([fitting.split.train, fitting.split.validation])
-    images = fitting.dataset.images[wanted]
+    images = fitting.view.met.images[wanted]
     path = fitting.results / "cache" / "features" / f"{_content(model, images, fitting.cell)}.npz"
     if (kept := _kept_features(path)) and len(kept[0]) == len(wanted):
         return _spread(kept[0], wanted, fitting), kept[1]
@@ -205,7 +234,7 @@ def _kept_features(path: Path) -> tuple[Features, float] | None:
 
 
 def _spread(features: Features, wanted: NDArray[np.intp], fitting: Fitting) -> Features:
-    table = np.full((len(fitting.dataset.images), features.shape[1]), np.nan, np.float32)
+    table = np.full((len(fitting.view.met.images), features.shape[1]), np.nan, np.float32)
     table[wanted] = features
     return table
 
@@ -253,23 +282,33 @@ def _next(search: Search, trials: list[Trial]) -> int | None:
 def _try(number: int, search: Search, fitting: Fitting) -> Trial:
     variant = _variant(_tried(search.configurations[number], search), fitting.cell)
     model, (history,) = _train(variant, fitting, _later(fitting.on_epoch, _epochs_before(number, search)))
-    losses = history.validation_loss
+    losses = history.validation_loss or (_validation_loss(model, fitting),)
     best = int(np.argmin(losses))
     return Trial(number, losses[best], best + 1, losses[-1], model.counts().total, history.seconds)
 
 
+def _validation_loss(model: Model, fitting: Fitting) -> float:
+    """Of what is not trained by gradient, on the scale of what is."""
+    data, scaling = _data(fitting), fitting.task.scaling
+    off = model.predict(data.validation_images) - data.validation_targets
+    return float(np.mean((off / np.array(scaling.scale)) ** 2))
+
+
 def _tried(configuration: Configuration, search: Search) -> Configuration:
     """With no more epochs than a trial has."""
+    if configuration.recipe is None:
+        return configuration
     epochs = min(configuration.recipe.epochs, search.epochs)
     return msgspec.structs.replace(configuration, recipe=msgspec.structs.replace(configuration.recipe, epochs=epochs))
 
 
 def _epochs_before(number: int, search: Search) -> int:
-    return sum(_tried(configuration, search).recipe.epochs for configuration in search.configurations[:number])
+    return sum(len(_epochs_of(_tried(configuration, search))) for configuration in search.configurations[:number])
 
 
 def _variant(configuration: Configuration, cell: Cell) -> Variant:
-    return Variant(cell.variant, "", configuration.network, (configuration.recipe,))
+    recipes = (configuration.recipe,) if configuration.recipe else ()
+    return Variant(cell.variant, "", configuration.architecture, recipes)
 
 
 def computed_by(cell: Cell) -> str:

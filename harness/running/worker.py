@@ -35,20 +35,17 @@ from harness.model.weights import save_weights
 from harness.protocol import (
     Backend,
     Dataset,
-    Encoder,
-    Encoding,
     Images,
     Model,
     OnEpoch,
-    Operators,
     Split,
     Suite,
     Targets,
-    Task,
 )
 from harness.running import plan, training
 from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
 from harness.running.training import Fitting, fit
+from harness.running.view import View, changes, view
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -209,27 +206,24 @@ def _train_and_test(
     cell = job.cell
     dataset, split = _load(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
     suite = registry.suite(cell.suite)
-    seen, encoder = encode(suite, cell.encoding, dataset, split)
-    task = plan.task(suite, seen, split, cell.settings)
+    met = view(suite, dataset, split, cell.encoding, cell.decoding, cell.settings.averaged)
+    task = plan.task(suite, met.met, split, cell.settings)
     fitting = Fitting(
         cell,
         backend,
         task,
-        seen,
+        met,
         split,
         Path(orders.results),
         _progress(cell, send),
         Path(job.weights_file) if job.weights_file else None,
     )
     model, history, searched = fit(fitting)
-    tests = {name: _tested(name, model, suite, dataset, seen, split) for name in split.tests}
+    tests = {name: _tested(name, model, suite, met, split) for name in split.tests}
     ranking = tests.pop(next(iter(split.tests)))
-    validation = _finite(model.predict(seen.images[split.validation]), "validation")
-    operators = encoder.operators() if encoder else None
-    exported = None
-    if orders.exports:
-        shown = seen if encoder and not operators else dataset
-        exported = _export(model, cell, task, Path(orders.results), shown.images[split.test], ranking, operators)
+    validation = _finite(met.predict(model, dataset.images[split.validation]), "validation")
+    encoded_before = met.encoder is not None and met.encoder.operators() is None
+    exported = _export(model, cell, met, Path(orders.results), split, ranking) if orders.exports else None
     return msgspec.structs.replace(
         record,
         status="ok",
@@ -245,19 +239,20 @@ def _train_and_test(
         ),
         test=ranking.accuracy,
         metrics=ranking.metrics,
+        moved=changes(met, model, split.test),
         held_out=ranking.held_out,
         others=tests,
         onnx=exported,
-        encoding_ms=_milliseconds(encoder, dataset.images[split.test]) if encoder and not operators else None,
+        encoding_ms=_milliseconds(met, dataset.images[split.test]) if encoded_before else None,
     )
 
 
-def _milliseconds(encoder: Encoder, images: Images) -> float:
+def _milliseconds(met: View, images: Images) -> float:
     """The median time of encoding one image, in a process that is already warm."""
     taken = []
     for image in images[:_TIMED]:
         begin = time.perf_counter()
-        encoder.encode(image[None])
+        met.meets(image[None])
         taken.append(1e3 * (time.perf_counter() - begin))
     return float(np.median(taken))
 
@@ -265,28 +260,9 @@ def _milliseconds(encoder: Encoder, images: Images) -> float:
 _TIMED = 20
 
 
-def encode(suite: Suite, encoding: Encoding | None, dataset: Dataset, split: Split) -> tuple[Dataset, Encoder | None]:
-    """The data set as the model is to see it, and the encoder that has learnt from the training rows alone.
-
-    Raises BenchError for an encoding that makes of an image what hangs on other images: it would leak.
-    """
-    if encoding is None:
-        return dataset, None
-    encoder = suite.encoder(encoding, dataset)
-    encoder.fit(dataset.images[split.train])
-    encoded = encoder.encode(dataset.images)
-    for row in split.test[:_LOOKED_AT]:
-        if not np.allclose(encoder.encode(dataset.images[row : row + 1])[0], encoded[row], rtol=1e-5, atol=1e-6):
-            raise BenchError(f"encoding '{encoding.name}': what it makes of an image hangs on the others: it leaks")
-    return msgspec.structs.replace(dataset, images=encoded), encoder
-
-
-_LOOKED_AT = 3  # test images that are encoded once more, alone
-
-
-def _tested(name: str, model: Model, suite: Suite, dataset: Dataset, seen: Dataset, split: Split) -> Examined:
-    rows = split.tests[name]
-    predictions = _finite(model.predict(seen.images[rows]), f"'{name}'")
+def _tested(name: str, model: Model, suite: Suite, met: View, split: Split) -> Examined:
+    dataset, rows = met.dataset, split.tests[name]
+    predictions = _finite(met.predict(model, dataset.images[rows]), f"'{name}'")
     held_out = HeldOut(
         predictions=_rows(predictions),
         test=name,
@@ -338,18 +314,21 @@ def _rows(values: Targets) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(f"{value:.10g}") for value in row) for row in values)
 
 
-def _export(
-    model: Model, cell: Cell, task: Task, results: Path, images: Images, tested: Examined, encoding: Operators | None
-) -> OnnxFile:
+def _export(model: Model, cell: Cell, met: View, results: Path, split: Split, tested: Examined) -> OnnxFile:
     """Write weights and ONNX file below `results/models/<suite>/`, and hold the exported model against the native, on
-    the images of the test, or on what they are encoded to where `encoding` is not part of the graph.
+    the images of the test, or on what they are encoded to where the encoding is not part of the graph.
     """
-    onnx = registry.onnx()
+    onnx, dataset = registry.onnx(), met.dataset
+    encoding = met.encoder.operators() if met.encoder else None
+    takes = met.met if met.encoder and not encoding else dataset
+    averaging = met.averaging(len(met.met.target_names))
+    if (met.decoder or averaging) and takes is not dataset:
+        raise BenchError("its exported model would not see the image, by which it is decoded or averaged")
     folder = results / "models" / cell.suite
     path = folder / f"{cell.file_stem}.onnx"
     metadata = {
-        "targets": ",".join(task.targets),
-        "units": ",".join(task.units),
+        "targets": ",".join(dataset.target_names),
+        "units": ",".join(dataset.units),
         "suite": cell.suite,
         "variant": cell.row,
         "backend": cell.backend,
@@ -364,10 +343,17 @@ def _export(
     with disk.replacing(path) as fresh:
         model.export(fresh)
         if encoding:
-            onnx.prepend(fresh, encoding, images.shape[1:])
+            onnx.prepend(fresh, encoding, dataset.images.shape[1:], "encoding")
+        if averaging:
+            onnx.prepend(fresh, averaging[0], dataset.images.shape[1:], "moves")
+            onnx.append(fresh, averaging[1], len(met.met.target_names), "average")
+        if met.decoder:
+            onnx.append(fresh, met.decoder.operators(), len(dataset.target_names), "decoding")
         onnx.annotate(fresh, metadata)
     predictions = np.array(tested.held_out.predictions)
-    difference = np.abs(onnx.open_model(path).predict(images) - predictions).max() / np.abs(predictions).max()
+    difference = (
+        np.abs(onnx.open_model(path).predict(takes.images[split.test]) - predictions).max() / np.abs(predictions).max()
+    )
     return OnnxFile(
         file=path.name,
         bytes=path.stat().st_size,

@@ -60,7 +60,7 @@ def _roles(table: Sequence[Row]) -> list[_Roles]:
     for row in table:
         cell = row.records[0].cell
         roles = found.get(row.backend, _Roles(row.backend, None, None, {}, {}))
-        if isinstance(cell.architecture, Search):
+        if isinstance(cell.architecture, Search) and cell.architecture.of_networks:
             roles = roles._replace(tuned=roles.tuned or row)
         elif isinstance(cell.architecture, Network) and (backbone := backbone_of(cell.architecture)):
             part = roles.head_only if cell.recipes[-1].trains == "head" else roles.fine_tuned
@@ -71,6 +71,11 @@ def _roles(table: Sequence[Row]) -> list[_Roles]:
     return [roles for roles in found.values() if roles.baseline or roles.tuned or roles.head_only or roles.fine_tuned]
 
 
+def _has_network(row: Row) -> bool:
+    architecture = row.records[0].cell.architecture
+    return architecture.of_networks if isinstance(architecture, Search) else isinstance(architecture, Network)
+
+
 def answers(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> list[str]:
     """A Markdown section for each question that these rows can answer; `latency` is in ms, by model and backend."""
     roles = _roles(table)
@@ -79,6 +84,7 @@ def answers(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> list[s
         _who_converges_first(roles),
         _did_fine_tuning_help(roles),
         _tuning_or_transfer(roles),
+        _is_a_network_worth_it(table),
         _which_is_best(table, latency),
     ]
     return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
@@ -204,6 +210,28 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
     ]
     heading = ["backend", "tuned: skill", "transfer, best on the validation images: skill", "difference (95 %)"]
     return f"what helped, tuning or transfer learning?\n\n{answer}\n\n" + markdown(heading, lines)
+
+
+def _is_a_network_worth_it(table: Sequence[Row]) -> str:
+    networks, others = ([row for row in table if _has_network(row) == wanted] for wanted in (True, False))
+    if not networks or not others:
+        return ""
+    best, rival = (min(some, key=Row.validation_mse) for some in (networks, others))
+    verdict = difference(best, rival).verdict
+    answer = {
+        "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
+        "worse": f"No: {rival.title} has no network, and is better than {best.title}, the best that has one.",
+        "not told apart": f"These data do not say: {best.title} and {rival.title}, the best without one, are not told "
+        "apart.",
+    }.get(verdict, f"These data do not say: intervals need {FEWEST_IMAGES} test images.")
+    lines = [
+        [row.name, decimals(row.skill()), str(difference(best, row)), _parameters(row), _seconds(row)]
+        for row in sorted(others, key=Row.skill, reverse=True)
+    ]
+    heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
+    return f"is a network worth it?\n\n{answer}\n\nBoth are chosen by the validation images.\n\n" + markdown(
+        heading, lines
+    )
 
 
 def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> str:

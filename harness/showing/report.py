@@ -35,12 +35,13 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
         raise BenchError(f"{results}: no finished records of {suite_name} to report on: `bench run` makes them")
     order = [variant.name for variant in suite.VARIANTS]
     table = rows(block, order)
+    searched = [r for r in block if isinstance(r.cell.architecture, Search) and r.cell.architecture.of_networks]
     drawn = pictures.draw_all(results, suite_name, out, block[0].cell.profile)
     raw = rows(newest(records, block[0].cell.profile, "none"), order)
     sections = [
         _head(suite_name, suite, block),
-        _table_1(block),
-        _table_2(block),
+        _table_1(searched),
+        _table_2(searched),
         _table_3(table, suite),
         *answers(table, _latencies(results, suite_name, block)),
         _raw_labels(raw, suite),

@@ -6,17 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import Unavailable
-from harness.protocol import Images, Operators
+from harness.protocol import Images, Node, Operators
 from suites.microstructure.homogenization import TARGETS
 from suites.microstructure.materials import Phase, Phases
 
 Floats = NDArray[np.float32]
 
-_FRACTION: tuple[tuple[str, tuple[str, ...], str, dict[str, object]], ...] = (
+# From `images` to `fraction` (n, 1), the mean pixel.
+FRACTION: tuple[Node, ...] = (
     ("ReduceMean", ("images", "pixels"), "mean", {"keepdims": 0}),
     ("Unsqueeze", ("mean", "last"), "fraction", {}),
 )
-_AXES = {"pixels": np.array([1, 2, 3], np.int64), "last": np.array([1], np.int64)}
+FRACTION_AXES = {"pixels": np.array([1, 2, 3], np.int64), "last": np.array([1], np.int64)}
 
 
 class VolumeFraction:
@@ -32,7 +33,7 @@ class VolumeFraction:
 
     def operators(self) -> Operators:
         """See `Encoder.operators`."""
-        return Operators((*_FRACTION, ("Identity", ("fraction",), "encoded", {})), dict(_AXES))
+        return Operators((*FRACTION, ("Identity", ("fraction",), "encoded", {})), dict(FRACTION_AXES))
 
 
 class VoigtReussHill:
@@ -63,7 +64,7 @@ class VoigtReussHill:
 
     def operators(self) -> Operators:
         """See `Encoder.operators`."""
-        nodes: tuple[tuple[str, tuple[str, ...], str, dict[str, object]], ...] = (
+        nodes: tuple[Node, ...] = (
             ("Gemm", ("fraction", "voigt_slope", "voigt_at_zero"), "voigt", {}),
             ("Gemm", ("fraction", "reuss_slope", "reuss_at_zero"), "inverse_reuss", {}),
             ("Reciprocal", ("inverse_reuss",), "reuss", {}),
@@ -78,7 +79,7 @@ class VoigtReussHill:
             "moduli": self._moduli,
         }
         narrow = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
-        return Operators(_FRACTION + nodes, _AXES | narrow)
+        return Operators(FRACTION + nodes, FRACTION_AXES | narrow)
 
 
 _MODULI = {

@@ -56,21 +56,43 @@ def room(constants: Floats, fraction: Floats, phases: Phases) -> Room:
     return Room(below, above, np.abs(voigt).max(axis=(1, 2)))
 
 
-def hill_deviations(constants: Floats, fraction: Floats, phases: Phases) -> Floats:
+class Hill(NamedTuple):
+    """The constants of Hill's exact relations between the elastic constants of two isotropic phases in columns along
+    x3: C13 = s - e (C11 + C12), C23 = s - e (C12 + C22), C33 = mean - e (C13 + C23), with `mean` the average over the
+    area of `own`, which each phase has.
+
+    Source: Hill (1964), J. Mech. Phys. Solids 12, 199.
+    """
+
+    e: float
+    s: float
+    own: tuple[float, float]
+
+
+def hill(phases: Phases) -> Hill | None:
+    """Those of these phases; None where both have one plane-strain bulk modulus, for then they do not bind."""
+    (lame_1, shear_1), (lame_2, shear_2) = (lame(phase) for phase in phases)
+    bulk_1, bulk_2 = lame_1 + shear_1, lame_2 + shear_2
+    if abs(bulk_1 - bulk_2) < 1e-6 * (abs(bulk_1) + abs(bulk_2)):
+        return None
+    e = -(lame_1 - lame_2) / (2 * (bulk_1 - bulk_2))
+    return Hill(
+        e, 2 * bulk_1 * e + lame_1, (2 * lame_1 * e + lame_1 + 2 * shear_1, 2 * lame_2 * e + lame_2 + 2 * shear_2)
+    )
+
+
+def hill_deviations(constants: Floats, fraction: Floats, phases: Phases, slack: float = 0.0) -> Floats:
     """Relative deviation (n, 3) of C13, C23 and C33 from Hill's exact relations, which they keep in any two-phase
     medium that does not vary along x3; NaN where both phases have one plane-strain bulk modulus.
 
-    Source: Hill (1964), J. Mech. Phys. Solids 12, 199. A deviation is relative to the terms of its relation.
+    A deviation is relative to the terms of its relation; `slack` is by how much the volume fractions (n,) may be off.
     """
-    (lame_1, shear_1), (lame_2, shear_2) = (_lame(phase) for phase in phases)
-    bulk_1, bulk_2 = lame_1 + shear_1, lame_2 + shear_2
-    if abs(bulk_1 - bulk_2) < 1e-6 * (abs(bulk_1) + abs(bulk_2)):
+    relations = hill(phases)
+    if relations is None:
         return np.full((len(constants), 3), np.nan)
-    e = -(lame_1 - lame_2) / (2 * (bulk_1 - bulk_2))
-    s = 2 * bulk_1 * e + lame_1
+    e, s, (own_1, own_2) = relations
     c11, c22, c33, c12, c23, c13 = constants.T[:6]
-    own_1, own_2 = (2 * lame * e + lame + 2 * shear for lame, shear in ((lame_1, shear_1), (lame_2, shear_2)))
-    mean, slack = (1 - fraction) * own_1 + fraction * own_2, _FRACTION * abs(own_1 - own_2)
+    mean, slack = (1 - fraction) * own_1 + fraction * own_2, slack * abs(own_1 - own_2)
     of_c33 = np.maximum(np.abs(c33 - mean + e * (c13 + c23)) - slack, 0) / np.abs(mean)
     in_plane = [
         np.abs(coupling - s + e * (along + c12)) / (abs(s) + abs(e) * (np.abs(along) + np.abs(c12)))
@@ -79,7 +101,8 @@ def hill_deviations(constants: Floats, fraction: Floats, phases: Phases) -> Floa
     return np.stack([*in_plane, of_c33], axis=-1)
 
 
-def _lame(phase: Phase) -> tuple[float, float]:
+def lame(phase: Phase) -> tuple[float, float]:
+    """Lamé's first constant and the shear modulus, in GPa."""
     stiffness = isotropic_stiffness(phase.young, phase.poisson)
     return float(stiffness[0, 1]), float(stiffness[3, 3])
 
@@ -210,7 +233,7 @@ def _exchanged(constants: Floats, fraction: Floats, phases: Phases, wrong: NDArr
 
 def _keep_hill(constants: Floats, fraction: Floats, phases: Phases) -> float:
     """Share of rows that keep Hill's relations; those of which they say nothing count among them."""
-    return float(np.mean(~(hill_deviations(constants, fraction, phases).max(axis=1) > _SLACK)))
+    return float(np.mean(~(hill_deviations(constants, fraction, phases, _FRACTION).max(axis=1) > _SLACK)))
 
 
 def _resampled(constants: Floats, fraction: Floats, phases: Phases) -> _Cause | None:
@@ -251,7 +274,7 @@ def _told(phases: Sequence[Phase]) -> str:
 def _check_hill(
     constants: Floats, fraction: Floats, phases: Phases, inside: NDArray[np.intp], rows: Sequence[int], table: str
 ) -> list[Finding]:
-    deviations = hill_deviations(constants[inside], fraction[inside], phases)
+    deviations = hill_deviations(constants[inside], fraction[inside], phases, _FRACTION)
     what = "Hill's relations are broken, which hold for columns of these phases along x3"
     remedy = "check rows and phases= if the medium is of this kind; else this is no fault"
     spots = []

@@ -39,6 +39,7 @@ from harness.protocol import Recipe, Scaling, Schedule, Task, TrainingData, Vari
 
 TARGETS = ("C11", "C22", "C33", "C12", "C23", "C13", "C44", "C55", "C66")
 SMALL = Network((Conv2D(4, 3), MaxPool2D(), Conv2D(6, 5, "same"), MaxPool2D(), Flatten(), Dense(7), Dense(9, "linear")))
+PERIODIC = Network((Conv2D(4, 5, "periodic"), MaxPool2D(), Conv2D(3, 1, "periodic"), Flatten(), Dense(9, "linear")))
 BASELINE = Network((Conv2D(8, 3), MaxPool2D(), Conv2D(16, 3), MaxPool2D(), Flatten(), Dense(16), Dense(9, "linear")))
 TUNED = Network(
     (
@@ -87,10 +88,11 @@ class Backend:
         self.module = module
         self.name = module.__name__.rpartition(".")[2]
         estimators = [Estimator("mean"), Estimator("ridge")]
+        estimators += [Estimator("gaussian-process", nu=1.5), Estimator("boosted-trees", trees=20)]
         self.trains = tuple(module.TRAINS)
         # The onnx backend trains nothing, and yet builds networks.
         self.networks = "network" in self.trains or not self.trains
-        self.architectures = [SMALL] if self.networks else estimators
+        self.architectures = [SMALL, PERIODIC] if self.networks else estimators
 
     def models(self, task=None):
         """One model of each architecture, trained where the backend trains."""
@@ -415,6 +417,25 @@ def global_pooling_is_the_mean_of_all_pixels(backend):
     np.testing.assert_allclose(model.predict(images(6)), expected, atol=2e-6 * np.abs(expected).max())
 
 
+@check
+def periodic_convolutions_go_around_the_image(backend):
+    """And so does what is exported."""
+    only(backend.networks)
+    task = a_task(scaling=Scaling((0.0,) * 9, (1.0,) * 9))
+    model = backend.module.build(a_variant(PERIODIC), task, 0)
+    weights = initial_weights(PERIODIC, (16, 16, 1), seed=5)
+    model.set_weights(weights)
+    values = np.pad(images(6).astype(np.float64), ((0, 0), (2, 2), (2, 2), (0, 0)), mode="wrap")
+    values = pooled(np.maximum(convolved(values, weights["conv2d_1/kernel"]) + weights["conv2d_1/bias"], 0))
+    values = np.maximum(values @ weights["conv2d_2/kernel"][0, 0] + weights["conv2d_2/bias"], 0)
+    expected = values.reshape(6, -1) @ weights["dense_1/kernel"] + weights["dense_1/bias"]
+    np.testing.assert_allclose(model.predict(images(6)), expected, atol=2e-6 * np.abs(expected).max())
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(Path(folder) / "model.onnx")
+        exported = registry.onnx().open_model(Path(folder) / "model.onnx").predict(images(6))
+    np.testing.assert_allclose(exported, expected, atol=2e-6 * np.abs(expected).max())
+
+
 def convolved(values, kernel):
     windows = np.lib.stride_tricks.sliding_window_view(values, kernel.shape[:2], axis=(1, 2))
     return np.einsum("nyxcij,ijco->nyxo", windows, kernel)
@@ -490,6 +511,29 @@ def the_first_step_is_keras_adams_in_the_schedules_order(backend):
     # The order inside a batch does not matter beyond rounding, which samples are in it does.
     np.testing.assert_allclose(after([3, 2, 1, 0])["dense_1/kernel"], one["dense_1/kernel"], atol=2e-4)
     assert np.abs(after([4, 5, 6, 7])["dense_1/kernel"] - one["dense_1/kernel"]).max() > 5e-4
+
+
+@check
+def each_epoch_shows_what_was_moved_for_it(backend):
+    """Two epochs of a batch each, of other images and targets: as if each had been trained on by itself."""
+    only("network" in backend.trains)
+    task, parts = a_task(), [data(a_task(), count=16) for _ in range(2)]
+    parts[1] = msgspec.structs.replace(parts[1], images=images(16, seed=9), targets=parts[0].targets[::-1])
+    recipe = Recipe(epochs=2, batch_size=16, learning_rate=1e-30)
+    variant = Variant("conformance", "", SMALL, (recipe,))
+    model, order = backend.module.build(variant, task, 0), np.stack([np.arange(16), np.arange(16)[::-1]])
+    asked = []
+
+    def moved(epoch):
+        asked.append(epoch)
+        return parts[epoch].images, parts[epoch].targets
+
+    training = msgspec.structs.replace(parts[0], images=parts[0].images * np.nan, moved=moved)
+    history = model.train(training, recipe, Schedule(order, 16), lambda *told: None)
+    for told, part in zip(history.loss, parts, strict=True):
+        errors = (model.predict(part.images) - part.targets) / np.array(task.scaling.scale)
+        np.testing.assert_allclose(told, np.mean(errors**2), rtol=1e-4)
+    assert asked == [0, 1]
 
 
 @check

@@ -3,8 +3,11 @@
 import msgspec
 import numpy as np
 import pytest
+from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from backends import classical
+from backends import classical, onnx
 from harness.errors import Unavailable
 from harness.model.architecture import Estimator
 from tests.backends.conformance import a_task, a_variant, data, images, train
@@ -57,3 +60,59 @@ def test_mean_is_the_training_mean():
     model = fitted(Estimator("mean"), training, a_task())
     np.testing.assert_allclose(model.predict(images(3)), np.tile(training.targets.mean(axis=0), (3, 1)), rtol=1e-6)
     assert model.counts().total == 9
+
+
+def descriptors(count=60, seed=0):
+    """A task on five numbers, and what is smooth in them."""
+    task = msgspec.structs.replace(a_task(), input_shape=(5,))
+    draw = np.random.default_rng(seed)
+    seen = draw.normal(size=(count, 5)).astype(np.float32)
+    smooth = np.sin(seen @ draw.normal(size=(5, 9)) / 2) + 0.01 * draw.normal(size=(count, 9))
+    training = msgspec.structs.replace(data(a_task()), images=seen, targets=task.scaling.to_physical(smooth))
+    return task, training, draw.normal(size=(20, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5])
+def test_a_process_is_scikit_learns(nu):
+    task, training, others = descriptors()
+    model = fitted(Estimator("gaussian-process", nu=nu), training, task)
+    kernel = ConstantKernel(10.0, (1e-2, 1e5)) * Matern(4.0, (1e-1, 1e4), nu=nu) + WhiteKernel(1e-2, (1e-8, 1))
+    theirs = GaussianProcessRegressor(kernel).fit(
+        training.images.astype(float), task.scaling.to_network(training.targets).astype(float)
+    )
+    expected = task.scaling.to_physical(theirs.predict(others.astype(float)))
+    np.testing.assert_allclose(model.predict(others), expected, rtol=1e-4)
+    assert model.counts().total == 60 * (5 + 9) + 1
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_trees_are_scikit_learns(depth):
+    task, training, others = descriptors()
+    model = fitted(Estimator("boosted-trees", depth=depth, rate=0.05, trees=40), training, task)
+    wanted = task.scaling.to_network(training.targets).astype(float)
+    theirs = [
+        GradientBoostingRegressor(learning_rate=0.05, n_estimators=40, max_depth=depth, random_state=0)
+        .fit(training.images, column)
+        .predict(others)
+        for column in wanted.T
+    ]
+    np.testing.assert_allclose(model.predict(others), task.scaling.to_physical(np.stack(theirs, axis=1)), rtol=1e-5)
+    # Also where a feature lies on a threshold: thresholds are rounded down to float32, as features are.
+    np.testing.assert_allclose(model.predict(training.images), [model.predict(row[None])[0] for row in training.images])
+
+
+@pytest.mark.parametrize("estimator", [Estimator("gaussian-process"), Estimator("boosted-trees", trees=30)])
+def test_what_is_exported_predicts_alike(estimator, tmp_path):
+    """A process with next to no noise has large coefficients, which nearly cancel: single precision would not do."""
+    task, training, others = descriptors(count=200)
+    model = fitted(estimator, training, task)
+    model.export(tmp_path / "model.onnx")
+    exported = onnx.open_model(tmp_path / "model.onnx").predict(others)
+    np.testing.assert_allclose(exported, model.predict(others), rtol=2e-6)
+
+
+def test_a_process_of_too_many_images_says_so(monkeypatch):
+    monkeypatch.setattr(classical, "LARGEST_PROCESS", 50)
+    task, training, _ = descriptors()
+    with pytest.raises(Unavailable, match="60 training images: its work grows with their number cubed, and 50"):
+        fitted(Estimator("gaussian-process"), training, task)

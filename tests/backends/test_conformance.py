@@ -52,6 +52,36 @@ pytorch.Permute.forward = lambda self, values: values if self.order == (0, 2, 3,
         "pytorch.nn.AdaptiveAvgPool2d = pytorch.nn.AdaptiveMaxPool2d",
         "global pooling is the mean of all pixels",
     ),
+    "convolves with zeros around": (
+        """
+def forward(self, images):
+    return pytorch.nn.functional.conv2d(images, self.weight, self.bias, padding=self.kernel_size[0] // 2)
+pytorch.PeriodicConv2d.forward = forward
+""",
+        "periodic convolutions go around the image",
+    ),
+    "takes rows for columns at the edges": (
+        """
+def forward(self, images):
+    edge = self.kernel_size[0] // 2
+    around = pytorch.nn.functional.pad(images, (edge, edge, edge, edge), mode="reflect")
+    return pytorch.nn.Conv2d.forward(self, around)
+pytorch.PeriodicConv2d.forward = forward
+""",
+        "periodic convolutions go around the image",
+    ),
+    "shows in every epoch what the first showed": (
+        """
+train = pytorch.TorchModel.train
+def faulty(self, data, recipe, schedule, on_epoch):
+    if data.moved:
+        images, targets = data.moved(0)
+        data = pytorch.TrainingData(images, targets, data.validation_images, data.validation_targets)
+    return train(self, data, recipe, schedule, on_epoch)
+pytorch.TorchModel.train = faulty
+""",
+        "each epoch shows what was moved for it",
+    ),
     "forgets the scaling": (
         """
 outputs = lambda self, images: pytorch._outputs(self.module, pytorch._on_device(images))

@@ -4,21 +4,24 @@ import numpy as np
 
 from harness.errors import BenchError
 from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, Network
-from harness.protocol import Dataset, Encoding, Metric, Operators, Profile, Recipe, Split, Variant
+from harness.protocol import Dataset, Encoding, Metric, Operators, Profile, Recipe, Split, Symmetry, Variant
 
 OPTIONS = {"noise": "how much the conductivity is off, in W/mK"}
 MAKE_OPTIONS = {"shape": "round or square"}
 SUMMARY = "conductivity and porosity of foams from pictures in two channels"
+READS_FOLDERS = False
 METRICS = (Metric("too_hot", "W/mK", "lower", "how much the conductivity is overestimated, on average"),)
 SOURCE = None
 PROFILES = {"smoke": Profile(seeds=(0, 1), epochs=2, search_epochs=1, fine_tuning_epochs=1, quick_latency=True)}
-MEANS, MEDIANS = Encoding("channel-means"), Encoding("channel-medians")
+MEANS, MEDIANS, PER_PORE = Encoding("channel-means"), Encoding("channel-medians"), Encoding("per-pore")
+MOVED = Recipe(augmented=True)
 VARIANTS = (
     Variant("mean", "the training mean", Estimator("mean")),
     Variant("line", "linear in the channels' means", Estimator("ridge", alpha=1e-6), encoding=MEANS),
     Variant("median-line", "linear in the channels' medians", Estimator("ridge"), encoding=MEDIANS),
     Variant("dense", "a network on the means", Network((Dense(4), Dense(2, "linear"))), (Recipe(),), MEANS),
-    Variant("cnn", "on the picture", Network((Conv2D(2, 3), Flatten(), Dense(2, "linear"))), (Recipe(),)),
+    Variant("cnn", "on the picture", Network((Conv2D(2, 3), Flatten(), Dense(2, "linear"))), (MOVED,)),
+    Variant("per-pore", "a line in the means, per pore", Estimator("ridge"), encoding=MEANS, decoding=PER_PORE),
 )
 
 
@@ -73,6 +76,43 @@ class Medians:
 
 def encoder(encoding, dataset):
     return Means() if encoding == MEANS else Medians()
+
+
+class PerPore:
+    """The conductivity as a multiple of one plus the mean of the second channel."""
+
+    answers = ("multiple", "porosity")
+
+    def _unit(self, images):
+        return np.stack([1 + images[..., 1].mean(axis=(1, 2), dtype=np.float64), np.ones(len(images))], axis=1)
+
+    def encode(self, targets, images):
+        return targets / self._unit(images)
+
+    def decode(self, answers, images):
+        return answers * self._unit(images)
+
+    def operators(self):
+        nodes = (
+            ("ReduceMean", ("images", "axes"), "means", {"keepdims": 0}),
+            ("MatMul", ("means", "second"), "of_second", {}),
+            ("Add", ("of_second", "one"), "unit", {}),
+            ("Mul", ("answers", "unit"), "decoded", {}),
+        )
+        second = np.array([[0, 0], [1, 0]], np.float32)
+        arrays = {"axes": np.array([1, 2], np.int64), "second": second, "one": np.ones(2, np.float32)}
+        return Operators(nodes, arrays)
+
+
+def decoder(decoding, dataset):
+    return PerPore()
+
+
+def upside_down(images, targets, elements):
+    return np.where(elements[:, None, None, None] == 1, images[:, ::-1], images), targets
+
+
+SYMMETRIES = (Symmetry("upside-down", "when a foam stands on its head", lambda shape: 2, upside_down),)
 
 
 def measure(predictions, truth, images, facts):

@@ -86,6 +86,9 @@ def house(tmp_path, monkeypatch):
     provenance.source.cache_clear()
 
 
+QUESTION, VARIANTS = "suites/microstructure/question.py", "suites/microstructure/variants.py"
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "who"),
     [
@@ -95,10 +98,14 @@ def house(tmp_path, monkeypatch):
         ("harness/running/training.py", "before = sum(", "before = 1 + sum(", [True, True, True]),
         ("harness/model/architecture.py", "math.sqrt(6 /", "math.sqrt(3 /", [True, True, True]),
         ("suites/microstructure/encodings.py", "1 / soft", "2 / soft", [True, True, True]),
-        ("suites/elasticity.py", "_train_test_split(rest, 0.50)", "_train_test_split(rest, 0.40)", [True, True, True]),
-        ("suites/elasticity.py", "RandomState(42)", "RandomState(43)", [True, True, True]),
-        ("suites/elasticity.py", "Conv2D(8, kernel=3)", "Conv2D(9, kernel=3)", [False, False, False]),  # in the cell
-        ("suites/elasticity.py", 'Variant("ridge"', 'Variant("rigde"', [False, False, False]),
+        (QUESTION, "_train_test_split(rest, 0.50)", "_train_test_split(rest, 0.40)", [True, True, True]),
+        (QUESTION, "RandomState(42)", "RandomState(43)", [True, True, True]),
+        ("suites/elasticity.py", 'shipped.load("elasticity")', 'shipped.load("others")', [True, True, True]),
+        ("suites/elasticity.py", '"the report"', '"a report"', [False, False, False]),
+        ("suites/microstructure/symmetries.py", "% height", "% width", [True, True, True]),
+        ("suites/microstructure/decodings.py", "np.sqrt(", "np.cbrt(", [True, True, True]),
+        (VARIANTS, "Conv2D(8, kernel=3)", "Conv2D(9, kernel=3)", [False, False, False]),  # in the cell
+        (VARIANTS, 'Variant("ridge"', 'Variant("rigde"', [False, False, False]),
         ("harness/judging/leaderboard.py", "return ", "return  None or ", [False, False, False]),
         ("harness/running/training.py", '"""How a cell', '"""What a cell', [False, False, False]),
         ("backends/pytorch.py", "\n\n\ndef ", "\n\n\n\n# a comment\ndef ", [False, False, False]),

@@ -44,7 +44,7 @@ def a_climb(variant, recipe=None, seed=0):
     if recipe:
         group = group._replace(variants=[msgspec.structs.replace(group.variants[0], recipes=(recipe,))])
     dataset = DataSource().load(suite)
-    return group, given(suite, dataset, suite.split(dataset), group.network, seed)
+    return group, given(suite, dataset, suite.split(dataset), group.variants[0], seed)
 
 
 class Climbs:

@@ -313,7 +313,9 @@ def test_every_column_is_one_entry_with_its_meaning(tmp_path):
     assert all(sentence and better in ("higher", "lower", "") for _, _, better, sentence in told)
     names = [name.replace("{unit}", "GPa") for name, *_ in told]
     assert len(set(names)) == len(names)
-    Store(tmp_path, "elasticity").append(a_record())
+    figures = {"positive_definite": 1.0, "inside_bounds": 0.5, "hill_residual": 0.01}
+    moved = {"shift": 0.5, "mirror": 0.6, "rotation": 0.7}
+    Store(tmp_path, "elasticity").append(a_record(metrics=figures, moved=moved))
     found = [name for name in leaderboard.compute(tmp_path, "elasticity").columns if not name.startswith("r2_C")]
     assert found == [name for name in names if name != "r2_<target>"]
 

@@ -17,7 +17,7 @@ BETWEEN = Framework("keras"), Framework("pytorch")
 
 
 def begin(name, seed=0):
-    return given(SUITE, DATA, SUITE.split(DATA), NAMED[name].architecture, seed)
+    return given(SUITE, DATA, SUITE.split(DATA), NAMED[name], seed)
 
 
 def a_group(tmp_path, name="baseline"):

@@ -69,6 +69,8 @@ def test_every_variant_that_is_trained_by_gradient_climbs():
         "densenet121-head-only",
         "densenet121-fine-tuned",
         "densenet121-fine-tuned-frozen-norms",
+        "augmented",
+        "physics-net",
     ]
     trains = {variant.name: variant.recipes[-1].trains for variant in subjects(SUITE)}
     assert trains["resnet50-fine-tuned-frozen-norms"] == "all-but-norms"
@@ -90,10 +92,12 @@ def test_variants_of_one_network_climb_together(tmp_path):
         ["vgg16"] * 2,
         ["resnet50"] * 3,
         ["densenet121"] * 3,
+        ["augmented"],
+        ["physics"],
     ]
     assert all(isinstance(group.network, Network) for group in found)
     assert {group.rungs for group in found} == {("structure", "optimizer", "export")}
-    assert [group.steps[-1] for group in found] == [100, 100, 10, 10, 10]
+    assert [group.steps[-1] for group in found] == [100, 100, 10, 10, 10, 100, 100]
 
 
 def test_smoke_spares_backbones_the_export_and_all_steps_but_one(tmp_path):

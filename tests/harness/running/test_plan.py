@@ -38,6 +38,8 @@ def test_paper_is_exactly_the_report():
     assert len(search.configurations) == 24
     assert {search.epochs, *(item.recipe.epochs for item in search.configurations)} == {300}
     assert [recipe.epochs for recipe in cells.pop("baseline").recipes] == [300]
+    for name in ("augmented", "physics-net"):  # not of the report
+        assert [recipe.epochs for recipe in cells.pop(name).recipes] == [300, 100, 50]
     assert len(cells) == 6
     for name, cell in cells.items():
         phases = [(recipe.trains, recipe.learning_rate, recipe.epochs) for recipe in cell.recipes]

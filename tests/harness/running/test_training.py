@@ -8,6 +8,7 @@ from harness.model.weights import save_weights
 from harness.protocol import Configuration, Counts, Dataset, History, Recipe, Scaling, Search, Split, Task, Variant
 from harness.running import training
 from harness.running.training import Fitting, epoch_work, fit, trials_file, work
+from harness.running.view import View
 from tests.harness.examples import a_cell
 
 TARGETS = ("C11", "C22")
@@ -72,7 +73,9 @@ def a_fitting(tmp_path, backend, cell, weights_file=None):
     told = []
     dataset = a_dataset()
     task = Task((32, 32, 1), TARGETS, ("GPa", "GPa"), Scaling((0.0, 0.0), (1.0, 1.0)))
-    fitting = Fitting(cell, backend, task, dataset, SPLIT, tmp_path, lambda *epoch: told.append(epoch), weights_file)
+    fitting = Fitting(
+        cell, backend, task, View(dataset, dataset), SPLIT, tmp_path, lambda *epoch: told.append(epoch), weights_file
+    )
     return fitting, told
 
 
@@ -101,7 +104,7 @@ def test_the_head_is_trained_on_features_and_all_on_images(tmp_path):
     fitting, _ = a_fitting(tmp_path, backend, transfer_cell(HEAD, TUNING))
     fit(fitting)
     head, everything = (call[3] for call in backend.calls if call[0] != "features")
-    images = fitting.dataset.images
+    images = fitting.view.met.images
     np.testing.assert_allclose(head.images, images[SPLIT.train].mean(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_allclose(head.validation_images, images[SPLIT.validation].mean(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_array_equal(everything.images, images[SPLIT.train])
@@ -214,11 +217,12 @@ def test_a_grid_tries_all_and_trains_the_best_anew(tmp_path):
 def test_a_search_sees_no_test_image(tmp_path):
     backend = FakeBackend(dips)
     fitting, _ = a_fitting(tmp_path, backend, a_cell(architecture=a_search(), backend="fake"))
-    fitting.dataset.images[SPLIT.test] = np.nan
-    fitting.dataset.targets[SPLIT.test] = np.nan
+    fitting.view.met.images[SPLIT.test] = np.nan
+    fitting.view.met.targets[SPLIT.test] = np.nan
     fit(fitting)
     for *_, data in backend.calls:
-        assert all(np.isfinite(array).all() for array in msgspec.structs.astuple(data))
+        for array in (data.images, data.targets, data.validation_images, data.validation_targets):
+            assert np.isfinite(array).all()
 
 
 def test_an_interrupted_search_goes_on_where_it_was(tmp_path):
@@ -250,7 +254,7 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path):
         a_cell(architecture=a_search()),
         transfer_cell(HEAD),
         transfer_cell(HEAD, TUNING),
-        a_cell(architecture=a_search().configurations[0].network, recipes=(Recipe(4),)),
+        a_cell(architecture=a_search().configurations[0].architecture, recipes=(Recipe(4),)),
     ],
 )
 def test_every_epoch_that_is_reported_has_its_work(tmp_path, cell):

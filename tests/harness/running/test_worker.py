@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from harness import registry
-from harness.errors import BenchError, Unavailable
-from harness.protocol import Counts, Encoding, History, Split
+from harness.errors import Unavailable
+from harness.protocol import Counts, History
 from harness.running import worker
 from harness.running.launch import worker_environment
 from harness.running.plan import Request, plan
@@ -162,55 +162,14 @@ def test_chatter_on_standard_output_does_not_reach_the_messages():
     assert process.stdout == ""
 
 
-class Encoder:
-    """Divides by what it learnt: the brightest pixel of those it was shown."""
-
-    def __init__(self, leaks=False):
-        self.leaks, self.seen = leaks, None
+class Brightness:
+    """Over that of the training images; has no ONNX operators."""
 
     def fit(self, images):
-        self.seen = images
+        self.mean = images.mean()
 
     def encode(self, images):
-        shown = images if self.leaks else self.seen
-        return (images.mean(axis=(1, 2, 3)) / shown.max() + shown.mean())[:, None]
-
-
-class EncodingSuite:
-    def __init__(self, encoder):
-        self.made = encoder
-
-    def encoder(self, encoding, dataset):
-        return self.made
-
-
-def a_split_dataset():
-    images = np.random.default_rng(0).random((12, 4, 4, 1)).astype(np.float32)
-    images[8:] *= 3  # brighter than any training image
-    data = plan("elasticity", BASELINE).dataset
-    data = msgspec.structs.replace(data, images=images, targets=data.targets[:12], ids=data.ids[:12])
-    return data, Split(np.arange(6), np.arange(6, 8), {"test": np.arange(8, 12)})
-
-
-def test_an_encoding_is_fitted_to_training_images_alone():
-    dataset, split = a_split_dataset()
-    fair = Encoder()
-    seen, encoder = worker.encode(EncodingSuite(fair), Encoding("brightness"), dataset, split)
-    assert encoder is fair
-    np.testing.assert_array_equal(fair.seen, dataset.images[split.train])
-    assert seen.images.shape == (12, 1)
-    assert worker.encode(EncodingSuite(fair), None, dataset, split) == (dataset, None)
-
-
-def test_an_encoding_that_leaks_fails_the_cell():
-    """Planted: each image is scaled by the brightest of all that are encoded with it, test images among them."""
-    dataset, split = a_split_dataset()
-    with pytest.raises(BenchError, match="'brightness': what it makes of an image hangs on the others: it leaks"):
-        worker.encode(EncodingSuite(Encoder(leaks=True)), Encoding("brightness"), dataset, split)
-
-
-class Lasting(Encoder):
-    """Has no ONNX operators."""
+        return (images.mean(axis=(1, 2, 3)) / self.mean)[:, None]
 
     def operators(self):
         return None
@@ -219,7 +178,7 @@ class Lasting(Encoder):
 def test_an_encoding_without_operators_is_timed_and_its_model_takes_what_it_gives(run, tmp_path, monkeypatch):
     """Ridge on the brightness: exported on what is encoded, and held against the native model on that."""
     suite = registry.suite("elasticity")
-    monkeypatch.setattr(suite, "encoder", lambda encoding, dataset: Lasting())
+    monkeypatch.setattr(suite, "encoder", lambda encoding, dataset: Brightness())
     planned = plan("elasticity", Request(("elasticity",), profile="smoke", variant="ridge"))
     (tmp_path / "models" / "elasticity").mkdir()
     orders = Orders("classical", 1, "cpu", str(tmp_path), "logs/x.log")

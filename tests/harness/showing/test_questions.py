@@ -21,17 +21,23 @@ def told(errors, **options):
 
 
 def test_clear_differences_are_told_as_such():
-    tuning, fastest, fine_tuning, transfer, best = told(CLEAR)
+    tuning, fastest, fine_tuning, transfer, worth, best = told(CLEAR)
     assert "Yes, in every backend." in tuning
     assert "by epoch" in fastest
     assert "vgg16 (keras): better" in fine_tuning
     assert "resnet50 (pytorch): worse" in fine_tuning
     assert "Tuning, in every backend." in transfer
+    assert "Yes: tuned" in worth
     assert "**tuned" in best
 
 
+def test_what_has_no_network_may_be_worth_more():
+    *_, worth, _ = told({"baseline": 20.0, "tuned": 30.0})
+    assert "No: mean · classical has no network, and is better than baseline" in worth
+
+
 def test_the_opposite_is_told_where_it_holds():
-    tuning, _, fine_tuning, transfer, best = told(
+    tuning, _, fine_tuning, transfer, _, best = told(
         CLEAR | {"baseline": 1.0, "tuned": 5.0, "vgg16-fine-tuned": 2.0, "resnet50-fine-tuned": 0.5}
     )
     assert "No: what was tuned is worse" in tuning
@@ -53,15 +59,15 @@ def test_pretrained_backbones_speak_for_transfer_where_there_are_any():
         for record in records
         if record.cell.weights
     ]
-    _, transfer, _ = answers(rows([*records, *pretrained]), {})
+    _, transfer, _, _ = answers(rows([*records, *pretrained]), {})
     assert "vgg16-head-only (ImageNet)" in transfer
     assert "random" not in transfer
 
 
 def test_a_question_without_its_models_is_not_asked():
-    sections = told({"baseline": 3.0})
-    assert len(sections) == 1
-    assert sections[0].startswith("## Question 5")
+    worth, best = told({"baseline": 3.0})
+    assert worth.startswith("## Question 5: is a network worth it?")
+    assert best.startswith("## Question 6: which model is best?")
 
 
 def test_the_difference_is_between_skills():

@@ -54,7 +54,7 @@ def test_operators_before_a_model_make_the_same_of_an_image(encoder, tmp_path):
     )
     path = tmp_path / "model.onnx"
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
-    onnx.prepend(path, encoder.operators(), (16, 16, 1))
+    onnx.prepend(path, encoder.operators(), (16, 16, 1), "encoding")
     model = onnx.open_model(path)
     assert model.input_shape == (None, 16, 16, 1)
     np.testing.assert_allclose(model.predict(pictures()), -encoded, rtol=1e-5, atol=1e-6)

@@ -180,7 +180,7 @@ def test_columns_of_which_nothing_is_made_are_named(tmp_path, names):
 
 
 def test_the_shipped_data_are_read_back_by_name(tmp_path):
-    whole = dataset.load()
+    whole = dataset.load("elasticity")
     names = write_shipped(tmp_path, len(whole.ids))
     lines = [[name, *map(repr, row)] for name, row in zip(names, whole.targets.tolist(), strict=True)]
     table(tmp_path, ["file", *TARGETS], lines[::-1])

@@ -1,0 +1,169 @@
+"""A data set as a model meets it: what its encoding makes of images, and its decoding of targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import BenchError, Unavailable
+from harness.protocol import (
+    Dataset,
+    Decoder,
+    Encoder,
+    Encoding,
+    Images,
+    Model,
+    Node,
+    Operators,
+    Rows,
+    Split,
+    Suite,
+    Symmetry,
+    Targets,
+)
+
+
+class View(NamedTuple):
+    """`met` is `dataset` with what is encoded in the place of images, and answers in the place of targets. Predictions
+    are averaged over `moves`, elements of the symmetry `averaged_over`.
+    """
+
+    dataset: Dataset
+    met: Dataset
+    encoder: Encoder | None = None
+    decoder: Decoder | None = None
+    symmetries: tuple[Symmetry, ...] = ()
+    averaged_over: Symmetry | None = None
+    moves: tuple[int, ...] = ()
+
+    def meets(self, images: Images) -> Images:
+        """What the model is shown of images."""
+        return self.encoder.encode(images) if self.encoder else images
+
+    def answers(self, targets: Targets, images: Images) -> Targets:
+        """What the model is to answer."""
+        return self.decoder.encode(targets, images) if self.decoder else targets
+
+    def predict(self, model: Model, images: Images) -> Targets:
+        """(n, t) the targets that a model predicts for images as they are in the data set."""
+        answers: Targets = np.mean([model.predict(self.meets(moved)) for moved in self._as_moved(images)], axis=0)
+        return self.decoder.decode(answers, images) if self.decoder else answers
+
+    def _as_moved(self, images: Images) -> Iterator[Images]:
+        if not self.averaged_over:
+            yield images
+            return
+        nothing = np.empty((len(images), 0))
+        for move in self.moves:
+            yield self.averaged_over.move(images, nothing, np.full(len(images), move))[0]
+
+    def averaging(self, answers: int) -> tuple[Operators, Operators] | None:
+        """What puts all moves of the images before a graph, one batch after the other, and what averages the
+        (n, answers) that come of them; None where nothing is averaged.
+        """
+        if not self.averaged_over or not self.averaged_over.operators:
+            return None
+        nodes, arrays = list[Node](), dict[str, NDArray[Any]]()
+        for number, move in enumerate(self.moves):
+            piece = self.averaged_over.operators(self.dataset.images.shape[1:], move)
+
+            def own(name: str, number: int = number) -> str:
+                return name if name == "images" else f"{name}_{number}"
+
+            nodes += [(operator, tuple(map(own, given)), own(out), told) for operator, given, out, told in piece.nodes]
+            arrays |= {own(name): array for name, array in piece.arrays.items()}
+        copies = tuple(f"encoded_{number}" for number in range(len(self.moves)))
+        before = Operators((*nodes, ("Concat", copies, "encoded", {"axis": 0})), arrays)
+        shape = np.array([len(self.moves), -1, answers], np.int64)
+        after = Operators(
+            (("Reshape", ("answers", "shape"), "by_move", {}), ("ReduceMean", ("by_move", "first"), "decoded", _FLAT)),
+            {"shape": shape, "first": np.array([0], np.int64)},
+        )
+        return before, after
+
+    def doubled(self, rows: Rows, key: str) -> tuple[Images, Targets]:
+        """These rows as the model meets them, and then once more, moved by the first element of the symmetry `key`."""
+        images, targets = self.dataset.images[rows], self.dataset.targets[rows]
+        (symmetry,) = (symmetry for symmetry in self.symmetries if symmetry.key == key)
+        moved = symmetry.move(images, targets, np.ones(len(rows), np.intp))
+        images, targets = np.concatenate([images, moved[0]]), np.concatenate([targets, moved[1]])
+        return self.meets(images), self.answers(targets, images)
+
+    def moved(self, rows: Rows, draw: np.random.Generator) -> tuple[Images, Targets]:
+        """These rows as the model meets them, each image moved by a random element of every symmetry."""
+        images, targets = self.dataset.images[rows], self.dataset.targets[rows]
+        for symmetry in self.symmetries:
+            elements = draw.integers(symmetry.elements(images.shape[1:]), size=len(rows))
+            images, targets = symmetry.move(images, targets, elements)
+        return self.meets(images), self.answers(targets, images)
+
+
+_FLAT = {"keepdims": 0}
+
+
+def view(
+    suite: Suite,
+    dataset: Dataset,
+    split: Split,
+    encoding: Encoding | None,
+    decoding: Encoding | None = None,
+    averaged: int = 0,
+) -> View:
+    """How a model with these meets the data set; the encoder learns from the training rows alone.
+
+    Raises BenchError for an encoding that makes of an image what hangs on other images: it would leak; and Unavailable
+    where predictions are to be averaged and the suite has no symmetry for that.
+    """
+    encoder = decoder = None
+    met = dataset
+    if encoding:
+        encoder = suite.encoder(encoding, dataset)
+        met = msgspec.structs.replace(met, images=_encoded(encoder, encoding.name, dataset, split))
+    if decoding:
+        decoder = suite.decoder(decoding, dataset)
+        met = msgspec.structs.replace(
+            met,
+            targets=decoder.encode(dataset.targets, dataset.images),
+            target_names=decoder.answers,
+            units=("",) * len(decoder.answers),
+        )
+    if not averaged:
+        return View(dataset, met, encoder, decoder, suite.SYMMETRIES)
+    over = next((symmetry for symmetry in suite.SYMMETRIES if symmetry.operators), None)
+    if over is None:
+        raise Unavailable("averaged=: this suite has no symmetry to average over")
+    count = over.elements(dataset.images.shape[1:])
+    moves = np.random.default_rng(_AVERAGED).integers(count, size=averaged)
+    return View(dataset, met, encoder, decoder, suite.SYMMETRIES, over, tuple(moves.tolist()))
+
+
+def _encoded(encoder: Encoder, name: str, dataset: Dataset, split: Split) -> Images:
+    encoder.fit(dataset.images[split.train])
+    encoded = encoder.encode(dataset.images)
+    for row in split.test[:_LOOKED_AT]:
+        if not np.allclose(encoder.encode(dataset.images[row : row + 1])[0], encoded[row], rtol=1e-5, atol=1e-6):
+            raise BenchError(f"encoding '{name}': what it makes of an image hangs on the others: it leaks")
+    return encoded
+
+
+_LOOKED_AT = 3  # test images that are encoded once more, alone
+
+
+def changes(view: View, model: Model, rows: Rows) -> dict[str, float]:
+    """By how much, root mean square, predictions for these rows change beyond what they should when the images are
+    moved by a random element, not the one that moves nothing, of each symmetry.
+    """
+    images = view.dataset.images[rows]
+    predictions, draw, found = view.predict(model, images), np.random.default_rng(_MOVES), {}
+    for symmetry in view.symmetries:
+        elements = draw.integers(1, symmetry.elements(images.shape[1:]), size=len(rows))
+        moved, expected = symmetry.move(images, predictions, elements)
+        found[symmetry.key] = float(np.sqrt(np.mean((view.predict(model, moved) - expected) ** 2)))
+    return found
+
+
+_MOVES, _AVERAGED = 4, 6  # keep these streams of random numbers apart from the others

@@ -1,0 +1,213 @@
+"""The models that are asked for nine elastic constants, as pure data, and how much of each a profile runs."""
+
+from __future__ import annotations
+
+import itertools
+
+import msgspec
+
+from harness.model.architecture import (
+    Backbone,
+    Conv2D,
+    Dense,
+    Dropout,
+    Estimator,
+    Flatten,
+    GlobalAveragePool2D,
+    MaxPool2D,
+    Network,
+    backbone_of,
+)
+from harness.model.backbones import Family
+from harness.protocol import Configuration, Encoding, Profile, Recipe, Search, Variant
+from suites.microstructure.decodings import BetweenBounds
+from suites.microstructure.homogenization import TARGETS
+
+# --- without a network ----------------------------------------------------------------------------------------------
+
+
+def _best_of(name: str, values: tuple[float, ...], estimator: Estimator) -> Search:
+    """The best on the validation images of estimators that differ in one number."""
+    return Search(
+        tuple(Configuration({name: value}, msgspec.structs.replace(estimator, **{name: value})) for value in values)
+    )
+
+
+_PENALTIES = tuple(10.0**power for power in range(-5, 3))
+_PROCESS = _best_of("nu", (0.5, 1.5, 2.5), Estimator("gaussian-process", moved_by="rotation"))
+_TREES = Search(
+    tuple(
+        Configuration({"depth": float(depth), "rate": rate}, Estimator("boosted-trees", depth=depth, rate=rate))
+        for depth, rate in itertools.product((2, 3, 4), (0.05, 0.1))
+    )
+)
+_FRACTION = Encoding("volume-fraction")
+# Reach, in pixels, and number of components have the lowest validation errors of 6 to 16 and 10 to 40 (elasticity).
+_TWO_POINT = Encoding("two-point", {"components": 40.0, "reach": 14.0})
+_TWO_POINT_PRODUCTS = Encoding("two-point-products", {"components": 20.0, "reach": 12.0})
+_PHYSICS = Encoding("between-bounds")
+
+_WITHOUT_NETWORK = (
+    Variant("mean", "always answers the mean of the training labels", Estimator("mean"), encoding=_FRACTION),
+    Variant(
+        "voigt-reuss-hill",
+        "mean of the Voigt and Reuss bounds at the image's volume fraction; nothing is trained",
+        Estimator("identity"),
+        encoding=Encoding("voigt-reuss-hill"),
+    ),
+    Variant("ridge", "linear in the volume fraction alone", Estimator("ridge"), encoding=_FRACTION),
+    Variant(
+        "cubic",
+        "a cubic in the volume fraction and the interface lengths along x1 and x2",
+        _best_of("alpha", _PENALTIES, Estimator("ridge")),
+        encoding=Encoding("cubic"),
+    ),
+    Variant("trees", "boosted trees on the same three numbers", _TREES, encoding=Encoding("stereology")),
+    Variant(
+        "s2-ridge",
+        "linear in principal components of two-point statistics and their products with the volume fraction",
+        _best_of("alpha", _PENALTIES, Estimator("ridge", moved_by="rotation")),
+        encoding=_TWO_POINT_PRODUCTS,
+    ),
+    Variant(
+        "gp",
+        "a Gaussian process on volume fraction, interface lengths and components of two-point statistics",
+        _PROCESS,
+        encoding=_TWO_POINT,
+    ),
+    Variant(
+        "physics-gp",
+        "the same, which answers where between the bounds the stiffness lies",
+        _PROCESS,
+        encoding=_TWO_POINT,
+        decoding=_PHYSICS,
+    ),
+)
+
+# --- the report's networks ------------------------------------------------------------------------------------------
+
+_BASELINE = Network(
+    (
+        Conv2D(8, kernel=3),
+        MaxPool2D(2),
+        Conv2D(16, kernel=3),
+        MaxPool2D(2),
+        Flatten(),
+        Dense(16),
+        Dense(len(TARGETS), activation="linear"),
+    )
+)
+
+
+def _tuned(filters: int, kernel: int, dropout: float) -> Network:
+    """The report's flexible CNN (section 4)."""
+    return Network(
+        (
+            Conv2D(filters, kernel, "same"),
+            MaxPool2D(2),
+            Conv2D(2 * filters, kernel, "same"),
+            MaxPool2D(2),
+            Flatten(),
+            Dropout(dropout),
+            Dense(64),
+            Dense(len(TARGETS), activation="linear"),
+        )
+    )
+
+
+# Numbered from 0 as in the report's table 1: filters outermost, learning rate innermost.
+_GRID = tuple(
+    Configuration(
+        {"filters": filters, "kernel": kernel, "dropout": dropout, "learning_rate": rate},
+        _tuned(int(filters), int(kernel), dropout),
+        Recipe(learning_rate=rate),
+    )
+    for filters, kernel, dropout, rate in itertools.product((8.0, 16.0, 32.0), (3.0, 5.0), (0.0, 0.2), (1e-3, 1e-4))
+)
+
+_HEAD_ONLY = Recipe(learning_rate=1e-3, trains="head")
+_FINE_TUNING = Recipe(learning_rate=1e-4)
+
+
+def _transfer(family: Family, title: str) -> tuple[Variant, Variant]:
+    """The report's two phases of transfer learning (section 5)."""
+    layers = (Backbone(family), GlobalAveragePool2D(), Dense(16), Dense(len(TARGETS), activation="linear"))
+    return (
+        Variant(f"{family}-head-only", f"a small head on a frozen {title} (section 5)", Network(layers), (_HEAD_ONLY,)),
+        Variant(
+            f"{family}-fine-tuned",
+            f"the same, then all of {title} trained on (section 5)",
+            Network(layers),
+            (_HEAD_ONLY, _FINE_TUNING),
+        ),
+    )
+
+
+# --- networks that know the physics ---------------------------------------------------------------------------------
+
+
+def _periodic(answers: int) -> Network:
+    """Convolutions around the periodic image, whose features are averaged over it: where it begins does not matter."""
+    return Network(
+        (
+            Conv2D(16, 5, "periodic"),
+            MaxPool2D(2),
+            Conv2D(32, 3, "periodic"),
+            MaxPool2D(2),
+            Conv2D(64, 3, "periodic"),
+            MaxPool2D(2),
+            Conv2D(64, 3, "periodic"),
+            GlobalAveragePool2D(),
+            Dense(64),
+            Dense(answers, activation="linear"),
+        )
+    )
+
+
+_MOVED = (
+    Recipe(learning_rate=2e-3, augmented=True),
+    Recipe(learning_rate=5e-4, epochs=100, augmented=True),
+    Recipe(learning_rate=1e-4, epochs=50, augmented=True),
+)
+
+VARIANTS = (
+    *_WITHOUT_NETWORK,
+    Variant("baseline", "the report's baseline CNN (section 3)", _BASELINE, (Recipe(),)),
+    Variant("tuned", "the best of 24 CNNs by validation error: the report's grid search (section 4)", Search(_GRID)),
+    *_transfer("vgg16", "VGG16"),
+    *_transfer("resnet50", "ResNet50"),
+    *_transfer("densenet121", "DenseNet121"),
+    Variant(
+        "augmented",
+        "a CNN around the periodic image, trained on shifted, mirrored and turned images",
+        _periodic(len(TARGETS)),
+        _MOVED,
+    ),
+    Variant(
+        "physics-net",
+        "the same, which answers where between the bounds the stiffness lies",
+        _periodic(len(BetweenBounds.answers)),
+        _MOVED,
+        decoding=_PHYSICS,
+    ),
+)
+
+BACKBONES = tuple(
+    variant.name
+    for variant in VARIANTS
+    if isinstance(variant.architecture, Network) and backbone_of(variant.architecture)
+)
+
+PROFILES = {
+    "smoke": Profile(
+        seeds=(0,),
+        epochs=2,
+        search_epochs=1,
+        fine_tuning_epochs=1,
+        # One backbone shows that backbones work; Keras takes a minute to trace and export each of these.
+        leaves_out=("resnet50-head-only", "resnet50-fine-tuned", "densenet121-head-only", "densenet121-fine-tuned"),
+        quick_latency=True,
+    ),
+    "standard": Profile(seeds=(0, 1, 2), epochs=100, search_epochs=10, fine_tuning_epochs=4),
+    "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
+}
