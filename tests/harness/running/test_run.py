@@ -19,6 +19,7 @@ from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.records import Store
+from harness.judging.verify import verify
 from harness.model.architecture import parameter_shapes
 from harness.running import run as run_module
 from harness.running.latency import LatencyError
@@ -217,6 +218,38 @@ def test_a_failing_cell_fails_the_run_but_not_the_others(classical, data, tmp_pa
     assert all("phases=" in by_variant[name].reason for name in without)
     assert "2 of 8 cells have no result" in capsys.readouterr().out
     assert cli.main([*words, "phases=70,0.33,410,0.19"]) == 0
+
+
+def test_an_estimator_that_was_searched_for_has_its_trials_in_its_record(classical):
+    run, results = classical
+    assert run("variant=cubic", "profile=smoke") == 0
+    (record,) = Store(results, "elasticity").trainings()
+    assert len(record.searched.trials) == len(record.cell.architecture.configurations) > 3
+    assert verify(record) == []
+    table = pd.read_csv(results / "leaderboards" / "elasticity-cubic-top-ten.csv")
+    assert table["epochs"].isna().all()
+    assert table["validation_mse"].is_monotonic_increasing
+    assert run("variant=cubic", "profile=smoke") == 0
+    assert len(Store(results, "elasticity").trainings()) == 1  # read back, it is the same cell
+
+
+def test_predictions_averaged_over_moves_make_rows_of_their_own(classical, capsys):
+    run, results = classical
+    assert run("variant=mean,physics-gp", "profile=smoke") == 0
+    assert run("variant=mean,physics-gp", "profile=smoke", "averaged=3") == 0
+    table = pd.read_csv(results / "leaderboards" / "elasticity.csv").set_index("variant")
+    assert set(table.index) == {"mean", "physics-gp", "mean (mean over 3 moves)", "physics-gp (mean over 3 moves)"}
+    averaged = table.loc["physics-gp (mean over 3 moves)"]
+    assert averaged["onnx_difference"] < 1e-5  # its graph moves and averages, too
+    assert averaged["rmse_GPa"] == pytest.approx(table.loc["physics-gp", "rmse_GPa"], rel=1e-5)  # it sees no shift
+
+
+def test_of_all_suites_those_that_read_folders_are_run_on_a_folder(data, tmp_path, capsys):
+    words = ["run", f"data={data}", "backend=classical", "variant=mean", "profile=smoke", f"results={tmp_path}"]
+    assert cli.main(words) == 0
+    assert "suite contrast100" not in capsys.readouterr().out
+    assert cli.main([*words, "suite=contrast100"]) == 2
+    assert "this suite has data of its own alone; give yours with suite=elasticity" in capsys.readouterr().err
 
 
 def test_a_broken_data_set_stops_the_run_before_it_starts(classical, data, tmp_path, capsys):

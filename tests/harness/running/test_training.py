@@ -3,9 +3,29 @@ import numpy as np
 import pytest
 
 from harness.errors import Unavailable
-from harness.model.architecture import Backbone, Dense, Flatten, GlobalAveragePool2D, Network, initial_weights
+from harness.model.architecture import (
+    Backbone,
+    Dense,
+    Estimator,
+    Flatten,
+    GlobalAveragePool2D,
+    Network,
+    initial_weights,
+)
 from harness.model.weights import save_weights
-from harness.protocol import Configuration, Counts, Dataset, History, Recipe, Scaling, Search, Split, Task, Variant
+from harness.protocol import (
+    Configuration,
+    Counts,
+    Dataset,
+    History,
+    Recipe,
+    Scaling,
+    Search,
+    Split,
+    Symmetry,
+    Task,
+    Variant,
+)
 from harness.running import training
 from harness.running.training import Fitting, epoch_work, fit, trials_file, work
 from harness.running.view import View
@@ -274,3 +294,99 @@ def test_fine_tuning_is_more_work_than_a_head():
 def test_a_variant_is_data():
     variant = Variant("tuned", "", a_search())
     assert msgspec.json.decode(msgspec.json.encode(variant), type=Variant) == variant
+
+
+# --- images that are moved ------------------------------------------------------------------------------------------
+
+
+def turned(images, targets, elements):
+    return np.where(elements[:, None, None, None] == 1, images[:, ::-1], images), targets + elements[:, None]
+
+
+TURN = Symmetry("turn", "when it is turned", lambda shape: 2, turned)
+MOVED = Recipe(epochs=2, augmented=True)
+
+
+def seen(tmp_path, backend="fake", seed=0, recipes=(MOVED,)):
+    """What each epoch of each recipe shows."""
+    network = Network((Flatten(), Dense(2, "linear")))
+    fake = FakeBackend()
+    fitting, _ = a_fitting(tmp_path, fake, a_cell(architecture=network, recipes=recipes, backend=backend, seed=seed))
+    fit(fitting._replace(view=fitting.view._replace(symmetries=(TURN,))))
+    return [data.shown(epoch) for *_, data in fake.calls for epoch in range(2)]
+
+
+def test_epochs_of_an_augmented_recipe_show_moved_images_alike_in_every_backend(tmp_path):
+    first, second = seen(tmp_path)
+    dataset = a_dataset()
+    for images, targets in (first, second):
+        moved = targets[:, 0] != dataset.targets[SPLIT.train, 0]
+        np.testing.assert_array_equal(images[moved], dataset.images[SPLIT.train][moved, ::-1])
+        np.testing.assert_array_equal(images[~moved], dataset.images[SPLIT.train][~moved])
+    assert not np.array_equal(first[0], second[0])
+    for ours, theirs in zip((first, second), seen(tmp_path, "other"), strict=True):
+        np.testing.assert_array_equal(ours[0], theirs[0])
+    assert not np.array_equal(np.stack([s[0] for s in seen(tmp_path, seed=1)]), np.stack([first[0], second[0]]))
+    *_, third, fourth = seen(tmp_path, recipes=(MOVED, MOVED))
+    assert not np.array_equal(np.stack([third[0], fourth[0]]), np.stack([first[0], second[0]]))
+
+
+def test_without_the_switch_nothing_is_moved(tmp_path):
+    for images, _ in seen(tmp_path, recipes=(Recipe(epochs=2),)):
+        np.testing.assert_array_equal(images, a_dataset().images[SPLIT.train])
+
+
+def test_features_cannot_be_moved(tmp_path):
+    recipe = msgspec.structs.replace(HEAD, augmented=True)
+    with pytest.raises(ValueError, match="computed once: no image can be moved"):
+        fit(a_fitting(tmp_path, FakeBackend(), transfer_cell(recipe))[0])
+
+
+class FakeEstimator:
+    """Misses by what its penalty says; keeps what it is trained on."""
+
+    def __init__(self, estimator, calls):
+        self.estimator, self.calls = estimator, calls
+
+    def counts(self):
+        return Counts(3, 0, {})
+
+    def train(self, data, recipe, schedule, on_epoch):
+        assert recipe is None
+        self.calls.append(data)
+        return History(seconds=0.5)
+
+    def predict(self, images):
+        return a_dataset().targets[SPLIT.validation] + self.estimator.alpha
+
+
+class EstimatorBackend:
+    def __init__(self):
+        self.calls = []
+
+    def build(self, variant, task, seed):
+        return FakeEstimator(variant.architecture, self.calls)
+
+
+def test_an_estimator_is_chosen_by_its_validation_error(tmp_path):
+    penalties = (3.0, 0.5, 1.0)
+    search = Search(tuple(Configuration({"alpha": a}, Estimator("ridge", alpha=a)) for a in penalties))
+    cell = a_cell(architecture=search, backend="fake")
+    fitting, told = a_fitting(tmp_path, EstimatorBackend(), cell)
+    fitted = fit(fitting)
+    assert fitted.searched.selected == 1
+    assert [trial.validation_loss for trial in fitted.searched.trials] == pytest.approx([9.0, 0.25, 1.0])
+    assert fitted.model.estimator.alpha == 0.5
+    assert epoch_work(cell) == told == []
+
+
+def test_an_estimator_may_be_shown_each_image_and_what_is_made_of_it(tmp_path):
+    cell = a_cell(architecture=Estimator("ridge", moved_by="turn"), backend="fake")
+    backend = EstimatorBackend()
+    fitting, _ = a_fitting(tmp_path, backend, cell)
+    fit(fitting._replace(view=fitting.view._replace(symmetries=(TURN,))))
+    (data,) = backend.calls
+    plain = a_dataset().images[SPLIT.train]
+    np.testing.assert_array_equal(data.images, np.concatenate([plain, plain[:, ::-1]]))
+    np.testing.assert_array_equal(data.targets[6:], data.targets[:6] + 1)
+    assert len(data.validation_images) == 3
