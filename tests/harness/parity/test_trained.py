@@ -7,12 +7,17 @@ from harness.environment import observe
 from harness.judging.records import HeldOut
 from harness.parity import trained
 from harness.parity.subjects import frameworks, subjects
+from harness.protocol import History
 from harness.running.worker import Done
 from tests.harness.examples import a_cell, a_record
 from tests.harness.parity.test_subjects import a_request
 
 SUITE = registry.suite("elasticity")
 BASELINE, TUNED, *_ = subjects(SUITE)
+
+
+def a_history(*firsts, epochs=3):
+    return tuple(History((first,) * epochs, (first,) * epochs, 1.0) for first in firsts)
 
 
 def records_with(predictions, **changes):
@@ -28,7 +33,7 @@ def records_with(predictions, **changes):
             truth=tuple(map(tuple, truth)),
             train_mean=(2.0, 3.0),
         )
-        record = a_record(a_cell(variant="baseline", seed=seed))
+        record = a_record(a_cell(variant="baseline", seed=seed), history=a_history(1.0))
         found["baseline", seed] = msgspec.structs.replace(
             record, held_out=held_out, test=held_out.accuracy(), **changes
         )
@@ -40,7 +45,7 @@ def verdict(monkeypatch, tmp_path, rung, ours, theirs, **changes):
     monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
     request = a_request(tmp_path, **changes)
     if rung == "training":
-        ((found,),) = trained.training(request, SUITE, [BASELINE], "GPa")
+        ((*_, found),) = trained.training(request, SUITE, [BASELINE], "GPa")
     else:
         ((found,),) = trained.statistics(request, [BASELINE])
     return found
@@ -58,6 +63,39 @@ def test_frameworks_may_differ_by_less_than_seeds(monkeypatch, tmp_path, between
     assert "says little" not in found.note
 
 
+@pytest.mark.parametrize(
+    ("theirs", "expected", "said"),
+    [
+        (a_history(1.0, 0.5), "passes", ""),
+        (a_history(1.0 + 3e-6, 0.5 * 1.004), "passes", "recipe 1, seed 0"),
+        (a_history(1.0002, 0.5), "breaks", "recipe 1, seed 0"),  # another pooling, another loss
+        (a_history(1.0, 0.6), "breaks", "recipe 2, seed 0"),  # a rate that is not lowered, a backbone left frozen
+        (a_history(1.0, float("nan")), "breaks", "recipe 2, seed 0"),
+        (a_history(1.0, 0.5, epochs=2), "breaks", "[3, 3] epochs of each recipe, and [2, 2]"),  # stopped early
+    ],
+)
+def test_a_side_whose_seeds_differ_most_does_not_excuse_itself(monkeypatch, tmp_path, theirs, expected, said):
+    """Their seeds are 50 apart, ours 1: predictions that differ by 3 are within what is allowed."""
+    good = records_with({0: 0.0, 1: 1.0}, history=a_history(1.0, 0.5))
+    bad = records_with({0: 3.0, 1: 53.0}, history=theirs)
+    pair = iter([good, bad])
+    monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
+    ((beginning, whole),) = trained.training(a_request(tmp_path), SUITE, [BASELINE], "GPa")
+    assert whole.outcome == "passes"
+    assert beginning.outcome == expected
+    assert said in beginning.worst + beginning.note
+
+
+def test_with_dropout_the_seeds_that_differ_less_are_what_is_allowed(monkeypatch, tmp_path):
+    """For masks are each framework's own, and losses cannot be compared."""
+    good, bad = records_with({0: 0.0, 1: 1.0}), records_with({0: 3.0, 1: 53.0}, history=a_history(7.0))
+    renamed = [{("tuned", seed): record for (_, seed), record in side.items()} for side in (good, bad)]
+    pair = iter(renamed)
+    monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
+    ((found,),) = trained.training(a_request(tmp_path), SUITE, [TUNED], "GPa")
+    assert (found.outcome, found.allowed) == ("breaks", pytest.approx(1.0))
+
+
 def test_models_that_learned_nothing_are_said_to_be_such(monkeypatch, tmp_path):
     far = {0: 5.0, 1: 9.0}
     found = verdict(monkeypatch, tmp_path, "training", records_with(far), records_with(far))
@@ -68,6 +106,16 @@ def test_models_that_learned_nothing_are_said_to_be_such(monkeypatch, tmp_path):
 def scores(mean, spread=0.004):
     """Errors that give such R²: the variance of the truth is 8/3."""
     return {seed: np.sqrt((1 - mean + spread * (seed % 2 - 0.5)) * 8 / 3) for seed in range(10)}
+
+
+def test_trainings_that_differ_too_much_show_nothing(monkeypatch, tmp_path):
+    """Clean code breaks nothing for that: some trainings of the baseline never leave the mean, in both frameworks."""
+    ours, theirs = records_with(scores(0.7, spread=0.5)), records_with(scores(0.75, spread=0.5))
+    found = verdict(monkeypatch, tmp_path, "statistics", ours, theirs)
+    assert found.outcome == "skipped"
+    assert "not decided, for trainings of one framework differ too much" in found.note
+    worse = records_with(scores(0.1, spread=0.5))
+    assert verdict(monkeypatch, tmp_path, "statistics", ours, worse).outcome == "breaks"
 
 
 @pytest.mark.parametrize(("other", "expected"), [(0.9, "passes"), (0.86, "breaks")])
