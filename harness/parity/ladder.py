@@ -264,10 +264,13 @@ def _moved(pair: Pair, single: list[Arrays]) -> tuple[str, str] | None:
     return None
 
 
+_WHOLE = {"end": "after three steps, each worse", "epoch": "after an epoch with a short batch"}
+
+
 def _pool(name: str) -> str:
     """The arrays after one number of steps are rounded alike, and otherwise than those after another."""
     first = name.partition("/")[0]
-    return first if first.isdigit() or first == "epoch" else ""
+    return first if first.isdigit() or first in _WHOLE else ""
 
 
 def _relative(one: NDArray[Any], other: NDArray[Any], reference: NDArray[Any]) -> float:
@@ -329,8 +332,8 @@ def _stage(rung: str, place: int, name: str) -> int:
 def _spoken(name: str) -> str:
     """An array as a reader would call it: `10/dense_1/kernel` is `dense_1/kernel after 10 steps`."""
     pool, _, rest = name.partition("/")
-    if _pool(name) == "epoch":
-        return f"{rest} after an epoch with a short batch"
+    if _pool(name) in _WHOLE:
+        return f"{rest} {_WHOLE[pool]}"
     return f"{rest} after {pool} step{'s' * (pool != '1')}" if _pool(name) else name
 
 

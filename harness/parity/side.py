@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,8 @@ OPTIMIZATION_LEVELS = ("disable", "basic", "extended", "layout", "all")
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What a side is to do: build `network`, and for each of `variants` train by its last recipe.
+    """What a side is to do: build `network`, and for each of `variants` train by its last recipe, after a few steps of
+    those before.
 
     `steps` says after how many steps of training weights are compared, the last being all there are. `given` and `out`
     are safetensors files; what a side has to say in words goes to `told`, a JSON file.
@@ -101,9 +102,11 @@ class Given(msgspec.Struct, frozen=True):
         return cls(weights, arrays["images"], arrays["targets"], arrays["order"])
 
     def data(self, model: Model, recipe: Recipe) -> TrainingData:
-        """All images, or their features where that is what the recipe sees; and few of them to validate on."""
-        seen = model.features(self.images) if recipe.trains == "head" else self.images
-        return TrainingData(seen, self.targets, seen[:_VALIDATED], self.targets[:_VALIDATED])
+        """All images, or their features where that is what the recipe sees, in single precision as `bench run` keeps
+        them; and few of them to validate on.
+        """
+        seen = model.features(self.images).astype(np.float32) if recipe.trains == "head" else self.images
+        return TrainingData(seen, self.targets, seen[-_VALIDATED:], self.targets[-_VALIDATED:])
 
 
 def main(path: str) -> None:
@@ -193,7 +196,7 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
         climbed.take("gradients", variant.name, _dropout(backend, orders))
     if "optimizer" in orders.rungs:
         model.set_weights(given.weights)
-        climbed.take("optimizer", variant.name, _steps(model, given, recipe, orders.steps))
+        climbed.take("optimizer", variant.name, _steps(model, given, variant.recipes, orders.steps))
     return trainable
 
 
@@ -238,9 +241,24 @@ def _dropout(backend: Backend, orders: Orders) -> Iterator[tuple[str, NDArray[An
         mask = gradients["dense_1/kernel"][:, 0]
         yield f"dropout {rate:g}/factor", mask.max()
         yield f"dropout {rate:g}/kept", np.array([(mask > 0).mean(), mask.size])
+        two = np.concatenate([white, white])  # each has a mask of its own, so that less is dropped by both
+        _, gradients = model.loss_and_gradients(two, np.concatenate([targets, targets]), Recipe())
+        masks = gradients["dense_1/kernel"][:, 0]
+        yield f"dropout {rate**2:g} of two images at once/kept", np.array([(masks > 0).mean(), masks.size])
+        yield f"dropout {rate:g}/validation_loss", _validated(model, TrainingData(white, targets, white, targets))
         first, second = _two_epochs(model, TrainingData(white, targets, white, targets))
         never = second[first == 0]  # Adam leaves what never had a gradient where it is
         yield f"dropout {rate:g} in a second epoch/kept", np.array([(never != 0).mean(), never.size])
+
+
+def _validated(model: Model, data: TrainingData) -> NDArray[Any]:
+    """The validation loss of equal weights that no training moves; they are what they were afterwards."""
+    zeros = model.weights()
+    model.set_weights({name: np.full_like(array, 1e-3) for name, array in zeros.items()})
+    still = Recipe(epochs=1, batch_size=1, learning_rate=1e-30)
+    history = model.train(data, still, Schedule(np.zeros((1, 1), np.intp), 1), _silent)
+    model.set_weights(zeros)
+    return np.array(history.validation_loss)
 
 
 def _two_epochs(model: Model, data: TrainingData) -> list[NDArray[Any]]:
@@ -254,12 +272,19 @@ def _two_epochs(model: Model, data: TrainingData) -> list[NDArray[Any]]:
     return kernels
 
 
-def _steps(model: Model, given: Given, recipe: Recipe, steps: tuple[int, ...]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Losses of the steps, and weights after some of them. One batch is an epoch, so that an epoch's loss is a step's,
-    and every step is followed by a validation.
+def _steps(
+    model: Model, given: Given, recipes: Sequence[Recipe], steps: tuple[int, ...]
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Losses of the last recipe's steps, and weights after some of them, on a model that the recipes before it have
+    trained. One batch is an epoch, so that an epoch's loss is a step's, and every step is followed by a validation.
 
-    Where all of a small network is trained, then also one epoch that ends in a short batch.
+    Where all of a small network is trained, then also one epoch that ends in a short batch, and the weights that are
+    left of three steps when only the first was any good, for it is validated with what it answered before.
     """
+    *earlier, recipe = recipes
+    for before in earlier:
+        order = given.order[-before.epochs :]
+        model.train(given.data(model, before), before, Schedule(order, BATCH), _silent)
     data, start = given.data(model, recipe), given.weights
     kept: dict[int, Mapping[str, NDArray[Any]]] = {}
 
@@ -275,9 +300,17 @@ def _steps(model: Model, given: Given, recipe: Recipe, steps: tuple[int, ...]) -
     if recipe.trains != "head" and len(start) < 20:
         model.set_weights(start)
         order = np.roll(np.arange(len(data.images)), 3)[None, : BATCH + BATCH // 2]
-        history = model.train(data, recipe, Schedule(order, BATCH), lambda *_: None)
+        history = model.train(data, recipe, Schedule(order, BATCH), _silent)
         yield "epoch/loss", np.array(history.loss)
         yield from ((f"epoch/{name}", array) for name, array in model.weights().items())
+        model.set_weights(start)
+        worsening = msgspec.structs.replace(data, validation_targets=model.predict(data.validation_images))
+        model.train(worsening, recipe, Schedule(given.order[:3], BATCH), _silent)
+        yield from ((f"end/{name}", array) for name, array in model.weights().items())
+
+
+def _silent(*_: float) -> None:
+    """Of these epochs nothing is kept."""
 
 
 def _export(model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -19,7 +19,7 @@ from harness.model.architecture import Network, Shape, backbone_of, initial_weig
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
-from harness.protocol import Arrays, Dataset, Precision, Split, Suite, Task, Variant
+from harness.protocol import Arrays, Dataset, Images, Precision, Split, Suite, Task, Variant
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
 from harness.running.plan import task
@@ -41,14 +41,21 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
     asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]))
     draw = np.random.default_rng([seed, _PARITY])
     order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])
-    images = np.ascontiguousarray(dataset.images[chosen, :size, :size])
+    images = _grey(dataset.images[chosen, :size, :size], draw)
     weights = _telling_weights(network, asked.input_shape, seed)
     return Given(weights, images, dataset.targets[chosen], order), asked
 
 
-_BACKBONE_SIZE = 32  # a quarter of the work
+def _grey(images: Images, draw: np.random.Generator) -> Images:
+    """Images of two values as pictures have them: between black and white, of unlike contrast, with noise."""
+    darkest, contrast = draw.uniform(0, 0.3, (2, len(images), 1, 1, 1))
+    noise = draw.uniform(0, 0.1, images.shape)
+    return np.ascontiguousarray(darkest + (0.6 + contrast - darkest) * images + noise, np.float32).clip(0, 1)
+
+
+_BACKBONE_SIZE = 64  # of which four pixels are left
 _PARITY = 3  # keeps this stream of random numbers apart from the others
-_FIRST_GAIN = 8.0
+_FIRST_GAIN = 14.0
 
 
 def _telling_weights(network: Network, input_shape: Shape, seed: int) -> Arrays:

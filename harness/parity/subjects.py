@@ -20,6 +20,7 @@ TRAINED_RUNGS = ("training", "statistics")
 SMALL_STEPS = (1, 10, 100)
 BACKBONE_STEPS = (1, 10)  # after 100, rounding alone has changed ResNet50 with batch norms in training mode
 MOST_STEPS = SMALL_STEPS[-1]
+EARLIER_STEPS = 2  # of each recipe before the last, so that what it leaves behind is seen
 
 ParityProfile = Literal["smoke", "standard"]
 FROZEN_NORMS = "-frozen-norms"
@@ -153,17 +154,22 @@ def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
 
 
 def _with_exact_constants(variant: Variant, steps: int) -> Variant:
-    """Its last recipe, for as many steps, with Adam's constants near the usual ones but exact in float32."""
-    recipe = msgspec.structs.replace(
-        variant.recipes[-1],
-        epochs=steps,
-        batch_size=BATCH,
-        learning_rate=2.0 ** round(math.log2(variant.recipes[-1].learning_rate)),
-        beta_1=0.875,
-        beta_2=1 - 2.0**-10,
-        epsilon=2.0**-23,
+    """Its recipes, the last for as many steps and those before for a few, with Adam's constants near the usual ones but
+    exact in float32.
+    """
+    *earlier, last = (
+        msgspec.structs.replace(
+            recipe,
+            epochs=EARLIER_STEPS,
+            batch_size=BATCH,
+            learning_rate=2.0 ** round(math.log2(recipe.learning_rate)),
+            beta_1=0.875,
+            beta_2=1 - 2.0**-10,
+            epsilon=2.0**-23,
+        )
+        for recipe in variant.recipes
     )
-    return msgspec.structs.replace(variant, recipes=(recipe,))
+    return msgspec.structs.replace(variant, recipes=(*earlier, msgspec.structs.replace(last, epochs=steps)))
 
 
 def deep(variant: Variant) -> bool:

@@ -202,7 +202,7 @@ def _(at):
     at.nn.Dropout.forward = lambda self, x: x * (at.torch.rand_like(x) >= self.p) if self.training else x
 
 
-@fault("dropout at half its rate", "tuned", "gradients", "dropout 0.2")
+@fault("dropout at half its rate", "tuned", "gradients", "/kept")
 def _(at):
     at.nn.Dropout.forward = lambda self, x: at.nn.functional.dropout(x, self.p / 2, self.training)
 
@@ -228,6 +228,35 @@ def _(at):
 @fault("a layer frozen by mistake", "baseline", "structure", "trainable")
 def _(at):
     change_freezing(at, lambda module: module.conv2d_1.requires_grad_(False))
+
+
+@fault("a threshold at the door", "baseline", "forward", "conv2d_1")
+def _(at):
+    change_layer(at, "conv2d_1", lambda layer, x: layer._conv_forward((x > 0.5).to(x.dtype), layer.weight, layer.bias))
+
+
+@fault("zeros around a periodic image", "augmented", "forward", "conv2d_1")
+def _(at):
+    def around(self, images):
+        return at.nn.functional.conv2d(images, self.weight, self.bias, padding=self.kernel_size[0] // 2)
+
+    at.pytorch.PeriodicConv2d.forward = around
+
+
+@fault("dropout while validating", "tuned", "gradients", "dropout 0.2/validation_loss")
+def _(at):
+    def dropping(module, images, targets):
+        return at.nn.functional.mse_loss(module.train()(images), targets).item()
+
+    at.pytorch._loss = dropping
+
+
+@fault("one dropout mask for a batch", "tuned", "gradients", "dropout 0.04 of two images at once/kept")
+def _(at):
+    def sharing(self, x):
+        return x * at.nn.functional.dropout(at.torch.ones_like(x[:1]), self.p, self.training)
+
+    at.nn.Dropout.forward = sharing
 
 
 # --- optimizer and batches --------------------------------------------------------------------------------------
@@ -303,6 +332,78 @@ def _(at):
     change_epochs(at, shuffled)
 
 
+@fault("validated on the first training images", "baseline", "optimizer", "validation_loss after 1 step")
+def _(at):
+    train = at.pytorch.TorchModel.train
+
+    def wrong(self, data, *others):
+        count = len(data.validation_images)
+        first = {"validation_images": data.images[:count], "validation_targets": data.targets[:count]}
+        return train(self, msgspec.structs.replace(data, **first), *others)
+
+    at.pytorch.TorchModel.train = wrong
+
+
+@fault("the best weights restored in the end", "baseline", "optimizer", "after three steps, each worse")
+def _(at):
+    train = at.pytorch.TorchModel.train
+
+    def restoring(self, data, recipe, schedule, on_epoch):
+        best = [float("inf"), None]
+
+        def watch(epoch, loss, validation_loss):
+            on_epoch(epoch, loss, validation_loss)
+            if validation_loss < best[0]:
+                best[:] = validation_loss, self.weights()
+
+        history = train(self, data, recipe, schedule, watch)
+        self.set_weights(best[1])
+        return history
+
+    at.pytorch.TorchModel.train = restoring
+
+
+# --- stages ---------------------------------------------------------------------------------------------------------
+
+
+@fault("the first recipe's rate kept", "augmented", "optimizer", "after 1 step")
+def _(at):
+    train = at.pytorch.TorchModel.train
+
+    def keeping(self, data, recipe, *others):
+        self.first = getattr(self, "first", recipe.learning_rate)
+        return train(self, data, msgspec.structs.replace(recipe, learning_rate=self.first), *others)
+
+    at.pytorch.TorchModel.train = keeping
+
+
+@fault("Adam's moments kept from recipe to recipe", "augmented", "optimizer", "after 1 step")
+def _(at):
+    made = []
+    adam = at.pytorch.KerasAdam
+
+    def keeping(parameters, recipe):
+        made.append(made[0] if made and len(made[0].param_groups[0]["params"]) == len(list(parameters)) else None)
+        made[-1] = made[-1] or adam(list(parameters), recipe)
+        return made[-1]
+
+    at.pytorch.KerasAdam = keeping
+
+
+@fault("a backbone that stays frozen after its head's stage", "vgg16-fine-tuned", "optimizer", "backbone_1")
+def _(at):
+    let_train = at.pytorch.TorchModel._let_train
+
+    def staying(self, what):
+        trained = let_train(self, what)
+        self.was_head = getattr(self, "was_head", False) or what == "head"
+        if self.was_head:
+            self._frozen.requires_grad_(False)
+        return trained
+
+    at.pytorch.TorchModel._let_train = staying
+
+
 # --- exported graphs ------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +419,11 @@ def _(at):
             super().__init__(at.nn.Sequential(*list(network.children())[:-1], at.nn.Linear(16, 9)), scaling)
 
     at.pytorch.Physical = Other
+
+
+@fault("global max for average pooling", "vgg16-head-only", "forward", "globalaveragepool2d_1")
+def _(at):
+    at.nn.AdaptiveAvgPool2d = at.nn.AdaptiveMaxPool2d
 
 
 # --- backbones ------------------------------------------------------------------------------------------------------
