@@ -41,7 +41,8 @@ def test_every_batch_that_is_exported_has_its_images_and_every_step_its_batch():
     assert start.order.shape == (MOST_STEPS, BATCH)
     assert all(len(set(batch)) == BATCH for batch in start.order.tolist())
     assert len({tuple(batch) for batch in start.order.tolist()}) == MOST_STEPS
-    assert begin("vgg16-head-only")[1].input_shape == (32, 32, 1)
+    assert begin("vgg16-head-only")[1].input_shape == (64, 64, 1)
+    assert len(np.unique(start.images)) > 1000  # grey, so that a threshold at the door would show
 
 
 def test_another_seed_gives_other_weights_and_batches():

@@ -4,7 +4,7 @@ import pytest
 from harness import registry
 from harness.errors import BenchError
 from harness.model.architecture import Network, backbone_of
-from harness.parity.subjects import Framework, Request, frameworks, groups, largest, subjects
+from harness.parity.subjects import EARLIER_STEPS, Framework, Request, frameworks, groups, largest, subjects
 
 SUITE = registry.suite("elasticity")
 
@@ -110,8 +110,9 @@ def test_smoke_spares_backbones_the_export_and_all_steps_but_one(tmp_path):
 def test_adams_constants_are_exact_in_float32(tmp_path):
     for group in groups(a_request(tmp_path), subjects(SUITE)):
         for variant in group.variants:
-            (recipe,) = variant.recipes
-            for number in (recipe.learning_rate, recipe.beta_1, recipe.beta_2, recipe.epsilon, 1 - recipe.beta_2):
-                assert float(np.float32(number)) == number
-            (usual,) = [item.recipes[-1] for item in subjects(SUITE) if item.name == variant.name]
-            assert recipe.learning_rate == pytest.approx(usual.learning_rate, rel=0.25)
+            (usual,) = [item.recipes for item in subjects(SUITE) if item.name == variant.name]
+            assert [recipe.epochs for recipe in variant.recipes[:-1]] == [EARLIER_STEPS] * (len(usual) - 1)
+            for recipe, own in zip(variant.recipes, usual, strict=True):
+                for number in (recipe.learning_rate, recipe.beta_1, recipe.beta_2, recipe.epsilon, 1 - recipe.beta_2):
+                    assert float(np.float32(number)) == number
+                assert recipe.learning_rate == pytest.approx(own.learning_rate, rel=0.25)
