@@ -29,6 +29,7 @@ from tests.harness.a_benchmark import RAW
 from tests.harness.examples import a_cell, a_record
 
 BENCH = (sys.executable, "-m", "harness")
+WITHOUT_NETWORK = ("mean", "voigt-reuss-hill", "ridge", "cubic", "trees", "s2-ridge", "gp", "physics-gp")
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +52,19 @@ def test_every_cell_has_a_good_record_and_every_row_a_latency(finished):
     results, printed = finished
     records = Store(results, "elasticity").trainings()
     assert {(r.cell.variant, r.cell.backend) for r in records} == {
-        *((name, "classical") for name in ("mean", "voigt-reuss-hill", "ridge")),
-        *itertools.product(("baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned"), ("keras", "pytorch")),
+        *itertools.product(WITHOUT_NETWORK, ("classical",)),
+        *itertools.product(
+            ("baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned", "augmented", "physics-net"),
+            ("keras", "pytorch"),
+        ),
     }
     assert all(record.status == "ok" for record in records)
     table = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))
-    assert len(table) == 11
+    assert len(table) == 20
     for column in ("skill", "parameters", "onnx_kB", "p50_ms_b1", "ratio_b1", "p50_ms_b32", "images_per_s_b32"):
         assert table[column].notna().all(), column
     assert (table["latency_threads"] == 1).all()
-    assert "[11/11]" in printed
+    assert "[20/20]" in printed
     assert "leaderboard:" in printed
 
 
@@ -111,7 +115,8 @@ def test_a_record_tells_all_that_was_promised(finished):
     assert record.onnx.opset == 18
     assert record.environment.versions["keras"]
     assert any("only 40 images" in warning for warning in record.data_warnings)
-    assert record.metrics.keys() == {"positive_definite", "inside_bounds"}
+    assert record.metrics.keys() == {"positive_definite", "inside_bounds", "hill_residual"}
+    assert record.moved.keys() == {"shift", "mirror", "rotation"}
     assert (results / record.log).exists()
 
 
@@ -128,7 +133,7 @@ def test_a_second_run_does_nothing_and_changes_nothing(finished, data):
     results, _ = finished
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
     printed = bench("run", "suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}")
-    assert "11 cells, 11 done before" in printed
+    assert "20 cells, 20 done before" in printed
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
     assert "follows from its records" in bench("leaderboard", "check=true", f"results={results}")
 
