@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.command import cli
-from harness.judging.audit import audit
+from harness.judging.audit import _untrue, audit
 from harness.judging.metrics import accuracy
 from harness.judging.records import HeldOut, Store
 from harness.running import plan as plans
@@ -100,6 +100,18 @@ def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
 def test_what_does_not_follow_from_the_data_is_told(audited, record, said):
     lies = audited(record)
     assert any(said in lie and record.key in lie for lie in lies), lies
+
+
+def test_a_record_of_before_a_figure_lacks_it(audited):
+    """What it does say of itself must be true all the same."""
+    record = an_honest_record()
+    metrics = {name: value for name, value in record.metrics.items() if name != "hill_residual"}
+    lacking = msgspec.structs.replace(record, metrics=metrics)
+    assert any("its hill_residual is" in lie for lie in audited(lacking))
+    older = msgspec.structs.replace(lacking, schema=3)
+    assert _untrue(older, elasticity, DATA, SPLIT) == []
+    lying = msgspec.structs.replace(older, metrics=metrics | {"inside_bounds": 0.123})
+    assert _untrue(lying, elasticity, DATA, SPLIT) == ["its inside_bounds is"]
 
 
 def test_the_check_of_the_leaderboard_asks(tmp_path, capsys):
