@@ -15,7 +15,7 @@ from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
 from harness.showing.questions import difference
 from suites import elasticity
-from tests.history import edited, knows
+from tests.history import edited, git, knows
 
 RESULTS = Path(__file__).parent.parent / "results"
 
@@ -66,8 +66,11 @@ def test_the_records_say_what_is_true_of_the_data():
     assert audit(RESULTS, "elasticity") == ([], 0)
 
 
-PUBLISHED = "e84313b3fef1a7f9b2b7923033bbc9487784992d"
-"""The commit with the first records of a schema that is still read; those of before gave way to them."""
+PUBLISHED = "794c5a8e7b29fe52631c8e71c5993187caf259a7"
+"""The commit with the first of the records that stand; those of before gave way to them, to results/archive."""
+
+BEFORE = "364e1908ed025876e3765a4f8e9d27662fa11201"
+"""The last commit with those of before, of schema 3, in their place."""
 
 
 def test_records_that_were_committed_were_never_edited():
@@ -76,6 +79,19 @@ def test_records_that_were_committed_were_never_edited():
         pytest.skip("not a checkout, so there is no history to ask")
     assert knows(house, PUBLISHED), "this clone is too shallow to be asked: `git fetch --unshallow`"
     assert edited(house, "results/records", PUBLISHED) == []
+
+
+@pytest.mark.parametrize("name", ["trainings", "latencies"])
+def test_archived_records_are_as_they_were_published(name):
+    house = RESULTS.parent
+    if not (house / ".git").exists():
+        pytest.skip("not a checkout, so there is no history to ask")
+    archived = (RESULTS / "archive" / "schema-3" / "records" / "elasticity" / f"{name}.jsonl").read_text()
+    assert archived == git(house, "show", f"{BEFORE}:results/records/elasticity/{name}.jsonl")
+
+
+def test_archived_records_are_read_and_their_leaderboard_follows():
+    assert leaderboard.differs(RESULTS / "archive" / "schema-3", "elasticity") == ""
 
 
 def test_the_baseline_explains_more_than_nine_tenths_in_both_frameworks(baselines):

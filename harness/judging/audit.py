@@ -82,8 +82,8 @@ def _untrue_metrics(
 
 
 def _same(claimed: float, real: float, images: int) -> bool:
-    """Predictions are recorded with ten digits, of which a residual of nothing is left with the last; and that could move
-    one of them across a bound: then a share of the images is off by one of them.
+    """Predictions are recorded with ten digits: a residual of nothing is of the order of the last, and one that was
+    moved across a bound makes a share of the images off by one of them.
     """
     is_share = np.isclose(real * images, round(real * images), rtol=0, atol=1e-9) if np.isfinite(real) else False
     off = abs(claimed - real)

@@ -30,6 +30,12 @@ class Difference(NamedTuple):
     def __str__(self) -> str:
         return f"{decimals(self.value, '+')} ({interval(self.low, self.high, '+')})"
 
+    def finely(self) -> str:
+        """With a digit more, for what is near to perfect."""
+        if np.isnan(self.low):
+            return f"{self.value:+.4f} (–)"
+        return f"{self.value:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+
     @property
     def verdict(self) -> str:
         """What the interval allows to say."""
@@ -225,7 +231,7 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
         "apart.",
     }.get(verdict, f"These data do not say: intervals need {FEWEST_IMAGES} test images.")
     lines = [
-        [row.name, decimals(row.skill()), str(difference(best, row)), _parameters(row), _seconds(row)]
+        [row.name, f"{row.skill():.4f}", difference(best, row).finely(), _parameters(row), _seconds(row)]
         for row in sorted(others, key=Row.skill, reverse=True)
     ]
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]

@@ -16,7 +16,7 @@ from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
 from harness.judging.searches import top_tens
 from harness.judging.stats import skill_interval
-from harness.protocol import Search, Suite
+from harness.protocol import Search, Source, Suite
 from harness.provenance import source
 from harness.showing import pictures
 from harness.showing.questions import answers, decimals, interval, markdown
@@ -166,7 +166,7 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
                 decimals(row.skill()),
                 interval(low, high),
                 f"{np.mean(r2):.3f}" if r2 else "–",
-                *([source.reported.get(row.records[0].cell.variant, "–")] if source else []),
+                *([_reported(row, source)] if source else []),
             ]
         )
     mean_mse = float(table[0].squared_errors_of_mean().mean() / table[0].targets)
@@ -181,6 +181,12 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
             "the mean's beside them, which it does not give."
         )
     return f"## Table 3: test MSE of every model\n\n{told}\n\n" + markdown(heading, lines)
+
+
+def _reported(row: Row, source: Source) -> str:
+    """What the source says of this model; of one whose predictions are averaged it says nothing."""
+    cell = row.records[0].cell
+    return "–" if cell.settings.averaged else source.reported.get(cell.variant, "–")
 
 
 def _latencies(results: Path, suite: str, block: Sequence[Record]) -> dict[tuple[str, str], str]:
