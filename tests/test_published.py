@@ -196,7 +196,7 @@ def test_networks_of_the_report_change_with_the_image_s_place_as_much_as_they_er
 
 
 def test_at_contrast_100_pictures_matter():
-    """The line in the volume fraction tells a third of what it tells at contrast 6, and physics-net beats the process."""
+    """The line in the volume fraction tells a third of what it does at contrast 6; physics-net beats the process."""
     block = rows(newest(Store(RESULTS, "contrast100").trainings(), "standard"))
     table = {(row.name, row.backend): row for row in block}
     r2 = {place: np.mean([record.test.r2_mean for record in row.records]) for place, row in table.items()}

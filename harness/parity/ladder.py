@@ -343,7 +343,8 @@ def _masks(names: list[str], single: list[Arrays]) -> str:
         expected = 1 - float(name.split("/")[0].split()[1])
         for arrays in single:
             share, count = arrays[name]
-            if abs(share - expected) > 5 * np.sqrt(expected * (1 - expected) / count):
+            # Also where nothing was dropped that could be kept later: of none there is no share.
+            if not (count and abs(share - expected) <= 5 * np.sqrt(expected * (1 - expected) / count)):
                 return f"{name}: {share:.3f}, not {expected:.3f}"
     return ""
 
