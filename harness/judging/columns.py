@@ -160,20 +160,21 @@ def _r2_of(target: str) -> Callable[[Group], object]:
 
 def _of_suite(group: Group) -> list[Column]:
     names = group.good[0].metrics if group.good else {}
-    return [Column(name, "", "", "", _metric(name)) for name in names]
-
-
-def _metric(name: str) -> Callable[[Group], object]:
-    return lambda group: float(np.mean([record.metrics.get(name, np.nan) for record in group.good]))
+    return [Column(name, "", "", "", _figure("metrics", name)) for name in names]
 
 
 def _of_symmetries(group: Group) -> list[Column]:
     keys = group.good[0].moved if group.good else {}
-    return [Column(f"change_{key}_{{unit}}", "", "", "", _change(key)) for key in keys]
+    return [Column(change_under(key), "", "", "", _figure("moved", key)) for key in keys]
 
 
-def _change(key: str) -> Callable[[Group], object]:
-    return lambda group: float(np.mean([record.moved.get(key, np.nan) for record in group.good]))
+def change_under(symmetry: str) -> str:
+    """The column of how much predictions change under a symmetry, by its key."""
+    return f"change_{symmetry}_{{unit}}"
+
+
+def _figure(field: Literal["metrics", "moved"], name: str) -> Callable[[Group], object]:
+    return lambda group: float(np.mean([getattr(record, field).get(name, np.nan) for record in group.good]))
 
 
 # --- costs --------------------------------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from harness.judging.columns import (
     SCORES,
     Group,
     Timings,
+    change_under,
     columns,
     digest,
     mean,
@@ -206,7 +207,7 @@ def explained(suite: str) -> list[tuple[str, str, str, str]]:
     asked = registry.suite(suite)
     own = [(metric.key, metric.unit, metric.better, metric.sentence) for metric in asked.METRICS]
     own += [
-        (f"change_{symmetry.key}_{{unit}}", "{unit}", "lower", f"by how much predictions change {symmetry.sentence}")
+        (change_under(symmetry.key), "{unit}", "lower", f"by how much predictions change {symmetry.sentence}")
         for symmetry in asked.SYMMETRIES
     ]
     told = [[(c.name, c.unit, c.better, c.sentence) for c in part] for part in (SCORES, COSTS + RUN + ORIGIN)]

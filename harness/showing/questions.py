@@ -28,13 +28,11 @@ class Difference(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"{decimals(self.value, '+')} ({interval(self.low, self.high, '+')})"
+        return self.told()
 
-    def finely(self) -> str:
-        """With a digit more, for what is near to perfect."""
-        if np.isnan(self.low):
-            return f"{self.value:+.4f} (–)"
-        return f"{self.value:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+    def told(self, digits: int = 3) -> str:
+        """Value and interval, with so many decimals."""
+        return f"{decimals(self.value, '+', digits)} ({interval(self.low, self.high, '+', digits)})"
 
     @property
     def verdict(self) -> str:
@@ -231,13 +229,22 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
         "apart.",
     }.get(verdict, f"These data do not say: intervals need {FEWEST_IMAGES} test images.")
     lines = [
-        [row.name, f"{row.skill():.4f}", difference(best, row).finely(), _parameters(row), _seconds(row)]
+        [
+            row.name,
+            decimals(row.skill(), digits=_FINELY),
+            difference(best, row).told(_FINELY),
+            _parameters(row),
+            _seconds(row),
+        ]
         for row in sorted(others, key=Row.skill, reverse=True)
     ]
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
     return f"is a network worth it?\n\n{answer}\n\nBoth are chosen by the validation images.\n\n" + markdown(
         heading, lines
     )
+
+
+_FINELY = 4  # decimals, where all are near to perfect
 
 
 def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> str:
@@ -282,14 +289,14 @@ def _seconds(row: Row) -> str:
     return f"{np.mean(seconds):.3g}"
 
 
-def decimals(value: float, sign: str = "") -> str:
-    """Three decimals, and never a negative zero; `sign` "+" writes it always. A dash for what is no number."""
-    return "–" if np.isnan(value) else f"{round(value, 3) + 0.0:{sign}.3f}"
+def decimals(value: float, sign: str = "", digits: int = 3) -> str:
+    """So many decimals, and never a negative zero; `sign` "+" writes it always. A dash for what is no number."""
+    return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
-def interval(low: float, high: float, sign: str = "") -> str:
+def interval(low: float, high: float, sign: str = "", digits: int = 3) -> str:
     """Its ends in words; a dash where there is none (`stats.FEWEST_IMAGES`)."""
-    return "–" if np.isnan(low) else f"{decimals(low, sign)} to {decimals(high, sign)}"
+    return "–" if np.isnan(low) else f"{decimals(low, sign, digits)} to {decimals(high, sign, digits)}"
 
 
 def markdown(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
