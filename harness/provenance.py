@@ -43,11 +43,24 @@ def source(backend: str, suite: str) -> str:
     files |= _reached([path for name, node in used.items() for path in _modules(node, "suites", name)], "suites")
     digest = hashlib.sha256("\n".join(f"{name}: {ast.dump(used[name])}" for name in sorted(used)).encode())
     for path in sorted(files):
-        digest.update(f"{path.relative_to(_HOUSE)}\n{ast.dump(_parsed(path))}\n".encode())
+        digest.update(_told(path).encode())
     return digest.hexdigest()
 
 
+@cache
+def source_of_side(backend: str) -> str:
+    """SHA-256 (hex) of the source that can change what a side of `bench parity` computes in a backend, as `source`."""
+    files = {path for pattern in _OF_SIDE for path in _HOUSE.glob(pattern)}
+    files |= _reached([_HOUSE / "backends" / f"{backend}.py"], "backends")
+    return hashlib.sha256("".join(_told(path) for path in sorted(files)).encode()).hexdigest()
+
+
+_OF_SIDE = ("harness/protocol.py", "harness/model/*.py", "harness/parity/side.py")
 _OF_SUITE = ("load", "split", "encoder", "decoder", "measure", "unit_factor", "SYMMETRIES")
+
+
+def _told(path: Path) -> str:
+    return f"{path.relative_to(_HOUSE)}\n{ast.dump(_parsed(path))}\n"
 
 
 def _used(path: Path, names: Iterable[str]) -> dict[str, ast.stmt]:

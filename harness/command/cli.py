@@ -158,6 +158,7 @@ def parity(options: ParityOptions) -> int:
         seeds=_numbers("seeds", options.seeds) or (0,),
         results=options.results,
         workers=options.workers or usable_workers(),
+        keep=options.keep,
     )
     disk.refuse_no_folder("results", options.results)
     for key, file in (("junit", options.junit), ("markdown", options.markdown)):

@@ -137,6 +137,14 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
     ] = 0
+    keep: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            description="GiB of the results folder's cache for what sides computed: a side whose code and input are as "
+            "they were is not computed again; 0: every one is",
+        ),
+    ] = 4
     results: Results = Path("results")
 
 

@@ -1,8 +1,8 @@
 """Every variant climbs the rungs of `ladder.RUNGS`.
 
 Arrays are compared with exact constants: learning rate, betas and epsilon of Adam are powers of two or sums of few, so
-that no framework rounds them. Each side is computed in a process of its own; what it leaves behind may be gigabytes and
-is deleted once it is judged.
+that no framework rounds them. Each side is computed in a process of its own; what it leaves behind may be gigabytes. What is
+not kept for the next climb is deleted once it is judged.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from pathlib import Path
 
 from harness import registry
 from harness.parity import trained
+from harness.parity.kept import Kept
 from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
 from harness.parity.subjects import Group, Request, deep, groups, subjects
 from harness.protocol import Dataset, Suite, Variant
 from harness.running.plan import DataSource
+from harness.streams import tell
 
 
 def climb(request: Request) -> Iterator[list[Verdict]]:
@@ -46,7 +48,8 @@ def _climb_arrays(
     climbs = itertools.product([group for group in groups(request, chosen) if group.rungs], request.seeds)
     split = suite.split(dataset)
     under_way: deque[tuple[Group, int, Climb]] = deque()
-    with tempfile.TemporaryDirectory() as folder, Sides(Path(folder), request.between, request.workers) as sides:
+    kept = Kept(request.results / "cache" / "parity" / "sides", request.keep)
+    with tempfile.TemporaryDirectory() as folder, Sides(Path(folder), request.between, request.workers, kept) as sides:
         for group, seed in climbs:
             begin = given(suite, dataset, split, group.variants[0], seed)
             under_way.append((group, seed, sides.start(group, seed, begin)))
@@ -54,6 +57,8 @@ def _climb_arrays(
                 yield from _judged(request, *under_way.popleft())
         while under_way:
             yield from _judged(request, *under_way.popleft())
+    if kept.found:
+        tell(f"{kept.found} sides are as an earlier climb left them, and were not computed again")
 
 
 _AHEAD = 1  # how many climbs are begun before the oldest is judged, so that no worker waits for another's judgement

@@ -53,7 +53,6 @@ ILL_CONDITIONED = 1e-3
 LOST = 1.0
 """Rounding leaves no digit of such an array, as of the gradient of a bias before a batch norm, which is zero."""
 _JUMPS = ("gradients", "optimizer")
-_BEFORE_JUMPS = ("loss", "1/loss")
 _EPSILON: dict[Precision, float] = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 Outcome = Literal["passes", "breaks", "skipped"]
@@ -154,6 +153,7 @@ class Compared:
 
     def __init__(self, pair: Pair, key: str, layers: Sequence[str] = ()) -> None:
         sides = (pair.ours, pair.theirs)
+        self.labels = [side.label for side in sides]
         self.single = [side.single(key) for side in sides]
         self.double = [side.double(key) if side.double else None for side in sides]
         everywhere = [arrays for arrays in (*self.single, *self.double) if arrays is not None]
@@ -230,7 +230,7 @@ def _judged(rung: str, variant: str, arrays: Compared, conditioning: float) -> l
     strictly = arrays.rounding()
     loosely = strictly
     if rung in _JUMPS:
-        loosely = arrays.rounding(max) | {name: strictly[name] for name in _BEFORE_JUMPS if name in strictly}
+        loosely = arrays.rounding(max) | {name: strictly[name] for name in strictly if _without_jumps(name)}
     single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
     double = [side for side in arrays.double if side is not None]
     multiple = MULTIPLE["float64"]
@@ -244,6 +244,11 @@ def _judged(rung: str, variant: str, arrays: Compared, conditioning: float) -> l
     if len(double) < 2:
         return [single]
     return [single, _verdict(rung, variant, "float64", arrays, double, strictly, multiple)]
+
+
+def _without_jumps(name: str) -> bool:
+    """Whether no gradient of a ReLU has entered an array: the loss of the first batch, and all of a linear model."""
+    return name in ("loss", "1/loss") or _pool(name) == "long"
 
 
 def _surplus(rung: str, pair: Pair, ours: Arrays, theirs: Arrays) -> str:
@@ -264,7 +269,11 @@ def _moved(pair: Pair, single: list[Arrays]) -> tuple[str, str] | None:
     return None
 
 
-_WHOLE = {"end": "after three steps, each worse", "epoch": "after an epoch with a short batch"}
+_WHOLE = {
+    "end": "after three steps, each worse",
+    "epoch": "after an epoch with a short batch",
+    "long": "of a linear model after 128 epochs, each worse",
+}
 
 
 def _pool(name: str) -> str:
@@ -310,12 +319,31 @@ def _verdict(
     told = [distance for distance in beyond if stage[distance.name] == earliest] or telling
     worst = max(told, key=lambda distance: distance.excess)
     outcome: Outcome = "breaks" if beyond else "passes"
-    return Verdict(variant, rung, outcome, precision, _spoken(worst.name), worst.difference, worst.allowed)
+    note = _blamed(arrays, worst, sides) if beyond else ""
+    return Verdict(variant, rung, outcome, precision, _spoken(worst.name), worst.difference, worst.allowed, note)
+
+
+def _blamed(arrays: Compared, worst: Distance, sides: list[Arrays]) -> str:
+    """What is to be said of the array that broke: its shapes, where these differ; else which side's float32 is not what
+    both have in float64, where these agree.
+    """
+    shapes = [np.shape(side[worst.name]) for side in sides]
+    if shapes[0] != shapes[1]:
+        return f"shapes {shapes[0]} and {shapes[1]}"
+    both = [side[worst.name] for side in arrays.double if side is not None]
+    if sides is not arrays.single or len(both) < 2 or _relative(both[0], both[1], both[0]) > worst.allowed:
+        return ""
+    far = [
+        label
+        for label, distance in zip(arrays.labels, arrays.distances[worst.name], strict=True)
+        if not distance <= worst.allowed / 2
+    ]
+    return f"{far[0]} in float32 is not what both are in float64" if len(far) == 1 else ""
 
 
 def _stage(rung: str, place: int, name: str) -> int:
-    """What breaks first explains the rest: the first layer, the loss before its gradients, the fewest steps, and the
-    weights before what is validated with them.
+    """What breaks first explains the rest: the first layer, the loss before its gradients, the fewest steps; of these
+    the loss, which was computed before the last of them, then the weights, then what is validated with them.
     """
     match rung:
         case "forward":
@@ -324,7 +352,8 @@ def _stage(rung: str, place: int, name: str) -> int:
             return int(name != "loss")
         case "optimizer":
             steps = int(pool) if (pool := _pool(name)).isdigit() else MOST_STEPS + 1
-            return 2 * steps + int(name.endswith("/validation_loss"))
+            part = name.rpartition("/")[2]
+            return 3 * steps + {"loss": 0, "validation_loss": 2}.get(part, 1)
         case _:
             return 0
 

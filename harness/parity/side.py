@@ -37,10 +37,13 @@ from harness.protocol import (
     TrainingData,
     Variant,
 )
+from harness.text import one_line
 
 BATCH = 16
 BATCHES_EXPORTED = (1, 7, 32)
 _VALIDATED = 4
+_VALIDATED_ONCE = 300  # more than any backend computes at a time, and no multiple of it
+_LONG = 128  # epochs, beyond the hundred of the other steps
 OPTIMIZATION_LEVELS = ("disable", "basic", "extended", "layout", "all")
 
 
@@ -119,6 +122,9 @@ def main(path: str) -> None:
         arrays, told = climb(backend, orders, Given.load(orders.given))
     except Unavailable as unavailable:
         arrays, told = {}, Told(unavailable=str(unavailable))
+    except Exception as error:
+        traceback.print_exc()
+        sys.exit(_failed(error))  # the last line of the log, whatever a framework's message looks like
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, orders.out)
     Path(orders.told).write_bytes(msgspec.json.encode(told))
 
@@ -127,6 +133,15 @@ def _end_with_parent() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)
+
+
+def _failed(error: Exception) -> str:
+    """What failed and where, on one line: the innermost place that is not an installed package's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "site-packages" not in frame.filename and "<" not in frame.filename]
+    where = (ours or frames)[-1]
+    told = one_line(str(error)) or "no message"
+    return f"{type(error).__name__}: {told} (in {where.name}, {Path(where.filename).name}:{where.lineno})"
 
 
 class Climbed:
@@ -147,7 +162,7 @@ class Climbed:
             self.lacks[rung] = str(error)
         except Exception as error:  # whatever a framework raises, the other rungs are still worth climbing
             traceback.print_exc()
-            self.broken[rung] = f"{type(error).__name__}: {error}"
+            self.broken[rung] = _failed(error)
 
 
 def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]:
@@ -197,6 +212,9 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
     if "optimizer" in orders.rungs:
         model.set_weights(given.weights)
         climbed.take("optimizer", variant.name, _steps(model, given, variant.recipes, orders.steps))
+        if _is_small(model, recipe):
+            climbed.take("optimizer", variant.name, _whole_epochs(model, given, recipe))
+            climbed.take("optimizer", variant.name, _long(backend, orders.task, given, recipe))
     return trainable
 
 
@@ -277,9 +295,6 @@ def _steps(
 ) -> Iterator[tuple[str, NDArray[Any]]]:
     """Losses of the last recipe's steps, and weights after some of them, on a model that the recipes before it have
     trained. One batch is an epoch, so that an epoch's loss is a step's, and every step is followed by a validation.
-
-    Where all of a small network is trained, then also one epoch that ends in a short batch, and the weights that are
-    left of three steps when only the first was any good, for it is validated with what it answered before.
     """
     *earlier, recipe = recipes
     for before in earlier:
@@ -297,16 +312,49 @@ def _steps(
         yield f"{count}/loss", np.array(history.loss[:count])
         yield f"{count}/validation_loss", np.array(history.validation_loss[:count])
         yield from ((f"{count}/{name}", weights[name]) for name in start)
-    if recipe.trains != "head" and len(start) < 20:
-        model.set_weights(start)
-        order = np.roll(np.arange(len(data.images)), 3)[None, : BATCH + BATCH // 2]
-        history = model.train(data, recipe, Schedule(order, BATCH), _silent)
-        yield "epoch/loss", np.array(history.loss)
-        yield from ((f"epoch/{name}", array) for name, array in model.weights().items())
-        model.set_weights(start)
-        worsening = msgspec.structs.replace(data, validation_targets=model.predict(data.validation_images))
-        model.train(worsening, recipe, Schedule(given.order[:3], BATCH), _silent)
-        yield from ((f"end/{name}", array) for name, array in model.weights().items())
+
+
+def _is_small(model: Model, recipe: Recipe) -> bool:
+    """Whether all of a network without a backbone is trained, so that more steps cost seconds."""
+    return recipe.trains != "head" and len(model.weights()) < 20
+
+
+def _whole_epochs(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:
+    """An epoch that ends in a short batch, validated on more images than are computed at a time; and the weights that
+    are left of three steps when only the first was any good, for it is validated with what it answered before.
+    """
+    data, start = given.data(model, recipe), given.weights
+    model.set_weights(start)
+    order = np.roll(np.arange(len(data.images)), 3)[None, : BATCH + BATCH // 2]
+    rows = np.resize(np.arange(len(data.images)), _VALIDATED_ONCE)
+    many = msgspec.structs.replace(
+        data, validation_images=data.images[rows], validation_targets=data.targets[rows[::-1]]
+    )
+    history = model.train(many, recipe, Schedule(order, BATCH), _silent)
+    yield "epoch/loss", np.array(history.loss)
+    yield "epoch/validation_loss", np.array(history.validation_loss)
+    yield from ((f"epoch/{name}", array) for name, array in model.weights().items())
+    model.set_weights(start)
+    worsening = msgspec.structs.replace(data, validation_targets=model.predict(data.validation_images))
+    model.train(worsening, recipe, Schedule(given.order[:3], BATCH), _silent)
+    yield from ((f"end/{name}", array) for name, array in model.weights().items())
+
+
+def _long(backend: Backend, task: Task, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Many epochs, each worse than the last by its validation: a rate that changes late or once nothing improves, and
+    a training that stops early, show. Of a linear model, which does not take rounding apart as a network does, and of
+    one image with two answers, so that there always is a gradient.
+    """
+    model = backend.build(Variant("long", "", Network((Flatten(), Dense(len(task.targets), "linear")))), task, 0)
+    model.set_weights({name: np.zeros_like(array) for name, array in model.weights().items()})
+    images = given.images[[0, 0]]
+    data = TrainingData(images, given.targets[:2], images, model.predict(images))
+    long = msgspec.structs.replace(recipe, epochs=_LONG, batch_size=1)
+    order = np.tile(np.array([[0, 1]], np.intp), (_LONG, 1))
+    history = model.train(data, long, Schedule(order, 1), _silent)
+    yield "long/loss", np.array(history.loss)
+    yield "long/validation_loss", np.array(history.validation_loss)
+    yield from ((f"long/{name}", array) for name, array in model.weights().items())
 
 
 def _silent(*_: float) -> None:

@@ -16,6 +16,8 @@ from safetensors import safe_open
 
 from harness.judging.records import Settings
 from harness.model.architecture import Network, Shape, backbone_of, initial_weights
+from harness.parity import kept
+from harness.parity.kept import Kept
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
@@ -76,6 +78,7 @@ class Climb(NamedTuple):
 
     folder: Path
     running: dict[tuple[Framework, Precision], Future[str]]
+    known: dict[tuple[Framework, str], Path]
 
     def side(self, framework: Framework) -> Side:
         """Wait for a framework's side. Raises SideCrashed with its last words."""
@@ -83,7 +86,7 @@ class Climb(NamedTuple):
         for precision in _PRECISIONS:
             if last_words := self.running[framework, precision].result():
                 raise SideCrashed(f"{framework.label} in {precision}: {last_words}")
-            told[precision] = msgspec.json.decode(self.file(framework, precision, "json").read_bytes(), type=Told)
+            told[precision] = _told(self.file(framework, precision, "json"))
         # What fails, or is lacking, in float64 alone fails, or is lacking, too.
         broken, lacks = (
             {rung: f"in float64: {error}" for rung, error in errors.items()}
@@ -96,8 +99,9 @@ class Climb(NamedTuple):
         return Side(framework.label, single, _reader(self.file(framework, "float32", "safetensors")), double)
 
     def file(self, framework: Framework, precision: str, suffix: str) -> Path:
-        """One of the files of a side."""
-        return self.folder / f"{framework.backend}-{framework.engine}-{precision}.{suffix}"
+        """One of the files of a side, where an earlier climb left it or where this one has it written."""
+        mine = self.folder / f"{framework.backend}-{framework.engine}-{precision}"
+        return self.known.get((framework, precision), mine).with_suffix(f".{suffix}")
 
     def start(self) -> Arrays:
         """The weights that both sides started from."""
@@ -116,6 +120,10 @@ class SideCrashed(Exception):
     """A side ended without leaving its arrays behind; the message is the last that it said."""
 
 
+def _told(path: Path) -> Told:
+    return msgspec.json.decode(path.read_bytes(), type=Told)
+
+
 def _reader(path: Path) -> Callable[[str], Arrays]:
     """Reads the arrays whose names begin with a prefix, by the rest of their names."""
 
@@ -128,10 +136,12 @@ def _reader(path: Path) -> Callable[[str], Arrays]:
 
 
 class Sides:
-    """Computes sides in processes of their own, a few at a time; leaving it kills those under way."""
+    """Computes sides in processes of their own, a few at a time, but for those that were `kept`; leaving it kills those
+    under way.
+    """
 
-    def __init__(self, folder: Path, between: Sequence[Framework], workers: int) -> None:
-        self._folder, self._between = folder, between
+    def __init__(self, folder: Path, between: Sequence[Framework], workers: int, kept: Kept | None = None) -> None:
+        self._folder, self._between, self._kept = folder, between, kept
         self._pool = ThreadPoolExecutor(workers)
         self._alive: set[subprocess.Popen[bytes]] = set()
         self._started = self._ended = 0
@@ -152,7 +162,7 @@ class Sides:
         home = self._folder / f"{group.variants[0].name}-{seed}"
         home.mkdir()
         begin[0].save(home / "given.safetensors")
-        climb = Climb(home, {})
+        climb = Climb(home, {}, {})
         for precision, framework in itertools.product(_PRECISIONS, self._between):
             orders = Orders(
                 backend=framework.backend,
@@ -166,15 +176,32 @@ class Sides:
                 out=str(climb.file(framework, precision, "safetensors")),
                 told=str(climb.file(framework, precision, "json")),
             )
-            path = climb.file(framework, precision, "orders")
-            path.write_bytes(msgspec.json.encode(orders))
             self._started += 1
-            climb.running[framework, precision] = self._pool.submit(self._compute, framework, path)
+            climb.running[framework, precision] = self._pool.submit(self._find_or_compute, climb, framework, orders)
         return climb
 
     def command(self, orders: Path) -> list[str]:
         """What computes a side. `-P`: what is installed, not what happens to lie in the user's folder."""
         return [sys.executable, "-P", "-m", "harness.parity.side", str(orders)]
+
+    def _find_or_compute(self, climb: Climb, framework: Framework, orders: Orders) -> str:
+        """Have a side's files where `Climb.file` says; returns its last words where it failed."""
+        key = kept.key(framework, orders, self.command(Path("orders"))) if self._kept else ""
+        if self._kept and (stem := self._kept.find(key)):
+            climb.known[framework, orders.precision] = stem
+            self._count()
+            return ""
+        path = Path(orders.out).with_suffix(".orders")
+        path.write_bytes(msgspec.json.encode(orders))
+        last_words = self._compute(framework, path)
+        if self._kept and not last_words and not _told(Path(orders.told)).broken:  # which another time may not
+            self._kept.keep(key, path)
+        self._count()
+        return last_words
+
+    def _count(self) -> None:
+        self._ended += 1
+        show_count(self._ended, self._started)
 
     def _compute(self, framework: Framework, orders: Path) -> str:
         """Run one side; returns its last words where it failed."""
@@ -195,6 +222,4 @@ class Sides:
         assert process.stdin is not None
         process.stdin.close()
         self._alive.discard(process)
-        self._ended += 1
-        show_count(self._ended, self._started)
         return last_words(code, log) if code else ""

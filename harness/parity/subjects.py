@@ -59,6 +59,8 @@ class Request(msgspec.Struct, frozen=True):
     seeds: tuple[int, ...]
     results: Path
     workers: int
+    keep: float = 0
+    """GiB of what sides computed that are kept for the next climb."""
 
 
 def frameworks(text: str) -> tuple[Framework, Framework]:

@@ -49,7 +49,9 @@ def _told(verdict: Verdict) -> str:
         return f"{verdict.worst} {verdict.note}".strip()
     measured = f"{verdict.precision} {verdict.difference:.2g} of {verdict.allowed:.2g}"
     named = verdict.precision == "float32" or verdict.outcome == "breaks"
-    return measured + f" ({verdict.note or verdict.worst})" * named
+    # The note of a rung that passes says more than its worst array; of one that breaks, which array it is comes first.
+    told = [verdict.worst, verdict.note] if verdict.outcome == "breaks" else [verdict.note or verdict.worst]
+    return measured + f" ({'; '.join(filter(None, told))})" * named
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:

@@ -363,6 +363,93 @@ def _(at):
     at.pytorch.TorchModel.train = restoring
 
 
+@fault("Adam's moments in bfloat16, in float32 alone", "baseline", "optimizer", "pytorch in float32 is not")
+def _(at):
+    step = at.pytorch.KerasAdam.step
+
+    def rounding(self):
+        step(self)
+        for state in self.state.values():
+            for name in ("exp_avg", "exp_avg_sq"):
+                if state[name].dtype == at.torch.float32:
+                    state[name].copy_(state[name].bfloat16())
+
+    at.pytorch.KerasAdam.step = rounding
+
+
+@fault("label columns exchanged while training", "baseline", "optimizer", "loss after 1 step")
+def _(at):
+    def exchanging(one_epoch, given):
+        return one_epoch(**{**given, "targets": given["targets"].flip(1)})
+
+    change_epochs(at, exchanging)
+
+
+@fault("a validation that is its chunks' mean", "baseline", "optimizer", "validation_loss after an epoch with a short")
+def _(at):
+    right = at.pytorch._loss
+
+    def by_chunks(module, images, targets):
+        chunks = zip(images.split(128), targets.split(128), strict=True)
+        losses = [right(module, *chunk) for chunk in chunks]
+        return sum(losses) / len(losses)
+
+    at.pytorch._loss = by_chunks
+
+
+def change_optimizer(at, change):
+    """Have `change(adam, epochs done)` before each epoch."""
+    adam = None
+
+    def changed(one_epoch, given):
+        nonlocal adam
+        if given["adam"] is not adam:
+            adam = given["adam"]
+            adam.epochs = 0
+        change(adam, adam.epochs)
+        adam.epochs += 1
+        return one_epoch(**given)
+
+    change_epochs(at, changed)
+
+
+@fault("a rate that falls after a hundred epochs", "baseline", "optimizer", "of a linear model after 128 epochs")
+def _(at):
+    def falling(adam, epochs):
+        if epochs == 100:
+            adam._recipe = msgspec.structs.replace(adam._recipe, learning_rate=adam._recipe.learning_rate / 2)
+
+    change_optimizer(at, falling)
+
+
+@fault("early stopping", "baseline", "optimizer", "of a linear model after 128 epochs")
+def _(at):
+    train = at.pytorch.TorchModel.train
+
+    def stopping(self, data, recipe, schedule, on_epoch):
+        best, worse = [float("inf")], [0]
+
+        def watch(epoch, loss, validation_loss):
+            on_epoch(epoch, loss, validation_loss)
+            worse[0] = 0 if validation_loss < best[0] else worse[0] + 1
+            best[0] = min(best[0], validation_loss)
+            if worse[0] == 20:
+                raise StopIteration
+
+        losses = []
+
+        def keep(*told):
+            losses.append(told[1:])
+            watch(*told)
+
+        try:
+            return train(self, data, recipe, schedule, keep)
+        except StopIteration:
+            return at.pytorch.History(*(tuple(column) for column in zip(*losses, strict=True)))
+
+    at.pytorch.TorchModel.train = stopping
+
+
 # --- stages ---------------------------------------------------------------------------------------------------------
 
 

@@ -178,6 +178,51 @@ def test_weights_are_named_before_what_is_validated_with_them():
     assert {verdict.worst for verdict in found} == {"validation_loss after 1 step"}
 
 
+def test_a_loss_is_named_before_the_weights_that_its_step_leaves():
+    """It was computed first: exchanged label columns are no mistake of the optimizer's."""
+    names = ("1/dense_1/kernel", "1/loss", "1/validation_loss")
+    worse = {"1/dense_1/kernel": 100.0, "1/loss": 1.001, "1/validation_loss": 10.0}
+    found = verdicts(lambda arrays: {name: arrays[name] * worse[name] for name in names}, "optimizer", names)
+    assert {verdict.worst for verdict in found} == {"loss after 1 step"}
+
+
+def test_a_linear_model_excuses_no_rounding():
+    """Its gradients do not jump, so a side whose float32 alone is rough cannot excuse itself."""
+    names = ("1/dense_1/kernel", "long/dense_1/kernel")
+
+    def judged(rough):
+        truth = exact(names=names)
+        coarse = {**rounded(truth, 2), rough: truth[rough].astype(np.float16)}
+        key = "optimizer/v/"
+        pair = Pair(a_side("a", rounded(truth, 1), truth, key=key), a_side("b", coarse, truth, key=key), truth)
+        return judge("optimizer", "v", False, pair, 0)[0]
+
+    assert judged("1/dense_1/kernel").outcome == "passes"
+    found = judged("long/dense_1/kernel")
+    assert (found.outcome, found.worst) == ("breaks", "dense_1/kernel of a linear model after 128 epochs, each worse")
+    assert found.note == "b in float32 is not what both are in float64"
+
+
+def test_the_side_that_departs_from_both_float64s_is_named():
+    truth = exact()
+
+    def judged(*wrong):
+        sides = [
+            a_side(label, rounded({**truth, "dense_1": truth["dense_1"] * by}, seed), truth)
+            for seed, (label, by) in enumerate(zip(("ours", "theirs"), wrong, strict=True), 1)
+        ]
+        return judge("forward", "v", False, Pair(*sides, truth), 0)[0]
+
+    assert judged(1.0, 1.001).note == "theirs in float32 is not what both are in float64"
+    assert judged(1.001, 1.0).note == "ours in float32 is not what both are in float64"
+    assert judged(0.999, 1.001).note == ""  # which of them is right cannot be told
+    assert verdicts(scaled("dense_1", 1.001))[0].note == ""  # nor where they differ in float64
+
+
+def test_another_shape_is_told():
+    assert {v.note for v in verdicts(lambda arrays: {**arrays, "dense_1": np.ones(3)})} == {"shapes (40,) and (3,)"}
+
+
 def test_a_gradient_that_only_one_side_has():
     (found,) = verdicts(lambda arrays: {name: arrays[name] for name in NAMES[:-1]}, rung="gradients")
     assert found.outcome == "breaks"

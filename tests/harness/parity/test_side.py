@@ -1,0 +1,63 @@
+"""What a side says of what it failed at."""
+
+import json
+
+import numpy as np
+import pytest
+
+from harness.parity import side
+from harness.parity.side import Climbed
+
+
+def failing(message):
+    def arrays():
+        yield "first", np.zeros(3)
+        raise ValueError(message)
+
+    return arrays()
+
+
+def test_a_rung_that_fails_leaves_none_of_its_arrays_and_says_what_failed_and_where(capsys):
+    climbed = Climbed()
+    climbed.take("forward", "v", failing("shapes do not fit\n\nArguments received:\n  inputs=(3, 4)"))
+    climbed.take("state", "v", iter([("mean", np.ones(2))]))
+    assert list(climbed.arrays) == ["state/v/mean"]
+    told = climbed.broken["forward"]
+    assert told.startswith("ValueError: shapes do not fit Arguments received: inputs=(3, 4) (in arrays, test_side.py:")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_rung_that_a_backend_lacks_is_not_broken():
+    climbed = Climbed()
+
+    def arrays():
+        raise NotImplementedError("inference only")
+        yield
+
+    climbed.take("gradients", "v", arrays())
+    assert (climbed.lacks, climbed.broken) == ({"gradients": "inference only"}, {})
+
+
+def test_the_last_line_of_a_crash_is_what_failed_not_the_end_of_its_message(tmp_path, monkeypatch, capsys):
+    """Keras ends its messages with the arguments that it was given."""
+    monkeypatch.setattr(side, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(side.registry, "backend", failing_backend)
+    orders = {"backend": "x", "precision": "float32", "rungs": ["forward"], "steps": [1], "variants": []}
+    orders |= {"task": {"input_shape": [1, 1, 1], "targets": [], "units": [], "scaling": {"offset": [], "scale": []}}}
+    orders |= {"network": {"type": "network", "layers": []}, "given": "", "out": "", "told": ""}
+    path = tmp_path / "orders.json"
+    path.write_text(json.dumps(orders))
+    with pytest.raises(SystemExit) as ended:
+        side.main(str(path))
+    told = str(ended.value.code)
+    assert told.startswith("TypeError: no such layer Arguments received: 3 (in configure, test_side.py:")
+    assert "Traceback" in capsys.readouterr().err
+
+
+def failing_backend(_):
+    class Failing:
+        @staticmethod
+        def configure(*_):
+            raise TypeError("no such layer\nArguments received: 3")
+
+    return Failing
