@@ -1,8 +1,8 @@
 """Every variant climbs the rungs of `ladder.RUNGS`.
 
 Arrays are compared with exact constants: learning rate, betas and epsilon of Adam are powers of two or sums of few, so
-that no framework rounds them. Each side is computed in a process of its own. What it leaves behind may be gigabytes, and is
-deleted once it is judged; of some a copy is kept for the next climb.
+that no framework rounds them. Each side is computed in a process of its own. What it leaves behind may be gigabytes,
+and is deleted once it is judged; of some a copy is kept for the next climb.
 """
 
 from __future__ import annotations
