@@ -289,11 +289,7 @@ class KerasModel:
             validation_data=_quiet(tf.data.Dataset.from_tensor_slices(validation).batch(schedule.batch_size)),
             shuffle=False,
             verbose=0,
-            callbacks=[
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda epoch, logs: on_epoch(epoch + 1, logs["loss"], logs.get("val_loss", math.nan))
-                )
-            ],
+            callbacks=[_Telling(on_epoch)],
         )
         seconds = time.perf_counter() - begin
         losses = history.history["loss"]
@@ -377,6 +373,19 @@ class KeptGradients(keras.optimizers.Optimizer):
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """See `keras.optimizers.Optimizer.update_step`."""
         self.assign(self.kept[self._get_variable_index(variable)], gradient)
+
+
+class _Telling(keras.callbacks.Callback):
+    """Tells of each epoch, and ends the training where it is told to."""
+
+    def __init__(self, on_epoch: OnEpoch) -> None:
+        super().__init__()
+        self._on_epoch = on_epoch
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Of epochs Keras counts from 0."""
+        if self._on_epoch(epoch + 1, logs["loss"], logs.get("val_loss", math.nan)):
+            self.model.stop_training = True
 
 
 def _activations_inside(backbone: keras.Model, images: Any) -> Arrays:

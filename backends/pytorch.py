@@ -311,7 +311,8 @@ class TorchModel:
                 images, targets = _on_device(shown[0]), _on_device(scaling.to_network(shown[1]))
             losses.append(_train_epoch(module, images, targets, order, schedule.batch_size, adam))
             validation_losses.append(_loss(module, *validation))
-            on_epoch(epoch, losses[-1], validation_losses[-1])
+            if on_epoch(epoch, losses[-1], validation_losses[-1]):
+                break
         return History(tuple(losses), tuple(validation_losses), time.perf_counter() - begin)
 
     def predict(self, images: Images) -> Targets:

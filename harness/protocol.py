@@ -96,6 +96,10 @@ class Split(msgspec.Struct, frozen=True):
         """All of them by name."""
         return {"train": self.train, "validation": self.validation, **self.tests}
 
+    def first(self, originals: int | msgspec.UnsetType) -> Split:
+        """The same split with the first so many of its training rows alone, where that is said."""
+        return self if originals is msgspec.UNSET else msgspec.structs.replace(self, train=self.train[:originals])
+
     def fingerprint(self) -> str:
         """SHA-256 of the lists of indices, and of the tests' names where there are several."""
         parts = [np.ascontiguousarray(part, "<i8").tobytes() for part in self.parts.values()]
@@ -168,7 +172,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
     its batch norms do, with their gammas and betas, and everything else is trained; else `all`. `augmented` says that
-    each epoch shows every training image moved by a random element of each of the suite's symmetries.
+    each epoch shows every training image moved by a random element of each of the suite's exact symmetries, or of those
+    that it names. With `patience` training ends after so many epochs without a lower validation loss, and the weights
+    of the epoch with the lowest are taken.
     """
 
     epochs: int = 300
@@ -178,7 +184,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beta_2: float = 0.999
     epsilon: float = 1e-7
     trains: Trains = "all"
-    augmented: bool = False
+    augmented: bool | tuple[Name, ...] = False
+    patience: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -227,7 +234,8 @@ class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Variant(msgspec.Struct, frozen=True):
     """One model to be compared, as pure data. `recipes` are trained one after the other, each from where the last left
     off; empty where nothing is trained by gradient, and for a search, whose configurations have their own. Without an
-    `encoding` the model sees the image, and without a `decoding` it answers the targets themselves.
+    `encoding` the model sees the image, and without a `decoding` it answers the targets themselves. With `originals` it
+    is trained on the first so many of the training images alone.
     """
 
     name: str
@@ -236,6 +244,7 @@ class Variant(msgspec.Struct, frozen=True):
     recipes: tuple[Recipe, ...] = ()
     encoding: Encoding | None = None
     decoding: Encoding | None = None
+    originals: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -304,8 +313,8 @@ Precision = Literal["float32", "float64"]
 every other difference stands out.
 """
 
-# Called after each epoch with (epochs done, training loss, validation loss).
-OnEpoch = Callable[[int, float, float], None]
+# Called after each epoch with (epochs done, training loss, validation loss); true where it is to be the last.
+OnEpoch = Callable[[int, float, float], bool | None]
 
 # Called after each step of a long work with (steps done, steps in all).
 OnProgress = Callable[[int, int], None]
@@ -357,7 +366,8 @@ class Model(Protocol):
         ...
 
     def train(self, data: TrainingData, recipe: Recipe | None, schedule: Schedule | None, on_epoch: OnEpoch) -> History:
-        """Fit to `data` by `recipe` in the order of `schedule`; both are None where nothing is trained by gradient.
+        """Fit to `data` by `recipe` in the order of `schedule`, until `on_epoch` says that it is enough; both are None
+        where nothing is trained by gradient.
 
         Raises NotImplementedError where the backend does not train.
         """
@@ -477,7 +487,8 @@ class Symmetry(msgspec.Struct, frozen=True):
     `elements` says how many there are for images of a shape, of which number 0 moves nothing; `move` takes images
     (n, height, width, channel), their targets (n, t) and the number of an element for each, and gives both moved. Where
     it changes no target, `operators` may give what moves images by an element as ONNX operators, from `images` to
-    `encoded`: predictions can then be averaged over it.
+    `encoded`: predictions can then be averaged over it. One that is not `exact` moves images as some do in good faith,
+    and leaves a target that is not the moved one's: only a recipe that names it is augmented by it.
     """
 
     key: Name
@@ -485,6 +496,7 @@ class Symmetry(msgspec.Struct, frozen=True):
     elements: Callable[[Shape], int]
     move: Callable[[Images, Targets, NDArray[np.intp]], tuple[Images, Targets]]
     operators: Callable[[Shape, int], Operators] | None = None
+    exact: bool = True
 
 
 class Metric(msgspec.Struct, frozen=True):

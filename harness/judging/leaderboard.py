@@ -209,6 +209,7 @@ def explained(suite: str) -> list[tuple[str, str, str, str]]:
     own += [
         (change_under(symmetry.key), "{unit}", "lower", f"by how much predictions change {symmetry.sentence}")
         for symmetry in asked.SYMMETRIES
+        if symmetry.exact
     ]
     told = [[(c.name, c.unit, c.better, c.sentence) for c in part] for part in (SCORES, COSTS + RUN + ORIGIN)]
     return [*told[0], ("r2_<target>", "", "higher", "R² of each target"), *own, *told[1]]

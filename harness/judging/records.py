@@ -84,6 +84,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     settings: Settings
     encoding: Encoding | None = None
     decoding: Encoding | None = None
+    originals: int | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def key(self) -> str:
@@ -113,7 +114,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def as_variant(self) -> Variant:
         """The variant that this cell is about."""
-        return Variant(self.variant, "", self.architecture, self.recipes, self.encoding, self.decoding)
+        return Variant(self.variant, "", self.architecture, self.recipes, self.encoding, self.decoding, self.originals)
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

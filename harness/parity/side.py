@@ -341,17 +341,17 @@ def _whole_epochs(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[
 
 
 def _long(backend: Backend, task: Task, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Many epochs, each worse than the last by its validation: a rate that changes late or once nothing improves, and
-    a training that stops early, show. Of a linear model, which does not take rounding apart as a network does, and of
-    one image with two answers, so that there always is a gradient.
+    """Many epochs, each worse than the last by its validation: a rate that changes late or once nothing improves shows,
+    a training that stops early, and one that does not stop when it is told to. Of a linear model, which does not take
+    rounding apart as a network does, and of one image with two answers, so that there always is a gradient.
     """
     model = backend.build(Variant("long", "", Network((Flatten(), Dense(len(task.targets), "linear")))), task, 0)
     model.set_weights({name: np.zeros_like(array) for name, array in model.weights().items()})
     images = given.images[[0, 0]]
     data = TrainingData(images, given.targets[:2], images, model.predict(images))
-    long = msgspec.structs.replace(recipe, epochs=_LONG, batch_size=1)
-    order = np.tile(np.array([[0, 1]], np.intp), (_LONG, 1))
-    history = model.train(data, long, Schedule(order, 1), _silent)
+    long = msgspec.structs.replace(recipe, epochs=2 * _LONG, batch_size=1)
+    order = np.tile(np.array([[0, 1]], np.intp), (2 * _LONG, 1))
+    history = model.train(data, long, Schedule(order, 1), lambda epoch, *_: epoch == _LONG)
     yield "long/loss", np.array(history.loss)
     yield "long/validation_loss", np.array(history.validation_loss)
     yield from ((f"long/{name}", array) for name, array in model.weights().items())

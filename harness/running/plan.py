@@ -105,6 +105,7 @@ def plan(suite_name: str, request: Request, weights: Callable[[Family], str] = l
             settings=settings,
             encoding=item.encoding,
             decoding=item.decoding,
+            originals=item.originals,
         )
         for item, name in pairs
         for architecture, recipes in [_shortened(item, profile, request.search)]

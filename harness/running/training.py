@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -147,7 +148,7 @@ def _later(on_epoch: OnEpoch, before: int) -> OnEpoch:
 def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_epoch: OnEpoch) -> History:
     data, seconds = _data(fitting), 0.0
     if recipe.augmented:
-        data = msgspec.structs.replace(data, moved=_moved(fitting, stage))
+        data = msgspec.structs.replace(data, moved=_moved(fitting, stage, recipe.augmented))
     if recipe.trains == "head":
         if recipe.augmented:
             raise ValueError("what a frozen backbone makes of an image is computed once: no image can be moved")
@@ -155,16 +156,38 @@ def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_
         parts = features[fitting.split.train], features[fitting.split.validation]
         data = msgspec.structs.replace(data, images=parts[0], validation_images=parts[1])
     schedule = Schedule.drawn(recipe, len(fitting.split.train), fitting.cell.seed, stage)
-    history = model.train(data, recipe, schedule, on_epoch)
+    patience = None if recipe.patience is msgspec.UNSET else Patience(model, recipe.patience, on_epoch)
+    history = model.train(data, recipe, schedule, patience or on_epoch)
+    if patience:
+        model.set_weights(patience.best)
     return msgspec.structs.replace(history, seconds=history.seconds + seconds)
 
 
-def _moved(fitting: Fitting, stage: int) -> Callable[[int], tuple[Images, Targets]]:
+class Patience:
+    """Ends a training after so many epochs without a lower validation loss; `best` are the weights of the lowest.
+
+    It stands between harness and backend, so that no two backends have patience of their own.
+    """
+
+    def __init__(self, model: Model, epochs: int, on_epoch: OnEpoch) -> None:
+        self._model, self._epochs, self._on_epoch = model, epochs, on_epoch
+        self._lowest, self._epoch = math.inf, 0
+        self.best: Weights = {}
+
+    def __call__(self, epoch: int, loss: float, validation_loss: float) -> bool:
+        """See `OnEpoch`."""
+        told = self._on_epoch(epoch, loss, validation_loss)
+        if validation_loss < self._lowest:
+            self._lowest, self._epoch, self.best = validation_loss, epoch, self._model.weights()
+        return bool(told) or epoch - self._epoch >= self._epochs
+
+
+def _moved(fitting: Fitting, stage: int, by: bool | tuple[str, ...]) -> Callable[[int], tuple[Images, Targets]]:
     """What each epoch shows, the same in every backend."""
 
     def moved(epoch: int) -> tuple[Images, Targets]:
         draw = np.random.default_rng([fitting.cell.seed, _MOVES, stage, epoch])
-        return fitting.view.moved(fitting.split.train, draw)
+        return fitting.view.moved(fitting.split.train, draw, by)
 
     return moved
 

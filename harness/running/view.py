@@ -25,6 +25,7 @@ from harness.protocol import (
     Symmetry,
     Targets,
 )
+from harness.text import nearest
 
 
 class View(NamedTuple):
@@ -88,15 +89,24 @@ class View(NamedTuple):
     def doubled(self, rows: Rows, key: str) -> tuple[Images, Targets]:
         """These rows as the model meets them, and then once more, moved by the first element of the symmetry `key`."""
         images, targets = self.dataset.images[rows], self.dataset.targets[rows]
-        (symmetry,) = (symmetry for symmetry in self.symmetries if symmetry.key == key)
-        moved = symmetry.move(images, targets, np.ones(len(rows), np.intp))
+        moved = self._symmetry(key).move(images, targets, np.ones(len(rows), np.intp))
         images, targets = np.concatenate([images, moved[0]]), np.concatenate([targets, moved[1]])
         return self.meets(images), self.answers(targets, images)
 
-    def moved(self, rows: Rows, draw: np.random.Generator) -> tuple[Images, Targets]:
-        """These rows as the model meets them, each image moved by a random element of every symmetry."""
+    def _symmetry(self, key: str) -> Symmetry:
+        """Raises BenchError for one that the suite has not."""
+        named = {symmetry.key: symmetry for symmetry in self.symmetries}
+        if key not in named:
+            raise BenchError(f"unknown symmetry '{key}'{nearest(key, named)}")
+        return named[key]
+
+    def moved(self, rows: Rows, draw: np.random.Generator, by: bool | tuple[str, ...] = True) -> tuple[Images, Targets]:
+        """These rows as the model meets them, each image moved by a random element of every exact symmetry, or of those
+        that `by` names.
+        """
         images, targets = self.dataset.images[rows], self.dataset.targets[rows]
-        for symmetry in self.symmetries:
+        named = by if isinstance(by, tuple) else tuple(symmetry.key for symmetry in self.symmetries if symmetry.exact)
+        for symmetry in [self._symmetry(key) for key in named]:
             elements = draw.integers(symmetry.elements(images.shape[1:]), size=len(rows))
             images, targets = symmetry.move(images, targets, elements)
         return self.meets(images), self.answers(targets, images)
@@ -155,11 +165,11 @@ _LOOKED_AT = 3  # test images that are encoded once more, alone
 
 def changes(view: View, model: Model, rows: Rows) -> dict[str, float]:
     """By how much, root mean square, predictions for these rows change beyond what they should when the images are
-    moved by a random element, not the one that moves nothing, of each symmetry.
+    moved by a random element, not the one that moves nothing, of each exact symmetry.
     """
     images = view.dataset.images[rows]
     predictions, draw, found = view.predict(model, images), np.random.default_rng(_MOVES), {}
-    for symmetry in view.symmetries:
+    for symmetry in filter(lambda symmetry: symmetry.exact, view.symmetries):
         elements = draw.integers(1, symmetry.elements(images.shape[1:]), size=len(rows))
         moved, expected = symmetry.move(images, predictions, elements)
         found[symmetry.key] = float(np.sqrt(np.mean((view.predict(model, moved) - expected) ** 2)))

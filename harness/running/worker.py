@@ -204,7 +204,8 @@ def _train_and_test(
     record: Record, job: Job, orders: Orders, backend: Backend, send: Callable[[Message], None]
 ) -> Record:
     cell = job.cell
-    dataset, split = _load(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
+    dataset, whole = _load(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
+    split = whole.first(cell.originals)
     suite = registry.suite(cell.suite)
     met = view(suite, dataset, split, cell.encoding, cell.decoding, cell.settings.averaged)
     task = plan.task(suite, met.met, split, cell.settings)
@@ -290,7 +291,7 @@ def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
     done = np.cumsum(training.epoch_work(cell))
     epochs, last = len(done), 0.0
 
-    def on_epoch(epoch: int, loss: float, validation_loss: float) -> None:
+    def on_epoch(epoch: int, loss: float, validation_loss: float) -> bool:
         nonlocal last
         for which, value in (("training", loss), ("validation", validation_loss)):
             if not np.isfinite(value):
@@ -298,6 +299,7 @@ def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
         if time.monotonic() - last > 0.25 or epoch == epochs:
             last = time.monotonic()
             send(Epoch(epoch, epochs, float(done[min(epoch, epochs) - 1] / done[-1]), loss, validation_loss))
+        return False
 
     return on_epoch
 

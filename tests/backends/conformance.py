@@ -460,6 +460,21 @@ def training_lowers_the_loss_and_tells_of_every_epoch(backend):
 
 
 @check
+def training_ends_when_it_is_told_to_as_if_it_had_been_so_long(backend):
+    only("network" in backend.trains)
+    task, ends = a_task(), []
+    for epochs, last in ((12, 5), (5, 5)):
+        variant = a_variant(epochs=epochs)
+        model = backend.module.build(variant, task, 0)
+        schedule = Schedule(Schedule.drawn(a_variant(epochs=12).recipes[0], 50, 0).order[:epochs], 16)
+        history = model.train(data(task), variant.recipes[0], schedule, lambda epoch, *_, last=last: epoch == last)
+        assert len(history.loss) == len(history.validation_loss) == 5
+        ends.append(model.weights())
+    for name, array in ends[0].items():
+        np.testing.assert_array_equal(array, ends[1][name])
+
+
+@check
 def without_validation_images_their_loss_is_no_number(backend):
     only("network" in backend.trains)
     variant, whole = a_variant(epochs=2), data(a_task())

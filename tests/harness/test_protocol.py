@@ -90,6 +90,13 @@ def test_a_split_is_told_by_which_images_are_where():
     assert split.fingerprint() == narrow.fingerprint()
 
 
+def test_of_a_split_the_first_training_rows_may_be_taken_alone():
+    split = Split(np.array([5, 3, 8, 1]), np.array([2]), {"test": np.array([7])})
+    assert split.first(msgspec.UNSET) is split
+    few = split.first(2)
+    assert (few.train.tolist(), few.validation.tolist(), few.test.tolist()) == ([5, 3], [2], [7])
+
+
 def test_models_are_ranked_by_the_first_of_several_tests():
     split = a_split([0], [1], near=[2], far=[3])
     assert split.test.tolist() == [2]

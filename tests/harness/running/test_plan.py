@@ -87,6 +87,17 @@ def test_every_cell_survives_json_with_its_key():
         assert msgspec.json.decode(msgspec.json.encode(cell), type=Cell).key == cell.key
 
 
+def test_originals_and_patience_make_other_cells_and_lacking_them_none():
+    """So that records of before there were such fields keep their keys."""
+    (cell,) = plan("elasticity", "smoke", "baseline", "pytorch").cells
+    assert b"originals" not in msgspec.json.encode(cell)
+    assert b"patience" not in msgspec.json.encode(cell)
+    few = msgspec.structs.replace(cell, originals=50)
+    patient = msgspec.structs.replace(cell, recipes=(msgspec.structs.replace(cell.recipes[0], patience=3),))
+    assert len({cell.key, few.key, patient.key}) == 3
+    assert msgspec.json.decode(msgspec.json.encode(few), type=Cell).as_variant().originals == 50
+
+
 def test_seeds_can_be_chosen():
     cells = plan("elasticity", "smoke", "ridge", seeds=(5, 7)).cells
     assert [cell.seed for cell in cells] == [5, 7]

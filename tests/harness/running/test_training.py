@@ -53,7 +53,11 @@ SPLIT = Split(np.arange(6), np.arange(6, 9), {"test": np.arange(9, 12)})
 
 
 class FakeModel:
-    """Keeps what it is told; its validation losses are those that the configuration's learning rate looks up."""
+    """Keeps what it is told; its validation losses are those that the configuration's learning rate looks up. One that
+    learns has the loss of the epoch in the place of every weight.
+    """
+
+    learns = False
 
     def __init__(self, variant, losses, calls):
         self.variant, self.losses, self.calls = variant, losses, calls
@@ -76,17 +80,24 @@ class FakeModel:
         self.calls.append((recipe.trains, recipe.learning_rate, schedule.order.tolist(), data))
         losses = self.losses(recipe)
         for epoch, loss in enumerate(losses, 1):
-            on_epoch(epoch, loss, loss)
+            if self.learns:
+                self.arrays = {name: np.full_like(array, loss) for name, array in self.arrays.items()}
+            if on_epoch(epoch, loss, loss):
+                return History(losses[:epoch], losses[:epoch], 0.5)
         return History(losses, losses, 0.5)
 
 
 class FakeBackend:
+    learns = False
+
     def __init__(self, losses=lambda recipe: (1.0,) * recipe.epochs):
         self.losses, self.calls, self.built = losses, [], []
 
     def build(self, variant, task, seed):
         self.built.append(variant)
-        return FakeModel(variant, self.losses, self.calls)
+        model = FakeModel(variant, self.losses, self.calls)
+        model.learns = self.learns
+        return model
 
 
 def a_fitting(tmp_path, backend, cell, weights_file=None):
@@ -340,6 +351,43 @@ def test_features_cannot_be_moved(tmp_path):
     recipe = msgspec.structs.replace(HEAD, augmented=True)
     with pytest.raises(ValueError, match="computed once: no image can be moved"):
         fit(a_fitting(tmp_path, FakeBackend(), transfer_cell(recipe))[0])
+
+
+def test_a_recipe_may_name_what_it_is_augmented_by(tmp_path):
+    """Also a symmetry that is none, which without a name moves nothing."""
+    network = Network((Flatten(), Dense(2, "linear")))
+    false = msgspec.structs.replace(TURN, exact=False)
+    for named, moves in ((True, False), (("turn",), True)):
+        backend, recipe = FakeBackend(), Recipe(epochs=2, augmented=named)
+        fitting, _ = a_fitting(tmp_path, backend, a_cell(architecture=network, recipes=(recipe,), backend="fake"))
+        fit(fitting._replace(view=fitting.view._replace(symmetries=(false,))))
+        ((*_, data),) = backend.calls
+        assert np.array_equal(data.shown(0)[0], data.images) != moves
+
+
+# --- patience -------------------------------------------------------------------------------------------------------
+
+
+def patient(tmp_path, losses, patience):
+    """The history of a recipe whose validation losses would be these, and the last weights."""
+    backend = FakeBackend(lambda recipe: losses)
+    backend.learns = True
+    recipe = Recipe(epochs=len(losses), patience=patience)
+    network = Network((Flatten(), Dense(2, "linear")))
+    fitting, told = a_fitting(tmp_path, backend, a_cell(architecture=network, recipes=(recipe,), backend="fake"))
+    model, (history,), _ = fit(fitting)
+    assert [epoch for epoch, *_ in told] == list(range(1, len(history.loss) + 1))
+    return history.validation_loss, {float(array.flat[0]) for array in model.weights().values()}
+
+
+def test_training_ends_after_epochs_that_bring_nothing_with_the_weights_of_the_best(tmp_path):
+    assert patient(tmp_path, (3.0, 2.0, 2.5, 2.0, 1.0, 1.0), 3) == ((3.0, 2.0, 2.5, 2.0, 1.0, 1.0), {1.0})
+    assert patient(tmp_path, (3.0, 2.0, 2.5, 2.0, 1.0, 1.0), 2) == ((3.0, 2.0, 2.5, 2.0), {2.0})
+    assert patient(tmp_path, (3.0, 4.0, 1.0), 1) == ((3.0, 4.0), {3.0})
+
+
+def test_without_patience_the_last_weights_are_taken(tmp_path):
+    assert patient(tmp_path, (1.0, 2.0, 3.0), msgspec.UNSET) == ((1.0, 2.0, 3.0), {3.0})
 
 
 class FakeEstimator:

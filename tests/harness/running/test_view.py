@@ -102,6 +102,25 @@ def test_rows_are_moved_by_every_symmetry_and_their_targets_with_them():
     assert (answers[:, 0] * DATA.targets[:12, 0] < 0).any()
 
 
+def test_rows_are_moved_by_the_symmetries_that_are_named():
+    met, rows = view(Suite(), DATA, SPLIT, None), np.arange(12)
+    images, targets = met.moved(rows, np.random.default_rng(3), ("roll",))
+    expected = rolled(IMAGES[:12], DATA.targets[:12], np.random.default_rng(3).integers(6, size=12))
+    np.testing.assert_array_equal(images, expected[0])
+    np.testing.assert_array_equal(targets, DATA.targets[:12])
+    with pytest.raises(BenchError, match=r"unknown symmetry 'rol'.*did you mean 'roll'"):
+        met.moved(rows, np.random.default_rng(3), ("rol",))
+
+
+def test_what_is_no_symmetry_moves_nothing_unless_it_is_named_and_is_no_figure():
+    suite = Suite()
+    suite.SYMMETRIES = (msgspec.structs.replace(FLIP, exact=False), ROLL)
+    met, rows = view(suite, DATA, SPLIT, None), np.arange(12)
+    np.testing.assert_array_equal(met.moved(rows, np.random.default_rng(3))[1], DATA.targets[:12])
+    assert not np.array_equal(met.moved(rows, np.random.default_rng(3), ("flip",))[1], DATA.targets[:12])
+    assert list(changes(met, Model(), SPLIT.test)) == ["roll"]
+
+
 def test_rows_are_doubled_by_one_symmetry():
     images, targets = view(Suite(), DATA, SPLIT, None).doubled(np.arange(3), "flip")
     np.testing.assert_array_equal(images, np.concatenate([IMAGES[:3], IMAGES[:3, ::-1]]))
