@@ -513,6 +513,17 @@ class Metric(msgspec.Struct, frozen=True):
     form: str = ".3g"
 
 
+class Comparison(msgspec.Struct, frozen=True):
+    """A question of a suite's own, to be answered by whether one variant is better than another: `question` ends in a
+    question mark, and `reported` is what those say who asked it first.
+    """
+
+    question: str
+    variant: Name
+    other: Name
+    reported: str = ""
+
+
 class Source(msgspec.Struct, frozen=True):
     """What a suite goes back to, and what that says: `unit` in which it trained and gives its errors, the squared error
     of each variant as it prints it, and `lesson`, what is to be said of such errors.
@@ -539,6 +550,7 @@ class Suite(Protocol):
     METRICS: tuple[Metric, ...]
     SYMMETRIES: tuple[Symmetry, ...]
     SOURCE: Source | None
+    COMPARISONS: tuple[Comparison, ...]
 
     def load(self, folder: Path | None, options: Mapping[str, str]) -> Dataset:
         """The data set the suite ships where `folder` is None, or a user's own. Raises DataError with everything that

@@ -29,7 +29,7 @@ VARIANTS = variants.VARIANTS
 # The models are those of suite elasticity, whose smoke profile shows that they work.
 _SMOKE = msgspec.structs.replace(variants.PROFILES["smoke"], leaves_out=(*variants.BACKBONES, "tuned", "augmented"))
 PROFILES = variants.PROFILES | {"smoke": _SMOKE}
-METRICS, SYMMETRIES = question.METRICS, symmetries.SYMMETRIES
+METRICS, SYMMETRIES, COMPARISONS = question.METRICS, symmetries.SYMMETRIES, question.COMPARISONS
 split, encoder, decoder = question.split, question.encoder, question.decoder
 measure, read_images = question.measure, question.read_images
 

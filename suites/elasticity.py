@@ -40,7 +40,7 @@ READS_FOLDERS = True
 SUMMARY = "nine homogenized elastic constants, C11 to C66, from 64x64 images of two-phase microstructures"
 
 VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
-METRICS, SYMMETRIES = question.METRICS, symmetries.SYMMETRIES
+METRICS, SYMMETRIES, COMPARISONS = question.METRICS, symmetries.SYMMETRIES, question.COMPARISONS
 split, encoder, decoder = question.split, question.encoder, question.decoder
 measure, read_images = question.measure, question.read_images
 

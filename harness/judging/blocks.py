@@ -42,6 +42,24 @@ class Row(NamedTuple):
         """How many they are."""
         return len(self.records[0].held_out.targets) if self.records[0].held_out else 1
 
+    def on(self, test: str) -> Row:
+        """The same models on another of the tests, by name. Raises KeyError where they have not met it."""
+        if all(record.held_out and record.held_out.test == test for record in self.records):
+            return self
+        met = [record.others[test] for record in self.records]
+        return self._replace(
+            records=tuple(
+                msgspec.structs.replace(record, held_out=found.held_out, test=found.accuracy, metrics=found.metrics)
+                for record, found in zip(self.records, met, strict=True)
+            )
+        )
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Names of the tests, the one that models are ranked by first."""
+        first = self.records[0]
+        return (*([first.held_out.test] if first.held_out else []), *first.others)
+
     def squared_errors(self) -> Errors:
         """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared."""
         return np.array([((_predictions(r) - _truth(r)) ** 2).sum(axis=1) for r in self.records])

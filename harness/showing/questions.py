@@ -17,7 +17,7 @@ from harness.judging.blocks import Row
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.stats import FEWEST_IMAGES, paired_difference
 from harness.model.architecture import Network, backbone_of
-from harness.protocol import Search
+from harness.protocol import Comparison, Search
 
 
 class Difference(NamedTuple):
@@ -80,10 +80,15 @@ def _has_network(row: Row) -> bool:
     return architecture.of_networks if isinstance(architecture, Search) else isinstance(architecture, Network)
 
 
-def answers(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> list[str]:
-    """A Markdown section for each question that these rows can answer; `latency` is in ms, by model and backend."""
+def answers(
+    table: Sequence[Row], latency: dict[tuple[str, str], str], comparisons: Sequence[Comparison] = ()
+) -> list[str]:
+    """A Markdown section for each question that these rows can answer, the suite's own `comparisons` among them;
+    `latency` is in ms, by model and backend.
+    """
     roles = _roles(table)
     told = [
+        *(_is_better(comparison, table) for comparison in comparisons),
         _did_tuning_help(roles),
         _who_converges_first(roles),
         _did_fine_tuning_help(roles),
@@ -107,6 +112,29 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
         return f"These data do not say: intervals need {FEWEST_IMAGES} test images."
     told = "; ".join(f"{name}: {comparison.verdict}" for name, comparison in comparisons)
     return f"It depends: {told}."
+
+
+def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
+    """A suite's own question, on each of its tests."""
+    pairs = [
+        (row.on(test), other.on(test), test)
+        for row in table
+        for other in table
+        if row.backend == other.backend and (row.name, other.name) == (comparison.variant, comparison.other)
+        for test in row.tests
+        if test in other.tests
+    ]
+    if not pairs:
+        return ""
+    found = [(f"{row.backend} on {test}", difference(row, other)) for row, other, test in pairs]
+    answer = _said(found, "Yes, in every backend and test.", "No: it is worse in every one.", "These data do not say.")
+    lines = [
+        [test, row.backend, decimals(row.skill()), decimals(other.skill()), str(d), d.verdict]
+        for (row, other, test), (_, d) in zip(pairs, found, strict=True)
+    ]
+    heading = ["test", "backend", f"{comparison.variant}: skill", f"{comparison.other}: skill"]
+    heading += ["difference (95 %)", f"{comparison.variant} is"]
+    return f"{comparison.question}\n\n{answer} {comparison.reported}".rstrip() + "\n\n" + markdown(heading, lines)
 
 
 def _did_tuning_help(roles: Sequence[_Roles]) -> str:

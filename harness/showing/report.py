@@ -43,7 +43,8 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
         _table_1(searched),
         _table_2(searched),
         _table_3(table, suite),
-        *answers(table, _latencies(results, suite_name, block)),
+        _table_4(table, suite),
+        *answers(table, _latencies(results, suite_name, block), suite.COMPARISONS),
         _raw_labels(raw, suite),
         _gallery(drawn),
     ]
@@ -181,6 +182,27 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
             "the mean's beside them, which it does not give."
         )
     return f"## Table 3: test MSE of every model\n\n{told}\n\n" + markdown(heading, lines)
+
+
+def _table_4(table: Sequence[Row], suite: Suite) -> str:
+    """Where a suite has several tests: its figures of every model on each, means over seeds."""
+    tests = table[0].tests
+    if len(tests) < 2:
+        return ""
+    shown = [metric for metric in suite.METRICS if metric.heading]
+    lines = []
+    for test in tests:
+        for row in sorted((row.on(test) for row in table if test in row.tests), key=Row.skill, reverse=True):
+            figures = [[r.metrics[metric.key] for r in row.records if metric.key in r.metrics] for metric in shown]
+            told = [
+                f"{np.mean(values):{metric.form}}" if values else "–"
+                for metric, values in zip(shown, figures, strict=True)
+            ]
+            lines.append([test, row.name, row.backend, decimals(row.skill()), *told])
+    sentences = "; ".join(f"{metric.heading}: {metric.sentence}" for metric in shown)
+    return f"## Table 4: every test\n\nMeans over seeds. {sentences[0].upper()}{sentences[1:]}.\n\n" + markdown(
+        ["test", "model", "backend", "skill", *(metric.heading for metric in shown)], lines
+    )
 
 
 def _reported(row: Row, source: Source) -> str:

@@ -26,15 +26,16 @@ from suites.microstructure.homogenization import TARGETS
 # --- without a network ----------------------------------------------------------------------------------------------
 
 
-def _best_of(name: str, values: tuple[float, ...], estimator: Estimator) -> Search:
+def best_of(name: str, values: tuple[float, ...], estimator: Estimator) -> Search:
     """The best on the validation images of estimators that differ in one number."""
     return Search(
         tuple(Configuration({name: value}, msgspec.structs.replace(estimator, **{name: value})) for value in values)
     )
 
 
-_PENALTIES = tuple(10.0**power for power in range(-5, 3))
-_PROCESS = _best_of("nu", (0.5, 1.5, 2.5), Estimator("gaussian-process", moved_by="rotation"))
+SMOOTHNESS = (0.5, 1.5, 2.5)
+PENALTIES = tuple(10.0**power for power in range(-5, 3))
+_PROCESS = best_of("nu", SMOOTHNESS, Estimator("gaussian-process", moved_by="rotation"))
 _TREES = Search(
     tuple(
         Configuration({"depth": float(depth), "rate": rate}, Estimator("boosted-trees", depth=depth, rate=rate))
@@ -59,14 +60,14 @@ _WITHOUT_NETWORK = (
     Variant(
         "cubic",
         "a cubic in the volume fraction and the interface lengths along x1 and x2",
-        _best_of("alpha", _PENALTIES, Estimator("ridge")),
+        best_of("alpha", PENALTIES, Estimator("ridge")),
         encoding=Encoding("cubic"),
     ),
     Variant("trees", "boosted trees on the same three numbers", _TREES, encoding=Encoding("stereology")),
     Variant(
         "s2-ridge",
         "linear in principal components of two-point statistics and their products with the volume fraction",
-        _best_of("alpha", _PENALTIES, Estimator("ridge", moved_by="rotation")),
+        best_of("alpha", PENALTIES, Estimator("ridge", moved_by="rotation")),
         encoding=_TWO_POINT_PRODUCTS,
     ),
     Variant(
@@ -86,20 +87,23 @@ _WITHOUT_NETWORK = (
 
 # --- the report's networks ------------------------------------------------------------------------------------------
 
-_BASELINE = Network(
-    (
-        Conv2D(8, kernel=3),
-        MaxPool2D(2),
-        Conv2D(16, kernel=3),
-        MaxPool2D(2),
-        Flatten(),
-        Dense(16),
-        Dense(len(TARGETS), activation="linear"),
+
+def baseline(answers: int) -> Network:
+    """The report's baseline CNN (section 3)."""
+    return Network(
+        (
+            Conv2D(8, kernel=3),
+            MaxPool2D(2),
+            Conv2D(16, kernel=3),
+            MaxPool2D(2),
+            Flatten(),
+            Dense(16),
+            Dense(answers, activation="linear"),
+        )
     )
-)
 
 
-def _tuned(filters: int, kernel: int, dropout: float) -> Network:
+def _tuned(filters: int, kernel: int, dropout: float, answers: int) -> Network:
     """The report's flexible CNN (section 4)."""
     return Network(
         (
@@ -110,35 +114,42 @@ def _tuned(filters: int, kernel: int, dropout: float) -> Network:
             Flatten(),
             Dropout(dropout),
             Dense(64),
-            Dense(len(TARGETS), activation="linear"),
+            Dense(answers, activation="linear"),
         )
     )
 
 
-# Numbered from 0 as in the report's table 1: filters outermost, learning rate innermost.
-_GRID = tuple(
-    Configuration(
-        {"filters": filters, "kernel": kernel, "dropout": dropout, "learning_rate": rate},
-        _tuned(int(filters), int(kernel), dropout),
-        Recipe(learning_rate=rate),
+def tuned(answers: int) -> Search:
+    """The report's grid, numbered from 0 as in its table 1: filters outermost, learning rate innermost."""
+    axes = (8.0, 16.0, 32.0), (3.0, 5.0), (0.0, 0.2), (1e-3, 1e-4)
+    return Search(
+        tuple(
+            Configuration(
+                {"filters": filters, "kernel": kernel, "dropout": dropout, "learning_rate": rate},
+                _tuned(int(filters), int(kernel), dropout, answers),
+                Recipe(learning_rate=rate),
+            )
+            for filters, kernel, dropout, rate in itertools.product(*axes)
+        )
     )
-    for filters, kernel, dropout, rate in itertools.product((8.0, 16.0, 32.0), (3.0, 5.0), (0.0, 0.2), (1e-3, 1e-4))
-)
+
 
 _HEAD_ONLY = Recipe(learning_rate=1e-3, trains="head")
 _FINE_TUNING = Recipe(learning_rate=1e-4)
 
 
-def _transfer(family: Family, title: str) -> tuple[Variant, Variant]:
-    """The report's two phases of transfer learning (section 5)."""
-    layers = (Backbone(family), GlobalAveragePool2D(), Dense(16), Dense(len(TARGETS), activation="linear"))
+def transfer(family: Family, title: str, answers: int, encoding: Encoding | None = None) -> tuple[Variant, Variant]:
+    """The report's two phases of transfer learning (section 5): the head alone, and then all."""
+    network = Network((Backbone(family), GlobalAveragePool2D(), Dense(16), Dense(answers, activation="linear")))
+    summary = f"a small head on a frozen {title} (section 5)"
     return (
-        Variant(f"{family}-head-only", f"a small head on a frozen {title} (section 5)", Network(layers), (_HEAD_ONLY,)),
+        Variant(f"{family}-head-only", summary, network, (_HEAD_ONLY,), encoding),
         Variant(
             f"{family}-fine-tuned",
             f"the same, then all of {title} trained on (section 5)",
-            Network(layers),
+            network,
             (_HEAD_ONLY, _FINE_TUNING),
+            encoding,
         ),
     )
 
@@ -146,7 +157,7 @@ def _transfer(family: Family, title: str) -> tuple[Variant, Variant]:
 # --- networks that know the physics ---------------------------------------------------------------------------------
 
 
-def _periodic(answers: int) -> Network:
+def periodic(answers: int) -> Network:
     """Convolutions around the periodic image, whose features are averaged over it: where it begins does not matter."""
     return Network(
         (
@@ -172,21 +183,23 @@ _MOVED = (
 
 VARIANTS = (
     *_WITHOUT_NETWORK,
-    Variant("baseline", "the report's baseline CNN (section 3)", _BASELINE, (Recipe(),)),
-    Variant("tuned", "the best of 24 CNNs by validation error: the report's grid search (section 4)", Search(_GRID)),
-    *_transfer("vgg16", "VGG16"),
-    *_transfer("resnet50", "ResNet50"),
-    *_transfer("densenet121", "DenseNet121"),
+    Variant("baseline", "the report's baseline CNN (section 3)", baseline(len(TARGETS)), (Recipe(),)),
+    Variant(
+        "tuned", "the best of 24 CNNs by validation error: the report's grid search (section 4)", tuned(len(TARGETS))
+    ),
+    *transfer("vgg16", "VGG16", len(TARGETS)),
+    *transfer("resnet50", "ResNet50", len(TARGETS)),
+    *transfer("densenet121", "DenseNet121", len(TARGETS)),
     Variant(
         "augmented",
         "a CNN around the periodic image, trained on shifted, mirrored and turned images",
-        _periodic(len(TARGETS)),
+        periodic(len(TARGETS)),
         _MOVED,
     ),
     Variant(
         "physics-net",
         "the same, which answers where between the bounds the stiffness lies",
-        _periodic(len(BetweenBounds.answers)),
+        periodic(len(BetweenBounds.answers)),
         _MOVED,
         decoding=_PHYSICS,
     ),

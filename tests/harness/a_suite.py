@@ -112,6 +112,7 @@ def upside_down(images, targets, elements):
     return np.where(elements[:, None, None, None] == 1, images[:, ::-1], images), targets
 
 
+COMPARISONS = ()
 SYMMETRIES = (Symmetry("upside-down", "when a foam stands on its head", lambda shape: 2, upside_down),)
 
 

@@ -1,7 +1,10 @@
 import msgspec
+import numpy as np
 import pytest
 
 from harness.judging.blocks import rows
+from harness.judging.records import Examined
+from harness.protocol import Comparison
 from harness.showing.questions import answers, decimals, difference, markdown, settles
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record
@@ -93,3 +96,41 @@ def test_decimals_have_no_negative_zero():
 
 def test_a_markdown_table():
     assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def on_a_second_test(record, factor):
+    """The record with a further test, on which its errors are so many times as large."""
+    held_out, truth = record.held_out, np.array(record.held_out.truth)
+    off = factor * (np.array(held_out.predictions) - truth)
+    second = msgspec.structs.replace(held_out, test="second", predictions=tuple(map(tuple, (truth + off).tolist())))
+    return msgspec.structs.replace(record, others={"second": Examined(second, second.accuracy(), {})})
+
+
+def test_a_suites_own_question_is_answered_on_each_of_its_tests():
+    comparison = Comparison("does it help?", "tuned", "baseline", "Others say so.")
+
+    def asked(second):
+        records = [
+            on_a_second_test(record, second if record.cell.variant == "tuned" else 1.0)
+            for record in benchmark({"baseline": 4.0, "tuned": 1.0})
+        ]
+        return answers(rows(records, ["baseline", "tuned"]), {}, [comparison])[0]
+
+    assert "## Question 1: does it help?\n\nYes, in every backend and test. Others say so." in asked(1.0)
+    mixed = asked(50.0)
+    assert "It depends: keras on test: better; keras on second: worse" in mixed
+    assert mixed.count("| second |") == 2
+
+
+def test_a_question_about_models_that_are_not_there_is_not_asked():
+    comparison = Comparison("does it help?", "gp", "baseline")
+    assert not [told for told in answers(rows(benchmark({"baseline": 4.0})), {}, [comparison]) if "does it" in told]
+
+
+def test_rows_meet_every_test_by_its_name():
+    (row,) = rows([on_a_second_test(a_record(), 3.0)])
+    assert row.tests == ("test", "second")
+    assert row.on("test") is row
+    np.testing.assert_allclose(row.on("second").squared_errors(), 9 * row.squared_errors())
+    with pytest.raises(KeyError):
+        row.on("third")

@@ -1,0 +1,1 @@
+"""Polycrystalline thin films under plane stress: what suites about them share."""
