@@ -524,6 +524,18 @@ class Comparison(msgspec.Struct, frozen=True):
     reported: str = ""
 
 
+class Predicted(msgspec.Struct, frozen=True):
+    """What all seeds of a model answered on a test: `truth` (n, t) and `predictions` (seeds, n, t) in the data set's
+    units.
+    """
+
+    model: str
+    backend: str
+    test: Name
+    truth: Targets
+    predictions: NDArray[np.float64]
+
+
 class Source(msgspec.Struct, frozen=True):
     """What a suite goes back to, and what that says: `unit` in which it trained and gives its errors, the squared error
     of each variant as it prints it, and `lesson`, what is to be said of such errors.
@@ -593,6 +605,10 @@ class Suite(Protocol):
 
         Targets may be classes, one column each, of ones and zeros: how often the largest is right is such a figure.
         """
+        ...
+
+    def draw(self, predicted: Sequence[Predicted], folder: Path) -> list[Path]:
+        """Draw the suite's own pictures of all models on all tests into `folder`; the files, in their order."""
         ...
 
 

@@ -31,7 +31,7 @@ _SMOKE = msgspec.structs.replace(variants.PROFILES["smoke"], leaves_out=(*varian
 PROFILES = variants.PROFILES | {"smoke": _SMOKE}
 METRICS, SYMMETRIES, COMPARISONS = question.METRICS, symmetries.SYMMETRIES, question.COMPARISONS
 split, encoder, decoder = question.split, question.encoder, question.decoder
-measure, read_images = question.measure, question.read_images
+measure, read_images, draw = question.measure, question.read_images, question.draw
 
 
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:

@@ -42,7 +42,7 @@ SUMMARY = "nine homogenized elastic constants, C11 to C66, from 64x64 images of 
 VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
 METRICS, SYMMETRIES, COMPARISONS = question.METRICS, symmetries.SYMMETRIES, question.COMPARISONS
 split, encoder, decoder = question.split, question.encoder, question.decoder
-measure, read_images = question.measure, question.read_images
+measure, read_images, draw = question.measure, question.read_images, question.draw
 
 # The report's table 3, in (N/nm²)².
 SOURCE = Source(

@@ -31,7 +31,7 @@ from harness.protocol import (
 from harness.text import nearest
 from suites.films import dataset as shipped
 from suites.films import folder as folders
-from suites.films import symmetries, variants
+from suites.films import pictures, symmetries, variants
 from suites.films.crystal import SILICON, Crystal, crystal_of, parse_crystal
 from suites.films.decodings import FromHill
 from suites.films.encodings import Bounds, Coarse, Estimate, Waves
@@ -57,6 +57,7 @@ SUMMARY = "apparent Young's modulus of polysilicon films from 128x128 images of 
 SOURCE = None
 
 VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
+draw = pictures.draw
 SYMMETRIES = symmetries.SYMMETRIES
 
 METRICS = (

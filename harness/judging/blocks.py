@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.judging.records import Record, standing
+from harness.protocol import Predicted
 from harness.provenance import machine
 
 Errors = NDArray[np.float64]
@@ -63,6 +64,16 @@ class Row(NamedTuple):
     def squared_errors(self) -> Errors:
         """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared."""
         return np.array([((_predictions(r) - _truth(r)) ** 2).sum(axis=1) for r in self.records])
+
+    def predicted(self) -> list[Predicted]:
+        """What its models answered on each test."""
+        met = [self.on(test) for test in self.tests]
+        return [
+            Predicted(
+                self.name, self.backend, test, _truth(row.records[0]), np.array([_predictions(r) for r in row.records])
+            )
+            for test, row in zip(self.tests, met, strict=True)
+        ]
 
     def squared_errors_of_mean(self) -> Errors:
         """(n,) the trivial predictor's, which answers the mean of the training labels."""

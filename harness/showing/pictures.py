@@ -29,8 +29,8 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list
     """Draw every picture of the newest block of records into `folder`, and return the files in order.
 
     `leaderboard.png`, `loss-<model>.png` for each model that was trained by gradient, `loss-all.png`,
-    `parity-<model>.png`, and `latency.png` and `parameters.png` where they are known. Raises BenchError where there is
-    nothing to draw.
+    `parity-<model>.png`, `latency.png` and `parameters.png` where they are known, and what the suite itself draws.
+    Raises BenchError where there is nothing to draw.
     """
     block = newest(leaderboard.believed(results, suite), profile)
     if not block:
@@ -56,7 +56,7 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list
     ):
         if scores[column].notna().any():  # a run that was stopped has timed nothing yet
             files.append(_draw_cost(scores, column, label, folder / name, note))
-    return files
+    return files + module.draw([found for row in table for found in row.predicted()], folder)
 
 
 def _slug(name: str) -> str:
@@ -165,31 +165,36 @@ def _label_ends(axes: Axes, ends: list[End]) -> None:
 # --- predictions --------------------------------------------------------------------------------------------------
 
 
+def _draw_target(axes: Axes, same: Sequence[Row], index: int) -> None:
+    """One target's predictions against the truth, with its R²."""
+    for number, row in enumerate(same):
+        test, held_out = row.records[0].test, row.records[0].held_out
+        assert test is not None
+        assert held_out is not None
+        truth, target = np.array(held_out.truth)[:, index], held_out.targets[index]
+        if not number:
+            ends = [truth.min(), truth.max()]
+            axes.plot(ends, ends, color="#999999", linewidth=1)
+            axes.set_title(target, loc="left", fontsize=10)
+        colour, r2 = _COLOURS.get(row.backend, _OTHER), test.r2[target]
+        axes.plot(truth, np.array(held_out.predictions)[:, index], "o", color=colour, markersize=3, alpha=0.6)
+        told = f"{row.backend} R² " + ("–" if r2 is None else f"{r2:.3f}")
+        axes.text(0.04, 0.96 - 0.09 * number, told, transform=axes.transAxes, va="top", color=colour, fontsize=8)
+    _plain(axes)
+
+
 def _draw_parity(same: Sequence[Row], picture: Path, note: str) -> Path:
-    """Predicted against true, a panel for each target: test images of each backend's first seed."""
-    held_out = same[0].records[0].held_out
-    assert held_out is not None
-    across = min(3, len(held_out.targets))
-    down = -(-len(held_out.targets) // across)
+    """Predicted against true, a panel for each test and target: images of each backend's first seed."""
+    wanted = [(test, number) for test in same[0].tests for number in range(same[0].targets)]
+    across = min(3, len(wanted))
+    down = -(-len(wanted) // across)
     figure = Figure(figsize=(2.9 * across, 2.9 * down + 0.5), layout="constrained")
     panels = figure.subplots(down, across, squeeze=False).ravel()
-    truth = np.array(held_out.truth)
-    for index, (axes, target) in enumerate(zip(panels, held_out.targets, strict=False)):
-        ends = [truth[:, index].min(), truth[:, index].max()]
-        axes.plot(ends, ends, color="#999999", linewidth=1)
-        for number, row in enumerate(same):
-            test, predicted = row.records[0].test, row.records[0].held_out
-            assert test is not None
-            assert predicted is not None
-            colour, r2 = _COLOURS.get(row.backend, _OTHER), test.r2[target]
-            axes.plot(
-                truth[:, index], np.array(predicted.predictions)[:, index], "o", color=colour, markersize=3, alpha=0.6
-            )
-            told = f"{row.backend} R² " + ("–" if r2 is None else f"{r2:.3f}")
-            axes.text(0.04, 0.96 - 0.09 * number, told, transform=axes.transAxes, va="top", color=colour, fontsize=8)
-        axes.set_title(target, loc="left", fontsize=10)
-        _plain(axes)
-    for axes in panels[len(held_out.targets) :]:
+    for axes, (test, number) in zip(panels, wanted, strict=False):
+        _draw_target(axes, [row.on(test) for row in same if test in row.tests], number)
+        if len(same[0].tests) > 1:
+            axes.set_title(f"{test}: {axes.get_title('left')}", loc="left", fontsize=10)
+    for axes in panels[len(wanted) :]:
         axes.axis("off")
     unit = f" ({same[0].unit})" if same[0].unit else ""
     figure.supxlabel(f"true{unit}", fontsize=10)

@@ -96,6 +96,21 @@ def bounds(grains: Grains, stiffnesses: Floats) -> Bounds:
     return Bounds(np.asarray(np.linalg.inv(compliance), np.float64), of_pixels.mean(axis=0) - relaxed)
 
 
+def stress_field(grains: Grains, stiffnesses: Floats) -> Floats:
+    """(h, w) the stress along x1 where tractions on the boundary make it 1 on average, and all other stress 0.
+
+    Raises BenchError as `bounds` does.
+    """
+    elements = _elements(grains.shape)
+    of_pixels = stiffnesses[grains.ravel()[elements.pixels]]
+    pull = elements.loads(np.broadcast_to(np.eye(3), of_pixels.shape))[:, :1]
+    displacements = _solve(elements.matrix(of_pixels), elements.free, pull)[:, 0]
+    strains = displacements[elements.dofs] @ elements.works.T  # means over an element, whose area is 1
+    field = np.empty(grains.size)
+    field[elements.pixels] = np.einsum("ej,ej->e", of_pixels[:, 0], strains)
+    return field.reshape(grains.shape)
+
+
 class _Part(NamedTuple):
     """Degrees of freedom that may move, and what solves for them in a homogeneous medium."""
 

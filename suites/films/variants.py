@@ -72,7 +72,7 @@ def lecture(answers: int = 1) -> Network:
     )
 
 
-_MANY = Recipe(patience=30)
+_MANY = Recipe(patience=8)
 # Of an eighth of the films batches of four, so that an epoch has as many steps.
 _FEW = msgspec.structs.replace(_MANY, batch_size=4)
 
