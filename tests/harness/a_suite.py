@@ -4,13 +4,15 @@ import numpy as np
 
 from harness.errors import BenchError
 from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, Network
-from harness.protocol import Dataset, Encoding, Metric, Operators, Profile, Recipe, Split, Symmetry, Variant
+from harness.protocol import Comparison, Dataset, Encoding, Metric, Operators, Profile, Recipe, Split, Symmetry, Variant
 
 OPTIONS = {"noise": "how much the conductivity is off, in W/mK"}
 MAKE_OPTIONS = {"shape": "round or square"}
 SUMMARY = "conductivity and porosity of foams from pictures in two channels"
 READS_FOLDERS = False
-METRICS = (Metric("too_hot", "W/mK", "lower", "how much the conductivity is overestimated, on average"),)
+METRICS = (
+    Metric("too_hot", "W/mK", "lower", "how much the conductivity is overestimated, on average", "too hot", ".2f"),
+)
 SOURCE = None
 PROFILES = {"smoke": Profile(seeds=(0, 1), epochs=2, search_epochs=1, fine_tuning_epochs=1, quick_latency=True)}
 MEANS, MEDIANS, PER_PORE = Encoding("channel-means"), Encoding("channel-medians"), Encoding("per-pore")
@@ -112,7 +114,7 @@ def upside_down(images, targets, elements):
     return np.where(elements[:, None, None, None] == 1, images[:, ::-1], images), targets
 
 
-COMPARISONS = ()
+COMPARISONS = (Comparison("do means help?", "line", "mean", "We think so."),)
 SYMMETRIES = (Symmetry("upside-down", "when a foam stands on its head", lambda shape: 2, upside_down),)
 
 
