@@ -141,7 +141,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
         float,
         msgspec.Meta(
             ge=0,
-            description="GiB of the results folder's cache for what sides computed: a side whose code and input are as "
+            description="GiB of cache for what sides computed, beside the results: a side whose code and input are as "
             "they were is not computed again; 0: every one is",
         ),
     ] = 4

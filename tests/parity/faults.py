@@ -31,15 +31,15 @@ def fault(name, variant, rung, where):
     return keep
 
 
-def plant(name):
-    """Plant it into this interpreter."""
+def plant(fault):
+    """Plant a fault, or a stranger's, into this interpreter."""
     import torch
 
     from backends import _torch_backbones, pytorch
     from harness.model import backbones
 
     at = SimpleNamespace(torch=torch, nn=torch.nn, pytorch=pytorch, parts=_torch_backbones, backbones=backbones)
-    FAULTS[name].plant(at)
+    fault.plant(at)
 
 
 def change_layer(at, name, forward):

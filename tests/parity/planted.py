@@ -17,6 +17,7 @@ from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import Framework, Request, groups, subjects
 from harness.running.plan import DataSource
 from tests.parity.faults import FAULTS, plant
+from tests.parity.strangers import STRANGERS
 
 KERAS, PYTORCH, ONNX = Framework("keras"), Framework("pytorch"), Framework("onnx")
 ARRAY_RUNGS = ("structure", "forward", "gradients", "state", "optimizer", "export")
@@ -109,5 +110,5 @@ if __name__ == "__main__":
     if len(sys.argv) == 1:
         main()
     else:
-        plant(sys.argv[1])
+        plant((FAULTS | STRANGERS)[sys.argv[1]])
         side.main(sys.argv[2])
