@@ -14,7 +14,7 @@ _BOUNDS = Encoding("bounds")
 _WEAK_CONTRAST = Encoding("weak-contrast")
 
 _WITHOUT_NETWORK = (
-    Variant("mean", "always answers the mean of the training labels", Estimator("mean"), encoding=_BOUNDS),
+    Variant("mean", "always answers the mean of the training labels", Estimator("mean")),
     *(
         Variant(
             name, f"{title} from the angles alone; nothing is trained", Estimator("identity"), encoding=Encoding(name)
@@ -143,7 +143,7 @@ PROFILES = {
         search_epochs=1,
         fine_tuning_epochs=1,
         # What these are is shown by suite elasticity; the others by `few-moved` and `many-waves`.
-        leaves_out=(*_DEEP, "tuned", "baseline", "few-originals", "few-copied", "many-originals"),
+        leaves_out=(*_DEEP, "gp", "tuned", "baseline", "few-originals", "few-copied", "many-originals"),
         quick_latency=True,
     ),
     "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=4),

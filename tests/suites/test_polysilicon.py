@@ -6,7 +6,7 @@ import pytest
 
 from harness import registry
 from harness.command.cli import main
-from harness.errors import BenchError
+from harness.errors import BenchError, Unavailable
 from harness.protocol import Dataset, Encoding
 from harness.running.plan import Request, plan
 from harness.running.view import view
@@ -98,6 +98,16 @@ def test_every_variant_can_see_a_film(name):
     met = view(SUITE, data, SUITE.split(data), variant.encoding, variant.decoding)
     assert len(met.met.images) == len(met.met.targets) == 40
     assert np.isfinite(met.met.images).all()
+
+
+def test_without_a_crystal_what_needs_none_can_see_films_all_the_same():
+    data, blind = msgspec.structs.replace(a_dataset((40,)), facts={}), set()
+    for name, variant in NAMED.items():
+        try:
+            view(SUITE, data, SUITE.split(data), variant.encoding, variant.decoding)
+        except Unavailable:
+            blind.add(name)
+    assert blind == {"voigt", "reuss", "hill", "line", "hill-net"}
 
 
 def test_few_originals_are_an_eighth_with_as_many_steps():
