@@ -321,7 +321,8 @@ def _is_small(model: Model, recipe: Recipe) -> bool:
 
 def _whole_epochs(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:
     """An epoch that ends in a short batch, validated on more images than are computed at a time; and the weights that
-    are left of three steps when only the first was any good, for it is validated with what it answered before.
+    are left of three steps when only the first was any good, for it is validated with what it answered before, and what
+    it answers then.
     """
     data, start = given.data(model, recipe), given.weights
     model.set_weights(start)
@@ -338,6 +339,7 @@ def _whole_epochs(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[
     worsening = msgspec.structs.replace(data, validation_targets=model.predict(data.validation_images))
     model.train(worsening, recipe, Schedule(given.order[:3], BATCH), _silent)
     yield from ((f"end/{name}", array) for name, array in model.weights().items())
+    yield "end/prediction", model.predict(data.validation_images)
 
 
 def _long(backend: Backend, task: Task, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:

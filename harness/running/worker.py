@@ -220,7 +220,8 @@ def _train_and_test(
         Path(job.weights_file) if job.weights_file else None,
     )
     model, history, searched = fit(fitting)
-    tests = {name: _tested(name, model, suite, met, split) for name in split.tests}
+    # Whatever a variant is trained on, it is held against the mean of all training labels, as every other.
+    tests = {name: _tested(name, model, suite, met, whole) for name in whole.tests}
     ranking = tests.pop(next(iter(split.tests)))
     validation = _finite(met.predict(model, dataset.images[split.validation]), "validation")
     encoded_before = met.encoder is not None and met.encoder.operators() is None

@@ -20,6 +20,9 @@ MOVED = Recipe(augmented=True)
 VARIANTS = (
     Variant("mean", "the training mean", Estimator("mean")),
     Variant("line", "linear in the channels' means", Estimator("ridge", alpha=1e-6), encoding=MEANS),
+    Variant(
+        "few-line", "the same on a third of the foams", Estimator("ridge", alpha=1e-6), encoding=MEANS, originals=24
+    ),
     Variant("median-line", "linear in the channels' medians", Estimator("ridge"), encoding=MEDIANS),
     Variant("dense", "a network on the means", Network((Dense(4), Dense(2, "linear"))), (Recipe(),), MEANS),
     Variant("cnn", "on the picture", Network((Conv2D(2, 3), Flatten(), Dense(2, "linear"))), (MOVED,)),

@@ -58,12 +58,13 @@ def test_it_is_listed_with_its_own_options(house):
 @pytest.mark.slow
 def test_its_rows_have_its_units_metrics_and_tests(finished):
     results, printed = finished
-    assert "16 cells, 0 done before" in printed
+    assert "18 cells, 0 done before" in printed
     table = pd.read_csv(results / "leaderboards" / "foams.csv").set_index(["variant", "backend"])
-    assert len(table) == 8
+    assert len(table) == 9
     assert (table["status"] == "ok").all()
     assert {"r2_conductivity", "r2_porosity", "too_hot", "rmse"} <= set(table.columns)  # two units share no rmse_UNIT
     assert table.loc[("line", "classical"), "skill"] > 0.99
+    assert 0.9 < table.loc[("few-line", "classical"), "skill"] < table.loc[("line", "classical"), "skill"]
     assert table.loc[("per-pore", "classical"), "skill"] > 0.9
     assert table.loc[("per-pore", "classical"), "onnx_difference"] < 1e-5  # it decodes in its graph
     assert (
@@ -100,7 +101,7 @@ def test_its_records_hold_what_it_told(finished):
 
 @pytest.mark.slow
 def test_it_is_judged_reported_on_and_not_run_twice(house, finished):
-    assert "16 cells, 16 done before" in bench(house, *RUN, "noise=0.01")
+    assert "18 cells, 18 done before" in bench(house, *RUN, "noise=0.01")
     # Other options are other data, whose records stand beside.
     assert "2 cells, 0 done before" in bench(house, *RUN, "variant=line", "noise=0.5")
     bench(house, "leaderboard", "check=true", "suite=foams", "results=results")
