@@ -14,7 +14,7 @@ from harness.judging.records import Store
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
 from harness.showing.questions import difference
-from suites import contrast100, elasticity
+from suites import contrast100, elasticity, polysilicon
 from tests.history import edited, git, knows
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -58,12 +58,12 @@ def baselines():
     return first
 
 
-@pytest.mark.parametrize("suite", ["elasticity", "contrast100"])
+@pytest.mark.parametrize("suite", ["elasticity", "contrast100", "polysilicon"])
 def test_the_leaderboard_follows_from_its_records(suite):
     assert leaderboard.differs(RESULTS, suite) == ""
 
 
-@pytest.mark.parametrize("suite", ["elasticity", "contrast100"])
+@pytest.mark.parametrize("suite", ["elasticity", "contrast100", "polysilicon"])
 def test_the_records_say_what_is_true_of_the_data(suite):
     assert audit(RESULTS, suite) == ([], 0)
 
@@ -206,6 +206,52 @@ def test_at_contrast_100_pictures_matter():
         assert difference(table["physics-net", backend], table["gp", "classical"]).verdict == "better"
         assert r2["tuned", backend] < 0.9
     assert {row.records[0].cell.variant for row in block} == {variant.name for variant in contrast100.VARIANTS}
+
+
+@pytest.fixture(scope="module")
+def films():
+    """Published rows of suite polysilicon by model and backend."""
+    block = rows(newest(Store(RESULTS, "polysilicon").trainings(), "standard"))
+    later = {"resnet50-head-only", "densenet121-head-only"}  # not run yet
+    named = {variant.name for variant in polysilicon.VARIANTS}
+    assert {row.records[0].cell.variant for row in block} == named - later
+    return {(row.name, row.backend): row for row in block}
+
+
+def figure(row, test, key):
+    return np.mean([record.metrics[key] for record in row.on(test).records])
+
+
+def test_of_films_nearly_all_follows_without_a_network(films):
+    line, theory = films["line", "classical"], films["weak-contrast", "classical"]
+    assert line.records[0].test.r2_mean > 0.995
+    for test in line.tests:
+        rmse = [np.sqrt(row.on(test).squared_errors().mean()) for row in (theory, line)]
+        assert rmse[0] < 0.04
+        assert rmse[0] < 0.4 * rmse[1]
+        for row in films.values():
+            if "classical" not in row.title:
+                assert difference(theory.on(test), row.on(test)).verdict == "better"
+
+
+def test_what_starts_from_hill_knows_the_size_effect(films):
+    for backend in ("keras", "pytorch"):
+        row = films["hill-net", backend]
+        assert figure(row, "ratio-4", "sd_error") < 0.3 < 2.4  # the lecture's best
+        assert figure(row, "ratio-10", "sd_error") < 0.7 < 5.7
+        assert figure(row, "ratio-4", "skill_over_line") > 0.85
+        assert figure(row, "ratio-6", "skill_over_line") > 0.6
+        assert figure(row, "ratio-10", "skill_over_line") < 0
+
+
+def test_the_lectures_network_does_not(films):
+    for backend in ("keras", "pytorch"):
+        many, waves = films["many-originals", backend], films["many-waves", backend]
+        assert many.on("ratio-10").skill() < 0
+        assert waves.squared_errors().mean() < 0.3 * many.squared_errors().mean()
+        few = [films[name, backend] for name in ("few-originals", "few-copied", "few-moved")]
+        assert all(difference(many, row).verdict == "better" for row in few)
+        assert difference(few[2], few[0]).verdict == "better"
 
 
 def test_the_skills_of_baseline_and_line_overlap():
