@@ -237,8 +237,8 @@ def test_of_films_nearly_all_follows_without_a_network(films):
 def test_what_starts_from_hill_knows_the_size_effect(films):
     for backend in ("keras", "pytorch"):
         row = films["hill-net", backend]
-        assert figure(row, "ratio-4", "sd_error") < 0.3 < 2.4  # the lecture's best
-        assert figure(row, "ratio-10", "sd_error") < 0.7 < 5.7
+        assert figure(row, "ratio-4", "sd_error") < 0.3  # the lecture's best has 2.4
+        assert figure(row, "ratio-10", "sd_error") < 0.7  # and 5.7
         assert figure(row, "ratio-4", "skill_over_line") > 0.85
         assert figure(row, "ratio-6", "skill_over_line") > 0.6
         assert figure(row, "ratio-10", "skill_over_line") < 0
@@ -247,7 +247,8 @@ def test_what_starts_from_hill_knows_the_size_effect(films):
 def test_the_lectures_network_does_not(films):
     for backend in ("keras", "pytorch"):
         many, waves = films["many-originals", backend], films["many-waves", backend]
-        assert many.on("ratio-10").skill() < 0
+        assert many.on("ratio-10").skill() < 0.3
+        assert 12 < figure(many, "ratio-4", "sd_error") < 15
         assert waves.squared_errors().mean() < 0.3 * many.squared_errors().mean()
         few = [films[name, backend] for name in ("few-originals", "few-copied", "few-moved")]
         assert all(difference(many, row).verdict == "better" for row in few)
