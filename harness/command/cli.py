@@ -40,6 +40,22 @@ if TYPE_CHECKING:
     from harness.running.guard import Limits
 
 
+def _readers(suites: tuple[str, ...], folder: Path, own: dict[str, str]) -> tuple[str, ...]:
+    """The suites whose data a folder is; where it is nobody's, the first that reads folders, which says why."""
+    from harness import registry
+
+    def reads(name: str) -> bool:
+        options = {key: value for key, value in own.items() if key in registry.options(name, "OPTIONS")}
+        try:
+            findings = registry.suite(name).check_data(folder, options)
+        except BenchError:
+            return False
+        return not any(finding.severity == "error" for finding in findings)
+
+    readers = tuple(filter(registry.reads_folders, suites))
+    return tuple(filter(reads, readers)) or readers[:1]
+
+
 def run(options: RunOptions) -> int:
     from harness import registry
     from harness.environment import usable_workers
@@ -51,7 +67,7 @@ def run(options: RunOptions) -> int:
     raw = options.target_scaling == "none"
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
     if options.data and options.suite == "all":
-        suites = tuple(filter(registry.reads_folders, suites))
+        suites = _readers(suites, Path(options.data), options.own)
     request = Request(
         suites=suites,
         results=options.results,

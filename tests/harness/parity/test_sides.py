@@ -117,6 +117,8 @@ def test_what_was_judged_is_deleted(tmp_path):
     with Saying(tmp_path, BETWEEN, 2) as sides:
         sides.code = "pass"
         climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
+        for computed in climb.running.values():
+            computed.result()
         climb.delete()
         assert list(climb.folder.iterdir()) == []
 

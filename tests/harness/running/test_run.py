@@ -252,7 +252,10 @@ def test_predictions_averaged_over_moves_make_rows_of_their_own(classical, capsy
 def test_of_all_suites_those_that_read_folders_are_run_on_a_folder(data, tmp_path, capsys):
     words = ["run", f"data={data}", "backend=classical", "variant=mean", "profile=smoke", f"results={tmp_path}"]
     assert cli.main(words) == 0
-    assert "suite contrast100" not in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "suite elasticity" in told
+    assert "suite contrast100" not in told
+    assert "suite polysilicon" not in told  # which reads folders, but of films
     assert cli.main([*words, "suite=contrast100"]) == 2
     assert "this suite has data of its own alone; give yours with suite=elasticity" in capsys.readouterr().err
 
