@@ -471,8 +471,9 @@ def _(at):
     adam = at.pytorch.KerasAdam
 
     def keeping(parameters, recipe):
-        made.append(made[0] if made and len(made[0].param_groups[0]["params"]) == len(list(parameters)) else None)
-        made[-1] = made[-1] or adam(list(parameters), recipe)
+        parameters = list(parameters)
+        made.append(made[0] if made and len(made[0].param_groups[0]["params"]) == len(parameters) else None)
+        made[-1] = made[-1] or adam(parameters, recipe)
         return made[-1]
 
     at.pytorch.KerasAdam = keeping
