@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from harness.protocol import Arrays, Images, Node, Operators
 from suites.films.encodings import WAVES
+from suites.microstructure.spectrum import matrices, product, transform, twins
 
 Floats = NDArray[np.float64]
 
@@ -50,24 +51,11 @@ class WeakContrast:
         return standardised
 
     def operators(self) -> Operators:
-        """See `Encoder.operators`. The transform is a product with its matrices."""
-        powers: tuple[Node, ...] = (
-            ("Mul", ("c_real", "c_real"), "c_real_squared", {}),
-            ("Mul", ("c_imaginary", "c_imaginary"), "c_imaginary_squared", {}),
-            ("Add", ("c_real_squared", "c_imaginary_squared"), "cc", {}),
-            ("Mul", ("s_real", "s_real"), "s_real_squared", {}),
-            ("Mul", ("s_imaginary", "s_imaginary"), "s_imaginary_squared", {}),
-            ("Add", ("s_real_squared", "s_imaginary_squared"), "ss", {}),
-            ("Mul", ("c_real", "s_real"), "cs_real", {}),
-            ("Mul", ("c_imaginary", "s_imaginary"), "cs_imaginary", {}),
-            ("Add", ("cs_real", "cs_imaginary"), "cs", {}),
-        )
+        """See `Encoder.operators`."""
         sums: list[Node] = []
-        for power in ("cc", "ss", "cs"):
-            sums += [
-                ("Flatten", (power,), f"{power}_flat", {}),
-                ("MatMul", (f"{power}_flat", f"of_{power}"), f"{power}_sums", {}),
-            ]
+        for one, other in ("cc", "ss", "cs"):
+            name = one + other
+            sums += [*product(one, other, name), ("MatMul", (name, f"of_{name}"), f"{name}_sums", {})]
         ends: tuple[Node, ...] = (
             ("ReduceMean", ("cosine", "pixels"), "mean_c", {"keepdims": 0}),
             ("ReduceMean", ("sine", "pixels"), "mean_s", {"keepdims": 0}),
@@ -80,44 +68,21 @@ class WeakContrast:
             ("Sub", ("numbers", "middle"), "deviations", {}),
             ("Div", ("deviations", "unit"), "encoded", {}),
         )
-        nodes = (*WAVES, *_transform("cosine", "c"), *_transform("sine", "s"), *powers, *sums, *ends)
+        nodes = (*WAVES, *transform("cosine", "c"), *transform("sine", "s"), *sums, *ends)
         return Operators(nodes, self._arrays())
 
     def _arrays(self) -> Arrays:
-        (height, width), half = self._shape, self._shape[1] // 2 + 1
-        rows = 2 * np.pi * np.outer(np.arange(height), np.arange(height)) / height
-        columns = 2 * np.pi * np.outer(np.arange(width), np.arange(half)) / width
         floats = {
             "turn": np.array(2 * np.pi),
-            "along": np.concatenate([np.cos(columns), np.sin(columns)], axis=1),
-            "across": np.concatenate([np.cos(rows), np.sin(rows)]) / (height * width),
             "middle": self._middle,
             "unit": self._unit,
             **dict(zip(("of_cc", "of_ss", "of_cs"), self._of_power, strict=True)),
         }
-        numbers = {"channel": 3, "rows": 1, "columns": 2, "start": 0, "height": height, "width": half, "end": 2**31}
         return (
-            {name: np.ascontiguousarray(array, np.float32) for name, array in floats.items()}
-            | {name: np.array([number], np.int64) for name, number in numbers.items()}
+            matrices(self._shape)
+            | {name: np.ascontiguousarray(array, np.float32) for name, array in floats.items()}
             | {"pixels": np.array([1, 2, 3], np.int64), "last": np.array([1], np.int64)}
         )
-
-
-def _transform(field: str, name: str) -> list[Node]:
-    """From `field` (n, height, width, 1) to `<name>_real` and `<name>_imaginary` of its half spectrum."""
-    return [
-        ("Squeeze", (field, "channel"), f"{name}_plane", {}),
-        ("MatMul", (f"{name}_plane", "along"), f"{name}_waves", {}),
-        ("MatMul", ("across", f"{name}_waves"), f"{name}_parts", {}),
-        ("Slice", (f"{name}_parts", "start", "height", "rows"), f"{name}_upper", {}),
-        ("Slice", (f"{name}_parts", "height", "end", "rows"), f"{name}_lower", {}),
-        ("Slice", (f"{name}_upper", "start", "width", "columns"), f"{name}_cos_cos", {}),
-        ("Slice", (f"{name}_upper", "width", "end", "columns"), f"{name}_cos_sin", {}),
-        ("Slice", (f"{name}_lower", "start", "width", "columns"), f"{name}_sin_cos", {}),
-        ("Slice", (f"{name}_lower", "width", "end", "columns"), f"{name}_sin_sin", {}),
-        ("Sub", (f"{name}_cos_cos", f"{name}_sin_sin"), f"{name}_real", {}),
-        ("Add", (f"{name}_cos_sin", f"{name}_sin_cos"), f"{name}_imaginary", {}),
-    ]
 
 
 def _directions(shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
@@ -129,10 +94,7 @@ def _directions(shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
     height, width = shape
     down, along = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :]
     angle = np.arctan2(down, along)
-    twice = np.full(angle.shape, 2.0)
-    twice[:, 0] = 1
-    if width % 2 == 0:
-        twice[:, -1] = 1
+    twice = np.tile(twins(width), (height, 1))
     twice[0, 0] = 0
     sided = twice.copy()
     if height % 2 == 0:

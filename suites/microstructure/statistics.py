@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from harness.protocol import Arrays, Images, Node, Operators
 from suites.microstructure.encodings import FRACTION, FRACTION_AXES
+from suites.microstructure.spectrum import matrices, product, transform, twins
 
 Floats = NDArray[np.float64]
 Product = tuple[int, ...]
@@ -118,24 +119,11 @@ class Descriptors:
         return standardised
 
     def operators(self) -> Operators:
-        """See `Encoder.operators`. The transform is a product with its matrices: cheap at this size, and exact."""
+        """See `Encoder.operators`."""
         nodes: tuple[Node, ...] = (
-            ("Squeeze", ("images", "channel"), "grey", {}),
-            ("MatMul", ("grey", "along"), "waves", {}),
-            ("MatMul", ("across", "waves"), "parts", {}),
-            ("Slice", ("parts", "start", "height", "rows"), "upper", {}),
-            ("Slice", ("parts", "height", "end", "rows"), "lower", {}),
-            ("Slice", ("upper", "start", "width", "columns"), "cos_cos", {}),
-            ("Slice", ("upper", "width", "end", "columns"), "cos_sin", {}),
-            ("Slice", ("lower", "start", "width", "columns"), "sin_cos", {}),
-            ("Slice", ("lower", "width", "end", "columns"), "sin_sin", {}),
-            ("Sub", ("cos_cos", "sin_sin"), "real", {}),
-            ("Add", ("cos_sin", "sin_cos"), "imaginary", {}),
-            ("Mul", ("real", "real"), "real_squared", {}),
-            ("Mul", ("imaginary", "imaginary"), "imaginary_squared", {}),
-            ("Add", ("real_squared", "imaginary_squared"), "power", {}),
-            ("Flatten", ("power",), "spectrum", {}),
-            ("MatMul", ("spectrum", "of_power"), "statistics", {}),
+            *transform("images", "image"),
+            *product("image", "image", "power"),
+            ("MatMul", ("power", "of_power"), "statistics", {}),
             ("Concat", ("fraction", "statistics"), "numbers", {"axis": 1}),
             ("Sub", ("numbers", "middle"), "deviations", {}),
             ("Div", ("deviations", "unit"), "standard", {}),
@@ -151,12 +139,7 @@ class Descriptors:
         return Operators(FRACTION + nodes, FRACTION_AXES | self._arrays())
 
     def _arrays(self) -> Arrays:
-        (height, width), half = self._shape, self._shape[1] // 2 + 1
-        rows = 2 * np.pi * np.outer(np.arange(height), np.arange(height)) / height
-        columns = 2 * np.pi * np.outer(np.arange(width), np.arange(half)) / width
         arrays = {
-            "along": np.concatenate([np.cos(columns), np.sin(columns)], axis=1),
-            "across": np.concatenate([np.cos(rows), np.sin(rows)]) / (height * width),
             "of_power": self._of_power,
             "middle": self._middle,
             "unit": self._unit,
@@ -165,15 +148,11 @@ class Descriptors:
             "zero": np.array(0.0),
             "one": np.array(1.0),
         }
-        numbers = {"channel": 3, "rows": 1, "columns": 2, "start": 0, "height": height, "width": half, "end": _END}
         return (
-            {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
-            | {name: np.array([number], np.int64) for name, number in numbers.items()}
+            matrices(self._shape)
+            | {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
             | {f"at_{number}": at.astype(np.int64) for number, at in enumerate(self._factors.T % (len(self._unit) + 1))}
         )
-
-
-_END = 2**31
 
 
 def _on_power(kernels: Floats) -> Floats:
@@ -181,12 +160,7 @@ def _on_power(kernels: Floats) -> Floats:
 
     Frequencies without a twin in the half spectrum count once, the others twice; the mean does not count.
     """
-    width = kernels.shape[2]
-    twice = np.full(width // 2 + 1, 2.0)
-    twice[0] = 1
-    if width % 2 == 0:
-        twice[-1] = 1
-    spectrum = np.fft.rfft2(kernels).real * twice
+    spectrum = np.fft.rfft2(kernels).real * twins(kernels.shape[2])
     spectrum[:, 0, 0] = 0
     matrix: Floats = spectrum.reshape(len(kernels), -1).T
     return matrix
