@@ -6,8 +6,6 @@ be held to Voigt's and Reuss's bounds.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -15,25 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.disk import umask
 from harness.errors import BenchError, DataError, Finding
 from harness.protocol import Dataset, Images
-from harness.text import Label, label, without_patterns
+from harness.text import Label, label
 from suites.films.crystal import Crystal, as_facts, crystal_of, estimates, parse_crystal, written
 from suites.films.dataset import TARGET
 from suites.films.images import odd_films, read_films
 from suites.films.rendering import LEVELS, angles_of, as_levels
 from suites.films.table import Table, read_table
+from suites.microstructure import folder as folders
 from suites.microstructure.checks import check_count
-from suites.microstructure.findings import Spot, few, gather, of_images, of_rows
-from suites.microstructure.folder import refuse_occupied
+from suites.microstructure.findings import Spot, gather, of_images, of_rows
 from suites.microstructure.images import find_images, text
 from suites.microstructure.pairing import by_name
 from suites.microstructure.units import gpa_per
 
 Floats = NDArray[np.float64]
 
-_ABOUT = "dataset.json"
 _LARGEST = 2**20  # bytes
 _SLACK = 0.01  # of a bound: gray levels and pixels change area fractions a little
 _EQUAL = 1e-3
@@ -67,27 +63,24 @@ def check_folder(folder: Path, unit: str | None = None, crystal: Crystal | None 
 
 
 def read_image_folder(folder: Path, size: tuple[int, int]) -> tuple[Images, tuple[str, ...]]:
-    """Every PNG of a folder (n, height, width, 1) in natural order, and their names. Raises BenchError."""
-    paths = find_images(folder)
-    read = read_films(paths, size)
-    if read.findings:
-        raise DataError(str(folder), read.findings)
-    return read.images, tuple(text(path.name) for path in paths)
+    """Every film of a folder (n, height, width, 1) in natural order, and their names. Raises BenchError."""
+    return folders.read_image_folder(folder, size, read_films)
 
 
 def _examine(folder: Path, unit: str | None, crystal: Crystal | None) -> tuple[Dataset | None, list[Finding]]:
     """The data set, None where there is an error, and all findings."""
     if not folder.is_dir():
         return None, [Finding("error", str(folder), "there is no such folder")]
-    about, findings = _about(folder)
+    about, findings = folders.read_about(folder, About, _check_about, _LARGEST)
     crystal = crystal or (parse_crystal(about.crystal) if about and about.crystal else None)
     try:
         paths = find_images(folder)
     except BenchError:
         paths = []
         findings.append(Finding("error", str(folder), "no *.png images"))
-    path, table, of_table = _table(folder)
-    findings += of_table
+    path, of_table = folders.only_table(folder, "moduli")
+    table = read_table(path) if path else None
+    findings += of_table + (table.findings if table else [])
     if path is None or table is None or not table.files:
         return None, findings + read_films(paths).findings
     factor, of_unit = _factor(unit, table, path.name)
@@ -113,31 +106,9 @@ def _examine(folder: Path, unit: str | None, crystal: Crystal | None) -> tuple[D
     ), findings
 
 
-def _about(folder: Path) -> tuple[About | None, list[Finding]]:
-    path = folder / _ABOUT
-    if not path.is_file():
-        return None, []
-    try:
-        if path.stat().st_size > _LARGEST:
-            raise BenchError(f"larger than {_LARGEST // 2**20} MiB")
-        about = msgspec.json.decode(path.read_bytes(), type=About)
-        if about.crystal:
-            parse_crystal(about.crystal)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OSError, BenchError) as error:
-        told = without_patterns(str(error))
-        return None, [Finding("error", _ABOUT, f"{told}; mend it, or take it away if the folder is not ours")]
-    return about, []
-
-
-def _table(folder: Path) -> tuple[Path | None, Table | None, list[Finding]]:
-    """The folder's only CSV and what it holds."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.name[0] != ".")
-    if len(paths) != 1:
-        names = few([path.name for path in paths])
-        what = f"leave one CSV file; there are {len(paths)}: {names}" if paths else "no CSV file with the moduli"
-        return None, None, [Finding("error", str(folder), what)]
-    table = read_table(paths[0])
-    return paths[0], table, table.findings
+def _check_about(about: About) -> None:
+    if about.crystal:
+        parse_crystal(about.crystal)
 
 
 def _factor(unit: str | None, table: Table, name: str) -> tuple[float, list[Finding]]:
@@ -217,20 +188,11 @@ def write_folder(dataset: Dataset, folder: Path, parameters: dict[str, object], 
     Raises BenchError where the folder exists and is not empty, and for an unknown unit.
     """
     factor = gpa_per(unit)
-    refuse_occupied(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    crystal = crystal_of(dataset.facts)
+    about = About(dataset.name, written(crystal) if crystal else "", parameters)
+    with folders.writing_folder(folder, about) as draft:
         rows = [f"file,{TARGET} ({unit})" if unit != "GPa" else f"file,{TARGET}"]
         for index, (levels, row) in enumerate(zip(as_levels(dataset.images), dataset.targets.tolist(), strict=True)):
             Image.fromarray(levels).save(draft / f"{index}_film.png")
             rows.append(f"{index}_film.png,{row[0] / factor!r}")
         (draft / "films.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        crystal = crystal_of(dataset.facts)
-        about = About(dataset.name, written(crystal) if crystal else "", parameters)
-        (draft / _ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
-        draft.chmod(0o777 & ~umask())
-        draft.replace(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise

@@ -44,7 +44,7 @@ def read_films(paths: Sequence[Path], size: tuple[int, int] | None = None) -> Re
     places: list[int] = []
     for place in fitting:
         try:
-            gray = png._pixels(paths[place], chosen)  # what can be wrong with a PNG is the same whatever it shows
+            gray = png.pixels(paths[place], chosen)  # what can be wrong with a PNG is the same whatever it shows
             levels[len(places)] = np.rint(gray * (LEVELS - 1))
             places.append(place)
         except Unusable as problem:
@@ -54,7 +54,7 @@ def read_films(paths: Sequence[Path], size: tuple[int, int] | None = None) -> Re
 
 def _size(path: Path) -> tuple[int, int]:
     """(height, width) by the header. Raises Unusable for what is no square of 8-bit gray levels."""
-    header = png._header(png._bytes(path, png._HEADER))
+    header = png.header_of(path)
     size = header.height, header.width
     if header.depth == 16:
         raise Unusable(f"16-bit {header.colour}: {_SAVE_AS}")
@@ -69,7 +69,7 @@ def _commonest(sizes: dict[int, tuple[int, int]]) -> tuple[int, int]:
 
 
 def _spot(place: int, problem: Unusable) -> Spot:
-    return Spot(place, str(problem).replace(png._SAVE_AS, _SAVE_AS))
+    return Spot(place, str(problem).replace(png.SAVE_AS, _SAVE_AS))
 
 
 def odd_films(images: Images) -> list[Spot]:

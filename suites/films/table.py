@@ -33,7 +33,7 @@ def read_table(path: Path) -> Table:
     try:
         if path.is_file() and not path.read_bytes()[: 2**16].strip():
             raise Unusable(f"empty: {LAYOUT}")
-        rows = table._rows(path)  # what can be wrong with a CSV is the same whatever it holds
+        rows = table.read_rows(path)  # what can be wrong with a CSV is the same whatever it holds
         file, modulus, unit, unused = _columns(rows[0])
     except (Unusable, OSError) as problem:
         return Table((), np.empty(0), "", [Finding("error", path.name, str(problem))])
@@ -47,7 +47,7 @@ def read_table(path: Path) -> Table:
         whole = len(row) == len(rows[0])
         files.append(row[file].strip() if whole else None)
         if whole:
-            values[index] = table._value(row[modulus], index, "E1", spots)
+            values[index] = table.read_value(row[modulus], index, "E1", spots)
         else:
             spots.append(Spot(index, f"{len(row)} columns instead of {len(rows[0])}", LAYOUT))
     findings += gather(spots, of_rows(path.name))
@@ -56,8 +56,8 @@ def read_table(path: Path) -> Table:
 
 def _columns(first: Sequence[str]) -> tuple[int, int, str, list[str]]:
     """Which columns hold the files and the moduli, the unit that the header names, and what else there is."""
-    heads = [header._plain(cell) for cell in first]
-    files = [column for column, head in enumerate(heads) if head in header._FILE]
+    heads = [header.plain(cell) for cell in first]
+    files = [column for column, head in enumerate(heads) if head in header.FILE]
     matches = {column: match for column, cell in enumerate(first) if (match := _MODULUS.fullmatch(cell))}
     if len(files) != 1 or len(matches) != 1:
         shown = ", ".join(cell.strip()[:20] or "''" for cell in first[:6])

@@ -7,9 +7,12 @@ phases and unit.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -17,19 +20,20 @@ from PIL import Image
 
 from harness.disk import umask
 from harness.errors import BenchError, DataError, Finding
+from harness.model.architecture import Shape
 from harness.protocol import Dataset, Images
 from harness.text import Label, without_patterns
 from suites.microstructure.checks import Floats, Pairs, check, check_count, check_table
 from suites.microstructure.findings import Spot, few, gather, of_rows
 from suites.microstructure.homogenization import TARGETS
-from suites.microstructure.images import find_images, read_images, text
+from suites.microstructure.images import Read, find_images, read_images, text
 from suites.microstructure.materials import Phases, as_facts, phases_of
 from suites.microstructure.names import Names
 from suites.microstructure.pairing import Pairing, pair
 from suites.microstructure.table import Table, read_table
 from suites.microstructure.units import gpa_per
 
-_ABOUT = "dataset.json"
+ABOUT = "dataset.json"
 _LARGEST = 2**26  # bytes
 
 
@@ -60,26 +64,38 @@ def check_folder(folder: Path, unit: str | None, phases: Phases | None = None) -
     return sorted(_examine(folder, unit, phases)[1], key=lambda finding: finding.severity)
 
 
-def read_image_folder(folder: Path, size: tuple[int, int]) -> tuple[Images, tuple[str, ...]]:
-    """Every PNG of a folder (n, height, width, 1) in natural order, and their names. Raises BenchError."""
+def read_image_folder(
+    folder: Path, size: tuple[int, int], read: Callable[[Sequence[Path], tuple[int, int]], Read] = read_images
+) -> tuple[Images, tuple[str, ...]]:
+    """Every PNG of a folder (n, height, width, 1) in natural order, and their names, by what reads such images.
+
+    Raises BenchError for a folder without any, and DataError for those that are not of this kind and size.
+    """
     paths = find_images(folder)
-    read = read_images(paths, size)
-    if read.findings:
-        raise DataError(str(folder), read.findings)
-    return read.images, tuple(text(path.name) for path in paths)
+    found = read(paths, size)
+    if found.findings:
+        raise DataError(str(folder), found.findings)
+    return found.images, tuple(text(path.name) for path in paths)
+
+
+def of_one_channel(input_shape: Shape) -> tuple[int, int]:
+    """The height and width of what a model takes. Raises BenchError where that has not one channel."""
+    if input_shape[2] != 1:
+        raise BenchError(f"the model takes images of {input_shape[2]} channels, and this suite's have one")
+    return input_shape[0], input_shape[1]
 
 
 def _examine(folder: Path, unit: str | None, phases: Phases | None) -> tuple[Dataset | None, list[Finding]]:
     """The data set, None where there is an error, and all findings."""
     if not folder.is_dir():
         return None, [Finding("error", str(folder), "there is no such folder")]
-    about, findings = _about(folder)
+    about, findings = read_about(folder, About, _check_about, _LARGEST)
     try:
         paths = find_images(folder)
     except BenchError:
         paths = []
         findings.append(Finding("error", str(folder), "no *.png images"))
-    path, of_table = _only_table(folder)
+    path, of_table = only_table(folder, "constants")
     table = read_table(path, Names(paths)) if path else None
     findings += of_table + (table.findings if table else [])
     if path is None or table is None or not len(table.values):
@@ -112,12 +128,13 @@ def _examine(folder: Path, unit: str | None, phases: Phases | None) -> tuple[Dat
     return dataset, findings
 
 
-def _only_table(folder: Path) -> tuple[Path | None, list[Finding]]:
+def only_table(folder: Path, holds: str) -> tuple[Path | None, list[Finding]]:
+    """The one CSV of a folder, which holds these; None, and an error, where there is none or more."""
     tables = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.name[0] != ".")
     if len(tables) == 1:
         return tables[0], []
     names = few([path.name for path in tables])
-    what = f"leave one CSV file; there are {len(tables)}: {names}" if tables else "no CSV file with the constants"
+    what = f"leave one CSV file; there are {len(tables)}: {names}" if tables else f"no CSV file with the {holds}"
     return None, [Finding("error", str(folder), what)]
 
 
@@ -137,10 +154,10 @@ def _families(about: About | None, table: Table, pairing: Pairing, name: str) ->
         return column, []
     if len(families) != len(table.values):
         text = f"names the families of {len(families)} images, but the CSV has {len(table.values)} rows"
-        return (), [Finding("error", _ABOUT, text)]
+        return (), [Finding("error", ABOUT, text)]
     if not column or len(pairing.rows) != len(families):  # an image that is missing would move the others
         return families, []
-    what, remedy = f"another family than {_ABOUT} says", "take the column out, or mend one of the two"
+    what, remedy = f"another family than {ABOUT} says", "take the column out, or mend one of the two"
     spots = [
         Spot(row, what, remedy, f"{said}, not {family}")
         for row, said, family in zip(pairing.rows, column, families, strict=False)
@@ -149,21 +166,34 @@ def _families(about: About | None, table: Table, pairing: Pairing, name: str) ->
     return families, gather(spots, of_rows(name))
 
 
-def _about(folder: Path) -> tuple[About | None, list[Finding]]:
-    path = folder / _ABOUT
+_Said = TypeVar("_Said", bound=msgspec.Struct)
+
+
+def read_about(
+    folder: Path, kind: type[_Said], check: Callable[[_Said], None], largest: int
+) -> tuple[_Said | None, list[Finding]]:
+    """What a folder's dataset.json of at most so many bytes says, None where there is none; or why it is of no use.
+
+    `check` raises BenchError for what is wrong with it.
+    """
+    path = folder / ABOUT
     if not path.is_file():
         return None, []
     try:
-        if path.stat().st_size > _LARGEST:
-            raise BenchError(f"larger than {_LARGEST // 2**20} MiB")
-        about = msgspec.json.decode(path.read_bytes(), type=About)
-        gpa_per(about.unit)
-        if about.phases and (wrong := about.phases[0].wrong() or about.phases[1].wrong()):
-            raise BenchError(f"its phases: {wrong}")
+        if path.stat().st_size > largest:
+            raise BenchError(f"larger than {largest // 2**20} MiB")
+        about = msgspec.json.decode(path.read_bytes(), type=kind)
+        check(about)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, OSError, BenchError) as error:
         told = without_patterns(str(error))
-        return None, [Finding("error", _ABOUT, f"{told}; mend it, or take it away if the folder is not ours")]
+        return None, [Finding("error", ABOUT, f"{told}; mend it, or take it away if the folder is not ours")]
     return about, []
+
+
+def _check_about(about: About) -> None:
+    gpa_per(about.unit)
+    if about.phases and (wrong := about.phases[0].wrong() or about.phases[1].wrong()):
+        raise BenchError(f"its phases: {wrong}")
 
 
 def _of_header(units: frozenset[str]) -> str:
@@ -179,7 +209,7 @@ def _of_header(units: frozenset[str]) -> str:
 
 def _contradicting_units(stated: str, about: About | None, header: frozenset[str], table: str) -> list[Finding]:
     """Where dataset.json or the CSV's header names another unit than the one asked for."""
-    named = {(table, unit) for unit in header} | ({(_ABOUT, about.unit)} if about else set())
+    named = {(table, unit) for unit in header} | ({(ABOUT, about.unit)} if about else set())
     findings = []
     for where, unit in sorted(named):
         try:
@@ -196,16 +226,33 @@ def refuse_occupied(folder: Path) -> None:
         raise BenchError(f"{folder} exists and is not an empty folder: choose another, nothing is overwritten")
 
 
+@contextlib.contextmanager
+def writing_folder(folder: Path, about: msgspec.Struct) -> Iterator[Path]:
+    """A folder to write to; with its dataset.json it takes the place of `folder`, or is gone after an error.
+
+    Raises BenchError where that exists and is not empty.
+    """
+    refuse_occupied(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield draft
+        (draft / ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
+        draft.chmod(0o777 & ~umask())
+        draft.replace(folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
 def write_folder(dataset: Dataset, folder: Path, unit: str, parameters: dict[str, object]) -> None:
     """Write `dataset` in the report's layout, constants in `unit`; all of it or nothing.
 
     Raises BenchError where the folder exists and is not empty.
     """
     factor, families = gpa_per(unit), dataset.kinds or ("",) * len(dataset.images)
-    refuse_occupied(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    about = About(dataset.name, unit, dataset.kinds, phases_of(dataset.facts), parameters)
+    with writing_folder(folder, about) as draft:
         for index, (image, family) in enumerate(zip(dataset.images, families, strict=True)):
             pixels = (image[:, :, 0] * 255).astype(np.uint8)
             Image.fromarray(pixels).convert("1").save(draft / f"{index}_{family or 'image'}.png")
@@ -214,10 +261,3 @@ def write_folder(dataset: Dataset, folder: Path, unit: str, parameters: dict[str
             for index, row in enumerate((dataset.targets / factor).tolist(), 1)
         )
         (draft / f"1-{len(dataset.images)}_Cij.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-        about = About(dataset.name, unit, dataset.kinds, phases_of(dataset.facts), parameters)
-        (draft / _ABOUT).write_bytes(msgspec.json.format(msgspec.json.encode(about), indent=1) + b"\n")
-        draft.chmod(0o777 & ~umask())
-        draft.replace(folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise

@@ -18,7 +18,7 @@ LAYOUT = "needed are a row number and " + " ".join(TARGETS) + ", separated by co
 
 _TARGET = re.compile(r"\s*(C[1-6]{2})\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*", re.IGNORECASE)
 _ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
-_FILE = {"file", "image", "picture", "png", "path", "name", "filename", "filepath", "files", "images"} | {
+FILE = {"file", "image", "picture", "png", "path", "name", "filename", "filepath", "files", "images"} | {
     f"{of} {what}" for of in ("file", "image", "picture") for what in ("name", "path", "file")
 }
 _GROUP = {"group", "groups", "specimen"}
@@ -55,7 +55,7 @@ def read_columns(rows: Sequence[Sequence[str]], images: Names) -> tuple[Columns,
         return HEADERLESS, [], []
     targets = _targets(first, [match[1].upper() if match else "" for match in matches])
     shown = [cell.strip()[:40] for cell in first]
-    heads = [_plain(cell) for cell in first]
+    heads = [plain(cell) for cell in first]
     cells = {
         column: [row[column].strip() for row in body if len(row) == len(first)]
         for column in range(len(first))
@@ -105,7 +105,7 @@ def _file_columns(heads: Sequence[str], cells: dict[int, list[str]], images: Nam
     likely = {
         column: [images.find(cell) for cell in held]
         for column, held in cells.items()
-        if heads[column] in _FILE or 2 * sum(_is_name(cell, images) for cell in held) >= max(1, len(held))
+        if heads[column] in FILE or 2 * sum(_is_name(cell, images) for cell in held) >= max(1, len(held))
     }
     whole = {column: tuple(found) for column, found in likely.items() if None not in found}
     if len(set(whole.values())) > 1:
@@ -128,7 +128,8 @@ def _could_be_ids(cells: Sequence[str], images: Names) -> bool:
     return None not in found and len(set(found)) == len(found) == len(images) > 0 and list(cells) != in_order
 
 
-def _plain(head: str) -> str:
+def plain(head: str) -> str:
+    """A column's header without what people write in many ways: case, underscores, hyphens, spaces."""
     return " ".join(unicodedata.normalize("NFKC", head).casefold().replace("_", " ").replace("-", " ").split())
 
 

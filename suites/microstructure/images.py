@@ -26,7 +26,7 @@ _LARGEST = 2**20  # bytes; 64 x 64 pixels of 16-bit RGBA take 32 KiB uncompresse
 _HEADER = 33  # bytes of the signature and the first chunk
 _RESAMPLE = "resample the whole image to nearest neighbours, or render it anew; do not crop it"
 _RENDER = "render a square cell anew; neither crop nor stretch it"
-_SAVE_AS = "save it as 8-bit gray with black 0 (soft phase) and white 255 (stiff phase)"
+SAVE_AS = "save it as 8-bit gray with black 0 (soft phase) and white 255 (stiff phase)"
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -70,7 +70,7 @@ def read_images(paths: Sequence[Path], size: tuple[int, int] = SIZE) -> Read:
     fitting = []
     for place, path in enumerate(paths):
         try:
-            _judge(_header(_bytes(path, _HEADER)), size)
+            _judge(header_of(path), size)
             fitting.append(place)
         except Unusable as problem:
             spots.append(Spot(place, str(problem)))
@@ -78,7 +78,7 @@ def read_images(paths: Sequence[Path], size: tuple[int, int] = SIZE) -> Read:
     places: list[int] = []
     for place in fitting:
         try:
-            images[len(places), :, :, 0] = _phases(_pixels(paths[place], size), place)
+            images[len(places), :, :, 0] = _phases(pixels(paths[place], size), place)
             places.append(place)
         except _NotTwoPhases as problem:
             spots.append(problem.spot)
@@ -98,7 +98,7 @@ class _NotTwoPhases(Exception):
         self.spot = spot
 
 
-class _Header(NamedTuple):
+class Header(NamedTuple):
     """The IHDR chunk (W3C, PNG specification, section 11.2.1), which comes first in every PNG."""
 
     width: int
@@ -107,26 +107,34 @@ class _Header(NamedTuple):
     colour: str
 
 
-def _header(data: bytes) -> _Header:
+def header_of(path: Path) -> Header:
+    """What a PNG says of itself. Raises Unusable for what is none."""
+    return _header(_bytes(path, _HEADER))
+
+
+def _header(data: bytes) -> Header:
     if not data:
         raise Unusable("zero bytes: write it anew")
     if not data.startswith(_SIGNATURE) or data[12:16] != b"IHDR" or len(data) < _HEADER:
         raise Unusable("not a PNG, whatever its name says: convert it, or write it anew if it is damaged")
     width, height, depth, colour = struct.unpack(">IIBB", data[16:26])
-    return _Header(width, height, depth, _COLOUR_TYPES.get(colour, "unknown"))
+    return Header(width, height, depth, _COLOUR_TYPES.get(colour, "unknown"))
 
 
-def _judge(header: _Header, size: tuple[int, int]) -> None:
+def _judge(header: Header, size: tuple[int, int]) -> None:
     if (header.height, header.width) != size:
         remedy = _RESAMPLE if header.width * size[0] == header.height * size[1] else _RENDER
         what = f"{header.width}x{header.height} pixels instead of {size[1]}x{size[0]}"
         raise Unusable(f"{what}: {remedy}, for constants are those of the whole cell")
     if header.depth == 16 and header.colour != "gray":
-        raise Unusable(f"16-bit {header.colour}: {_SAVE_AS}")
+        raise Unusable(f"16-bit {header.colour}: {SAVE_AS}")
 
 
-def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Gray values (height, width), 0 black and 1 white. The size is judged before anything is decompressed."""
+def pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Gray values (height, width), 0 black and 1 white. The size is judged before anything is decompressed.
+
+    Raises Unusable for what is no gray PNG of this size, with the remedy `SAVE_AS` where it is to be saved otherwise.
+    """
     data = _bytes(path)
     header = _header(data)
     _judge(header, size)
@@ -147,9 +155,9 @@ def _pixels(path: Path, size: tuple[int, int]) -> NDArray[np.float32]:
         return np.asarray(picture, np.float32) / np.float32(65535)
     channels = np.asarray(picture.convert("RGBA"))
     if (channels[:, :, 3] != 255).any():
-        raise Unusable(f"{header.colour}, partly transparent: {_SAVE_AS}")
+        raise Unusable(f"{header.colour}, partly transparent: {SAVE_AS}")
     if (channels[:, :, :3] != channels[:, :, :1]).any():
-        raise Unusable(f"{header.colour}, with pixels that are not gray: {_SAVE_AS}")
+        raise Unusable(f"{header.colour}, with pixels that are not gray: {SAVE_AS}")
     return channels[:, :, 0].astype(np.float32) / np.float32(255)
 
 
@@ -173,7 +181,7 @@ def _phases(pixels: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         detail = f"values {' and '.join(f'{255 * value:.4g}' for value in values)} of 255"
     else:
         what, detail = "not two-valued", f"{other:.1%} of the pixels are neither black nor white"
-    raise _NotTwoPhases(Spot(index, what, f"threshold it, then {_SAVE_AS}", detail, other))
+    raise _NotTwoPhases(Spot(index, what, f"threshold it, then {SAVE_AS}", detail, other))
 
 
 def _bytes(path: Path, most: int = -1) -> bytes:
@@ -181,7 +189,7 @@ def _bytes(path: Path, most: int = -1) -> bytes:
         if not path.is_file():  # also a symbolic link that leads nowhere or in circles, or a pipe that would block
             raise Unusable("a directory or something else that is not a file: move it out of the folder")
         if path.stat().st_size > _LARGEST:
-            raise Unusable(f"larger than {_LARGEST // 2**20} MiB, too large for so small an image: {_SAVE_AS}")
+            raise Unusable(f"larger than {_LARGEST // 2**20} MiB, too large for so small an image: {SAVE_AS}")
         with path.open("rb") as file:
             return file.read(most)
     except OSError as error:

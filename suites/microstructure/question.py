@@ -134,6 +134,4 @@ def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
 
 def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
     """See `Suite.read_images`."""
-    if input_shape[2] != 1:
-        raise BenchError(f"the model takes images of {input_shape[2]} channels, and this suite's have one")
-    return folders.read_image_folder(folder, (input_shape[0], input_shape[1]))
+    return folders.read_image_folder(folder, folders.of_one_channel(input_shape))

@@ -47,7 +47,7 @@ def read_table(path: Path, images: Names) -> Table:
     `images` are the files that a column of it may name.
     """
     try:
-        rows = _rows(path)
+        rows = read_rows(path)
         columns, not_used, wrong = read_columns(rows, images)
     except Unusable as problem:
         return Table(np.empty((0, len(TARGETS))), frozenset(), [Finding("error", path.name, str(problem))])
@@ -78,7 +78,7 @@ def _values(body: Sequence[Sequence[str]], width: int, columns: Columns) -> tupl
             spots.append(Spot(index, f"{len(row)} columns instead of {width}", remedy))
             continue
         for target, column in enumerate(columns.targets):
-            values[index, target] = _value(row[column], index, TARGETS[target], spots)
+            values[index, target] = read_value(row[column], index, TARGETS[target], spots)
     return values, spots
 
 
@@ -87,7 +87,7 @@ def _texts(body: Sequence[Sequence[str]], width: int, column: int | None) -> tup
     return None if column is None else tuple(row[column].strip() if len(row) == width else None for row in body)
 
 
-def _rows(path: Path) -> list[list[str]]:
+def read_rows(path: Path) -> list[list[str]]:
     """Rows of cells, without blank ones at the end. Raises Unusable for what is no table separated by commas."""
     try:
         if not path.is_file():
@@ -113,7 +113,8 @@ def _rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def _value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
+def read_value(cell: str, index: int, target: str, spots: list[Spot]) -> float:
+    """The number in a cell of row `index`; NaN, and one of `spots` more, where it is none or an absurd one."""
     try:
         value = number(cell)
     except ValueError:
