@@ -48,7 +48,7 @@ def _climb_arrays(
     climbs = itertools.product([group for group in groups(request, chosen) if group.rungs], request.seeds)
     split = suite.split(dataset)
     under_way: deque[tuple[Group, int, Climb]] = deque()
-    kept = Kept(request.results / "cache" / "parity" / "sides", request.keep)
+    kept = Kept(request.results / "cache" / "parity" / "sides", request.keep) if request.keep else None
     with tempfile.TemporaryDirectory() as folder, Sides(Path(folder), request.between, request.workers, kept) as sides:
         for group, seed in climbs:
             begin = given(suite, dataset, split, group.variants[0], seed)
@@ -57,7 +57,7 @@ def _climb_arrays(
                 yield from _judged(request, *under_way.popleft())
         while under_way:
             yield from _judged(request, *under_way.popleft())
-    if kept.found:
+    if kept and kept.found:
         tell(f"{kept.found} sides are as an earlier climb left them, and were not computed again")
 
 

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 import msgspec
 from safetensors import SafetensorError, safe_open
@@ -23,9 +24,10 @@ from harness.provenance import computed_by, source_of_side
 SUFFIXES = (".safetensors", ".json")
 
 
-def key(framework: Framework, orders: Orders, command: Sequence[str]) -> str:
-    """SHA-256 (hex) of all that a side's numbers hang on; `command` is what computes it."""
-    given = hashlib.sha256(Path(orders.given).read_bytes()).hexdigest()
+def key(framework: Framework, orders: Orders, given: str, command: Sequence[str]) -> str:
+    """SHA-256 (hex) of all that a side's numbers hang on; `given` is that of what it starts from, and `command` is what
+    computes it.
+    """
     placeless = msgspec.structs.replace(orders, given=given, out="", told="")
     environment = observe()
     there = msgspec.structs.replace(environment, flags=environment.flags | framework.variables())
@@ -44,6 +46,7 @@ class Kept:
     def __init__(self, folder: Path, gib: float) -> None:
         self._folder, self._room = folder, gib * 2**30
         self._used: set[str] = set()
+        self._making_room = Lock()  # sides end at the same time
         self.found = 0
 
     def find(self, key: str) -> Path | None:
@@ -58,13 +61,12 @@ class Kept:
     def keep(self, key: str, stem: Path) -> None:
         """Keep a copy of a side's files, if there is room. The JSON comes last, so that where it is all is."""
         self._used.add(key)
-        if not self._room:
-            return
         make_folder(self._folder)
-        if self._make_room(sum(stem.with_suffix(suffix).stat().st_size for suffix in SUFFIXES)):
-            for suffix in SUFFIXES:
-                with replacing((self._folder / key).with_suffix(suffix)) as fresh:
-                    shutil.copyfile(stem.with_suffix(suffix), fresh)
+        with self._making_room:
+            if self._make_room(sum(stem.with_suffix(suffix).stat().st_size for suffix in SUFFIXES)):
+                for suffix in SUFFIXES:
+                    with replacing((self._folder / key).with_suffix(suffix)) as fresh:
+                        shutil.copyfile(stem.with_suffix(suffix), fresh)
 
     def _make_room(self, size: int) -> bool:
         held = {path: path.stat() for path in self._folder.glob("*") if path.suffix in SUFFIXES}

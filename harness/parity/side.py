@@ -212,7 +212,7 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
     if "optimizer" in orders.rungs:
         model.set_weights(given.weights)
         climbed.take("optimizer", variant.name, _steps(model, given, variant.recipes, orders.steps))
-        if _is_small(model, recipe):
+        if _is_small(given, recipe):
             climbed.take("optimizer", variant.name, _whole_epochs(model, given, recipe))
             climbed.take("optimizer", variant.name, _long(backend, orders.task, given, recipe))
     return trainable
@@ -314,9 +314,9 @@ def _steps(
         yield from ((f"{count}/{name}", weights[name]) for name in start)
 
 
-def _is_small(model: Model, recipe: Recipe) -> bool:
+def _is_small(given: Given, recipe: Recipe) -> bool:
     """Whether all of a network without a backbone is trained, so that more steps cost seconds."""
-    return recipe.trains != "head" and len(model.weights()) < 20
+    return recipe.trains != "head" and len(given.weights) < 20
 
 
 def _whole_epochs(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import subprocess
 import sys
@@ -162,6 +163,7 @@ class Sides:
         home = self._folder / f"{group.variants[0].name}-{seed}"
         home.mkdir()
         begin[0].save(home / "given.safetensors")
+        given = hashlib.sha256((home / "given.safetensors").read_bytes()).hexdigest() if self._kept else ""
         climb = Climb(home, {}, {})
         for precision, framework in itertools.product(_PRECISIONS, self._between):
             orders = Orders(
@@ -177,16 +179,18 @@ class Sides:
                 told=str(climb.file(framework, precision, "json")),
             )
             self._started += 1
-            climb.running[framework, precision] = self._pool.submit(self._find_or_compute, climb, framework, orders)
+            key = kept.key(framework, orders, given, self.command(Path("orders"))) if self._kept else ""
+            climb.running[framework, precision] = self._pool.submit(
+                self._find_or_compute, climb, framework, orders, key
+            )
         return climb
 
     def command(self, orders: Path) -> list[str]:
         """What computes a side. `-P`: what is installed, not what happens to lie in the user's folder."""
         return [sys.executable, "-P", "-m", "harness.parity.side", str(orders)]
 
-    def _find_or_compute(self, climb: Climb, framework: Framework, orders: Orders) -> str:
+    def _find_or_compute(self, climb: Climb, framework: Framework, orders: Orders, key: str) -> str:
         """Have a side's files where `Climb.file` says; returns its last words where it failed."""
-        key = kept.key(framework, orders, self.command(Path("orders"))) if self._kept else ""
         if self._kept and (stem := self._kept.find(key)):
             climb.known[framework, orders.precision] = stem
             self._count()

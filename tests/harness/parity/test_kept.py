@@ -42,7 +42,7 @@ def computed(tmp_path, gib=1.0, told="{}", seed=0):
     log.write_text("")
     home = tmp_path / "home"
     home.mkdir()
-    with Counting(home, BETWEEN, 2, Kept(tmp_path / "kept", gib)) as sides:
+    with Counting(home, BETWEEN, 2, Kept(tmp_path / "kept", gib) if gib else None) as sides:
         sides.told, sides.log = told, log
         climb = sides.start(a_group(tmp_path), seed, begin("baseline", seed))
         for framework in BETWEEN:
