@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -83,6 +83,12 @@ def computes_with(name: str) -> tuple[str, ...]:
 def options(name: str, what: Literal["OPTIONS", "MAKE_OPTIONS"]) -> dict[str, str]:
     """A suite's own options and their help, without importing it."""
     return dict(_literal("suites", name, what))
+
+
+def own_options(name: str, given: Mapping[str, str]) -> dict[str, str]:
+    """Of what was said of a data set, what is an option of this suite: of several each is told what is its own."""
+    known = options(name, "OPTIONS")
+    return {key: value for key, value in given.items() if key in known}
 
 
 @cache

@@ -7,7 +7,7 @@ solver of suite elasticity, in plane stress.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -25,19 +25,20 @@ from harness.protocol import (
     Images,
     Metric,
     OnProgress,
+    Predicted,
     Split,
     Targets,
 )
 from harness.text import nearest
 from suites.films import dataset as shipped
 from suites.films import folder as folders
-from suites.films import pictures, symmetries, variants
+from suites.films import symmetries, variants
 from suites.films.crystal import SILICON, Crystal, crystal_of, parse_crystal
 from suites.films.decodings import FromHill
 from suites.films.encodings import Bounds, Coarse, Estimate, Waves
 from suites.films.statistics import WeakContrast
 from suites.films.tessellation import parse_ratio
-from suites.microstructure.folder import refuse_occupied
+from suites.microstructure.folder import of_one_channel, refuse_occupied
 from suites.microstructure.question import split as of_all
 from suites.microstructure.units import gpa_per
 
@@ -57,7 +58,6 @@ SUMMARY = "apparent Young's modulus of polysilicon films from 128x128 images of 
 SOURCE = None
 
 VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
-draw = pictures.draw
 SYMMETRIES = symmetries.SYMMETRIES
 
 METRICS = (
@@ -133,9 +133,7 @@ def _crystal(options: Mapping[str, str]) -> Crystal | None:
 
 def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
     """See `Suite.read_images`."""
-    if input_shape[2] != 1:
-        raise BenchError(f"the model takes images of {input_shape[2]} channels, and this suite's have one")
-    return folders.read_image_folder(folder, (input_shape[0], input_shape[1]))
+    return folders.read_image_folder(folder, of_one_channel(input_shape))
 
 
 def unit_factor(unit: str) -> float:
@@ -212,6 +210,13 @@ def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) 
         of_line = truth - estimates @ np.linalg.lstsq(estimates, truth)[0]
         found["skill_over_line"] = float(1 - np.mean((predictions - truth) ** 2) / np.mean(of_line**2))
     return found
+
+
+def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
+    """See `Suite.draw`."""
+    from suites.films import pictures  # noqa: PLC0415  only who draws waits for matplotlib
+
+    return pictures.draw(predicted, folder)
 
 
 def _sd_error(predictions: Targets, truth: Targets) -> Targets:

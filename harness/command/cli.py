@@ -45,9 +45,8 @@ def _readers(suites: tuple[str, ...], folder: Path, own: dict[str, str]) -> tupl
     from harness import registry
 
     def reads(name: str) -> bool:
-        options = {key: value for key, value in own.items() if key in registry.options(name, "OPTIONS")}
         try:
-            findings = registry.suite(name).check_data(folder, options)
+            findings = registry.suite(name).check_data(folder, registry.own_options(name, own))
         except BenchError:
             return False
         return not any(finding.severity == "error" for finding in findings)

@@ -82,9 +82,7 @@ def plan(suite_name: str, request: Request, weights: Callable[[Family], str] = l
         raise registry.unknown(request.profile, suite.PROFILES, "profile")
     profile = suite.PROFILES[request.profile]
     pairs = _chosen(suite_name, profile, request.variant, request.backend)
-    known = registry.options(suite_name, "OPTIONS")  # of several suites each is told what is its own
-    options = {key: value for key, value in request.source.options.items() if key in known}
-    source = DataSource(request.source.folder, options)
+    source = DataSource(request.source.folder, registry.own_options(suite_name, request.source.options))
     dataset = source.load(suite)
     split = split_of(suite, dataset)
     settings = msgspec.structs.replace(request.settings, facts=dataset.facts)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, MaxPool2D, Network, backbone_of
+from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, MaxPool2D, Network
 from harness.protocol import Encoding, Profile, Recipe, Variant
-from suites.microstructure.variants import PENALTIES, SMOOTHNESS, baseline, best_of, periodic, transfer, tuned
+from suites.microstructure.variants import (
+    PENALTIES,
+    SMOOTHNESS,
+    baseline,
+    best_of,
+    periodic,
+    transfer,
+    tuned,
+    with_backbone,
+)
 
 # --- without a network ----------------------------------------------------------------------------------------------
 
@@ -130,12 +139,6 @@ VARIANTS = (
     ),
 )
 
-_DEEP = tuple(
-    variant.name
-    for variant in VARIANTS
-    if isinstance(variant.architecture, Network) and backbone_of(variant.architecture)
-)
-
 PROFILES = {
     "smoke": Profile(
         seeds=(0,),
@@ -143,7 +146,15 @@ PROFILES = {
         search_epochs=1,
         fine_tuning_epochs=1,
         # What these are is shown by suite elasticity; the others by `few-moved` and `many-waves`.
-        leaves_out=(*_DEEP, "gp", "tuned", "baseline", "few-originals", "few-copied", "many-originals"),
+        leaves_out=(
+            *with_backbone(VARIANTS),
+            "gp",
+            "tuned",
+            "baseline",
+            "few-originals",
+            "few-copied",
+            "many-originals",
+        ),
         quick_latency=True,
     ),
     "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=4),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import msgspec
 
@@ -205,11 +206,17 @@ VARIANTS = (
     ),
 )
 
-BACKBONES = tuple(
-    variant.name
-    for variant in VARIANTS
-    if isinstance(variant.architecture, Network) and backbone_of(variant.architecture)
-)
+
+def with_backbone(variants: Iterable[Variant]) -> tuple[str, ...]:
+    """The names of those that have a backbone."""
+    return tuple(
+        variant.name
+        for variant in variants
+        if isinstance(variant.architecture, Network) and backbone_of(variant.architecture)
+    )
+
+
+BACKBONES = with_backbone(VARIANTS)
 
 PROFILES = {
     "smoke": Profile(
