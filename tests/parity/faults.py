@@ -352,9 +352,9 @@ def _(at):
         best = [float("inf"), None]
 
         def watch(epoch, loss, validation_loss):
-            on_epoch(epoch, loss, validation_loss)
             if validation_loss < best[0]:
                 best[:] = validation_loss, self.weights()
+            return on_epoch(epoch, loss, validation_loss)
 
         history = train(self, data, recipe, schedule, watch)
         self.set_weights(best[1])
