@@ -18,7 +18,7 @@ from harness.parity import trained
 from harness.parity.kept import Kept
 from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
-from harness.parity.subjects import Group, Request, deep, groups, subjects
+from harness.parity.subjects import Group, Request, groups, subjects
 from harness.protocol import Dataset, Suite, Variant
 from harness.running.plan import DataSource
 from harness.streams import tell
@@ -39,7 +39,7 @@ def climb(request: Request) -> Iterator[list[Verdict]]:
     if "training" in request.rungs:
         yield from trained.training(request, suite, chosen, dataset.unit)
     if "statistics" in request.rungs:
-        yield from trained.statistics(request, [variant for variant in chosen if not deep(variant)])
+        yield from trained.statistics(request, chosen)
 
 
 def _climb_arrays(

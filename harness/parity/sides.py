@@ -37,14 +37,16 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
     """
     network = variant.architecture
     assert isinstance(network, Network)
-    dataset = view(suite, dataset, split, None, variant.decoding).met
+    dataset = view(suite, dataset, split, variant.encoding, variant.decoding).met
     size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
     chosen = split.train[: max(BATCHES_EXPORTED)]
     asked = task(suite, dataset, split, Settings())
     asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]))
     draw = np.random.default_rng([seed, _PARITY])
     order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])
-    images = _grey(dataset.images[chosen, :size, :size], draw)
+    images = dataset.images[chosen, :size, :size]
+    if not variant.encoding:
+        images = _grey(images, draw)
     weights = _telling_weights(network, asked.input_shape, seed)
     return Given(weights, images, dataset.targets[chosen], order), asked
 

@@ -142,7 +142,7 @@ def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
     """The chosen variants by network, with the rungs and steps that the profile has for them."""
     networks: dict[bytes, list[Variant]] = {}
     for variant in chosen:
-        networks.setdefault(msgspec.json.encode((variant.architecture, variant.decoding)), []).append(variant)
+        networks.setdefault(network_of(variant), []).append(variant)
     found = []
     for variants in networks.values():
         rungs = tuple(rung for rung in request.rungs if rung not in TRAINED_RUNGS)
@@ -153,6 +153,11 @@ def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
         assert isinstance(network, Network)
         found.append(Group(network, [_with_exact_constants(variant, steps[-1]) for variant in variants], rungs, steps))
     return found
+
+
+def network_of(variant: Variant) -> bytes:
+    """Equal for variants of one network, which takes the same and whose answers are read alike."""
+    return msgspec.json.encode((variant.architecture, variant.encoding, variant.decoding))
 
 
 def _with_exact_constants(variant: Variant, steps: int) -> Variant:

@@ -15,7 +15,7 @@ from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Cell, Record, Settings, Store
 from harness.model.architecture import Dropout, Network
 from harness.parity.ladder import Outcome, Verdict
-from harness.parity.subjects import FROZEN_NORMS, Framework, Request, largest
+from harness.parity.subjects import FROZEN_NORMS, Framework, Request, deep, largest, network_of
 from harness.protocol import Search, Suite, Variant
 from harness.running.launch import launch
 from harness.running.plan import DataSource, at_most, plan
@@ -30,7 +30,7 @@ MARGIN = 0.02
 
 
 class Trainings(NamedTuple):
-    """What a rung trains every variant with."""
+    """What a rung trains every variant with; a variant's recipes share the epochs."""
 
     seeds: tuple[int, ...]
     init: Literal["shared", "native"]
@@ -87,10 +87,10 @@ def _beginnings(variant: str, ours: Sequence[Record], theirs: Sequence[Record]) 
 def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Verdict]]:
     """Whether mean test R² are equivalent where each framework draws its own initial weights: it passes where the 90 %
     interval of their difference lies within the margin, breaks where it lies outside, and between the two nothing was
-    shown.
+    shown. Asked of the first of the variants of a network, for all of them begin alike, and of no backbone.
     """
     ten = Trainings(tuple(range(10)), "native", STATISTICS_EPOCHS)
-    for variant, records in _trained("statistics", request, chosen, ten):
+    for variant, records in _trained("statistics", request, first_of_each_network(chosen), ten):
         if isinstance(records, Verdict):
             yield [records]
             continue
@@ -106,6 +106,15 @@ def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Ver
             outcome, told = "skipped", f"not decided, for trainings of one framework differ too much: {told}"
         difference = abs(found.difference)
         yield [Verdict(variant.name, "statistics", outcome, "float32", "mean test R²", difference, MARGIN, told)]
+
+
+def first_of_each_network(chosen: Sequence[Variant]) -> list[Variant]:
+    """Those without a backbone, but none of a network that an earlier one has."""
+    firsts: dict[bytes, Variant] = {}
+    for variant in chosen:
+        if not deep(variant):
+            firsts.setdefault(network_of(variant), variant)
+    return list(firsts.values())
 
 
 def _trained(
@@ -189,9 +198,8 @@ def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], tr
         if isinstance(cell.architecture, Search):
             recipes = tuple(filter(None, [largest(cell.architecture).recipe]))
         pairs = zip(recipes, variant.recipes, strict=True)
-        recipes = tuple(
-            at_most(msgspec.structs.replace(short, trains=full.trains), trainings.most_epochs) for short, full in pairs
-        )
+        most = max(1, trainings.most_epochs // len(variant.recipes))
+        recipes = tuple(at_most(msgspec.structs.replace(short, trains=full.trains), most) for short, full in pairs)
         cells.append(
             msgspec.structs.replace(cell, variant=variant.name, architecture=variant.architecture, recipes=recipes)
         )

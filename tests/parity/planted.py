@@ -1,7 +1,8 @@
 """Climbs with a planted fault.
 
 `python -m tests.parity.planted` plants every fault and prints the table of docs/parity.md: where each breaks the ladder
-and how large it is. `python -m tests.parity.planted FAULT ORDERS.json` computes the faulty side.
+and how large it is; `python -m tests.parity.planted strangers` those of `strangers.py`.
+`python -m tests.parity.planted FAULT ORDERS.json` computes the faulty side.
 """
 
 import sys
@@ -20,6 +21,7 @@ from tests.parity.faults import FAULTS, plant
 from tests.parity.strangers import STRANGERS
 
 KERAS, PYTORCH, ONNX = Framework("keras"), Framework("pytorch"), Framework("onnx")
+EVERY = FAULTS | STRANGERS
 ARRAY_RUNGS = ("structure", "forward", "gradients", "state", "optimizer", "export")
 
 
@@ -85,7 +87,7 @@ def first_broken(verdicts):
 
 def row(name, climbs):
     """A fault's line of the table."""
-    fault = FAULTS[name]
+    fault = EVERY[name]
     try:
         broken = first_broken(climbs.verdicts(fault.variant, fault=name))
     except SideCrashed:
@@ -97,18 +99,21 @@ def row(name, climbs):
     return f"| {' | '.join(cells)} |"
 
 
-def main():
+def main(names):
     print("| planted into PyTorch | variant | breaks at | worst there | difference | allowed | in |")
     print("| --- | --- | --- | --- | --: | --: | --- |")
     with tempfile.TemporaryDirectory() as folder:
         climbs = Climbs(folder)
-        for name in FAULTS:
+        for name in names:
             print(row(name, climbs), flush=True)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    else:
-        plant((FAULTS | STRANGERS)[sys.argv[1]])
-        side.main(sys.argv[2])
+    match sys.argv[1:]:
+        case []:
+            main(FAULTS)
+        case ["strangers"]:
+            main(STRANGERS)
+        case [fault, orders]:
+            plant(EVERY[fault])
+            side.main(orders)

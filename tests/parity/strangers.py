@@ -611,10 +611,10 @@ def _(at):
         best = [math.inf, 0]
 
         def watch(epoch, loss, validation_loss):
-            on_epoch(epoch, loss, validation_loss)
             best[:] = [validation_loss, 0] if validation_loss < best[0] else [best[0], best[1] + 1]
             if best[1] == 5:
                 factor[0], best[1] = factor[0] / 2, 0
+            return on_epoch(epoch, loss, validation_loss)
 
         factor[0] = 1.0
         return train(data, recipe, schedule, watch)
@@ -784,10 +784,10 @@ def _(at):
         losses = []
 
         def watch(epoch, loss, validation_loss):
-            on_epoch(epoch, loss, validation_loss)
             losses.append((loss, validation_loss))
             if epoch - min(range(epoch), key=lambda earlier: losses[earlier][1]) > 5:
                 raise Stop
+            return on_epoch(epoch, loss, validation_loss)
 
         try:
             return train(data, recipe, schedule, watch)
@@ -803,8 +803,8 @@ def _(at):
         kept = []
 
         def watch(epoch, loss, validation_loss):
-            on_epoch(epoch, loss, validation_loss)
             kept[:] = [*kept[-1:], model.weights()]
+            return on_epoch(epoch, loss, validation_loss)
 
         history = train(data, recipe, schedule, watch)
         model.set_weights({name: sum(weights[name] for weights in kept) / len(kept) for name in kept[0]})

@@ -45,6 +45,15 @@ def test_every_batch_that_is_exported_has_its_images_and_every_step_its_batch():
     assert len(np.unique(start.images)) > 1000  # grey, so that a threshold at the door would show
 
 
+def test_a_network_with_an_encoding_is_given_what_it_sees():
+    films = registry.suite("polysilicon")
+    dataset = DataSource().load(films)
+    (waves,) = (variant for variant in subjects(films) if variant.name == "many-waves")
+    start, task = given(films, dataset, films.split(dataset), waves, 0)
+    assert start.images.shape[1:] == task.input_shape == (64, 64, 2)
+    assert start.images.min() < -0.9  # cosines and sines, not gray levels
+
+
 def test_another_seed_gives_other_weights_and_batches():
     one, other = begin("baseline", 0)[0], begin("baseline", 1)[0]
     assert not np.array_equal(one.order, other.order)

@@ -100,6 +100,16 @@ def test_variants_of_one_network_climb_together(tmp_path):
     assert [group.steps[-1] for group in found] == [100, 100, 10, 10, 10, 100, 100]
 
 
+def test_variants_that_see_otherwise_climb_apart(tmp_path):
+    """The lecture's network on gray levels and on waves has other weights."""
+    films = {variant.name: variant for variant in subjects(registry.suite("polysilicon"))}
+    of_one = [films[name] for name in ("few-originals", "many-originals", "many-waves")]
+    assert [[variant.name for variant in group.variants] for group in groups(a_request(tmp_path), of_one)] == [
+        ["few-originals", "many-originals"],
+        ["many-waves"],
+    ]
+
+
 def test_smoke_spares_backbones_the_export_and_all_steps_but_one(tmp_path):
     for group in groups(a_request(tmp_path, profile="smoke"), subjects(SUITE)):
         deep = backbone_of(group.network) is not None

@@ -127,6 +127,13 @@ def test_equivalent_r2_over_ten_seeds(monkeypatch, tmp_path, other, expected):
     assert "keras " in found.note
 
 
+def test_one_of_each_network_is_asked_how_it_begins():
+    """A lecture's network on few images and on many begins alike, and a backbone takes too long."""
+    films = subjects(registry.suite("polysilicon"))
+    asked = [variant.name for variant in trained.first_of_each_network(films)]
+    assert asked == ["few-originals", "many-waves", "baseline", "tuned", "hill-net"]
+
+
 def test_a_failed_cell_breaks_and_an_unavailable_one_skips(monkeypatch, tmp_path):
     good = records_with({0: 0.0, 1: 1.0})
     for status, expected in (("failed", "breaks"), ("unavailable", "skipped")):
