@@ -1,4 +1,5 @@
-"""What every backend must do: run in an interpreter of its own as `python -m tests.backends.conformance MODULE`.
+"""What every backend must do: run in an interpreter of its own as `python -m tests.backends.conformance MODULE`, or as
+`... MODULE CHECK` for one check alone.
 
 Prints one JSON object: the name of each check, and "ok", "not for this backend" or the traceback. `test_conformance.py`
 makes a test of each, and plants faults that the checks must find.
@@ -670,14 +671,14 @@ def inference_only_says_so(backend):
         train(backend.module.build(a_variant(), a_task(), 0), a_variant(), data(a_task()))
 
 
-def main(module_name):
+def main(module_name, *names):
     with contextlib.redirect_stdout(sys.stderr):
         backend = Backend(importlib.import_module(module_name))
         backend.module.configure(1, "cpu")
         outcome = {}
-        for name, function in CHECKS.items():
+        for name in names or CHECKS:
             try:
-                function(backend)
+                CHECKS[name](backend)
                 outcome[name] = "ok"
             except NotForThisBackend:
                 outcome[name] = "not for this backend"
@@ -687,4 +688,4 @@ def main(module_name):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -56,11 +56,12 @@ class Climbs:
     def __init__(self, folder):
         self._folder, self._known = Path(folder), {}
 
-    def of(self, framework, variant, fault="", recipe=None):
-        """The climb of one framework, to its end."""
-        key = framework, variant, fault, recipe
+    def of(self, framework, variant, fault="", recipe=None, highest="export"):
+        """The climb of one framework, to its end at the rung `highest`."""
+        key = framework, variant, fault, recipe, highest
         if key not in self._known:
             group, begin = a_climb(variant, recipe)
+            group = group._replace(rungs=_up_to(highest, group.rungs))
             home = self._folder / str(len(self._known))
             home.mkdir()
             with (FaultySides if fault else Sides)(home, (framework,), 2) as sides:
@@ -71,13 +72,18 @@ class Climbs:
             self._known[key] = climb
         return self._known[key]
 
-    def verdicts(self, variant, theirs=PYTORCH, fault=""):
-        """Every verdict on Keras and another framework, by rungs. Raises SideCrashed."""
+    def verdicts(self, variant, theirs=PYTORCH, fault="", highest="export"):
+        """Every verdict on Keras and another framework, by rungs up to the `highest`. Raises SideCrashed."""
         ours = self.of(KERAS, variant)
-        pair = Pair(ours.side(KERAS), self.of(theirs, variant, fault).side(theirs), ours.start())
+        pair = Pair(ours.side(KERAS), self.of(theirs, variant, fault, highest=highest).side(theirs), ours.start())
         group, _ = a_climb(variant)
         keeps = group.variants[0].recipes[-1].trains != "all"
-        return [verdict for rung in group.rungs for verdict in judge(rung, variant, keeps, pair, 0)]
+        rungs = _up_to(highest, group.rungs)
+        return [verdict for rung in rungs for verdict in judge(rung, variant, keeps, pair, 0)]
+
+
+def _up_to(highest, rungs):
+    return tuple(rung for rung in rungs if ARRAY_RUNGS.index(rung) <= ARRAY_RUNGS.index(highest))
 
 
 def first_broken(verdicts):

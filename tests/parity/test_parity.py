@@ -57,7 +57,7 @@ def test_what_is_compared_would_show_a_mistake(climbs):
 @pytest.mark.parametrize("name", [name for name in FAULTS if name not in (BUILDS_NOTHING, ROUNDED)])
 def test_a_planted_fault_breaks_the_ladder_where_it_should(climbs, name):
     fault = FAULTS[name]
-    broken = first_broken(climbs.verdicts(fault.variant, fault=name))
+    broken = first_broken(climbs.verdicts(fault.variant, fault=name, highest=fault.rung))
     assert broken is not None, "not seen"
     assert broken.rung == fault.rung
     if fault.rung == "forward":
