@@ -90,7 +90,7 @@ def _reached(start: Iterable[Path], package: str) -> set[Path]:
         path = waiting.pop()
         if path not in found and path.is_file():
             found.add(path)
-            waiting += _modules(ast.parse(path.read_text(encoding="utf-8")), package)
+            waiting += _modules(registry.parsed(path), package)
     return found
 
 
@@ -102,7 +102,7 @@ def _modules(tree: ast.AST, package: str, bound: str = "") -> list[Path]:
 
 def imports(path: Path) -> Iterator[str]:
     """What a module imports, dotted; `from a import b` may name a module `a.b`, so it counts as both."""
-    return _imported(ast.parse(path.read_text(encoding="utf-8")))
+    return _imported(registry.parsed(path))
 
 
 def _imported(tree: ast.AST, bound: str = "") -> Iterator[str]:
@@ -117,7 +117,7 @@ def _imported(tree: ast.AST, bound: str = "") -> Iterator[str]:
 
 def _parsed(path: Path) -> ast.Module:
     """A module without what is there for its reader."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = registry.parsed(path)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a bare string says something, and does nothing

@@ -13,6 +13,7 @@ import importlib.util
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from harness.errors import BenchError
@@ -106,9 +107,20 @@ def missing(name: str) -> tuple[str, ...]:
 
 def _literal(kind: Kind, name: str, constant: str) -> Any:
     path = _HOUSE / kind / f"{name}.py"
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    for node in parsed(path).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
                 return ast.literal_eval(node.value)
     raise TypeError(f"{path} must define {constant} as a literal: see harness/protocol.py")
+
+
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a module; one thread after the other, for Python 3.11 may raise a SystemError where two parse
+    at once (python/cpython issue 106905).
+    """
+    with _PARSING:
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+
+_PARSING = Lock()

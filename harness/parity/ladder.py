@@ -270,8 +270,8 @@ def _moved(pair: Pair, single: list[Arrays]) -> tuple[str, str] | None:
 
 
 _WHOLE = {
-    "end": "after three steps, each worse",
     "epoch": "after an epoch with a short batch",
+    "end": "after three steps, each worse",
     "long": "of a linear model after 128 epochs, each worse",
 }
 
@@ -351,7 +351,8 @@ def _stage(rung: str, place: int, name: str) -> int:
         case "gradients":
             return int(name != "loss")
         case "optimizer":
-            steps = int(pool) if (pool := _pool(name)).isdigit() else MOST_STEPS + 1
+            pool = _pool(name)
+            steps = int(pool) if pool.isdigit() else MOST_STEPS + 1 + list(_WHOLE).index(pool)
             part = name.rpartition("/")[2]
             return 3 * steps + {"loss": 0, "validation_loss": 2}.get(part, 1)
         case _:

@@ -1,6 +1,8 @@
+import ast
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,27 @@ def test_the_core_has_no_word_of_one_suite():
 
 def test_all_among_other_words_is_all() -> None:
     assert registry.choose("ridge,all", ("mean", "ridge"), "variant") == ("mean", "ridge")
+
+
+def test_no_two_threads_parse_at_once(monkeypatch):
+    """Each of many that call at the same time finds the only other one that is under way: none."""
+    under_way, most = 0, 0
+
+    def parse(text):
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        tree = compile(text, "<text>", "exec", ast.PyCF_ONLY_AST)
+        under_way -= 1
+        return tree
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with monkeypatch.context() as patch, ThreadPoolExecutor(4) as pool:
+            patch.setattr(registry.ast, "parse", parse)
+            trees = list(pool.map(registry.parsed, [Path(registry.__file__)] * 40))
+    finally:
+        sys.setswitchinterval(before)
+    assert len(trees) == 40
+    assert most == 1

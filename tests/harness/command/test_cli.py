@@ -271,6 +271,8 @@ def test_what_is_told_to_end_cleans_up_and_says_how_to_go_on(tmp_path, name, cod
 import os, signal, sys, tempfile
 from harness.command import cli
 
+signal.signal(signal.{name}, signal.SIG_DFL)  # which nohup has ignored
+
 def told(_):
     open(tempfile.gettempdir() + "/left", "w").close()
     os.kill(os.getpid(), signal.{name})

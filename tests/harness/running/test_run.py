@@ -158,7 +158,8 @@ def test_latency_of_any_model(finished):
     results, _ = finished
     model = next((results / "models").rglob("*.onnx"))
     printed = bench("latency", f"model={model}", "batches=1,4")
-    assert [line.split()[0] for line in printed.splitlines()] == ["batch", "1", "4"]
+    # What comes after the batches says that a timing is unsteady, as it is where other tests run beside this one.
+    assert [line.split()[0] for line in printed.splitlines()][:3] == ["batch", "1", "4"]
 
 
 @pytest.fixture
