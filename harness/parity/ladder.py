@@ -270,7 +270,7 @@ def _moved(pair: Pair, single: list[Arrays]) -> tuple[str, str] | None:
 
 
 _WHOLE = {
-    "epoch": "after an epoch with a short batch",
+    "epoch": "after an epoch with a batch of one image",
     "end": "after three steps, each worse",
     "long": "of a linear model after 128 epochs, each worse",
 }

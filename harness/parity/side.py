@@ -7,6 +7,7 @@ and targets in one file; `ladder` compares what the sides leave behind.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sys
 import tempfile
@@ -23,11 +24,12 @@ from safetensors.numpy import load_file, save_file
 
 from harness import registry
 from harness.errors import Unavailable
-from harness.model.architecture import Dense, Dropout, Flatten, Network, Shape
+from harness.model.architecture import Dense, Dropout, Flatten, Network, Shape, named_layers
 from harness.protocol import (
     Arrays,
     Backend,
     Counts,
+    Images,
     Model,
     Precision,
     Recipe,
@@ -106,10 +108,17 @@ class Given(msgspec.Struct, frozen=True):
 
     def data(self, model: Model, recipe: Recipe) -> TrainingData:
         """All images, or their features where that is what the recipe sees, in single precision as `bench run` keeps
-        them; and few of them to validate on.
+        them; and few of them to validate on. To a recipe that is augmented every epoch shows them in another order.
         """
-        seen = model.features(self.images).astype(np.float32) if recipe.trains == "head" else self.images
-        return TrainingData(seen, self.targets, seen[-_VALIDATED:], self.targets[-_VALIDATED:])
+        seen = self.images
+        if recipe.trains == "head":  # of halves, so that features kept from the first would show
+            halves = [model.features(half) for half in np.split(self.images, 2)]
+            seen = np.concatenate(halves).astype(np.float32)
+        moved = self._moved if recipe.augmented else None
+        return TrainingData(seen, self.targets, seen[-_VALIDATED:], self.targets[-_VALIDATED:], moved)
+
+    def _moved(self, epoch: int) -> tuple[Images, Targets]:
+        return np.roll(self.images, epoch, axis=0), np.roll(self.targets, epoch, axis=0)
 
 
 def main(path: str) -> None:
@@ -174,6 +183,10 @@ def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]
         model = backend.build(Variant("parity", "", orders.network), orders.task, 0)
     except NotImplementedError as error:
         raise Unavailable(str(error)) from None
+    if "export" in orders.rungs:  # of a model that has been trained, so that what was kept from before would show
+        with contextlib.suppress(NotImplementedError):
+            once = TrainingData(given.images, given.targets, given.images[:1], given.targets[:1])
+            model.train(once, Recipe(epochs=1, batch_size=BATCH), Schedule(given.order[:1], BATCH), _silent)
     model.set_weights(given.weights)
     climbed = Climbed()
     layers: tuple[str, ...] = ()
@@ -209,6 +222,7 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
         climbed.take("gradients", variant.name, _gradients(model, given, recipe))
         climbed.take("state", variant.name, _statistics(model))
         climbed.take("gradients", variant.name, _dropout(backend, orders))
+        climbed.take("gradients", variant.name, _where_dropped(backend, orders, given, model))
     if "optimizer" in orders.rungs:
         model.set_weights(given.weights)
         climbed.take("optimizer", variant.name, _steps(model, given, variant.recipes, orders.steps))
@@ -267,6 +281,44 @@ def _dropout(backend: Backend, orders: Orders) -> Iterator[tuple[str, NDArray[An
         never = second[first == 0]  # Adam leaves what never had a gradient where it is
         yield f"dropout {rate:g} in a second epoch/kept", np.array([(never != 0).mean(), never.size])
         yield f"dropout {rate:g}/validation_loss", _validated(model, TrainingData(white, targets, white, targets))
+        yield f"dropout {rate:g} of gradients/kept", _kept_of_gradients(backend, orders, rate, white, targets)
+
+
+def _where_dropped(
+    backend: Backend, orders: Orders, given: Given, without: Model
+) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The share that a dense layer right behind a dropout is shown of what it is shown `without` one, of one image:
+    what its gradient knows of.
+    """
+    named = named_layers(orders.network)
+    pairs = [
+        (layer.rate, name)
+        for (_, layer), (name, behind) in itertools.pairwise(named)
+        if isinstance(layer, Dropout) and isinstance(behind, Dense)
+    ]
+    if not pairs:
+        return
+    model = backend.build(Variant("dropout", "", orders.network), orders.task, 0)
+    shown = []
+    for each in (without, model):
+        each.set_weights(given.weights)
+        _, gradients = each.loss_and_gradients(given.images[:1], given.targets[:1], Recipe())
+        shown.append({name: (gradients[f"{name}/kernel"] != 0).any(axis=1) for _, name in pairs})
+    for rate, name in pairs:
+        of = shown[0][name]
+        yield f"dropout {rate:g} before {name}/kept", np.array([shown[1][name][of].mean(), of.sum()])
+
+
+def _kept_of_gradients(backend: Backend, orders: Orders, rate: float, white: Images, targets: Targets) -> NDArray[Any]:
+    """The share of what lies before a dropout layer that gradients reach, and of how many."""
+    dense = Dense(_BEFORE_DROPOUT, "linear"), Dropout(rate), Dense(len(orders.task.targets), "linear")
+    model = backend.build(Variant("dropout", "", Network((Flatten(), *dense))), orders.task, 0)
+    model.set_weights({name: np.full_like(array, 1e-3) for name, array in model.weights().items()})
+    _, gradients = model.loss_and_gradients(white, targets, Recipe())
+    return np.array([(gradients["dense_1/bias"] != 0).mean(), _BEFORE_DROPOUT])
+
+
+_BEFORE_DROPOUT = 1000
 
 
 def _validated(model: Model, data: TrainingData) -> NDArray[Any]:
@@ -320,13 +372,13 @@ def _is_small(given: Given, recipe: Recipe) -> bool:
 
 
 def _whole_epochs(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:
-    """An epoch that ends in a short batch, validated on more images than are computed at a time; and the weights that
-    are left of three steps when only the first was any good, for it is validated with what it answered before, and what
-    it answers then.
+    """An epoch that ends in a batch of one image, validated on more images than are computed at a time; and the weights
+    that are left of three steps when only the first was any good, for it is validated with what it answered before, and
+    what it answers then.
     """
     data, start = given.data(model, recipe), given.weights
     model.set_weights(start)
-    order = np.roll(np.arange(len(data.images)), 3)[None, : BATCH + BATCH // 2]
+    order = np.roll(np.arange(len(data.images)), 3)[None, : BATCH + 1]
     rows = np.resize(np.arange(len(data.images)), _VALIDATED_ONCE)
     many = msgspec.structs.replace(
         data, validation_images=data.images[rows], validation_targets=data.targets[rows[::-1]]

@@ -22,7 +22,7 @@ from harness.parity.kept import Kept
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
-from harness.protocol import Arrays, Dataset, Images, Precision, Split, Suite, Task, Variant
+from harness.protocol import Arrays, Dataset, Images, Precision, Scaling, Split, Suite, Task, Variant
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
 from harness.running.plan import task
@@ -33,7 +33,7 @@ from harness.running.view import view
 def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: int) -> tuple[Given, Task]:
     """What both sides start from, and their task, for a variant's network. Weights are drawn so that nothing about them
     hides a mistake: no array is constant, and of a network without a backbone the first layer is strong, so that values
-    beyond 6 occur.
+    beyond 6 occur. Targets are shifted towards zero, so that some of them, and of the answers, are negative.
     """
     network = variant.architecture
     assert isinstance(network, Network)
@@ -42,13 +42,15 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
     chosen = split.train[: max(BATCHES_EXPORTED)]
     asked = task(suite, dataset, split, Settings())
     asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]))
+    offset = np.array(asked.scaling.offset)
+    asked = msgspec.structs.replace(asked, scaling=Scaling(tuple((offset / 8).tolist()), asked.scaling.scale))
     draw = np.random.default_rng([seed, _PARITY])
     order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])
     images = dataset.images[chosen, :size, :size]
     if not variant.encoding:
         images = _grey(images, draw)
     weights = _telling_weights(network, asked.input_shape, seed)
-    return Given(weights, images, dataset.targets[chosen], order), asked
+    return Given(weights, images, dataset.targets[chosen] - offset * 7 / 8, order), asked
 
 
 def _grey(images: Images, draw: np.random.Generator) -> Images:

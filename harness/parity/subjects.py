@@ -18,7 +18,7 @@ from harness.protocol import Configuration, Search, Suite, Variant
 
 TRAINED_RUNGS = ("training", "statistics")
 SMALL_STEPS = (1, 10, 100)
-BACKBONE_STEPS = (1, 10)  # after 100, rounding alone has changed ResNet50 with batch norms in training mode
+BACKBONE_STEPS = (1, 2, 10)  # after 100, rounding alone has changed ResNet50 with batch norms in training mode
 MOST_STEPS = SMALL_STEPS[-1]
 EARLIER_STEPS = 2  # of each recipe before the last, so that what it leaves behind is seen
 

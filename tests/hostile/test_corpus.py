@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -373,7 +373,6 @@ def told(tmp_path_factory, **changed):
 
 
 @given(st.binary(max_size=100), st.floats(0, 1), st.integers(0, 30))
-@settings(deadline=None)
 def test_a_damaged_image_is_told_or_still_the_same(tmp_path_factory, junk, where, length):
     """Any cut of a real PNG, filled with anything: its checksums tell."""
     content = GOOD[THIRD]
@@ -388,7 +387,6 @@ def test_a_damaged_image_is_told_or_still_the_same(tmp_path_factory, junk, where
 
 
 @given(st.dictionaries(NAMES, JSON) | JSON)
-@settings(deadline=None)
 def test_whatever_dataset_json_says_it_is_told_or_a_name_and_a_unit(tmp_path_factory, content):
     errors = told(tmp_path_factory, **{"dataset.json": json.dumps(content).encode()})
     assert errors or (

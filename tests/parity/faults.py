@@ -304,7 +304,7 @@ def _(at):
     at.pytorch.KerasAdam.zero_grad = lambda self: None
 
 
-@fault("a last batch that is dropped", "baseline", "optimizer", "after an epoch with a short batch")
+@fault("a last batch that is dropped", "baseline", "optimizer", "after an epoch with a batch of one image")
 def _(at):
     def dropping(one_epoch, given):
         whole = len(given["order"]) // given["batch_size"] * given["batch_size"]
@@ -313,7 +313,7 @@ def _(at):
     change_epochs(at, dropping)
 
 
-@fault("an epoch's loss that is its batches' mean", "baseline", "optimizer", "loss after an epoch with a short batch")
+@fault("an epoch's loss that is its batches' mean", "baseline", "optimizer", "loss after an epoch with a batch of one")
 def _(at):
     def unweighted(one_epoch, given):
         order, size = given["order"], given["batch_size"]

@@ -15,7 +15,7 @@ from harness import registry
 from harness.parity import side
 from harness.parity.ladder import Pair, judge
 from harness.parity.sides import SideCrashed, Sides, given
-from harness.parity.subjects import Framework, Request, groups, subjects
+from harness.parity.subjects import Framework, Request, deep, groups, subjects
 from harness.running.plan import DataSource
 from tests.parity.faults import FAULTS, plant
 from tests.parity.strangers import STRANGERS
@@ -34,15 +34,16 @@ class FaultySides(Sides):
         return [sys.executable, "-m", "tests.parity.planted", self.fault, str(orders)]
 
 
-def a_climb(variant, recipe=None, seed=0):
-    """The group that a variant climbs in by itself, and what it is given; of backbones without steps and export.
+def a_climb(variant, recipe=None, seed=0, whole=False):
+    """The group a variant climbs in by itself, and what it is given; of backbones without export, and without steps
+    of those that have batch norms, unless `whole`.
 
     `recipe` takes the place of the one with exact constants.
     """
     suite = registry.suite("elasticity")
     chosen = [item for item in subjects(suite) if item.name == variant]
     (group,) = groups(Request("elasticity", (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
-    if len(group.steps) == 1 and not variant.startswith("vgg16"):  # which is quick, for it has no batch norms
+    if deep(group.variants[0]) and not (whole or variant.startswith("vgg16")):
         group = group._replace(rungs=tuple(rung for rung in group.rungs if rung != "optimizer"))
     if recipe:
         group = group._replace(variants=[msgspec.structs.replace(group.variants[0], recipes=(recipe,))])
@@ -53,14 +54,14 @@ def a_climb(variant, recipe=None, seed=0):
 class Climbs:
     """Sides in a folder, each computed once."""
 
-    def __init__(self, folder):
-        self._folder, self._known = Path(folder), {}
+    def __init__(self, folder, whole=False):
+        self._folder, self._known, self._whole = Path(folder), {}, whole
 
     def of(self, framework, variant, fault="", recipe=None, highest="export"):
         """The climb of one framework, to its end at the rung `highest`."""
         key = framework, variant, fault, recipe, highest
         if key not in self._known:
-            group, begin = a_climb(variant, recipe)
+            group, begin = a_climb(variant, recipe, whole=self._whole)
             group = group._replace(rungs=_up_to(highest, group.rungs))
             home = self._folder / str(len(self._known))
             home.mkdir()
@@ -76,7 +77,7 @@ class Climbs:
         """Every verdict on Keras and another framework, by rungs up to the `highest`. Raises SideCrashed."""
         ours = self.of(KERAS, variant)
         pair = Pair(ours.side(KERAS), self.of(theirs, variant, fault, highest=highest).side(theirs), ours.start())
-        group, _ = a_climb(variant)
+        group, _ = a_climb(variant, whole=self._whole)
         keeps = group.variants[0].recipes[-1].trains != "all"
         rungs = _up_to(highest, group.rungs)
         return [verdict for rung in rungs for verdict in judge(rung, variant, keeps, pair, 0)]
@@ -105,11 +106,11 @@ def row(name, climbs):
     return f"| {' | '.join(cells)} |"
 
 
-def main(names):
+def main(names, whole=False):
     print("| planted into PyTorch | variant | breaks at | worst there | difference | allowed | in |")
     print("| --- | --- | --- | --- | --: | --: | --- |")
     with tempfile.TemporaryDirectory() as folder:
-        climbs = Climbs(folder)
+        climbs = Climbs(folder, whole)
         for name in names:
             print(row(name, climbs), flush=True)
 
@@ -119,7 +120,7 @@ if __name__ == "__main__":
         case []:
             main(FAULTS)
         case ["strangers"]:
-            main(STRANGERS)
+            main(STRANGERS, whole=True)
         case [fault, orders]:
             plant(EVERY[fault])
             side.main(orders)

@@ -291,7 +291,7 @@ def _(at):
 @stranger("dropout behind the hidden layer", "tuned")  # where there is any, as in the next four
 def _(at):
     def change(module):
-        if hasattr(module, "dropout_1"):
+        if hasattr(module, "dropout_1") and hasattr(module, "dense_1_relu"):
             dropout, hidden = module.dropout_1, module.dense_1_relu
             dropout.forward = lambda x: x
             hidden.forward = lambda x: at.nn.functional.dropout(x.relu(), dropout.p, dropout.training)

@@ -205,7 +205,7 @@ def test_a_report_of_nothing_is_refused(capsys, tmp_path):
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 @given(values=st.lists(st.text(max_size=20), min_size=20, max_size=20))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_is_typed_is_refused_in_words(name, values):
     """Every option given at random; required ones lead nowhere. Nothing is run, and nothing but refusals comes out."""
     options, _ = cli.COMMANDS[name]

@@ -167,7 +167,7 @@ def test_the_fewest_steps_after_which_weights_differ_are_named():
     found = verdicts(lambda arrays: {name: arrays[name] * worse[name] for name in names}, "optimizer", names)
     assert {verdict.worst for verdict in found} == {"loss after 10 steps"}
     short = verdicts(lambda arrays: {**arrays, "epoch/loss": arrays["epoch/loss"] * 2}, "optimizer", names)
-    assert {verdict.worst for verdict in short} == {"loss after an epoch with a short batch"}
+    assert {verdict.worst for verdict in short} == {"loss after an epoch with a batch of one image"}
 
 
 def test_weights_are_named_before_what_is_validated_with_them():

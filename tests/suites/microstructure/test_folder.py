@@ -398,7 +398,7 @@ def test_an_unlikely_unit_is_a_warning_that_names_a_likely_one(folder):
 # --- whatever is in the table ----------------------------------------------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(
         st.binary(max_size=300), st.text(alphabet="C123456,;.\n\r\"'-einfa \t", max_size=300).map(str.encode)

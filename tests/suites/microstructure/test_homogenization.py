@@ -99,7 +99,7 @@ def test_symmetric_and_between_the_bounds_of_voigt_and_reuss(stiffnesses):
     assert np.linalg.eigvalsh(effective - reuss).min() > -1e-9 * scale
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.integers(0, 31), columns=st.integers(0, 31), seed=st.integers(0, 99))
 def test_shifting_a_periodic_image_changes_nothing(rows, columns, seed):
     image = blocks(seed)
