@@ -212,9 +212,8 @@ def test_at_contrast_100_pictures_matter():
 def films():
     """Published rows of suite polysilicon by model and backend."""
     block = rows(newest(Store(RESULTS, "polysilicon").trainings(), "standard"))
-    later = {"resnet50-head-only", "densenet121-head-only"}  # not run yet
-    named = {variant.name for variant in polysilicon.VARIANTS}
-    assert {row.records[0].cell.variant for row in block} == named - later
+    assert {row.records[0].cell.variant for row in block} == {variant.name for variant in polysilicon.VARIANTS}
+    assert all(len(row.records) == 3 for row in block)
     return {(row.name, row.backend): row for row in block}
 
 
@@ -247,9 +246,10 @@ def test_what_starts_from_hill_knows_the_size_effect(films):
 def test_the_lectures_network_does_not(films):
     for backend in ("keras", "pytorch"):
         many, waves = films["many-originals", backend], films["many-waves", backend]
-        assert many.on("ratio-10").skill() < 0.3
-        assert 12 < figure(many, "ratio-4", "sd_error") < 15
-        assert waves.squared_errors().mean() < 0.3 * many.squared_errors().mean()
+        assert many.on("ratio-10").skill() < -0.5
+        assert 12 < figure(many, "ratio-4", "sd_error") < 18
+        assert figure(waves, "ratio-10", "sd_error") > 15
+        assert waves.squared_errors().mean() < 0.12 * many.squared_errors().mean()
         few = [films[name, backend] for name in ("few-originals", "few-copied", "few-moved")]
         assert all(difference(many, row).verdict == "better" for row in few)
         assert difference(few[2], few[0]).verdict == "better"
