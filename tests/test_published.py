@@ -248,11 +248,13 @@ def test_the_lectures_network_does_not(films):
         many, waves = films["many-originals", backend], films["many-waves", backend]
         assert many.on("ratio-10").skill() < -0.9
         assert figure(many, "ratio-10", "sd_error") < 7
-        assert 12 < figure(many, "ratio-4", "sd_error") < 18
+        assert figure(many, "ratio-4", "sd_error") < 15
         assert figure(waves, "ratio-10", "sd_error") > 15
         assert waves.squared_errors().mean() < 0.12 * many.squared_errors().mean()
         few = [films[name, backend] for name in ("few-originals", "few-copied", "few-moved")]
-        assert all(difference(many, row).verdict == "better" for row in few[:2])
+        # in Keras as many few films that are moved have the same error within its interval
+        worse = few if backend == "pytorch" else few[:2]
+        assert all(difference(many, row).verdict == "better" for row in worse)
         assert difference(few[2], few[0]).verdict == "better"
 
 

@@ -183,10 +183,6 @@ def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]
         model = backend.build(Variant("parity", "", orders.network), orders.task, 0)
     except NotImplementedError as error:
         raise Unavailable(str(error)) from None
-    if "export" in orders.rungs:  # of a model that has been trained, so that what was kept from before would show
-        with contextlib.suppress(NotImplementedError):
-            once = TrainingData(given.images, given.targets, given.images[:1], given.targets[:1])
-            model.train(once, Recipe(epochs=1, batch_size=BATCH), Schedule(given.order[:1], BATCH), _silent)
     model.set_weights(given.weights)
     climbed = Climbed()
     layers: tuple[str, ...] = ()
@@ -290,23 +286,20 @@ def _where_dropped(
     """The share that a dense layer right behind a dropout is shown of what it is shown `without` one, of one image:
     what its gradient knows of.
     """
-    named = named_layers(orders.network)
     pairs = [
         (layer.rate, name)
-        for (_, layer), (name, behind) in itertools.pairwise(named)
+        for (_, layer), (name, behind) in itertools.pairwise(named_layers(orders.network))
         if isinstance(layer, Dropout) and isinstance(behind, Dense)
     ]
     if not pairs:
         return
-    model = backend.build(Variant("dropout", "", orders.network), orders.task, 0)
-    shown = []
-    for each in (without, model):
-        each.set_weights(given.weights)
-        _, gradients = each.loss_and_gradients(given.images[:1], given.targets[:1], Recipe())
-        shown.append({name: (gradients[f"{name}/kernel"] != 0).any(axis=1) for _, name in pairs})
+    gradients = []
+    for model in (without, backend.build(Variant("dropout", "", orders.network), orders.task, 0)):
+        model.set_weights(given.weights)
+        gradients.append(model.loss_and_gradients(given.images[:1], given.targets[:1], Recipe())[1])
     for rate, name in pairs:
-        of = shown[0][name]
-        yield f"dropout {rate:g} before {name}/kept", np.array([shown[1][name][of].mean(), of.sum()])
+        all_shown, shown = ((each[f"{name}/kernel"] != 0).any(axis=1) for each in gradients)
+        yield f"dropout {rate:g} before {name}/kept", np.array([shown[all_shown].mean(), all_shown.sum()])
 
 
 def _kept_of_gradients(backend: Backend, orders: Orders, rate: float, white: Images, targets: Targets) -> NDArray[Any]:
@@ -416,8 +409,16 @@ def _silent(*_: float) -> None:
 
 
 def _export(model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The exported model's predictions, in ONNX Runtime, at each of its optimisation levels and in batches."""
+    """The exported model's predictions, in ONNX Runtime, at each of its optimisation levels and in batches.
+
+    The model has had other weights and been trained before, so that what a backend kept of either would show.
+    """
     onnx = registry.onnx()
+    with contextlib.suppress(NotImplementedError):
+        model.set_weights({name: array / 2 for name, array in given.weights.items()})
+        once = TrainingData(given.images, given.targets, given.images[:1], given.targets[:1])
+        model.train(once, Recipe(epochs=1, batch_size=BATCH), Schedule(given.order[:1], BATCH), _silent)
+    model.set_weights(given.weights)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
         model.export(path)

@@ -41,16 +41,20 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
     size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
     chosen = split.train[: max(BATCHES_EXPORTED)]
     asked = task(suite, dataset, split, Settings())
-    asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]))
-    offset = np.array(asked.scaling.offset)
-    asked = msgspec.structs.replace(asked, scaling=Scaling(tuple((offset / 8).tolist()), asked.scaling.scale))
+    offset, scale = np.array(asked.scaling.offset), asked.scaling.scale
+    shift = 7 / 8 * offset
+    asked = msgspec.structs.replace(
+        asked,
+        input_shape=(size, size, dataset.images.shape[3]),
+        scaling=Scaling(tuple((offset - shift).tolist()), scale),
+    )
     draw = np.random.default_rng([seed, _PARITY])
     order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])
     images = dataset.images[chosen, :size, :size]
     if not variant.encoding:
         images = _grey(images, draw)
     weights = _telling_weights(network, asked.input_shape, seed)
-    return Given(weights, images, dataset.targets[chosen] - offset * 7 / 8, order), asked
+    return Given(weights, images, dataset.targets[chosen] - shift, order), asked
 
 
 def _grey(images: Images, draw: np.random.Generator) -> Images:

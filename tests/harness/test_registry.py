@@ -120,7 +120,7 @@ def test_all_among_other_words_is_all() -> None:
 
 
 def test_no_two_threads_parse_at_once(monkeypatch):
-    """Each of many that call at the same time finds the only other one that is under way: none."""
+    """Of many that call at the same time, one at most is under way."""
     under_way, most = 0, 0
 
     def parse(text):

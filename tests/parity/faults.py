@@ -385,7 +385,12 @@ def _(at):
     change_epochs(at, exchanging)
 
 
-@fault("a validation that is its chunks' mean", "baseline", "optimizer", "validation_loss after an epoch with a short")
+@fault(
+    "a validation that is its chunks' mean",
+    "baseline",
+    "optimizer",
+    "validation_loss after an epoch with a batch of one",
+)
 def _(at):
     right = at.pytorch._loss
 

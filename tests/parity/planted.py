@@ -34,21 +34,22 @@ class FaultySides(Sides):
         return [sys.executable, "-m", "tests.parity.planted", self.fault, str(orders)]
 
 
-def a_climb(variant, recipe=None, seed=0, whole=False):
-    """The group a variant climbs in by itself, and what it is given; of backbones without export, and without steps
-    of those that have batch norms, unless `whole`.
+SUITE = registry.suite("elasticity")
+
+
+def a_group(variant, recipe=None, whole=False):
+    """The group a variant climbs in by itself; of backbones without export, and without steps of those that have batch
+    norms, unless `whole`.
 
     `recipe` takes the place of the one with exact constants.
     """
-    suite = registry.suite("elasticity")
-    chosen = [item for item in subjects(suite) if item.name == variant]
+    chosen = [item for item in subjects(SUITE) if item.name == variant]
     (group,) = groups(Request("elasticity", (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
     if deep(group.variants[0]) and not (whole or variant.startswith("vgg16")):
         group = group._replace(rungs=tuple(rung for rung in group.rungs if rung != "optimizer"))
     if recipe:
         group = group._replace(variants=[msgspec.structs.replace(group.variants[0], recipes=(recipe,))])
-    dataset = DataSource().load(suite)
-    return group, given(suite, dataset, suite.split(dataset), group.variants[0], seed)
+    return group
 
 
 class Climbs:
@@ -56,17 +57,19 @@ class Climbs:
 
     def __init__(self, folder, whole=False):
         self._folder, self._known, self._whole = Path(folder), {}, whole
+        self._dataset = DataSource().load(SUITE)
 
     def of(self, framework, variant, fault="", recipe=None, highest="export"):
         """The climb of one framework, to its end at the rung `highest`."""
         key = framework, variant, fault, recipe, highest
         if key not in self._known:
-            group, begin = a_climb(variant, recipe, whole=self._whole)
+            group = a_group(variant, recipe, self._whole)
             group = group._replace(rungs=_up_to(highest, group.rungs))
             home = self._folder / str(len(self._known))
             home.mkdir()
             with (FaultySides if fault else Sides)(home, (framework,), 2) as sides:
                 sides.fault = fault
+                begin = given(SUITE, self._dataset, SUITE.split(self._dataset), group.variants[0], 0)
                 climb = sides.start(group, 0, begin)
                 for computed in climb.running.values():
                     computed.result()
@@ -77,7 +80,7 @@ class Climbs:
         """Every verdict on Keras and another framework, by rungs up to the `highest`. Raises SideCrashed."""
         ours = self.of(KERAS, variant)
         pair = Pair(ours.side(KERAS), self.of(theirs, variant, fault, highest=highest).side(theirs), ours.start())
-        group, _ = a_climb(variant, whole=self._whole)
+        group = a_group(variant, whole=self._whole)
         keeps = group.variants[0].recipes[-1].trains != "all"
         rungs = _up_to(highest, group.rungs)
         return [verdict for rung in rungs for verdict in judge(rung, variant, keeps, pair, 0)]
