@@ -173,8 +173,9 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
     its batch norms do, with their gammas and betas, and everything else is trained; else `all`. `augmented` says that
     each epoch shows every training image moved by a random element of each of the suite's exact symmetries, or of those
-    that it names. With `patience` training ends after so many epochs without a lower validation loss, and the weights
-    of the epoch with the lowest are taken.
+    that it names. `centred`, of a head, says that it is trained on features less their mean over the training images,
+    scaled so that their variances add up to one. With `patience` training ends after so many epochs without a lower
+    validation loss, and the weights of the epoch with the lowest are taken.
     """
 
     epochs: int = 300
@@ -186,6 +187,7 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     trains: Trains = "all"
     augmented: bool | tuple[Name, ...] = False
     patience: int | msgspec.UnsetType = msgspec.UNSET
+    centred: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -547,6 +549,19 @@ class Source(msgspec.Struct, frozen=True):
     lesson: str
 
 
+class Pretraining(msgspec.Struct, frozen=True):
+    """Labelled images without end, on which backbones are trained before they meet a data set: `bench weights make`.
+
+    What comes of it are weights `name`. `draw` makes so many images of a seed, the same whenever it is asked; the
+    recipes are trained one after the other, an epoch being as many images as are drawn at a time.
+    """
+
+    name: Name
+    sentence: str
+    draw: Callable[[int, int], Dataset]
+    recipes: tuple[Recipe, ...]
+
+
 class Suite(Protocol):
     """A module in `suites/`. `OPTIONS`, `MAKE_OPTIONS` and `READS_FOLDERS` are literals, so that help can be shown
     without importing it: what a user may say of a data set, and of one that is to be made, with a line of help each;
@@ -563,6 +578,7 @@ class Suite(Protocol):
     SYMMETRIES: tuple[Symmetry, ...]
     SOURCE: Source | None
     COMPARISONS: tuple[Comparison, ...]
+    PRETRAINING: Pretraining | None
 
     def load(self, folder: Path | None, options: Mapping[str, str]) -> Dataset:
         """The data set the suite ships where `folder` is None, or a user's own. Raises DataError with everything that

@@ -25,6 +25,7 @@ _COMMON = (
     "harness/protocol.py",
     "harness/model/*.py",
     "harness/running/plan.py",
+    "harness/running/centring.py",
     "harness/running/training.py",
     "harness/running/view.py",
     "harness/running/worker.py",

@@ -14,8 +14,8 @@ import msgspec
 from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, OnProgress
 from suites.microstructure import dataset as shipped
+from suites.microstructure import endless, question, symmetries, variants
 from suites.microstructure import folder as folders
-from suites.microstructure import question, symmetries, variants
 from suites.microstructure.units import gpa_per
 
 OPTIONS: dict[str, str] = {}
@@ -30,6 +30,7 @@ VARIANTS = variants.VARIANTS
 _SMOKE = msgspec.structs.replace(variants.PROFILES["smoke"], leaves_out=(*variants.BACKBONES, "tuned", "augmented"))
 PROFILES = variants.PROFILES | {"smoke": _SMOKE}
 METRICS, SYMMETRIES, COMPARISONS = question.METRICS, symmetries.SYMMETRIES, question.COMPARISONS
+PRETRAINING = endless.PRETRAINING
 split, encoder, decoder = question.split, question.encoder, question.decoder
 measure, read_images, draw = question.measure, question.read_images, question.draw
 

@@ -15,8 +15,8 @@ from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, OnProgress, Source
 from harness.text import number
 from suites.microstructure import dataset as shipped
+from suites.microstructure import endless, question, symmetries, variants
 from suites.microstructure import folder as folders
-from suites.microstructure import question, symmetries, variants
 from suites.microstructure.generators import FAMILIES
 from suites.microstructure.images import SIZE
 from suites.microstructure.materials import parse_phases
@@ -41,6 +41,7 @@ SUMMARY = "nine homogenized elastic constants, C11 to C66, from 64x64 images of 
 
 VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
 METRICS, SYMMETRIES, COMPARISONS = question.METRICS, symmetries.SYMMETRIES, question.COMPARISONS
+PRETRAINING = endless.PRETRAINING
 split, encoder, decoder = question.split, question.encoder, question.decoder
 measure, read_images, draw = question.measure, question.read_images, question.draw
 

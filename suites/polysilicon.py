@@ -84,6 +84,8 @@ METRICS = (
 
 _RESAMPLED = 1000
 
+PRETRAINING = None
+
 COMPARISONS = (
     Comparison(
         "does it help to move few originals as the lecture does, with their labels copied?",

@@ -68,6 +68,14 @@ def test_the_records_say_what_is_true_of_the_data(suite):
     assert audit(RESULTS, suite) == ([], 0)
 
 
+NOT_YET = ("-head-only-centred", "-fine-tuned-gently")
+"""How the names of variants end that came after the published runs."""
+
+
+def _so_far(suite):
+    return {variant.name for variant in suite.VARIANTS if not variant.name.endswith(NOT_YET)}
+
+
 PUBLISHED = "794c5a8e7b29fe52631c8e71c5993187caf259a7"
 """The commit with the first of the records that stand; those of before gave way to them, to results/archive."""
 
@@ -137,6 +145,9 @@ def test_the_tuned_cnn_beats_the_line_and_the_baseline_everywhere(baselines, bac
 
 def test_every_variant_is_published_with_all_its_seeds():
     for variant in elasticity.VARIANTS:
+        if variant.name.endswith(NOT_YET):
+            assert not published(variant.name), f"{variant.name} is published: take it off the list"
+            continue
         assert {seed for _, seed in published(variant.name)} == {0, 1, 2}, variant.name
 
 
@@ -205,14 +216,14 @@ def test_at_contrast_100_pictures_matter():
         assert r2["physics-net", backend] > 0.975
         assert difference(table["physics-net", backend], table["gp", "classical"]).verdict == "better"
         assert r2["tuned", backend] < 0.9
-    assert {row.records[0].cell.variant for row in block} == {variant.name for variant in contrast100.VARIANTS}
+    assert {row.records[0].cell.variant for row in block} == _so_far(contrast100)
 
 
 @pytest.fixture(scope="module")
 def films():
     """Published rows of suite polysilicon by model and backend."""
     block = rows(newest(Store(RESULTS, "polysilicon").trainings(), "standard"))
-    assert {row.records[0].cell.variant for row in block} == {variant.name for variant in polysilicon.VARIANTS}
+    assert {row.records[0].cell.variant for row in block} == _so_far(polysilicon)
     assert all(len(row.records) == 3 for row in block)
     return {(row.name, row.backend): row for row in block}
 

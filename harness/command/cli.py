@@ -7,6 +7,7 @@ told is in `commands`.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -29,8 +30,10 @@ with uninterrupted():
         PredictOptions,
         ReportOptions,
         RunOptions,
+        WeightsAttachOptions,
         WeightsFetchOptions,
         WeightsListOptions,
+        WeightsMakeOptions,
     )
     from harness.command.options import describe, parse, summary
     from harness.errors import KEPT, BenchError
@@ -268,12 +271,49 @@ def weights_fetch(options: WeightsFetchOptions) -> int:
     return failed
 
 
-def weights_list(_: WeightsListOptions) -> int:
-    from harness.model import pretrained
+def weights_make(options: WeightsMakeOptions) -> int:
+    from typing import cast
+
+    from harness import registry
+    from harness.model.backbones import FAMILIES, Family
+    from harness.running.pretraining import Making, make
+    from harness.running.progress import Line
+
+    families = tuple(cast(Family, name) for name in registry.choose(options.backbone, FAMILIES, "backbone"))
+    if options.suite not in registry.names("suites"):
+        raise registry.unknown(options.suite, registry.names("suites"), "suite")
+    networks = [name for name in registry.names("backends") if "network" in registry.trains(name)]
+    if options.backend not in networks:
+        raise registry.unknown(options.backend, networks, "backend that trains networks")
+    making = Making(options.suite, families, options.n, options.seed, options.backend, options.device, options.results)
+    line = Line()
+    for file, card in make(making, line.show):
+        line.clear()
+        print(f"{card.family}: {file}, {card.scored} on images it was not trained on", flush=True)
+    print(f"use them: bench run weights={card.weights} results={shlex.quote(str(options.results))}")
+    return 0
+
+
+def weights_attach(options: WeightsAttachOptions) -> int:
+    from harness.model import cards
+
+    attached = cards.attach(Path(options.files), options.results / cards.FOLDER)
+    for path in attached:
+        print(path)
+    return 0
+
+
+def weights_list(options: WeightsListOptions) -> int:
+    from harness.model import cards, pretrained
 
     print(f"folder: {pretrained.cache_folder()}")
     for family, source in pretrained.SOURCES.items():
         print(f"{family:<12} {pretrained.state(family):<8} {source.megabytes:>4} MB  md5 {source.md5}  {source.url}")
+    for folder in sorted((options.results / cards.FOLDER).glob("*/")):
+        print(f"folder: {folder}")
+        for card in cards.of(folder):
+            told = f"{card.scored}, {card.count:,} images, {card.backend}, made {card.made[:10]}"
+            print(f"{card.family:<12} {cards.state(folder, card):<8} sha256 {card.sha256[:12]}  {told}")
     return 0
 
 
@@ -309,6 +349,8 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
     "data check": (DataCheckOptions, data_check),
     "data make": (DataMakeOptions, data_make),
     "weights fetch": (WeightsFetchOptions, weights_fetch),
+    "weights make": (WeightsMakeOptions, weights_make),
+    "weights attach": (WeightsAttachOptions, weights_attach),
     "weights list": (WeightsListOptions, weights_list),
     "list": (ListOptions, listing),
 }

@@ -127,7 +127,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     ] = "all"
     profile: Annotated[
         Literal["smoke", "standard"],
-        _about("smoke leaves out what trains whole recipes, and of backbones exports and all steps but the first"),
+        _about("smoke leaves out what trains whole recipes, and of backbones exports and the steps of all but one"),
     ] = "standard"
     seeds: Annotated[str, _about("seeds of the weights and batches that are compared")] = "0"
     strict: Annotated[bool, _about("exit 1 where a rung is skipped, too")] = False
@@ -192,8 +192,34 @@ class WeightsFetchOptions(msgspec.Struct, forbid_unknown_fields=True):
     backbone: Annotated[str, _about("backbones, comma-separated, or all")] = "all"
 
 
+class WeightsMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Train backbones on images that a suite draws and labels itself, for `bench run weights=NAME` to start from.
+
+    Hours on a few cores; what is interrupted goes on where it was. A card beside each file says how it was made.
+    """
+
+    suite: Annotated[str, _about("suite whose images to draw")] = "elasticity"
+    backbone: Annotated[str, _about("backbones, comma-separated, or all")] = "all"
+    n: Annotated[int, msgspec.Meta(ge=1000, le=10**6, multiple_of=1000, description="images to draw, in thousands")] = (
+        20_000
+    )
+    seed: Annotated[int, msgspec.Meta(ge=0, le=10**6, description="seed of images, first weights and order")] = 0
+    backend: Annotated[str, _about("backend that trains: keras or pytorch")] = "pytorch"
+    device: Annotated[Literal["cpu", "cuda"], _about("where it trains")] = "cpu"
+    results: Results = Path("results")
+
+
+class WeightsAttachOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Put weight files that you were handed beside the cards that name them, by their hashes."""
+
+    files: Annotated[str, _path("folder of .safetensors files")]
+    results: Results = Path("results")
+
+
 class WeightsListOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Say which ImageNet weights are on this machine, where they lie, and where they come from."""
+    """Say which weights are on this machine, where they lie, and where they come from."""
+
+    results: Results = Path("results")
 
 
 class ListOptions(msgspec.Struct, forbid_unknown_fields=True):

@@ -36,14 +36,12 @@ from harness.protocol import (
     shared_unit,
 )
 from harness.signals import uninterrupted
-from harness.text import Label, Name, without_patterns
+from harness.text import Hash, Label, Name, without_patterns
 
 SCHEMA = 4
 """What is written. Older ones are read, too: see `older`."""
 
 READABLE = (2, 3, SCHEMA)
-
-Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -13,14 +13,14 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, WeightsError
-from harness.model import backbones
+from harness.model import backbones, cards
 from harness.model.backbones import Family
 from harness.model.weights import check_fit, load_weights
 from harness.text import label
@@ -107,26 +107,61 @@ def fetch(family: Family, timeout: float = 10.0, progress: bool = False) -> Path
     return Path(path)
 
 
-def chosen(choice: str, tell: Callable[[str], None]) -> Callable[[Family], str]:
-    """What `Cell.weights` says of each backbone for `weights=choice`: `auto`, `imagenet`, `random` or a file.
+class Origin(NamedTuple):
+    """What a backbone starts from: how `Cell.weights` tells it, and the file where it is one of the user's own."""
+
+    told: str
+    file: Path | None = None
+
+
+Origins = Callable[[Family], Origin]
+RANDOM = Origin("random")
+
+
+def chosen(choice: str, results: Path, tell: Callable[[str], None]) -> Origins:
+    """What each backbone starts from with `weights=choice`: `auto`, `imagenet`, `random`, a set of weights by its name
+    below the results or its folder, or a file.
 
     ImageNet files that are not here are fetched. Where that fails, `auto` makes do with random weights and tells so in
-    one line; with `imagenet` the cell will be unavailable. Raises BenchError for a file that does not exist.
+    one line; with `imagenet` the cell will be unavailable. Raises BenchError for what does not exist.
     """
     if choice == "random":
-        return lambda _: "random"
-    if choice not in CHOICES:
-        path = Path(choice)
-        if not path.is_file():
-            raise BenchError(f"weights={choice}: must be auto, imagenet, random or a file, and there is no such file")
-        _refuse_other_formats(path, choice)
-        with path.open("rb") as file:
-            told = f"{label(path.name)[:100]} {hashlib.file_digest(file, 'sha256').hexdigest()[:12]}"
-        return lambda _: told
+        return lambda _: RANDOM
+    if choice in CHOICES:
+        return _official(choice, tell)
+    for folder in (Path(choice), results / cards.FOLDER / choice):
+        if folder.is_dir():
+            return _set(folder)
+    path = Path(choice)
+    if not path.is_file():
+        raise BenchError(
+            f"weights={choice}: must be auto, imagenet, random, a set of weights in {results / cards.FOLDER} (`bench "
+            "weights make` makes one), or a file, and there is no such file"
+        )
+    _refuse_other_formats(path, choice)
+    origin = Origin(_told(path.name, cards.sha256(path)), path)
+    return lambda _: origin
+
+
+def _told(name: str, sha256: str) -> str:
+    return f"{label(name)[:100]} {sha256[:12]}"
+
+
+def _set(folder: Path) -> Origins:
+    """Files of a set. Raises WeightsError for one that is not there, or is not what its card says."""
+
+    @cache
+    def of(family: Family) -> Origin:
+        return Origin(_told(folder.name, cards.checked(folder, family)), cards.weights_file(folder, family))
+
+    return of
+
+
+def _official(choice: str, tell: Callable[[str], None]) -> Origins:
     failures: list[str] = []
 
     @cache
-    def at_hand(family: Family) -> str:
+    def at_hand(family: Family) -> Origin:
         try:
             if failures and state(family) != "ready":  # without a network one attempt is enough
                 raise WeightsError(failures[0])
@@ -135,8 +170,8 @@ def chosen(choice: str, tell: Callable[[str], None]) -> Callable[[Family], str]:
             instead = "random weights instead" if choice == "auto" else "its cells cannot run"
             tell(f"{family}: no ImageNet weights here, {instead}" + ("" if failures else f" ({error})"))
             failures.append(str(error))
-            return "random" if choice == "auto" else "imagenet"
-        return "imagenet"
+            return RANDOM if choice == "auto" else Origin("imagenet")
+        return Origin("imagenet")
 
     return at_hand
 

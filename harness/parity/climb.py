@@ -65,7 +65,7 @@ _AHEAD = 1  # how many climbs are begun before the oldest is judged, so that no 
 
 
 def _judged(request: Request, group: Group, seed: int, climb: Climb) -> Iterator[list[Verdict]]:
-    rungs = list(itertools.product(group.variants, group.rungs))
+    rungs = group.climbs()
     try:
         ours, theirs = (climb.side(framework) for framework in request.between)
     except SideCrashed as crash:

@@ -50,8 +50,8 @@ OPTIMIZATION_LEVELS = ("disable", "basic", "extended", "layout", "all")
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """What a side is to do: build `network`, and for each of `variants` train by its last recipe, after a few steps of
-    those before.
+    """What a side is to do: build `network`, and for each of `variants` compute gradients, and of those named in
+    `stepping` train by its last recipe, after a few steps of those before.
 
     `steps` says after how many steps of training weights are compared, the last being all there are. `given` and `out`
     are safetensors files; what a side has to say in words goes to `told`, a JSON file.
@@ -64,6 +64,7 @@ class Orders(msgspec.Struct, frozen=True):
     variants: tuple[Variant, ...]
     rungs: tuple[str, ...]
     steps: tuple[int, ...]
+    stepping: tuple[str, ...]
     given: str
     out: str
     told: str
@@ -219,7 +220,7 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
         climbed.take("state", variant.name, _statistics(model))
         climbed.take("gradients", variant.name, _dropout(backend, orders))
         climbed.take("gradients", variant.name, _where_dropped(backend, orders, given, model))
-    if "optimizer" in orders.rungs:
+    if "optimizer" in orders.rungs and variant.name in orders.stepping:
         model.set_weights(given.weights)
         climbed.take("optimizer", variant.name, _steps(model, given, variant.recipes, orders.steps))
         if _is_small(given, recipe):

@@ -182,6 +182,7 @@ class Sides:
                 variants=tuple(group.variants),
                 rungs=group.rungs,
                 steps=group.steps,
+                stepping=group.stepping,
                 given=str(home / "given.safetensors"),
                 out=str(climb.file(framework, precision, "safetensors")),
                 told=str(climb.file(framework, precision, "json")),

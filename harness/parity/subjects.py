@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,7 +82,8 @@ _ENGINES = ("tensorflow", "jax", "torch")  # the first where none is named
 
 
 def subjects(suite: Suite) -> list[Variant]:
-    """What is compared: every variant that is trained by gradient, as one network.
+    """What is compared: every variant that is trained by gradient, as one network; of those that train the same parts
+    of the same backbone, at other rates or on centred features, the first.
 
     A search stands as its largest configuration, with the most dropout at the highest learning rate. Fine-tuning is
     compared with the backbone's batch norms frozen, too, as porters often have them.
@@ -100,7 +102,17 @@ def subjects(suite: Suite) -> list[Variant]:
                     frozen = msgspec.structs.replace(variant.recipes[-1], trains="all-but-norms")
                     name = variant.name + FROZEN_NORMS
                     found.append(msgspec.structs.replace(variant, name=name, recipes=(*variant.recipes[:-1], frozen)))
-    return found
+    first: dict[object, Variant] = {}
+    for variant in found:
+        first.setdefault(_trained_alike(variant) if deep(variant) else variant.name, variant)
+    return list(first.values())
+
+
+def _trained_alike(variant: Variant) -> object:
+    """Equal for variants with one backbone of which the same parts are trained, one after the other."""
+    norms = isinstance(variant.architecture, Network) and _has_norms(variant.architecture)
+    parts = [recipe.trains if norms or recipe.trains == "head" else "all" for recipe in variant.recipes]
+    return network_of(variant), tuple(parts)
 
 
 def _of(variant: Variant, chosen: Configuration) -> Variant:
@@ -130,12 +142,20 @@ def _has_norms(network: Network) -> bool:
 
 
 class Group(NamedTuple):
-    """Variants of one network, which climb together; `rungs` are those that it has in this profile."""
+    """Variants of one network, which climb together; `rungs` are those that it has in this profile, but `optimizer`
+    only of the variants named in `stepping`.
+    """
 
     network: Network
     variants: list[Variant]
     rungs: tuple[str, ...]
     steps: tuple[int, ...]
+    stepping: tuple[str, ...]
+
+    def climbs(self) -> list[tuple[Variant, str]]:
+        """Each variant with each of its rungs."""
+        pairs = itertools.product(self.variants, self.rungs)
+        return [(variant, rung) for variant, rung in pairs if rung != "optimizer" or variant.name in self.stepping]
 
 
 def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
@@ -143,22 +163,36 @@ def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
     networks: dict[bytes, list[Variant]] = {}
     for variant in chosen:
         networks.setdefault(network_of(variant), []).append(variant)
-    found, trained = [], set[bool]()
+    found = []
     for variants in networks.values():
         network, of_backbone = variants[0].architecture, deep(variants[0])
         assert isinstance(network, Network)
         rungs = [rung for rung in request.rungs if rung not in TRAINED_RUNGS]
         steps: tuple[int, ...] = BACKBONE_STEPS if of_backbone else SMALL_STEPS
+        stepping = tuple(variant.name for variant in variants)
         if request.profile == "smoke":
             steps = steps[:-1]
             if of_backbone:
-                # Half a minute of Keras's goes into tracing the training of each; one without and one with norms tell.
-                spared = ("export", "optimizer") if _has_norms(network) in trained else ("export",)
-                rungs = [rung for rung in rungs if rung not in spared]
-                trained.add(_has_norms(network))
+                rungs = [rung for rung in rungs if rung != "export"]
+                stepping = tuple(name for name in stepping if name == _tells_most(chosen))
+        if not stepping:
+            rungs = [rung for rung in rungs if rung != "optimizer"]
         exact = [_with_exact_constants(variant, steps[-1]) for variant in variants]
-        found.append(Group(network, exact, tuple(rungs), steps))
+        found.append(Group(network, exact, tuple(rungs), steps, stepping))
     return found
+
+
+def _tells_most(chosen: Sequence[Variant]) -> str:
+    """The one variant with a backbone that trains in smoke: Keras takes half a minute to trace the training of each. It
+    has batch norms where one does, and the most recipes, with norms frozen in the last.
+    """
+
+    def tells(variant: Variant) -> tuple[bool, int, bool]:
+        assert isinstance(variant.architecture, Network)
+        frozen = variant.recipes[-1].trains == "all-but-norms"
+        return _has_norms(variant.architecture), len(variant.recipes), frozen
+
+    return max(filter(deep, chosen), key=tells).name
 
 
 def network_of(variant: Variant) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
 from harness.model.architecture import Estimator, Network, backbone_of
-from harness.model.backbones import Family
+from harness.model.pretrained import RANDOM, Origins
 from harness.protocol import (
     Architecture,
     Dataset,
@@ -70,10 +69,10 @@ class Plan(msgspec.Struct, frozen=True):
     cells: tuple[Cell, ...]
 
 
-def plan(suite_name: str, request: Request, weights: Callable[[Family], str] = lambda _: "random") -> Plan:
+def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM) -> Plan:
     """Load the data, split it, and lay out the cells that the choice of variants, backends and seeds asks for.
 
-    `weights` says what a backbone starts from (`Cell.weights`), and is asked only for those to be run. Cells are in the
+    `weights` says what a backbone starts from, and is asked only for those to be run. Cells are in the
     suite's order of variants, then backends, then seeds. Raises BenchError for unknown names, an empty plan and a split
     that leaks, and DataError for unusable data.
     """
@@ -152,9 +151,9 @@ def _tag(variant: Variant) -> str:
     return str(kind.__struct_config__.tag)
 
 
-def _weights(architecture: Architecture, weights: Callable[[Family], str]) -> str:
+def _weights(architecture: Architecture, weights: Origins) -> str:
     backbone = backbone_of(architecture) if isinstance(architecture, Network) else None
-    return weights(backbone[1]) if backbone else ""
+    return weights(backbone[1]).told if backbone else ""
 
 
 def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Architecture, tuple[Recipe, ...]]:

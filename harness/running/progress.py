@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 import time
@@ -88,6 +89,32 @@ def _outcome(record: Record) -> str:
     scores = {"R²": record.test.r2_mean, "skill": record.test.skill}
     told = ", ".join(f"{name} {value:6.3f}" for name, value in scores.items() if value is not None)
     return f"{title} ok in {record.seconds:5.1f} s, {told}"
+
+
+class Line:
+    """What long work is at: one live line on a terminal, elsewhere a line at most every half minute."""
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream, self._clock = stream or sys.stdout, clock
+        self._live, self._last = self._stream.isatty(), -math.inf
+
+    def show(self, text: str) -> None:
+        """In the place of what was shown before."""
+        if self._live:
+            text = "\r\033[K" + text[: shutil.get_terminal_size().columns - 1]
+        elif self._clock() - self._last < 30:
+            return
+        else:
+            text += "\n"
+        self._stream.write(text)
+        self._stream.flush()
+        self._last = self._clock()
+
+    def clear(self) -> None:
+        """Make room for what is to stay."""
+        if self._live:
+            self._stream.write("\r\033[K")
+            self._stream.flush()
 
 
 def show_count(done: int, total: int) -> None:

@@ -25,6 +25,7 @@ from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
 from harness.model import pretrained
 from harness.model.architecture import Estimator, Network, backbone_of
+from harness.model.pretrained import Origins
 from harness.protocol import Source, Variant
 from harness.provenance import differences, source
 from harness.running.guard import Limits
@@ -49,13 +50,13 @@ def run(request: Request) -> bool:
     """
     for path in (request.results, request.source.folder, request.weights):
         _refuse_unspeakable(str(Path(path or "").resolve()))
-    weights = pretrained.chosen(request.weights, print)
+    weights = pretrained.chosen(request.weights, request.results, print)
     plans = [plan(name, request, weights) for name in request.suites]
     for name in request.suites:
         leaderboard.compute(request.results, name)  # records that cannot be used are told of before the work
     try:
         with _alone_in(request.results) as still_there:
-            outcomes = [_run_suite(suite_plan, request, still_there) for suite_plan in plans]
+            outcomes = [_run_suite(suite_plan, request, weights, still_there) for suite_plan in plans]
     except OSError as error:
         if error.filename is None:  # not of the results folder, but of where this is printed
             raise
@@ -153,7 +154,7 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
             lock.truncate(0)
 
 
-def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], None]) -> bool:
+def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there: Callable[[], None]) -> bool:
     store = Store(request.results, suite_plan.suite)
     _announce(suite_plan)
     for told in store.mend():
@@ -162,7 +163,7 @@ def _run_suite(suite_plan: Plan, request: Request, still_there: Callable[[], Non
         (request.results / folder).mkdir(exist_ok=True)  # not made again by a worker, should all of it be taken away
     for folder in (f"models/{suite_plan.suite}", "cache/features", "cache/trials", "leaderboards"):
         disk.sweep(request.results / folder)
-    _train(suite_plan, store, request, still_there)
+    _train(suite_plan, store, request, weights, still_there)
     _time(suite_plan, store, request, still_there)
     path = leaderboard.write(request.results, suite_plan.suite)
     print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells[0], suite_plan.dataset.unit))
@@ -235,12 +236,11 @@ def _announce(suite_plan: Plan) -> None:
         print(shown(f"warning: {warning}"))
 
 
-def _train(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:
+def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, still_there: Callable[[], None]) -> None:
     good = good_here(suite_plan.cells, store)
     done = {key for key, record in good.items() if _model(record, request)}
-    own = None if request.weights in pretrained.CHOICES else str(Path(request.weights).resolve())
     jobs = [
-        Job(cell, suite_plan.source, own if cell.weights else None) for cell in suite_plan.cells if cell.key not in done
+        Job(cell, suite_plan.source, _weights_file(cell, weights)) for cell in suite_plan.cells if cell.key not in done
     ]
     total = len(suite_plan.cells)
     for reason, count in stale([job.cell for job in jobs], store).items():
@@ -251,6 +251,13 @@ def _train(suite_plan: Plan, store: Store, request: Request, still_there: Callab
     for record in recorded(jobs, events, store, still_there, good):
         if record.status == "ok":
             trials_file(request.results, record.cell).unlink(missing_ok=True)
+
+
+def _weights_file(cell: Cell, weights: Origins) -> str | None:
+    """The file that its backbone starts from, where it is no official one."""
+    backbone = backbone_of(cell.architecture) if isinstance(cell.architecture, Network) else None
+    file = weights(backbone[1]).file if backbone else None
+    return str(file.resolve()) if file else None
 
 
 def recorded(

@@ -47,6 +47,7 @@ from harness.protocol import (
     TrainingData,
     Variant,
 )
+from harness.running.centring import Centring
 from harness.running.view import View
 
 Features = NDArray[np.float32]
@@ -146,13 +147,20 @@ def _later(on_epoch: OnEpoch, before: int) -> OnEpoch:
 
 
 def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_epoch: OnEpoch) -> History:
-    data, seconds = _data(fitting), 0.0
+    data, seconds, centring = _data(fitting), 0.0, None
     if recipe.augmented:
         data = msgspec.structs.replace(data, moved=_moved(fitting, stage, recipe.augmented))
     if recipe.trains == "head":
         if recipe.augmented:
             raise ValueError("what a frozen backbone makes of an image is computed once: no image can be moved")
         features, seconds = _features(model, fitting)
+        if recipe.centred:
+            if stage:
+                raise ValueError(
+                    "only a variant's first recipe can be centred: later ones go on from a head that is not"
+                )
+            centring = Centring.of(features[fitting.split.train])
+            features = centring.shown(features)
         parts = features[fitting.split.train], features[fitting.split.validation]
         data = msgspec.structs.replace(data, images=parts[0], validation_images=parts[1])
     schedule = Schedule.drawn(recipe, len(fitting.split.train), fitting.cell.seed, stage)
@@ -160,6 +168,9 @@ def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_
     history = model.train(data, recipe, schedule, patience or on_epoch)
     if patience:
         model.set_weights(patience.best)
+    if centring:
+        assert isinstance(fitting.cell.architecture, Network)
+        model.set_weights(centring.folded(model.weights(), fitting.cell.architecture))
     return msgspec.structs.replace(history, seconds=history.seconds + seconds)
 
 

@@ -88,7 +88,7 @@ def answers(
     """
     roles = _roles(table)
     told = [
-        *(_is_better(comparison, table) for comparison in comparisons),
+        *filter(None, (_is_better(comparison, table) for comparison in comparisons)),
         _did_tuning_help(roles),
         _who_converges_first(roles),
         _did_fine_tuning_help(roles),

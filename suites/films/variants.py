@@ -108,11 +108,12 @@ _LECTURE = (
 # --- the report's networks, and one that knows the estimates --------------------------------------------------------
 
 _HALF = Encoding("coarse", {"share": 2.0})
-_BACKBONES = (
-    transfer("vgg16", "VGG16", 1, _HALF)[0],
-    transfer("resnet50", "ResNet50", 1, _HALF)[0],
-    transfer("densenet121", "DenseNet121", 1, _HALF)[0],
+_TRANSFER = (
+    *transfer("vgg16", "VGG16", 1, _HALF),
+    *transfer("resnet50", "ResNet50", 1, _HALF),
+    *transfer("densenet121", "DenseNet121", 1, _HALF),
 )
+_HEADS = tuple(variant for variant in _TRANSFER if [recipe.trains for recipe in variant.recipes] == ["head"])
 
 VARIANTS = (
     *_WITHOUT_NETWORK,
@@ -124,7 +125,7 @@ VARIANTS = (
         tuned(1),
         encoding=Encoding("waves", {"share": 4.0}),
     ),
-    *_BACKBONES,
+    *_HEADS,
     Variant(
         "hill-net",
         "a CNN around the periodic film, on moved films, which answers what Hill's estimate lacks",

@@ -52,8 +52,18 @@ METRICS = (
     ),
 )
 
-COMPARISONS: tuple[Comparison, ...] = ()
-"""What is asked of any suite is enough."""
+COMPARISONS = (
+    Comparison(
+        "does it help to centre what a frozen ResNet50 makes of images before a head is trained on it?",
+        "resnet50-head-only-centred",
+        "resnet50-head-only",
+    ),
+    Comparison(
+        "does it help to fine-tune DenseNet121 gently, with its batch norms frozen?",
+        "densenet121-fine-tuned-gently",
+        "densenet121-fine-tuned",
+    ),
+)
 
 
 def split(dataset: Dataset) -> Split:

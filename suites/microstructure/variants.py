@@ -137,20 +137,27 @@ def tuned(answers: int) -> Search:
 
 _HEAD_ONLY = Recipe(learning_rate=1e-3, trains="head")
 _FINE_TUNING = Recipe(learning_rate=1e-4)
+# What remedies the report's: see docs/transfer.md.
+_CENTRED = msgspec.structs.replace(_HEAD_ONLY, centred=True)
+_GENTLY = Recipe(learning_rate=3e-6, trains="all-but-norms")
 
 
-def transfer(family: Family, title: str, answers: int, encoding: Encoding | None = None) -> tuple[Variant, Variant]:
-    """The report's two phases of transfer learning (section 5): the head alone, and then all."""
+def transfer(family: Family, title: str, answers: int, encoding: Encoding | None = None) -> tuple[Variant, ...]:
+    """The report's two phases of transfer learning (section 5), the head alone and then all, and each remedied."""
     network = Network((Backbone(family), GlobalAveragePool2D(), Dense(16), Dense(answers, activation="linear")))
-    summary = f"a small head on a frozen {title} (section 5)"
+
+    def variant(name: str, summary: str, *recipes: Recipe) -> Variant:
+        return Variant(f"{family}-{name}", summary, network, recipes, encoding)
+
     return (
-        Variant(f"{family}-head-only", summary, network, (_HEAD_ONLY,), encoding),
-        Variant(
-            f"{family}-fine-tuned",
-            f"the same, then all of {title} trained on (section 5)",
-            network,
-            (_HEAD_ONLY, _FINE_TUNING),
-            encoding,
+        variant("head-only", f"a small head on a frozen {title} (section 5)", _HEAD_ONLY),
+        variant("fine-tuned", f"the same, then all of {title} trained on (section 5)", _HEAD_ONLY, _FINE_TUNING),
+        variant("head-only-centred", f"a head on a frozen {title}, trained on centred features", _CENTRED),
+        variant(
+            "fine-tuned-gently",
+            f"the same, then {title} trained on at a low rate, batch norms frozen",
+            _CENTRED,
+            _GENTLY,
         ),
     )
 
@@ -225,7 +232,7 @@ PROFILES = {
         search_epochs=1,
         fine_tuning_epochs=1,
         # One backbone shows that backbones work; Keras takes a minute to trace and export each of these.
-        leaves_out=("resnet50-head-only", "resnet50-fine-tuned", "densenet121-head-only", "densenet121-fine-tuned"),
+        leaves_out=tuple(name for name in BACKBONES if name not in ("vgg16-head-only", "vgg16-fine-tuned")),
         quick_latency=True,
     ),
     "standard": Profile(seeds=(0, 1, 2), epochs=100, search_epochs=10, fine_tuning_epochs=4),

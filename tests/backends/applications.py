@@ -17,7 +17,8 @@ from keras.src.legacy.saving import legacy_h5_format
 
 from backends import keras as backend
 from harness.model import backbones, pretrained
-from harness.model.architecture import Backbone
+from harness.model.architecture import Backbone, Dense, GlobalAveragePool2D, Network
+from harness.protocol import Variant
 from tests.backends.conformance import a_task, images
 
 MODULES = {
@@ -67,13 +68,26 @@ def write_official(path, body, old_names):
 
 def files_agree(family, body, folder):
     path = Path(folder) / f"{family}.h5"
-    rng = np.random.default_rng(1)
-    body.set_weights([rng.normal(size=array.shape).astype(np.float32) for array in body.get_weights()])
+    rng = np.random.default_rng(1)  # near what they were, so that what images are turned into stays finite
+    body.set_weights([(w * rng.uniform(0.9, 1.1, w.shape) + 0.01).astype(np.float32) for w in body.get_weights()])
     write_official(path, body, old_names=family == "densenet121")
     other = MODULES[family][1](include_top=False, weights=None, input_shape=(32, 32, 3))
     other.load_weights(path)  # Keras's own reading of the same file
     theirs, ours = arrays(other), pretrained.read(path, family)
     return list(theirs.keys() - ours.keys()) + [name for name in ours if not np.array_equal(ours[name], theirs[name])]
+
+
+def predictions_agree(family, folder):
+    """Whether the harness's model, with what the harness reads of the file, and Keras's, which is given the file, make
+    the same of images, bit for bit.
+    """
+    path = Path(folder) / f"{family}.h5"
+    theirs = MODULES[family][1](include_top=False, weights=str(path), input_shape=(32, 32, 3))
+    network = Network((Backbone(family), GlobalAveragePool2D(), Dense(2, "linear")))
+    ours = backend.build(Variant(family, "", network), a_task(32), 0)
+    ours.set_weights(ours.weights() | {f"backbone_1/{n}": a for n, a in pretrained.read(path, family).items()})
+    seen = ours.activations(images(3, 32))
+    return bool(np.array_equal(theirs(seen["backbone_1/preprocessing"], training=False), seen["backbone_1"]))
 
 
 def main(folder):
@@ -86,6 +100,7 @@ def main(folder):
             "preprocessing": preprocessing_differs(family),
             "forward": forward_differs(family, body),
             "files": files_agree(family, body, folder),
+            "predictions": predictions_agree(family, folder),
             "md5 known": pretrained.SOURCES[family].md5 in source,
         }
     return told

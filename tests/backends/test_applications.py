@@ -45,5 +45,10 @@ def test_official_files_are_read_as_keras_reads_them(told, family):
 
 
 @pytest.mark.parametrize("family", backbones.FAMILIES)
+def test_what_is_read_of_official_files_predicts_to_the_bit_what_keras_predicts(told, family):
+    assert told[family]["predictions"] is True
+
+
+@pytest.mark.parametrize("family", backbones.FAMILIES)
 def test_checksums_are_those_that_keras_checks(told, family):
     assert told[family]["md5 known"]

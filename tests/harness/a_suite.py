@@ -117,6 +117,7 @@ def upside_down(images, targets, elements):
     return np.where(elements[:, None, None, None] == 1, images[:, ::-1], images), targets
 
 
+PRETRAINING = None
 COMPARISONS = (Comparison("do means help?", "line", "mean", "We think so."),)
 SYMMETRIES = (Symmetry("upside-down", "when a foam stands on its head", lambda shape: 2, upside_down),)
 

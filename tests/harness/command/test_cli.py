@@ -1,6 +1,7 @@
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ from harness.model import pretrained
 from harness.model.backbones import FAMILIES
 from tests.harness.a_benchmark import benchmark, fill
 from tests.harness.examples import a_record
+from tests.harness.model.test_cards import a_set
 
 
 def bench(capsys, *words):
@@ -75,7 +77,10 @@ assert not heavy, heavy
         (["run", "suite=elasticity", "phases=70,0.33,410,0.19"], "phases= describes a data set of your own"),
         (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
         (["run", "suite=elasticity", "data=/nowhere/at/all"], "/nowhere/at/all"),
-        (["run", "suite=elasticity", "weights=imagnet"], "weights=imagnet: must be auto, imagenet, random or a file"),
+        (
+            ["run", "suite=elasticity", "weights=imagnet"],
+            "weights=imagnet: must be auto, imagenet, random, a set of weights",
+        ),
         (["run", "memory=-1"], "memory=-1: must be a number of at least 0"),
         (["run", "memory=lots"], "memory=lots: must be a number"),
         (["run", "seeds=1_000"], "seeds=1_000: must be whole numbers separated by commas"),
@@ -330,3 +335,41 @@ def test_a_report_takes_nobody_elses_page_away(capsys, tmp_path):
     assert code == 2
     assert "is no report of elasticity: choose another out=" in err
     assert (tmp_path / "page" / "report.md").read_text() == "# My thesis"
+
+
+def test_sets_of_weights_are_listed_with_what_their_cards_say(capsys, tmp_path):
+    a_set(tmp_path / "weights" / "ours")
+    code, out, _ = bench(capsys, "weights", "list", f"results={tmp_path}")
+    assert code == 0
+    assert out.splitlines()[-2] == f"folder: {tmp_path / 'weights' / 'ours'}"
+    assert re.match(
+        r"densenet121  ready    sha256 \w{12}  skill 0.5000, 1,000 images, pytorch, made 2026", out.splitlines()[-1]
+    )
+
+
+def test_weights_are_attached(capsys, tmp_path):
+    contents = a_set(tmp_path / "weights" / "ours")
+    place = tmp_path / "weights" / "ours" / "densenet121.safetensors"
+    (tmp_path / "handed").mkdir()
+    place.rename(tmp_path / "handed" / "any.safetensors")
+    code, out, _ = bench(capsys, "weights", "attach", f"files={tmp_path / 'handed'}", f"results={tmp_path}")
+    assert (code, out) == (0, f"{place}\n")
+    assert place.read_bytes() == contents
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("attach", "files=nowhere"), "there are no cards of weights"),
+        (("make", "backend=classical"), "unknown backend that trains networks 'classical'"),
+        (("make", "suite=polysilicon"), "this suite draws no data to train backbones on"),
+        (("make", "suite=all"), "unknown suite 'all'"),
+        (("make", "n=1500"), "n=1500"),
+        (("make", "backbone=vgg19"), "did you mean 'vgg16'"),
+    ],
+)
+def test_weights_that_cannot_be_had_are_refused(capsys, tmp_path, words, why):
+    code, _, err = bench(capsys, "weights", *words, f"results={tmp_path}")
+    assert code == 2
+    assert why in err
+    assert list(tmp_path.iterdir()) == []

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import BenchError, WeightsError
 from harness.model import backbones, pretrained
+from harness.model.pretrained import RANDOM
 from harness.model.weights import save_weights
 
 FAMILY = "densenet121"
@@ -200,7 +201,7 @@ def test_an_h5_file_that_leads_out_of_itself_is_refused(tmp_path, kind, said):
 def test_a_file_of_another_kind_is_refused_before_anything_runs(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK\x03\x04 a zip, perhaps of a pickle")
     with pytest.raises(BenchError, match="this is neither"):
-        pretrained.chosen(str(tmp_path / name), print)
+        pretrained.chosen(str(tmp_path / name), tmp_path, print)
 
 
 def test_a_download_comes_whole_and_checked_and_once(cache, published, server, official):
@@ -250,7 +251,7 @@ def test_a_missing_file_says_what_to_do_and_not_where_home_is(cache):
 def test_auto_takes_imagenet_where_it_can_be_had(cache, published, server):
     published(f"{server}/whole")
     told = []
-    assert pretrained.chosen("auto", told.append)(FAMILY) == "imagenet"
+    assert pretrained.chosen("auto", cache, told.append)(FAMILY) == ("imagenet", None)
     assert told == []
 
 
@@ -263,8 +264,8 @@ def test_auto_says_once_that_weights_are_random(cache, monkeypatch):
 
     monkeypatch.setattr(pretrained, "fetch", fetch)
     told = []
-    weights = pretrained.chosen("auto", told.append)
-    assert [weights(family) for family in ("vgg16", "vgg16", "resnet50")] == ["random"] * 3
+    weights = pretrained.chosen("auto", cache, told.append)
+    assert [weights(family) for family in ("vgg16", "vgg16", "resnet50")] == [RANDOM] * 3
     assert asked == ["vgg16"]
     assert told == [
         "vgg16: no ImageNet weights here, random weights instead (no network)",
@@ -275,12 +276,12 @@ def test_auto_says_once_that_weights_are_random(cache, monkeypatch):
 def test_imagenet_asked_for_is_never_replaced(cache, monkeypatch):
     monkeypatch.setattr(pretrained, "fetch", lambda family, **_: (_ for _ in ()).throw(WeightsError("no network")))
     told = []
-    assert pretrained.chosen("imagenet", told.append)("vgg16") == "imagenet"
+    assert pretrained.chosen("imagenet", cache, told.append)("vgg16") == ("imagenet", None)
     assert "its cells cannot run" in told[0]
 
 
-def test_a_file_is_named_with_its_hash(official):
-    name = pretrained.chosen(str(official), print)(FAMILY)
+def test_a_file_is_named_with_its_hash(official, tmp_path):
+    name = pretrained.chosen(str(official), tmp_path, print)(FAMILY).told
     assert name == f"weights.h5 {hashlib.sha256(official.read_bytes()).hexdigest()[:12]}"
-    with pytest.raises(BenchError, match="weights=imagnet: must be auto, imagenet, random or a file"):
-        pretrained.chosen("imagnet", print)
+    with pytest.raises(BenchError, match="weights=imagnet: must be auto, imagenet, random, a set of weights in"):
+        pretrained.chosen("imagnet", tmp_path, print)

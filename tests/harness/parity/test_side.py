@@ -42,7 +42,14 @@ def test_the_last_line_of_a_crash_is_what_failed_not_the_end_of_its_message(tmp_
     """Keras ends its messages with the arguments that it was given."""
     monkeypatch.setattr(side, "_end_with_parent", lambda: None)
     monkeypatch.setattr(side.registry, "backend", failing_backend)
-    orders = {"backend": "x", "precision": "float32", "rungs": ["forward"], "steps": [1], "variants": []}
+    orders = {
+        "backend": "x",
+        "precision": "float32",
+        "rungs": ["forward"],
+        "steps": [1],
+        "stepping": [],
+        "variants": [],
+    }
     orders |= {"task": {"input_shape": [1, 1, 1], "targets": [], "units": [], "scaling": {"offset": [], "scale": []}}}
     orders |= {"network": {"type": "network", "layers": []}, "given": "", "out": "", "told": ""}
     path = tmp_path / "orders.json"

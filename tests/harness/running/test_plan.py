@@ -5,11 +5,12 @@ import pytest
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
+from harness.model.pretrained import RANDOM, Origin
 from harness.running import plan as plans
 from harness.running.plan import Request, task
 
 
-def plan(suite, profile, variant="all", backend="all", seeds=(), weights=lambda _: "random"):
+def plan(suite, profile, variant="all", backend="all", seeds=(), weights=lambda _: RANDOM):
     request = Request((suite,), profile=profile, variant=variant, backend=backend, seeds=seeds)
     return plans.plan(suite, request, weights)
 
@@ -40,11 +41,14 @@ def test_paper_is_exactly_the_report():
     assert [recipe.epochs for recipe in cells.pop("baseline").recipes] == [300]
     for name in ("augmented", "physics-net"):  # not of the report
         assert [recipe.epochs for recipe in cells.pop(name).recipes] == [300, 100, 50]
-    assert len(cells) == 6
     for name, cell in cells.items():
         phases = [(recipe.trains, recipe.learning_rate, recipe.epochs) for recipe in cell.recipes]
-        tuned = [("all", 1e-4, 300)] if name.endswith("fine-tuned") else []
-        assert phases == [("head", 1e-3, 300), *tuned]
+        tuned = {"fine-tuned": [("all", 1e-4, 300)], "fine-tuned-gently": [("all-but-norms", 3e-6, 300)]}
+        _, _, kind = name.partition("-")
+        assert phases == [("head", 1e-3, 300), *tuned.get(kind, [])]
+        # The report's see features as they are; ours, which stand beside them, centred.
+        assert bool(cell.recipes[0].centred) == (kind in ("head-only-centred", "fine-tuned-gently"))
+    assert len(cells) == 3 * 4
 
 
 def test_a_profile_shortens_searches_and_fine_tuning_by_their_own_numbers():
@@ -71,7 +75,7 @@ def test_weights_are_asked_for_backbones_alone_and_make_other_cells():
 
     def weights(family):
         asked.append(family)
-        return "imagenet"
+        return Origin("imagenet")
 
     chosen = {"variant": "baseline,tuned,resnet50-head-only", "backend": "pytorch"}
     cells = plan("elasticity", "smoke", **chosen, weights=weights).cells
@@ -92,6 +96,7 @@ def test_originals_and_patience_make_other_cells_and_lacking_them_none():
     (cell,) = plan("elasticity", "smoke", "baseline", "pytorch").cells
     assert b"originals" not in msgspec.json.encode(cell)
     assert b"patience" not in msgspec.json.encode(cell)
+    assert b"centred" not in msgspec.json.encode(cell)
     few = msgspec.structs.replace(cell, originals=50)
     patient = msgspec.structs.replace(cell, recipes=(msgspec.structs.replace(cell.recipes[0], patience=3),))
     assert len({cell.key, few.key, patient.key}) == 3

@@ -3,7 +3,7 @@ import io
 from harness.protocol import Recipe
 from harness.running.launch import Started
 from harness.running.plan import DataSource
-from harness.running.progress import Progress
+from harness.running.progress import Line, Progress
 from harness.running.worker import Done, Epoch, Job
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell, a_failure, a_record
@@ -72,3 +72,20 @@ def test_a_failure_is_told_with_reason_and_log():
     job = jobs(1)[0]
     text = follow(io.StringIO(), [(job, Started()), (job, Done(a_failure(job.cell)))])
     assert "failed: RuntimeError: the moon was full" in text
+
+
+def test_a_line_takes_the_last_one_s_place_on_a_terminal():
+    line = Line(stream := Terminal())
+    line.show("1 of 2")
+    line.show("2 of 2")
+    line.clear()
+    assert stream.getvalue() == "\r\033[K1 of 2\r\033[K2 of 2\r\033[K"
+
+
+def test_elsewhere_it_is_written_every_half_minute():
+    seconds = iter((0.0, 0.0, 10.0, 31.0, 31.0))
+    line = Line(stream := io.StringIO(), lambda: next(seconds))
+    for text in ("first", "too soon", "later"):
+        line.show(text)
+    line.clear()
+    assert stream.getvalue() == "first\nlater\n"

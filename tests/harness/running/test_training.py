@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from harness.errors import Unavailable
+from harness.judging.records import Settings
 from harness.model.architecture import (
     Backbone,
     Dense,
@@ -27,6 +28,7 @@ from harness.protocol import (
     Variant,
 )
 from harness.running import training
+from harness.running.centring import Centring
 from harness.running.training import Fitting, epoch_work, fit, trials_file, work
 from harness.running.view import View
 from tests.harness.examples import a_cell
@@ -139,6 +141,36 @@ def test_the_head_is_trained_on_features_and_all_on_images(tmp_path):
     np.testing.assert_allclose(head.images, images[SPLIT.train].mean(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_allclose(head.validation_images, images[SPLIT.validation].mean(axis=(1, 2)), rtol=1e-6)
     np.testing.assert_array_equal(everything.images, images[SPLIT.train])
+
+
+def test_a_centred_head_is_trained_on_centred_features_and_folded_for_what_comes_after(tmp_path, monkeypatch):
+    def pixels(_, images):
+        return images.reshape(len(images), -1)  # as many as there are channels
+
+    monkeypatch.setattr(FakeModel, "features", pixels)
+    backend = FakeBackend()
+    centred = msgspec.structs.replace(HEAD, centred=True)
+    fitting, _ = a_fitting(tmp_path, backend, transfer_cell(centred, TUNING, settings=Settings(init="native")))
+    fitted = fit(fitting)
+    head, everything = (call[3] for call in backend.calls)
+    images = fitting.view.met.images
+    features = pixels(None, images)
+    centring = Centring.of(features[SPLIT.train])
+    np.testing.assert_allclose(head.images, centring.shown(features[SPLIT.train]), atol=1e-6)
+    np.testing.assert_allclose(head.validation_images, centring.shown(features[SPLIT.validation]), atol=1e-6)
+    np.testing.assert_array_equal(everything.images, images[SPLIT.train])
+    # The fake model never moves a weight, so that what is left is what it began with, folded.
+    begun = initial_weights(TRANSFER, (32, 32, 1), seed=99)
+    bias = fitted.model.weights()["dense_1/bias"]
+    assert bias.all()
+    np.testing.assert_array_equal(bias, centring.folded(begun, TRANSFER)["dense_1/bias"])
+
+
+def test_only_the_first_recipe_can_be_centred(tmp_path):
+    centred = msgspec.structs.replace(HEAD, centred=True)
+    fitting, _ = a_fitting(tmp_path, FakeBackend(), transfer_cell(HEAD, centred))
+    with pytest.raises(ValueError, match="only a variant's first recipe"):
+        fit(fitting)
 
 
 def test_features_are_computed_once_and_never_for_test_images(tmp_path):
