@@ -81,6 +81,7 @@ def run(options: RunOptions) -> int:
         settings=Settings(
             options.init, options.target_scaling, options.own.get("unit", "") * raw, options.device, options.averaged
         ),
+        originals=_numbers("originals", options.originals),
         weights=options.weights,
         search=options.search,
         workers=options.workers or usable_workers(),

@@ -68,6 +68,13 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
             "a periodic one do; makes rows of its own; 0: the image as it is",
         ),
     ] = 0
+    originals: Annotated[
+        str,
+        _about(
+            "train on the first so many training images alone, as in 25,50,100: a learning curve, of rows of its own; "
+            "empty: on all"
+        ),
+    ] = ""
     search: Annotated[Literal["grid"], _about("how a search tries its configurations: grid tries all")] = "grid"
     device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
     workers: Annotated[

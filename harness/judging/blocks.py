@@ -102,15 +102,46 @@ def _truth(record: Record) -> Errors:
 
 
 def newest(records: Iterable[Record], profile: str = "", target_scaling: str = "standard") -> list[Record]:
-    """The `ok` records of the block that has the newest record of this profile (empty: of any), oldest first."""
+    """The `ok` records of the block that has the newest record of this profile (empty: of any), oldest first. What was
+    trained on fewer images than there are is in no block, but in a learning curve.
+    """
     blocks: dict[tuple[object, ...], list[Record]] = {}
     for record in standing(records):
-        cell = record.cell
-        if record.status == "ok" and cell.settings.target_scaling == target_scaling and profile in ("", cell.profile):
-            settings = msgspec.structs.replace(cell.settings, averaged=0)  # which makes another model of one
-            place = (cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment))
-            blocks.setdefault(place, []).append(record)
+        settings = record.cell.settings
+        if (
+            record.status == "ok"
+            and settings.target_scaling == target_scaling
+            and profile in ("", record.cell.profile)
+            and settings.originals is msgspec.UNSET
+        ):
+            blocks.setdefault(_block(record), []).append(record)
     return _current(max(blocks.values(), key=lambda block: max(record.started for record in block), default=[]))
+
+
+def _block(record: Record) -> tuple[object, ...]:
+    """Equal for records that may stand side by side; averaged predictions make another model of one."""
+    cell = record.cell
+    settings = msgspec.structs.replace(cell.settings, averaged=0, originals=msgspec.UNSET)
+    return cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment)
+
+
+def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str, str], dict[int, Row]]:
+    """Of each model and backend that was also trained on fewer images than those of a block: a row for each number of
+    images, by model and backend, in rising order.
+    """
+    places = {_block(record) for record in block}
+    found: dict[int, list[Record]] = {}
+    for record in standing(records):
+        originals = record.cell.settings.originals
+        if record.status == "ok" and originals is not msgspec.UNSET and _block(record) in places:
+            found.setdefault(originals, []).append(record)
+    grouped: dict[tuple[str, str], dict[int, Row]] = {}
+    for originals, of in sorted(found.items()):
+        for row in rows(_current(of)):
+            whole = msgspec.structs.replace(row.records[0].cell.settings, originals=msgspec.UNSET)
+            name = msgspec.structs.replace(row.records[0].cell, settings=whole).row
+            grouped.setdefault((name, row.backend), {})[originals] = row
+    return grouped
 
 
 def _current(block: Sequence[Record]) -> list[Record]:

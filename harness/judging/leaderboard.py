@@ -238,12 +238,16 @@ _LAST = {
 }
 
 
-def terminal_table(results: Path, suite: str, cell: Cell, unit: str) -> str:
-    """The rows of data, profile and settings like the cell's, with the columns that fit a terminal."""
+def terminal_table(results: Path, suite: str, cells: Sequence[Cell], unit: str) -> str:
+    """The rows of data, profile and settings like those of cells, with the columns that fit a terminal."""
     table = compute(results, suite)
-    alike = {"data_hash": cell.data_hash[:12], "profile": cell.profile, "settings": digest(cell.settings)}
-    for column, value in alike.items():
-        table = table[table[column] == value]
+    alike = {
+        "data_hash": {cell.data_hash[:12] for cell in cells},
+        "profile": {cell.profile for cell in cells},
+        "settings": {digest(cell.settings) for cell in cells},
+    }
+    for column, asked in alike.items():
+        table = table[table[column].isin(asked)]
     # Why a cell has no result was told when it ended.
     table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"].str.split(":").str[0])
     shown = {}

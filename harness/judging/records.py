@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `init` is `shared` (the harness draws the initial weights, equal in every backend) or `native` (each framework's
     own). `target_scaling` is `standard` (zero mean, unit deviation over the training set) or `none` (the network is
     trained on raw labels in `unit`). `averaged` is over how many moves of an image by a symmetry predictions are
-    averaged, 0 where they are not. `facts` are those of the data set.
+    averaged, 0 where they are not. With `originals` models are trained on the first so many training images alone.
+    `facts` are those of the data set.
     """
 
     init: Literal["shared", "native"] = "shared"
@@ -59,6 +60,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: Literal["cpu", "cuda"] = "cpu"
     averaged: Annotated[int, msgspec.Meta(ge=0)] = 0
     facts: Facts = {}
+    originals: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,6 +99,8 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         if self.settings.averaged:
             told.append(f"mean over {self.settings.averaged} moves")
+        if self.settings.originals is not msgspec.UNSET:
+            told.append(f"{self.settings.originals} originals")
         return f"{self.variant} ({', '.join(told)})" if told else self.variant
 
     @property

@@ -42,7 +42,8 @@ class DataSource(msgspec.Struct, frozen=True):
 
 class Request(msgspec.Struct, frozen=True):
     """What `bench run` was asked for. `variant` and `backend` are comma-separated names or `all`; no `seeds` means the
-    profile's; `weights` is the user's word for what backbones start from, and `search` how searches go about it.
+    profile's, no `originals` all training images; `weights` is the user's word for what backbones start from, and
+    `search` how searches go about it.
     """
 
     suites: tuple[str, ...]
@@ -53,6 +54,7 @@ class Request(msgspec.Struct, frozen=True):
     backend: str = "all"
     seeds: tuple[int, ...] = ()
     settings: Settings = Settings()
+    originals: tuple[int, ...] = ()
     weights: str = "random"
     search: Method = "grid"
     workers: int = 1
@@ -85,6 +87,11 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
     dataset = source.load(suite)
     split = split_of(suite, dataset)
     settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
+    for originals in request.originals:
+        if not 2 <= originals <= len(split.train):
+            raise BenchError(
+                f"originals={originals}: {suite_name} has {len(split.train)} training images; 2 is the least"
+            )
     data_hash, split_hash = dataset.fingerprint(), split.fingerprint()
     cells = tuple(
         Cell(
@@ -99,13 +106,14 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
             data=label(dataset.name),
             data_hash=data_hash,
             split_hash=split_hash,
-            settings=settings,
+            settings=msgspec.structs.replace(settings, originals=originals),
             encoding=item.encoding,
             decoding=item.decoding,
             originals=item.originals,
         )
         for item, name in pairs
         for architecture, recipes in [_shortened(item, profile, request.search)]
+        for originals in request.originals or (msgspec.UNSET,)
         for seed in request.seeds or profile.seeds
     )
     return Plan(suite_name, source, dataset, split, cells)

@@ -166,7 +166,7 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     _train(suite_plan, store, request, weights, still_there)
     _time(suite_plan, store, request, still_there)
     path = leaderboard.write(request.results, suite_plan.suite)
-    print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells[0], suite_plan.dataset.unit))
+    print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
     good = good_here(suite_plan.cells, store)
@@ -215,7 +215,7 @@ def stale(cells: Iterable[Cell], store: Store) -> dict[str, int]:
 
 
 def _place(cell: Cell) -> object:
-    return cell.variant, cell.weights, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
+    return cell.row, cell.weights, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
 
 
 def _model(record: Record, request: Request) -> Path | None:

@@ -39,6 +39,7 @@ from harness.protocol import (
     Model,
     OnEpoch,
     Recipe,
+    Rows,
     Schedule,
     Search,
     Split,
@@ -63,7 +64,8 @@ class Fitted(NamedTuple):
 
 class Fitting(NamedTuple):
     """What the training of a cell needs. `weights_file` is the user's, where the cell starts from one; features and
-    trials are kept below `results`.
+    trials are kept below `results`. An epoch shows `epoch_images` images; where there are fewer to train on, as in a
+    learning curve, some more than once, so that what is trained by gradient takes as many steps.
     """
 
     cell: Cell
@@ -74,6 +76,13 @@ class Fitting(NamedTuple):
     results: Path
     on_epoch: OnEpoch
     weights_file: Path | None = None
+    epoch_images: int = 0
+
+    @property
+    def shown(self) -> Rows:
+        """The rows that an epoch shows."""
+        train = self.split.train
+        return np.resize(train, max(self.epoch_images, len(train)))
 
 
 def fit(fitting: Fitting) -> Fitted:
@@ -129,7 +138,7 @@ def _train(variant: Variant, fitting: Fitting, on_epoch: OnEpoch) -> tuple[Model
     if isinstance(variant.architecture, Network):
         model.set_weights(model.weights() | _starting_weights(variant.architecture, fitting))
     if not variant.recipes:
-        data, architecture = _data(fitting), variant.architecture
+        data, architecture = _data(fitting, fitting.split.train), variant.architecture
         if isinstance(architecture, Estimator) and architecture.moved_by:
             images, targets = fitting.view.doubled(fitting.split.train, architecture.moved_by)
             data = msgspec.structs.replace(data, images=images, targets=targets)
@@ -147,7 +156,7 @@ def _later(on_epoch: OnEpoch, before: int) -> OnEpoch:
 
 
 def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_epoch: OnEpoch) -> History:
-    data, seconds, centring = _data(fitting), 0.0, None
+    data, seconds, centring = _data(fitting, fitting.shown), 0.0, None
     if recipe.augmented:
         data = msgspec.structs.replace(data, moved=_moved(fitting, stage, recipe.augmented))
     if recipe.trains == "head":
@@ -161,9 +170,9 @@ def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_
                 )
             centring = Centring.of(features[fitting.split.train])
             features = centring.shown(features)
-        parts = features[fitting.split.train], features[fitting.split.validation]
+        parts = features[fitting.shown], features[fitting.split.validation]
         data = msgspec.structs.replace(data, images=parts[0], validation_images=parts[1])
-    schedule = Schedule.drawn(recipe, len(fitting.split.train), fitting.cell.seed, stage)
+    schedule = Schedule.drawn(recipe, len(fitting.shown), fitting.cell.seed, stage)
     patience = None if recipe.patience is msgspec.UNSET else Patience(model, recipe.patience, on_epoch)
     history = model.train(data, recipe, schedule, patience or on_epoch)
     if patience:
@@ -198,7 +207,7 @@ def _moved(fitting: Fitting, stage: int, by: bool | tuple[str, ...]) -> Callable
 
     def moved(epoch: int) -> tuple[Images, Targets]:
         draw = np.random.default_rng([fitting.cell.seed, _MOVES, stage, epoch])
-        return fitting.view.moved(fitting.split.train, draw, by)
+        return fitting.view.moved(fitting.shown, draw, by)
 
     return moved
 
@@ -206,11 +215,11 @@ def _moved(fitting: Fitting, stage: int, by: bool | tuple[str, ...]) -> Callable
 _MOVES = 5  # keeps this stream of random numbers apart from the others
 
 
-def _data(fitting: Fitting) -> TrainingData:
+def _data(fitting: Fitting, train: Rows) -> TrainingData:
     dataset, split = fitting.view.met, fitting.split
     return TrainingData(
-        dataset.images[split.train],
-        dataset.targets[split.train],
+        dataset.images[train],
+        dataset.targets[train],
         dataset.images[split.validation],
         dataset.targets[split.validation],
     )
@@ -323,7 +332,7 @@ def _try(number: int, search: Search, fitting: Fitting) -> Trial:
 
 def _validation_loss(model: Model, fitting: Fitting) -> float:
     """Of what is not trained by gradient, on the scale of what is."""
-    data, scaling = _data(fitting), fitting.task.scaling
+    data, scaling = _data(fitting, fitting.split.train), fitting.task.scaling
     off = model.predict(data.validation_images) - data.validation_targets
     return float(np.mean((off / np.array(scaling.scale)) ** 2))
 

@@ -205,7 +205,7 @@ def _train_and_test(
 ) -> Record:
     cell = job.cell
     dataset, whole = _load(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
-    split = whole.first(cell.originals)
+    split = whole.first(cell.originals).first(cell.settings.originals)
     suite = registry.suite(cell.suite)
     met = view(suite, dataset, split, cell.encoding, cell.decoding, cell.settings.averaged)
     task = plan.task(suite, met.met, split, cell.settings)
@@ -218,6 +218,7 @@ def _train_and_test(
         Path(orders.results),
         _progress(cell, send),
         Path(job.weights_file) if job.weights_file else None,
+        len(whole.first(cell.originals).train),
     )
     model, history, searched = fit(fitting)
     # Whatever a variant is trained on, it is held against the mean of all training labels, as every other.

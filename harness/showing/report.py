@@ -11,7 +11,7 @@ from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.blocks import Row, newest, rows
+from harness.judging.blocks import Row, curves, newest, rows
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
 from harness.judging.searches import top_tens
@@ -44,6 +44,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
         _table_2(searched),
         _table_3(table, suite),
         _table_4(table, suite),
+        _table_5(curves(records, block), table),
         *answers(table, _latencies(results, suite_name, block), suite.COMPARISONS),
         _raw_labels(raw, suite),
         _gallery(drawn),
@@ -203,6 +204,30 @@ def _table_4(table: Sequence[Row], suite: Suite) -> str:
     return f"## Table 4: every test\n\nMeans over seeds. {sentences[0].upper()}{sentences[1:]}.\n\n" + markdown(
         ["test", "model", "backend", "skill", *(metric.heading for metric in shown)], lines
     )
+
+
+def _table_5(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row]) -> str:
+    """Where models were also trained on fewer images: what they have learnt from how many."""
+    if not found:
+        return ""
+    sizes = sorted({size for curve in found.values() for size in curve})
+    whole = {(row.name, row.backend): row for row in table}
+    lines = []
+    for place, curve in sorted(found.items(), key=lambda item: -item[1][max(item[1])].skill()):
+        of_sizes = [_with_interval(curve.get(size)) for size in sizes]
+        lines.append([*place, *of_sizes, _with_interval(whole.get(place))])
+    return (
+        "## Table 5: how many labelled images does it take?\n\nSkill of models that were trained on the first so many "
+        "training images alone, with its 95 % interval, on the same test images; what is trained by gradient took as "
+        "many steps as with all. All have the same validation images.\n\n"
+        + markdown(["model", "backend", *(f"{size} images" for size in sizes), "all"], lines)
+    )
+
+
+def _with_interval(row: Row | None) -> str:
+    if row is None:
+        return "–"
+    return f"{decimals(row.skill())} ({interval(*skill_interval(row.squared_errors(), row.squared_errors_of_mean()))})"
 
 
 def _reported(row: Row, source: Source) -> str:

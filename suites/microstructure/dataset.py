@@ -26,7 +26,7 @@ _AT_A_TIME = 20  # images between two calls of `on_progress`
 class Parameters(msgspec.Struct, frozen=True):
     """All that a data set is made from; the defaults are those of suite elasticity. Phases are (soft, stiff), in GPa.
 
-    `samples` says into how many the solver divides a pixel, each way.
+    `samples` says into how many the solver divides a pixel, each way, and `tolerance` when it has converged.
     """
 
     count: int = 520
@@ -35,6 +35,7 @@ class Parameters(msgspec.Struct, frozen=True):
     families: tuple[str, ...] = tuple(FAMILIES)
     phases: Phases = (ALUMINIUM, SILICON_CARBIDE)
     samples: int = 1
+    tolerance: float = 1e-6
 
 
 # The same images at phase contrast 6 and 100. There one sample a pixel leaves labels more than 1 % from those of eight,
@@ -56,7 +57,7 @@ def make(parameters: Parameters, on_progress: Callable[[int, int], None] | None 
     for start in range(0, len(masks), _AT_A_TIME):
         chunk = slice(start, start + _AT_A_TIME)
         fine = masks[chunk].repeat(parameters.samples, axis=1).repeat(parameters.samples, axis=2)
-        targets[chunk] = elastic_constants(homogenize(fine, stiffnesses))
+        targets[chunk] = elastic_constants(homogenize(fine, stiffnesses, parameters.tolerance))
         if on_progress:
             on_progress(min(start + _AT_A_TIME, len(masks)), len(masks))
     return _dataset("elasticity", masks, targets, families, parameters.phases)

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import newest, rows
+from harness.judging.blocks import curves, newest, rows
 from harness.judging.records import Settings
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
 
@@ -57,3 +57,24 @@ def test_weights_of_the_backbone_make_rows_of_their_own():
     records = [a_record(a_cell(variant="vgg16-head-only", weights=weights)) for weights in ("random", "imagenet")]
     names = [row.name for row in rows(records)]
     assert names == ["vgg16-head-only (ImageNet)", "vgg16-head-only (random weights)"]
+
+
+def few(originals, started=LATER, **changes):
+    return a_record(a_cell(settings=Settings(originals=originals), **changes), started=started)
+
+
+def test_what_was_trained_on_fewer_images_is_in_no_block():
+    """A learning curve that is newer than a run does not take its place in reports."""
+    record = a_record()
+    assert newest([record, few(25)]) == [record]
+    assert newest([few(25)]) == []
+
+
+def test_a_curve_has_a_row_for_each_number_of_images():
+    block = [a_record(), a_record(a_cell(variant="mean"))]
+    others = [few(50), few(25, seed=1), few(25), few(25, data_hash="e" * 64), few(25, profile="paper")]
+    found = curves([*block, *others], block)
+    assert list(found) == [("ridge", "classical")]
+    assert {size: len(row.records) for size, row in found["ridge", "classical"].items()} == {25: 2, 50: 1}
+    assert list(found["ridge", "classical"]) == [25, 50]
+    assert curves(block, block) == {}

@@ -219,10 +219,10 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
     path = leaderboard.write(tmp_path, "elasticity")
-    text = leaderboard.terminal_table(tmp_path, "elasticity", a_cell(variant="mean"), "GPa")
+    text = leaderboard.terminal_table(tmp_path, "elasticity", [a_cell(variant="mean")], "GPa")
     assert "ridge" in text
     for change in ({"profile": "paper"}, {"settings": Settings(init="native")}):
-        assert "ridge" not in leaderboard.terminal_table(tmp_path, "elasticity", a_cell(**change), "GPa")
+        assert "ridge" not in leaderboard.terminal_table(tmp_path, "elasticity", [a_cell(**change)], "GPa")
     assert "elsewhere" not in text
     assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []
 
@@ -230,8 +230,8 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
 def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
     path = leaderboard.write(tmp_path, "elasticity")
-    assert "1 of 1 failed" in leaderboard.terminal_table(tmp_path, "elasticity", a_cell(), "GPa")
-    assert "patience" not in leaderboard.terminal_table(tmp_path, "elasticity", a_cell(), "GPa")
+    assert "1 of 1 failed" in leaderboard.terminal_table(tmp_path, "elasticity", [a_cell()], "GPa")
+    assert "patience" not in leaderboard.terminal_table(tmp_path, "elasticity", [a_cell()], "GPa")
     assert "patience" in path.read_text()
 
 
@@ -285,7 +285,7 @@ def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
     assert row["size_of_seeds"] == f"{first} {second}"
     assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
     leaderboard.write(tmp_path, "elasticity")
-    shown = leaderboard.terminal_table(tmp_path, "elasticity", records[0].cell, "GPa")
+    shown = leaderboard.terminal_table(tmp_path, "elasticity", [records[0].cell], "GPa")
     assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
 
 

@@ -91,6 +91,22 @@ def test_every_cell_survives_json_with_its_key():
         assert msgspec.json.decode(msgspec.json.encode(cell), type=Cell).key == cell.key
 
 
+def test_a_learning_curve_is_a_cell_for_each_number_of_images():
+    whole = plan("elasticity", "smoke", "ridge").cells[0]
+    request = Request(("elasticity",), profile="smoke", variant="ridge", originals=(25, 364))
+    few, many = plans.plan("elasticity", request).cells
+    assert (few.row, many.row) == ("ridge (25 originals)", "ridge (364 originals)")
+    assert len({whole.key, few.key, many.key}) == 3
+    assert msgspec.structs.replace(few, settings=whole.settings) == whole
+
+
+@pytest.mark.parametrize("originals", [0, 1, 365])
+def test_no_curve_goes_beyond_the_training_images(originals):
+    request = Request(("elasticity",), profile="smoke", variant="ridge", originals=(originals,))
+    with pytest.raises(BenchError, match=f"originals={originals}: elasticity has 364 training images"):
+        plans.plan("elasticity", request)
+
+
 def test_originals_and_patience_make_other_cells_and_lacking_them_none():
     """So that records of before there were such fields keep their keys."""
     (cell,) = plan("elasticity", "smoke", "baseline", "pytorch").cells

@@ -166,6 +166,20 @@ def test_a_centred_head_is_trained_on_centred_features_and_folded_for_what_comes
     np.testing.assert_array_equal(bias, centring.folded(begun, TRANSFER)["dense_1/bias"])
 
 
+def test_of_few_originals_an_epoch_shows_some_more_than_once(tmp_path):
+    """So that it has as many steps as one of all images; validation images stay what they are."""
+    backend = FakeBackend()
+    fitting, _ = a_fitting(tmp_path, backend, transfer_cell(HEAD, TUNING))
+    fit(fitting._replace(split=SPLIT.first(4), epoch_images=6))
+    head, everything = (call for call in backend.calls if call[0] != "features")
+    images = fitting.view.met.images
+    np.testing.assert_array_equal(everything[3].images, images[[0, 1, 2, 3, 0, 1]])
+    np.testing.assert_array_equal(everything[3].validation_images, images[SPLIT.validation])
+    assert [len(order) for order in everything[2]] == [6]
+    assert len(head[3].images) == 6
+    assert [number for what, number, *_ in backend.calls if what == "features"] == [7]  # 4 to train on, 3 to validate
+
+
 def test_only_the_first_recipe_can_be_centred(tmp_path):
     centred = msgspec.structs.replace(HEAD, centred=True)
     fitting, _ = a_fitting(tmp_path, FakeBackend(), transfer_cell(HEAD, centred))

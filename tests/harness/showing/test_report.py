@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from harness.errors import BenchError
-from harness.judging.records import Store
+from harness.judging.records import Settings, Store
 from harness.showing import report
 from tests.harness.a_benchmark import RAW, benchmark, fill
 from tests.harness.examples import a_cell, a_record, with_images
@@ -116,3 +116,20 @@ def test_jupyters_way_of_drawing_is_not_asked_for(tmp_path):
     jupyter = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     subprocess.run(command, env=jupyter, check=True, capture_output=True)
     assert (tmp_path / "p" / "elasticity" / "leaderboard.png").exists()
+
+
+def test_learning_curves_stand_beside_what_saw_all_images(tmp_path):
+    store = Store(tmp_path, "elasticity")
+    fill(store, benchmark({"baseline": 2.0, "tuned": 1.0}))
+    few = [Settings(originals=originals) for originals in (25, 50)]
+    for settings, error in zip(few, (8.0, 4.0), strict=True):
+        fill(store, benchmark({"baseline": error}, backends=("pytorch",), settings=settings))
+    text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text(encoding="utf-8")
+    table = text.split("## Table 5")[1].split("## ")[0]
+    heading, _, first, second = [line for line in table.splitlines() if line.startswith("|")]
+    assert heading == "| model | backend | 25 images | 50 images | all |"
+    skills = [float(cell.split(" (")[0]) for cell in first.split(" | ")[2:]]
+    assert first.startswith("| baseline | pytorch |")
+    assert skills == sorted(skills)
+    assert second.startswith("| mean | classical | ")
+    assert "25 originals" not in text.replace(table, "")
