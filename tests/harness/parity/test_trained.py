@@ -7,7 +7,7 @@ from harness.environment import observe
 from harness.judging.records import HeldOut
 from harness.parity import trained
 from harness.parity.subjects import frameworks, subjects
-from harness.protocol import History
+from harness.protocol import History, Recipe
 from harness.running.worker import Done
 from tests.harness.examples import a_cell, a_record
 from tests.harness.parity.test_subjects import a_request
@@ -76,14 +76,27 @@ def test_frameworks_may_differ_by_less_than_seeds(monkeypatch, tmp_path, between
 )
 def test_a_side_whose_seeds_differ_most_does_not_excuse_itself(monkeypatch, tmp_path, theirs, expected, said):
     """Their seeds are 50 apart, ours 1: predictions that differ by 3 are within what is allowed."""
-    good = records_with({0: 0.0, 1: 1.0}, history=a_history(1.0, 0.5))
-    bad = records_with({0: 3.0, 1: 53.0}, history=theirs)
+    cell = a_cell(variant="baseline", recipes=(Recipe(trains="head"), Recipe()))
+    good = records_with({0: 0.0, 1: 1.0}, history=a_history(1.0, 0.5), cell=cell)
+    bad = records_with({0: 3.0, 1: 53.0}, history=theirs, cell=cell)
     pair = iter([good, bad])
     monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
     ((beginning, whole),) = trained.training(a_request(tmp_path), SUITE, [BASELINE], "GPa")
     assert whole.outcome == "passes"
     assert beginning.outcome == expected
     assert said in beginning.worst + beginning.note
+
+
+def test_what_comes_after_a_whole_network_was_trained_is_not_held_to_begin_alike(monkeypatch, tmp_path):
+    """`augmented` began its second recipe with a loss of 0.032 in Keras and 0.088 in PyTorch, and ended the same."""
+    cell = a_cell(variant="baseline", recipes=(Recipe(), Recipe(), Recipe()))
+    ours, theirs = (
+        records_with({0: 0.0, 1: 50.0}, history=a_history(1.0, loss, 0.5), cell=cell) for loss in (0.032, 0.088)
+    )
+    pair = iter([ours, theirs])
+    monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
+    ((beginning, _),) = trained.training(a_request(tmp_path), SUITE, [BASELINE], "GPa")
+    assert (beginning.outcome, beginning.worst) == ("passes", "loss of the first epoch of recipe 1, seed 0")
 
 
 def test_with_dropout_the_seeds_that_differ_less_are_what_is_allowed(monkeypatch, tmp_path):
@@ -127,11 +140,14 @@ def test_equivalent_r2_over_ten_seeds(monkeypatch, tmp_path, other, expected):
     assert "keras " in found.note
 
 
-def test_one_of_each_network_is_asked_how_it_begins():
-    """A lecture's network on few images and on many begins alike, and a backbone takes too long."""
-    films = subjects(registry.suite("polysilicon"))
-    asked = [variant.name for variant in trained.first_of_each_network(films)]
-    assert asked == ["few-originals", "many-waves", "baseline", "tuned", "hill-net"]
+def test_one_of_each_kind_of_network_is_asked_how_it_begins():
+    """The lecture's networks and the baseline are of the same layers, and a backbone takes too long."""
+    for suite, expected in (
+        ("elasticity", ["baseline", "tuned", "augmented"]),
+        ("polysilicon", ["few-originals", "tuned", "hill-net"]),
+    ):
+        of_suite = subjects(registry.suite(suite))
+        assert [variant.name for variant in trained.first_of_each_kind(of_suite)] == expected
 
 
 def test_a_failed_cell_breaks_and_an_unavailable_one_skips(monkeypatch, tmp_path):
