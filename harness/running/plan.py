@@ -128,16 +128,28 @@ def split_of(suite: Suite, dataset: Dataset) -> Split:
 
 
 def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> list[tuple[Variant, str]]:
-    """Variants and the backends that train them, in their order. What a profile leaves out is run where it is named."""
+    """Variants and the backends that train them, in their order. What a profile leaves out, and a backend that is not
+    installed, is run where it is named.
+    """
     variants = {item.name: item for item in registry.suite(suite_name).VARIANTS}
     left_out = profile.leaves_out if variant == "all" else ()
     names = registry.choose(variant, variants, f"variant of {suite_name}")
     chosen = [variants[name] for name in names if name not in left_out]
-    backends = registry.choose(backend, registry.names("backends"), "backend")
+    named = registry.choose(backend, registry.names("backends"), "backend")
+    backends = [name for name in named if backend != "all" or not registry.missing(name)]
     pairs = [(item, name) for item in chosen for name in backends if _tag(item) in registry.trains(name)]
     if not pairs:
-        raise BenchError(f"nothing to run: none of the chosen variants ({variant}) is trained by backend={backend}")
+        told = "".join(f"; {what}" for what in left_out_backends(backend))
+        raise BenchError(
+            f"nothing to run: none of the chosen variants ({variant}) is trained by backend={backend}{told}"
+        )
     return pairs
+
+
+def left_out_backends(backend: str) -> list[str]:
+    """What to say of backends that `backend=all` leaves out, for what they need is not installed."""
+    missing = {name: registry.missing(name) for name in registry.names("backends")} if backend == "all" else {}
+    return [f"{name} is left out: {', '.join(lacking)} not installed" for name, lacking in missing.items() if lacking]
 
 
 def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Task:

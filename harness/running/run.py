@@ -31,7 +31,7 @@ from harness.provenance import differences, source
 from harness.running.guard import Limits
 from harness.running.latency import LatencyError, measure_apart
 from harness.running.launch import Event, launch
-from harness.running.plan import DataSource, Plan, Request, plan
+from harness.running.plan import DataSource, Plan, Request, left_out_backends, plan
 from harness.running.progress import Progress, show_count
 from harness.running.rounds import SMOKE, LatencySettings
 from harness.running.training import computed_by, trials_file
@@ -52,6 +52,8 @@ def run(request: Request) -> bool:
         _refuse_unspeakable(str(Path(path or "").resolve()))
     weights = pretrained.chosen(request.weights, request.results, print)
     plans = [plan(name, request, weights) for name in request.suites]
+    for told in left_out_backends(request.backend):
+        print(told)
     for name in request.suites:
         leaderboard.compute(request.results, name)  # records that cannot be used are told of before the work
     try:
