@@ -6,7 +6,7 @@ Okabe and Ito (2008), told apart by colour-blind readers too; what they mean is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
+from harness.showing.questions import decimals
 
 _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
 _OTHER = "#009E73"
@@ -316,12 +317,22 @@ def _draw_skill(axes: Axes, height: int, row: pd.Series[Any]) -> None:
 
 
 def _cost(row: pd.Series[Any]) -> list[str]:
-    formats = {"skill": "{:.3f}", "r2": "{:.3f}", "nmae_percent": "{:.2f} %", "parameters": "{:,.0f}"}
-    formats["p50_ms_b1"] = "{:.3f} ms"
-    told = {name: "" if row[name] is None else form.format(row[name]) for name, form in formats.items()}
+    formats: dict[str, Callable[[Any], str]] = {
+        "skill": _score,
+        "r2": _score,
+        "nmae_percent": "{:.2f} %".format,
+        "parameters": "{:,.0f}".format,
+        "p50_ms_b1": "{:.3f} ms".format,
+    }
+    told = {name: "" if row[name] is None else told(row[name]) for name, told in formats.items()}
     if leaderboard.of_some_seeds(row):
         told["parameters"] += "*"
     return list(told.values())
+
+
+def _score(value: float) -> str:
+    """Three decimals, as far as there is room for them."""
+    return decimals(value, digits=3 if abs(value) < 100 else 0)
 
 
 def _write(axes: Axes, height: float, texts: list[str], colour: str) -> None:

@@ -7,6 +7,7 @@ from PIL import Image
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.records import Store
+from harness.showing import pictures
 from harness.showing.pictures import draw, draw_all, pareto_front
 from tests.harness.a_benchmark import benchmark, fill
 from tests.harness.examples import a_cell, a_failure, a_latency, a_record
@@ -80,3 +81,11 @@ def test_the_pareto_front_is_what_nothing_beats_in_both(points):
     ]
     assert {(cost[i], skill[i]) for i in front} == {points[i] for i in range(len(points)) if not beaten[i]}
     assert list(cost[front]) == sorted(cost[front])
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(0.9979, "0.998"), (-7.7e-5, "0.000"), (-3.41, "-3.410"), (-37083.2, "-37083"), (-245796.0, "-245796")],
+)
+def test_a_score_fits_its_column_and_is_never_a_negative_zero(value, told):
+    assert pictures._score(value) == told
