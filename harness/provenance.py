@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -38,25 +38,49 @@ def source(backend: str, suite: str) -> str:
     its own modules, and of the suite what its data, split, encodings and figures are made by. Its variants are not
     among that, for a cell has its own. Comments, docstrings and layout do not count.
     """
-    used = _used(_HOUSE / "suites" / f"{suite}.py", _OF_SUITE)
-    files = {path for pattern in _COMMON for path in _HOUSE.glob(pattern)}
-    files |= _reached([_HOUSE / "backends" / f"{backend}.py"], "backends")
-    files |= _reached([path for name, node in used.items() for path in _modules(node, "suites", name)], "suites")
+    used, files = _of_suite(suite, _OF_SUITE)
+    files |= {path for pattern in _COMMON for path in _HOUSE.glob(pattern)}
+    return _digest(used, files | _reached([_HOUSE / "backends" / f"{backend}.py"], "backends"))
+
+
+@cache
+def source_of_side(backend: str) -> str:
+    """SHA-256 (hex) of the source that can change what a side of `bench parity` computes in a backend, as `source`."""
+    return _source_of(backend, "harness/parity/side.py")
+
+
+@cache
+def source_of_pretraining(backend: str) -> str:
+    """SHA-256 (hex) of the source that can change what `bench weights make` trains of given images, as `source`."""
+    return _source_of(backend, "harness/running/pretraining.py", "harness/running/view.py")
+
+
+@cache
+def source_of_drawing(suite: str) -> str:
+    """SHA-256 (hex) of the source that can change what images and labels a suite draws without end, as `source`."""
+    return _digest(*_of_suite(suite, ("PRETRAINING",)))
+
+
+def _source_of(backend: str, *modules: str) -> str:
+    files = {
+        path for pattern in ("harness/protocol.py", "harness/model/*.py", *modules) for path in _HOUSE.glob(pattern)
+    }
+    return _digest({}, files | _reached([_HOUSE / "backends" / f"{backend}.py"], "backends"))
+
+
+def _of_suite(suite: str, names: Iterable[str]) -> tuple[dict[str, ast.stmt], set[Path]]:
+    """What of a suite's module these names use, and the modules that this imports."""
+    used = _used(_HOUSE / "suites" / f"{suite}.py", names)
+    return used, _reached([path for name, node in used.items() for path in _modules(node, "suites", name)], "suites")
+
+
+def _digest(used: Mapping[str, ast.stmt], files: Iterable[Path]) -> str:
     digest = hashlib.sha256("\n".join(f"{name}: {ast.dump(used[name])}" for name in sorted(used)).encode())
     for path in sorted(files):
         digest.update(_told(path).encode())
     return digest.hexdigest()
 
 
-@cache
-def source_of_side(backend: str) -> str:
-    """SHA-256 (hex) of the source that can change what a side of `bench parity` computes in a backend, as `source`."""
-    files = {path for pattern in _OF_SIDE for path in _HOUSE.glob(pattern)}
-    files |= _reached([_HOUSE / "backends" / f"{backend}.py"], "backends")
-    return hashlib.sha256("".join(_told(path) for path in sorted(files)).encode()).hexdigest()
-
-
-_OF_SIDE = ("harness/protocol.py", "harness/model/*.py", "harness/parity/side.py")
 _OF_SUITE = ("load", "split", "encoder", "decoder", "measure", "unit_factor", "SYMMETRIES")
 
 

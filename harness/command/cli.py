@@ -277,6 +277,7 @@ def weights_make(options: WeightsMakeOptions) -> int:
 
     from harness import registry
     from harness.model.backbones import FAMILIES, Family
+    from harness.running.plan import of_families
     from harness.running.pretraining import Making, make
     from harness.running.progress import Line
 
@@ -291,7 +292,9 @@ def weights_make(options: WeightsMakeOptions) -> int:
     for file, card in make(making, line.show):
         line.clear()
         print(f"{card.family}: {file}, {card.scored} on images it was not trained on", flush=True)
-    print(f"use them: bench run weights={card.weights} results={shlex.quote(str(options.results))}")
+    variants = ",".join(of_families(registry.suite(options.suite).VARIANTS, families))
+    words = ["bench", "run", f"suite={options.suite}", f"variant={variants}", f"weights={card.weights}"]
+    print(f"use them: {shlex.join([*words, f'results={options.results}'])}")
     return 0
 
 
@@ -305,17 +308,25 @@ def weights_attach(options: WeightsAttachOptions) -> int:
 
 
 def weights_list(options: WeightsListOptions) -> int:
+    from harness.errors import WeightsError
     from harness.model import cards, pretrained
 
     print(f"folder: {pretrained.cache_folder()}")
     for family, source in pretrained.SOURCES.items():
         print(f"{family:<12} {pretrained.state(family):<8} {source.megabytes:>4} MB  md5 {source.md5}  {source.url}")
+    failed = 0
     for folder in sorted((options.results / cards.FOLDER).glob("*/")):
         print(f"folder: {folder}")
-        for card in cards.of(folder):
+        try:
+            found = cards.of(folder)
+        except WeightsError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            failed = 1
+            continue
+        for card in found:
             told = f"{card.scored}, {card.count:,} images, {card.backend}, made {card.made[:10]}"
             print(f"{card.family:<12} {cards.state(folder, card):<8} sha256 {card.sha256[:12]}  {told}")
-    return 0
+    return failed
 
 
 def listing(_: ListOptions) -> int:

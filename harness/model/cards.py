@@ -112,17 +112,21 @@ def checked(folder: Path, family: Family) -> str:
 
 def attach(files: Path, sets: Path) -> list[Path]:
     """Copy the files of a folder that some card in one of the `sets` names to their place beside it; where they are
-    now. Raises WeightsError where there are no cards, and where none of the files is named by one.
+    now. Raises WeightsError where there are no cards or no such folder, and where none of the files is named by one.
     """
-    named = {
-        card.sha256: weights_file(folder, card.family) for folder in sorted(sets.glob("*/")) for card in of(folder)
-    }
-    if not named:
+    places: dict[str, list[Path]] = {}
+    for folder in sorted(sets.glob("*/")):
+        for card in of(folder):
+            places.setdefault(card.sha256, []).append(weights_file(folder, card.family))
+    if not places:
         raise WeightsError(f"{sets}: there are no cards of weights to attach files to")
-    found = {digest: path for path in sorted(files.glob("*.safetensors")) if (digest := sha256(path)) in named}
+    if not files.is_dir():
+        raise WeightsError(f"{files}: there is no such folder")
+    found = {digest: path for path in sorted(files.glob("*.safetensors")) if (digest := sha256(path)) in places}
     if not found:
         raise WeightsError(f"{files}: none of its .safetensors files is named by a card in {sets}")
     for digest, path in found.items():
-        with disk.replacing(named[digest]) as fresh:
-            shutil.copyfile(path, fresh)
-    return [named[digest] for digest in found]
+        for place in places[digest]:
+            with disk.replacing(place) as fresh:
+                shutil.copyfile(path, fresh)
+    return [place for digest in found for place in places[digest]]

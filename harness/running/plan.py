@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,6 +11,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
 from harness.model.architecture import Estimator, Network, backbone_of
+from harness.model.backbones import Family
 from harness.model.pretrained import RANDOM, Origins
 from harness.protocol import (
     Architecture,
@@ -114,6 +116,7 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
         for item, name in pairs
         for architecture, recipes in [_shortened(item, profile, request.search)]
         for originals in request.originals or (msgspec.UNSET,)
+        if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
         for seed in request.seeds or profile.seeds
     )
     return Plan(suite_name, source, dataset, split, cells)
@@ -161,6 +164,12 @@ def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Ta
         factor = suite.unit_factor(settings.unit) if any(dataset.units) else 1.0
         scaling = Scaling((0.0,) * count, (factor,) * count)
     return Task(dataset.images.shape[1:], dataset.target_names, dataset.units, scaling)
+
+
+def of_families(variants: Sequence[Variant], families: Sequence[Family]) -> list[str]:
+    """The names of those that have a backbone of one of these families."""
+    found = [(item.name, backbone_of(item.architecture)) for item in variants if isinstance(item.architecture, Network)]
+    return [name for name, backbone in found if backbone and backbone[1] in families]
 
 
 def _tag(variant: Variant) -> str:

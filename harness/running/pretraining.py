@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,7 +25,7 @@ import numpy as np
 
 from harness import disk, provenance, registry
 from harness.environment import observe, usable_cores
-from harness.errors import BenchError
+from harness.errors import BenchError, Unavailable
 from harness.judging.metrics import accuracy
 from harness.judging.records import Settings
 from harness.model import cards
@@ -70,7 +74,7 @@ Tell = Callable[[str], None]
 
 def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
     """The weights of each family, and their card, as they are made. Raises BenchError where the suite has no such data,
-    where some of them are in a data set, and where the backend is missing; Unavailable for a device that is not there.
+    where some of them are in a data set, where backend or device are missing, and where a training diverges.
     """
     suite = registry.suite(making.suite)
     if suite.PRETRAINING is None:
@@ -78,9 +82,13 @@ def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
     if lacking := registry.missing(making.backend):
         raise BenchError(f"backend={making.backend}: {' and '.join(lacking)} not installed")
     backend = registry.backend(making.backend)
-    backend.configure(usable_cores(), making.device)
+    try:
+        backend.configure(usable_cores(), making.device)
+    except Unavailable as error:
+        raise BenchError(f"device={making.device}: {error}") from None
     kept = making.results / "cache" / "pretraining" / _key(making, suite.PRETRAINING)
     kept.mkdir(parents=True, exist_ok=True)
+    disk.sweep(kept)
     dataset = _drawn(making, suite.PRETRAINING, kept, tell)
     tell("looking for its images in the data sets of all suites")
     if found := in_data_sets(dataset.images):
@@ -91,7 +99,7 @@ def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
 
 def _key(making: Making, pretraining: Pretraining) -> str:
     """Of what the images follow from."""
-    told = f"{provenance.source('classical', making.suite)} {pretraining.sentence} {making.seed}"
+    told = f"{provenance.source_of_drawing(making.suite)} {making.seed} {AT_A_TIME}"
     return f"{pretraining.name}-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
 
 
@@ -100,27 +108,46 @@ def _key(making: Making, pretraining: Pretraining) -> str:
 
 def _drawn(making: Making, pretraining: Pretraining, folder: Path, tell: Tell) -> Dataset:
     """The images to train on, and as many as are drawn at a time to validate and to test on, at their end."""
-    parts = making.count // AT_A_TIME + 1
-    files = [folder / f"images-{number:04}.npz" for number in range(parts)]
-    missing = [number for number, file in enumerate(files) if _loaded(file) is None]
-    done = parts - len(missing)
-    with ProcessPoolExecutor(usable_cores(), multiprocessing.get_context("spawn")) as pool:
+    files = [folder / f"images-{number:04}.npz" for number in range(making.count // AT_A_TIME + 1)]
+    parts = {file: _loaded(file) for file in files}
+    missing = [file for file, part in parts.items() if part is None]
+    done = len(files) - len(missing)
+    with ProcessPoolExecutor(usable_cores(), multiprocessing.get_context("spawn"), _as_a_child) as pool:
         # Each part has a seed of its own, apart from those of any other `seed=`.
-        jobs = [pool.submit(_draw, making.suite, AT_A_TIME, making.seed * 10**5 + n, files[n]) for n in missing]
+        seeds = {file: making.seed * 10**5 + number for number, file in enumerate(files)}
+        jobs = {pool.submit(_draw, making.suite, AT_A_TIME, seeds[file], file): file for file in missing}
         try:
             for job in as_completed(jobs):
                 job.result()
+                parts[jobs[job]] = _loaded(jobs[job])
                 done += 1
-                tell(f"{done * AT_A_TIME:,} of {parts * AT_A_TIME:,} images drawn and labelled")
-        except BaseException:
+                tell(f"{done * AT_A_TIME:,} of {len(files) * AT_A_TIME:,} images drawn and labelled")
+        except BaseException:  # what was drawn is kept; nobody waits for what was not
             pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.kill()
             raise
+    if unreadable := [str(file) for file, part in parts.items() if part is None]:
+        raise BenchError(f"{unreadable[0]}: what was written there cannot be read again")
     like = pretraining.draw(1, 0)  # whose targets have the same names, in the same units
-    found = [part for file in files if (part := _loaded(file)) is not None]
-    images, targets = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    images, targets = (np.concatenate(arrays) for arrays in zip(*filter(None, parts.values()), strict=True))
     return msgspec.structs.replace(
         like, name=pretraining.name, images=images, targets=targets, ids=tuple(map(str, range(len(images)))), kinds=()
     )
+
+
+def _as_a_child() -> None:
+    """Ends with the process that started this one, however that ends, and at Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _draw(suite: str, count: int, seed: int, path: Path) -> None:
@@ -185,11 +212,12 @@ class _Pretrained(NamedTuple):
         folder.mkdir(parents=True, exist_ok=True)
         file, prefix = cards.weights_file(folder, family), "backbone_1/"
         backbone = {name.removeprefix(prefix): a for name, a in model.weights().items() if name.startswith(prefix)}
-        with disk.replacing(file) as fresh:
-            save_weights(fresh, backbone)
         test, train = self.dataset.targets[split.test], self.dataset.targets[split.train]
         predictions = model.predict(self.dataset.images[split.test])
         found = accuracy(predictions, test, train.mean(axis=0), self.dataset.target_names)
+        disk.sweep(folder)
+        with disk.replacing(file) as fresh:
+            save_weights(fresh, backbone)
         card = Card(
             weights=pretraining.name,
             family=family,
@@ -228,7 +256,8 @@ class _Pretrained(NamedTuple):
             if (earlier := _history(path)) is None:
                 before = sum(recipe.epochs for recipe in recipes[:stage])
                 earlier = self._train_stage(model, met, split, (stage, recipe), _Told(self.tell, family, before, total))
-                save_weights(path, model.weights())
+                with disk.replacing(path) as fresh:
+                    save_weights(fresh, model.weights())
                 disk.write_whole(path.with_suffix(".json"), msgspec.json.encode(earlier).decode())
             else:
                 model.set_weights(load_weights(path))
@@ -238,8 +267,9 @@ class _Pretrained(NamedTuple):
     def _key(self, recipes: tuple[Recipe, ...]) -> str:
         """Of what weights after these recipes follow from."""
         making = self.making
-        source = provenance.source(making.backend, making.suite)
-        told = provenance.computed_by(making.backend, observe(), source), making.count, making.device, recipes
+        source = provenance.source_of_pretraining(making.backend)
+        made_by = provenance.computed_by(making.backend, observe(), source)
+        told = made_by, self.dataset.fingerprint(), making.count, making.seed, making.device, recipes
         return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 
     def _train_stage(
@@ -274,6 +304,10 @@ class _Told:
 
     def __call__(self, epoch: int, loss: float, validation_loss: float) -> None:
         done = self._before + epoch
+        if not (math.isfinite(loss) and math.isfinite(validation_loss)):
+            raise BenchError(
+                f"{self._family}: the loss became {loss}, of validation {validation_loss}, in epoch {done}"
+            )
         minutes = (time.monotonic() - self._begin) / epoch * (self._total - done) / 60
         self._tell(
             f"{self._family}: {done * AT_A_TIME:,} of {self._total * AT_A_TIME:,} images shown, loss {loss:.3g}, "

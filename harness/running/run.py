@@ -307,7 +307,7 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
     first: dict[tuple[str, str], Record] = {}
     for cell in suite_plan.cells:
         if cell.key in good:
-            first.setdefault((cell.variant, cell.backend), good[cell.key])
+            first.setdefault((cell.row, cell.backend), good[cell.key])
     timed = {
         (record.key, record.sha256)
         for record in store.latencies()

@@ -159,6 +159,8 @@ def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_
     data, seconds, centring = _data(fitting, fitting.shown), 0.0, None
     if recipe.augmented:
         data = msgspec.structs.replace(data, moved=_moved(fitting, stage, recipe.augmented))
+    if recipe.centred and recipe.trains != "head":
+        raise ValueError("features are centred for a head that is trained alone")
     if recipe.trains == "head":
         if recipe.augmented:
             raise ValueError("what a frozen backbone makes of an image is computed once: no image can be moved")

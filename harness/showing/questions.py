@@ -120,7 +120,7 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
         (row.on(test), other.on(test), test)
         for row in table
         for other in table
-        if row.backend == other.backend and (row.name, other.name) == (comparison.variant, comparison.other)
+        if row.backend == other.backend and _are(comparison, row, other)
         for test in row.tests
         if test in other.tests
     ]
@@ -135,6 +135,13 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     heading = ["test", "backend", f"{comparison.variant}: skill", f"{comparison.other}: skill"]
     heading += ["difference (95 %)", f"{comparison.variant} is"]
     return f"{comparison.question}\n\n{answer} {comparison.reported}".rstrip() + "\n\n" + markdown(heading, lines)
+
+
+def _are(comparison: Comparison, row: Row, other: Row) -> bool:
+    """Whether these are the two that are compared, which began with the same weights and predict in the same way."""
+    one, two = row.records[0].cell, other.records[0].cell
+    alike = (one.weights, one.settings.averaged) == (two.weights, two.settings.averaged)
+    return alike and (one.variant, two.variant) == (comparison.variant, comparison.other)
 
 
 def _did_tuning_help(roles: Sequence[_Roles]) -> str:

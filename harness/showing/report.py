@@ -32,7 +32,9 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
     records = leaderboard.believed(results, suite_name)
     block = newest(records, profile)
     if not block:
-        raise BenchError(f"{results}: no finished records of {suite_name} to report on: `bench run` makes them")
+        raise BenchError(
+            f"{results}: no finished records of {suite_name} on all training images: `bench run` makes them"
+        )
     order = [variant.name for variant in suite.VARIANTS]
     table = rows(block, order)
     searched = [r for r in block if isinstance(r.cell.architecture, Search) and r.cell.architecture.of_networks]
@@ -218,8 +220,8 @@ def _table_5(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row])
         lines.append([*place, *of_sizes, _with_interval(whole.get(place))])
     return (
         "## Table 5: how many labelled images does it take?\n\nSkill of models that were trained on the first so many "
-        "training images alone, with its 95 % interval, on the same test images; what is trained by gradient took as "
-        "many steps as with all. All have the same validation images.\n\n"
+        "training images alone, with its 95 % interval, on the same test images; what is trained by gradient takes as "
+        "many steps as with all, where no patience ends it before. All have the same validation images.\n\n"
         + markdown(["model", "backend", *(f"{size} images" for size in sizes), "all"], lines)
     )
 

@@ -116,3 +116,23 @@ def test_source_is_what_can_change_the_numbers_and_nothing_else(house, file, old
     before = hashes()
     after = replaced(file, old, new)
     assert [one != other for one, other in zip(before, after, strict=True)] == who
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changes"),
+    [
+        ("suites/microstructure/endless.py", "tolerance=1e-3", "tolerance=1e-2", True),
+        ("suites/microstructure/generators.py", "draw.integers(20, 61)", "draw.integers(21, 61)", True),
+        ("suites/microstructure/homogenization.py", "1e-24", "1e-22", True),
+        ("suites/microstructure/encodings.py", "1 / soft", "2 / soft", False),
+        ("harness/running/training.py", "return ", "return  None or ", False),
+    ],
+)
+def test_drawn_images_hang_on_what_draws_and_labels_them(house, file, old, new, changes):
+    _, replaced = house
+    provenance.source_of_drawing.cache_clear()
+    before = provenance.source_of_drawing("elasticity")
+    replaced(file, old, new)
+    provenance.source_of_drawing.cache_clear()
+    assert (provenance.source_of_drawing("elasticity") != before) == changes
+    provenance.source_of_drawing.cache_clear()

@@ -89,6 +89,18 @@ def test_files_are_attached_by_their_hash_whatever_their_name(tmp_path):
     assert place.read_bytes() == contents
 
 
+def test_a_file_that_two_sets_name_is_attached_to_both(tmp_path):
+    places = []
+    for name in ("ours", "theirs"):
+        a_set(tmp_path / "sets" / name)
+        places.append(cards.weights_file(tmp_path / "sets" / name, FAMILY))
+    (tmp_path / "handed").mkdir()
+    places[0].rename(tmp_path / "handed" / "x.safetensors")
+    places[1].unlink()
+    assert cards.attach(tmp_path / "handed", tmp_path / "sets") == places
+    assert places[0].read_bytes() == places[1].read_bytes()
+
+
 def test_what_no_card_names_is_not_attached(tmp_path):
     handed = tmp_path / "handed"
     handed.mkdir()
@@ -96,5 +108,7 @@ def test_what_no_card_names_is_not_attached(tmp_path):
     with pytest.raises(WeightsError, match="there are no cards"):
         cards.attach(handed, tmp_path / "sets")
     a_set(tmp_path / "sets" / "ours")
+    with pytest.raises(WeightsError, match="nowhere: there is no such folder"):
+        cards.attach(tmp_path / "nowhere", tmp_path / "sets")
     with pytest.raises(WeightsError, match=r"none of its .safetensors files is named by a card"):
         cards.attach(handed, tmp_path / "sets")

@@ -100,6 +100,17 @@ def test_a_learning_curve_is_a_cell_for_each_number_of_images():
     assert msgspec.structs.replace(few, settings=whole.settings) == whole
 
 
+def test_a_variant_of_few_originals_is_in_a_curve_only_below_them():
+    few = next(item for item in registry.suite("polysilicon").VARIANTS if item.name == "few-originals").originals
+    request = Request(("polysilicon",), profile="smoke", variant="few-originals,many-originals", originals=(50, few))
+    cells = [cell for cell in plans.plan("polysilicon", request).cells if cell.backend == "keras"]
+    assert [cell.row for cell in cells] == [
+        "few-originals (50 originals)",
+        "many-originals (50 originals)",
+        f"many-originals ({few} originals)",
+    ]
+
+
 @pytest.mark.parametrize("originals", [0, 1, 365])
 def test_no_curve_goes_beyond_the_training_images(originals):
     request = Request(("elasticity",), profile="smoke", variant="ridge", originals=(originals,))

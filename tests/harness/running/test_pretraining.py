@@ -1,11 +1,13 @@
 """Of backbones trained on a suite's own images: twenty at a time in the place of a thousand."""
 
+import shutil
+
 import msgspec
 import numpy as np
 import pytest
 
-from harness import registry
-from harness.errors import BenchError
+from harness import provenance, registry
+from harness.errors import BenchError, Unavailable
 from harness.model import cards, pretrained
 from harness.protocol import Recipe
 from harness.running import pretraining
@@ -120,6 +122,43 @@ def test_a_suite_that_draws_nothing_is_refused(tmp_path):
     assert registry.suite("polysilicon").PRETRAINING is None
     with pytest.raises(BenchError, match="suite=polysilicon: this suite draws no data"):
         made(tmp_path, suite="polysilicon")
+
+
+def test_a_device_that_is_not_there_is_told(tmp_path, monkeypatch):
+    def configure(threads, device):
+        raise Unavailable("no CUDA device here")
+
+    monkeypatch.setattr(registry.backend("pytorch"), "configure", configure)
+    with pytest.raises(BenchError, match="device=cuda: no CUDA device here"):
+        made(tmp_path, device="cuda")
+
+
+def test_a_training_that_diverges_is_ended_and_leaves_no_weights(whole, tmp_path, monkeypatch):
+    path, *_ = whole
+    shutil.copytree(path.parents[2] / "cache" / "pretraining", tmp_path / "cache" / "pretraining")
+    for weights in (tmp_path / "cache" / "pretraining").glob("*/*.safetensors"):
+        weights.unlink()
+
+    def diverging(self, data, recipe, schedule, on_epoch):
+        on_epoch(1, float("nan"), 1.0)
+
+    monkeypatch.setattr(registry.backend("pytorch").TorchModel, "train", diverging)
+    with pytest.raises(BenchError, match=r"densenet121: the loss became nan, of validation 1\.0, in epoch 1"):
+        made(tmp_path)
+    assert not list((tmp_path / "weights").glob("*/*"))
+
+
+def test_other_images_or_other_code_are_not_taken_for_these(whole, tmp_path, monkeypatch):
+    """Backbones are kept by the data that they saw and the code that trained them."""
+    path, *_ = whole
+    results, told = path.parents[2], []
+    monkeypatch.setattr(provenance, "source_of_pretraining", lambda _: "other code")
+    made(results, told.append)
+    assert len([line for line in told if "shown" in line]) == 3
+    assert not [line for line in told if "drawn" in line]
+    monkeypatch.setattr(provenance, "source_of_drawing", lambda _: "other images")
+    made(results, told.append)
+    assert len([line for line in told if "drawn" in line]) == 3
 
 
 def test_a_missing_backend_is_told(tmp_path, monkeypatch):

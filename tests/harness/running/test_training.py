@@ -166,6 +166,12 @@ def test_a_centred_head_is_trained_on_centred_features_and_folded_for_what_comes
     np.testing.assert_array_equal(bias, centring.folded(begun, TRANSFER)["dense_1/bias"])
 
 
+def test_nothing_but_a_head_alone_can_be_centred(tmp_path):
+    fitting, _ = a_fitting(tmp_path, FakeBackend(), transfer_cell(msgspec.structs.replace(TUNING, centred=True)))
+    with pytest.raises(ValueError, match="centred for a head that is trained alone"):
+        fit(fitting)
+
+
 def test_of_few_originals_an_epoch_shows_some_more_than_once(tmp_path):
     """So that it has as many steps as one of all images; validation images stay what they are."""
     backend = FakeBackend()

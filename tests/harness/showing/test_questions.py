@@ -134,3 +134,23 @@ def test_rows_meet_every_test_by_its_name():
     np.testing.assert_allclose(row.on("second").squared_errors(), 9 * row.squared_errors())
     with pytest.raises(KeyError):
         row.on("third")
+
+
+def test_a_suites_own_question_of_backbones_is_answered_whatever_they_began_with():
+    asked = Comparison("does tuning help?", "vgg16-fine-tuned", "vgg16-head-only")
+    found = rows(benchmark(CLEAR))
+    assert {row.name for row in found} >= {"vgg16-fine-tuned (random weights)", "vgg16-head-only (random weights)"}
+    first, *_ = answers(found, {}, [asked])
+    assert first.startswith("## Question 1: does tuning help?\n\nYes, in every backend and test.")
+
+
+def test_it_compares_only_what_began_alike():
+    asked = Comparison("does tuning help?", "vgg16-fine-tuned", "vgg16-head-only")
+    records = benchmark(CLEAR)
+    other = [
+        msgspec.structs.replace(record, cell=msgspec.structs.replace(record.cell, weights="imagenet"))
+        if record.cell.variant == "vgg16-head-only"
+        else record
+        for record in records
+    ]
+    assert not any("does tuning help?" in answer for answer in answers(rows(other), {}, [asked]))
