@@ -429,7 +429,8 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
 def _help(words: list[str]) -> str:
     if not words:
         lines = ["usage: bench <command> key=value ...", ""]
-        lines += [f"  bench {name:<12} {summary(options)}" for name, (options, _) in COMMANDS.items()]
+        width = max(map(len, COMMANDS))
+        lines += [f"  bench {name:<{width}} {summary(options)}" for name, (options, _) in COMMANDS.items()]
         lines += ["", "`bench <command> --help` lists its options. The main job: bench run suite=all"]
         return "\n".join(lines)
     name, _ = _command(words)

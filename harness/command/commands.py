@@ -200,10 +200,7 @@ class WeightsFetchOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class WeightsMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Train backbones on images that a suite draws and labels itself, for `bench run weights=NAME` to start from.
-
-    Hours on a few cores; what is interrupted goes on where it was. A card beside each file says how it was made.
-    """
+    """Train backbones for `bench run weights=NAME` on images that a suite draws and labels itself; hours, resumed."""
 
     suite: Annotated[str, _about("suite whose images to draw")] = "elasticity"
     backbone: Annotated[str, _about("backbones, comma-separated, or all")] = "all"
