@@ -292,17 +292,20 @@ def test_published_records_come_from_a_commit(baselines):
         assert len(record.environment.commit) == 40, record.environment.commit
 
 
-def test_the_published_climb_is_whole_and_breaks_where_the_readme_says():
+def test_the_published_climb_is_whole_and_passes_but_for_initial_weights():
     table = pd.read_csv(RESULTS / "parity.csv")
     climbed = {(variant, rung) for variant, rung in zip(table.variant, table.rung, strict=True)}
-    later = {"augmented", "physics-net"}  # the published climb is of before them
-    names = {variant.name for variant in subjects(elasticity)} - later
+    names = {variant.name for variant in subjects(elasticity)}
     always = set(RUNGS) - {"state", "statistics"}
     assert {(name, rung) for name in names for rung in always} <= climbed
-    assert {name for name, rung in climbed if rung == "statistics"} == {"baseline", "tuned"}
+    assert {name for name, rung in climbed if rung == "statistics"} == {"baseline", "tuned", "augmented"}
     broken = table[table.outcome != "passes"]
-    assert [(row.variant, row.rung) for row in broken.itertuples()] == [("baseline", "statistics")]
+    # Of a commit that still said `breaks` of frameworks whose own initial weights differ in effect.
+    assert [(row.variant, row.rung, row.outcome) for row in broken.itertuples()] == [
+        ("baseline", "statistics", "skipped"),
+        ("augmented", "statistics", "breaks"),
+    ]
     (tuned,) = table[(table.variant == "tuned") & (table.rung == "statistics")].itertuples()
-    assert tuned.difference == pytest.approx(0.0046, abs=5e-5)
+    assert tuned.difference == pytest.approx(0.0044, abs=5e-5)
     assert table.commit.nunique() == 1
     assert not table.commit.str.contains("dirty").any()

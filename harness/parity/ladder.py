@@ -55,7 +55,8 @@ LOST = 1.0
 _JUMPS = ("gradients", "optimizer")
 _EPSILON: dict[Precision, float] = {"float32": 2.0**-23, "float64": 2.0**-52}
 
-Outcome = Literal["passes", "breaks", "skipped"]
+Outcome = Literal["passes", "breaks", "differs", "skipped"]
+"""What `differs` is no mistake in either side, but what two frameworks are like: it decides no exit code."""
 
 
 class Verdict(msgspec.Struct, frozen=True):

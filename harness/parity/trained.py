@@ -90,7 +90,7 @@ def _beginnings(variant: str, ours: Sequence[Record], theirs: Sequence[Record]) 
 
 def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Verdict]]:
     """Whether mean test R² are equivalent where each framework draws its own initial weights: it passes where the 90 %
-    interval of their difference lies within the margin, breaks where it lies outside, and between the two nothing was
+    interval of their difference lies within the margin, differs where it lies outside, and between the two nothing was
     shown. Asked of one of the variants whose layers are of the same kinds, which begin alike, and of no backbone.
     """
     ten = Trainings(tuple(range(10)), "native", STATISTICS_EPOCHS)
@@ -105,8 +105,8 @@ def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Ver
             for framework, side in zip(request.between, (ours, theirs), strict=True)
         )
         told += f"; 90 % interval of the difference {found.low:+.4f} to {found.high:+.4f}, p = {found.p_value:.2g}"
-        outcome: Outcome = "passes" if found.p_value < 0.05 else "breaks"
-        if outcome == "breaks" and max(found.low, -found.high) < MARGIN:
+        outcome: Outcome = "passes" if found.p_value < 0.05 else "differs"
+        if outcome == "differs" and max(found.low, -found.high) < MARGIN:
             outcome, told = "skipped", f"not decided, for trainings of one framework differ too much: {told}"
         difference = abs(found.difference)
         yield [Verdict(variant.name, "statistics", outcome, "float32", "mean test R²", difference, MARGIN, told)]

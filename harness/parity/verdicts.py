@@ -28,8 +28,8 @@ COLUMNS = (
     "processor",
     "commit",
 )
-_MARKS: dict[Outcome, str] = {"passes": "✓", "breaks": "**✗**", "skipped": "–"}
-_ORDER: tuple[Outcome, ...] = ("breaks", "skipped", "passes")
+_MARKS: dict[Outcome, str] = {"passes": "✓", "breaks": "**✗**", "differs": "≠", "skipped": "–"}
+_ORDER: tuple[Outcome, ...] = ("breaks", "differs", "skipped", "passes")
 
 
 def outcome(verdicts: Iterable[Verdict]) -> Outcome:
@@ -58,7 +58,9 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """How many rungs came to what, in a sentence."""
     rungs = [outcome(group) for group in by_rung(verdicts)]
     counts = {kind: rungs.count(kind) for kind in _MARKS}
-    return f"{len(rungs)} rungs: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
+    told = f"{len(rungs)} rungs: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
+    differs = f", {counts['differs']} differ by the frameworks' own initial weights, which decides nothing"
+    return told + differs * bool(counts["differs"])
 
 
 def by_rung(verdicts: Iterable[Verdict]) -> list[list[Verdict]]:
@@ -133,7 +135,7 @@ def markdown(verdicts: Sequence[Verdict], between: str) -> str:
             found = [v for group in groups for v in group if (v.variant, v.rung) == (variant, rung)]
             marks.append(_MARKS[outcome(found)] if found else "")
         lines.append(f"| {variant} | {' | '.join(marks)} |")
-    for kind, title in (("breaks", "Breaks"), ("skipped", "Skipped")):
+    for kind, title in (("breaks", "Breaks"), ("differs", "Differs"), ("skipped", "Skipped")):
         if told := [group for group in groups if outcome(group) == kind]:
             lines += ["", f"**{title}**", ""]
             lines += [f"- `{group[0].variant}`, {_rung(group[0])}: {escaped(_reason(group, kind))}" for group in told]
