@@ -282,8 +282,6 @@ def weights_make(options: WeightsMakeOptions) -> int:
     from harness.running.progress import Line
 
     families = tuple(cast(Family, name) for name in registry.choose(options.backbone, FAMILIES, "backbone"))
-    if options.suite not in registry.names("suites"):
-        raise registry.unknown(options.suite, registry.names("suites"), "suite")
     networks = [name for name in registry.names("backends") if "network" in registry.trains(name)]
     if options.backend not in networks:
         raise registry.unknown(options.backend, networks, "backend that trains networks")
@@ -301,8 +299,7 @@ def weights_make(options: WeightsMakeOptions) -> int:
 def weights_attach(options: WeightsAttachOptions) -> int:
     from harness.model import cards
 
-    attached = cards.attach(Path(options.files), options.results / cards.FOLDER)
-    for path in attached:
+    for path in cards.attach(Path(options.files), options.results / cards.FOLDER):
         print(path)
     return 0
 

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import sys
 import tempfile
-import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +37,7 @@ from harness.protocol import (
     TrainingData,
     Variant,
 )
+from harness.running.child import end_with_input
 from harness.text import one_line
 
 BATCH = 16
@@ -124,7 +123,7 @@ class Given(msgspec.Struct, frozen=True):
 
 def main(path: str) -> None:
     """Carry out the orders in a JSON file. Ends when standard input does, for then the parent is gone."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_input()
     orders = msgspec.json.decode(Path(path).read_bytes(), type=Orders)
     backend = registry.backend(orders.backend)
     try:
@@ -137,12 +136,6 @@ def main(path: str) -> None:
         sys.exit(_failed(error))  # the last line of the log, whatever a framework's message looks like
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, orders.out)
     Path(orders.told).write_bytes(msgspec.json.encode(told))
-
-
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os._exit(1)
 
 
 def _failed(error: Exception) -> str:

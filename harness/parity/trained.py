@@ -79,9 +79,9 @@ def _beginnings(variant: str, ours: Sequence[Record], theirs: Sequence[Record]) 
         if epochs[0] != epochs[1]:
             note = f"seed {one.cell.seed}: {epochs[0]} epochs of each recipe, and {epochs[1]}"
             return Verdict(variant, "training", "breaks", note=note)
-        alike = itertools.takewhile(lambda recipe: recipe.trains == "head", one.cell.recipes[:-1])
-        pairs = zip(one.history, other.history, strict=True)
-        for number, (ours_was, theirs_was) in enumerate(itertools.islice(pairs, 1 + sum(1 for _ in alike))):
+        heads = list(itertools.takewhile(lambda recipe: recipe.trains == "head", one.cell.recipes))
+        pairs = list(zip(one.history, other.history, strict=True))
+        for number, (ours_was, theirs_was) in enumerate(pairs[: len(heads) + 1]):
             off, allowed = abs(ours_was.loss[0] / theirs_was.loss[0] - 1), LATER if number else FIRST
             found.append((f"loss of the first epoch of recipe {number + 1}, seed {one.cell.seed}", off, allowed))
     worst = max(found, key=lambda item: np.nan_to_num(item[1] / item[2], nan=np.inf))

@@ -69,7 +69,7 @@ def serve(
     """
     send = take_over_stdout()
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    end_with_input()
     prepare()
     send(Ready())
     try:
@@ -83,7 +83,12 @@ def serve(
         send(Refused(_text(f"there is not enough memory for this: {error}")))
 
 
-def _end_with_input() -> None:
+def end_with_input() -> None:
+    """Have this process end when its standard input does, for then the parent is gone, however it ended."""
+    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+
+
+def _wait_for_the_end() -> None:
     while os.read(0, 1):
         continue
     os._exit(1)

@@ -12,7 +12,7 @@ from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
 from harness.model.architecture import Estimator, Network, backbone_of
 from harness.model.backbones import Family
-from harness.model.pretrained import RANDOM, Origins
+from harness.model.pretrained import RANDOM, Origin, Origins
 from harness.protocol import (
     Architecture,
     Dataset,
@@ -76,9 +76,9 @@ class Plan(msgspec.Struct, frozen=True):
 def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM) -> Plan:
     """Load the data, split it, and lay out the cells that the choice of variants, backends and seeds asks for.
 
-    `weights` says what a backbone starts from, and is asked only for those to be run. Cells are in the
-    suite's order of variants, then backends, then seeds. Raises BenchError for unknown names, an empty plan and a split
-    that leaks, and DataError for unusable data.
+    `weights` says what a backbone starts from, and is asked only for those to be run. Cells are in the suite's order of
+    variants, then backends, then originals, then seeds. Raises BenchError for unknown names, an empty plan, originals
+    that there are not and a split that leaks, and DataError for unusable data.
     """
     suite = registry.suite(suite_name)
     if request.profile not in suite.PROFILES:
@@ -101,7 +101,7 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
             variant=item.name,
             architecture=architecture,
             recipes=recipes,
-            weights=_weights(architecture, weights),
+            weights=origin.told if (origin := origin_of(architecture, weights)) else "",
             backend=name,
             seed=seed,
             profile=request.profile,
@@ -180,9 +180,10 @@ def _tag(variant: Variant) -> str:
     return str(kind.__struct_config__.tag)
 
 
-def _weights(architecture: Architecture, weights: Origins) -> str:
+def origin_of(architecture: Architecture, weights: Origins) -> Origin | None:
+    """What its backbone starts from; None where it has none."""
     backbone = backbone_of(architecture) if isinstance(architecture, Network) else None
-    return weights(backbone[1]).told if backbone else ""
+    return weights(backbone[1]) if backbone else None
 
 
 def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Architecture, tuple[Recipe, ...]]:

@@ -50,8 +50,7 @@ class Progress:
     def close(self) -> None:
         """Wipe the live line."""
         if self._live:
-            self._stream.write("\r\033[K")
-            self._stream.flush()
+            _redraw(self._stream)
 
     def _line(self, text: str) -> None:
         self._stream.write(("\r\033[K" if self._live else "") + text + "\n")
@@ -59,9 +58,7 @@ class Progress:
         self._last = self._clock()
 
     def _draw(self) -> None:
-        text = f"{self._done}/{self._jobs} cells{self._left()} | {self._status()}"
-        self._stream.write("\r\033[K" + text[: shutil.get_terminal_size().columns - 1])
-        self._stream.flush()
+        _redraw(self._stream, f"{self._done}/{self._jobs} cells{self._left()} | {self._status()}")
 
     def _status(self) -> str:
         return " | ".join(_at(job, epoch) for job, epoch in self._now.values())
@@ -101,24 +98,25 @@ class Line:
     def show(self, text: str) -> None:
         """In the place of what was shown before."""
         if self._live:
-            text = "\r\033[K" + text[: shutil.get_terminal_size().columns - 1]
-        elif self._clock() - self._last < 30:
-            return
-        else:
-            text += "\n"
-        self._stream.write(text)
-        self._stream.flush()
-        self._last = self._clock()
+            _redraw(self._stream, text)
+        elif self._clock() - self._last >= 30:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+            self._last = self._clock()
 
     def clear(self) -> None:
         """Make room for what is to stay."""
         if self._live:
-            self._stream.write("\r\033[K")
-            self._stream.flush()
+            _redraw(self._stream)
+
+
+def _redraw(stream: TextIO, text: str = "") -> None:
+    """Put a text in the place of what a terminal's last line shows."""
+    stream.write("\r\033[K" + text[: shutil.get_terminal_size().columns - 1])
+    stream.flush()
 
 
 def show_count(done: int, total: int) -> None:
     """One live line on a terminal for work of a known length; nothing elsewhere."""
     if sys.stdout.isatty():
-        sys.stdout.write(f"\r\033[K{done}/{total}" if done < total else "\r\033[K")
-        sys.stdout.flush()
+        _redraw(sys.stdout, f"{done}/{total}" if done < total else "")

@@ -25,13 +25,13 @@ from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
 from harness.model import pretrained
 from harness.model.architecture import Estimator, Network, backbone_of
-from harness.model.pretrained import Origins
+from harness.model.pretrained import Origin, Origins
 from harness.protocol import Source, Variant
 from harness.provenance import differences, source
 from harness.running.guard import Limits
 from harness.running.latency import LatencyError, measure_apart
 from harness.running.launch import Event, launch
-from harness.running.plan import DataSource, Plan, Request, left_out_backends, plan
+from harness.running.plan import DataSource, Plan, Request, left_out_backends, origin_of, plan
 from harness.running.progress import Progress, show_count
 from harness.running.rounds import SMOKE, LatencySettings
 from harness.running.training import computed_by, trials_file
@@ -217,7 +217,7 @@ def stale(cells: Iterable[Cell], store: Store) -> dict[str, int]:
 
 
 def _place(cell: Cell) -> object:
-    return cell.row, cell.weights, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
+    return cell.row, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
 
 
 def _model(record: Record, request: Request) -> Path | None:
@@ -242,7 +242,9 @@ def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, s
     good = good_here(suite_plan.cells, store)
     done = {key for key, record in good.items() if _model(record, request)}
     jobs = [
-        Job(cell, suite_plan.source, _weights_file(cell, weights)) for cell in suite_plan.cells if cell.key not in done
+        Job(cell, suite_plan.source, _own_file(origin_of(cell.architecture, weights)))
+        for cell in suite_plan.cells
+        if cell.key not in done
     ]
     total = len(suite_plan.cells)
     for reason, count in stale([job.cell for job in jobs], store).items():
@@ -255,11 +257,9 @@ def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, s
             trials_file(request.results, record.cell).unlink(missing_ok=True)
 
 
-def _weights_file(cell: Cell, weights: Origins) -> str | None:
-    """The file that its backbone starts from, where it is no official one."""
-    backbone = backbone_of(cell.architecture) if isinstance(cell.architecture, Network) else None
-    file = weights(backbone[1]).file if backbone else None
-    return str(file.resolve()) if file else None
+def _own_file(origin: Origin | None) -> str | None:
+    """The file that a backbone starts from, where it is the user's own."""
+    return str(origin.file.resolve()) if origin and origin.file else None
 
 
 def recorded(

@@ -324,7 +324,7 @@ def _cost(row: pd.Series[Any]) -> list[str]:
         "parameters": "{:,.0f}".format,
         "p50_ms_b1": "{:.3f} ms".format,
     }
-    told = {name: "" if row[name] is None else told(row[name]) for name, told in formats.items()}
+    told = {name: "" if row[name] is None else form(row[name]) for name, form in formats.items()}
     if leaderboard.of_some_seeds(row):
         told["parameters"] += "*"
     return list(told.values())

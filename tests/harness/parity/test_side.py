@@ -40,7 +40,7 @@ def test_a_rung_that_a_backend_lacks_is_not_broken():
 
 def test_the_last_line_of_a_crash_is_what_failed_not_the_end_of_its_message(tmp_path, monkeypatch, capsys):
     """Keras ends its messages with the arguments that it was given."""
-    monkeypatch.setattr(side, "_end_with_parent", lambda: None)
+    monkeypatch.setattr(side, "end_with_input", lambda: None)
     monkeypatch.setattr(side.registry, "backend", failing_backend)
     orders = {
         "backend": "x",

@@ -25,7 +25,7 @@ def served(monkeypatch, answer):
     asked = io.TextIOWrapper(io.BytesIO(b'{"number":21}\n'))
     monkeypatch.setattr(sys, "stdin", asked)
     monkeypatch.setattr(child, "take_over_stdout", lambda: sent.append)
-    monkeypatch.setattr(child, "_end_with_input", lambda: None)  # it would end this process
+    monkeypatch.setattr(child, "end_with_input", lambda: None)  # it would end this process
     child.serve(Request, answer, prepare=lambda: sent.append("prepared"))
     return sent
 
