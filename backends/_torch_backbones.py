@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import importlib
+
 import torch
 from torch import Tensor, nn
 
 from harness.model import backbones
 from harness.model.backbones import Family
 
-# torchvision registers fake kernels for these two when it is imported; on a CPU its compiled part, which defines them,
-# does not load where it was built for CUDA. No detection operator is used here.
-if not hasattr(torch.ops.torchvision, "nms"):
+# torchvision registers fake kernels for these two when it is imported. Its compiled part defines them, and does not
+# load where it was built for CUDA and torch was not; elsewhere nobody may define them a second time. No detection
+# operator is used here.
+try:
+    importlib.import_module("torchvision")
+except RuntimeError as error:
+    if "torchvision::nms does not exist" not in str(error):
+        raise
     _schemas = torch.library.Library("torchvision", "DEF")
     _schemas.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _schemas.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

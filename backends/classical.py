@@ -25,21 +25,10 @@ from sklearn.linear_model import Ridge
 
 from harness.errors import Unavailable
 from harness.model.architecture import Estimator, Weights
+from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import check_fit
-from harness.protocol import (
-    Arrays,
-    Counts,
-    History,
-    Images,
-    OnEpoch,
-    Precision,
-    Recipe,
-    Schedule,
-    Targets,
-    Task,
-    TrainingData,
-    Variant,
-)
+from harness.protocol import Arrays, Counts, History, Images, OnEpoch, Precision, Targets, Task, TrainingData
+from harness.text import Device
 
 REQUIRES = ("sklearn", "onnx")
 TRAINS = ("estimator",)
@@ -48,7 +37,7 @@ COMPUTES_WITH = ("numpy", "scikit-learn", "scipy")
 Floats = NDArray[np.float64]
 
 
-def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
+def configure(threads: int, device: Device, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`. These predictors are too small for threads or an accelerator to matter."""
     if precision != "float32":
         raise Unavailable("scikit-learn's predictors keep float32 weights")

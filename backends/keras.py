@@ -1,4 +1,4 @@
-"""Keras, on TensorFlow unless the environment variable KERAS_BACKEND says `jax` or `torch`."""
+"""Keras, on TensorFlow unless the environment variable KERAS_BACKEND says `jax` or `torch`, which then is enough."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ else:
 
 import numpy as np
 import onnx
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from backends._keras_engines import Engine, engine
 from harness.errors import Unavailable
 from harness.model import backbones
 from harness.model.architecture import (
@@ -48,82 +48,33 @@ from harness.model.architecture import (
     named_layers,
     parameter_shapes,
 )
+from harness.model.variants import Recipe, Schedule, Trains, Variant
 from harness.model.weights import check_fit
-from harness.protocol import (
-    Arrays,
-    Counts,
-    History,
-    Images,
-    OnEpoch,
-    Precision,
-    Recipe,
-    Scaling,
-    Schedule,
-    Targets,
-    Task,
-    TrainingData,
-    Trains,
-    Variant,
-)
+from harness.protocol import Arrays, Counts, History, Images, OnEpoch, Precision, Targets, Task, TrainingData
+from harness.text import Device
 
-REQUIRES = ("keras", "tensorflow", "tf2onnx", "onnx")
+REQUIRES = ("keras", "onnx")
+ENGINES = {"tensorflow": ("tensorflow", "tf2onnx"), "jax": ("jax",), "torch": ("torch", "onnxscript")}
 TRAINS = ("network",)
 COMPUTES_WITH = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
 
 
-def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
-    """See `Backend.configure`. TensorFlow's threads are set in any case: it feeds the data to every Keras backend."""
+_engine: Engine = engine(keras.backend.backend())
+
+
+def configure(threads: int, device: Device, precision: Precision = "float32") -> dict[str, str]:
+    """See `Backend.configure`."""
     if precision != "float32" and keras.backend.backend() != "tensorflow":
         # keras.src.backend.common.dtypes.result_type: float64 with float64 gives float32 there.
         raise Unavailable(f"Keras on {keras.backend.backend()} turns float64 into float32")
     keras.config.set_floatx(precision)
     keras.config.set_dtype_policy(precision)
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-    if device == "cuda" and not _finds_gpu():
-        raise Unavailable(f"device=cuda, but Keras on {keras.backend.backend()} finds no GPU here")
     return {
         "keras": f"{keras.__version__} on {keras.backend.backend()}",
-        "tensorflow": tf.__version__,
-        "device": device,
         "precision": keras.config.floatx(),
-        **_engine_in_force(threads),
+        **_engine.configure(threads, device),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
-
-
-def _engine_in_force(threads: int) -> dict[str, str]:
-    """Set threads and deterministic operations of the library that computes, and read back what it tells of them.
-
-    TensorFlow does not tell whether its operations are deterministic: that is what it was told.
-    """
-    told: tuple[object, ...]
-    match keras.backend.backend():
-        case "tensorflow":
-            tf.config.experimental.enable_op_determinism()
-            threading = tf.config.threading
-            told = threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads(), True
-        case "torch":
-            torch = importlib.import_module("torch")
-            torch.set_num_threads(threads)
-            if torch.get_num_interop_threads() != 1:
-                torch.set_num_interop_threads(1)
-            torch.use_deterministic_algorithms(True)
-            deterministic = torch.are_deterministic_algorithms_enabled()
-            told = torch.get_num_threads(), torch.get_num_interop_threads(), deterministic
-        case _:  # JAX neither takes nor tells them while it runs
-            told = ("unknown",) * 3
-    return dict(zip(("intra_op_threads", "inter_op_threads", "deterministic"), map(str, told), strict=True))
-
-
-def _finds_gpu() -> bool:
-    match keras.backend.backend():
-        case "torch":
-            return bool(importlib.import_module("torch").cuda.is_available())
-        case "jax":
-            return any(device.platform == "gpu" for device in importlib.import_module("jax").devices())
-        case _:
-            return bool(tf.config.list_physical_devices("GPU"))
 
 
 def build(variant: Variant, task: Task, seed: int) -> KerasModel:
@@ -281,12 +232,18 @@ class KerasModel:
         adam.build(model.trainable_variables)  # built amid the first step, it would have TensorFlow trace that twice
         model.compile(optimizer=adam, loss=_LOSS)
         validation = data.validation_images, scaling.to_network(data.validation_targets)
+
+        def epochs() -> Iterator[tuple[Images, NDArray[np.float32]]]:
+            for epoch, order in enumerate(schedule.order):
+                images, targets = data.shown(epoch)
+                yield images[order], scaling.to_network(targets[order])
+
         begin = time.perf_counter()
         history = model.fit(
-            _batches(data, scaling, schedule),
+            _engine.batches(epochs, (data.images.shape[1:], data.targets.shape[1:]), schedule.batch_size),
             epochs=len(schedule.order),
             steps_per_epoch=-(-schedule.order.shape[1] // schedule.batch_size),
-            validation_data=_quiet(tf.data.Dataset.from_tensor_slices(validation).batch(schedule.batch_size)),
+            **_engine.validation(validation, schedule.batch_size),
             shuffle=False,
             verbose=0,
             callbacks=[_Telling(on_epoch)],
@@ -411,29 +368,6 @@ def _outputs(model: keras.Model, images: Images, width: int) -> NDArray[np.float
         part = slice(start, start + _PREDICTED_AT_A_TIME)
         outputs[part] = keras.ops.convert_to_numpy(model(images[part], training=False))
     return outputs
-
-
-def _batches(data: TrainingData, scaling: Scaling, schedule: Schedule) -> tf.data.Dataset:
-    """Every batch of every epoch in the schedule's order, the last of each epoch being the remainder."""
-
-    def epochs() -> Iterator[tuple[Images, NDArray[np.float32]]]:
-        for epoch, order in enumerate(schedule.order):
-            images, targets = data.shown(epoch)
-            yield images[order], scaling.to_network(targets[order])
-
-    shapes = data.images.shape[1:], data.targets.shape[1:]
-    signature = tuple(tf.TensorSpec((None, *shape), tf.float32) for shape in shapes)
-    whole = tf.data.Dataset.from_generator(epochs, output_signature=signature)
-    return _quiet(whole.flat_map(lambda *shown: tf.data.Dataset.from_tensor_slices(shown).batch(schedule.batch_size)))
-
-
-def _quiet(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Without autotuning: it searches for buffers and threads that epochs this short never need, and waits for them."""
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    options.threading.private_threadpool_size = 1
-    options.deterministic = True
-    return dataset.with_options(options)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from harness.model.architecture import (
     named_layers,
     parameter_shapes,
 )
+from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import check_fit
 from harness.protocol import (
     Arrays,
@@ -39,14 +40,12 @@ from harness.protocol import (
     OnProgress,
     Operators,
     Precision,
-    Recipe,
     Scaling,
-    Schedule,
     Targets,
     Task,
     TrainingData,
-    Variant,
 )
+from harness.text import Device
 
 REQUIRES = ("onnx", "onnxruntime")
 TRAINS = ()
@@ -56,7 +55,7 @@ OPSET = 18
 _threads = 1
 
 
-def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
+def configure(threads: int, device: Device, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`. Only the processor is used."""
     if precision != "float32":
         raise Unavailable("the onnx backend's graphs are in float32")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from backends._torch_backbones import TorchBackbone
-from harness.errors import Unavailable
+from backends._torch_device import on_torch
 from harness.model.architecture import (
     Backbone,
     Conv2D,
@@ -33,23 +33,10 @@ from harness.model.architecture import (
     named_layers,
     parameter_shapes,
 )
+from harness.model.variants import Recipe, Schedule, Trains, Variant
 from harness.model.weights import check_fit
-from harness.protocol import (
-    Arrays,
-    Counts,
-    History,
-    Images,
-    OnEpoch,
-    Precision,
-    Recipe,
-    Scaling,
-    Schedule,
-    Targets,
-    Task,
-    TrainingData,
-    Trains,
-    Variant,
-)
+from harness.protocol import Arrays, Counts, History, Images, OnEpoch, Precision, Scaling, Targets, Task, TrainingData
+from harness.text import Device
 
 REQUIRES = ("torch", "torchvision", "onnxscript")
 TRAINS = ("network",)
@@ -58,21 +45,19 @@ COMPUTES_WITH = ("numpy", "torch", "torchvision")
 _device = torch.device("cpu")
 
 
-def configure(threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
+def configure(threads: int, device: Device, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`."""
     global _device  # noqa: PLW0603  a process has one device, as it has one number of threads
-    if device == "cuda" and not torch.cuda.is_available():
-        raise Unavailable("device=cuda, but torch finds no CUDA device here")
-    _device = torch.device(device)
+    there = on_torch(device)
+    _device = torch.device("cpu" if device == "cpu" else "cuda")
     torch.set_default_dtype(getattr(torch, precision))
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
         torch.set_num_interop_threads(1)
     torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
     return {
         "torch": str(torch.__version__),
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+        **there,
         "precision": str(torch.get_default_dtype()).removeprefix("torch."),
         "intra_op_threads": str(torch.get_num_threads()),
         "inter_op_threads": str(torch.get_num_interop_threads()),
@@ -355,8 +340,7 @@ def _train_epoch(
     """The mean loss over samples, each counted with the weights its batch was seen with."""
     module.train()
     total = torch.zeros((), dtype=torch.float64, device=_device)
-    for start in range(0, len(order), batch_size):
-        batch = torch.from_numpy(order[start : start + batch_size]).to(_device)
+    for batch in torch.from_numpy(order).to(_device).split(batch_size):
         adam.zero_grad()
         loss = _batch_loss(module, images[batch], targets[batch])
         loss.backward()

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import Finding
-from harness.model.architecture import Estimator, Network, Shape, Weights
-from harness.text import Label, Name
+from harness.model.architecture import Shape, Weights
+from harness.model.variants import Encoding, Method, Recipe, Schedule, Variant
+from harness.text import Device, Label, Name
 
 Images = NDArray[np.float32]
 Targets = NDArray[np.float64]
@@ -161,106 +162,7 @@ class Task(msgspec.Struct, frozen=True):
     scaling: Scaling
 
 
-# --- variants and their training ----------------------------------------------------------------------------------
-
-
-Trains = Literal["all", "all-but-norms", "head"]
-
-
-class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction.
-
-    `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
-    its batch norms do, with their gammas and betas, and everything else is trained; else `all`. `augmented` says that
-    each epoch shows every training image moved by a random element of each of the suite's exact symmetries, or of those
-    that it names. `centred`, of a head, says that it is trained on features less their mean over the training images,
-    scaled so that their variances add up to one. With `patience` training ends after so many epochs without a lower
-    validation loss, and the weights of the epoch with the lowest are taken.
-    """
-
-    epochs: int = 300
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
-    trains: Trains = "all"
-    augmented: bool | tuple[Name, ...] = False
-    patience: int | msgspec.UnsetType = msgspec.UNSET
-    centred: bool | msgspec.UnsetType = msgspec.UNSET
-
-
-class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One member of a search: what was chosen, by the names of the search's axes, and the model that this makes; an
-    estimator has no recipe.
-    """
-
-    choices: dict[Name, float]
-    architecture: Network | Estimator
-    recipe: Recipe | None = None
-
-
-Method = Literal["grid"]
-
-
-class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=True):
-    """A model that is chosen among configurations by its validation error, and by that alone.
-
-    Each configuration tried is trained for `epochs`; the one with the lowest validation loss of any epoch is then
-    trained anew by its whole recipe, and only that one meets the test images. `method` says which are tried, in which
-    order: `grid` takes all, in theirs.
-    """
-
-    configurations: tuple[Configuration, ...]
-    epochs: int = 300
-    method: Method = "grid"
-
-    @property
-    def of_networks(self) -> bool:
-        """Whether its configurations are networks; they are all of one kind."""
-        return any(isinstance(one.architecture, Network) for one in self.configurations)
-
-
-Architecture = Network | Estimator | Search
-
-
-class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is done to an image before the model sees it, or to the model's answer after it: one of the suite's
-    encodings (`Suite.encoder`) or decodings (`Suite.decoder`), by name.
-    """
-
-    name: Name
-    parameters: dict[Name, float] = {}
-
-
-class Variant(msgspec.Struct, frozen=True):
-    """One model to be compared, as pure data. `recipes` are trained one after the other, each from where the last left
-    off; empty where nothing is trained by gradient, and for a search, whose configurations have their own. Without an
-    `encoding` the model sees the image, and without a `decoding` it answers the targets themselves. With `originals` it
-    is trained on the first so many of the training images alone.
-    """
-
-    name: str
-    summary: str
-    architecture: Architecture
-    recipes: tuple[Recipe, ...] = ()
-    encoding: Encoding | None = None
-    decoding: Encoding | None = None
-    originals: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class Schedule(msgspec.Struct, frozen=True):
-    """In which order the training images are shown: `order` (epochs, n_train), one permutation per epoch."""
-
-    order: NDArray[np.intp]
-    batch_size: int
-
-    @classmethod
-    def drawn(cls, recipe: Recipe, n_train: int, seed: int, stage: int = 0) -> Schedule:
-        """The harness's own seeded order, the same for every backend; `stage` numbers a variant's recipes from 0."""
-        draw = np.random.default_rng([seed, _BATCH_ORDER, stage])
-        order = np.stack([draw.permutation(n_train) for _ in range(recipe.epochs)])
-        return cls(order, recipe.batch_size)
+# --- training -----------------------------------------------------------------------------------------------------
 
 
 Number = Annotated[int, msgspec.Meta(ge=0)]
@@ -388,8 +290,9 @@ class Model(Protocol):
 
 
 class Backend(Protocol):
-    """A module in `backends/`. `REQUIRES`, `TRAINS` and `COMPUTES_WITH` are literals: they are read without importing
-    it.
+    """A module in `backends/`. `REQUIRES`, `TRAINS`, `COMPUTES_WITH` and `ENGINES` are literals: they are read without
+    importing it. A backend with a choice of engines under it has `ENGINES`, the packages that each needs, the usual one
+    first; the environment variable of `harness.registry.ENGINE` chooses.
     """
 
     REQUIRES: tuple[str, ...]
@@ -401,9 +304,9 @@ class Backend(Protocol):
     COMPUTES_WITH: tuple[str, ...]
     """Distributions whose versions can change what it computes: records of others are not current."""
 
-    def configure(self, threads: int, device: str, precision: Precision = "float32") -> dict[str, str]:
+    def configure(self, threads: int, device: Device, precision: Precision = "float32") -> dict[str, str]:
         """Set up the framework once per process, before anything is built: `threads` CPU threads, deterministic
-        operations, `device` "cpu" or "cuda". Returns the versions and the settings in force as read back from the
+        operations, on `device`. Returns the versions and the settings in force as read back from the
         framework. Raises Unavailable where the device does not exist or the precision is not offered.
         """
         ...
@@ -419,13 +322,15 @@ class Profile(msgspec.Struct, frozen=True):
     """How much work: the seeds, the most epochs that any recipe may take, and whether latency is only glanced at.
 
     `search_epochs` and `fine_tuning_epochs` are the most for each configuration of a search, and for a recipe that
-    trains a backbone: these are the bulk of the work. Variants in `leaves_out` run only where asked for by name.
+    trains a backbone: these are the bulk of the work. `search` is how searches go about it. Variants in `leaves_out`
+    run only where asked for by name.
     """
 
     seeds: tuple[int, ...]
     epochs: int
     search_epochs: int
     fine_tuning_epochs: int
+    search: Method = "grid"
     leaves_out: tuple[str, ...] = ()
     quick_latency: bool = False
 
@@ -626,6 +531,3 @@ class Suite(Protocol):
     def draw(self, predicted: Sequence[Predicted], folder: Path) -> list[Path]:
         """Draw the suite's own pictures of all models on all tests into `folder`; the files, in their order."""
         ...
-
-
-_BATCH_ORDER = 2

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -98,20 +99,38 @@ def reads_folders(name: str) -> bool:
     return bool(_literal("suites", name, "READS_FOLDERS"))
 
 
+ENGINE = "KERAS_BACKEND"
+"""The environment variable that chooses among the engines of a backend, as Keras reads it."""
+
+
 @cache
-def missing(name: str) -> tuple[str, ...]:
-    """Packages that a backend needs and that are not installed, without importing either."""
-    needed = _literal("backends", name, "REQUIRES")
+def engines(name: str) -> dict[str, tuple[str, ...]]:
+    """The engines that a backend has the choice of, the usual one first, and the packages that each needs, without
+    importing any; none where it has no choice.
+    """
+    return dict(_literal("backends", name, "ENGINES", ()))
+
+
+def missing(name: str, engine: str = "") -> tuple[str, ...]:
+    """Packages that a backend needs and that are not installed, without importing any. With no `engine`, it is to run
+    on the one that the environment chooses.
+    """
+    choice = engines(name)
+    chosen = engine or os.environ.get(ENGINE) or next(iter(choice), "")
+    needed = (*_literal("backends", name, "REQUIRES"), *choice.get(chosen, ()))
     return tuple(package for package in needed if importlib.util.find_spec(package) is None)
 
 
-def _literal(kind: Kind, name: str, constant: str) -> Any:
+@cache
+def _literal(kind: Kind, name: str, constant: str, absent: Any = None) -> Any:
     path = _HOUSE / kind / f"{name}.py"
     for node in parsed(path).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
                 return ast.literal_eval(node.value)
+    if absent is not None:
+        return absent
     raise TypeError(f"{path} must define {constant} as a literal: see harness/protocol.py")
 
 

@@ -7,13 +7,16 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 # Names become files below the results folder and columns of tables, so a name cannot be a path or a formula.
 Name = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9_.-]*\Z", max_length=200)]
 Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
+
+Device = Literal["cpu", "cuda", "cuda-tf32"]
+"""Where networks are trained. `cuda` is in single precision; `cuda-tf32` rounds what it multiplies to ten bits."""
 
 # A label is shown in tables, pages and pictures: a line of text without what is markup in HTML, Markdown or TeX.
 _MARKUP = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>&`|$*\[\]\\"

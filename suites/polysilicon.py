@@ -15,12 +15,12 @@ import numpy as np
 
 from harness.errors import BenchError, Finding
 from harness.model.architecture import Shape
+from harness.model.variants import Encoding
 from harness.protocol import (
     Comparison,
     Dataset,
     Decoder,
     Encoder,
-    Encoding,
     Facts,
     Images,
     Metric,

@@ -83,7 +83,7 @@ def run(options: RunOptions) -> int:
         ),
         originals=_numbers("originals", options.originals),
         weights=options.weights,
-        search=options.search,
+        search=options.search or None,
         workers=options.workers or usable_workers(),
         limits=_limits(options),
     )

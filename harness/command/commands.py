@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from harness.command.options import IS_PATH
+from harness.text import Device
 
 
 def _about(description: str) -> msgspec.Meta:
@@ -75,8 +76,11 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
             "empty: on all"
         ),
     ] = ""
-    search: Annotated[Literal["grid"], _about("how a search tries its configurations: grid tries all")] = "grid"
-    device: Annotated[Literal["cpu", "cuda"], _about("where networks are trained")] = "cpu"
+    search: Annotated[
+        Literal["", "grid", "halving"],
+        _about("grid tries all of a search, halving goes on with the better third; empty: the profile's"),
+    ] = ""
+    device: Annotated[Device, _about("where networks are trained; cuda-tf32 rounds what a GPU multiplies")] = "cpu"
     workers: Annotated[
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
@@ -122,7 +126,11 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suite whose variants climb")] = "elasticity"
     between: Annotated[
-        str, _about("the two backends; an engine of Keras goes behind a slash: keras,pytorch or keras,keras/jax")
+        str,
+        _about(
+            "the two backends, with an engine of Keras behind a slash and a device behind an @: keras,pytorch; "
+            "keras,keras/jax; pytorch,pytorch@cuda"
+        ),
     ] = "keras,pytorch"
     variant: Annotated[str, _about("variants, comma-separated, or all")] = "all"
     rung: Annotated[
@@ -209,7 +217,7 @@ class WeightsMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
     )
     seed: Annotated[int, msgspec.Meta(ge=0, le=10**6, description="seed of images, first weights and order")] = 0
     backend: Annotated[str, _about("backend that trains: keras or pytorch")] = "pytorch"
-    device: Annotated[Literal["cpu", "cuda"], _about("where it trains")] = "cpu"
+    device: Annotated[Device, _about("where it trains")] = "cpu"
     results: Results = Path("results")
 
 

@@ -22,21 +22,10 @@ from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy
 from harness.judging.older import upgraded
 from harness.judging.timing import Latency
-from harness.protocol import (
-    TEST,
-    Architecture,
-    Counts,
-    Encoding,
-    Facts,
-    History,
-    Number,
-    Recipe,
-    Seconds,
-    Variant,
-    shared_unit,
-)
+from harness.model.variants import Architecture, Encoding, Recipe, Variant
+from harness.protocol import TEST, Counts, Facts, History, Number, Seconds, shared_unit
 from harness.signals import uninterrupted
-from harness.text import Hash, Label, Name, without_patterns
+from harness.text import Device, Hash, Label, Name, without_patterns
 
 SCHEMA = 4
 """What is written. Older ones are read, too: see `older`."""
@@ -57,7 +46,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     init: Literal["shared", "native"] = "shared"
     target_scaling: Literal["standard", "none"] = "standard"
     unit: Label = ""
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: Device = "cpu"
     averaged: Annotated[int, msgspec.Meta(ge=0)] = 0
     facts: Facts = {}
     originals: int | msgspec.UnsetType = msgspec.UNSET

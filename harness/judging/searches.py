@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from harness.judging.columns import ORIGIN, Group
-from harness.judging.records import Record, comparable, standing
+from harness.judging.records import Record, Trial, comparable, standing
 from harness.judging.stats import spread
-from harness.protocol import Search
+from harness.model.variants import Search
 
 
 def top_tens(records: Iterable[Record]) -> dict[str, pd.DataFrame]:
-    """For each variant that is a search, the ten configurations with the lowest validation loss.
+    """For each variant that is a search, the ten configurations that it tried longest, with the lowest validation loss.
 
     One ranking for each backend and whatever else must be equal. Losses are means over seeds of the lowest of any
     epoch, on the network's scale; nothing in a search comes from the test images.
@@ -30,21 +30,19 @@ def _ranked(records: Sequence[Record]) -> list[dict[str, object]]:
     """Every configuration of one search, best first."""
     cell = records[0].cell
     assert isinstance(cell.architecture, Search)
-    searches = [record.searched for record in records if record.searched]
-    trials = [[item.trials[number] for item in searches] for number in range(len(cell.architecture.configurations))]
-    losses = [[trial.validation_loss for trial in of_one] for of_one in trials]
-    best_first = sorted(range(len(trials)), key=lambda number: float(np.mean(losses[number])))
+    last = last_trials(records)
+    losses = {number: [trial.validation_loss for _, trial in of_one] for number, of_one in last.items()}
     origin = {column.name: column.of(Group(records, {})) for column in ORIGIN}
     return [
         {"variant": cell.row, "backend": cell.backend, "rank": rank, "configuration": number}
         | dict(cell.architecture.configurations[number].choices)
         | {
-            "parameters": trials[number][0].parameters,
+            "parameters": last[number][0][1].parameters,
             "validation_mse": float(np.mean(losses[number])),
             "validation_mse_sd": spread(losses[number]),
-            "epochs": cell.architecture.epochs if cell.architecture.of_networks else None,
-            "best_epochs": " ".join(str(trial.epoch) for trial in trials[number]),
-            "seconds": float(np.mean([trial.seconds for trial in trials[number]])),
+            "epochs": _told([epochs for epochs, _ in last[number]]) if cell.architecture.of_networks else None,
+            "best_epochs": " ".join(str(trial.epoch) for _, trial in last[number]),
+            "seconds": float(np.mean([trial.seconds for _, trial in last[number]])),
             "seeds": " ".join(str(record.cell.seed) for record in records),
             "selected_by": " ".join(
                 str(record.cell.seed) for record in records if record.searched and record.searched.selected == number
@@ -52,5 +50,28 @@ def _ranked(records: Sequence[Record]) -> list[dict[str, object]]:
             "target_scaling": cell.settings.target_scaling,
         }
         | origin
-        for rank, number in enumerate(best_first, 1)
+        for rank, number in enumerate(last, 1)
     ]
+
+
+def last_trials(records: Sequence[Record]) -> dict[int, list[tuple[int, Trial]]]:
+    """Of each configuration of one search the last trial in each record, and for how many epochs it was; those tried
+    longest first, and of these those with the lowest mean loss.
+    """
+    search = records[0].cell.architecture
+    assert isinstance(search, Search)
+    found: list[dict[int, tuple[int, Trial]]] = []
+    for searched in [record.searched for record in records if record.searched]:
+        tries = search.tries([trial.validation_loss for trial in searched.trials])
+        found.append({number: (epochs, trial) for (number, epochs), trial in zip(tries, searched.trials, strict=True)})
+    last = {number: [of_one[number] for of_one in found] for number in range(len(search.configurations))}
+
+    def place(number: int) -> tuple[int, float]:
+        return -sum(epochs for epochs, _ in last[number]), float(np.mean([t.validation_loss for _, t in last[number]]))
+
+    return {number: last[number] for number in sorted(last, key=place)}
+
+
+def _told(epochs: Sequence[int]) -> int | str:
+    """One number where all are equal."""
+    return epochs[0] if len(set(epochs)) == 1 else " ".join(map(str, epochs))

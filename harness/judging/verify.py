@@ -8,7 +8,7 @@ import msgspec
 
 from harness.judging.metrics import Accuracy
 from harness.judging.records import HeldOut, Record, close, same_constants
-from harness.protocol import Search
+from harness.model.variants import Search
 
 
 def verify(record: Record) -> list[str]:
@@ -99,9 +99,13 @@ def _verify_search(record: Record, title: str) -> list[str]:
     if searched is None:
         return [f"{title}: is a search without trials"]
     tried = [trial.configuration for trial in searched.trials]
-    if tried != list(range(len(search.configurations))):
-        return [f"{title}: a grid of {len(search.configurations)} configurations, but tried {tried}"]
-    best = min(searched.trials, key=lambda trial: trial.validation_loss).configuration
+    losses = [trial.validation_loss for trial in searched.trials]
+    asked = [number for number, _ in search.tries(losses)]
+    if tried != asked:
+        return [
+            f"{title}: {search.method} among {len(search.configurations)} configurations tries {asked}, not {tried}"
+        ]
+    best = search.selected(losses)
     if best != searched.selected:
         return [f"{title}: selected configuration {searched.selected}, but {best} has the lowest validation loss"]
     return []

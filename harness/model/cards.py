@@ -19,8 +19,8 @@ from harness.environment import Environment
 from harness.errors import WeightsError
 from harness.model import backbones
 from harness.model.backbones import Family
-from harness.protocol import Recipe
-from harness.text import Hash, Label, Name
+from harness.model.variants import Recipe
+from harness.text import Device, Hash, Label, Name
 
 FOLDER = "weights"
 """Where sets lie below the results, by their names."""
@@ -29,8 +29,8 @@ FOLDER = "weights"
 class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a backbone's weights were made: `recipes` on `count` images of `seed`, by `backend`.
 
-    `sha256` is the file's, `data_hash` that of images and targets. `skill` is of images that it was not trained on,
-    `validation_loss` that of each epoch.
+    `sha256` is the file's, `data_hash` that of images and targets; `framework` holds its settings in force, as in a
+    record. `skill` is of images that it was not trained on, `validation_loss` that of each epoch.
     """
 
     weights: Name
@@ -43,11 +43,12 @@ class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data_hash: Hash
     recipes: tuple[Recipe, ...]
     backend: Name
-    device: Name
+    device: Device
     skill: float | None
     validation_loss: tuple[float, ...]
     seconds: float
     made: Label
+    framework: dict[Label, Label]
     environment: Environment
 
     @property

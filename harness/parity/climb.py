@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from harness import registry
+from harness.model.variants import Variant
 from harness.parity import trained
 from harness.parity.kept import Kept
 from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
 from harness.parity.subjects import Group, Request, groups, subjects
-from harness.protocol import Dataset, Suite, Variant
+from harness.protocol import Dataset, Suite
 from harness.running.plan import DataSource
 from harness.streams import tell
 

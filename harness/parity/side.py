@@ -23,22 +23,10 @@ from safetensors.numpy import load_file, save_file
 from harness import registry
 from harness.errors import Unavailable
 from harness.model.architecture import Dense, Dropout, Flatten, Network, Shape, named_layers
-from harness.protocol import (
-    Arrays,
-    Backend,
-    Counts,
-    Images,
-    Model,
-    Precision,
-    Recipe,
-    Schedule,
-    Targets,
-    Task,
-    TrainingData,
-    Variant,
-)
+from harness.model.variants import Recipe, Schedule, Variant
+from harness.protocol import Arrays, Backend, Counts, Images, Model, Precision, Targets, Task, TrainingData
 from harness.running.child import end_with_input
-from harness.text import one_line
+from harness.text import Device, one_line
 
 BATCH = 16
 BATCHES_EXPORTED = (1, 7, 32)
@@ -57,6 +45,7 @@ class Orders(msgspec.Struct, frozen=True):
     """
 
     backend: str
+    device: Device
     precision: Precision
     task: Task
     network: Network
@@ -127,7 +116,7 @@ def main(path: str) -> None:
     orders = msgspec.json.decode(Path(path).read_bytes(), type=Orders)
     backend = registry.backend(orders.backend)
     try:
-        backend.configure(1, "cpu", orders.precision)
+        backend.configure(1, orders.device, orders.precision)
         arrays, told = climb(backend, orders, Given.load(orders.given))
     except Unavailable as unavailable:
         arrays, told = {}, Told(unavailable=str(unavailable))

@@ -17,12 +17,13 @@ from safetensors import safe_open
 
 from harness.judging.records import Settings
 from harness.model.architecture import Network, Shape, backbone_of, initial_weights
+from harness.model.variants import Variant
 from harness.parity import kept
 from harness.parity.kept import Kept
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
-from harness.protocol import Arrays, Dataset, Images, Precision, Scaling, Split, Suite, Task, Variant
+from harness.protocol import Arrays, Dataset, Images, Precision, Scaling, Split, Suite, Task
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
 from harness.running.plan import task
@@ -109,7 +110,7 @@ class Climb(NamedTuple):
 
     def file(self, framework: Framework, precision: str, suffix: str) -> Path:
         """One of the files of a side, where an earlier climb left it or where this one has it written."""
-        mine = self.folder / f"{framework.backend}-{framework.engine}-{precision}"
+        mine = self.folder / f"{framework.label.replace('/', '-')}-{precision}"
         return self.known.get((framework, precision), mine).with_suffix(f".{suffix}")
 
     def start(self) -> Arrays:
@@ -176,6 +177,7 @@ class Sides:
         for precision, framework in itertools.product(_PRECISIONS, self._between):
             orders = Orders(
                 backend=framework.backend,
+                device=framework.device,
                 precision=precision,
                 task=begin[1],
                 network=group.network,
@@ -225,7 +227,7 @@ class Sides:
                 stdin=subprocess.PIPE,  # which ends when this process does, however it does
                 stdout=output,
                 stderr=output,
-                env=worker_environment(1, "cpu") | framework.variables(),
+                env=worker_environment(1, framework.device) | framework.variables(),
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the sides in good order
             )
         self._alive.add(process)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast, get_args
 
 import msgspec
 
 from harness import registry
 from harness.errors import BenchError
 from harness.model.architecture import Dropout, Estimator, Network, backbone_of, parameter_shapes
+from harness.model.variants import Configuration, Search, Variant
 from harness.parity.side import BATCH
-from harness.protocol import Configuration, Search, Suite, Variant
+from harness.protocol import Suite
+from harness.text import Device
 
 TRAINED_RUNGS = ("training", "statistics")
 SMALL_STEPS = (1, 10, 100)
@@ -28,25 +29,32 @@ FROZEN_NORMS = "-frozen-norms"
 
 
 class Framework(msgspec.Struct, frozen=True):
-    """A backend, and the engine under it where it has a choice: Keras runs on tensorflow, jax or torch."""
+    """A backend, where it computes, and the engine under it where it has a choice: Keras runs on tensorflow, jax or
+    torch.
+    """
 
     backend: str
     engine: str = ""
+    device: Device = "cpu"
 
     @property
     def label(self) -> str:
         """How it is asked for and shown."""
-        return f"{self.backend}/{self.engine}" if self.engine else self.backend
+        engine = f"/{self.engine}" if self.engine else ""
+        return self.backend + engine + (f"@{self.device}" if self.device != "cpu" else "")
 
     def lacking(self) -> str:
         """Why it cannot be used here; "" where it can."""
-        engine = (self.engine,) if self.engine and importlib.util.find_spec(self.engine) is None else ()
-        lacking = (*registry.missing(self.backend), *engine)
+        lacking = registry.missing(self.backend, self._chosen)
         return f"{' and '.join(lacking)} not installed" if lacking else ""
 
     def variables(self) -> dict[str, str]:
         """Environment variables of its processes."""
-        return {"KERAS_BACKEND": self.engine or _ENGINES[0]} if self.backend == "keras" else {}
+        return {registry.ENGINE: self._chosen} if self._chosen else {}
+
+    @property
+    def _chosen(self) -> str:
+        return self.engine or next(iter(registry.engines(self.backend)), "")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -65,20 +73,31 @@ class Request(msgspec.Struct, frozen=True):
 
 
 def frameworks(text: str) -> tuple[Framework, Framework]:
-    """Two of `backend` or `backend/engine`, separated by a comma. Raises BenchError for anything else."""
-    named = [part.strip().partition("/") for part in text.split(",")]
-    for backend, slash, engine in named:
-        if backend not in registry.names("backends"):
-            raise registry.unknown(backend, registry.names("backends"), "backend")
-        if slash and (backend != "keras" or engine not in _ENGINES):
-            raise BenchError(f"between={text}: after the slash comes Keras's engine: {', '.join(_ENGINES)}")
-    found = [Framework(backend, "" if engine == _ENGINES[0] else engine) for backend, _, engine in named]
+    """Two of `backend`, `backend/engine` or `backend@device`, separated by a comma. Raises BenchError for anything
+    else.
+    """
+    found = [_framework(part.strip(), text) for part in text.split(",")]
     if len(found) != 2 or found[0] == found[1]:
-        raise BenchError(f"between={text}: must name two different backends, as in keras,pytorch or keras,keras/jax")
+        raise BenchError(
+            f"between={text}: must name two different backends, as in keras,pytorch or keras,keras/jax, or two "
+            "devices, as in pytorch,pytorch@cuda"
+        )
     return found[0], found[1]
 
 
-_ENGINES = ("tensorflow", "jax", "torch")  # the first where none is named
+def _framework(part: str, text: str) -> Framework:
+    """One of them. Raises BenchError where it is none."""
+    named, at, device = part.partition("@")
+    backend, slash, engine = named.partition("/")
+    if backend not in registry.names("backends"):
+        raise registry.unknown(backend, registry.names("backends"), "backend")
+    engines = tuple(registry.engines(backend))
+    if slash and engine not in engines:
+        of_keras = tuple(registry.engines("keras"))
+        raise BenchError(f"between={text}: after the slash comes Keras's engine: {', '.join(of_keras)}")
+    if at and device not in get_args(Device):
+        raise BenchError(f"between={text}: after the @ comes a device: {', '.join(get_args(Device))}")
+    return Framework(backend, "" if engine in engines[:1] else engine, cast("Device", device or "cpu"))
 
 
 def subjects(suite: Suite) -> list[Variant]:

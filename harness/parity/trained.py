@@ -14,9 +14,10 @@ from harness.judging import stats
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Cell, Record, Settings, Store
 from harness.model.architecture import Dropout, Network
+from harness.model.variants import Search, Variant
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, deep, largest
-from harness.protocol import Search, Suite, Variant
+from harness.protocol import Suite
 from harness.running.launch import launch
 from harness.running.plan import DataSource, at_most, plan
 from harness.running.plan import Request as Asked

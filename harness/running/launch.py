@@ -26,6 +26,7 @@ from harness.running.child import Ready, hang_up, tell
 from harness.running.guard import Guard, Limits, last_lines, last_words
 from harness.running.training import work
 from harness.running.worker import WHERE, Done, Epoch, Job, Message, Orders, now
+from harness.text import Device
 
 RETIRES_AT_GIB = 4.0
 """A worker that has held more memory than this is replaced after its cell.
@@ -53,6 +54,11 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "268435456",
 }
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+_GPU = {
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # workers share the GPU, and no one may take all of its memory
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+}
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
 # They change what is computed, and may hold paths, so that no record can tell of them.
@@ -66,13 +72,10 @@ _NOT_INHERITED = (
 )
 
 
-def worker_environment(threads: int, device: str) -> dict[str, str]:
+def worker_environment(threads: int, device: Device) -> dict[str, str]:
     """The environment variables of a worker: this process's own, and what fixes its threads and device."""
     extra = _WORKER_ENVIRONMENT | dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    if device == "cpu":
-        extra["CUDA_VISIBLE_DEVICES"] = ""
-    else:
-        extra["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # without it cuBLAS refuses to be deterministic
+    extra |= _NO_GPU if device == "cpu" else _GPU
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     return {**inherited, **extra}
 
@@ -81,7 +84,7 @@ def launch(
     jobs: list[Job],
     results: Path,
     workers: int,
-    device: str,
+    device: Device,
     limits: Limits | None = None,
     command: Sequence[str] = WORKER,
     exports: bool = True,
@@ -117,7 +120,7 @@ class _Crew:
         self,
         jobs: list[Job],
         results: Path,
-        device: str,
+        device: Device,
         limits: Limits,
         command: Sequence[str],
         exports: bool,

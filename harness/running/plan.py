@@ -13,20 +13,8 @@ from harness.judging.records import Cell, Settings
 from harness.model.architecture import Estimator, Network, backbone_of
 from harness.model.backbones import Family
 from harness.model.pretrained import RANDOM, Origin, Origins
-from harness.protocol import (
-    Architecture,
-    Dataset,
-    Method,
-    Profile,
-    Recipe,
-    Scaling,
-    Search,
-    Split,
-    Suite,
-    Targets,
-    Task,
-    Variant,
-)
+from harness.model.variants import Architecture, Method, Recipe, Search, Variant
+from harness.protocol import Dataset, Profile, Scaling, Split, Suite, Targets, Task
 from harness.running.guard import Limits
 from harness.text import label
 
@@ -45,7 +33,7 @@ class DataSource(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """What `bench run` was asked for. `variant` and `backend` are comma-separated names or `all`; no `seeds` means the
     profile's, no `originals` all training images; `weights` is the user's word for what backbones start from, and
-    `search` how searches go about it.
+    `search` how searches go about it, None as the profile says.
     """
 
     suites: tuple[str, ...]
@@ -58,7 +46,7 @@ class Request(msgspec.Struct, frozen=True):
     settings: Settings = Settings()
     originals: tuple[int, ...] = ()
     weights: str = "random"
-    search: Method = "grid"
+    search: Method | None = None
     workers: int = 1
     limits: Limits = Limits()
 
@@ -114,7 +102,7 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
             originals=item.originals,
         )
         for item, name in pairs
-        for architecture, recipes in [_shortened(item, profile, request.search)]
+        for architecture, recipes in [_shortened(item, profile, request.search or profile.search)]
         for originals in request.originals or (msgspec.UNSET,)
         if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
         for seed in request.seeds or profile.seeds
@@ -194,7 +182,8 @@ def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Arch
                 msgspec.structs.replace(item, recipe=at_most(item.recipe, profile.epochs) if item.recipe else None)
                 for item in search.configurations
             )
-            return Search(configurations, min(search.epochs, profile.search_epochs), method), ()
+            epochs = min(search.epochs, profile.search_epochs)
+            return Search(configurations, epochs, method if search.of_networks else "grid"), ()
         case Network() as network:
             fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
             return network, tuple(

@@ -32,25 +32,13 @@ from harness.model import cards
 from harness.model.architecture import Backbone, Dense, GlobalAveragePool2D, Network, initial_weights
 from harness.model.backbones import Family
 from harness.model.cards import Card
+from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import load_weights, save_weights
-from harness.protocol import (
-    Backend,
-    Dataset,
-    History,
-    Images,
-    Model,
-    Pretraining,
-    Recipe,
-    Schedule,
-    Split,
-    Suite,
-    Targets,
-    TrainingData,
-    Variant,
-)
+from harness.protocol import Backend, Dataset, History, Images, Model, Pretraining, Split, Suite, Targets, TrainingData
 from harness.running.plan import task
 from harness.running.view import View, view
 from harness.running.worker import now
+from harness.text import Device, label
 
 AT_A_TIME = 1000
 """Images that are drawn at a time, and that an epoch of pretraining shows."""
@@ -64,7 +52,7 @@ class Making(msgspec.Struct, frozen=True):
     count: int
     seed: int
     backend: str
-    device: str
+    device: Device
     results: Path
 
 
@@ -83,7 +71,7 @@ def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
         raise BenchError(f"backend={making.backend}: {' and '.join(lacking)} not installed")
     backend = registry.backend(making.backend)
     try:
-        backend.configure(usable_cores(), making.device)
+        framework = backend.configure(usable_cores(), making.device)
     except Unavailable as error:
         raise BenchError(f"device={making.device}: {error}") from None
     kept = making.results / "cache" / "pretraining" / _key(making, suite.PRETRAINING)
@@ -94,7 +82,7 @@ def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
     if found := in_data_sets(dataset.images):
         raise BenchError(f"{found} of the images drawn with seed={making.seed} are in a data set: choose another seed")
     for family in making.families:
-        yield _Pretrained(making, suite, backend, dataset, kept, tell).make(family)
+        yield _Pretrained(making, suite, backend, framework, dataset, kept, tell).make(family)
 
 
 def _key(making: Making, pretraining: Pretraining) -> str:
@@ -192,6 +180,7 @@ class _Pretrained(NamedTuple):
     making: Making
     suite: Suite
     backend: Backend
+    framework: dict[str, str]
     dataset: Dataset
     kept: Path
     tell: Tell
@@ -234,6 +223,7 @@ class _Pretrained(NamedTuple):
             validation_loss=history.validation_loss,
             seconds=round(history.seconds, 1),
             made=now(),
+            framework={name: label(value) for name, value in self.framework.items()},
             environment=observe(),
         )
         disk.write_whole(

@@ -26,7 +26,8 @@ from harness.judging.verify import contradicts
 from harness.model import pretrained
 from harness.model.architecture import Estimator, Network, backbone_of
 from harness.model.pretrained import Origin, Origins
-from harness.protocol import Source, Variant
+from harness.model.variants import Variant
+from harness.protocol import Source
 from harness.provenance import differences, source
 from harness.running.guard import Limits
 from harness.running.latency import LatencyError, measure_apart

@@ -31,23 +31,8 @@ from harness.model.architecture import (
     initial_weights,
     multiplications,
 )
-from harness.protocol import (
-    Backend,
-    Configuration,
-    History,
-    Images,
-    Model,
-    OnEpoch,
-    Recipe,
-    Rows,
-    Schedule,
-    Search,
-    Split,
-    Targets,
-    Task,
-    TrainingData,
-    Variant,
-)
+from harness.model.variants import Configuration, Recipe, Schedule, Search, Variant
+from harness.protocol import Backend, History, Images, Model, OnEpoch, Rows, Split, Targets, Task, TrainingData
 from harness.running.centring import Centring
 from harness.running.view import View
 
@@ -97,13 +82,21 @@ def fit(fitting: Fitting) -> Fitted:
 def epoch_work(cell: Cell) -> list[float]:
     """How much work each epoch is that `fit` will report, roughly in milliseconds of one core on 64x64 images."""
     if isinstance(cell.architecture, Search):
-        search = cell.architecture
-        tried = [_epochs_of(_tried(configuration, search)) for configuration in search.configurations]
-        selected = max(map(_epochs_of, search.configurations), key=sum)  # at the most
-        return [work for trial in tried for work in trial] + selected
+        return _search_work(cell.architecture)
     if isinstance(cell.architecture, Network):
         return [work for recipe in cell.recipes for work in _epochs(cell.architecture, recipe)]
     return []
+
+
+def _search_work(search: Search) -> list[float]:
+    """Which configurations a later round tries is not known, nor which is selected: as much as usual, and at most."""
+    epochs: list[float] = []
+    for count, length in search.rounds():
+        tried = [_epochs_of(_tried(configuration, length)) for configuration in search.configurations]
+        of_round = [work for trial in tried for work in trial]
+        share = count / len(tried)
+        epochs += of_round if share == 1 else [float(np.mean(of_round))] * round(share * len(of_round))
+    return epochs + max(map(_epochs_of, search.configurations), key=sum)
 
 
 def _epochs_of(configuration: Configuration) -> list[float]:
@@ -304,29 +297,21 @@ def _search(search: Search, fitting: Fitting) -> Fitted:
     """Try the configurations that the search asks for, select by validation loss, and train the selected anew."""
     kept = trials_file(fitting.results, fitting.cell)
     trials = _kept_trials(kept)
-    while (number := _next(search, trials)) is not None:
-        trial = _try(number, search, fitting)
-        disk.append_line(kept, msgspec.json.encode(trial))
-        trials.append(trial)
-    selected = min(trials, key=lambda trial: trial.validation_loss).configuration
-    before = _epochs_before(len(search.configurations), search)
+    number, before = 0, 0
+    while number < len(tries := search.tries([trial.validation_loss for trial in trials])):
+        tried = _tried(search.configurations[tries[number][0]], tries[number][1])
+        if number == len(trials):
+            trials.append(_try(tries[number][0], tried, fitting, _later(fitting.on_epoch, before)))
+            disk.append_line(kept, msgspec.json.encode(trials[-1]))
+        number, before = number + 1, before + len(_epochs_of(tried))
+    selected = search.selected([trial.validation_loss for trial in trials])
     chosen = _variant(search.configurations[selected], fitting.cell)
     model, history = _train(chosen, fitting, _later(fitting.on_epoch, before))
     return Fitted(model, history, Searched(tuple(trials), selected))
 
 
-def _next(search: Search, trials: list[Trial]) -> int | None:
-    """The configuration to try after these trials, None where the search is over. A search that learns from its
-    trials (Bergstra et al. 2011, as in Optuna) would look at their losses here.
-    """
-    match search.method:
-        case "grid":
-            return len(trials) if len(trials) < len(search.configurations) else None
-
-
-def _try(number: int, search: Search, fitting: Fitting) -> Trial:
-    variant = _variant(_tried(search.configurations[number], search), fitting.cell)
-    model, (history,) = _train(variant, fitting, _later(fitting.on_epoch, _epochs_before(number, search)))
+def _try(number: int, tried: Configuration, fitting: Fitting, on_epoch: OnEpoch) -> Trial:
+    model, (history,) = _train(_variant(tried, fitting.cell), fitting, on_epoch)
     losses = history.validation_loss or (_validation_loss(model, fitting),)
     best = int(np.argmin(losses))
     return Trial(number, losses[best], best + 1, losses[-1], model.counts().total, history.seconds)
@@ -339,16 +324,12 @@ def _validation_loss(model: Model, fitting: Fitting) -> float:
     return float(np.mean((off / np.array(scaling.scale)) ** 2))
 
 
-def _tried(configuration: Configuration, search: Search) -> Configuration:
-    """With no more epochs than a trial has."""
+def _tried(configuration: Configuration, epochs: int) -> Configuration:
+    """With no more epochs than these."""
     if configuration.recipe is None:
         return configuration
-    epochs = min(configuration.recipe.epochs, search.epochs)
+    epochs = min(configuration.recipe.epochs, epochs)
     return msgspec.structs.replace(configuration, recipe=msgspec.structs.replace(configuration.recipe, epochs=epochs))
-
-
-def _epochs_before(number: int, search: Search) -> int:
-    return sum(len(_epochs_of(_tried(configuration, search))) for configuration in search.configurations[:number])
 
 
 def _variant(configuration: Configuration, cell: Cell) -> Variant:

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, Unavailable
+from harness.model.variants import Encoding
 from harness.protocol import (
     Dataset,
     Decoder,
     Encoder,
-    Encoding,
     Images,
     Model,
     Node,

@@ -46,6 +46,7 @@ from harness.running import plan, training
 from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
 from harness.running.training import Fitting, fit
 from harness.running.view import View, changes, view
+from harness.text import Device
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -55,7 +56,7 @@ class Orders(msgspec.Struct, frozen=True):
 
     backend: str
     threads: int
-    device: str
+    device: Device
     results: str
     log: str
     exports: bool = True

@@ -17,7 +17,8 @@ from harness.judging.blocks import Row
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.stats import FEWEST_IMAGES, paired_difference
 from harness.model.architecture import Network, backbone_of
-from harness.protocol import Comparison, Search
+from harness.model.variants import Search
+from harness.protocol import Comparison
 
 
 class Difference(NamedTuple):

@@ -14,9 +14,10 @@ from harness.judging import leaderboard
 from harness.judging.blocks import Row, curves, newest, rows
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
-from harness.judging.searches import top_tens
+from harness.judging.searches import last_trials, top_tens
 from harness.judging.stats import skill_interval
-from harness.protocol import Search, Source, Suite
+from harness.model.variants import Search
+from harness.protocol import Source, Suite
 from harness.provenance import source
 from harness.showing import pictures
 from harness.showing.questions import answers, decimals, interval, markdown
@@ -116,11 +117,19 @@ def _table_1(block: Sequence[Record]) -> str:
         search = first.cell.architecture
         parts.append(
             f"## Table 1: the ten best of {len(search.configurations)} configurations of `{variant}`\n\n"
-            f"By the lowest validation MSE of {search.epochs} epochs, on standardised targets (1 is the mean of the "
-            "training labels). No configuration but the selected one ever met the test images.\n\n"
-            + markdown(heading, lines)
+            f"By the lowest validation MSE {_how_long(search)}, on standardised targets (1 is the mean of the training "
+            "labels). No configuration but the selected one ever met the test images.\n\n" + markdown(heading, lines)
         )
     return "\n\n".join(parts)
+
+
+def _how_long(search: Search) -> str:
+    """Of how many epochs a configuration has the lowest loss."""
+    *earlier, (_, last) = search.rounds()
+    if not earlier:
+        return f"of {last} epochs"
+    rounds = ", ".join(f"{count} for {epochs}" for count, epochs in search.rounds())
+    return f"in the last round it came to (epochs by successive halving: {rounds})"
 
 
 def _table_2(block: Sequence[Record]) -> str:
@@ -130,17 +139,17 @@ def _table_2(block: Sequence[Record]) -> str:
         return ""
     search = found[0].cell.architecture
     assert isinstance(search, Search)
-    losses = np.array([[t.validation_loss for t in record.searched.trials] for record in found if record.searched])
-    best = np.argsort(losses.mean(axis=0))[:3]
+    last = last_trials(found)
+    best = {number: [trial.validation_loss for _, trial in last[number]] for number in list(last)[:3]}
     axes = list(search.configurations[0].choices)
     lines = [
         [
             str(number),
             *(f"{search.configurations[number].choices[axis]:g}" for axis in axes),
-            f"{losses[:, number].mean():.4f}",
-            f"{losses[:, number].min():.4f} to {losses[:, number].max():.4f}",
+            f"{np.mean(losses):.4f}",
+            f"{min(losses):.4f} to {max(losses):.4f}",
         ]
-        for number in best
+        for number, losses in best.items()
     ]
     found.sort(key=lambda record: (record.cell.backend, record.cell.seed))
     told = [f"{r.cell.backend} seed {r.cell.seed}: {r.searched.selected}" for r in found if r.searched]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, MaxPool2D, Network
-from harness.protocol import Encoding, Profile, Recipe, Variant
+from harness.model.variants import Encoding, Recipe, Variant
+from harness.protocol import Profile
 from suites.microstructure.variants import (
     PENALTIES,
     SMOOTHNESS,
@@ -158,6 +159,6 @@ PROFILES = {
         ),
         quick_latency=True,
     ),
-    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=4),
+    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=4, search="halving"),
     "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=30, fine_tuning_epochs=300),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.protocol import Dataset, Pretraining, Recipe
+from harness.model.variants import Recipe
+from harness.protocol import Dataset, Pretraining
 from suites.microstructure.dataset import ALUMINIUM, Parameters, make
 from suites.microstructure.materials import Phase
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from harness.errors import BenchError
 from harness.model.architecture import Shape
+from harness.model.variants import Encoding
 from harness.protocol import (
     TEST,
     Comparison,
     Dataset,
     Decoder,
     Encoder,
-    Encoding,
     Facts,
     Images,
     Metric,

@@ -20,7 +20,8 @@ from harness.model.architecture import (
     backbone_of,
 )
 from harness.model.backbones import Family
-from harness.protocol import Configuration, Encoding, Profile, Recipe, Search, Variant
+from harness.model.variants import Configuration, Encoding, Recipe, Search, Variant
+from harness.protocol import Profile
 from suites.microstructure.decodings import BetweenBounds
 from suites.microstructure.homogenization import TARGETS
 
@@ -235,6 +236,6 @@ PROFILES = {
         leaves_out=tuple(name for name in BACKBONES if name not in ("vgg16-head-only", "vgg16-fine-tuned")),
         quick_latency=True,
     ),
-    "standard": Profile(seeds=(0, 1, 2), epochs=100, search_epochs=10, fine_tuning_epochs=4),
+    "standard": Profile(seeds=(0, 1, 2), epochs=100, search_epochs=10, fine_tuning_epochs=4, search="halving"),
     "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
 }

@@ -18,7 +18,7 @@ from keras.src.legacy.saving import legacy_h5_format
 from backends import keras as backend
 from harness.model import backbones, pretrained
 from harness.model.architecture import Backbone, Dense, GlobalAveragePool2D, Network
-from harness.protocol import Variant
+from harness.model.variants import Variant
 from tests.backends.conformance import a_task, images
 
 MODULES = {

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from harness.model.architecture import initial_weights
-from harness.protocol import Recipe, Schedule
+from harness.model.variants import Recipe, Schedule
 from tests.backends.conformance import a_task, data, transfer
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from harness import registry
 from harness.judging.records import Settings
 from harness.model.architecture import initial_weights
-from harness.protocol import Recipe, Schedule, TrainingData, Variant
+from harness.model.variants import Recipe, Schedule, Variant
+from harness.protocol import TrainingData
 from harness.running.centring import Centring
 from harness.running.plan import DataSource, task
 

@@ -16,7 +16,8 @@ import msgspec
 from harness import registry
 from harness.judging.records import Settings
 from harness.model.architecture import initial_weights
-from harness.protocol import Schedule, TrainingData
+from harness.model.variants import Schedule
+from harness.protocol import TrainingData
 from harness.running.plan import task as task_of
 
 EPOCHS, ROUNDS = 20, 6

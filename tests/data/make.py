@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from harness.judging.records import Searched
-from harness.protocol import Search
+from harness.model.variants import Search
 from suites.microstructure import dataset, folder
 from suites.microstructure.homogenization import TARGETS
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record

@@ -4,7 +4,8 @@ import numpy as np
 
 from harness.judging.records import Searched, Settings, Trial
 from harness.model.architecture import Backbone, Conv2D, Dense, Dropout, Flatten, GlobalAveragePool2D, Network
-from harness.protocol import Configuration, History, Recipe, Search
+from harness.model.variants import Configuration, Recipe, Search
+from harness.protocol import History
 from tests.harness.examples import a_cell, a_latency, a_record
 
 SCRATCH = Network((Conv2D(2, 3), Flatten(), Dropout(0.1), Dense(2, "linear")))

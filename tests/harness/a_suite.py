@@ -4,7 +4,8 @@ import numpy as np
 
 from harness.errors import BenchError
 from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, Network
-from harness.protocol import Comparison, Dataset, Encoding, Metric, Operators, Profile, Recipe, Split, Symmetry, Variant
+from harness.model.variants import Encoding, Recipe, Variant
+from harness.protocol import Comparison, Dataset, Metric, Operators, Profile, Split, Symmetry
 
 OPTIONS = {"noise": "how much the conductivity is off, in W/mK"}
 MAKE_OPTIONS = {"shape": "round or square"}

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from harness.errors import DataError, Finding
-from harness.protocol import Dataset, Recipe, Scaling, Schedule, Split
+from harness.model.variants import Recipe, Schedule
+from harness.protocol import Dataset, Scaling, Split
 
 
 def a_dataset(**changes):

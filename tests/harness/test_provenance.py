@@ -94,7 +94,7 @@ QUESTION, VARIANTS = "suites/microstructure/question.py", "suites/microstructure
     [
         ("backends/pytorch.py", "torch.use_deterministic_algorithms(True)", "pass", [False, True, False]),
         ("backends/_torch_backbones.py", "import torch", "import torch, math", [False, True, False]),
-        ("backends/keras.py", "enable_op_determinism()", "enable_op_determinism", [True, False, False]),
+        ("backends/_keras_engines.py", "enable_op_determinism()", "enable_op_determinism", [True, False, False]),
         ("harness/running/training.py", "before = sum(", "before = 1 + sum(", [True, True, True]),
         ("harness/model/architecture.py", "math.sqrt(6 /", "math.sqrt(3 /", [True, True, True]),
         ("suites/microstructure/encodings.py", "1 / soft", "2 / soft", [True, True, True]),

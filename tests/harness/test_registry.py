@@ -43,15 +43,27 @@ def test_a_package_that_is_not_installed_is_named(tmp_path, monkeypatch):
         'REQUIRES: tuple = ("paddle_not_here", "json")\nTRAINS = ("network",)\n'
     )
     monkeypatch.setattr(registry, "_HOUSE", tmp_path)
-    for cached in (registry.names, registry.missing, registry.trains):
-        cached.cache_clear()
+    cached = (registry.names, registry.trains, registry.engines, registry._literal)
+    for function in cached:
+        function.cache_clear()
     try:
         assert registry.names("backends") == ("paddle",)
         assert registry.missing("paddle") == ("paddle_not_here",)
         assert registry.trains("paddle") == ("network",)
     finally:
-        for cached in (registry.names, registry.missing, registry.trains):
-            cached.cache_clear()
+        for function in cached:
+            function.cache_clear()
+
+
+def test_of_a_choice_of_engines_the_packages_of_the_chosen_one_are_needed(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in ("tensorflow", "jax") else object())
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    assert registry.missing("keras") == ("tensorflow",)  # the usual one
+    assert registry.missing("keras", "torch") == ()
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert registry.missing("keras") == ()
+    assert registry.missing("keras", "jax") == ("jax",)
+    assert registry.missing("pytorch") == ()
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from harness.model.variants import Recipe
 from harness.parity.side import BATCH
 from harness.parity.sides import SideCrashed
-from harness.protocol import Recipe
 from tests.parity.faults import FAULTS
 from tests.parity.planted import KERAS, ONNX, PYTORCH, Climbs, first_broken
 

@@ -7,7 +7,8 @@ import pytest
 from harness import registry
 from harness.command.cli import main
 from harness.errors import BenchError, Unavailable
-from harness.protocol import Dataset, Encoding
+from harness.model.variants import Encoding
+from harness.protocol import Dataset
 from harness.running.plan import Request, plan
 from harness.running.view import view
 from suites.films.crystal import SILICON, as_facts

@@ -20,7 +20,7 @@ from harness.judging.records import (
 )
 from harness.judging.verify import verify, verify_together
 from harness.model.architecture import Estimator
-from harness.protocol import Encoding, Recipe
+from harness.model.variants import Encoding, Recipe
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
 
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from harness.judging.records import Settings
+from harness.judging.records import Searched, Settings, Trial
 from harness.judging.verify import contradicts, verify, verify_together
 from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
@@ -47,13 +47,40 @@ def test_a_search_that_selected_by_validation_verifies():
     assert verify(a_search_record()) == []
 
 
+def a_halving(losses, selected):
+    """12 configurations for an epoch, and the best 4 for three."""
+    halving = msgspec.structs.replace(GRID, method="halving")
+    tries = halving.tries(losses)
+    trials = [Trial(number, loss, 1, loss, 100, 1.0) for (number, _), loss in zip(tries, losses, strict=True)]
+    return a_record(a_cell(variant="tuned", architecture=halving), searched=Searched(tuple(trials), selected))
+
+
+FIRST = [5.0, 1.0, 6.0, 2.0, 7.0, 3.0, 8.0, 4.0, 9.0, 10.0, 11.0, 12.0]
+
+
+def test_of_a_halving_the_best_of_the_last_round_is_selected():
+    assert verify(a_halving([*FIRST, 3.0, 2.5, 2.0, 2.75], 5)) == []
+    (lie,) = verify(a_halving([*FIRST, 3.0, 2.5, 2.0, 2.75], 1))  # which has the lowest loss of all, from the first
+    assert "selected configuration 1, but 5 has the lowest" in lie
+
+
+def test_a_halving_that_went_on_with_others_than_the_best_does_not():
+    record = a_halving([*FIRST, 3.0, 2.5, 2.0, 2.75], 5)
+    *trials, last = record.searched.trials
+    another = msgspec.structs.replace(last, configuration=11)
+    (lie,) = verify(msgspec.structs.replace(record, searched=Searched((*trials, another), 5)))
+    assert "halving among 12 configurations tries" in lie
+    (lie,) = verify(msgspec.structs.replace(record, searched=Searched(tuple(trials), 5)))
+    assert "halving among 12 configurations tries" in lie
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (lambda found: msgspec.structs.replace(found, selected=3), "selected configuration 3, but 5 has the lowest"),
         (
             lambda found: msgspec.structs.replace(found, trials=found.trials[:-1]),
-            "a grid of 12 configurations, but tried",
+            "grid among 12 configurations tries [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], not",
         ),
         (lambda found: None, "is a search without trials"),
     ],

@@ -6,8 +6,8 @@ from harness.environment import observe
 from harness.errors import WeightsError
 from harness.model import backbones, cards
 from harness.model.cards import Card
+from harness.model.variants import Recipe
 from harness.model.weights import save_weights
-from harness.protocol import Recipe
 
 FAMILY = "densenet121"
 
@@ -35,6 +35,7 @@ def a_set(folder, seed=0):
         validation_loss=(1.0,),
         seconds=1.0,
         made="2026-01-01T00:00:00+00:00",
+        framework={"torch": "2.13.0"},
         environment=observe(),
     )
     cards.card_file(folder, FAMILY).write_bytes(msgspec.json.encode(card))

@@ -34,7 +34,7 @@ def test_any_two_backends(tmp_path, capsys):
 
 
 def test_a_missing_framework_is_skipped_and_with_strict_a_failure(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(registry, "missing", lambda name: ("torch",) if name == "pytorch" else ())
+    monkeypatch.setattr(registry, "missing", lambda name, engine="": ("torch",) if name == "pytorch" else ())
     assert bench(tmp_path, "rung=forward") == 0
     assert "pytorch: torch not installed" in capsys.readouterr().out
     assert bench(tmp_path, "rung=forward", "strict=true") == 1

@@ -44,6 +44,7 @@ def test_the_last_line_of_a_crash_is_what_failed_not_the_end_of_its_message(tmp_
     monkeypatch.setattr(side.registry, "backend", failing_backend)
     orders = {
         "backend": "x",
+        "device": "cpu",
         "precision": "float32",
         "rungs": ["forward"],
         "steps": [1],

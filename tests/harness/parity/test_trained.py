@@ -5,9 +5,10 @@ import pytest
 from harness import provenance, registry
 from harness.environment import observe
 from harness.judging.records import HeldOut
+from harness.model.variants import Recipe
 from harness.parity import trained
 from harness.parity.subjects import frameworks, subjects
-from harness.protocol import History, Recipe
+from harness.protocol import History
 from harness.running.worker import Done
 from tests.harness.examples import a_cell, a_record
 from tests.harness.parity.test_subjects import a_request

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from harness import registry
-from harness.protocol import Recipe
+from harness.model.variants import Recipe
 from harness.running.guard import Guard, Limits
 from harness.running.launch import _NOT_INHERITED, Started, launch, worker_environment
 from harness.running.plan import DataSource
@@ -163,7 +163,7 @@ def test_the_longest_cells_come_first(tmp_path):
 
 
 def test_a_backend_that_is_not_installed_is_unavailable(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "missing", lambda name: ("torch",) if name == "pytorch" else ())
+    monkeypatch.setattr(registry, "missing", lambda name, engine="": ("torch",) if name == "pytorch" else ())
     records, _ = run([a_job("lacks", "pytorch"), a_job()], tmp_path)
     assert records["lacks", 0].status == "unavailable"
     assert records["lacks", 0].reason == "pytorch needs torch, which is not installed"

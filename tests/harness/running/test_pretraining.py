@@ -9,7 +9,7 @@ import pytest
 from harness import provenance, registry
 from harness.errors import BenchError, Unavailable
 from harness.model import cards, pretrained
-from harness.protocol import Recipe
+from harness.model.variants import Recipe
 from harness.running import pretraining
 from harness.running.pretraining import Making, in_data_sets, make
 from suites import elasticity

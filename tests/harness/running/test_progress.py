@@ -1,6 +1,6 @@
 import io
 
-from harness.protocol import Recipe
+from harness.model.variants import Recipe
 from harness.running.launch import Started
 from harness.running.plan import DataSource
 from harness.running.progress import Line, Progress

@@ -13,20 +13,9 @@ from harness.model.architecture import (
     Network,
     initial_weights,
 )
+from harness.model.variants import Configuration, Recipe, Search, Variant
 from harness.model.weights import save_weights
-from harness.protocol import (
-    Configuration,
-    Counts,
-    Dataset,
-    History,
-    Recipe,
-    Scaling,
-    Search,
-    Split,
-    Symmetry,
-    Task,
-    Variant,
-)
+from harness.protocol import Counts, Dataset, History, Scaling, Split, Symmetry, Task
 from harness.running import training
 from harness.running.centring import Centring
 from harness.running.training import Fitting, epoch_work, fit, trials_file, work
@@ -297,6 +286,21 @@ def test_a_grid_tries_all_and_trains_the_best_anew(tmp_path):
     assert [epoch for epoch, _, _ in told] == list(range(1, 4 * 3 + 5 + 1))
 
 
+def test_a_halving_goes_on_with_the_better_third(tmp_path):
+    """Configuration 2 would win a grid, but its first epoch is the worst of all."""
+    halving = msgspec.structs.replace(a_search(), method="halving")
+    backend = FakeBackend(dips)
+    fitting, told = a_fitting(tmp_path, backend, a_cell(architecture=halving, backend="fake"))
+    fitted = fit(fitting)
+    assert [(trial.configuration, trial.validation_loss) for trial in fitted.searched.trials] == [
+        *((0, 5.0), (1, 4.0), (2, 9.0), (3, 8.0)),
+        *((0, 3.0), (1, 2.0)),
+    ]
+    assert fitted.searched.selected == 1
+    assert [variant.recipes[0].epochs for variant in backend.built] == [1, 1, 1, 1, 3, 3, 5]
+    assert [epoch for epoch, _, _ in told] == list(range(1, 4 + 2 * 3 + 5 + 1))
+
+
 def test_a_search_sees_no_test_image(tmp_path):
     backend = FakeBackend(dips)
     fitting, _ = a_fitting(tmp_path, backend, a_cell(architecture=a_search(), backend="fake"))
@@ -308,23 +312,29 @@ def test_a_search_sees_no_test_image(tmp_path):
             assert np.isfinite(array).all()
 
 
-def test_an_interrupted_search_goes_on_where_it_was(tmp_path):
-    cell = a_cell(architecture=a_search(), backend="fake")
+@pytest.mark.parametrize(
+    ("method", "interrupted_at"), [("grid", (0.3, 3)), ("halving", (0.3, 1)), ("halving", (0.1, 3))]
+)
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path, method, interrupted_at):
+    cell = a_cell(architecture=msgspec.structs.replace(a_search(), method=method), backend="fake")
 
     def interrupted(recipe):
-        if recipe.learning_rate == 0.3:
+        if (recipe.learning_rate, recipe.epochs) == interrupted_at:
             raise KeyboardInterrupt
         return dips(recipe)
 
     with pytest.raises(KeyboardInterrupt):
         fit(a_fitting(tmp_path, FakeBackend(interrupted), cell)[0])
+    done = trials_file(tmp_path, cell).read_bytes().count(b"\n")
     kept = trials_file(tmp_path, cell)
     kept.write_bytes(kept.read_bytes() + b'{"configuration":2,"valid')  # torn by its end
     backend = FakeBackend(dips)
     resumed = fit(a_fitting(tmp_path, backend, cell)[0])
-    assert len(backend.built) == 2 + 1
     (tmp_path / "other" / "cache").mkdir(parents=True)
-    assert resumed.searched == fit(a_fitting(tmp_path / "other", FakeBackend(dips), cell)[0]).searched
+    whole = FakeBackend(dips)
+    assert resumed.searched == fit(a_fitting(tmp_path / "other", whole, cell)[0]).searched
+    assert len(backend.built) == len(whole.built) - done
+    assert done > 0
 
 
 # --- work ---------------------------------------------------------------------------------------------------------
@@ -335,6 +345,7 @@ def test_an_interrupted_search_goes_on_where_it_was(tmp_path):
     [
         a_cell(),
         a_cell(architecture=a_search()),
+        a_cell(architecture=msgspec.structs.replace(a_search(), method="halving")),
         transfer_cell(HEAD),
         transfer_cell(HEAD, TUNING),
         a_cell(architecture=a_search().configurations[0].architecture, recipes=(Recipe(4),)),

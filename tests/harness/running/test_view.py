@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from harness.errors import BenchError, Unavailable
-from harness.protocol import Dataset, Encoding, Split, Symmetry
+from harness.model.variants import Encoding
+from harness.protocol import Dataset, Split, Symmetry
 from harness.running.view import changes, view
 
 DRAW = np.random.default_rng(0)

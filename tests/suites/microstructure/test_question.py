@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
 from harness.errors import BenchError, Unavailable
-from harness.protocol import Dataset, Encoding
+from harness.model.variants import Encoding
+from harness.protocol import Dataset
 from suites import elasticity
 from suites.microstructure import question
 from suites.microstructure.homogenization import TARGETS

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from harness.model.architecture import Network, parameter_shapes
-from harness.protocol import Search, Variant
+from harness.model.variants import Search, Variant
 from suites.microstructure.variants import PROFILES, VARIANTS
 
 

@@ -1,0 +1,149 @@
+"""Models that are compared, as pure data: what is built, how it is trained, and how one is chosen among several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.model.architecture import Estimator, Network
+from harness.text import Name
+
+Trains = Literal["all", "all-but-norms", "head"]
+
+
+class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction.
+
+    `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
+    its batch norms do, with their gammas and betas, and everything else is trained; else `all`. `augmented` says that
+    each epoch shows every training image moved by a random element of each of the suite's exact symmetries, or of those
+    that it names. `centred`, of a head, says that it is trained on features less their mean over the training images,
+    scaled so that their variances add up to one. With `patience` training ends after so many epochs without a lower
+    validation loss, and the weights of the epoch with the lowest are taken.
+    """
+
+    epochs: int = 300
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
+    trains: Trains = "all"
+    augmented: bool | tuple[Name, ...] = False
+    patience: int | msgspec.UnsetType = msgspec.UNSET
+    centred: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One member of a search: what was chosen, by the names of the search's axes, and the model that this makes; an
+    estimator has no recipe.
+    """
+
+    choices: dict[Name, float]
+    architecture: Network | Estimator
+    recipe: Recipe | None = None
+
+
+Method = Literal["grid", "halving"]
+
+
+class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=True):
+    """A model that is chosen among configurations by its validation error, and by that alone.
+
+    Configurations are trained anew for each try, in rounds. Of those in the last round, which takes at most `epochs`,
+    the one with the lowest validation loss of any epoch is then trained by its whole recipe, and only that one meets
+    the test images. `method` says how many rounds there are: `grid` has one, of all; `halving` goes on with the better
+    third after each, for three times as many epochs (successive halving: Jamieson and Talwalkar 2016; numbers as
+    scikit-learn's HalvingGridSearchCV has them). What is not trained by gradient has no epochs to save: it has a grid.
+    """
+
+    configurations: tuple[Configuration, ...]
+    epochs: int = 300
+    method: Method = "grid"
+
+    @property
+    def of_networks(self) -> bool:
+        """Whether its configurations are networks; they are all of one kind."""
+        return any(isinstance(one.architecture, Network) for one in self.configurations)
+
+    def rounds(self) -> list[tuple[int, int]]:
+        """How many configurations each round tries, and for how many epochs."""
+        counts = [len(self.configurations)]
+        if self.method == "halving" and self.of_networks:
+            while _FACTOR ** len(counts) <= len(self.configurations):
+                counts.append(math.ceil(counts[-1] / _FACTOR))
+        first = max(1, self.epochs // _FACTOR ** (len(counts) - 1))
+        rounds = [(count, first * _FACTOR**number) for number, count in enumerate(counts)]
+        return [(count, epochs) for count, epochs in rounds if epochs <= self.epochs]
+
+    def tries(self, losses: Sequence[float]) -> list[tuple[int, int]]:
+        """Configuration and epochs of each try, in order, as far as they follow from the validation losses of the first
+        tries: those of the round after the last whole one are known.
+        """
+        found: list[tuple[int, int]] = []
+        candidates = list(range(len(self.configurations)))
+        for count, epochs in self.rounds():
+            if found:
+                if len(losses) < len(found):
+                    break
+                loss = dict(zip(candidates, losses[len(found) - len(candidates) :], strict=False))
+                candidates = sorted(sorted(candidates, key=loss.__getitem__)[:count])
+            found += [(number, epochs) for number in candidates]
+        return found
+
+    def selected(self, losses: Sequence[float]) -> int:
+        """The configuration with the lowest of the validation losses in the last round."""
+        last, _ = self.rounds()[-1]
+        return min(zip(losses[-last:], self.tries(losses)[-last:], strict=True))[1][0]
+
+
+_FACTOR = 3
+
+Architecture = Network | Estimator | Search
+
+
+class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is done to an image before the model sees it, or to the model's answer after it: one of the suite's
+    encodings (`Suite.encoder`) or decodings (`Suite.decoder`), by name.
+    """
+
+    name: Name
+    parameters: dict[Name, float] = {}
+
+
+class Variant(msgspec.Struct, frozen=True):
+    """One model to be compared, as pure data. `recipes` are trained one after the other, each from where the last left
+    off; empty where nothing is trained by gradient, and for a search, whose configurations have their own. Without an
+    `encoding` the model sees the image, and without a `decoding` it answers the targets themselves. With `originals` it
+    is trained on the first so many of the training images alone.
+    """
+
+    name: str
+    summary: str
+    architecture: Architecture
+    recipes: tuple[Recipe, ...] = ()
+    encoding: Encoding | None = None
+    decoding: Encoding | None = None
+    originals: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """In which order the training images are shown: `order` (epochs, n_train), one permutation per epoch."""
+
+    order: NDArray[np.intp]
+    batch_size: int
+
+    @classmethod
+    def drawn(cls, recipe: Recipe, n_train: int, seed: int, stage: int = 0) -> Schedule:
+        """The harness's own seeded order, the same for every backend; `stage` numbers a variant's recipes from 0."""
+        draw = np.random.default_rng([seed, _BATCH_ORDER, stage])
+        order = np.stack([draw.permutation(n_train) for _ in range(recipe.epochs)])
+        return cls(order, recipe.batch_size)
+
+
+_BATCH_ORDER = 2  # keeps this stream of random numbers apart from the others
