@@ -692,6 +692,7 @@ def main(*words):
                 outcome[name] = f"unavailable: {unavailable}"
             except BaseException:  # pytest's own failures are no Exceptions
                 outcome[name] = traceback.format_exc()
+            print(f"{name}: {outcome[name].splitlines()[0]}", flush=True)  # it may take minutes
     print(json.dumps(outcome))
 
 
