@@ -75,7 +75,7 @@ def _of_suite(suite: str, names: Iterable[str]) -> tuple[dict[str, ast.stmt], se
 
 
 def _digest(used: Mapping[str, ast.stmt], files: Iterable[Path]) -> str:
-    digest = hashlib.sha256("\n".join(f"{name}: {ast.dump(used[name])}" for name in sorted(used)).encode())
+    digest = hashlib.sha256("\n".join(f"{name}: {_written(used[name])}" for name in sorted(used)).encode())
     for path in sorted(files):
         digest.update(_told(path).encode())
     return digest.hexdigest()
@@ -85,7 +85,21 @@ _OF_SUITE = ("load", "split", "encoder", "decoder", "measure", "unit_factor", "S
 
 
 def _told(path: Path) -> str:
-    return f"{path.relative_to(_HOUSE)}\n{ast.dump(_parsed(path))}\n"
+    return f"{path.relative_to(_HOUSE)}\n{_written(_parsed(path))}\n"
+
+
+def _written(node: object) -> str:
+    """A syntax tree as text, equal in all versions of Python: newer ones have parts that older ones lack, all of them
+    empty where older ones read the same source.
+    """
+    match node:
+        case ast.AST():
+            parts = {name: value for name, value in ast.iter_fields(node) if value is not None and value != []}
+            return f"{type(node).__name__}({', '.join(f'{name}={_written(parts[name])}' for name in parts)})"
+        case list():
+            return f"[{', '.join(map(_written, node))}]"
+        case _:
+            return repr(node)
 
 
 def _used(path: Path, names: Iterable[str]) -> dict[str, ast.stmt]:
