@@ -14,7 +14,7 @@ from harness.judging import stats
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Cell, Record, Settings, Store
 from harness.model.architecture import Dropout, Network
-from harness.model.variants import Search, Variant
+from harness.model.variants import Recipe, Search, Variant
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, deep, largest
 from harness.protocol import Suite
@@ -24,18 +24,19 @@ from harness.running.plan import Request as Asked
 from harness.running.run import good_here, recorded
 from harness.running.worker import Job
 
-STATISTICS_EPOCHS = 30
-"""With the hundred of profile=standard, half of a climb's time went into this rung."""
+EPOCHS = 30
+"""With the hundred of profile=standard, these rungs took nearly all of a climb's time, and saw no more."""
+TUNING_EPOCHS = 2
+"""Of a recipe that trains a backbone: an epoch of VGG16 takes a minute of a core."""
 MARGIN = 0.02
 """Mean R² that differ by less are taken for equal."""
 
 
 class Trainings(NamedTuple):
-    """What a rung trains every variant with; a variant's recipes share the epochs."""
+    """What a rung trains every variant with; a variant's recipes share `EPOCHS`."""
 
     seeds: tuple[int, ...]
     init: Literal["shared", "native"]
-    most_epochs: int
 
 
 def training(request: Request, suite: Suite, chosen: Sequence[Variant], unit: str) -> Iterator[list[Verdict]]:
@@ -45,8 +46,7 @@ def training(request: Request, suite: Suite, chosen: Sequence[Variant], unit: st
     The seeds that differ more count, for those of one framework may be alike by chance; a mistake that makes them
     differ is seen in how recipes begin. Where dropout hides that, the seeds that differ less count.
     """
-    profile = suite.PROFILES[request.profile]
-    two = Trainings(profile.seeds[:2], "shared", profile.epochs)
+    two = Trainings(suite.PROFILES[request.profile].seeds[:2], "shared")
     for variant, records in _trained("training", request, chosen, two):
         if isinstance(records, Verdict):
             yield [records]
@@ -94,7 +94,7 @@ def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Ver
     interval of their difference lies within the margin, differs where it lies outside, and between the two nothing was
     shown. Asked of one of the variants whose layers are of the same kinds, which begin alike, and of no backbone.
     """
-    ten = Trainings(tuple(range(10)), "native", STATISTICS_EPOCHS)
+    ten = Trainings(tuple(range(10)), "native")
     for variant, records in _trained("statistics", request, first_of_each_kind(chosen), ten):
         if isinstance(records, Verdict):
             yield [records]
@@ -114,11 +114,14 @@ def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Ver
 
 
 def first_of_each_kind(chosen: Sequence[Variant]) -> list[Variant]:
-    """Those without a backbone, but none whose layers are of the kinds that an earlier one's are of."""
+    """Those without a backbone, but none whose layers are of the kinds that an earlier one's are of; dropout, which has
+    no weights to draw, is no kind.
+    """
     firsts: dict[frozenset[str], Variant] = {}
     for variant in chosen:
         if isinstance(variant.architecture, Network) and not deep(variant):
-            firsts.setdefault(frozenset(type(layer).__name__ for layer in variant.architecture.layers), variant)
+            kinds = {type(layer).__name__ for layer in variant.architecture.layers if not isinstance(layer, Dropout)}
+            firsts.setdefault(frozenset(kinds), variant)
     return list(firsts.values())
 
 
@@ -176,7 +179,7 @@ def _records(
     cells = _cells(request, framework, chosen, trainings)
     records = good_here(cells, store)
     jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in records]
-    events = launch(jobs, root, request.workers, "cpu", exports=False, variables=framework.variables())
+    events = launch(jobs, root, request.workers, framework.device, exports=False, variables=framework.variables())
     records |= {record.key: record for record in recorded(jobs, events, store)}
     return {(cell.variant, cell.seed): records[cell.key] for cell in cells}
 
@@ -192,7 +195,7 @@ def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], tr
             variant=",".join(names),
             backend=framework.backend,
             seeds=trainings.seeds,
-            settings=Settings(init=trainings.init),
+            settings=Settings(init=trainings.init, device=framework.device),
         ),
     )
     cells = []
@@ -203,9 +206,16 @@ def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], tr
         if isinstance(cell.architecture, Search):
             recipes = tuple(filter(None, [largest(cell.architecture).recipe]))
         pairs = zip(recipes, variant.recipes, strict=True)
-        most = max(1, trainings.most_epochs // len(variant.recipes))
-        recipes = tuple(at_most(msgspec.structs.replace(short, trains=full.trains), most) for short, full in pairs)
+        recipes = tuple(
+            _shortened(msgspec.structs.replace(short, trains=full.trains), variant) for short, full in pairs
+        )
         cells.append(
             msgspec.structs.replace(cell, variant=variant.name, architecture=variant.architecture, recipes=recipes)
         )
     return cells
+
+
+def _shortened(recipe: Recipe, variant: Variant) -> Recipe:
+    """Its share of the epochs of a variant."""
+    most = TUNING_EPOCHS if deep(variant) and recipe.trains != "head" else EPOCHS // len(variant.recipes)
+    return at_most(recipe, most)

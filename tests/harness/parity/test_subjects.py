@@ -32,6 +32,13 @@ def test_two_backends_with_keras_engines():
     assert [side.variables() for side in frameworks("keras,pytorch")] == [{"KERAS_BACKEND": "tensorflow"}, {}]
 
 
+def test_two_devices_of_one_backend():
+    assert frameworks("pytorch,pytorch@cuda") == (Framework("pytorch"), Framework("pytorch", device="cuda"))
+    assert frameworks("keras/torch@cuda-tf32,pytorch@cpu")[0] == Framework("keras", "torch", "cuda-tf32")
+    for label in ("pytorch", "pytorch@cuda", "keras/torch@cuda-tf32"):
+        assert frameworks(f"{label},classical")[0].label == label
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -42,6 +49,9 @@ def test_two_backends_with_keras_engines():
         ("keras,pytorch,onnx", "two different"),
         ("keras/theano,pytorch", "tensorflow, jax, torch"),
         ("pytorch/jax,keras", "Keras's engine"),
+        ("pytorch@cuda,pytorch@cuda", "two devices, as in pytorch,pytorch@cuda"),
+        ("pytorch@gpu,pytorch", "after the @ comes a device: cpu, cuda, cuda-tf32"),
+        ("pytorch@,keras", "after the @ comes a device"),
         ("", "unknown backend"),
     ],
 )
@@ -53,6 +63,7 @@ def test_anything_else_is_refused(text, told):
 def test_an_engine_that_is_not_installed_is_told(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jax" else object())
     assert Framework("keras", "jax").lacking() == "jax not installed"
+    assert Framework("keras", "jax", "cuda").lacking() == "jax not installed"
     assert Framework("keras", "torch").lacking() == ""
 
 

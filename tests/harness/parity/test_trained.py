@@ -144,8 +144,8 @@ def test_equivalent_r2_over_ten_seeds(monkeypatch, tmp_path, other, expected):
 def test_one_of_each_kind_of_network_is_asked_how_it_begins():
     """The lecture's networks and the baseline are of the same layers, and a backbone takes too long."""
     for suite, expected in (
-        ("elasticity", ["baseline", "tuned", "augmented"]),
-        ("polysilicon", ["few-originals", "tuned", "hill-net"]),
+        ("elasticity", ["baseline", "augmented"]),
+        ("polysilicon", ["few-originals", "hill-net"]),
     ):
         of_suite = subjects(registry.suite(suite))
         assert [variant.name for variant in trained.first_of_each_kind(of_suite)] == expected
@@ -168,21 +168,33 @@ def test_a_backend_that_does_not_train_is_skipped(tmp_path):
 
 def test_cells_are_those_of_a_run_with_one_network_each(tmp_path):
     request, chosen = a_request(tmp_path), subjects(SUITE)
-    cells = trained._cells(request, request.between[1], chosen, trained.Trainings((0, 1), "shared", 100))
+    cells = trained._cells(request, request.between[1], chosen, trained.Trainings((0, 1), "shared"))
     assert {(c.variant, c.seed) for c in cells} == {(v.name, seed) for v in chosen for seed in (0, 1)}
     assert len({cell.key for cell in cells}) == 2 * len(chosen)
     named = {cell.variant: cell for cell in cells}
     assert named["tuned"].architecture == TUNED.architecture
-    assert named["tuned"].recipes[0].epochs == SUITE.PROFILES["standard"].epochs
+    assert named["tuned"].recipes[0].epochs == trained.EPOCHS
+    assert [recipe.epochs for recipe in named["augmented"].recipes] == [10, 10, 10]
     assert [recipe.trains for recipe in named["resnet50-fine-tuned-frozen-norms"].recipes] == ["head", "all-but-norms"]
-    assert named["resnet50-fine-tuned"].recipes[1].epochs == SUITE.PROFILES["standard"].fine_tuning_epochs
-    short = trained._cells(request, request.between[1], [TUNED], trained.Trainings((0,), "native", 30))
-    assert [(cell.settings.init, cell.recipes[0].epochs) for cell in short] == [("native", 30)]
+    assert [recipe.epochs for recipe in named["resnet50-fine-tuned"].recipes] == [15, trained.TUNING_EPOCHS]
+    native = trained._cells(request, request.between[1], [TUNED], trained.Trainings((0,), "native"))
+    assert [cell.settings.init for cell in native] == ["native"]
+
+
+def test_cells_are_trained_where_the_framework_computes(monkeypatch, tmp_path):
+    request = a_request(tmp_path, between=frameworks("pytorch,pytorch@cuda"))
+    asked = []
+    monkeypatch.setattr(trained, "launch", lambda jobs, root, workers, device, **_: asked.append(device) or [])
+    monkeypatch.setattr(trained, "recorded", lambda jobs, *_: [a_record(job.cell) for job in jobs])
+    for framework in request.between:
+        found = trained._records(request, framework, [BASELINE], trained.Trainings((0,), "shared"))
+        assert [record.cell.settings.device for record in found.values()] == [framework.device]
+    assert asked == ["cpu", "cuda"]
 
 
 def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path):
     request = a_request(tmp_path, profile="smoke", workers=1)
-    two = trained.Trainings((0, 1), "shared", 2)
+    two = trained.Trainings((0, 1), "shared")
     made = []
 
     def launch(jobs, root, *_, **__):
