@@ -31,6 +31,7 @@ _PACKAGES = (
     "onnxruntime",
     "onnxruntime-gpu",
     "onnxscript",
+    "openvino",
     "pandas",
     "scikit-learn",
     "scipy",

@@ -63,6 +63,21 @@ def onnx() -> Any:
     return importlib.import_module("backends.onnx")
 
 
+def lighter() -> Any:
+    """What makes exported models lighter."""
+    return importlib.import_module("backends._onnx_lighter")
+
+
+def openvino() -> Any:
+    """OpenVINO, another runtime for exported models; not installed everywhere."""
+    return importlib.import_module("backends._openvino")
+
+
+def has_openvino() -> bool:
+    """Whether it is installed."""
+    return importlib.util.find_spec("openvino") is not None
+
+
 def _load(kind: Kind, name: str) -> object:
     if name not in names(kind):
         raise unknown(name, names(kind), kind.removesuffix("s"))

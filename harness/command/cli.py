@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from harness.signals import ignore_interrupts, interrupt_between_imports, uninterrupted
 
@@ -23,6 +23,7 @@ with uninterrupted():
     from harness.command.commands import (
         DataCheckOptions,
         DataMakeOptions,
+        DeployOptions,
         LatencyOptions,
         LeaderboardOptions,
         ListOptions,
@@ -224,6 +225,50 @@ def latency(options: LatencyOptions) -> int:
     return 0
 
 
+def deploy(options: DeployOptions) -> int:
+    from harness import registry
+    from harness.judging import leaderboard
+    from harness.judging.records import Record, Runtime, Store
+    from harness.running.deploy import deploy
+    from harness.running.progress import show_count
+
+    known = tuple(name for name in get_args(Runtime) if name != "openvino" or registry.has_openvino())
+    runtimes = tuple(name for name in get_args(Runtime) if name in registry.choose(options.runtime, known, "runtime"))
+    backends = registry.choose(options.backend, registry.names("backends"), "backend")
+    suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    with_models = [name for name in suites if (options.results / "models" / name).is_dir()]
+    for suite in with_models if options.suite == "all" and with_models else suites:
+        names = {variant.name for variant in registry.suite(suite).VARIANTS}
+        variants = registry.choose(options.variant, names, f"variant of {suite}")
+
+        def chosen(record: Record, variants: tuple[str, ...] = variants) -> bool:
+            return record.cell.variant in variants and record.cell.backend in backends
+
+        for record, deployment in deploy(options.results, suite, chosen, runtimes, show_count):
+            if deployment.reason:
+                print(one_line(f"{record.cell.title}: no {deployment.runtime}: {deployment.reason}"))
+        if Store(options.results, suite).deployments_file.exists():
+            leaderboard.write(options.results, suite)
+            _show_deployments(options.results, suite)
+    return 0
+
+
+def _show_deployments(results: Path, suite: str) -> None:
+    from harness.judging.deployments import table
+    from harness.judging.leaderboard import believed
+    from harness.judging.records import Store
+
+    print(f"{'variant':>40} {'backend':>10} {'runtime':>8} {'kB':>8}   skill {'ms/image':>9}  faster  faster by 32")
+    for _, line in table(believed(results, suite), Store(results, suite).deployments()).iterrows():
+        figures = [line[name] for name in ("file_kB", "skill", "p50_ms_b1", "faster_b1", "faster_b32")]
+        size, skill, milliseconds, faster, by_32 = (float("nan") if value is None else value for value in figures)
+        print(
+            f"{line['variant']:>40} {line['backend']:>10} {line['runtime']:>8} {size:>8.0f} {skill:>7.3f} "
+            f"{milliseconds:>9.3f} {faster:>7.2f} {by_32:>13.2f}".replace("nan", "  –")
+        )
+    print(f"\ntable: {results / 'leaderboards' / f'{suite}-deployment.csv'}")
+
+
 def predict(options: PredictOptions) -> int:
     from harness.running.predict import predict
     from harness.running.progress import show_count
@@ -354,6 +399,7 @@ COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
     "report": (ReportOptions, report),
     "parity": (ParityOptions, parity),
     "latency": (LatencyOptions, latency),
+    "deploy": (DeployOptions, deploy),
     "predict": (PredictOptions, predict),
     "data check": (DataCheckOptions, data_check),
     "data make": (DataMakeOptions, data_make),

@@ -173,6 +173,22 @@ class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
     memory: Memory = 0
 
 
+class DeployOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Make exported models lighter, score them again on the test images, and time them beside what they were."""
+
+    suite: Annotated[str, _about("suites whose models to take, comma-separated, or all")] = "all"
+    variant: Annotated[str, _about("variants, comma-separated, or all")] = "all"
+    backend: Annotated[str, _about("backends that trained them, comma-separated, or all")] = "all"
+    runtime: Annotated[
+        str,
+        _about(
+            "comma-separated, or all: float32 (what was exported), int8 (calibrated on the validation images), float16 "
+            "(a size alone), openvino (where it is installed)"
+        ),
+    ] = "all"
+    results: Results = Path("results")
+
+
 class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Predict with a trained model: one row per image, columns in physical units."""
 

@@ -31,6 +31,7 @@ from harness.judging.columns import (
     mean,
     named,
 )
+from harness.judging.deployments import table as deployment_table
 from harness.judging.metrics import Accuracy
 from harness.judging.records import Cell, Examined, Record, Store, comparable, standing
 from harness.judging.searches import top_tens
@@ -44,7 +45,7 @@ def write(results: Path, suite: str) -> Path:
     """Compute the tables of `suite` from its records and write them below `results/leaderboards`.
 
     Returns the leaderboard's file, `<suite>.csv`. Beside it are `<suite>-tests.csv`, every score on every named test,
-    and `<suite>-<variant>-top-ten.csv` for a search.
+    `<suite>-<variant>-top-ten.csv` for a search, and `<suite>-deployment.csv` where `bench deploy` was run.
     """
     for path, text in _texts(results, suite).items():
         write_whole(path, text)
@@ -77,6 +78,8 @@ def _texts(results: Path, suite: str) -> dict[Path, str]:
     stands = standing(records)
     tables = {leaderboard_file(results, suite): of_block(results, suite, stands)}
     tables[results / "leaderboards" / f"{suite}-tests.csv"] = of_tests(stands)
+    if deployments := Store(results, suite).deployments():
+        tables[results / "leaderboards" / f"{suite}-deployment.csv"] = deployment_table(records, deployments)
     for variant, table in top_tens(records).items():
         tables[results / "leaderboards" / f"{suite}-{variant}-top-ten.csv"] = table
     return {path: table.map(text).to_csv(index=False, lineterminator="\n") for path, table in tables.items()}

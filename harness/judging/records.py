@@ -245,6 +245,30 @@ class LatencyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     latency: Latency
 
 
+Runtime = Literal["float32", "int8", "float16", "openvino"]
+"""`float32` is the exported file in ONNX Runtime, `openvino` the same file in OpenVINO; `int8` and `float16` are files
+made of it.
+"""
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The exported model `sha256` of the training record `key` in a runtime: what it predicts of the test images
+    (n, t), in the units of that record's targets, how large its file is, and how long it takes on this machine.
+    `reason` says why it could not be had.
+    """
+
+    schema: int
+    key: str
+    sha256: Hash
+    runtime: Runtime
+    started: str
+    environment: Environment
+    bytes: int = 0
+    predictions: tuple[tuple[float, ...], ...] = ()
+    latency: Latency | None = None
+    reason: str = ""
+
+
 class RecordsError(BenchError):
     """A records file that cannot be believed: the message names file, line and fault."""
 
@@ -257,6 +281,7 @@ class Store:
         self.trainings_file = self.folder / "trainings.jsonl"
         self.latencies_file = self.folder / "latencies.jsonl"
         self.truths_file = self.folder / "truths.jsonl"
+        self.deployments_file = self.folder / "deployments.jsonl"
 
     def trainings(self) -> list[Record]:
         """Every training record, oldest first. Raises RecordsError for a line that is not one, or not of here."""
@@ -287,12 +312,17 @@ class Store:
         """Every latency record, oldest first. Raises RecordsError for a line that is not one."""
         return _load(self.latencies_file, LatencyRecord)
 
-    def append(self, record: Record | LatencyRecord) -> None:
+    def deployments(self) -> list[Deployment]:
+        """Every record of a model in another runtime, oldest first. Raises RecordsError for a line that is not one."""
+        return _load(self.deployments_file, Deployment)
+
+    def append(self, record: Record | LatencyRecord | Deployment) -> None:
         """Add a record and return once it is on disk, what it was tested on before it."""
         for folder in (self.folder.parent, self.folder):  # not the results folder: what was taken away stays away
             folder.mkdir(exist_ok=True)
-        if isinstance(record, LatencyRecord):
-            disk.append_line(self.latencies_file, msgspec.json.encode(record))
+        if not isinstance(record, Record):
+            path = self.latencies_file if isinstance(record, LatencyRecord) else self.deployments_file
+            disk.append_line(path, msgspec.json.encode(record))
             return
         record, truths = _without_truth(record)
         known = self.truths() if truths else {}
@@ -309,7 +339,8 @@ class Store:
 
     def mend(self) -> list[str]:
         """Set aside the ends of lines whose writer was killed; what to tell of it."""
-        torn = {path: disk.mend(path) for path in (self.trainings_file, self.latencies_file, self.truths_file)}
+        files = (self.trainings_file, self.latencies_file, self.truths_file, self.deployments_file)
+        torn = {path: disk.mend(path) for path in files}
         return [
             f"{path}: its last line was torn by a run that was killed, and is set aside in {aside.name}"
             for path, aside in torn.items()
@@ -397,7 +428,7 @@ def comparable(records: Iterable[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-_R = TypeVar("_R", Record, LatencyRecord, Truth)
+_R = TypeVar("_R", Record, LatencyRecord, Truth, Deployment)
 
 
 class _Schema(msgspec.Struct):

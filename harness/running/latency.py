@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +35,11 @@ class LatencyError(BenchError):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What the child is asked to time: paths of ONNX files by name."""
+    """What the child is asked to time: paths of ONNX files by name, and the names of those that OpenVINO runs."""
 
     models: dict[str, str]
     settings: LatencySettings
+    in_openvino: tuple[str, ...] = ()
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -50,8 +51,14 @@ class Result(msgspec.Struct, frozen=True):
 # --- ONNX files -----------------------------------------------------------------------------------------------------
 
 
-def measure(models: Mapping[str, Path], settings: LatencySettings, on_progress: OnProgress) -> dict[str, Latency]:
-    """Time every model in this process, beside the reference model; `measure_apart` does it in a fresh one.
+def measure(
+    models: Mapping[str, Path],
+    settings: LatencySettings,
+    on_progress: OnProgress,
+    in_openvino: Collection[str] = (),
+) -> dict[str, Latency]:
+    """Time every model in this process, beside the reference model; `measure_apart` does it in a fresh one. ONNX
+    Runtime runs them, but OpenVINO those whose names are `in_openvino`.
 
     What is wrong with one model becomes its `reason` and the others go on; `on_progress` is told of each round, as
     `time_in_rounds` does. Raises LatencyError where the reference model does not run with these settings.
@@ -59,7 +66,7 @@ def measure(models: Mapping[str, Path], settings: LatencySettings, on_progress: 
     with tempfile.TemporaryDirectory() as folder:
         reference = Path(folder) / "reference.onnx"
         registry.onnx().write_reference(reference)
-        runs, reasons = _prepare({_REFERENCE: reference, **models}, settings)
+        runs, reasons = _prepare({_REFERENCE: reference, **models}, settings, in_openvino)
     if _REFERENCE in reasons:
         raise LatencyError(f"the reference model cannot be timed: {reasons[_REFERENCE]}")
     reference_runs = runs.pop(_REFERENCE)
@@ -77,15 +84,20 @@ def measure(models: Mapping[str, Path], settings: LatencySettings, on_progress: 
     }
 
 
-def _prepare(models: Mapping[str, Path], settings: LatencySettings) -> tuple[dict[str, list[Run]], dict[str, str]]:
+def _prepare(
+    models: Mapping[str, Path], settings: LatencySettings, in_openvino: Collection[str]
+) -> tuple[dict[str, list[Run]], dict[str, str]]:
     """A warmed-up run for each batch size of every model that has them, and the reason why of every other."""
     runs: dict[str, list[Run]] = {}
     reasons: dict[str, str] = {}
     for name, path in models.items():
         try:
-            model = registry.onnx().open_model(path, settings.threads)
+            engine, told = registry.onnx(), "ONNX Runtime"
+            if name in in_openvino:
+                engine, told = registry.openvino(), "OpenVINO"
+            model = engine.open_model(path, settings.threads)
             if model.threads != settings.threads:
-                raise BenchError(f"asked for {settings.threads} threads, but ONNX Runtime uses {model.threads}")
+                raise BenchError(f"asked for {settings.threads} threads, but {told} uses {model.threads}")
             runs[name] = [_warm(model, batch, settings) for batch in settings.batches]
         except Exception as error:  # whatever ONNX Runtime raises, the others go on
             # Reasons are published, and folders are nobody's business.
@@ -124,13 +136,17 @@ def two_valued_images(input_shape: Sequence[int | None], batch: int, seed: int) 
 
 
 def measure_apart(
-    models: Mapping[str, Path], settings: LatencySettings, limits: Limits, on_progress: OnProgress
+    models: Mapping[str, Path],
+    settings: LatencySettings,
+    limits: Limits,
+    on_progress: OnProgress,
+    in_openvino: Collection[str] = (),
 ) -> dict[str, Latency]:
     """Time every model in a fresh interpreter.
 
     Raises LatencyError, with the limit that it broke or its last words, where that one is stopped or dies.
     """
-    request = Request({name: str(path) for name, path in models.items()}, settings)
+    request = Request({name: str(path) for name, path in models.items()}, settings, tuple(in_openvino))
     try:
         return ask("harness.running.latency", request, Result, limits, on_progress, settings.threads).latencies
     except BenchError as error:
@@ -139,7 +155,7 @@ def measure_apart(
 
 def _answer(request: Request, on_progress: OnProgress) -> Result:
     models = {name: Path(path) for name, path in request.models.items()}
-    return Result(measure(models, request.settings, on_progress))
+    return Result(measure(models, request.settings, on_progress, request.in_openvino))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def test_no_command_leaves_a_trace_outside_its_folders(place, tmp_path):
     model = next((tmp_path / "results" / "models" / "elasticity").glob("baseline.keras.*.onnx"))
     place.run(*BENCH, "predict", f"model={model}", f"images={data}", f"out={out}")
     place.run(*BENCH, "latency", f"model={model}", "batches=1")
+    place.run(*BENCH, "deploy", "suite=elasticity", "variant=baseline", "backend=keras", results)
     place.run(*BENCH, "parity", "variant=baseline", "rung=structure,forward,export", "profile=smoke", results)
     place.run(*BENCH, "weights", "list")
     place.run(*BENCH, "list")
@@ -99,6 +100,19 @@ def test_onnx_runtime_left_to_itself_would_be_seen(place):
     code = "import onnxruntime; onnxruntime.SessionOptions()"
     place.run(sys.executable, "-c", code)
     assert any("Microsoft" in file for file in place.left())
+
+
+def test_openvino_left_to_itself_would_be_seen(place):
+    """Should a later version be silent by itself, this tells: look again at backends/_openvino.py."""
+    pytest.importorskip("openvino")
+    place.run(sys.executable, "-c", "import openvino")
+    assert any("openvino" in file for file in place.left())
+
+
+def test_openvino_is_silent(place):
+    pytest.importorskip("openvino")
+    place.run(sys.executable, "-c", "import backends._openvino, openvino; openvino.Core().available_devices")
+    assert place.left() == []
 
 
 def test_onnx_runtime_is_told_to_be_silent_before_it_is_imported(place):

@@ -1,0 +1,83 @@
+"""What exported models become in cheaper runtimes, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.judging.metrics import accuracy
+from harness.judging.records import Deployment, Record
+from harness.judging.timing import Timing
+from harness.provenance import machine
+
+
+def table(records: Iterable[Record], deployments: Iterable[Deployment]) -> pd.DataFrame:
+    """One line for each model, runtime and machine, the newest; models best first, their runtimes in the order of
+    `Runtime`. Scores are of the recorded predictions, on the test that models are ranked by.
+    """
+    made = {(record.key, record.onnx.sha256): record for record in records if record.status == "ok" and record.onnx}
+    newest = {(d.key, d.sha256, machine(d.environment), d.runtime): d for d in deployments}
+    lines = []
+    for (key, sha256, here, _), deployment in newest.items():
+        if (record := made.get((key, sha256))) is not None:
+            lines.append(_line(record, deployment, newest.get((key, sha256, here, "float32"))))
+    lines.sort(key=lambda line: (-line["skill_float32"], *(line[part] for part in ("variant", "backend", "seed"))))
+    return pd.DataFrame(lines, dtype=object)
+
+
+def _line(record: Record, deployment: Deployment, float32: Deployment | None) -> dict[str, Any]:
+    cell, held_out, environment = record.cell, record.held_out, deployment.environment
+    assert record.test is not None
+    assert held_out is not None
+    score, change = None, None
+    if deployment.predictions:
+        predicted, native = np.array(deployment.predictions), np.array(held_out.predictions)
+        score = accuracy(predicted, np.array(held_out.truth), np.array(held_out.train_mean), held_out.targets)
+        change = float(np.abs(predicted - native).max() / np.abs(native).max())
+    times = {batch: (_timing(deployment, batch), _timing(float32, batch)) for batch in (1, 32)}
+    return {
+        "variant": cell.row,
+        "backend": cell.backend,
+        "seed": cell.seed,
+        "weights": cell.weights,
+        "runtime": deployment.runtime,
+        "file_kB": deployment.bytes / 1000 if deployment.bytes else None,
+        "skill": score.skill if score else None,
+        "skill_float32": record.test.skill,
+        "change": change,
+        **{
+            f"{name}_b{batch}": value
+            for batch, (own, usual) in times.items()
+            for name, value in (
+                ("p50_ms", own.p50_ms if own else None),
+                ("ratio", own.ratio if own else None),
+                ("ratio_low", own.ratio_low if own else None),
+                ("ratio_high", own.ratio_high if own else None),
+                ("faster", usual.ratio / own.ratio if own and usual else None),
+            )
+        },
+        "note": _note(deployment),
+        "runtime_version": environment.versions.get("openvino" if deployment.runtime == "openvino" else "onnxruntime"),
+        "processor": environment.processor,
+        "vnni": "vnni" in environment.features,
+        "features": environment.features,
+        "data": cell.data,
+        "profile": cell.profile,
+    }
+
+
+def _timing(deployment: Deployment | None, batch: int) -> Timing | None:
+    timings = deployment.latency.timings if deployment and deployment.latency else ()
+    return next((timing for timing in timings if timing.batch == batch), None)
+
+
+def _note(deployment: Deployment) -> str:
+    """Why something is lacking, or may not be quoted."""
+    latency = deployment.latency
+    unsteady = [
+        f"batch {timing.batch}: {timing.unsteady}" for timing in (latency.timings if latency else ()) if timing.unsteady
+    ]
+    return deployment.reason or (latency.reason if latency else "") or "; ".join(unsteady)

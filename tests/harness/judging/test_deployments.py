@@ -1,0 +1,83 @@
+import msgspec
+import numpy as np
+import pytest
+
+from harness.judging.deployments import table
+from harness.judging.records import SCHEMA, Deployment, Store
+from harness.judging.timing import Latency
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, a_timing
+
+RECORD = a_record()
+
+
+def a_deployment(runtime="int8", record=RECORD, factor=1.0, p50_ms=0.5, ratio=2.0, **changes):
+    """It predicts `factor` times what the record has."""
+    timings = tuple(msgspec.structs.replace(a_timing(batch, p50_ms), ratio=ratio) for batch in (1, 32))
+    whole = {
+        "schema": SCHEMA,
+        "key": record.key,
+        "sha256": record.onnx.sha256,
+        "runtime": runtime,
+        "started": "2026-01-01T01:00:00+00:00",
+        "environment": ENVIRONMENT,
+        "bytes": 500,
+        "predictions": tuple(tuple(factor * value for value in row) for row in record.held_out.predictions),
+        "latency": Latency(timings),
+    }
+    return Deployment(**(whole | changes))
+
+
+def test_scores_are_of_the_recorded_predictions():
+    (line,) = table([RECORD], [a_deployment(factor=1.1)]).to_dict("records")
+    predicted, truth = 1.1 * np.array(RECORD.held_out.predictions), np.array(RECORD.held_out.truth)
+    assert line["skill"] == pytest.approx(1 - np.mean((predicted - truth) ** 2) / np.mean((truth - 100) ** 2))
+    assert line["skill_float32"] == RECORD.test.skill
+    assert line["change"] == pytest.approx(0.1)
+    assert (line["file_kB"], line["p50_ms_b1"], line["p50_ms_b32"]) == (0.5, 0.5, 16.0)
+
+
+def test_how_much_faster_is_told_of_the_same_machine():
+    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Abacus II", features="avx512_vnni fma")
+    found = table(
+        [RECORD],
+        [
+            a_deployment("float32", ratio=4.0),
+            a_deployment("int8", ratio=2.0),
+            a_deployment("int8", ratio=1.0, environment=elsewhere),
+        ],
+    )
+    lines = {(line["processor"], line["runtime"]): line for _, line in found.iterrows()}
+    assert lines["Abacus", "int8"]["faster_b1"] == 2.0
+    assert lines["Abacus", "float32"]["faster_b32"] == 1.0
+    assert lines["Abacus II", "int8"]["faster_b1"] is None  # nobody timed it there as it was
+    assert [line["vnni"] for line in lines.values()] == [False, False, True]
+
+
+def test_the_newest_stands_and_what_has_no_record_is_left_out():
+    other = a_record(a_cell(seed=1))
+    found = table([RECORD, a_failure()], [a_deployment(bytes=1), a_deployment(bytes=2000), a_deployment(record=other)])
+    assert found["file_kB"].tolist() == [2.0]
+
+
+def test_best_models_come_first():
+    worse = a_record(a_cell(seed=1), error=5.0)
+    found = table([worse, RECORD], [a_deployment(record=worse), a_deployment("float32"), a_deployment("int8")])
+    assert found["seed"].tolist() == [0, 0, 1]
+    assert found["runtime"].tolist()[:2] == ["float32", "int8"]
+
+
+def test_what_could_not_be_had_says_why():
+    lost = a_deployment(bytes=0, predictions=(), latency=None, reason="it has nothing to be quantized")
+    unsteady = a_deployment(
+        "float32", latency=Latency((msgspec.structs.replace(a_timing(), unsteady="the machine was busy"),))
+    )
+    lines = table([RECORD], [lost, unsteady])
+    assert lines["note"].tolist() == ["it has nothing to be quantized", "batch 1: the machine was busy"]
+    assert lines["skill"].tolist()[0] is None
+
+
+def test_records_come_back(tmp_path):
+    (tmp_path / "records").mkdir()
+    store = Store(tmp_path, "elasticity")
+    store.append(a_deployment())
+    assert store.deployments() == [a_deployment()]
