@@ -9,11 +9,10 @@ import pytest
 
 from harness.judging import leaderboard
 from harness.judging.audit import audit
-from harness.judging.blocks import Row, newest, rows
+from harness.judging.blocks import Row, difference, newest, rows
 from harness.judging.records import Store
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
-from harness.showing.questions import difference
 from suites import contrast100, elasticity, polysilicon
 from tests.history import edited, git, knows
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.judging.records import Record, standing
+from harness.judging.stats import paired_difference
 from harness.protocol import Predicted
 from harness.provenance import machine
 
@@ -91,6 +92,30 @@ class Row(NamedTuple):
         return float(np.mean([record.validation.mse for record in self.records if record.validation]))
 
 
+class Difference(NamedTuple):
+    """How much higher one row's skill is than another's, with its 95 % interval; that is (nan, nan) for too few
+    images.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> str:
+        """What the interval allows to say."""
+        if np.isnan(self.low):
+            return "too few test images"
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
+
+
+def difference(row: Row, other: Row) -> Difference:
+    """How much higher the skill of `row` is than that of `other`, on the same test images."""
+    scale = float(row.squared_errors_of_mean().mean())
+    value, low, high = paired_difference(other.squared_errors(), row.squared_errors())
+    return Difference(value / scale, low / scale, high / scale)
+
+
 def _predictions(record: Record) -> Errors:
     assert record.held_out is not None
     return np.array(record.held_out.predictions)
@@ -123,6 +148,29 @@ def _block(record: Record) -> tuple[object, ...]:
     cell = record.cell
     settings = msgspec.structs.replace(cell.settings, averaged=0, originals=msgspec.UNSET)
     return cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment)
+
+
+class Rivals:
+    """Of each block the best row without a network, by the validation images: what a network has to beat. Rows of a
+    learning curve have one of as many training images.
+    """
+
+    def __init__(self, groups: Iterable[Sequence[Record]]) -> None:
+        self._best: dict[object, Row] = {}
+        for group in groups:
+            good = tuple(record for record in group if record.status == "ok" and record.held_out and record.validation)
+            if good and not good[0].cell.has_network:
+                row, place = Row(good[0].cell.row, good[0].cell.backend, good), self._place(good[0])
+                if place not in self._best or row.validation_mse() < self._best[place].validation_mse():
+                    self._best[place] = row
+
+    def of(self, record: Record) -> Row | None:
+        """The rival of a network's record; None for other models, and where nothing without a network was trained."""
+        return self._best.get(self._place(record)) if record.cell.has_network else None
+
+    @staticmethod
+    def _place(record: Record) -> object:
+        return _block(record), record.cell.settings.originals
 
 
 def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str, str], dict[int, Row]]:

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from harness.environment import switches
+from harness.judging.blocks import Difference, Row, difference
 from harness.judging.records import Examined, HeldOut, LatencyRecord, Record
 from harness.judging.stats import FEWEST_IMAGES, skill_interval, spread
 from harness.judging.timing import Timing
@@ -23,6 +24,7 @@ from harness.provenance import machine
 NO_BETTER = "no better than the mean"
 BETTER = "better than the mean"
 TOO_FEW = "too few test images"
+_OVER_RIVAL = {"better": "better than", "worse": "worse than", "not told apart": "not better than"}
 _NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 Timings = Mapping[tuple[str, str, str], LatencyRecord]
@@ -32,8 +34,8 @@ Timings = Mapping[tuple[str, str, str], LatencyRecord]
 class Group:
     """What a row is made of: records that differ in nothing but their seed, by ascending seed."""
 
-    def __init__(self, records: Sequence[Record], timings: Timings) -> None:
-        self.records, self.first = records, records[0]
+    def __init__(self, records: Sequence[Record], timings: Timings, rival: Row | None = None) -> None:
+        self.records, self.first, self.rival = records, records[0], rival
         self.good = [record for record in records if record.status == "ok"]
         self.tests = [record.test for record in self.good if record.test]
         self._timings = timings
@@ -76,7 +78,17 @@ class Group:
             return ""
         if self.good[0].held_out and len(self.good[0].held_out.truth) < FEWEST_IMAGES:
             return TOO_FEW
-        return BETTER if (self.interval[0] or 0.0) > _NOTHING else NO_BETTER  # also where skill is undefined
+        if not (self.interval[0] or 0.0) > _NOTHING:  # also where skill is undefined
+            return NO_BETTER
+        if self.rival is None or self.over_rival is None:
+            return BETTER
+        return f"{_OVER_RIVAL[self.over_rival.verdict]} {self.rival.name}"
+
+    @cached_property
+    def over_rival(self) -> Difference | None:
+        """How much higher its skill is than the rival's, on the same test images."""
+        good = tuple(record for record in self.good if record.held_out)
+        return difference(Row("", "", good), self.rival) if good and self.rival else None
 
     @property
     def sized_alike(self) -> list[Record]:
@@ -119,6 +131,14 @@ def _deviation(score: str) -> Callable[[Group], float | None]:
     return lambda group: spread(group.values(score)) if group.tests else None
 
 
+def _rival(group: Group) -> str | None:
+    return group.rival.name if group.rival and group.over_rival else None
+
+
+def _over_rival(part: str) -> Callable[[Group], float | None]:
+    return lambda group: getattr(group.over_rival, part) if group.over_rival else None
+
+
 SCORES = (
     Column("variant", "", "", "the model, and what its backbone started from", lambda g: g.first.cell.row),
     Column("backend", "", "", "the framework that trained it", lambda g: g.first.cell.backend),
@@ -128,6 +148,10 @@ SCORES = (
     Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0]),
     Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1]),
     Column("skill_sd", "", "lower", "its standard deviation over seeds", _deviation("skill")),
+    Column("rival", "", "", "of a network: the best row without one, by the validation images", _rival),
+    Column("over_rival", "", "higher", "by how much its skill is higher than that one's", _over_rival("value")),
+    Column("over_rival_low", "", "", "lower end of its 95 % interval", _over_rival("low")),
+    Column("over_rival_high", "", "", "upper end of its 95 % interval", _over_rival("high")),
     Column("r2", "", "higher", "coefficient of determination, mean over targets", _mean("r2_mean")),
     Column("r2_sd", "", "lower", "its standard deviation over seeds", _deviation("r2_mean")),
     Column("nmae_percent", "%", "lower", "mean absolute error over the mean label", _mean("nmae", 100)),

@@ -18,6 +18,7 @@ import pandas as pd
 from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
+from harness.judging.blocks import Rivals
 from harness.judging.columns import (
     COSTS,
     ORIGIN,
@@ -102,7 +103,9 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
     timings: Timings = {
         (item.key, item.sha256, machine(item.environment)): item for item in Store(results, suite).latencies()
     }
-    rows = [_row(Group(group, timings)) for group in comparable(records)]
+    groups = comparable(records)
+    rivals = Rivals(groups)
+    rows = [_row(Group(group, timings, rivals.of(group[0]))) for group in groups]
     if not rows:
         return pd.DataFrame()
     # As objects: pandas would make floats of whole numbers where one is lacking.

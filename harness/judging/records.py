@@ -22,7 +22,8 @@ from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy
 from harness.judging.older import upgraded
 from harness.judging.timing import Latency
-from harness.model.variants import Architecture, Encoding, Recipe, Variant
+from harness.model.architecture import Network
+from harness.model.variants import Architecture, Encoding, Recipe, Search, Variant
 from harness.protocol import TEST, Counts, Facts, History, Number, Seconds, shared_unit
 from harness.signals import uninterrupted
 from harness.text import Device, Hash, Label, Name, without_patterns
@@ -79,6 +80,12 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def key(self) -> str:
         """16 hexadecimal digits of the SHA-256 of all of the above."""
         return hashlib.sha256(msgspec.json.encode(self, order="sorted")).hexdigest()[:16]
+
+    @property
+    def has_network(self) -> bool:
+        """Whether its model is a network; of a search, whether its configurations are."""
+        architecture = self.architecture
+        return architecture.of_networks if isinstance(architecture, Search) else isinstance(architecture, Network)
 
     @property
     def row(self) -> str:

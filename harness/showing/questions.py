@@ -13,41 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.judging.blocks import Row
+from harness.judging.blocks import Difference, Row, difference
 from harness.judging.metrics import NOTHING_LEARNED
-from harness.judging.stats import FEWEST_IMAGES, paired_difference
+from harness.judging.stats import FEWEST_IMAGES
 from harness.model.architecture import Network, backbone_of
 from harness.model.variants import Search
 from harness.protocol import Comparison
-
-
-class Difference(NamedTuple):
-    """How much higher one row's skill is than another's, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return self.told()
-
-    def told(self, digits: int = 3) -> str:
-        """Value and interval, with so many decimals."""
-        return f"{decimals(self.value, '+', digits)} ({interval(self.low, self.high, '+', digits)})"
-
-    @property
-    def verdict(self) -> str:
-        """What the interval allows to say."""
-        if np.isnan(self.low):
-            return "too few test images"
-        return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
-
-
-def difference(row: Row, other: Row) -> Difference:
-    """How much higher the skill of `row` is than that of `other`, on the same test images."""
-    scale = float(row.squared_errors_of_mean().mean())
-    value, low, high = paired_difference(other.squared_errors(), row.squared_errors())
-    return Difference(value / scale, low / scale, high / scale)
 
 
 class _Roles(NamedTuple):
@@ -74,11 +45,6 @@ def _roles(table: Sequence[Row]) -> list[_Roles]:
             roles = roles._replace(baseline=roles.baseline or row)
         found[row.backend] = roles
     return [roles for roles in found.values() if roles.baseline or roles.tuned or roles.head_only or roles.fine_tuned]
-
-
-def _has_network(row: Row) -> bool:
-    architecture = row.records[0].cell.architecture
-    return architecture.of_networks if isinstance(architecture, Search) else isinstance(architecture, Network)
 
 
 def answers(
@@ -130,7 +96,7 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     found = [(f"{row.backend} on {test}", difference(row, other)) for row, other, test in pairs]
     answer = _said(found, "Yes, in every backend and test.", "No: it is worse in every one.", "These data do not say.")
     lines = [
-        [test, row.backend, decimals(row.skill()), decimals(other.skill()), str(d), d.verdict]
+        [test, row.backend, decimals(row.skill()), decimals(other.skill()), in_words(d), d.verdict]
         for (row, other, test), (_, d) in zip(pairs, found, strict=True)
     ]
     heading = ["test", "backend", f"{comparison.variant}: skill", f"{comparison.other}: skill"]
@@ -157,7 +123,8 @@ def _did_tuning_help(roles: Sequence[_Roles]) -> str:
         "These data do not say: the intervals include zero.",
     )
     lines = [
-        [b, decimals(t.skill()), decimals(o.skill()), str(d)] for (b, t, o), (_, d) in zip(pairs, found, strict=True)
+        [b, decimals(t.skill()), decimals(o.skill()), in_words(d)]
+        for (b, t, o), (_, d) in zip(pairs, found, strict=True)
     ]
     heading = ["backend", "tuned: skill", "baseline: skill", "difference (95 %)"]
     return f"did tuning help over the baseline?\n\n{answer}\n\n" + markdown(heading, lines)
@@ -222,7 +189,7 @@ def _did_fine_tuning_help(roles: Sequence[_Roles]) -> str:
         "These data do not say of any backbone: the intervals include zero.",
     )
     lines = [
-        [family, backend, decimals(head.skill()), decimals(fine.skill()), str(d), d.verdict]
+        [family, backend, decimals(head.skill()), decimals(fine.skill()), in_words(d), d.verdict]
         for (backend, family, head, fine), (_, d) in zip(pairs, found, strict=True)
     ]
     heading = ["backbone", "backend", "head-only: skill", "fine-tuned: skill", "difference (95 %)", "fine-tuned is"]
@@ -245,7 +212,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
         "These data do not say: the intervals include zero.",
     )
     lines = [
-        [backend, decimals(tuned.skill()), f"{transfer.name}: {decimals(transfer.skill())}", str(d)]
+        [backend, decimals(tuned.skill()), f"{transfer.name}: {decimals(transfer.skill())}", in_words(d)]
         for (backend, tuned, transfer), (_, d) in zip(pairs, found, strict=True)
     ]
     heading = ["backend", "tuned: skill", "transfer, best on the validation images: skill", "difference (95 %)"]
@@ -253,7 +220,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
 
 
 def _is_a_network_worth_it(table: Sequence[Row]) -> str:
-    networks, others = ([row for row in table if _has_network(row) == wanted] for wanted in (True, False))
+    networks, others = ([row for row in table if row.records[0].cell.has_network == wanted] for wanted in (True, False))
     if not networks or not others:
         return ""
     best, rival = (min(some, key=Row.validation_mse) for some in (networks, others))
@@ -268,7 +235,7 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
         [
             row.name,
             decimals(row.skill(), digits=_FINELY),
-            difference(best, row).told(_FINELY),
+            in_words(difference(best, row), _FINELY),
             _parameters(row),
             _seconds(row),
         ]
@@ -295,7 +262,7 @@ def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) ->
                 row.name,
                 row.backend,
                 decimals(row.skill()),
-                "chosen" if row is chosen else str(behind),
+                "chosen" if row is chosen else in_words(behind),
                 _parameters(row),
                 _seconds(row),
                 latency.get((row.name, row.backend)) or "–",
@@ -323,6 +290,11 @@ def _seconds(row: Row) -> str:
         for record in row.records
     ]
     return f"{np.mean(seconds):.3g}"
+
+
+def in_words(found: Difference, digits: int = 3) -> str:
+    """Value and interval, with so many decimals."""
+    return f"{decimals(found.value, '+', digits)} ({interval(found.low, found.high, '+', digits)})"
 
 
 def decimals(value: float, sign: str = "", digits: int = 3) -> str:

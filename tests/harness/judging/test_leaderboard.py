@@ -368,3 +368,49 @@ def test_an_encoding_that_the_model_does_not_do_counts(board):
     assert (row["p50_ms_b1"], row["p50_ms_b32"], row["encoding_ms"]) == ("2.5", "80", "2")
     assert row["images_per_s_b1"] == "400"
     assert row["ratio_b1"] == "2"
+
+
+# --- what a network has to beat -----------------------------------------------------------------------------------
+
+NETWORK = benchmark({"baseline": 1.0}, ("keras",), (0,))[0].cell
+
+
+def rivals(network=1.0, **others):
+    """A network's record and those of models without one, by how far they are off, on validation images as on tests."""
+    cell = msgspec.structs.replace(NETWORK, data_hash="d" * 64, split_hash="5" * 64, profile="standard")
+    found = [a_record(cell, error=network)]
+    return found + [a_record(a_cell(variant=name), error=error) for name, error in others.items()]
+
+
+@pytest.mark.parametrize(
+    ("network", "told"),
+    [(0.5, "better than ridge"), (2.0, "not better than ridge"), (4.0, "worse than ridge"), (20.0, columns.NO_BETTER)],
+)
+def test_a_network_is_held_against_the_best_row_without_one(board, network, told):
+    rows = board(*rivals(network, ridge=2.0, mean=9.0)).set_index("variant")
+    row = rows.loc["baseline"]
+    assert row["verdict"] == told
+    assert row["rival"] == "ridge"
+    assert float(row["over_rival_low"]) <= float(row["over_rival"]) <= float(row["over_rival_high"])
+    assert float(row["over_rival"]) == pytest.approx(float(row["skill"]) - float(rows.loc["ridge", "skill"]), abs=1e-4)
+    assert rows.loc["ridge", "verdict"] == columns.BETTER
+    assert not rows.loc["ridge", "rival"]
+
+
+def test_the_rival_is_chosen_by_the_validation_images(board):
+    network, ridge, gp = rivals(1.0, ridge=2.0, gp=3.0)
+    lucky = msgspec.structs.replace(ridge, validation=msgspec.structs.replace(ridge.validation, mse=1e6))
+    assert board(network, lucky, gp).set_index("variant").loc["baseline", "rival"] == "gp"
+
+
+def test_rivals_are_of_the_same_question(board):
+    network, ridge, mean = rivals(1.0, ridge=2.0, mean=9.0)
+    elsewhere = msgspec.structs.replace(ridge, environment=msgspec.structs.replace(ENVIRONMENT, processor="Abacus II"))
+    fewer = a_record(a_cell(variant="gp", settings=Settings(originals=25)), error=0.1)
+    rows = board(network, elsewhere, fewer, mean).set_index("variant")
+    assert rows.loc["baseline", "rival"] == "mean"
+
+
+def test_a_network_alone_has_no_rival(board):
+    (row,) = board(*rivals(1.0)).to_dict("records")
+    assert (row["rival"], row["over_rival"], row["verdict"]) == ("", "", columns.BETTER)

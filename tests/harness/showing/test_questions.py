@@ -2,10 +2,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import rows
+from harness.judging.blocks import difference, rows
 from harness.judging.records import Examined
 from harness.protocol import Comparison
-from harness.showing.questions import answers, decimals, difference, markdown, settles
+from harness.showing.questions import answers, decimals, markdown, settles
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record
 
