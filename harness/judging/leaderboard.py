@@ -7,6 +7,7 @@ Tables keep numbers as numbers until they are written.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -261,12 +262,18 @@ def terminal_table(results: Path, suite: str, cells: Sequence[Cell], unit: str) 
     for name, (heading, form) in {**_SHOWN, **own, **_LAST}.items():
         values = table.get(name.replace("{unit}", unit))
         if values is not None and (name != "switches" or values.any()):
-            shown[heading.replace("{unit}", unit)] = ["" if v is None else format(v, form) for v in values]
+            shown[heading.replace("{unit}", unit)] = ["" if v is None else _in_form(v, form) for v in values]
     lines = str(pd.DataFrame(shown).to_string(index=False))
     for _, row in table.iterrows():
         if told := of_some_seeds(row):
             lines += f"\n{row['variant']} on {row['backend']}: {told}"
     return lines
+
+
+def _in_form(value: Any, form: str) -> str:
+    """Never a negative zero."""
+    told = format(value, form)
+    return told.removeprefix("-") if form and not re.search("[1-9]", told) else told
 
 
 def of_some_seeds(row: pd.Series[Any]) -> str:

@@ -19,7 +19,7 @@ from harness.parity import trained
 from harness.parity.kept import Kept
 from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
-from harness.parity.subjects import Group, Request, groups, subjects
+from harness.parity.subjects import Group, Request, groups, standing_for, subjects
 from harness.protocol import Dataset, Suite
 from harness.running.plan import DataSource
 from harness.streams import tell
@@ -29,7 +29,13 @@ def climb(request: Request) -> Iterator[list[Verdict]]:
     """The verdicts of each rung of each variant, as they are found. Raises BenchError for an unknown variant."""
     suite = registry.suite(request.suite)
     everything = {variant.name: variant for variant in subjects(suite)}
-    chosen = [everything[name] for name in registry.choose(request.variants, everything, "variant")]
+    stands = standing_for(suite)
+    asked = registry.choose(request.variants, stands, "variant")
+    chosen = [everything[name] for name in dict.fromkeys(stands[name] for name in asked)]
+    if request.variants != "all":
+        for name in asked:
+            if stands[name] != name:
+                tell(f"{stands[name]} climbs for {name}, which trains the same parts of the same network")
     lacking = [f"{framework.label}: {why}" for framework in request.between if (why := framework.lacking())]
     if lacking:
         for variant, rung in itertools.product(chosen, request.rungs):

@@ -123,8 +123,24 @@ def subjects(suite: Suite) -> list[Variant]:
                     found.append(msgspec.structs.replace(variant, name=name, recipes=(*variant.recipes[:-1], frozen)))
     first: dict[object, Variant] = {}
     for variant in found:
-        first.setdefault(_trained_alike(variant) if deep(variant) else variant.name, variant)
+        first.setdefault(_kind(variant), variant)
     return list(first.values())
+
+
+def standing_for(suite: Suite) -> dict[str, str]:
+    """The name of the subject that climbs for each variant that a climb can be asked for."""
+    firsts = {_kind(subject): subject.name for subject in subjects(suite)}
+    own = {name: name for name in firsts.values()}
+    others = {
+        variant.name: firsts[_kind(variant)]
+        for variant in suite.VARIANTS
+        if isinstance(variant.architecture, Network) and _kind(variant) in firsts
+    }
+    return others | own
+
+
+def _kind(variant: Variant) -> object:
+    return _trained_alike(variant) if deep(variant) else variant.name
 
 
 def _trained_alike(variant: Variant) -> object:

@@ -414,3 +414,10 @@ def test_rivals_are_of_the_same_question(board):
 def test_a_network_alone_has_no_rival(board):
     (row,) = board(*rivals(1.0)).to_dict("records")
     assert (row["rival"], row["over_rival"], row["verdict"]) == ("", "", columns.BETTER)
+
+
+@pytest.mark.parametrize(
+    ("value", "form", "told"), [(-0.0004, ".3f", "0.000"), (-0.004, ".3f", "-0.004"), (-0.001, ".0%", "0%")]
+)
+def test_a_terminal_shows_no_negative_zero(value, form, told):
+    assert leaderboard._in_form(value, form) == told

@@ -4,7 +4,16 @@ import pytest
 from harness import registry
 from harness.errors import BenchError
 from harness.model.architecture import Network, backbone_of
-from harness.parity.subjects import EARLIER_STEPS, Framework, Request, frameworks, groups, largest, subjects
+from harness.parity.subjects import (
+    EARLIER_STEPS,
+    Framework,
+    Request,
+    frameworks,
+    groups,
+    largest,
+    standing_for,
+    subjects,
+)
 
 SUITE = registry.suite("elasticity")
 
@@ -65,6 +74,15 @@ def test_an_engine_that_is_not_installed_is_told(monkeypatch):
     assert Framework("keras", "jax").lacking() == "jax not installed"
     assert Framework("keras", "jax", "cuda").lacking() == "jax not installed"
     assert Framework("keras", "torch").lacking() == ""
+
+
+def test_a_variant_that_another_stands_for_can_be_asked_for():
+    stands = standing_for(SUITE)
+    assert stands["vgg16-head-only-centred"] == stands["vgg16-head-only"] == "vgg16-head-only"
+    assert stands["resnet50-fine-tuned-gently"] == "resnet50-fine-tuned-frozen-norms"
+    assert stands["tuned"] == "tuned"
+    assert "gp" not in stands
+    assert set(stands.values()) == {variant.name for variant in subjects(SUITE)}
 
 
 def test_every_variant_that_is_trained_by_gradient_climbs():
