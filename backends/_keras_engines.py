@@ -37,9 +37,11 @@ class Engine(Protocol):
 
 
 def engine(name: str) -> Engine:
-    """The engine that Keras calls by this name."""
-    found: dict[str, type[Engine]] = {"tensorflow": TensorFlow, "torch": Torch}
-    return found.get(name, Jax)()
+    """The engine that Keras calls by this name. Raises Unavailable for another, which nobody here has tried."""
+    found: dict[str, type[Engine]] = {"tensorflow": TensorFlow, "torch": Torch, "jax": Jax}
+    if name not in found:
+        raise Unavailable(f"KERAS_BACKEND={name}: known are {', '.join(found)}")
+    return found[name]()
 
 
 def _told(intra: object, inter: object, deterministic: object) -> dict[str, str]:
@@ -65,6 +67,7 @@ class TensorFlow:
             **_told(threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads(), True),
         }
         if device == "cpu":
+            config.set_visible_devices([], "GPU")
             return {**told, "device": "cpu"}
         if not (found := config.list_physical_devices("GPU")):
             raise Unavailable(f"device={device}, but TensorFlow finds no GPU here")
@@ -122,7 +125,12 @@ class Torch(_Slices):
         told = _told(
             torch.get_num_threads(), torch.get_num_interop_threads(), torch.are_deterministic_algorithms_enabled()
         )
-        return {**told, **on_torch(device)}
+        found = on_torch(device)
+        # Which Keras read when it was imported, from KERAS_TORCH_DEVICE or from what there is.
+        computes_on = importlib.import_module("keras").ops.convert_to_tensor(0.0).device.type
+        if computes_on != device.partition("-")[0]:
+            raise Unavailable(f"device={device}, but Keras on torch computes on {computes_on}: see KERAS_TORCH_DEVICE")
+        return {**told, **found}
 
 
 class Jax(_Slices):
@@ -132,6 +140,7 @@ class Jax(_Slices):
         """See `Engine.configure`."""
         jax, told = importlib.import_module("jax"), _told(*["unknown"] * 3)
         if device == "cpu":
+            jax.config.update("jax_platforms", "cpu")
             return {**told, "device": "cpu"}
         if not (found := [gpu for gpu in jax.devices() if gpu.platform == "gpu"]):
             raise Unavailable(f"device={device}, but JAX finds no GPU here")

@@ -24,4 +24,4 @@ def on_torch(device: Device) -> dict[str, str]:
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = device == "cuda-tf32"
     rounds = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    return {"device": torch.cuda.get_device_name(), "tf32": str(rounds[0] and rounds[1])}
+    return {"device": torch.cuda.get_device_name(), "tf32": str(rounds[0]) if rounds[0] == rounds[1] else "in part"}

@@ -85,8 +85,9 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `cores` are those this process may use; `memory_gib` is the machine's. `versions` maps distributions to versions,
     without those not installed; `flags` holds the environment variables that were set. `features` are the processor's
-    vector instructions: clouds give one name to processors that round differently. `commit` is the hash of the
-    checkout the package runs from, with `+dirty` where tracked files other than results differ from it; "" elsewhere.
+    vector instructions: clouds give one name to processors that round differently. `gpu` is the first, "" without one.
+    `commit` is the hash of the checkout the package runs from, with `+dirty` where tracked files other than results
+    differ from it; "" elsewhere.
     """
 
     python: Label
@@ -100,6 +101,7 @@ class Environment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     commit: Label
     flags: dict[Label, Label]
     features: Label = ""
+    gpu: Label = ""
 
     @property
     def short_commit(self) -> str:
@@ -122,6 +124,7 @@ def observe() -> Environment:
         commit=commit(Path(__file__).resolve().parent.parent),
         flags=flags(os.environ),
         features=features(Path("/proc/cpuinfo")),
+        gpu=gpu(Path("/proc/driver/nvidia")),
     )
 
 
@@ -170,6 +173,17 @@ def features(cpuinfo: Path) -> str:
         return ""
     told = next((line for line in lines if line.partition(":")[0].strip() in ("flags", "Features")), "")
     return label(" ".join(sorted(filter(_FEATURES.fullmatch, told.partition(":")[2].split()))))
+
+
+def gpu(driver: Path) -> str:
+    """The first GPU and its driver's version, as NVIDIA's driver tells them in a folder of Linux; "" elsewhere."""
+    try:
+        first = min((driver / "gpus").iterdir()) / "information"
+        model = next(line.partition(":")[2].strip() for line in first.read_text().splitlines() if "Model" in line)
+        version = re.search(r"\b\d+\.\d+(\.\d+)?\b", (driver / "version").read_text())
+    except (OSError, ValueError, StopIteration):
+        return ""
+    return label(f"{model}, driver {version[0]}" if version else model)
 
 
 def commit(checkout: Path) -> str:

@@ -17,6 +17,7 @@ import msgspec
 
 from harness import registry
 from harness.environment import Environment, switches
+from harness.text import Device
 
 _HOUSE = Path(__file__).parent.parent
 
@@ -59,6 +60,13 @@ def source_of_pretraining(backend: str) -> str:
 def source_of_drawing(suite: str) -> str:
     """SHA-256 (hex) of the source that can change what images and labels a suite draws without end, as `source`."""
     return _digest(*_of_suite(suite, ("PRETRAINING",)))
+
+
+@cache
+def source_of_deployment() -> str:
+    """SHA-256 (hex) of the source that can change what `bench deploy` makes of a model, as `source`."""
+    starts = [_HOUSE / "backends" / name for name in ("_onnx_lighter.py", "_openvino.py")]
+    return _digest({}, _reached([*starts, _HOUSE / "harness" / "running" / "deploy.py"], "backends"))
 
 
 def _source_of(backend: str, *modules: str) -> str:
@@ -183,10 +191,11 @@ def machine(environment: Environment) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
-def computed_by(backend: str, environment: Environment, source_hash: str) -> str:
-    """SHA-256 (hex) of all that a cell's numbers hang on besides the cell itself."""
+def computed_by(backend: str, environment: Environment, source_hash: str, device: Device = "cpu") -> str:
+    """SHA-256 (hex) of all that a cell's numbers hang on besides the cell itself, the GPU among it where it is used."""
     versions = computing_versions(backend, environment)
-    parts = (versions, environment.flags.get("KERAS_BACKEND", "tensorflow"), machine(environment), source_hash)
+    parts: tuple[object, ...] = (versions, environment.flags.get("KERAS_BACKEND", "tensorflow"), machine(environment))
+    parts += (source_hash,) if device == "cpu" else (source_hash, environment.gpu)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 

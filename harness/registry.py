@@ -128,10 +128,12 @@ def engines(name: str) -> dict[str, tuple[str, ...]]:
 
 def missing(name: str, engine: str = "") -> tuple[str, ...]:
     """Packages that a backend needs and that are not installed, without importing any. With no `engine`, it is to run
-    on the one that the environment chooses.
+    on the one that the environment chooses. Raises BenchError for an engine that it does not know.
     """
     choice = engines(name)
     chosen = engine or os.environ.get(ENGINE) or next(iter(choice), "")
+    if choice and chosen not in choice:
+        raise unknown(chosen, choice, f"{ENGINE} of {name}")
     needed = (*_literal("backends", name, "REQUIRES"), *choice.get(chosen, ()))
     return tuple(package for package in needed if importlib.util.find_spec(package) is None)
 

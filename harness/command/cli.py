@@ -41,6 +41,7 @@ with uninterrupted():
     from harness.text import nearest, one_line, shown
 
 if TYPE_CHECKING:
+    from harness.judging.records import Runtime
     from harness.running.guard import Limits
 
 
@@ -229,21 +230,22 @@ def deploy(options: DeployOptions) -> int:
     from harness import registry
     from harness.judging import leaderboard
     from harness.judging.records import Record, Runtime, Store
-    from harness.running.deploy import deploy
+    from harness.running.deploy import at_hand, deploy
     from harness.running.progress import show_count
 
-    known = tuple(name for name in get_args(Runtime) if name != "openvino" or registry.has_openvino())
-    runtimes = tuple(name for name in get_args(Runtime) if name in registry.choose(options.runtime, known, "runtime"))
+    runtimes = _runtimes(options.runtime, get_args(Runtime))
     backends = registry.choose(options.backend, registry.names("backends"), "backend")
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
-    with_models = [name for name in suites if (options.results / "models" / name).is_dir()]
-    for suite in with_models if options.suite == "all" and with_models else suites:
-        names = {variant.name for variant in registry.suite(suite).VARIANTS}
-        variants = registry.choose(options.variant, names, f"variant of {suite}")
+    known = {name: {variant.name for variant in registry.suite(name).VARIANTS} for name in suites}
+    variants = registry.choose(options.variant, sorted(set().union(*known.values())), "variant")
 
-        def chosen(record: Record, variants: tuple[str, ...] = variants) -> bool:
-            return record.cell.variant in variants and record.cell.backend in backends
+    def chosen(record: Record) -> bool:
+        return record.cell.variant in variants and record.cell.backend in backends
 
+    found = [suite for suite in suites if any(map(chosen, at_hand(options.results, suite)))]
+    if not found:
+        raise BenchError(f"none of the chosen models is in {options.results / 'models'}: `bench run` makes them")
+    for suite in found:
         for record, deployment in deploy(options.results, suite, chosen, runtimes, show_count):
             if deployment.reason:
                 print(one_line(f"{record.cell.title}: no {deployment.runtime}: {deployment.reason}"))
@@ -253,19 +255,35 @@ def deploy(options: DeployOptions) -> int:
     return 0
 
 
+def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
+    """Those chosen, in their order. Raises BenchError for OpenVINO where it is asked for and not installed."""
+    from harness import registry
+    from harness.streams import tell
+
+    asked = registry.choose(word, known, "runtime")
+    if "openvino" in asked and not registry.has_openvino():
+        lacking = "openvino is not installed: pip install 'cijbench[openvino]'"
+        if "openvino" in word:
+            raise BenchError(f"runtime={word}: {lacking}")
+        tell(f"openvino is left out: {lacking}")
+        asked = tuple(name for name in asked if name != "openvino")
+    return tuple(name for name in known if name in asked)
+
+
 def _show_deployments(results: Path, suite: str) -> None:
     from harness.judging.deployments import table
     from harness.judging.leaderboard import believed
     from harness.judging.records import Store
 
-    print(f"{'variant':>40} {'backend':>10} {'runtime':>8} {'kB':>8}   skill {'ms/image':>9}  faster  faster by 32")
+    heads = ("variant", "backend", "runtime", "kB", "skill", "ms/image", "faster", "by 32")
+    print(" ".join(head.rjust(width) for head, width in zip(heads, (40, 10, 8, 8, 7, 9, 7, 7), strict=True)))
+    forms = {"file_kB": "8.0f", "skill": "7.3f", "p50_ms_b1": "9.3f", "faster_b1": "7.2f", "faster_b32": "7.2f"}
     for _, line in table(believed(results, suite), Store(results, suite).deployments()).iterrows():
-        figures = [line[name] for name in ("file_kB", "skill", "p50_ms_b1", "faster_b1", "faster_b32")]
-        size, skill, milliseconds, faster, by_32 = (float("nan") if value is None else value for value in figures)
-        print(
-            f"{line['variant']:>40} {line['backend']:>10} {line['runtime']:>8} {size:>8.0f} {skill:>7.3f} "
-            f"{milliseconds:>9.3f} {faster:>7.2f} {by_32:>13.2f}".replace("nan", "  –")
-        )
+        figures = [
+            "–".rjust(int(form.partition(".")[0])) if line[name] is None else format(line[name], form)
+            for name, form in forms.items()
+        ]
+        print(f"{line['variant']:>40} {line['backend']:>10} {line['runtime']:>8}", *figures)
     print(f"\ntable: {results / 'leaderboards' / f'{suite}-deployment.csv'}")
 
 
@@ -383,7 +401,7 @@ def listing(_: ListOptions) -> int:
             seeds = ",".join(map(str, work.seeds))
             print(
                 f"  profile {profile:<22} seeds {seeds}; at most {work.epochs} epochs, {work.search_epochs} for each "
-                f"configuration of a search, {work.fine_tuning_epochs} of fine-tuning"
+                f"try of a search, {work.fine_tuning_epochs} of fine-tuning"
                 + (f"; without {', '.join(work.leaves_out)}" if work.leaves_out else "")
             )
     for name in registry.names("backends"):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.judging.records import Record, standing
 from harness.judging.stats import paired_difference
+from harness.model.architecture import Estimator
 from harness.protocol import Predicted
 from harness.provenance import machine
 
@@ -151,15 +152,16 @@ def _block(record: Record) -> tuple[object, ...]:
 
 
 class Rivals:
-    """Of each block the best row without a network, by the validation images: what a network has to beat. Rows of a
-    learning curve have one of as many training images.
+    """Of each data set, split and profile the best row without a network, by the validation images, wherever it was
+    trained: what a network has to beat. Who always answers the mean is none, for skill is held against that already.
+    Rows of a learning curve have one of as many training images.
     """
 
     def __init__(self, groups: Iterable[Sequence[Record]]) -> None:
         self._best: dict[object, Row] = {}
         for group in groups:
             good = tuple(record for record in group if record.status == "ok" and record.held_out and record.validation)
-            if good and not good[0].cell.has_network:
+            if good and not good[0].cell.has_network and good[0].cell.architecture != Estimator("mean"):
                 row, place = Row(good[0].cell.row, good[0].cell.backend, good), self._place(good[0])
                 if place not in self._best or row.validation_mse() < self._best[place].validation_mse():
                     self._best[place] = row
@@ -170,7 +172,8 @@ class Rivals:
 
     @staticmethod
     def _place(record: Record) -> object:
-        return _block(record), record.cell.settings.originals
+        cell = record.cell
+        return cell.profile, cell.data_hash, cell.split_hash, cell.settings.originals
 
 
 def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str, str], dict[int, Row]]:

@@ -143,7 +143,7 @@ SCORES = (
     Column("variant", "", "", "the model, and what its backbone started from", lambda g: g.first.cell.row),
     Column("backend", "", "", "the framework that trained it", lambda g: g.first.cell.backend),
     Column("status", "", "", "ok, or how many seeds have no result and why", lambda g: status(g.records)),
-    Column("verdict", "", "", "what the interval of the skill allows to say", lambda g: g.verdict),
+    Column("verdict", "", "", "what the intervals of skill and over_rival allow to say", lambda g: g.verdict),
     Column("skill", "", "higher", "1 - MSE / MSE of always answering the training mean", _mean("skill")),
     Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0]),
     Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1]),

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
+from harness.errors import BenchError
 from harness.judging.metrics import accuracy
-from harness.judging.records import Deployment, Record
+from harness.judging.records import Deployment, Record, Runtime
 from harness.judging.timing import Timing
 from harness.provenance import machine
 
 
 def table(records: Iterable[Record], deployments: Iterable[Deployment]) -> pd.DataFrame:
     """One line for each model, runtime and machine, the newest; models best first, their runtimes in the order of
-    `Runtime`. Scores are of the recorded predictions, on the test that models are ranked by.
+    `Runtime`. Scores are of the recorded predictions, on the test that models are ranked by. Raises BenchError where
+    these give none.
     """
     made = {(record.key, record.onnx.sha256): record for record in records if record.status == "ok" and record.onnx}
     newest = {(d.key, d.sha256, machine(d.environment), d.runtime): d for d in deployments}
@@ -24,7 +26,14 @@ def table(records: Iterable[Record], deployments: Iterable[Deployment]) -> pd.Da
     for (key, sha256, here, _), deployment in newest.items():
         if (record := made.get((key, sha256))) is not None:
             lines.append(_line(record, deployment, newest.get((key, sha256, here, "float32"))))
-    lines.sort(key=lambda line: (-line["skill_float32"], *(line[part] for part in ("variant", "backend", "seed"))))
+    order = get_args(Runtime)
+
+    def place(line: dict[str, Any]) -> tuple[Any, ...]:
+        skill = line["skill_float32"]
+        parts = (line[part] for part in ("variant", "backend", "seed", "processor"))
+        return (skill is None, -(skill or 0.0), *parts, order.index(line["runtime"]))
+
+    lines.sort(key=place)
     return pd.DataFrame(lines, dtype=object)
 
 
@@ -34,8 +43,12 @@ def _line(record: Record, deployment: Deployment, float32: Deployment | None) ->
     assert held_out is not None
     score, change = None, None
     if deployment.predictions:
-        predicted, native = np.array(deployment.predictions), np.array(held_out.predictions)
-        score = accuracy(predicted, np.array(held_out.truth), np.array(held_out.train_mean), held_out.targets)
+        native = np.array(held_out.predictions)
+        try:
+            predicted = np.array(deployment.predictions)
+            score = accuracy(predicted, np.array(held_out.truth), np.array(held_out.train_mean), held_out.targets)
+        except ValueError as error:
+            raise BenchError(f"{cell.title} ({record.key}) in {deployment.runtime}: no scores: {error}") from None
         change = float(np.abs(predicted - native).max() / np.abs(native).max())
     times = {batch: (_timing(deployment, batch), _timing(float32, batch)) for batch in (1, 32)}
     return {

@@ -238,7 +238,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def computed_by(self) -> str:
         """What its numbers hang on besides its cell: records of one cell are the same where this is."""
-        return provenance.computed_by(self.cell.backend, self.environment, self.source)
+        device = self.cell.settings.device
+        return provenance.computed_by(self.cell.backend, self.environment, self.source, device)
 
 
 class LatencyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -270,10 +271,16 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     runtime: Runtime
     started: str
     environment: Environment
+    source: str
     bytes: int = 0
     predictions: tuple[tuple[float, ...], ...] = ()
     latency: Latency | None = None
     reason: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether something of it could not be had."""
+        return bool(self.reason or (self.latency and self.latency.reason))
 
 
 class RecordsError(BenchError):

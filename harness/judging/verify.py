@@ -107,5 +107,7 @@ def _verify_search(record: Record, title: str) -> list[str]:
         ]
     best = search.selected(losses)
     if best != searched.selected:
-        return [f"{title}: selected configuration {searched.selected}, but {best} has the lowest validation loss"]
+        return [
+            f"{title}: selected configuration {searched.selected}, but {best} has the lowest loss of the last round"
+        ]
     return []

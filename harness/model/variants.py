@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -63,7 +63,7 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
     """
 
     configurations: tuple[Configuration, ...]
-    epochs: int = 300
+    epochs: Annotated[int, msgspec.Meta(ge=1)] = 300
     method: Method = "grid"
 
     @property
@@ -82,8 +82,8 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
         return [(count, epochs) for count, epochs in rounds if epochs <= self.epochs]
 
     def tries(self, losses: Sequence[float]) -> list[tuple[int, int]]:
-        """Configuration and epochs of each try, in order, as far as they follow from the validation losses of the first
-        tries: those of the round after the last whole one are known.
+        """Configuration and epochs of each try, in order, given the validation losses of the tries so far: the tries of
+        a round are known once all of the round before it have ended.
         """
         found: list[tuple[int, int]] = []
         candidates = list(range(len(self.configurations)))

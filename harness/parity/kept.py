@@ -32,7 +32,7 @@ def key(framework: Framework, orders: Orders, given: str, command: Sequence[str]
     environment = observe()
     there = msgspec.structs.replace(environment, flags=environment.flags | framework.variables())
     backends = [framework.backend, *(["onnx"] if "export" in orders.rungs else [])]
-    computed = [computed_by(backend, there, source_of_side(backend)) for backend in backends]
+    computed = [computed_by(backend, there, source_of_side(backend), framework.device) for backend in backends]
     return hashlib.sha256(msgspec.json.encode((placeless, command, computed), order="sorted")).hexdigest()
 
 

@@ -7,18 +7,20 @@ is a size and not timed: on a processor ONNX Runtime computes it in float32, and
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
-from harness import disk, registry
+from harness import disk, provenance, registry
 from harness.environment import observe, usable_memory_gib
 from harness.errors import BenchError
 from harness.judging.records import SCHEMA, Deployment, Record, Runtime, Store, comparable, standing
 from harness.judging.timing import Latency
 from harness.protocol import Dataset, Images, OnProgress, Split, Targets
-from harness.provenance import machine
 from harness.running.apart import ask
 from harness.running.child import serve
 from harness.running.guard import Limits
@@ -26,22 +28,17 @@ from harness.running.latency import measure_apart
 from harness.running.plan import DataSource, split_of
 from harness.running.rounds import LatencySettings
 from harness.running.worker import now
-from harness.text import Hash
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """The data that a model was made with, and what is to be made of it."""
-
-    data_hash: Hash
-    runtimes: tuple[Runtime, ...]
+from harness.text import Hash, one_line
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What the child is asked: of each exported model, by the stem of its file."""
+    """What the child is asked: an exported model, the data and split that it was made with, and what to make of it."""
 
     suite: str
-    folder: str
-    models: dict[str, Asked]
+    model: str
+    data_hash: Hash
+    split_hash: Hash
+    runtimes: tuple[Runtime, ...]
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -57,7 +54,7 @@ class Made(msgspec.Struct, frozen=True):
 class Result(msgspec.Struct, frozen=True):
     """What the child answers."""
 
-    made: dict[str, list[Made]]
+    made: list[Made]
 
 
 def deploy(
@@ -68,24 +65,20 @@ def deploy(
     on_progress: OnProgress,
     settings: LatencySettings | None = None,
 ) -> Iterator[tuple[Record, Deployment]]:
-    """Make, score, time and record what is not recorded of this machine yet, for the first seed of each `chosen` row
-    whose exported model is at hand. Raises BenchError where there is none.
+    """Make, score, time and record what is not recorded of this machine and these versions yet, for the first seed of
+    each `chosen` row whose exported model is at hand, one model after the other.
     """
-    store = Store(results, suite)
-    models = {record.cell.file_stem: record for record in _at_hand(store, results, suite) if chosen(record)}
-    if not models:
-        raise BenchError(f"{suite}: none of the chosen models is in {results / 'models' / suite}: `bench run` first")
-    wanted = _wanted(models, runtimes, store)
-    if not wanted:
-        return
-    started, limits = now(), Limits(memory_gib=usable_memory_gib())
-    request = Request(suite, str(results / "models" / suite), wanted)
-    made = ask("harness.running.deploy", request, Result, limits, on_progress).made
-    timed = _timed(results / "models" / suite, made, limits, on_progress, settings or LatencySettings())
-    for stem, of_model in made.items():
-        record = models[stem]
+    store, folder = Store(results, suite), results / "models" / suite
+    limits = Limits(memory_gib=usable_memory_gib())
+    for record in filter(chosen, at_hand(results, suite)):
         assert record.onnx
-        for one in of_model:
+        if not (left := _not_done(record, runtimes, store)):
+            continue
+        started = now()
+        request = Request(suite, str(folder / record.onnx.file), record.cell.data_hash, record.cell.split_hash, left)
+        made = ask("harness.running.deploy", request, Result, limits, on_progress).made
+        timed = _timed(folder, made, limits, on_progress, settings or LatencySettings())
+        for one in made:
             deployment = Deployment(
                 schema=SCHEMA,
                 key=record.key,
@@ -93,30 +86,19 @@ def deploy(
                 runtime=one.runtime,
                 started=started,
                 environment=observe(),
+                source=provenance.source_of_deployment(),
                 bytes=one.bytes,
                 predictions=one.predictions,
-                latency=timed.get(f"{stem} {one.runtime}"),
+                latency=timed.get(one.runtime),
                 reason=one.reason,
             )
             store.append(deployment)
             yield record, deployment
 
 
-def _wanted(models: dict[str, Record], runtimes: Sequence[Runtime], store: Store) -> dict[str, Asked]:
-    """What is not recorded of this machine yet."""
-    here = machine(observe())
-    done = {(item.key, item.sha256, item.runtime) for item in store.deployments() if machine(item.environment) == here}
-    wanted = {}
-    for stem, record in models.items():
-        assert record.onnx
-        if left := tuple(one for one in runtimes if (record.key, record.onnx.sha256, one) not in done):
-            wanted[stem] = Asked(record.cell.data_hash, left)
-    return wanted
-
-
-def _at_hand(store: Store, results: Path, suite: str) -> Iterator[Record]:
+def at_hand(results: Path, suite: str) -> Iterator[Record]:
     """Of each row the record of the first seed, where its exported model is the file that was recorded."""
-    good = [record for record in standing(store.trainings()) if record.status == "ok"]
+    good = [record for record in standing(Store(results, suite).trainings()) if record.status == "ok"]
     for record, *_ in comparable(good):
         if record.onnx:
             path = results / "models" / suite / record.onnx.file
@@ -124,12 +106,35 @@ def _at_hand(store: Store, results: Path, suite: str) -> Iterator[Record]:
                 yield record
 
 
+def _not_done(record: Record, runtimes: Sequence[Runtime], store: Store) -> tuple[Runtime, ...]:
+    """What is not recorded of this machine, these versions and this code; a failure is tried again."""
+    assert record.onnx
+    place = record.key, record.onnx.sha256
+    done = {
+        item.runtime
+        for item in store.deployments()
+        if (item.key, item.sha256) == place and not item.failed and _as_here(item)
+    }
+    return tuple(runtime for runtime in runtimes if runtime not in done)
+
+
+def _as_here(item: Deployment) -> bool:
+    here, source = observe(), provenance.source_of_deployment()
+    versions = [environment.versions.get(name) for environment in (item.environment, here) for name in _RUNS_WITH]
+    same = versions[: len(_RUNS_WITH)] == versions[len(_RUNS_WITH) :]
+    return same and item.source == source and provenance.machine(item.environment) == provenance.machine(here)
+
+
+_RUNS_WITH = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino")
+
+
 def _timed(
-    folder: Path, made: dict[str, list[Made]], limits: Limits, on_progress: OnProgress, settings: LatencySettings
+    folder: Path, made: Sequence[Made], limits: Limits, on_progress: OnProgress, settings: LatencySettings
 ) -> dict[str, Latency]:
-    parts = [(f"{stem} {one.runtime}", one) for stem, of_model in made.items() for one in of_model]
-    models = {name: folder / one.file for name, one in parts if one.runtime != "float16" and not one.reason}
-    in_openvino = [name for name, one in parts if one.runtime == "openvino"]
+    models: dict[str, Path] = {
+        one.runtime: folder / one.file for one in made if one.runtime != "float16" and not one.reason
+    }
+    in_openvino = [runtime for runtime in models if runtime == "openvino"]
     return measure_apart(models, settings, limits, on_progress, in_openvino) if models else {}
 
 
@@ -138,34 +143,42 @@ def _timed(
 
 def make(request: Request, on_progress: OnProgress) -> Result:
     """Make and score in this process."""
-    suite = registry.suite(request.suite)
+    suite, source = registry.suite(request.suite), Path(request.model)
     dataset = DataSource().load(suite)
-    split, shipped = split_of(suite, dataset), dataset.fingerprint()
-    made: dict[str, list[Made]] = {}
-    for number, (stem, asked) in enumerate(request.models.items(), 1):
-        source = Path(request.folder) / f"{stem}.onnx"
-        foreign = "" if asked.data_hash == shipped else "it was made with other data than the suite ships"
-        made[stem] = [
-            Made(runtime, reason=foreign) if foreign else _made(source, runtime, dataset, split)
-            for runtime in asked.runtimes
-        ]
-        on_progress(number, len(request.models))
+    split = split_of(suite, dataset)
+    foreign = ""
+    if (dataset.fingerprint(), split.fingerprint()) != (request.data_hash, request.split_hash):
+        foreign = "it was made with other data or another split than the suite's"
+    elif len(registry.onnx().OnnxFile(source).input_shapes[0]) != 4:
+        foreign = "it takes what images are encoded to, and an encoding is not part of its file"
+    made = []
+    for number, runtime in enumerate(request.runtimes, 1):
+        made.append(Made(runtime, reason=foreign) if foreign else _made(source, runtime, dataset, split))
+        on_progress(number, len(request.runtimes))
     return Result(made)
 
 
 def _made(source: Path, runtime: Runtime, dataset: Dataset, split: Split) -> Made:
-    if len(registry.onnx().OnnxFile(source).input_shapes[0]) != 4:
-        return Made(runtime, reason="it takes what images are encoded to, and an encoding is not part of its file")
     try:
         path = _file(source, runtime, dataset.images[split.validation])
         opener = registry.openvino() if runtime == "openvino" else registry.onnx()
         predictions: Targets = opener.open_model(path).predict(dataset.images[split.test])
-    except BenchError as error:
-        return Made(runtime, reason=str(error).replace(f"{source}: ", ""))
     except Exception as error:  # whatever the tools raise over a graph that they do not know
-        return Made(runtime, reason=f"{type(error).__name__}: {error}".splitlines()[0][:300])
+        told = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+        return Made(runtime, reason=_placeless(told, source.parent))
+    if predictions.shape != (len(split.test), len(dataset.target_names)):
+        return Made(runtime, reason=f"it gave {predictions.shape} numbers for {len(split.test)} images")
+    if bad := int((~np.isfinite(predictions)).any(axis=1).sum()):
+        return Made(runtime, reason=f"{bad} of {len(predictions)} predictions are not finite")
     rows = tuple(tuple(float(f"{value:.10g}") for value in row) for row in predictions)
     return Made(runtime, path.name, path.stat().st_size, rows)
+
+
+def _placeless(reason: str, folder: Path) -> str:
+    """Its first line without folders, for records are published."""
+    for place in (folder, Path(tempfile.gettempdir())):
+        reason = reason.replace(f"{place}{os.sep}", "")
+    return one_line(reason.splitlines()[0])[:300] if reason else "it failed without a word"
 
 
 def _file(source: Path, runtime: Runtime, images: Images) -> Path:

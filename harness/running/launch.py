@@ -54,10 +54,11 @@ _WORKER_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "4294967296",
     "MALLOC_TOP_PAD_": "268435456",
 }
-_NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
+_NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "KERAS_TORCH_DEVICE": "cpu"}
 _GPU = {
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",  # workers share the GPU, and no one may take all of its memory
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    "KERAS_TORCH_DEVICE": "cuda",
 }
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS")
 
@@ -72,10 +73,14 @@ _NOT_INHERITED = (
 )
 
 
+def device_variables(device: Device) -> dict[str, str]:
+    """What fixes the device of frameworks that are imported afterwards."""
+    return dict(_NO_GPU if device == "cpu" else _GPU)
+
+
 def worker_environment(threads: int, device: Device) -> dict[str, str]:
     """The environment variables of a worker: this process's own, and what fixes its threads and device."""
-    extra = _WORKER_ENVIRONMENT | dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    extra |= _NO_GPU if device == "cpu" else _GPU
+    extra = _WORKER_ENVIRONMENT | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | device_variables(device)
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     return {**inherited, **extra}
 

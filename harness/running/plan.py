@@ -182,8 +182,9 @@ def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Arch
                 msgspec.structs.replace(item, recipe=at_most(item.recipe, profile.epochs) if item.recipe else None)
                 for item in search.configurations
             )
-            epochs = min(search.epochs, profile.search_epochs)
-            return Search(configurations, epochs, method if search.of_networks else "grid"), ()
+            shortened = Search(configurations, min(search.epochs, profile.search_epochs), method)
+            in_one = len(shortened.rounds()) == 1  # which is a grid, by whatever name it was asked for
+            return msgspec.structs.replace(shortened, method="grid" if in_one else method), ()
         case Network() as network:
             fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
             return network, tuple(

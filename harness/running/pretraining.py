@@ -35,6 +35,7 @@ from harness.model.cards import Card
 from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import load_weights, save_weights
 from harness.protocol import Backend, Dataset, History, Images, Model, Pretraining, Split, Suite, Targets, TrainingData
+from harness.running.launch import device_variables
 from harness.running.plan import task
 from harness.running.view import View, view
 from harness.running.worker import now
@@ -69,8 +70,9 @@ def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
         raise BenchError(f"suite={making.suite}: this suite draws no data to train backbones on")
     if lacking := registry.missing(making.backend):
         raise BenchError(f"backend={making.backend}: {' and '.join(lacking)} not installed")
-    backend = registry.backend(making.backend)
+    os.environ.update(device_variables(making.device))
     try:
+        backend = registry.backend(making.backend)
         framework = backend.configure(usable_cores(), making.device)
     except Unavailable as error:
         raise BenchError(f"device={making.device}: {error}") from None
@@ -258,7 +260,7 @@ class _Pretrained(NamedTuple):
         """Of what weights after these recipes follow from."""
         making = self.making
         source = provenance.source_of_pretraining(making.backend)
-        made_by = provenance.computed_by(making.backend, observe(), source)
+        made_by = provenance.computed_by(making.backend, observe(), source, making.device)
         told = made_by, self.dataset.fingerprint(), making.count, making.seed, making.device, recipes
         return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:16]
 

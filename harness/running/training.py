@@ -339,7 +339,8 @@ def _variant(configuration: Configuration, cell: Cell) -> Variant:
 
 def computed_by(cell: Cell) -> str:
     """What a record of this cell would be computed by, were it made here and now."""
-    return provenance.computed_by(cell.backend, observe(), provenance.source(cell.backend, cell.suite))
+    source = provenance.source(cell.backend, cell.suite)
+    return provenance.computed_by(cell.backend, observe(), source, cell.settings.device)
 
 
 def trials_file(results: Path, cell: Cell) -> Path:

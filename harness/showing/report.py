@@ -67,7 +67,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
     if paper and profile and paper != profile:
         shortened = (
             f" It shortens the source's {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
-            f"{profile.search_epochs} for each configuration of a search, {profile.fine_tuning_epochs} of fine-tuning."
+            f"{profile.search_epochs} for each try of a search, {profile.fine_tuning_epochs} of fine-tuning."
         )
     random = {record.cell.weights for record in block} - {""} == {"random"}
     note = (

@@ -14,6 +14,7 @@ from harness.environment import (
     commit,
     features,
     flags,
+    gpu,
     installed,
     memory_gib,
     observe,
@@ -157,3 +158,16 @@ def test_switches_are_the_flags_that_choose_among_implementations() -> None:
     set_here = {"OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "default"}
     assert switches(msgspec.structs.replace(observe(), flags=set_here)) == {"ATEN_CPU_CAPABILITY": "default"}
     assert set(environment._SWITCHES) <= set(environment._FLAGS)
+
+
+def test_the_gpu_is_the_first_that_the_driver_tells(tmp_path):
+    for place, model in (("0000:0a:00.0", "NVIDIA H200"), ("0000:0b:00.0", "Another")):
+        (tmp_path / "gpus" / place).mkdir(parents=True)
+        (tmp_path / "gpus" / place / "information").write_text(f"Model: \t\t {model}\nIRQ:   1\n")
+    (tmp_path / "version").write_text(
+        "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.159.04  Fri\nGCC version: 12\n"
+    )
+    assert gpu(tmp_path) == "NVIDIA H200, driver 580.159.04"
+    (tmp_path / "version").unlink()
+    assert gpu(tmp_path) == ""
+    assert gpu(tmp_path / "nothing") == ""

@@ -3,6 +3,7 @@
 The other is hidden from every process, workers included: to the import system it is not there.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from harness.judging.records import Store
+from harness.running.launch import worker_environment
 
 pytestmark = pytest.mark.slow
 
@@ -109,3 +111,24 @@ def test_the_list_says_what_is_usable(installed):
     told = installed.bench("list")
     assert told.returncode == 0
     assert f"not usable here: {' and '.join(BACKENDS[installed.other])} not installed" in told.stdout
+
+
+KERAS_ON_TORCH = (
+    "training lowers the loss and tells of every epoch",
+    "each epoch shows what was moved for it",
+    "without validation images their loss is no number",
+    "the exported model is the same model",
+)
+
+
+def test_keras_on_torch_needs_no_tensorflow(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(HIDE.format(hidden=("tensorflow", "tf2onnx")))
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.backends.conformance", "backends.keras", *KERAS_ON_TORCH],
+        capture_output=True,
+        text=True,
+        env=worker_environment(1, "cpu") | {"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "torch"},
+        timeout=600,
+        check=True,
+    )
+    assert json.loads(done.stdout.splitlines()[-1]) == dict.fromkeys(KERAS_ON_TORCH, "ok")

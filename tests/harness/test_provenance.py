@@ -156,3 +156,14 @@ def test_what_is_written_of_a_tree_tells_trees_apart():
         provenance._written(ast.parse(source)) for source in ("f(None)", "f()", "f(0)", "f('0')", "f(False)", "f([])")
     ]
     assert len(set(told)) == len(told)
+
+
+def test_the_gpu_counts_where_it_is_used():
+    other = msgspec.structs.replace(HERE, gpu="Abacus G1, driver 1.0")
+    told = {
+        (device, one.gpu): provenance.computed_by("pytorch", one, "s", device)
+        for device in ("cpu", "cuda")
+        for one in (HERE, other)
+    }
+    assert told["cpu", ""] == told["cpu", other.gpu]
+    assert len(set(told.values())) == 3

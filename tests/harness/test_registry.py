@@ -64,6 +64,9 @@ def test_of_a_choice_of_engines_the_packages_of_the_chosen_one_are_needed(monkey
     assert registry.missing("keras") == ()
     assert registry.missing("keras", "jax") == ("jax",)
     assert registry.missing("pytorch") == ()
+    monkeypatch.setenv("KERAS_BACKEND", "torhc")
+    with pytest.raises(BenchError, match="unknown KERAS_BACKEND of keras 'torhc': did you mean 'torch'"):
+        registry.missing("keras")
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

@@ -2,6 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from harness.errors import BenchError
 from harness.judging.deployments import table
 from harness.judging.records import SCHEMA, Deployment, Store
 from harness.judging.timing import Latency
@@ -20,6 +21,7 @@ def a_deployment(runtime="int8", record=RECORD, factor=1.0, p50_ms=0.5, ratio=2.
         "runtime": runtime,
         "started": "2026-01-01T01:00:00+00:00",
         "environment": ENVIRONMENT,
+        "source": "s",
         "bytes": 500,
         "predictions": tuple(tuple(factor * value for value in row) for row in record.held_out.predictions),
         "latency": Latency(timings),
@@ -61,9 +63,22 @@ def test_the_newest_stands_and_what_has_no_record_is_left_out():
 
 def test_best_models_come_first():
     worse = a_record(a_cell(seed=1), error=5.0)
-    found = table([worse, RECORD], [a_deployment(record=worse), a_deployment("float32"), a_deployment("int8")])
+    found = table([worse, RECORD], [a_deployment(record=worse), a_deployment("int8"), a_deployment("float32")])
     assert found["seed"].tolist() == [0, 0, 1]
-    assert found["runtime"].tolist()[:2] == ["float32", "int8"]
+    assert found["runtime"].tolist()[:2] == ["float32", "int8"]  # in their order, whatever was recorded first
+
+
+def test_a_model_without_a_skill_comes_last():
+    perfect_mean = msgspec.structs.replace(RECORD, test=msgspec.structs.replace(RECORD.test, skill=None))
+    other = a_record(a_cell(seed=1))
+    found = table([perfect_mean, other], [a_deployment(), a_deployment(record=other)])
+    assert found["seed"].tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("predictions", [((1.0, 2.0),), ((1.0,), (1.0, 2.0)), ((float("nan"), 1.0),) * 20])
+def test_predictions_that_give_no_score_are_refused_by_name(predictions):
+    with pytest.raises(BenchError, match=r"ridge on classical, seed 0 .* in int8: no scores"):
+        table([RECORD], [a_deployment(predictions=predictions)])
 
 
 def test_what_could_not_be_had_says_why():
@@ -72,8 +87,9 @@ def test_what_could_not_be_had_says_why():
         "float32", latency=Latency((msgspec.structs.replace(a_timing(), unsteady="the machine was busy"),))
     )
     lines = table([RECORD], [lost, unsteady])
-    assert lines["note"].tolist() == ["it has nothing to be quantized", "batch 1: the machine was busy"]
-    assert lines["skill"].tolist()[0] is None
+    notes = dict(zip(lines["runtime"], lines["note"], strict=True))
+    assert notes == {"int8": "it has nothing to be quantized", "float32": "batch 1: the machine was busy"}
+    assert lines.set_index("runtime").loc["int8", "skill"] is None
 
 
 def test_records_come_back(tmp_path):

@@ -404,11 +404,14 @@ def test_the_rival_is_chosen_by_the_validation_images(board):
 
 
 def test_rivals_are_of_the_same_question(board):
-    network, ridge, mean = rivals(1.0, ridge=2.0, mean=9.0)
+    """On whatever device and processor; with other originals the question is another, and the mean is no rival."""
+    network, ridge, mean = rivals(1.0, ridge=2.0)[0], *rivals(ridge=2.0)[1:], *rivals(mean=0.1)[1:]
+    mean = a_record(a_cell(variant="mean", architecture=Estimator("mean")), error=0.1)
     elsewhere = msgspec.structs.replace(ridge, environment=msgspec.structs.replace(ENVIRONMENT, processor="Abacus II"))
     fewer = a_record(a_cell(variant="gp", settings=Settings(originals=25)), error=0.1)
-    rows = board(network, elsewhere, fewer, mean).set_index("variant")
-    assert rows.loc["baseline", "rival"] == "mean"
+    cuda = a_record(msgspec.structs.replace(network.cell, settings=Settings(device="cuda")), error=1.0)
+    rows = board(network, cuda, elsewhere, fewer, mean)
+    assert rows[rows["variant"] == "baseline"]["rival"].tolist() == ["ridge", "ridge"]
 
 
 def test_a_network_alone_has_no_rival(board):

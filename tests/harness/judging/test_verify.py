@@ -77,7 +77,10 @@ def test_a_halving_that_went_on_with_others_than_the_best_does_not():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda found: msgspec.structs.replace(found, selected=3), "selected configuration 3, but 5 has the lowest"),
+        (
+            lambda found: msgspec.structs.replace(found, selected=3),
+            "selected configuration 3, but 5 has the lowest",
+        ),
         (
             lambda found: msgspec.structs.replace(found, trials=found.trials[:-1]),
             "grid among 12 configurations tries [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], not",

@@ -1,12 +1,14 @@
 import hashlib
+from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from backends.onnx import annotate, build
 from harness import registry
 from harness.command.cli import main
-from harness.errors import BenchError
+from harness.environment import observe
 from harness.judging.records import HeldOut, OnnxFile, Store
 from harness.model.architecture import Conv2D, Dense, Flatten, MaxPool2D, Network
 from harness.running import deploy
@@ -29,7 +31,8 @@ def results(tmp_path, suite):
     """A record of an untrained network, and what it exports."""
     dataset = suite.load(None, {})
     split = split_of(suite, dataset)
-    cell = a_cell(variant="baseline", backend="keras", architecture=NETWORK, data_hash=dataset.fingerprint())
+    hashes = {"data_hash": dataset.fingerprint(), "split_hash": split.fingerprint()}
+    cell = a_cell(variant="baseline", backend="keras", architecture=NETWORK, **hashes)
     model = build(a_variant(NETWORK), task(suite, dataset, split, cell.settings), 0)
     path = tmp_path / "models" / "elasticity" / f"{cell.file_stem}.onnx"
     path.parent.mkdir(parents=True)
@@ -83,36 +86,99 @@ def test_what_is_recorded_of_this_machine_is_not_done_again(results, monkeypatch
     assert len(Store(results, "elasticity").deployments()) == 2
 
 
+def test_a_failure_is_tried_again(results, monkeypatch):
+    made = [deploy.Made("int8", reason="out of memory")]
+    with monkeypatch.context() as failing:
+        failing.setattr(deploy, "ask", lambda *_, **__: deploy.Result(made))
+        assert deployed(results, ("int8",))["int8"].reason == "out of memory"
+    assert deployed(results, ("int8",))["int8"].reason == ""
+
+
+@pytest.mark.parametrize("changed", ["versions", "source"])
+def test_another_version_of_what_makes_or_runs_it_does_it_again(results, monkeypatch, changed):
+    deployed(results, ("float16",))
+    if changed == "versions":
+        versions = observe().versions | {"onnxruntime": "99"}
+        there = msgspec.structs.replace(observe(), versions=versions)
+        monkeypatch.setattr(deploy, "observe", lambda: there)
+    else:
+        monkeypatch.setattr(deploy.provenance, "source_of_deployment", lambda: "another")
+    assert list(deployed(results, ("float16",))) == ["float16"]
+
+
 def test_a_model_that_is_not_the_recorded_one_is_not_taken(results):
     (model,) = (results / "models" / "elasticity").glob("*.onnx")
     model.write_bytes(model.read_bytes() + b" ")
-    with pytest.raises(BenchError, match="none of the chosen models is in"):
-        deployed(results)
+    assert deployed(results) == {}
 
 
-def test_a_model_of_other_data_says_so(results, suite):
-    asked = deploy.Asked("e" * 64, ("int8",))
-    (stem,) = [path.stem for path in (results / "models" / "elasticity").glob("*.onnx")]
-    request = deploy.Request("elasticity", str(results / "models" / "elasticity"), {stem: asked})
-    ((made,),) = deploy.make(request, lambda *_: None).made.values()
-    assert made.reason == "it was made with other data than the suite ships"
+@pytest.fixture
+def asked(results):
+    """A request for int8 and float16 of the model."""
+    (record,) = deploy.at_hand(results, "elasticity")
+    path = results / "models" / "elasticity" / record.onnx.file
+    return deploy.Request("elasticity", str(path), record.cell.data_hash, record.cell.split_hash, ("int8", "float16"))
 
 
-def test_what_the_tools_fail_over_becomes_a_reason_and_the_others_go_on(results, suite, monkeypatch):
-    class Failing:
-        def to_int8(*_):
-            raise RuntimeError("no such node\nand much more")
+def reasons(request):
+    return [made.reason for made in deploy.make(request, lambda *_: None).made]
 
-        def to_float16(self, source, target):
-            target.write_bytes(source.read_bytes())
 
-    monkeypatch.setattr(registry, "lighter", Failing)
-    (stem,) = [path.stem for path in (results / "models" / "elasticity").glob("*.onnx")]
-    asked = deploy.Asked(suite.load(None, {}).fingerprint(), ("int8", "float16"))
-    request = deploy.Request("elasticity", str(results / "models" / "elasticity"), {stem: asked})
-    ((int8, float16),) = deploy.make(request, lambda *_: None).made.values()
-    assert int8.reason == "RuntimeError: no such node"
-    assert float16.file.endswith(".float16.onnx")
+@pytest.mark.parametrize("part", ["data_hash", "split_hash"])
+def test_a_model_of_other_data_or_another_split_says_so(asked, part):
+    other = msgspec.structs.replace(asked, **{part: "e" * 64})
+    assert reasons(other) == ["it was made with other data or another split than the suite's"] * 2
+
+
+def test_a_model_that_takes_encoded_images_says_so(asked, monkeypatch):
+    class File:
+        input_shapes = ((None, 17),)
+
+    monkeypatch.setattr(registry.onnx(), "OnnxFile", lambda path: File)
+    assert "takes what images are encoded to" in reasons(asked)[0]
+
+
+class Lighter:
+    """Makes what it is told to of every model."""
+
+    def __init__(self, makes):
+        self.to_int8 = self.to_float16 = lambda source, target, *_: makes(source, target)
+
+
+def test_what_the_tools_fail_over_becomes_a_reason_without_folders(asked, monkeypatch):
+    def fail(source, target):
+        raise RuntimeError(f"{source}: no such node\nand much more")
+
+    monkeypatch.setattr(registry, "lighter", lambda: Lighter(fail))
+    assert reasons(asked) == [f"RuntimeError: {Path(asked.model).name}: no such node"] * 2
+
+
+def test_a_file_that_does_not_open_becomes_a_reason_without_folders(asked, monkeypatch):
+    monkeypatch.setattr(registry, "lighter", lambda: Lighter(lambda _, target: target.write_bytes(b"no model")))
+    for reason in reasons(asked):
+        assert "not an ONNX file" in reason
+        assert "/" not in reason
+
+
+def test_predictions_that_are_no_numbers_become_a_reason(asked, monkeypatch):
+    """Half precision ends at 65504."""
+
+    class Opened:
+        def predict(self, images):
+            return np.full((len(images), 9), np.inf)
+
+    monkeypatch.setattr(registry.onnx(), "open_model", lambda path: Opened())
+    assert reasons(asked) == ["78 of 78 predictions are not finite"] * 2
+    monkeypatch.setattr(Opened, "predict", lambda self, images: np.zeros((len(images), 3)))
+    assert reasons(asked) == ["it gave (78, 3) numbers for 78 images"] * 2
+
+
+def test_openvino_scores_and_times_the_exported_file(results):
+    pytest.importorskip("openvino")
+    found = deployed(results, ("float32", "openvino"))
+    np.testing.assert_allclose(found["openvino"].predictions, found["float32"].predictions, rtol=1e-4)
+    assert found["openvino"].latency.timings
+    assert found["openvino"].bytes == found["float32"].bytes
 
 
 def test_the_command_prints_and_writes_the_table(results, capsys, monkeypatch):
@@ -132,6 +198,7 @@ def test_the_command_prints_and_writes_the_table(results, capsys, monkeypatch):
         (("variant=basline",), "did you mean 'baseline'"),
         (("variant=tuned",), "none of the chosen models is in"),
         (("suite=polysilicon",), "none of the chosen models is in"),
+        (("backend=classical",), "none of the chosen models is in"),
     ],
 )
 def test_what_cannot_be_done_says_why(results, capsys, words, told):
@@ -139,3 +206,14 @@ def test_what_cannot_be_done_says_why(results, capsys, words, told):
         main(["deploy", *(("suite=elasticity",) if "suite" not in words[0] else ()), *words, f"results={results}"]) == 2
     )
     assert told in capsys.readouterr().err
+
+
+def test_openvino_is_left_out_where_it_is_not_installed(results, capsys, monkeypatch):
+    monkeypatch.setattr(registry, "has_openvino", lambda: False)
+    monkeypatch.setattr(deploy, "LatencySettings", lambda: GLANCE)
+    assert main(["deploy", "suite=elasticity", "runtime=openvino", f"results={results}"]) == 2
+    assert "openvino is not installed: pip install" in capsys.readouterr().err
+    assert main(["deploy", f"results={results}"]) == 0
+    told = capsys.readouterr()
+    assert "openvino is left out" in told.err + told.out
+    assert {item.runtime for item in Store(results, "elasticity").deployments()} == {"float32", "int8", "float16"}
