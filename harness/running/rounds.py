@@ -34,6 +34,9 @@ Ratios = NDArray[np.float64]
 DISTURBED = 0.02
 """A run that waited for a core for a larger share of its time than this says nothing of its model."""
 
+BUSY = "the machine was busy"
+"""How the reason begins then where other work is to blame: another time it may be known."""
+
 NEVER_KEPT = "; too few runs kept one, so the ratio is of those that waited, too"
 """What is added to the reason then: the interval of such a ratio may be narrow, and is of the wrong thing."""
 
@@ -246,7 +249,7 @@ def _why(rounds: Rounds) -> str:
     had += [f"the hypervisor took {stolen:.0%} of the cores for others (steal)"] if stolen >= 0.01 else []
     if rounds.waited > DISTURBED:
         waited = f"it waited for a core in {rounds.waited:.0%} of the time"
-        return f"the machine was busy: {', '.join([waited, *had])}"
+        return f"{BUSY}: {', '.join([waited, *had])}"
     if had:
         return f"it kept its core, but {' and '.join(had)}, which share caches and memory"
     return "it varies by itself: it kept its core, and nothing else ran"

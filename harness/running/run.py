@@ -34,7 +34,7 @@ from harness.running.latency import LatencyError, measure_apart
 from harness.running.launch import Event, launch
 from harness.running.plan import DataSource, Plan, Request, left_out_backends, origin_of, plan
 from harness.running.progress import Progress, show_count
-from harness.running.rounds import SMOKE, LatencySettings
+from harness.running.rounds import BUSY, SMOKE, LatencySettings
 from harness.running.training import computed_by, trials_file
 from harness.running.worker import Done, Job, now
 from harness.text import shown
@@ -312,7 +312,7 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
     timed = {
         (record.key, record.sha256)
         for record in store.latencies()
-        if not record.latency.reason and not differences("onnx", record.environment, "", observe(), "")
+        if _is_settled(record.latency) and not differences("onnx", record.environment, "", observe(), "")
     }
     models = {
         record.cell.file_stem: (record, record.onnx.sha256, path)
@@ -345,6 +345,11 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
                 latency=latency,
             )
         )
+
+
+def _is_settled(latency: Latency) -> bool:
+    """Whether to time it again would tell no more."""
+    return not latency.reason and not any(timing.unsteady.startswith(BUSY) for timing in latency.timings)
 
 
 def _tell_latency(cell: Cell, latency: Latency) -> None:

@@ -19,6 +19,7 @@ from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.records import Store
+from harness.judging.timing import Latency
 from harness.judging.verify import verify
 from harness.model.architecture import parameter_shapes
 from harness.running import run as run_module
@@ -26,7 +27,7 @@ from harness.running.latency import LatencyError
 from harness.running.plan import DataSource
 from harness.running.run import _alone_in
 from tests.harness.a_benchmark import RAW
-from tests.harness.examples import a_cell, a_record
+from tests.harness.examples import a_cell, a_record, a_timing
 
 BENCH = (sys.executable, "-m", "harness")
 WITHOUT_NETWORK = ("mean", "voigt-reuss-hill", "ridge", "cubic", "trees", "s2-ridge", "gp", "physics-gp")
@@ -412,6 +413,25 @@ def test_timing_that_fails_leaves_the_leaderboard_to_be_written(classical, monke
     assert "no latencies: timing: its process was killed by signal 9" in capsys.readouterr().err
     (row,) = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity")).to_dict("records")
     assert row["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("unsteady", "times"),
+    [("the machine was busy: it waited", 2), ("it varies by itself: it kept its core", 1), ("", 1)],
+)
+def test_what_was_timed_while_the_machine_was_busy_is_timed_again(classical, monkeypatch, unsteady, times):
+    asked = []
+
+    def measured(models, *_):
+        asked.append(len(models))
+        timing = msgspec.structs.replace(a_timing(), unsteady=unsteady if len(asked) == 1 else "")
+        return {name: Latency((timing,)) for name in models}
+
+    monkeypatch.setattr("harness.running.run.measure_apart", measured)
+    run, _ = classical
+    for _ in range(3):
+        assert run("variant=mean", "profile=smoke") == 0
+    assert asked == [1] * times
 
 
 def test_raw_labels_are_not_trained_on_data_that_is_not_known(tmp_path, monkeypatch, capsys):
