@@ -289,7 +289,8 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
     table = table[table["skill"].notna()] if "skill" in table else table[:0]
     if table.empty:
         raise BenchError("no row of the leaderboard has a score to draw")
-    figure = Figure(figsize=(11.5, 1.6 + 0.36 * len(table)), layout="constrained")
+    longest = max(map(len, table["variant"]))
+    figure = Figure(figsize=(10.5 + 0.08 * longest, 1.6 + 0.36 * len(table)), layout="constrained")
     chart, columns = figure.subplots(1, 2, sharey=True, width_ratios=(5, 4))
     for height, (_, row) in enumerate(table[::-1].iterrows()):
         _draw_skill(chart, height, row)
@@ -337,7 +338,7 @@ def _score(value: float) -> str:
 
 def _write(axes: Axes, height: float, texts: list[str], colour: str) -> None:
     """One line of right-aligned columns."""
-    for right, text in zip((0.11, 0.27, 0.47, 0.74, 1.0), texts, strict=True):
+    for right, text in zip((0.10, 0.25, 0.44, 0.73, 1.0), texts, strict=True):
         axes.text(right, height, text, ha="right", va="center", fontsize=9.5, color=colour)
 
 
@@ -345,7 +346,7 @@ def _label(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_yticks(range(len(table)), [f"{row.variant}  ·  {row.backend}" for row in table[::-1].itertuples()])
     for label, backend in zip(axes.get_yticklabels(), table["backend"][::-1], strict=True):
         label.set_color(_COLOURS.get(backend, _OTHER))
-    axes.set_xlim(-0.12, 1.01)
+    axes.set_xlim(-0.12, 1.03)
     axes.set_ylim(-0.6, len(table) - 0.2)
     axes.axvline(0, color="#999999", linewidth=1, zorder=0)
     axes.set_xlabel("skill on the test set: 0 = the mean of the training labels, 1 = perfect; line: 95 % interval")

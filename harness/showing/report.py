@@ -127,7 +127,7 @@ def _how_long(search: Search) -> str:
     """Of how many epochs a configuration has the lowest loss."""
     *earlier, (_, last) = search.rounds()
     if not earlier:
-        return f"of {last} epochs"
+        return f"of {last} epoch{'s' * (last != 1)}"
     rounds = ", ".join(f"{count} for {epochs}" for count, epochs in search.rounds())
     return f"in the last round it came to (epochs by successive halving: {rounds})"
 
