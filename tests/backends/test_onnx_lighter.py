@@ -77,7 +77,7 @@ def test_what_has_nothing_to_be_made_lighter_is_refused(tmp_path, make):
 
 
 def test_openvino_answers_the_same(exported, tmp_path):
-    openvino = pytest.importorskip("backends._openvino")
+    openvino = pytest.importorskip("backends._openvino")  # which imports OpenVINO as it is to be imported
     for threads in (1, 2):
         model = openvino.open_model(exported, threads)
         assert model.threads == threads
