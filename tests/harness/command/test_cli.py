@@ -168,7 +168,7 @@ def test_what_is_no_model_is_told_once(capsys, tmp_path):
 
 def test_weights_are_listed_and_fetched(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    code, out, _ = bench(capsys, "weights", "list")
+    code, out, _ = bench(capsys, "weights", "list", f"results={tmp_path / 'results'}")
     assert code == 0
     assert out.splitlines()[0] == f"folder: {tmp_path / 'models'}"
     assert [line.split()[:2] for line in out.splitlines()[1:]] == [[name, "missing"] for name in FAMILIES]
