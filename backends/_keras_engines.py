@@ -117,20 +117,12 @@ class Torch(_Slices):
 
     def configure(self, threads: int, device: Device) -> dict[str, str]:
         """See `Engine.configure`."""
-        torch = importlib.import_module("torch")
-        torch.set_num_threads(threads)
-        if torch.get_num_interop_threads() != 1:
-            torch.set_num_interop_threads(1)
-        torch.use_deterministic_algorithms(True)
-        told = _told(
-            torch.get_num_threads(), torch.get_num_interop_threads(), torch.are_deterministic_algorithms_enabled()
-        )
-        found = on_torch(device)
+        told = on_torch(threads, device)
         # Which Keras read when it was imported, from KERAS_TORCH_DEVICE or from what there is.
         computes_on = importlib.import_module("keras").ops.convert_to_tensor(0.0).device.type
         if computes_on != device.partition("-")[0]:
             raise Unavailable(f"device={device}, but Keras on torch computes on {computes_on}: see KERAS_TORCH_DEVICE")
-        return {**told, **found}
+        return told
 
 
 class Jax(_Slices):

@@ -48,20 +48,13 @@ _device = torch.device("cpu")
 def configure(threads: int, device: Device, precision: Precision = "float32") -> dict[str, str]:
     """See `Backend.configure`."""
     global _device  # noqa: PLW0603  a process has one device, as it has one number of threads
-    there = on_torch(device)
+    told = on_torch(threads, device)
     _device = torch.device("cpu" if device == "cpu" else "cuda")
     torch.set_default_dtype(getattr(torch, precision))
-    torch.set_num_threads(threads)
-    if torch.get_num_interop_threads() != 1:
-        torch.set_num_interop_threads(1)
-    torch.use_deterministic_algorithms(True)
     return {
         "torch": str(torch.__version__),
-        **there,
         "precision": str(torch.get_default_dtype()).removeprefix("torch."),
-        "intra_op_threads": str(torch.get_num_threads()),
-        "inter_op_threads": str(torch.get_num_interop_threads()),
-        "deterministic": str(torch.are_deterministic_algorithms_enabled()),
+        **told,
         "onednn": str(torch.backends.mkldnn.is_available()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
     }

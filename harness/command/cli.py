@@ -229,7 +229,7 @@ def latency(options: LatencyOptions) -> int:
 def deploy(options: DeployOptions) -> int:
     from harness import registry
     from harness.judging import leaderboard
-    from harness.judging.records import Record, Runtime, Store
+    from harness.judging.records import Runtime
     from harness.running.deploy import at_hand, deploy
     from harness.running.progress import show_count
 
@@ -239,19 +239,20 @@ def deploy(options: DeployOptions) -> int:
     known = {name: {variant.name for variant in registry.suite(name).VARIANTS} for name in suites}
     variants = registry.choose(options.variant, sorted(set().union(*known.values())), "variant")
 
-    def chosen(record: Record) -> bool:
-        return record.cell.variant in variants and record.cell.backend in backends
-
-    found = [suite for suite in suites if any(map(chosen, at_hand(options.results, suite)))]
-    if not found:
+    chosen = {}
+    for suite in suites:
+        at = at_hand(options.results, suite).items()
+        chosen[suite] = {p: r for p, r in at if r.cell.variant in variants and r.cell.backend in backends}
+    if not any(chosen.values()):
         raise BenchError(f"none of the chosen models is in {options.results / 'models'}: `bench run` makes them")
-    for suite in found:
-        for record, deployment in deploy(options.results, suite, chosen, runtimes, show_count):
+    for suite, models in chosen.items():
+        for record, deployment in deploy(options.results, suite, models, runtimes, show_count):
             if deployment.reason:
                 print(one_line(f"{record.cell.title}: no {deployment.runtime}: {deployment.reason}"))
-        if Store(options.results, suite).deployments_file.exists():
+        if models:
             leaderboard.write(options.results, suite)
-            _show_deployments(options.results, suite)
+            print(f"{leaderboard.terminal_table_of_deployments(options.results, suite)}\n")
+            print(f"table: {options.results / 'leaderboards' / f'{suite}-deployment.csv'}")
     return 0
 
 
@@ -268,23 +269,6 @@ def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
         tell(f"openvino is left out: {lacking}")
         asked = tuple(name for name in asked if name != "openvino")
     return tuple(name for name in known if name in asked)
-
-
-def _show_deployments(results: Path, suite: str) -> None:
-    from harness.judging.deployments import table
-    from harness.judging.leaderboard import believed
-    from harness.judging.records import Store
-
-    heads = ("variant", "backend", "runtime", "kB", "skill", "ms/image", "faster", "by 32")
-    print(" ".join(head.rjust(width) for head, width in zip(heads, (40, 10, 8, 8, 7, 9, 7, 7), strict=True)))
-    forms = {"file_kB": "8.0f", "skill": "7.3f", "p50_ms_b1": "9.3f", "faster_b1": "7.2f", "faster_b32": "7.2f"}
-    for _, line in table(believed(results, suite), Store(results, suite).deployments()).iterrows():
-        figures = [
-            "–".rjust(int(form.partition(".")[0])) if line[name] is None else format(line[name], form)
-            for name, form in forms.items()
-        ]
-        print(f"{line['variant']:>40} {line['backend']:>10} {line['runtime']:>8}", *figures)
-    print(f"\ntable: {results / 'leaderboards' / f'{suite}-deployment.csv'}")
 
 
 def predict(options: PredictOptions) -> int:

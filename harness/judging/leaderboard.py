@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -262,7 +262,7 @@ def terminal_table(results: Path, suite: str, cells: Sequence[Cell], unit: str) 
     for name, (heading, form) in {**_SHOWN, **own, **_LAST}.items():
         values = table.get(name.replace("{unit}", unit))
         if values is not None and (name != "switches" or values.any()):
-            shown[heading.replace("{unit}", unit)] = ["" if v is None else _in_form(v, form) for v in values]
+            shown[heading.replace("{unit}", unit)] = _in_form(values, form)
     lines = str(pd.DataFrame(shown).to_string(index=False))
     for _, row in table.iterrows():
         if told := of_some_seeds(row):
@@ -270,10 +270,29 @@ def terminal_table(results: Path, suite: str, cells: Sequence[Cell], unit: str) 
     return lines
 
 
-def _in_form(value: Any, form: str) -> str:
-    """Never a negative zero."""
-    told = format(value, form)
-    return told.removeprefix("-") if form and not re.search("[1-9]", told) else told
+_OF_DEPLOYMENTS = {
+    "variant": ("variant", ""),
+    "backend": ("backend", ""),
+    "runtime": ("runtime", ""),
+    "file_kB": ("kB", ".0f"),
+    "skill": ("skill", ".3f"),
+    "p50_ms_b1": ("ms/image", ".3f"),
+    "faster_b1": ("faster", ".2f"),
+    "faster_b32": ("by 32", ".2f"),
+}
+
+
+def terminal_table_of_deployments(results: Path, suite: str) -> str:
+    """Every model in every runtime, with the columns that fit a terminal."""
+    table = deployment_table(believed(results, suite), Store(results, suite).deployments())
+    shown = {heading: _in_form(table[name], form, "–") for name, (heading, form) in _OF_DEPLOYMENTS.items()}
+    return str(pd.DataFrame(shown).to_string(index=False))
+
+
+def _in_form(values: Iterable[Any], form: str, absent: str = "") -> list[str]:
+    """As a terminal shows them, never a negative zero."""
+    told = [absent if value is None else format(value, form) for value in values]
+    return [text.removeprefix("-") if form and not re.search("[1-9]", text) else text for text in told]
 
 
 def of_some_seeds(row: pd.Series[Any]) -> str:

@@ -6,10 +6,9 @@ is a size and not timed: on a processor ONNX Runtime computes it in float32, and
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,6 +26,7 @@ from harness.running.guard import Limits
 from harness.running.latency import measure_apart
 from harness.running.plan import DataSource, split_of
 from harness.running.rounds import LatencySettings
+from harness.running.run import exported
 from harness.running.worker import now
 from harness.text import Hash, one_line
 
@@ -57,27 +57,35 @@ class Result(msgspec.Struct, frozen=True):
     made: list[Made]
 
 
+def at_hand(results: Path, suite: str) -> dict[Path, Record]:
+    """Of each row the record of the first seed, by its exported model, where that is the file that was recorded."""
+    good = [record for record in standing(Store(results, suite).trainings()) if record.status == "ok"]
+    firsts = [(exported(record, results), record) for record, *_ in comparable(good)]
+    return {path: record for path, record in firsts if path}
+
+
 def deploy(
     results: Path,
     suite: str,
-    chosen: Callable[[Record], bool],
+    models: Mapping[Path, Record],
     runtimes: Sequence[Runtime],
     on_progress: OnProgress,
     settings: LatencySettings | None = None,
 ) -> Iterator[tuple[Record, Deployment]]:
-    """Make, score, time and record what is not recorded of this machine and these versions yet, for the first seed of
-    each `chosen` row whose exported model is at hand, one model after the other.
+    """Make, score, time and record of these models, one after the other, what is not recorded yet of this machine,
+    these versions and this code. What failed is tried again.
     """
-    store, folder = Store(results, suite), results / "models" / suite
-    limits = Limits(memory_gib=usable_memory_gib())
-    for record in filter(chosen, at_hand(results, suite)):
+    store, limits = Store(results, suite), Limits(memory_gib=usable_memory_gib())
+    done = {(d.key, d.sha256, d.runtime) for d in store.deployments() if not d.failed and _as_here(d)}
+    for path, record in models.items():
         assert record.onnx
-        if not (left := _not_done(record, runtimes, store)):
+        place = record.key, record.onnx.sha256
+        if not (left := tuple(runtime for runtime in runtimes if (*place, runtime) not in done)):
             continue
         started = now()
-        request = Request(suite, str(folder / record.onnx.file), record.cell.data_hash, record.cell.split_hash, left)
+        request = Request(suite, str(path), record.cell.data_hash, record.cell.split_hash, left)
         made = ask("harness.running.deploy", request, Result, limits, on_progress).made
-        timed = _timed(folder, made, limits, on_progress, settings or LatencySettings())
+        timed = _timed(path.parent, made, limits, on_progress, settings or LatencySettings())
         for one in made:
             deployment = Deployment(
                 schema=SCHEMA,
@@ -96,36 +104,10 @@ def deploy(
             yield record, deployment
 
 
-def at_hand(results: Path, suite: str) -> Iterator[Record]:
-    """Of each row the record of the first seed, where its exported model is the file that was recorded."""
-    good = [record for record in standing(Store(results, suite).trainings()) if record.status == "ok"]
-    for record, *_ in comparable(good):
-        if record.onnx:
-            path = results / "models" / suite / record.onnx.file
-            if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == record.onnx.sha256:
-                yield record
-
-
-def _not_done(record: Record, runtimes: Sequence[Runtime], store: Store) -> tuple[Runtime, ...]:
-    """What is not recorded of this machine, these versions and this code; a failure is tried again."""
-    assert record.onnx
-    place = record.key, record.onnx.sha256
-    done = {
-        item.runtime
-        for item in store.deployments()
-        if (item.key, item.sha256) == place and not item.failed and _as_here(item)
-    }
-    return tuple(runtime for runtime in runtimes if runtime not in done)
-
-
-def _as_here(item: Deployment) -> bool:
-    here, source = observe(), provenance.source_of_deployment()
-    versions = [environment.versions.get(name) for environment in (item.environment, here) for name in _RUNS_WITH]
-    same = versions[: len(_RUNS_WITH)] == versions[len(_RUNS_WITH) :]
-    return same and item.source == source and provenance.machine(item.environment) == provenance.machine(here)
-
-
-_RUNS_WITH = ("numpy", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino")
+def _as_here(deployment: Deployment) -> bool:
+    then, here, source = deployment.environment, observe(), provenance.source_of_deployment()
+    made_alike = all(then.versions.get(name) == here.versions.get(name) for name in ("onnx", "openvino"))
+    return made_alike and not provenance.differences("onnx", then, deployment.source, here, source)
 
 
 def _timed(

@@ -175,7 +175,7 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     good = good_here(suite_plan.cells, store)
     # By the validation images: who chooses by the test images has no test any more.
     chosen = min(good.values(), key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
-    if chosen and (model := _model(chosen, request)):
+    if chosen and (model := exported(chosen, request.results)):
         words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
         print(f"use the best on the validation images: {words}")
     failed = len(suite_plan.cells) - len(good)
@@ -221,11 +221,11 @@ def _place(cell: Cell) -> object:
     return cell.row, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
 
 
-def _model(record: Record, request: Request) -> Path | None:
+def exported(record: Record, results: Path) -> Path | None:
     """The exported model of a record, None where it is not, or no longer, the file that was recorded."""
     if record.onnx is None:
         return None
-    path = request.results / "models" / record.cell.suite / record.onnx.file
+    path = results / "models" / record.cell.suite / record.onnx.file
     if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == record.onnx.sha256:
         return path
     return None
@@ -241,7 +241,7 @@ def _announce(suite_plan: Plan) -> None:
 
 def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, still_there: Callable[[], None]) -> None:
     good = good_here(suite_plan.cells, store)
-    done = {key for key, record in good.items() if _model(record, request)}
+    done = {key for key, record in good.items() if exported(record, request.results)}
     jobs = [
         Job(cell, suite_plan.source, _own_file(origin_of(cell.architecture, weights)))
         for cell in suite_plan.cells
@@ -317,7 +317,7 @@ def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callabl
     models = {
         record.cell.file_stem: (record, record.onnx.sha256, path)
         for record in first.values()
-        if record.onnx and (record.key, record.onnx.sha256) not in timed and (path := _model(record, request))
+        if record.onnx and (record.key, record.onnx.sha256) not in timed and (path := exported(record, request.results))
     }
     if not models:
         return

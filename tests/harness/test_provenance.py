@@ -93,7 +93,8 @@ QUESTION, VARIANTS = "suites/microstructure/question.py", "suites/microstructure
 @pytest.mark.parametrize(
     ("file", "old", "new", "who"),
     [
-        ("backends/pytorch.py", "torch.use_deterministic_algorithms(True)", "pass", [False, True, False]),
+        ("backends/pytorch.py", "torch.manual_seed(seed)", "pass", [False, True, False]),
+        ("backends/_torch_device.py", "torch.use_deterministic_algorithms(True)", "pass", [True, True, False]),
         ("backends/_torch_backbones.py", "import torch", "import torch, math", [False, True, False]),
         ("backends/_keras_engines.py", "enable_op_determinism()", "enable_op_determinism", [True, False, False]),
         ("harness/running/training.py", "before = sum(", "before = 1 + sum(", [True, True, True]),

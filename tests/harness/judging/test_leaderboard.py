@@ -423,4 +423,4 @@ def test_a_network_alone_has_no_rival(board):
     ("value", "form", "told"), [(-0.0004, ".3f", "0.000"), (-0.004, ".3f", "-0.004"), (-0.001, ".0%", "0%")]
 )
 def test_a_terminal_shows_no_negative_zero(value, form, told):
-    assert leaderboard._in_form(value, form) == told
+    assert leaderboard._in_form([value, None], form) == [told, ""]

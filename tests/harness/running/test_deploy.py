@@ -55,8 +55,9 @@ def results(tmp_path, suite):
     return tmp_path
 
 
-def deployed(results, runtimes=("float32", "int8", "float16"), chosen=lambda record: True):
-    found = deploy.deploy(results, "elasticity", chosen, runtimes, lambda *_: None, GLANCE)
+def deployed(results, runtimes=("float32", "int8", "float16")):
+    models = deploy.at_hand(results, "elasticity")
+    found = deploy.deploy(results, "elasticity", models, runtimes, lambda *_: None, GLANCE)
     return {deployment.runtime: deployment for _, deployment in found}
 
 
@@ -115,8 +116,7 @@ def test_a_model_that_is_not_the_recorded_one_is_not_taken(results):
 @pytest.fixture
 def asked(results):
     """A request for int8 and float16 of the model."""
-    (record,) = deploy.at_hand(results, "elasticity")
-    path = results / "models" / "elasticity" / record.onnx.file
+    ((path, record),) = deploy.at_hand(results, "elasticity").items()
     return deploy.Request("elasticity", str(path), record.cell.data_hash, record.cell.split_hash, ("int8", "float16"))
 
 
