@@ -1,0 +1,27 @@
+"""Read gray micrographs from PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from suites.microstructure import images as png
+from suites.microstructure.findings import Spot, Unusable, gather, of_images
+from suites.microstructure.images import Read, text
+
+_SAVE_AS = "save it as 8-bit gray"
+
+
+def read_micrographs(paths: Sequence[Path], size: tuple[int, int]) -> Read:
+    """Read gray PNG files of (height, width) `size`, black being 0 and white 1. Never raises for what they hold."""
+    found, places, spots = [], [], []
+    for place, path in enumerate(paths):
+        try:
+            found.append(png.pixels(path, size))
+            places.append(place)
+        except Unusable as problem:
+            spots.append(Spot(place, str(problem).replace(png.SAVE_AS, _SAVE_AS)))
+    images = np.stack(found)[..., None] if found else np.empty((0, *size, 1), np.float32)
+    return Read(images, places, gather(spots, of_images([text(path.name) for path in paths])))

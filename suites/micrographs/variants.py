@@ -1,0 +1,90 @@
+"""The models that are asked for a specimen's modulus, as pure data, and how much of each a profile runs."""
+
+from __future__ import annotations
+
+from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, GlobalAveragePool2D, MaxPool2D, Network
+from harness.model.variants import Encoding, Recipe, Variant
+from harness.protocol import Profile
+from suites.microstructure.variants import PENALTIES, baseline, best_of
+
+_PROCESS = Estimator("gaussian-process", nu=1.5)  # of one smoothness: each that is tried takes a minute
+_SEGMENTED = Encoding("segmented")
+# As in suite elasticity, of pieces that are not periodic and of less of the material.
+_TWO_POINT = Encoding("segmented-two-point", {"components": 10.0, "reach": 12.0})
+
+_PIXELS = Network((Flatten(), Dense(128), Dense(64), Dense(1, activation="linear")))
+_AVERAGED = Network(
+    (
+        Conv2D(16, kernel=5),
+        MaxPool2D(4),
+        Conv2D(32, kernel=3),
+        MaxPool2D(2),
+        Conv2D(64, kernel=3),
+        GlobalAveragePool2D(),
+        Dense(32),
+        Dense(1, activation="linear"),
+    )
+)
+
+VARIANTS = (
+    Variant("mean", "always answers the mean of the training labels", Estimator("mean")),
+    Variant(
+        "fraction",
+        "linear in the volume fraction of the segmented patch",
+        Estimator("ridge"),
+        encoding=Encoding("segmented-volume-fraction"),
+    ),
+    Variant(
+        "stereology",
+        "a cubic in volume fraction and interface lengths of the segmented patch",
+        best_of("alpha", PENALTIES, Estimator("ridge")),
+        encoding=Encoding("segmented-cubic"),
+    ),
+    Variant(
+        "gp",
+        "a Gaussian process on volume fraction, interface lengths and two-point statistics of the segmented patch",
+        _PROCESS,
+        encoding=_TWO_POINT,
+    ),
+    Variant(
+        "session-gp",
+        "a Gaussian process on gray levels and noise alone: on how a micrograph was taken",
+        _PROCESS,
+        encoding=Encoding("gray-statistics"),
+    ),
+    Variant(
+        "everything-gp",
+        "a Gaussian process on all of these numbers",
+        _PROCESS,
+        encoding=Encoding("everything", {"components": 10.0, "reach": 12.0}),
+    ),
+    Variant("mlp", "dense layers on the pixels", _PIXELS, (Recipe(epochs=30),)),
+    Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), (Recipe(epochs=30),)),
+    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), (Recipe(epochs=30),), _SEGMENTED),
+    Variant(
+        "averaged",
+        "a CNN whose features are averaged over the patch, on gray levels",
+        _AVERAGED,
+        (Recipe(epochs=30, learning_rate=2e-3), Recipe(epochs=10, learning_rate=2e-4)),
+    ),
+    Variant(
+        "averaged-segmented",
+        "the same on the segmented patch, mirrored and turned while it is trained",
+        _AVERAGED,
+        (Recipe(epochs=30, learning_rate=2e-3, augmented=True), Recipe(epochs=10, learning_rate=2e-4, augmented=True)),
+        _SEGMENTED,
+    ),
+)
+
+PROFILES = {
+    "smoke": Profile(
+        seeds=(0,),
+        epochs=1,
+        search_epochs=1,
+        fine_tuning_epochs=1,
+        leaves_out=("everything-gp", "stereology", "mlp", "averaged", "baseline-segmented"),
+        quick_latency=True,
+    ),
+    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),
+    "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
+}
