@@ -32,15 +32,13 @@ from harness.protocol import (
     OnProgress,
     Predicted,
     Split,
-    Symmetry,
     Targets,
 )
 from harness.text import nearest
 from suites.micrographs import specimens as shipped
-from suites.micrographs import variants
+from suites.micrographs import symmetries, variants
 from suites.micrographs.encodings import Both, GrayStatistics, Segmented
 from suites.micrographs.images import read_micrographs
-from suites.micrographs.symmetries import SYMMETRIES as _SYMMETRIES
 from suites.microstructure.encodings import VolumeFraction
 from suites.microstructure.folder import of_one_channel, read_image_folder
 from suites.microstructure.statistics import CUBIC, Descriptors, plain
@@ -55,7 +53,7 @@ PRETRAINING = None
 
 VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
 METRICS = ()
-SYMMETRIES: tuple[Symmetry, ...] = _SYMMETRIES
+SYMMETRIES = symmetries.SYMMETRIES
 
 COMPARISONS = (
     Comparison(

@@ -130,6 +130,33 @@ class Segmented:
         return None
 
 
+class Normalised:
+    """(n, height, width, 1) gray levels of mean 0 and deviation 1 in each image, whatever gain and level were."""
+
+    def fit(self, images: Images) -> None:
+        """There is nothing to learn."""
+
+    def encode(self, images: Images) -> Floats:
+        """See `Encoder.encode`."""
+        mean = images.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
+        deviation = images.std(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
+        normal: Floats = ((images - mean) / np.maximum(deviation, 1e-6)).astype(np.float32)
+        return normal
+
+    def operators(self) -> Operators:
+        """See `Encoder.operators`."""
+        nodes: tuple[Node, ...] = (
+            ("ReduceMean", ("images", "pixels"), "mean", {}),
+            ("Sub", ("images", "mean"), "off_mean", {}),
+            ("Mul", ("off_mean", "off_mean"), "square", {}),
+            ("ReduceMean", ("square", "pixels"), "variance", {}),
+            ("Sqrt", ("variance",), "deviation", {}),
+            ("Max", ("deviation", "least"), "unit", {}),
+            ("Div", ("off_mean", "unit"), "encoded", {}),
+        )
+        return Operators(nodes, {"pixels": np.array([1, 2, 3], np.int64), "least": np.array(1e-6, np.float32)})
+
+
 class Both:
     """(n, k + m) what two encodings make of an image, side by side."""
 

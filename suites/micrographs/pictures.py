@@ -1,9 +1,9 @@
-"""Pictures of leakage: what a score gains by patches of specimens that a model knows, and what patches look like."""
+"""What a score gains by patches of specimens that a model knows, and loses in another laboratory; and micrographs."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,36 @@ def _draw_inflation(first: dict[tuple[str, str], Predicted], models: Sequence[st
     figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
     figure.savefig(picture, dpi=110)
     return picture
+
+
+def draw_severity(predicted: Sequence[Predicted], steps: Mapping[str, int], folder: Path) -> list[Path]:
+    """`severity.png`: R² of each model by what is changed, in so many `steps` of each; 0 is the test `same`."""
+    first = {(found.model, found.test): found for found in reversed(predicted)}
+    models = [model for model in dict.fromkeys(found.model for found in predicted) if model != "mean"]
+    if not models:
+        return []
+    figure = Figure(figsize=(10, 6.2), layout="constrained")
+    panels = figure.subplots(2, -(-len(steps) // 2), sharey=True).ravel()
+    for axes, (name, count) in zip(panels, steps.items(), strict=False):
+        for number, model in enumerate(models):
+            tests = ["same", *(f"{name}-{step}" for step in range(1, count + 1))]
+            of = [_r2(first[model, test]) for test in tests if (model, test) in first]
+            axes.plot(of, _MARKS[number % len(_MARKS)] + "-", color=_COLOURS[number % len(_COLOURS)], label=model)
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.set_xticks(range(count + 1), ["home", *map(str, range(1, count + 1))])
+        axes.set_ylim(-1, 1)
+        axes.axhline(0, color="#999999", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.supylabel("R², mean over seeds (below -1 not shown)", fontsize=9)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=8)
+    picture = folder / "severity.png"
+    figure.savefig(picture, dpi=110)
+    return [picture]
+
+
+_COLOURS = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7", "#8a6d00")
+_MARKS = "osv^D<>P"
 
 
 def draw_micrographs(picture: Path) -> None:

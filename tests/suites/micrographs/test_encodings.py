@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suites.micrographs.encodings import Both, GrayStatistics, Segmented, segmented
+from suites.micrographs.encodings import Both, GrayStatistics, Normalised, Segmented, segmented
 from suites.micrographs.imaging import Session, photograph
 from suites.microstructure.encodings import VolumeFraction
 from tests.suites.microstructure.operators import run_alone
@@ -85,3 +85,9 @@ def test_encodings_after_segmentation_and_side_by_side():
     assert both.encode(images()).shape == (6, 24)
     np.testing.assert_array_equal(both.encode(images())[:, 23:], inner.encode(images()))
     np.testing.assert_array_equal(Segmented().encode(images()), segmented(images()))
+
+
+def test_normalised_gray_levels_in_onnx(tmp_path):
+    found = run_alone(Normalised().operators(), images(), [16, 16, 1], tmp_path)
+    np.testing.assert_allclose(found, Normalised().encode(images()), atol=1e-5)
+    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-5)

@@ -43,3 +43,9 @@ def test_sessions_differ():
     sessions = [draw_session(np.random.default_rng(seed)) for seed in range(3)]
     assert len(set(sessions)) == 3
     assert draw_session(np.random.default_rng(0)) == sessions[0]
+
+
+def test_vignetting_darkens_the_corners_by_its_share_and_not_the_middle():
+    dark, light = taken(vignetting=0.4), taken()
+    assert dark[0, 0] == pytest.approx(0.6 * light[0, 0], abs=1)
+    assert dark[32, 32] == pytest.approx(light[32, 32], abs=1)

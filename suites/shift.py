@@ -1,0 +1,298 @@
+"""What is left of a score in another laboratory.
+
+A lecture on representations: R² 0.88 at the microscope that a model was trained at, 0.45 at another one of the same
+alloy. Here models are trained on patches of one laboratory, of specimens with up to half of the stiff phase, and meet
+new specimens there (`same`, by which they are ranked), in another laboratory (`elsewhere`), with one thing changed at a
+time, three times as much of it (`contrast-1` to `contrast-3`, ...), and with more of the stiff phase (`richer`). They
+are chosen by the validation images, which are of their own laboratory; no test of another one has a say in that.
+
+The modulus is that of the micrograph, pores left out: nothing is hidden. What is asked is whether a model reads the
+material or the microscope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import BenchError, Finding
+from harness.model.architecture import Estimator, Shape
+from harness.model.variants import Encoding, Recipe, Variant
+from harness.protocol import (
+    Comparison,
+    Dataset,
+    Decoder,
+    Encoder,
+    Facts,
+    Images,
+    OnProgress,
+    Predicted,
+    Profile,
+    Split,
+    Targets,
+)
+from harness.text import nearest
+from suites.micrographs import specimens as shipped
+from suites.micrographs import symmetries
+from suites.micrographs.encodings import Normalised, Segmented
+from suites.micrographs.images import read_micrographs
+from suites.micrographs.imaging import Mask, Session, coarsened, photograph
+from suites.microstructure.encodings import VolumeFraction
+from suites.microstructure.folder import of_one_channel, read_image_folder
+from suites.microstructure.statistics import CUBIC, Descriptors, plain
+from suites.microstructure.units import gpa_per
+from suites.microstructure.variants import PENALTIES, baseline, best_of
+
+OPTIONS: dict[str, str] = {}
+MAKE_OPTIONS: dict[str, str] = {}
+READS_FOLDERS = False
+SUMMARY = "a specimen's Young's modulus from a 64x64 patch of its micrograph, taken in another laboratory"
+SOURCE = None
+PRETRAINING = None
+METRICS = ()
+SYMMETRIES = (*symmetries.SYMMETRIES, symmetries.SESSION)
+
+# --- models ---------------------------------------------------------------------------------------------------------
+
+_PROCESS = Estimator("gaussian-process", nu=1.5)
+_NUMBERS = {"components": 10.0, "reach": 12.0}
+_RECIPE = (Recipe(epochs=30),)
+_RANDOMISED = (Recipe(epochs=30, augmented=("session",)),)
+
+VARIANTS = (
+    Variant("mean", "always answers the mean of the training labels", Estimator("mean")),
+    Variant(
+        "fraction",
+        "linear in the volume fraction of the segmented patch",
+        Estimator("ridge"),
+        encoding=Encoding("segmented-volume-fraction"),
+    ),
+    Variant(
+        "stereology",
+        "a cubic in volume fraction and interface lengths of the segmented patch",
+        best_of("alpha", PENALTIES, Estimator("ridge")),
+        encoding=Encoding("segmented-cubic"),
+    ),
+    Variant(
+        "gp",
+        "a Gaussian process on two-point statistics of gray levels",
+        _PROCESS,
+        encoding=Encoding("two-point", _NUMBERS),
+    ),
+    Variant(
+        "gp-segmented",
+        "the same of the segmented patch",
+        _PROCESS,
+        encoding=Encoding("segmented-two-point", _NUMBERS),
+    ),
+    Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), _RECIPE),
+    Variant(
+        "baseline-normalised",
+        "the same on gray levels of mean 0 and deviation 1",
+        baseline(1),
+        _RECIPE,
+        Encoding("normalised"),
+    ),
+    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), _RECIPE, Encoding("segmented")),
+    Variant(
+        "baseline-randomised", "the same on gray levels, trained on sessions of all kinds", baseline(1), _RANDOMISED
+    ),
+)
+
+PROFILES = {
+    "smoke": Profile(
+        seeds=(0,),
+        epochs=1,
+        search_epochs=1,
+        fine_tuning_epochs=1,
+        leaves_out=("stereology", "gp", "baseline", "baseline-normalised", "baseline-segmented"),
+        quick_latency=True,
+    ),
+    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),
+    "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
+}
+
+COMPARISONS = (
+    Comparison("does it cost anything at home to normalise gray levels?", "baseline", "baseline-normalised"),
+    Comparison("does it cost anything at home to train on sessions of all kinds?", "baseline", "baseline-randomised"),
+)
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+_HOME = Session(soft=0.3, contrast=0.4, tilts=(0.0, 0.0), noise=0.03, blur=0.6)
+_SPREAD = (0.02, 0.03, 0.005, 0.1)  # by which soft, contrast, noise and blur vary from day to day
+_ELSEWHERE = Session(soft=0.42, contrast=0.25, tilts=(0.1, -0.05), noise=0.06, blur=1.2, vignetting=0.2)
+
+_EDGE = 64  # pixels of a patch
+_CUTS = {"train": 3, "validation": 3, "new": 2, "richer": 2}  # patches along an edge of what is cut of a micrograph
+_RICH = 0.5
+"""Volume fraction of the stiff phase up to which specimens are trained on."""
+_TRAINED, _VALIDATED = 90, 20  # specimens; the others are new
+_SEED, _SPLIT = 23, 1
+
+
+class Condition(NamedTuple):
+    """A test: a session, and pixels that are `down / up` as large as at home."""
+
+    session: Session
+    down: int = 1
+    up: int = 1
+
+
+def _changed(**fields: float | tuple[float, float]) -> Condition:
+    return Condition(msgspec.structs.replace(_HOME, **fields))
+
+
+SHIFTS: dict[str, tuple[Condition, ...]] = {
+    "contrast": tuple(_changed(contrast=contrast) for contrast in (0.3, 0.2, 0.1)),
+    "level": tuple(_changed(soft=soft) for soft in (0.38, 0.46, 0.54)),
+    "vignetting": tuple(_changed(vignetting=share) for share in (0.15, 0.3, 0.45)),
+    "noise": tuple(_changed(noise=noise) for noise in (0.06, 0.09, 0.12)),
+    "blur": tuple(_changed(blur=blur) for blur in (1.0, 1.5, 2.0)),
+    "pixel": tuple(Condition(_HOME, *ratio) for ratio in ((5, 4), (3, 2), (2, 1))),
+}
+"""What is changed, and how far, from less to more."""
+
+CONDITIONS = {
+    "same": Condition(_HOME),
+    "elsewhere": Condition(_ELSEWHERE),
+    **{f"{name}-{number}": each for name, steps in SHIFTS.items() for number, each in enumerate(steps, 1)},
+}
+
+
+def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
+    """See `Suite.load`."""
+    if folder is not None:
+        raise BenchError(f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity")
+    specimens = shipped.load()
+    part = _parts(specimens.masks.mean(axis=(1, 2)))
+    patches, ids, moduli = [], [], []
+    for number, mask in enumerate(specimens.masks):
+        for name in CONDITIONS:
+            if name == "same" or part[number] == "new":
+                found = list(_patches(mask, number, name, _CUTS[part[number]]))
+                patches += found
+                ids += [f"{number:03}/{part[number]}/{name}/{place}" for place in range(len(found))]
+                moduli += [specimens.visible[number]] * len(found)
+    return Dataset(
+        name="shift",
+        images=np.stack(patches)[..., None].astype(np.float32) / np.float32(255),
+        targets=np.array(moduli)[:, None],
+        target_names=("E",),
+        units=("GPa",),
+        ids=tuple(ids),
+    )
+
+
+def _parts(fractions: NDArray[np.float64]) -> list[str]:
+    """For each specimen where it stands."""
+    poor = np.random.default_rng(_SPLIT).permutation(np.flatnonzero(fractions <= _RICH))
+    part = ["richer"] * len(fractions)
+    for place, number in enumerate(poor.tolist()):
+        part[number] = "train" if place < _TRAINED else "validation" if place < _TRAINED + _VALIDATED else "new"
+    return part
+
+
+def _patches(mask: Mask, number: int, name: str, cuts: int) -> Iterator[NDArray[np.uint8]]:
+    """Patches of the middle of a specimen's micrograph in a condition."""
+    condition = CONDITIONS[name]
+    draw = np.random.default_rng([_SEED, number, list(CONDITIONS).index(name)])
+    soft, contrast, noise, blur = draw.uniform(-1, 1, 4) * _SPREAD
+    session = msgspec.structs.replace(
+        condition.session,
+        soft=condition.session.soft + soft,
+        contrast=condition.session.contrast + contrast,
+        noise=condition.session.noise + noise,
+        blur=condition.session.blur + blur,
+    )
+    picture = photograph(coarsened(mask, condition.down, condition.up), session, draw)
+    first = (len(picture) - cuts * _EDGE) // 2
+    for row in range(cuts):
+        for column in range(cuts):
+            top, left = first + row * _EDGE, first + column * _EDGE
+            yield picture[top : top + _EDGE, left : left + _EDGE]
+
+
+def split(dataset: Dataset) -> Split:
+    """By specimen, as the names of the images say."""
+    _, part, condition, _ = np.array([name.split("/") for name in dataset.ids]).T
+    home = condition == "same"
+    tests = {name: np.flatnonzero((part == "new") & (condition == name)) for name in CONDITIONS}
+    return Split(
+        np.flatnonzero((part == "train") & home),
+        np.flatnonzero((part == "validation") & home),
+        tests | {"richer": np.flatnonzero((part == "richer") & home)},
+    )
+
+
+def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
+    """See `Suite.encoder`."""
+    components, reach = (int(encoding.parameters.get(name, 0)) for name in ("components", "reach"))
+    match encoding.name:
+        case "normalised":
+            return Normalised()
+        case "segmented":
+            return Segmented()
+        case "segmented-volume-fraction":
+            return Segmented(VolumeFraction())
+        case "segmented-cubic":
+            return Segmented(Descriptors(CUBIC))
+        case "two-point":
+            return Descriptors(plain(components), components, reach)
+        case "segmented-two-point":
+            return Segmented(Descriptors(plain(components), components, reach))
+        case other:
+            raise BenchError(f"unknown encoding '{other}'{nearest(other, _ENCODINGS)}")
+
+
+_ENCODINGS = (
+    "normalised",
+    "segmented",
+    "segmented-volume-fraction",
+    "segmented-cubic",
+    "two-point",
+    "segmented-two-point",
+)
+
+
+def decoder(decoding: Encoding, dataset: Dataset) -> Decoder:
+    """See `Suite.decoder`: there is none."""
+    raise BenchError(f"unknown decoding '{decoding.name}': this suite has none")
+
+
+def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:
+    """See `Suite.measure`: the harness's figures say it all."""
+    return {}
+
+
+def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
+    """See `Suite.draw`."""
+    from suites.micrographs import pictures  # noqa: PLC0415  only who draws waits for matplotlib
+
+    return pictures.draw_severity(predicted, {name: len(steps) for name, steps in SHIFTS.items()}, folder)
+
+
+def check_data(folder: Path, options: Mapping[str, str]) -> list[Finding]:
+    """See `Suite.check_data`: raises BenchError, as `load` would."""
+    load(folder, options)
+    return []
+
+
+def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+    """See `Suite.read_images`."""
+    return read_image_folder(folder, of_one_channel(input_shape), read_micrographs)
+
+
+def unit_factor(unit: str) -> float:
+    """GPa per `unit`."""
+    return gpa_per(unit)
+
+
+def make_data(out: Path, count: int, seed: int, options: Mapping[str, str], on_progress: OnProgress) -> str:
+    """See `Suite.make_data`: there is nothing to make."""
+    raise BenchError("suite=shift: its specimens are shipped; `bench data make` makes folders of suite elasticity")
