@@ -197,11 +197,13 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
 
 
 def _table_4(table: Sequence[Row], suite: Suite) -> str:
-    """Where a suite has several tests: its figures of every model on each, means over seeds."""
+    """Where a suite has several tests: its figures of every model on each, R² where it has none; means over seeds."""
     tests = table[0].tests
     if len(tests) < 2:
         return ""
     shown = [metric for metric in suite.METRICS if metric.heading]
+    if not shown:
+        return "## Table 4: R² on every test\n\nMeans over seeds.\n\n" + _r2_by_test(table, tests)
     lines = []
     for test in tests:
         for row in sorted((row.on(test) for row in table if test in row.tests), key=Row.skill, reverse=True):
@@ -215,6 +217,26 @@ def _table_4(table: Sequence[Row], suite: Suite) -> str:
     return f"## Table 4: every test\n\nMeans over seeds. {sentences[0].upper()}{sentences[1:]}.\n\n" + markdown(
         ["test", "model", "backend", "skill", *(metric.heading for metric in shown)], lines
     )
+
+
+def _r2_by_test(table: Sequence[Row], tests: Sequence[str]) -> str:
+    """A line for each test where there are more of them than models, else one for each model."""
+    r2 = [
+        [
+            decimals(float(np.mean([r.test.r2_mean for r in row.on(test).records if r.test])))
+            if test in row.tests
+            else "–"
+            for test in tests
+        ]
+        for row in table
+    ]
+    if len(tests) <= len(table):
+        return markdown(
+            ["model", "backend", *tests],
+            [[row.name, row.backend, *line] for row, line in zip(table, r2, strict=True)],
+        )
+    names = [f"{row.name}, {row.backend}" for row in table]
+    return markdown(["test", *names], [[test, *line] for test, *line in zip(tests, *r2, strict=True)])
 
 
 def _table_5(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row]) -> str:

@@ -6,8 +6,10 @@ import sys
 import pytest
 
 from harness.errors import BenchError
-from harness.judging.records import Settings, Store
+from harness.judging.blocks import rows
+from harness.judging.records import Examined, Settings, Store
 from harness.showing import report
+from suites import shift
 from tests.harness.a_benchmark import RAW, benchmark, fill
 from tests.harness.examples import a_cell, a_record, with_images
 
@@ -133,3 +135,35 @@ def test_learning_curves_stand_beside_what_saw_all_images(tmp_path):
     assert skills == sorted(skills)
     assert second.startswith("| mean | classical | ")
     assert "25 originals" not in text.replace(table, "")
+
+
+def on_two_tests(variant, near, far):
+    """Rows of two seeds, whose predictions miss both tests by so much."""
+    cells = [a_cell(variant=variant, seed=seed) for seed in (0, 1)]
+    missed = [a_record(cell, error=far).held_out for cell in cells]
+    others = [{"far": Examined(found, found.accuracy(), {})} for found in missed]
+    return [a_record(cell, error=near, others=other) for cell, other in zip(cells, others, strict=True)]
+
+
+def r2(records):
+    return f"{sum(record.test.r2_mean for record in records) / len(records):.3f}"
+
+
+def test_a_suite_without_figures_of_its_own_shows_r2_on_every_test():
+    table = rows(on_two_tests("baseline", 1.0, 5.0))
+    near, far = (r2([a_record(a_cell(seed=seed), error=error) for seed in (0, 1)]) for error in (1.0, 5.0))
+    assert float(far) < float(near)
+    # More tests than models: a line for each test.
+    assert report._table_4(table, shift).splitlines()[4:] == [
+        "| test | baseline, classical |",
+        "| --- | --- |",
+        f"| test | {near} |",
+        f"| far | {far} |",
+    ]
+    several = rows([*on_two_tests("baseline", 1.0, 5.0), *on_two_tests("tuned", 1.0, 5.0)])
+    assert report._table_4(several, shift).splitlines()[4:] == [
+        "| model | backend | test | far |",
+        "| --- | --- | --- | --- |",
+        f"| baseline | classical | {near} | {far} |",
+        f"| tuned | classical | {near} | {far} |",
+    ]
