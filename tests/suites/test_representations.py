@@ -1,0 +1,64 @@
+"""The images are the shipped ones, split as said, and every encoding is there."""
+
+from collections import Counter
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness import registry
+from harness.errors import BenchError
+from harness.model.variants import Encoding
+from suites import representations
+from suites.microstructure import dataset
+
+SUITE = registry.suite("representations")
+DATA = SUITE.load(None, {})
+SPLIT = SUITE.split(DATA)
+
+
+def test_the_first_images_made_again_are_the_shipped_ones():
+    made = dataset.make(msgspec.structs.replace(representations.PARAMETERS, count=5))
+    np.testing.assert_array_equal(made.images, DATA.images[:5])
+    np.testing.assert_allclose(made.targets, DATA.targets[:5], rtol=1e-6)
+    assert DATA.facts == made.facts
+
+
+def test_each_part_has_as_many_of_each_family():
+    assert [len(rows) for rows in SPLIT.parts.values()] == [2000, 300, 300]
+    for rows in SPLIT.parts.values():
+        assert set(Counter(np.array(DATA.kinds)[rows].tolist()).values()) == {len(rows) // 5}
+    assert SPLIT.leaks(DATA) == []
+
+
+def test_no_image_is_in_another_suites_data():
+    seen = {image.tobytes() for image in DATA.images}
+    assert not seen & {image.tobytes() for name in ("elasticity", "contrast100") for image in dataset.load(name).images}
+
+
+@pytest.mark.parametrize("variant", SUITE.VARIANTS, ids=lambda variant: variant.name)
+def test_encodings_make_of_an_image_what_hangs_on_it_alone(variant):
+    if variant.encoding is None:
+        return
+    encoder = SUITE.encoder(variant.encoding, DATA)
+    encoder.fit(DATA.images[:60])
+    together = encoder.encode(DATA.images[:6])
+    alone = np.concatenate([encoder.encode(DATA.images[number : number + 1]) for number in range(6)])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert np.isfinite(together).all()
+
+
+def test_both_cnns_have_as_many_parameters_and_see_different_things():
+    named = {variant.name: variant for variant in SUITE.VARIANTS}
+    assert named["cnn-s2"].architecture == named["cnn-pixels"].architecture
+    assert named["cnn-s2"].encoding != named["cnn-pixels"].encoding
+
+
+def test_what_the_suite_has_not_is_refused(tmp_path):
+    for refused in (SUITE.load, SUITE.check_data):
+        with pytest.raises(BenchError, match="this suite has data of its own alone"):
+            refused(tmp_path, {})
+    with pytest.raises(BenchError, match="its images are shipped"):
+        SUITE.make_data(tmp_path, 1, 0, {}, lambda *_: None)
+    with pytest.raises(BenchError, match="unknown encoding 'two-pint'"):
+        SUITE.encoder(Encoding("two-pint"), DATA)
