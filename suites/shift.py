@@ -110,7 +110,7 @@ PROFILES = {
         epochs=1,
         search_epochs=1,
         fine_tuning_epochs=1,
-        leaves_out=("stereology", "gp", "baseline", "baseline-normalised", "baseline-segmented"),
+        leaves_out=("stereology", "gp", "gp-segmented", "baseline", "baseline-normalised", "baseline-segmented"),
         quick_latency=True,
     ),
     "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),

@@ -66,7 +66,7 @@ def _squared_errors(found: Predicted) -> Targets:
 
 def _draw_inflation(first: dict[tuple[str, str], Predicted], models: Sequence[str], picture: Path) -> Path:
     """A line for each model, a point for each test."""
-    figure = Figure(figsize=(8, 0.42 * len(models) + 1.9), layout="constrained")
+    figure = Figure(figsize=(9, 0.36 * len(models) + 1.9), layout="constrained")
     axes = figure.subplots()
     for test, (title, colour) in _TESTS.items():
         of = [(line, first[model, test]) for line, model in enumerate(models) if (model, test) in first]
@@ -74,6 +74,12 @@ def _draw_inflation(first: dict[tuple[str, str], Predicted], models: Sequence[st
         ends = np.array([np.quantile(_r2_resampled(found), (0.025, 0.975)) for _, found in of]).T
         errors = np.abs(ends - middle)
         axes.errorbar(middle, lines, xerr=errors, fmt="o", color=colour, markersize=5, linewidth=1, label=title)
+    for line, model in enumerate(models):
+        if (model, "new") in first and (model, "seen") in first:
+            gained, low, high = inflation(first[model, "new"], first[model, "seen"])
+            told = f"{gained:+.2f} ({low:+.2f} to {high:+.2f})"
+            axes.text(1.02, line, told, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+    axes.set_title("known less new (95 %)", loc="right", fontsize=8)
     axes.set_yticks(range(len(models)), models)
     axes.invert_yaxis()
     axes.set_xlabel("R², mean over seeds, with 95 % bootstrap interval over specimens")
