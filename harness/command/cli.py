@@ -155,7 +155,7 @@ def report(options: ReportOptions) -> int:
     if options.raw:
         run_on_raw_labels(options.results, options.suite, options.profile, options.workers or usable_workers())
     out = Path(options.out) if options.out else options.results / "report" / options.suite
-    print(report.write(options.results, options.suite, out, options.profile))
+    print(report.write(options.results, options.suite, out, options.profile, options.device))
     return 0
 
 

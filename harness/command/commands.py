@@ -106,6 +106,9 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suite to report on")]
     profile: Annotated[str, _about("profile whose records to report on")] = "standard"
+    device: Annotated[
+        Device | Literal[""], _about("where what is reported on was trained; empty: on the processor, if anything was")
+    ] = ""
     out: Annotated[str, _path("folder for the page and its pictures; empty: report/<suite> below the results")] = ""
     raw: Annotated[
         bool,

@@ -127,9 +127,12 @@ def _truth(record: Record) -> Errors:
     return np.array(record.held_out.truth)
 
 
-def newest(records: Iterable[Record], profile: str = "", target_scaling: str = "standard") -> list[Record]:
-    """The `ok` records of the block that has the newest record of this profile (empty: of any), oldest first. What was
-    trained on fewer images than there are is in no block, but in a learning curve.
+def newest(
+    records: Iterable[Record], profile: str = "", target_scaling: str = "standard", device: str = ""
+) -> list[Record]:
+    """The `ok` records of the block that has the newest record of this profile and device (empty: of any profile; of
+    the processor, where there are such, for of a GPU a suite is often trained in part), oldest first. What was trained
+    on fewer images than there are is in no block, but in a learning curve.
     """
     blocks: dict[tuple[object, ...], list[Record]] = {}
     for record in standing(records):
@@ -138,10 +141,15 @@ def newest(records: Iterable[Record], profile: str = "", target_scaling: str = "
             record.status == "ok"
             and settings.target_scaling == target_scaling
             and profile in ("", record.cell.profile)
+            and device in ("", settings.device)
             and settings.originals is msgspec.UNSET
         ):
             blocks.setdefault(_block(record), []).append(record)
-    return _current(max(blocks.values(), key=lambda block: max(record.started for record in block), default=[]))
+
+    def how_new(block: Sequence[Record]) -> tuple[bool, str]:
+        return block[0].cell.settings.device == "cpu", max(record.started for record in block)
+
+    return _current(max(blocks.values(), key=how_new, default=[]))
 
 
 def _block(record: Record) -> tuple[object, ...]:

@@ -26,14 +26,14 @@ _OTHER = "#009E73"
 _SERIES = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#999999")
 
 
-def draw_all(results: Path, suite: str, folder: Path, profile: str = "") -> list[Path]:
+def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device: str = "") -> list[Path]:
     """Draw every picture of the newest block of records into `folder`, and return the files in order.
 
     `leaderboard.png`, `loss-<model>.png` for each model that was trained by gradient, `loss-all.png`,
     `parity-<model>.png`, `latency.png` and `parameters.png` where they are known, and what the suite itself draws.
     Raises BenchError where there is nothing to draw.
     """
-    block = newest(leaderboard.believed(results, suite), profile)
+    block = newest(leaderboard.believed(results, suite), profile, device=device)
     if not block:
         raise BenchError(f"{results}: no finished records of {suite}" + (f" of profile {profile}" if profile else ""))
     module = registry.suite(suite)

@@ -23,15 +23,15 @@ from harness.showing import pictures
 from harness.showing.questions import answers, decimals, interval, markdown
 
 
-def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
+def write(results: Path, suite_name: str, out: Path, profile: str = "", device: str = "") -> Path:
     """Write `report.md` and its pictures to the folder `out`; returns the page.
 
-    Of the newest comparable records of `profile` (empty: of any), and the raw-label ones of the same profile. Raises
-    BenchError where there are none.
+    Of the newest comparable records of profile and device, as `newest` finds them, and the raw-label ones of the same.
+    Raises BenchError where there are none.
     """
     suite = registry.suite(suite_name)
     records = leaderboard.believed(results, suite_name)
-    block = newest(records, profile)
+    block = newest(records, profile, device=device)
     if not block:
         raise BenchError(
             f"{results}: no finished records of {suite_name} on all training images: `bench run` makes them"
@@ -39,8 +39,9 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "") -> Path:
     order = [variant.name for variant in suite.VARIANTS]
     table = rows(block, order)
     searched = [r for r in block if isinstance(r.cell.architecture, Search) and r.cell.architecture.of_networks]
-    drawn = pictures.draw_all(results, suite_name, out, block[0].cell.profile)
-    raw = rows(newest(records, block[0].cell.profile, "none"), order)
+    of = block[0].cell.profile, block[0].cell.settings.device
+    drawn = pictures.draw_all(results, suite_name, out, *of)
+    raw = rows(newest(records, of[0], "none", of[1]), order)
     sections = [
         _head(suite_name, suite, block),
         _table_1(searched),

@@ -30,6 +30,13 @@ def test_another_machine_is_another_block():
     assert newest([old, new]) == [new]
 
 
+def test_what_a_gpu_trained_later_does_not_take_the_processors_place_and_is_there_when_asked_for():
+    here, there = a_record(), a_record(a_cell(settings=Settings(device="cuda")), started=LATER)
+    assert newest([here, there]) == newest([here, there], device="cpu") == [here]
+    assert newest([here, there], device="cuda") == newest([there]) == [there]
+    assert newest([here], device="cuda") == []
+
+
 def test_raw_labels_and_failures_stand_apart():
     raw = a_record(a_cell(settings=Settings(target_scaling="none", unit="N/nm^2")), started=LATER)
     records = [a_record(), raw, a_failure(a_cell(variant="fails"))]
