@@ -57,13 +57,11 @@ SYMMETRIES = symmetries.SYMMETRIES
 
 COMPARISONS = (
     Comparison(
-        "does a network on gray levels do better on new specimens than one on the segmented patch?",
-        "baseline",
+        "does it help a CNN to segment the patch?",
         "baseline-segmented",
+        "baseline",
     ),
-    Comparison(
-        "does it help on new specimens to know how a micrograph was taken, beside what it shows?", "everything-gp", "gp"
-    ),
+    Comparison("does it help to know how a micrograph was taken, beside what it shows?", "everything-gp", "gp"),
 )
 
 _EDGE, _CUTS = 64, 4  # pixels of a patch, patches along an edge of a micrograph

@@ -118,8 +118,9 @@ PROFILES = {
 }
 
 COMPARISONS = (
-    Comparison("does it cost anything at home to normalise gray levels?", "baseline", "baseline-normalised"),
-    Comparison("does it cost anything at home to train on sessions of all kinds?", "baseline", "baseline-randomised"),
+    Comparison("does it help the CNN to normalise gray levels?", "baseline-normalised", "baseline"),
+    Comparison("does it help the CNN to segment the patch?", "baseline-segmented", "baseline"),
+    Comparison("does it help the CNN to be trained on sessions of all kinds?", "baseline-randomised", "baseline"),
 )
 
 # --- data -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from harness.judging.blocks import Row, difference, newest, rows
 from harness.judging.records import Store
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
-from suites import contrast100, elasticity, polysilicon
+from suites import contrast100, elasticity, leakage, polysilicon, shift
+from suites.micrographs.pictures import inflation
 from tests.history import edited, git, knows
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -57,12 +58,15 @@ def baselines():
     return first
 
 
-@pytest.mark.parametrize("suite", ["elasticity", "contrast100", "polysilicon"])
+SUITES = ["elasticity", "contrast100", "polysilicon", "representations", "leakage", "shift"]
+
+
+@pytest.mark.parametrize("suite", SUITES)
 def test_the_leaderboard_follows_from_its_records(suite):
     assert leaderboard.differs(RESULTS, suite) == ""
 
 
-@pytest.mark.parametrize("suite", ["elasticity", "contrast100", "polysilicon"])
+@pytest.mark.parametrize("suite", SUITES)
 def test_the_records_say_what_is_true_of_the_data(suite):
     assert audit(RESULTS, suite) == ([], 0)
 
@@ -263,6 +267,75 @@ def test_the_lectures_network_does_not(films):
         worse = few if backend == "pytorch" else few[:2]
         assert all(difference(many, row).verdict == "better" for row in worse)
         assert difference(few[2], few[0]).verdict == "better"
+
+
+def of_suite(module):
+    """Published rows of a suite by model and backend: all of its variants, three seeds each."""
+    name = module.__name__.removeprefix("suites.")
+    block = rows(newest(Store(RESULTS, name).trainings(), "standard"))
+    assert {row.records[0].cell.variant for row in block} == {variant.name for variant in module.VARIANTS}
+    assert all(len(row.records) == 3 for row in block)
+    return {(row.name, row.backend): row for row in block}
+
+
+def r2_on(row, test):
+    return np.mean([record.test.r2_mean for record in row.on(test).records])
+
+
+@pytest.fixture(scope="module")
+def patches():
+    return of_suite(leakage)
+
+
+def test_a_random_split_of_patches_would_choose_who_never_looks_at_the_material(patches):
+    seen, new = ({place: r2_on(row, test) for place, row in patches.items()} for test in ("seen", "new"))
+    session = "session-gp", "classical"
+    assert max(seen, key=seen.get) == session
+    assert seen[session] > 0.9
+    assert new[session] < 0.4
+    better = {name for (name, _), figure in new.items() if figure > new[session] + 0.1}
+    assert better == {"fraction", "stereology", "gp", "averaged", "averaged-segmented"}
+    found = {one.test: one for one in patches[session].predicted()}
+    _, low, high = inflation(found["new"], found["seen"])
+    assert 0.4 < low < high < 0.75
+
+
+def test_to_know_the_session_beside_the_material_harms_where_it_counts(patches):
+    everything, material = patches["everything-gp", "classical"], patches["gp", "classical"]
+    verdicts = {test: difference(everything.on(test), material.on(test)).verdict for test in everything.tests}
+    assert verdicts == {"new": "worse", "seen": "better", "overlapping": "better", "again": "better"}
+
+
+def test_nearly_identical_patches_are_remembered(patches):
+    for backend in ("keras", "pytorch"):
+        row = patches["baseline-segmented", backend]
+        assert r2_on(row, "again") > 0.9
+        assert r2_on(row, "new") < 0.35
+
+
+@pytest.fixture(scope="module")
+def laboratories():
+    return of_suite(shift)
+
+
+def test_what_looks_at_gray_levels_reads_the_microscope(laboratories):
+    for backend in ("keras", "pytorch"):
+        row = laboratories["baseline", backend]
+        assert r2_on(row, "same") > 0.55
+        assert r2_on(row, "elsewhere") < -1.5
+        assert r2_on(row, "level-1") < -2
+        normalised = laboratories["baseline-normalised", backend]
+        assert difference(normalised, row).verdict == "not told apart"
+        assert difference(normalised.on("elsewhere"), row.on("elsewhere")).verdict == "better"
+        assert r2_on(normalised, "level-3") == pytest.approx(r2_on(normalised, "same"), abs=0.02)
+
+
+def test_of_the_simple_models_more_numbers_break_sooner(laboratories):
+    simple, many = (laboratories[name, "classical"] for name in ("stereology", "gp-segmented"))
+    assert difference(simple, many).verdict == "not told apart"
+    assert r2_on(simple, "elsewhere") > r2_on(many, "elsewhere") + 2
+    for place, row in laboratories.items():
+        assert r2_on(row, "richer") <= r2_on(laboratories["fraction", "classical"], "richer"), place
 
 
 def test_the_skills_of_baseline_and_line_overlap():

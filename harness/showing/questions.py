@@ -77,8 +77,11 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
         return undecided
     if verdicts == {"too few test images"}:
         return f"These data do not say: intervals need {FEWEST_IMAGES} test images."
-    told = "; ".join(f"{name}: {comparison.verdict}" for name, comparison in comparisons)
-    return f"It depends: {told}."
+    names: dict[str, list[str]] = {}
+    for name, comparison in comparisons:
+        names.setdefault(comparison.verdict, []).append(name)
+    told = "; ".join(f"{verdict}: {', '.join(of)}" for verdict, of in names.items())
+    return f"It depends. {told[0].upper()}{told[1:]}."
 
 
 def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
@@ -94,7 +97,20 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     if not pairs:
         return ""
     found = [(f"{row.backend} on {test}", difference(row, other)) for row, other, test in pairs]
-    answer = _said(found, "Yes, in every backend and test.", "No: it is worse in every one.", "These data do not say.")
+    verdicts = {
+        test: {d.verdict for (*_, of), (_, d) in zip(pairs, found, strict=True) if of == test} for *_, test in pairs
+    }
+    # Backends are told apart where they differ.
+    short = {
+        f"on {test}" if len(verdicts[test]) == 1 else name: d
+        for (*_, test), (name, d) in zip(pairs, found, strict=True)
+    }
+    answer = _said(
+        list(short.items()),
+        "Yes, in every backend and test.",
+        "No: it is worse in every one.",
+        "These data do not say.",
+    )
     lines = [
         [test, row.backend, decimals(row.skill()), decimals(other.skill()), in_words(d), d.verdict]
         for (row, other, test), (_, d) in zip(pairs, found, strict=True)

@@ -1,3 +1,5 @@
+import re
+
 import msgspec
 import numpy as np
 import pytest
@@ -27,8 +29,9 @@ def test_clear_differences_are_told_as_such():
     tuning, fastest, fine_tuning, transfer, worth, best = told(CLEAR)
     assert "Yes, in every backend." in tuning
     assert "by epoch" in fastest
-    assert "vgg16 (keras): better" in fine_tuning
-    assert "resnet50 (pytorch): worse" in fine_tuning
+    better, worse = re.search(r"Better: ([^;]*); worse: ([^;]*)\.", fine_tuning).groups()
+    assert "vgg16 (keras)" in better
+    assert "resnet50 (pytorch)" in worse
     assert "Tuning, in every backend." in transfer
     assert "Yes: tuned" in worth
     assert "**tuned" in best
@@ -118,8 +121,17 @@ def test_a_suites_own_question_is_answered_on_each_of_its_tests():
 
     assert "## Question 1: does it help?\n\nYes, in every backend and test. Others say so." in asked(1.0)
     mixed = asked(50.0)
-    assert "It depends: keras on test: better; keras on second: worse" in mixed
+    assert "It depends. Better: on test; worse: on second. Others say so." in mixed
     assert mixed.count("| second |") == 2
+
+
+def test_backends_are_told_apart_where_they_differ():
+    records = benchmark({"baseline": 4.0, "tuned": 1.0})
+    keras_alone = [r for r in records if (r.cell.variant, r.cell.backend) != ("tuned", "pytorch")]
+    worse = [r for r in benchmark({"tuned": 40.0}) if (r.cell.variant, r.cell.backend) == ("tuned", "pytorch")]
+    comparison = Comparison("does it help?", "tuned", "baseline")
+    told = answers(rows([*keras_alone, *worse], ["baseline", "tuned"]), {}, [comparison])[0]
+    assert "It depends. Better: keras on test; worse: pytorch on test." in told
 
 
 def test_a_question_about_models_that_are_not_there_is_not_asked():
