@@ -13,7 +13,7 @@ from harness.judging.blocks import Row, difference, newest, rows
 from harness.judging.records import Store
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
-from suites import contrast100, elasticity, leakage, polysilicon, shift
+from suites import contrast100, elasticity, leakage, polysilicon, representations, shift
 from suites.micrographs.pictures import inflation
 from tests.history import edited, git, knows
 
@@ -280,6 +280,32 @@ def of_suite(module):
 
 def r2_on(row, test):
     return np.mean([record.test.r2_mean for record in row.on(test).records])
+
+
+@pytest.fixture(scope="module")
+def shown():
+    return of_suite(representations)
+
+
+def test_what_a_model_is_shown_matters_more_than_the_model(shown):
+    r2 = {place: r2_on(row, "test") for place, row in shown.items()}
+    for backend in ("keras", "pytorch"):
+        assert r2["mlp-s2", backend] > 0.95
+        assert r2["mlp-pixels", backend] < r2["fraction", "classical"]
+        assert difference(shown["cnn-s2", backend], shown["cnn-pixels", backend]).verdict == "better"
+        assert difference(shown["stereology", "classical"], shown["cnn-pixels", backend]).verdict != "worse"
+        assert abs(r2["cnn-s2", "keras"] - r2["cnn-s2", "pytorch"]) < 0.004
+    assert r2["radial", "classical"] < 0.7
+    assert r2["s2", "classical"] > 0.9
+    assert r2["eigen", "classical"] < r2["fraction", "classical"]
+
+
+def test_a_process_on_two_point_statistics_is_better_than_any_network(shown):
+    process = shown["mks-gp", "classical"]
+    assert r2_on(process, "test") > 0.97
+    for (_, backend), row in shown.items():
+        if backend != "classical":
+            assert difference(process, row).verdict == "better", row.title
 
 
 @pytest.fixture(scope="module")
