@@ -3,6 +3,7 @@
 import itertools
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,16 +22,14 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 
 def published(variant, target_scaling="standard"):
-    """The standard records of a variant that were published first, by (backend, seed); others may follow."""
+    """The standard records of a variant that were published first, by (backend, seed), of the processor; others may
+    follow.
+    """
     first = {}
     for record in Store(RESULTS, "elasticity").trainings():
         cell = record.cell
-        if (cell.variant, cell.settings.target_scaling, cell.profile, record.status) == (
-            variant,
-            target_scaling,
-            "standard",
-            "ok",
-        ):
+        asked = cell.variant, cell.settings.target_scaling, cell.settings.device, cell.profile, record.status
+        if asked == (variant, target_scaling, "cpu", "standard", "ok"):
             first.setdefault((cell.backend, cell.seed), record)
     return first
 
@@ -280,6 +279,34 @@ def of_suite(module):
 
 def r2_on(row, test):
     return np.mean([record.test.r2_mean for record in row.on(test).records])
+
+
+def on_the_gpu(variant, weights, originals=msgspec.UNSET):
+    """The mean skill of three seeds that were trained on the GPU."""
+    found = [
+        record.test.skill
+        for record in Store(RESULTS, "elasticity").trainings()
+        if record.cell.settings.device == "cuda"
+        and (record.cell.variant, record.cell.settings.originals) == (variant, originals)
+        and record.cell.weights.startswith(weights)
+    ]
+    assert len(found) == 3
+    return np.mean(found)
+
+
+def test_what_pretraining_on_related_simulations_buys():
+    for family in ("vgg16", "resnet50", "densenet121"):
+        head = f"{family}-head-only-centred"
+        for originals in (25, 50, 100, 200):
+            assert on_the_gpu(head, "microstructures", originals) > on_the_gpu(head, "random", originals) + 0.01
+        assert on_the_gpu(head, "microstructures") > 0.98
+    assert on_the_gpu("resnet50-head-only-centred", "microstructures", 25) > 0.95
+    assert on_the_gpu("resnet50-head-only-centred", "random", 200) < 0.86
+    assert abs(on_the_gpu("resnet50-head-only", "microstructures")) < 0.001  # the head dies on trained features, too
+    lost = on_the_gpu("densenet121-head-only", "microstructures") - on_the_gpu(
+        "densenet121-fine-tuned", "microstructures"
+    )
+    assert lost > 0.02
 
 
 @pytest.fixture(scope="module")
