@@ -121,7 +121,10 @@ def _says(file: Any, path: Path) -> tuple[list[str], list[str], str, tuple[int, 
         raise BenchError(f"{path}: names targets or a unit that cannot be the head of a column") from None
     shapes = file.input_shapes
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or shapes[0][0] is not None:
-        raise BenchError(f"{path}: takes {shapes}, not images of one size, as many as there are")
+        raise BenchError(
+            f"{path}: takes {shapes}, not images of one size, as many as there are: a model whose encoding is "
+            "no part of its file is of no use here"
+        )
     return targets, units, metadata["suite"], shapes[0][1:]
 
 

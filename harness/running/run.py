@@ -174,10 +174,13 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
     good = good_here(suite_plan.cells, store)
     # By the validation images: who chooses by the test images has no test any more.
-    chosen = min(good.values(), key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
+    # Whose encoding is no part of the exported model, that takes no images.
+    usable = [record for record in good.values() if record.encoding_ms is None]
+    chosen = min(usable, key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
     if chosen and (model := exported(chosen, request.results)):
         words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
-        print(f"use the best on the validation images: {words}")
+        of_those = "" if len(usable) == len(good) else ", of those that take images"
+        print(f"use the best on the validation images{of_those}: {words}")
     failed = len(suite_plan.cells) - len(good)
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")

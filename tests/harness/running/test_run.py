@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from PIL import Image
 
 from harness import environment, registry
 from harness.command import cli
@@ -391,6 +392,22 @@ def test_a_home_is_meant_where_no_shell_says_so(data, tmp_path, monkeypatch, cap
     assert f"leaderboard: {data.parent / 'theirs'}" in capsys.readouterr().out
     assert (data.parent / "theirs" / "leaderboards" / "elasticity.csv").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_model_to_go_on_with_takes_images(tmp_path, capsys):
+    words = ["run", "suite=leakage", "profile=smoke", f"results={tmp_path}", "variant=mean,fraction"]
+    assert cli.main(words) == 0
+    (hint,) = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
+    assert hint.startswith("use the best on the validation images, of those that take images: bench predict ")
+    assert "mean.classical" in hint  # fraction is better, and its file takes what segmentation makes of images
+    assert cli.main([*words[:-1], "variant=fraction"]) == 0
+    assert "bench predict" not in capsys.readouterr().out
+    images = tmp_path / "images"
+    images.mkdir()
+    Image.new("L", (64, 64), 128).save(images / "a.png")
+    (model,) = (tmp_path / "models" / "leakage").glob("fraction.*.onnx")
+    assert cli.main(["predict", f"model={model}", f"images={images}", f"out={tmp_path / 'out.csv'}"]) == 2
+    assert "a model whose encoding is no part of its file is of no use here" in capsys.readouterr().err
 
 
 def test_the_command_to_go_on_with_can_be_pasted_into_a_shell(classical, capsys, tmp_path):
