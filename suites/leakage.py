@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, Finding
-from harness.model.architecture import Shape
 from harness.model.variants import Encoding
 from harness.protocol import (
     Comparison,
@@ -35,12 +34,11 @@ from harness.protocol import (
     Targets,
 )
 from harness.text import nearest
+from suites.micrographs import images as pngs
 from suites.micrographs import specimens as shipped
 from suites.micrographs import symmetries, variants
 from suites.micrographs.encodings import Both, GrayStatistics, Segmented
-from suites.micrographs.images import read_micrographs
 from suites.microstructure.encodings import VolumeFraction
-from suites.microstructure.folder import of_one_channel, read_image_folder
 from suites.microstructure.statistics import CUBIC, Descriptors, plain
 from suites.microstructure.units import gpa_per
 
@@ -54,6 +52,7 @@ PRETRAINING = None
 VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
 METRICS = ()
 SYMMETRIES = symmetries.SYMMETRIES
+read_images = pngs.read_images
 
 COMPARISONS = (
     Comparison(
@@ -174,11 +173,6 @@ def check_data(folder: Path, options: Mapping[str, str]) -> list[Finding]:
     """See `Suite.check_data`: raises BenchError, as `load` would."""
     load(folder, options)
     return []
-
-
-def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
-    """See `Suite.read_images`."""
-    return read_image_folder(folder, of_one_channel(input_shape), read_micrographs)
 
 
 def unit_factor(unit: str) -> float:

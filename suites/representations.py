@@ -35,7 +35,7 @@ from suites.microstructure.maps import EigenImages, RadialTwoPoint, TwoPointMap
 from suites.microstructure.materials import Phase
 from suites.microstructure.shapes import Shapes
 from suites.microstructure.units import gpa_per
-from suites.microstructure.variants import PENALTIES, baseline, best_of
+from suites.microstructure.variants import PENALTIES, baseline, best_of, thirty_epochs
 
 OPTIONS: dict[str, str] = {}
 MAKE_OPTIONS: dict[str, str] = {}
@@ -110,28 +110,9 @@ VARIANTS = (
     Variant("baseline", "the report's baseline CNN on the pixels", baseline(len(TARGETS)), _RECIPE),
 )
 
-PROFILES = {
-    "smoke": Profile(
-        seeds=(0,),
-        epochs=1,
-        search_epochs=1,
-        fine_tuning_epochs=1,
-        leaves_out=(
-            "stereology",
-            "shapes",
-            "radial",
-            "eigen",
-            "mks-gp",
-            "mlp-pixels",
-            "cnn-s2",
-            "cnn-pixels",
-            "baseline",
-        ),
-        quick_latency=True,
-    ),
-    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),
-    "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
-}
+PROFILES: dict[str, Profile] = thirty_epochs(
+    leaves_out=("stereology", "shapes", "radial", "eigen", "mks-gp", "mlp-pixels", "cnn-s2", "cnn-pixels", "baseline")
+)
 
 COMPARISONS = (
     Comparison("does a CNN see more in the map of two-point statistics than in the pixels?", "cnn-s2", "cnn-pixels"),

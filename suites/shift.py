@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, Finding
-from harness.model.architecture import Estimator, Shape
 from harness.model.variants import Encoding, Recipe, Variant
 from harness.protocol import (
     Comparison,
@@ -37,16 +36,16 @@ from harness.protocol import (
     Targets,
 )
 from harness.text import nearest
+from suites.micrographs import images as pngs
 from suites.micrographs import specimens as shipped
 from suites.micrographs import symmetries
 from suites.micrographs.encodings import Normalised, Segmented
-from suites.micrographs.images import read_micrographs
 from suites.micrographs.imaging import Mask, Session, coarsened, photograph
+from suites.micrographs.variants import NUMBERS, PROCESS, RECIPE, SIMPLE
 from suites.microstructure.encodings import VolumeFraction
-from suites.microstructure.folder import of_one_channel, read_image_folder
 from suites.microstructure.statistics import CUBIC, Descriptors, plain
 from suites.microstructure.units import gpa_per
-from suites.microstructure.variants import PENALTIES, baseline, best_of
+from suites.microstructure.variants import baseline, thirty_epochs
 
 OPTIONS: dict[str, str] = {}
 MAKE_OPTIONS: dict[str, str] = {}
@@ -56,66 +55,43 @@ SOURCE = None
 PRETRAINING = None
 METRICS = ()
 SYMMETRIES = (*symmetries.SYMMETRIES, symmetries.SESSION)
+read_images = pngs.read_images
 
 # --- models ---------------------------------------------------------------------------------------------------------
 
-_PROCESS = Estimator("gaussian-process", nu=1.5)
-_NUMBERS = {"components": 10.0, "reach": 12.0}
-_RECIPE = (Recipe(epochs=30),)
 _RANDOMISED = (Recipe(epochs=30, augmented=("session",)),)
 
 VARIANTS = (
-    Variant("mean", "always answers the mean of the training labels", Estimator("mean")),
-    Variant(
-        "fraction",
-        "linear in the volume fraction of the segmented patch",
-        Estimator("ridge"),
-        encoding=Encoding("segmented-volume-fraction"),
-    ),
-    Variant(
-        "stereology",
-        "a cubic in volume fraction and interface lengths of the segmented patch",
-        best_of("alpha", PENALTIES, Estimator("ridge")),
-        encoding=Encoding("segmented-cubic"),
-    ),
+    *SIMPLE,
     Variant(
         "gp",
         "a Gaussian process on two-point statistics of gray levels",
-        _PROCESS,
-        encoding=Encoding("two-point", _NUMBERS),
+        PROCESS,
+        encoding=Encoding("two-point", NUMBERS),
     ),
     Variant(
         "gp-segmented",
         "the same of the segmented patch",
-        _PROCESS,
-        encoding=Encoding("segmented-two-point", _NUMBERS),
+        PROCESS,
+        encoding=Encoding("segmented-two-point", NUMBERS),
     ),
-    Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), _RECIPE),
+    Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), RECIPE),
     Variant(
         "baseline-normalised",
         "the same on gray levels of mean 0 and deviation 1",
         baseline(1),
-        _RECIPE,
+        RECIPE,
         Encoding("normalised"),
     ),
-    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), _RECIPE, Encoding("segmented")),
+    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), RECIPE, Encoding("segmented")),
     Variant(
         "baseline-randomised", "the same on gray levels, trained on sessions of all kinds", baseline(1), _RANDOMISED
     ),
 )
 
-PROFILES = {
-    "smoke": Profile(
-        seeds=(0,),
-        epochs=1,
-        search_epochs=1,
-        fine_tuning_epochs=1,
-        leaves_out=("stereology", "gp", "gp-segmented", "baseline", "baseline-normalised", "baseline-segmented"),
-        quick_latency=True,
-    ),
-    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),
-    "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
-}
+PROFILES: dict[str, Profile] = thirty_epochs(
+    leaves_out=("stereology", "gp", "gp-segmented", "baseline", "baseline-normalised", "baseline-segmented")
+)
 
 COMPARISONS = (
     Comparison("does it help the CNN to normalise gray levels?", "baseline-normalised", "baseline"),
@@ -282,11 +258,6 @@ def check_data(folder: Path, options: Mapping[str, str]) -> list[Finding]:
     """See `Suite.check_data`: raises BenchError, as `load` would."""
     load(folder, options)
     return []
-
-
-def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
-    """See `Suite.read_images`."""
-    return read_image_folder(folder, of_one_channel(input_shape), read_micrographs)
 
 
 def unit_factor(unit: str) -> float:

@@ -86,34 +86,30 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
 
 def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     """A suite's own question, on each of its tests."""
-    pairs = [
-        (row.on(test), other.on(test), test)
+    found = [
+        (row.on(test), other.on(test), test, difference(row.on(test), other.on(test)))
         for row in table
         for other in table
         if row.backend == other.backend and _are(comparison, row, other)
         for test in row.tests
         if test in other.tests
     ]
-    if not pairs:
+    if not found:
         return ""
-    found = [(f"{row.backend} on {test}", difference(row, other)) for row, other, test in pairs]
-    verdicts = {
-        test: {d.verdict for (*_, of), (_, d) in zip(pairs, found, strict=True) if of == test} for *_, test in pairs
-    }
+    verdicts: dict[str, set[str]] = {}
+    for *_, test, d in found:
+        verdicts.setdefault(test, set()).add(d.verdict)
     # Backends are told apart where they differ.
-    short = {
-        f"on {test}" if len(verdicts[test]) == 1 else name: d
-        for (*_, test), (name, d) in zip(pairs, found, strict=True)
-    }
+    named = {f"on {test}" if len(verdicts[test]) == 1 else f"{row.backend} on {test}": d for row, _, test, d in found}
     answer = _said(
-        list(short.items()),
+        list(named.items()),
         "Yes, in every backend and test.",
         "No: it is worse in every one.",
         "These data do not say.",
     )
     lines = [
         [test, row.backend, decimals(row.skill()), decimals(other.skill()), in_words(d), d.verdict]
-        for (row, other, test), (_, d) in zip(pairs, found, strict=True)
+        for row, other, test, d in found
     ]
     heading = ["test", "backend", f"{comparison.variant}: skill", f"{comparison.other}: skill"]
     heading += ["difference (95 %)", f"{comparison.variant} is"]

@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
+from harness.model.architecture import Shape
+from harness.protocol import Images
 from suites.microstructure import images as png
 from suites.microstructure.findings import Spot, Unusable, gather, of_images
+from suites.microstructure.folder import of_one_channel, read_image_folder
 from suites.microstructure.images import Read, text
 
 _SAVE_AS = "save it as 8-bit gray"
+
+
+def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+    """See `Suite.read_images`."""
+    return read_image_folder(folder, of_one_channel(input_shape), read_micrographs)
 
 
 def read_micrographs(paths: Sequence[Path], size: tuple[int, int]) -> Read:

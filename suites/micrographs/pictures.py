@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from harness.protocol import Predicted, Targets
+from harness.protocol import Predicted
 from suites.micrographs import specimens
 
 Floats = NDArray[np.float64]
@@ -27,9 +27,14 @@ _RESAMPLED = 1000
 
 def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
     """See `Suite.draw`: `inflation.png`, R² of each model on each test."""
-    first = {(found.model, found.test): found for found in reversed(predicted)}
-    models = [model for model in dict.fromkeys(found.model for found in predicted) if model != "mean"]
+    first, models = _shown(predicted)
     return [_draw_inflation(first, models, folder / "inflation.png")] if models else []
+
+
+def _shown(predicted: Sequence[Predicted]) -> tuple[dict[tuple[str, str], Predicted], list[str]]:
+    """What the first backend of each model predicted, by model and test, and the models but the mean."""
+    models = [model for model in dict.fromkeys(found.model for found in predicted) if model != "mean"]
+    return {(found.model, found.test): found for found in reversed(predicted)}, models
 
 
 def inflation(new: Predicted, other: Predicted) -> tuple[float, float, float]:
@@ -50,18 +55,12 @@ def _r2_resampled(found: Predicted, seed: int = 0) -> Floats:
     count = np.bincount(specimen)
     truth = np.bincount(specimen, found.truth[:, 0])
     squared_truth = np.bincount(specimen, found.truth[:, 0] ** 2)
-    errors = np.bincount(specimen, _squared_errors(found))
+    errors = np.bincount(specimen, ((found.predictions - found.truth) ** 2).mean(axis=(0, 2)))
     drawn = np.random.default_rng(seed).integers(len(count), size=(_RESAMPLED, len(count)))
     patches, mean = count[drawn].sum(axis=1), truth[drawn].sum(axis=1)
     variance = squared_truth[drawn].sum(axis=1) / patches - (mean / patches) ** 2
     r2: Floats = 1 - errors[drawn].sum(axis=1) / patches / variance
     return r2
-
-
-def _squared_errors(found: Predicted) -> Targets:
-    """(n,) of each patch, mean over seeds."""
-    errors: Targets = ((found.predictions - found.truth) ** 2).mean(axis=(0, 2))
-    return errors
 
 
 def _draw_inflation(first: dict[tuple[str, str], Predicted], models: Sequence[str], picture: Path) -> Path:
@@ -93,8 +92,7 @@ def _draw_inflation(first: dict[tuple[str, str], Predicted], models: Sequence[st
 
 def draw_severity(predicted: Sequence[Predicted], steps: Mapping[str, int], folder: Path) -> list[Path]:
     """`severity.png`: R² of each model by what is changed, in so many `steps` of each; 0 is the test `same`."""
-    first = {(found.model, found.test): found for found in reversed(predicted)}
-    models = [model for model in dict.fromkeys(found.model for found in predicted) if model != "mean"]
+    first, models = _shown(predicted)
     if not models:
         return []
     figure = Figure(figsize=(10, 6.2), layout="constrained")

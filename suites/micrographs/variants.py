@@ -1,16 +1,17 @@
-"""The models that are asked for a specimen's modulus, as pure data, and how much of each a profile runs."""
+"""The models that suite leakage asks for a specimen's modulus, as pure data, some of which suite shift asks, too."""
 
 from __future__ import annotations
 
 from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, GlobalAveragePool2D, MaxPool2D, Network
 from harness.model.variants import Encoding, Recipe, Variant
-from harness.protocol import Profile
-from suites.microstructure.variants import PENALTIES, baseline, best_of
+from suites.microstructure.variants import PENALTIES, baseline, best_of, thirty_epochs
 
-_PROCESS = Estimator("gaussian-process", nu=1.5)  # of one smoothness: each that is tried takes a minute
+PROCESS = Estimator("gaussian-process", nu=1.5)  # of one smoothness: each that is tried takes a minute
 _SEGMENTED = Encoding("segmented")
-# As in suite elasticity, of pieces that are not periodic and of less of the material.
-_TWO_POINT = Encoding("segmented-two-point", {"components": 10.0, "reach": 12.0})
+# Fewer than in suite elasticity, of pieces that are not periodic and show less of the material.
+NUMBERS = {"components": 10.0, "reach": 12.0}
+
+RECIPE = (Recipe(epochs=30),)
 
 _PIXELS = Network((Flatten(), Dense(128), Dense(64), Dense(1, activation="linear")))
 _AVERAGED = Network(
@@ -26,7 +27,7 @@ _AVERAGED = Network(
     )
 )
 
-VARIANTS = (
+SIMPLE = (
     Variant("mean", "always answers the mean of the training labels", Estimator("mean")),
     Variant(
         "fraction",
@@ -40,27 +41,32 @@ VARIANTS = (
         best_of("alpha", PENALTIES, Estimator("ridge")),
         encoding=Encoding("segmented-cubic"),
     ),
+)
+"""Without a network, and with three numbers of a patch at most."""
+
+VARIANTS = (
+    *SIMPLE,
     Variant(
         "gp",
         "a Gaussian process on volume fraction, interface lengths and two-point statistics of the segmented patch",
-        _PROCESS,
-        encoding=_TWO_POINT,
+        PROCESS,
+        encoding=Encoding("segmented-two-point", NUMBERS),
     ),
     Variant(
         "session-gp",
         "a Gaussian process on gray levels and noise alone: on how a micrograph was taken",
-        _PROCESS,
+        PROCESS,
         encoding=Encoding("gray-statistics"),
     ),
     Variant(
         "everything-gp",
         "a Gaussian process on all of these numbers",
-        _PROCESS,
-        encoding=Encoding("everything", {"components": 10.0, "reach": 12.0}),
+        PROCESS,
+        encoding=Encoding("everything", NUMBERS),
     ),
-    Variant("mlp", "dense layers on the pixels", _PIXELS, (Recipe(epochs=30),)),
-    Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), (Recipe(epochs=30),)),
-    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), (Recipe(epochs=30),), _SEGMENTED),
+    Variant("mlp", "dense layers on the pixels", _PIXELS, RECIPE),
+    Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), RECIPE),
+    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), RECIPE, _SEGMENTED),
     Variant(
         "averaged",
         "a CNN whose features are averaged over the patch, on gray levels",
@@ -76,23 +82,6 @@ VARIANTS = (
     ),
 )
 
-PROFILES = {
-    "smoke": Profile(
-        seeds=(0,),
-        epochs=1,
-        search_epochs=1,
-        fine_tuning_epochs=1,
-        leaves_out=(
-            "gp",
-            "everything-gp",
-            "stereology",
-            "mlp",
-            "averaged",
-            "averaged-segmented",
-            "baseline-segmented",
-        ),
-        quick_latency=True,
-    ),
-    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),
-    "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
-}
+PROFILES = thirty_epochs(
+    leaves_out=("gp", "everything-gp", "stereology", "mlp", "averaged", "averaged-segmented", "baseline-segmented")
+)

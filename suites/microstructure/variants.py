@@ -239,3 +239,14 @@ PROFILES = {
     "standard": Profile(seeds=(0, 1, 2), epochs=100, search_epochs=10, fine_tuning_epochs=4, search="halving"),
     "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
 }
+
+
+def thirty_epochs(leaves_out: tuple[str, ...]) -> dict[str, Profile]:
+    """Profiles of suites that have a thousand images or more, and no search among networks: thirty epochs will do."""
+    return {
+        "smoke": Profile(
+            seeds=(0,), epochs=1, search_epochs=1, fine_tuning_epochs=1, leaves_out=leaves_out, quick_latency=True
+        ),
+        "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),
+        "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
+    }

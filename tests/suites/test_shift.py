@@ -10,6 +10,7 @@ from harness.model.variants import Encoding
 from harness.protocol import Predicted
 from suites import shift
 from suites.micrographs import specimens
+from suites.micrographs.variants import NUMBERS
 
 SUITE = registry.suite("shift")
 DATA = SUITE.load(None, {})
@@ -73,7 +74,7 @@ def test_pixels_twice_as_large_show_twice_as_much():
 
 
 def r2(encoding, *tests):
-    encoder = SUITE.encoder(Encoding(encoding, shift._NUMBERS), DATA)
+    encoder = SUITE.encoder(Encoding(encoding, NUMBERS), DATA)
     encoder.fit(DATA.images[SPLIT.train])
     model = Ridge().fit(encoder.encode(DATA.images[SPLIT.train]), DATA.targets[SPLIT.train, 0])
     return [
