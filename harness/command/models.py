@@ -1,0 +1,139 @@
+"""What `bench` does with models: trains them, times them, makes them lighter, predicts with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from harness.command import values
+from harness.errors import BenchError
+from harness.text import one_line
+
+if TYPE_CHECKING:
+    from harness.command.commands import DeployOptions, LatencyOptions, PredictOptions, RunOptions
+    from harness.judging.records import Runtime
+
+
+def run(options: RunOptions) -> int:
+    from harness import registry
+    from harness.environment import usable_workers
+    from harness.judging.records import Settings
+    from harness.running.plan import DataSource, Request
+    from harness.running.run import run
+
+    # The unit changes what a network sees only where its labels are raw.
+    raw = options.target_scaling == "none"
+    suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    if options.data and options.suite == "all":
+        suites = _readers(suites, Path(options.data), options.own)
+    request = Request(
+        suites=suites,
+        results=options.results,
+        source=DataSource(str(Path(options.data).resolve()) if options.data else None, options.own),
+        profile=options.profile,
+        variant=options.variant,
+        backend=options.backend,
+        seeds=values.numbers("seeds", options.seeds),
+        settings=Settings(
+            options.init, options.target_scaling, options.own.get("unit", "") * raw, options.device, options.averaged
+        ),
+        originals=values.numbers("originals", options.originals),
+        weights=options.weights,
+        search=options.search or None,
+        workers=options.workers or usable_workers(),
+        limits=values.limits(options),
+    )
+    return 0 if run(request) else 1
+
+
+def _readers(suites: tuple[str, ...], folder: Path, own: dict[str, str]) -> tuple[str, ...]:
+    """The suites whose data a folder is; where it is nobody's, the first that reads folders, which says why."""
+    from harness import registry
+
+    def reads(name: str) -> bool:
+        try:
+            findings = registry.suite(name).check_data(folder, registry.own_options(name, own))
+        except BenchError:
+            return False
+        return not any(finding.severity == "error" for finding in findings)
+
+    readers = tuple(filter(registry.reads_folders, suites))
+    return tuple(filter(reads, readers)) or readers[:1]
+
+
+def latency(options: LatencyOptions) -> int:
+    from harness.running.latency import measure_apart
+    from harness.running.progress import show_count
+    from harness.running.rounds import LatencySettings
+
+    batches = values.numbers("batches", options.batches)
+    settings = LatencySettings(threads=options.threads, batches=batches)
+    models = {"model": values.file("model", options.model)}
+    measured = measure_apart(models, settings, values.limits(options), show_count)["model"]
+    if measured.reason:
+        raise BenchError(measured.reason)
+    print("batch   runs    p50 ms    p90 ms    p99 ms   images/s  x reference  95 % from         to")
+    for timing in measured.timings:
+        print(
+            f"{timing.batch:>5} {timing.runs:>6} {timing.p50_ms:>9.4f} {timing.p90_ms:>9.4f} {timing.p99_ms:>9.4f} "
+            f"{timing.throughput:>10.1f} {timing.ratio:>12.4g} {timing.ratio_low:>10.4g} {timing.ratio_high:>10.4g}"
+        )
+    for timing in measured.timings:
+        if not timing.steady:
+            print(f"unsteady at batch {timing.batch}: {timing.unsteady}")
+    return 0
+
+
+def deploy(options: DeployOptions) -> int:
+    from harness import registry
+    from harness.judging import leaderboard
+    from harness.judging.records import Runtime
+    from harness.running.deploy import at_hand, deploy
+    from harness.running.progress import show_count
+
+    runtimes = _runtimes(options.runtime, get_args(Runtime))
+    backends = registry.choose(options.backend, registry.names("backends"), "backend")
+    suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    known = {name: {variant.name for variant in registry.suite(name).VARIANTS} for name in suites}
+    variants = registry.choose(options.variant, sorted(set().union(*known.values())), "variant")
+
+    chosen = {}
+    for suite in suites:
+        at = at_hand(options.results, suite).items()
+        chosen[suite] = {p: r for p, r in at if r.cell.variant in variants and r.cell.backend in backends}
+    if not any(chosen.values()):
+        raise BenchError(f"none of the chosen models is in {options.results / 'models'}: `bench run` makes them")
+    for suite, models in chosen.items():
+        for record, deployment in deploy(options.results, suite, models, runtimes, show_count):
+            if deployment.reason:
+                print(one_line(f"{record.cell.title}: no {deployment.runtime}: {deployment.reason}"))
+        if models:
+            leaderboard.write(options.results, suite)
+            print(f"{leaderboard.terminal_table_of_deployments(options.results, suite)}\n")
+            print(f"table: {options.results / 'leaderboards' / f'{suite}-deployment.csv'}")
+    return 0
+
+
+def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
+    """Those chosen, in their order. Raises BenchError for OpenVINO where it is asked for and not installed."""
+    from harness import registry
+    from harness.streams import tell
+
+    asked = registry.choose(word, known, "runtime")
+    if "openvino" in asked and not registry.has_openvino():
+        lacking = "openvino is not installed: pip install 'cijbench[openvino]'"
+        if "openvino" in word:
+            raise BenchError(f"runtime={word}: {lacking}")
+        tell(f"openvino is left out: {lacking}")
+        asked = tuple(name for name in asked if name != "openvino")
+    return tuple(name for name in known if name in asked)
+
+
+def predict(options: PredictOptions) -> int:
+    from harness.running.predict import predict
+    from harness.running.progress import show_count
+
+    model = values.file("model", options.model)
+    rows = predict(model, Path(options.images), Path(options.out), values.limits(options), show_count)
+    print(f"{options.out}: {rows} rows")
+    return 0
