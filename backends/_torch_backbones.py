@@ -28,7 +28,7 @@ from torchvision.models.vgg import cfgs, make_layers
 
 
 class Preprocessing(nn.Module):
-    """Grey images (batch, 1, height, width) in 0..1 to the three channels that a family expects."""
+    """Grey or coloured images (batch, 1 or 3, height, width) in 0..1 to the three channels that a family expects."""
 
     scale: Tensor
     offset: Tensor
@@ -46,7 +46,7 @@ class Preprocessing(nn.Module):
 
 
 class TorchBackbone(nn.Module):
-    """A backbone on grey images (batch, 1, height, width); `names` maps the common layer names to those in `body`."""
+    """A backbone on images (batch, 1 or 3, height, width); `names` maps the common layer names to those in `body`."""
 
     def __init__(self, family: Family) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class TorchBackbone(nn.Module):
         self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # which its stubs forget
 
     def forward(self, images: Tensor) -> Tensor:
-        """(batch, 1, height, width) in 0..1 to (batch, channels, height / 32, width / 32)."""
+        """(batch, 1 or 3, height, width) in 0..1 to (batch, channels, height / 32, width / 32)."""
         features: Tensor = self.body(self.preprocessing(images).contiguous(memory_format=torch.channels_last))
         return features
 

@@ -17,17 +17,29 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from scipy.spatial.distance import cdist
 from sklearn.dummy import DummyRegressor
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from harness.errors import Unavailable
 from harness.model.architecture import Estimator, Weights
 from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import check_fit
-from harness.protocol import Arrays, Counts, History, Images, OnEpoch, Precision, Targets, Task, TrainingData
+from harness.protocol import (
+    Arrays,
+    Classes,
+    Counts,
+    History,
+    Images,
+    OnEpoch,
+    Precision,
+    Scaling,
+    Targets,
+    Task,
+    TrainingData,
+)
 from harness.text import Device
 
 REQUIRES = ("sklearn", "onnx")
@@ -52,6 +64,8 @@ def build(variant: Variant, task: Task, seed: int) -> Predictor:
         case "identity":
             return Identity(estimator, task)
         case "gaussian-process":
+            if isinstance(task.scaling, Classes):
+                raise Unavailable("a Gaussian process answers numbers, not classes")
             return Process(estimator, task)
         case "boosted-trees":
             return Trees(estimator, task)
@@ -111,6 +125,7 @@ class Predictor(ABC):
 
     def _physical(self) -> dict[str, Floats]:
         """Arrays that take standardised answers to physical units."""
+        assert isinstance(self._task.scaling, Scaling)
         return {"scale": np.array(self._task.scaling.scale), "offset": np.array(self._task.scaling.offset)}
 
     def features(self, images: Images) -> NDArray[np.float32]:
@@ -132,7 +147,9 @@ def _flat(seen: Images) -> Floats:
 
 
 class Linear(Predictor):
-    """`mean` and `ridge`: a line in what is seen, whose slope is zero for the mean."""
+    """`mean` and `ridge`: a line in what is seen, whose slope is zero for the mean; of classes their frequencies, and
+    multinomial logistic regression with the same penalty (Hastie, Tibshirani and Friedman 2009, section 4.4).
+    """
 
     def __init__(self, estimator: Estimator, task: Task) -> None:
         super().__init__(estimator, task)
@@ -141,10 +158,24 @@ class Linear(Predictor):
             self._weights = {"line/kernel": np.zeros((self._seen, self._count), np.float32), **self._weights}
 
     def _fit(self, seen: Floats, wanted: Floats) -> Arrays:
+        classes = isinstance(self._task.scaling, Classes)
         if self._estimator.method == "mean":
-            return {"line/bias": DummyRegressor().fit(seen, wanted).constant_[0]}
+            means = DummyRegressor().fit(seen, wanted).constant_[0]
+            return {"line/bias": np.log(np.maximum(means, _RAREST)) if classes else means}
+        if classes:
+            return self._fit_classes(seen, wanted)
         line = Ridge(alpha=self._estimator.alpha).fit(seen, wanted)
         return {"line/kernel": line.coef_.reshape(-1, self._seen).T, "line/bias": line.intercept_}
+
+    def _fit_classes(self, seen: Floats, wanted: Floats) -> Arrays:
+        known, which = _classes(wanted)
+        line = LogisticRegression(C=1 / self._estimator.alpha, max_iter=_ITERATIONS).fit(seen, which)
+        slope, level = line.coef_, line.intercept_
+        if len(known) == 2:  # which scikit-learn tells apart by one logit
+            slope, level = np.concatenate([-slope, slope]) / 2, np.concatenate([-level, level]) / 2
+        kernel, bias = np.zeros((self._seen, self._count)), np.full(self._count, np.log(_RAREST))
+        kernel[:, known], bias[known] = slope.T, level
+        return {"line/kernel": kernel, "line/bias": bias}
 
     def _slope(self) -> Floats:
         none = np.zeros((self._seen, self._count), np.float32)
@@ -156,10 +187,29 @@ class Linear(Predictor):
 
     def export(self, path: Path) -> None:
         """See `Model.export`."""
-        scale, offset = self._physical().values()
-        nodes = [_node("Flatten", "images", "seen"), _node("Gemm", "seen slope level", "prediction")]
-        arrays = {"slope": self._slope() * scale, "level": self._weights["line/bias"] * scale + offset}
-        _export(path, self._task, nodes, {name: array.astype(np.float32) for name, array in arrays.items()})
+        nodes, slope = [_node("Flatten", "images", "seen")], self._slope()
+        level = self._weights["line/bias"].astype(np.float64)
+        if isinstance(self._task.scaling, Classes):
+            nodes += [_node("Gemm", "seen slope level", "logits"), _node("Softmax", "logits", "prediction", axis=1)]
+        else:
+            scale, offset = self._physical().values()
+            nodes += [_node("Gemm", "seen slope level", "prediction")]
+            slope, level = slope * scale, level * scale + offset
+        _export(path, self._task, nodes, {"slope": slope.astype(np.float32), "level": level.astype(np.float32)})
+
+
+_RAREST = 1e-9  # the probability of a class that no training image has
+_ITERATIONS = 1000
+
+
+def _classes(wanted: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The classes that there are in (n, t) ones and zeros, and which of these each row is. Raises Unavailable where all
+    are of one.
+    """
+    known, which = np.unique(wanted.argmax(axis=1), return_inverse=True)
+    if len(known) < 2:
+        raise Unavailable("its training images are all of one class")
+    return known, which
 
 
 class Process(Predictor):
@@ -252,7 +302,7 @@ def _polynomial(count: int) -> list[onnx.NodeProto]:
 
 
 class Trees(Predictor):
-    """`boosted-trees`: gradient boosting, a sum of trees for each target (Friedman 2001).
+    """`boosted-trees`: gradient boosting, a sum of trees for each target (Friedman 2001), or for the logit of a class.
 
     Nodes of all trees stand in one table: `feature` (-1 at a leaf), `threshold`, places of `left` and `right`, and
     `value`; each tree is known by its `root`, and the targets share the trees in equal parts, in their order.
@@ -266,13 +316,28 @@ class Trees(Predictor):
 
     def _fit(self, seen: Floats, wanted: Floats) -> Arrays:
         chosen = self._estimator
-        boosted = [
-            GradientBoostingRegressor(
-                learning_rate=chosen.rate, n_estimators=chosen.trees, max_depth=chosen.depth, random_state=0
-            ).fit(seen, column)
-            for column in wanted.T
-        ]
+        told = {"n_estimators": chosen.trees, "max_depth": chosen.depth, "learning_rate": chosen.rate}
+        if isinstance(self._task.scaling, Classes):
+            return self._of_classes(seen, wanted, told)
+        boosted = [GradientBoostingRegressor(random_state=0, **told).fit(seen, column) for column in wanted.T]
         trees = [tree.tree_ for target in boosted for (tree,) in target.estimators_]
+        return self._in_one_table(trees, np.array([target.init_.constant_[0, 0] for target in boosted]))
+
+    def _of_classes(self, seen: Floats, wanted: Floats, told: dict[str, Any]) -> Arrays:
+        """Of two classes scikit-learn boosts the logit of the second alone, and of one that no training image has
+        there is nothing to boost: these have trees of one leaf.
+        """
+        known, which = _classes(wanted)
+        boosted = GradientBoostingClassifier(random_state=0, **told).fit(seen, which)
+        base = np.full(self._count, np.log(_RAREST))
+        base[known] = np.log(boosted.init_.class_prior_)
+        trees = [[_Leaf()] * self._estimator.trees for _ in range(self._count)]
+        for target, column in zip(known[-boosted.estimators_.shape[1] :], boosted.estimators_.T, strict=True):
+            trees[target] = [tree.tree_ for tree in column]
+        return self._in_one_table([tree for target in trees for tree in target], base)
+
+    def _in_one_table(self, trees: list[Any], base: Floats) -> Arrays:
+        """Trees as scikit-learn has them."""
         roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
         # Features are compared in float32, where a threshold must not be rounded up to the next of them.
         limits = np.concatenate([tree.threshold for tree in trees])
@@ -282,9 +347,9 @@ class Trees(Predictor):
             "threshold": np.where(rounded > limits, np.nextafter(rounded, np.float32(-np.inf)), rounded),
             "left": np.concatenate([tree.children_left + root for tree, root in zip(trees, roots, strict=True)]),
             "right": np.concatenate([tree.children_right + root for tree, root in zip(trees, roots, strict=True)]),
-            "value": chosen.rate * np.concatenate([tree.value[:, 0, 0] for tree in trees]),
+            "value": self._estimator.rate * np.concatenate([tree.value[:, 0, 0] for tree in trees]),
             "root": roots,
-            "base": np.array([target.init_.constant_[0, 0] for target in boosted]),
+            "base": base,
         }
         return {f"trees/{name}": array for name, array in fitted.items()}
 
@@ -329,13 +394,21 @@ class Trees(Predictor):
             target_ids=(tree[leaves] * self._count // len(root)).tolist(),
             target_weights=value[leaves].tolist(),
         )
-        nodes = [
-            _node("Flatten", "images", "seen"),
-            ensemble,
-            _node("Mul", "standard scale", "scaled"),
-            _node("Add", "scaled offset", "prediction"),
-        ]
-        _export(path, self._task, nodes, {n: a.astype(np.float32) for n, a in self._physical().items()})
+        nodes, arrays = [_node("Flatten", "images", "seen"), ensemble], dict[str, Floats]()
+        if isinstance(self._task.scaling, Classes):
+            nodes += [_node("Softmax", "standard", "prediction", axis=1)]
+        else:
+            nodes += [_node("Mul", "standard scale", "scaled"), _node("Add", "scaled offset", "prediction")]
+            arrays = self._physical()
+        _export(path, self._task, nodes, {name: array.astype(np.float32) for name, array in arrays.items()})
+
+
+class _Leaf:
+    """A tree of scikit-learn's that answers nothing."""
+
+    node_count = 1
+    feature, threshold, value = np.array([-2]), np.array([-2.0]), np.zeros((1, 1, 1))
+    children_left = children_right = np.array([-1])
 
 
 class Identity(Predictor):

@@ -50,7 +50,19 @@ from harness.model.architecture import (
 )
 from harness.model.variants import Recipe, Schedule, Trains, Variant
 from harness.model.weights import check_fit
-from harness.protocol import Arrays, Counts, History, Images, OnEpoch, Precision, Targets, Task, TrainingData
+from harness.protocol import (
+    Arrays,
+    Classes,
+    Counts,
+    History,
+    Images,
+    OnEpoch,
+    Precision,
+    Scaling,
+    Targets,
+    Task,
+    TrainingData,
+)
 from harness.text import Device
 
 REQUIRES = ("keras", "onnx")
@@ -127,10 +139,10 @@ class PeriodicConv2D(keras.layers.Conv2D):
 
 
 def _backbone(name: str, family: backbones.Family, task: Task) -> keras.Model:
-    """keras.applications' own, after the image's repetition to three channels and its preprocessing."""
+    """keras.applications' own, after a grey image's repetition to three channels, and the preprocessing."""
     scale, offset = backbones.preprocessing(family)
-    grey = keras.Input(task.input_shape, name="grey")
-    channels = keras.layers.Concatenate(name="channels")([grey] * 3)
+    images = keras.Input(task.input_shape, name="grey" if task.input_shape[2] == 1 else "coloured")
+    channels = keras.layers.Concatenate(name="channels")([images] * 3) if task.input_shape[2] == 1 else images
     channels = keras.layers.Rescaling(list(scale), offset=list(offset), name="preprocessing")(channels)
     build = {
         "vgg16": keras.applications.VGG16,
@@ -138,7 +150,7 @@ def _backbone(name: str, family: backbones.Family, task: Task) -> keras.Model:
         "densenet121": keras.applications.DenseNet121,
     }[family]
     body = build(include_top=False, weights=None, input_shape=(*task.input_shape[:2], 3), name=_BODY)
-    return keras.Model(grey, body(channels), name=name)
+    return keras.Model(images, body(channels), name=name)
 
 
 _BODY = "body"
@@ -211,7 +223,7 @@ class KerasModel:
         """See `Model.loss_and_gradients`: one step of training with an optimizer that keeps what it is given."""
         model, optimizer = self._let_train(recipe.trains), KeptGradients()
         # TensorFlow would trace a backbone's graph for half a minute to run it once.
-        model.compile(optimizer=optimizer, loss=_LOSS, run_eagerly=keras.backend.backend() == "tensorflow")
+        model.compile(optimizer=optimizer, loss=_loss(self._task), run_eagerly=keras.backend.backend() == "tensorflow")
         loss = model.train_on_batch(images, self._task.scaling.to_network(targets))
         trained = {
             variable.path: np.array(keras.ops.convert_to_numpy(gradient))
@@ -230,7 +242,7 @@ class KerasModel:
             recipe.learning_rate, beta_1=recipe.beta_1, beta_2=recipe.beta_2, epsilon=recipe.epsilon
         )
         adam.build(model.trainable_variables)  # built amid the first step, it would have TensorFlow trace that twice
-        model.compile(optimizer=adam, loss=_LOSS)
+        model.compile(optimizer=adam, loss=_loss(self._task))
         validation = data.validation_images, scaling.to_network(data.validation_targets)
 
         def epochs() -> Iterator[tuple[Images, NDArray[np.float32]]]:
@@ -265,12 +277,11 @@ class KerasModel:
         """
         if keras.backend.backend() == "jax" and importlib.util.find_spec("jax2onnx") is None:
             raise Unavailable("Keras on JAX writes ONNX through jax2onnx, which is not installed")
-        scaling = self._task.scaling
         physical = keras.Sequential(
             [
                 keras.Input(self._task.input_shape, name="images"),
                 *self.model.layers,
-                keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction"),
+                _to_physical(self._task.scaling),
             ],
             name="physical",
         )
@@ -312,7 +323,17 @@ def _renumber(path: Path) -> None:
     onnx.save(model, path)
 
 
-_LOSS = "mean_squared_error"
+def _loss(task: Task) -> str | keras.losses.Loss:
+    """By which a network is trained."""
+    numbers = isinstance(task.scaling, Scaling)
+    return "mean_squared_error" if numbers else keras.losses.CategoricalCrossentropy(from_logits=True)
+
+
+def _to_physical(scaling: Scaling | Classes) -> keras.layers.Layer:
+    """From a network's answers to targets: what is exported ends in this."""
+    if isinstance(scaling, Classes):
+        return keras.layers.Softmax(name="prediction")
+    return keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction")
 
 
 class KeptGradients(keras.optimizers.Optimizer):

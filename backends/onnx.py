@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnxruntime
@@ -33,6 +34,7 @@ from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import check_fit
 from harness.protocol import (
     Arrays,
+    Classes,
     Counts,
     History,
     Images,
@@ -309,17 +311,18 @@ class OnnxNetwork:
     def predict(self, images: Images) -> Targets:
         """See `Model.predict`."""
         if self._session is None:
-            unscaled = Scaling((0.0,) * len(self._task.targets), (1.0,) * len(self._task.targets))
-            self._session = OnnxModel(as_graph(self._network, self._task, self._weights, unscaled), _threads)
+            count = len(self._task.targets)
+            unscaled = msgspec.structs.replace(self._task, scaling=Scaling((0.0,) * count, (1.0,) * count))
+            self._session = OnnxModel(as_graph(self._network, unscaled, self._weights), _threads)
         return self._task.scaling.to_physical(self._session.predict(images))
 
     def export(self, path: Path) -> None:
         """See `Model.export`."""
-        path.write_bytes(as_graph(self._network, self._task, self._weights, self._task.scaling))
+        path.write_bytes(as_graph(self._network, self._task, self._weights))
 
 
-def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -> bytes:
-    """A serialized ONNX model of `network`: channels-first inside, and `scaling` at the end."""
+def as_graph(network: Network, task: Task, weights: Weights) -> bytes:
+    """A serialized ONNX model of `network`: channels-first inside, and the task's scaling at the end."""
     nodes: list[onnx.NodeProto] = []
     arrays: dict[str, NDArray[Any]] = {}
     value = "images"
@@ -356,13 +359,19 @@ def as_graph(network: Network, task: Task, weights: Weights, scaling: Scaling) -
             if layer.activation == "relu":
                 value = f"{name}_relu"
                 nodes.append(helper.make_node("Relu", [name], [value]))
-    nodes += [
+    ending, constants = _ending(task.scaling, value)
+    return _serialized(nodes + ending, arrays | constants, task)
+
+
+def _ending(scaling: Scaling | Classes, value: str) -> tuple[list[onnx.NodeProto], Arrays]:
+    """From what the network answers, under this name, to its prediction."""
+    if isinstance(scaling, Classes):
+        return [helper.make_node("Softmax", [value], ["prediction"], axis=1)], {}
+    nodes = [
         helper.make_node("Mul", [value, "scale"], ["scaled"]),
         helper.make_node("Add", ["scaled", "offset"], ["prediction"]),
     ]
-    arrays["scale"] = np.array(scaling.scale, np.float32)
-    arrays["offset"] = np.array(scaling.offset, np.float32)
-    return _serialized(nodes, arrays, task)
+    return nodes, {"scale": np.array(scaling.scale, np.float32), "offset": np.array(scaling.offset, np.float32)}
 
 
 def _around(value: str, name: str, edge: int) -> tuple[list[onnx.NodeProto], Arrays]:
@@ -418,4 +427,4 @@ def write_reference(path: Path) -> None:
     """Write the model that every latency is a ratio to."""
     targets = tuple(f"target_{index}" for index in range(9))
     task = Task((64, 64, 1), targets, ("1",) * 9, Scaling((0.0,) * 9, (1.0,) * 9))
-    path.write_bytes(as_graph(REFERENCE, task, initial_weights(REFERENCE, task.input_shape, seed=0), task.scaling))
+    path.write_bytes(as_graph(REFERENCE, task, initial_weights(REFERENCE, task.input_shape, seed=0)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,19 @@ from harness.model.architecture import (
 )
 from harness.model.variants import Recipe, Schedule, Trains, Variant
 from harness.model.weights import check_fit
-from harness.protocol import Arrays, Counts, History, Images, OnEpoch, Precision, Scaling, Targets, Task, TrainingData
+from harness.protocol import (
+    Arrays,
+    Classes,
+    Counts,
+    History,
+    Images,
+    OnEpoch,
+    Precision,
+    Scaling,
+    Targets,
+    Task,
+    TrainingData,
+)
 from harness.text import Device
 
 REQUIRES = ("torch", "torchvision", "onnxscript")
@@ -154,8 +166,13 @@ class KerasAdam(torch.optim.Adam):
         return super().step(closure)
 
 
+def _physical(network: nn.Module, scaling: Scaling | Classes) -> nn.Module:
+    """A network and, after it, the map from its outputs to physical units, or to probabilities: what is exported."""
+    return Physical(network, scaling) if isinstance(scaling, Scaling) else nn.Sequential(network, nn.Softmax(dim=1))
+
+
 class Physical(nn.Module):
-    """A network and, after it, the map from its outputs to physical units: what is exported."""
+    """A network of numbers, and these in physical units."""
 
     def __init__(self, network: nn.Module, scaling: Scaling) -> None:
         super().__init__()
@@ -263,7 +280,8 @@ class TorchModel:
         """See `Model.loss_and_gradients`."""
         module = self._let_train(recipe.trains).train()
         self.module.zero_grad()
-        loss = _batch_loss(module, _on_device(images), _on_device(self._task.scaling.to_network(targets)))
+        scaling = self._task.scaling
+        loss = _batch_loss(module, _on_device(images), _on_device(scaling.to_network(targets)), _criterion(scaling))
         loss.backward()
         tensors = {name: self._tensor(name) for name in self._shapes}
         gradients = {
@@ -279,6 +297,7 @@ class TorchModel:
         assert schedule is not None
         module = self._let_train(recipe.trains)
         scaling = self._task.scaling
+        criterion = _criterion(scaling)
         validation = _on_device(data.validation_images), _on_device(scaling.to_network(data.validation_targets))
         adam = KerasAdam(module.parameters(), recipe)
         losses, validation_losses = [], []
@@ -287,8 +306,8 @@ class TorchModel:
             if epoch == 1 or data.moved:
                 shown = data.shown(epoch - 1)
                 images, targets = _on_device(shown[0]), _on_device(scaling.to_network(shown[1]))
-            losses.append(_train_epoch(module, images, targets, order, schedule.batch_size, adam))
-            validation_losses.append(_loss(module, *validation))
+            losses.append(_train_epoch(module, images, targets, order, schedule.batch_size, adam, criterion))
+            validation_losses.append(_loss(module, *validation, criterion))
             if on_epoch(epoch, losses[-1], validation_losses[-1]):
                 break
         return History(tuple(losses), tuple(validation_losses), time.perf_counter() - begin)
@@ -299,7 +318,7 @@ class TorchModel:
 
     def export(self, path: Path) -> None:
         """See `Model.export`."""
-        model = Physical(self.module, self._task.scaling).cpu().eval()
+        model = _physical(self.module, self._task.scaling).cpu().eval()
         example = torch.zeros((2, *self._task.input_shape))
         torch.onnx.export(
             model,
@@ -327,27 +346,41 @@ _PARTS = {
 _PREDICTED_AT_A_TIME = 128
 
 
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+def _criterion(scaling: Scaling | Classes) -> Criterion:
+    """The mean loss of a network's answers (n, t) to targets (n, t) as it is trained on them."""
+    return nn.functional.mse_loss if isinstance(scaling, Scaling) else nn.functional.cross_entropy
+
+
 def _train_epoch(
-    module: nn.Module, images: Tensor, targets: Tensor, order: NDArray[np.intp], batch_size: int, adam: KerasAdam
+    module: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    order: NDArray[np.intp],
+    batch_size: int,
+    adam: KerasAdam,
+    criterion: Criterion,
 ) -> float:
     """The mean loss over samples, each counted with the weights its batch was seen with."""
     module.train()
     total = torch.zeros((), dtype=torch.float64, device=_device)
     for batch in torch.from_numpy(order).to(_device).split(batch_size):
         adam.zero_grad()
-        loss = _batch_loss(module, images[batch], targets[batch])
+        loss = _batch_loss(module, images[batch], targets[batch], criterion)
         loss.backward()
         adam.step()
         total += loss.detach() * len(batch)
     return total.item() / len(order)
 
 
-def _batch_loss(module: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    return nn.functional.mse_loss(module(images), targets)
+def _batch_loss(module: nn.Module, images: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
+    return criterion(module(images), targets)
 
 
-def _loss(module: nn.Module, images: Tensor, targets: Tensor) -> float:
-    return nn.functional.mse_loss(_outputs(module, images), targets).item() if len(images) else math.nan
+def _loss(module: nn.Module, images: Tensor, targets: Tensor, criterion: Criterion) -> float:
+    return criterion(_outputs(module, images), targets).item() if len(images) else math.nan
 
 
 def _outputs(module: nn.Module, images: Tensor) -> Tensor:

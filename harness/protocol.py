@@ -42,8 +42,9 @@ class Dataset(msgspec.Struct, frozen=True):
 
     `images` (n, height, width, channel) float32 in 0..1; `targets` (n, t) float64, each in its own of `units`, ""
     where it has none; `ids` one name per image. `kinds` tell what an image is like, `groups` which images are of one
-    thing (patches of one specimen) and must not be split; both have one label per image, or are empty. `warnings` are
-    what the check of the data found suspicious.
+    thing (patches of one specimen) and must not be split; `parts` on which side of the split each is, where the data
+    set says so; these have one label per image, or are empty. With `classes` the targets are one column for each class,
+    of ones and zeros. `warnings` are what the check of the data found suspicious.
     """
 
     name: str
@@ -54,6 +55,8 @@ class Dataset(msgspec.Struct, frozen=True):
     ids: tuple[str, ...]
     kinds: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    classes: bool = False
     facts: Facts = {}
     warnings: tuple[str, ...] = ()
 
@@ -127,7 +130,7 @@ class Split(msgspec.Struct, frozen=True):
         return told
 
 
-class Scaling(msgspec.Struct, frozen=True):
+class Scaling(msgspec.Struct, frozen=True, tag=True):
     """The affine map between what a network sees and physical units: physical = network * scale + offset."""
 
     offset: tuple[float, ...]
@@ -151,15 +154,34 @@ class Scaling(msgspec.Struct, frozen=True):
         return physical
 
 
+class Classes(msgspec.Struct, frozen=True, tag=True):
+    """What a network answers of classes: a logit for each, of which softmax makes probabilities, the targets.
+
+    It is trained by cross-entropy where one of numbers is by squared errors (Bishop 2006, section 4.3.4).
+    """
+
+    def to_network(self, targets: Targets) -> NDArray[np.float32]:
+        """The probabilities (n, t) themselves: the loss is of logits and these."""
+        return targets.astype(np.float32)
+
+    def to_physical(self, outputs: NDArray[Any]) -> Targets:
+        """Probabilities (n, t) of a network's logits (n, t), computed in float64."""
+        logits = outputs.astype(np.float64)
+        likelihoods = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+        probabilities: Targets = likelihoods / likelihoods.sum(axis=1, keepdims=True)
+        return probabilities
+
+
 class Task(msgspec.Struct, frozen=True):
     """What a model is asked for: what its encoding makes of an image in, of `input_shape`, (height, width, channel) for
-    an image as it is; `targets` out, each in its own of `units`.
+    an image as it is; `targets` out, each in its own of `units`. `scaling` is what stands between these and what a
+    network answers, and says by which loss it is trained.
     """
 
     input_shape: Shape
     targets: tuple[str, ...]
     units: tuple[str, ...]
-    scaling: Scaling
+    scaling: Scaling | Classes
 
 
 # --- training -----------------------------------------------------------------------------------------------------
@@ -348,6 +370,15 @@ class Operators(msgspec.Struct, frozen=True):
     nodes: tuple[Node, ...]
     arrays: Arrays = {}
 
+    def numbered(self, number: int) -> Operators:
+        """The same with names of its own for all but `images`, so that several can stand in one graph."""
+
+        def own(name: str) -> str:
+            return name if name == "images" else f"{name}_{number}"
+
+        nodes = ((operator, tuple(map(own, given)), own(out), told) for operator, given, out, told in self.nodes)
+        return Operators(tuple(nodes), {own(name): array for name, array in self.arrays.items()})
+
 
 class Encoder(Protocol):
     """An encoding at work."""
@@ -470,7 +501,7 @@ class Pretraining(msgspec.Struct, frozen=True):
 class Suite(Protocol):
     """A module in `suites/`. `OPTIONS`, `MAKE_OPTIONS` and `READS_FOLDERS` are literals, so that help can be shown
     without importing it: what a user may say of a data set, and of one that is to be made, with a line of help each;
-    and whether it takes a user's own data.
+    and whether it takes a user's own data. One that has no data but these says so by `SHIPS_DATA = False`.
     """
 
     SUMMARY: str

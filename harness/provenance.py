@@ -25,7 +25,7 @@ _HOUSE = Path(__file__).parent.parent
 _COMMON = (
     "harness/protocol.py",
     "harness/model/*.py",
-    "harness/running/plan.py",
+    "harness/running/data.py",
     "harness/running/centring.py",
     "harness/running/training.py",
     "harness/running/view.py",

@@ -114,6 +114,12 @@ def reads_folders(name: str) -> bool:
     return bool(_literal("suites", name, "READS_FOLDERS"))
 
 
+@cache
+def with_data() -> tuple[str, ...]:
+    """The suites that ship data, which are all but one for whatever data a user gives."""
+    return tuple(name for name in names("suites") if _literal("suites", name, "SHIPS_DATA", True))
+
+
 ENGINE = "KERAS_BACKEND"
 """The environment variable that chooses among the engines of a backend, as Keras reads it."""
 

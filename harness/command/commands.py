@@ -206,7 +206,7 @@ class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say everything that is wrong with a data set of your own; nothing is written."""
 
     data: Annotated[str, _path("folder of images and one CSV")]
-    suite: Annotated[str, _about("suite the data set is for")] = "elasticity"
+    suite: Annotated[str, _about("suites the data set is for, comma-separated; any: whichever it fits")] = "any"
     own: Own = {}
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import BenchError
 from harness.text import one_line
 
 if TYPE_CHECKING:
@@ -23,12 +24,46 @@ if TYPE_CHECKING:
 def data_check(options: DataCheckOptions) -> int:
     from harness import registry
 
-    findings = registry.suite(options.suite).check_data(Path(options.data), options.own)
-    for finding in findings:
-        print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
-    errors = sum(finding.severity == "error" for finding in findings)
-    print(f"{options.data}: {errors} errors, {len(findings) - errors} warnings")
-    return 2 if errors else 0
+    folder = Path(options.data)
+    if options.suite == "any":
+        fitting, problems = suites_for(folder, options.own)
+        suites = fitting or tuple(problems)
+    else:
+        suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    failed = 0
+    for name in suites:
+        findings = registry.suite(name).check_data(folder, registry.own_options(name, options.own))
+        for finding in findings:
+            print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
+        errors = sum(finding.severity == "error" for finding in findings)
+        print(f"{options.data} for suite {name}: {errors} errors, {len(findings) - errors} warnings")
+        failed = failed or 2 * bool(errors)
+    return failed
+
+
+def suites_for(folder: Path, own: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The suites whose data a folder is, by what was said of it: those whose question it is, else those that take
+    whatever they are given. And of the others the first thing that keeps it from being theirs.
+    """
+    from harness import registry
+
+    readers = [name for name in registry.names("suites") if registry.reads_folders(name)]
+    told_all = [name for name in readers if own.keys() <= registry.options(name, "OPTIONS").keys()]
+    problems = {name: _problem(name, folder, own) for name in told_all or readers}
+    fitting = tuple(name for name, problem in problems.items() if not problem)
+    asking = tuple(name for name in fitting if name in registry.with_data())
+    return asking or fitting, {name: problem for name, problem in problems.items() if problem}
+
+
+def _problem(suite: str, folder: Path, own: dict[str, str]) -> str:
+    """The first thing that is wrong with a folder as a suite's data set; empty where nothing is."""
+    from harness import registry
+
+    try:
+        findings = registry.suite(suite).check_data(folder, registry.own_options(suite, own))
+    except BenchError as error:
+        return str(error)
+    return next((finding.what for finding in findings if finding.severity == "error"), "")
 
 
 def data_make(options: DataMakeOptions) -> int:

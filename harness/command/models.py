@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from harness.command import values
+from harness.command import inputs, values
 from harness.errors import BenchError
 from harness.text import one_line
 
@@ -15,19 +15,16 @@ if TYPE_CHECKING:
 
 
 def run(options: RunOptions) -> int:
-    from harness import registry
     from harness.environment import usable_workers
     from harness.judging.records import Settings
-    from harness.running.plan import DataSource, Request
+    from harness.running.data import DataSource
+    from harness.running.plan import Request
     from harness.running.run import run
 
     # The unit changes what a network sees only where its labels are raw.
     raw = options.target_scaling == "none"
-    suites = registry.choose(options.suite, registry.names("suites"), "suite")
-    if options.data and options.suite == "all":
-        suites = _readers(suites, Path(options.data), options.own)
     request = Request(
-        suites=suites,
+        suites=_suites(options),
         results=options.results,
         source=DataSource(str(Path(options.data).resolve()) if options.data else None, options.own),
         profile=options.profile,
@@ -46,19 +43,23 @@ def run(options: RunOptions) -> int:
     return 0 if run(request) else 1
 
 
-def _readers(suites: tuple[str, ...], folder: Path, own: dict[str, str]) -> tuple[str, ...]:
-    """The suites whose data a folder is; where it is nobody's, the first that reads folders, which says why."""
+def _suites(options: RunOptions) -> tuple[str, ...]:
+    """Those asked for; of all, those that ship data, or that a folder of the user's own is for. Raises BenchError where
+    it is for none, and says for each why.
+    """
     from harness import registry
+    from harness.streams import tell
 
-    def reads(name: str) -> bool:
-        try:
-            findings = registry.suite(name).check_data(folder, registry.own_options(name, own))
-        except BenchError:
-            return False
-        return not any(finding.severity == "error" for finding in findings)
-
-    readers = tuple(filter(registry.reads_folders, suites))
-    return tuple(filter(reads, readers)) or readers[:1]
+    if options.suite != "all" or not options.data:
+        known = registry.with_data() if options.suite == "all" else registry.names("suites")
+        return registry.choose(options.suite, known, "suite")
+    fitting, problems = inputs.suites_for(Path(options.data), options.own)
+    why = "".join(f"\n  not for {name}: {one_line(problem)}" for name, problem in problems.items())
+    if not fitting:
+        raise BenchError(f"data={options.data}: for no suite; `bench data check data={options.data}` says more{why}")
+    if set(fitting).isdisjoint(registry.with_data()):
+        tell(f"data={options.data}: for suite {', '.join(fitting)}{why}")
+    return fitting
 
 
 def latency(options: LatencyOptions) -> int:

@@ -52,14 +52,20 @@ class Dropout(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 
 
 class Dense(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """Fully connected layer with bias, then `activation`."""
+    """Fully connected layer with bias, then `activation`. In a variant that is for any data set its `units` may be
+    `PER_TARGET`.
+    """
 
     units: int
     activation: Activation = "relu"
 
 
+PER_TARGET = 0
+"""As many units as there are targets: filled in when cells are planned (`answering`)."""
+
+
 class Backbone(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """A convolutional network of `backbones` without its classifier, on the image repeated to three channels.
+    """A convolutional network of `backbones` without its classifier, on three channels; a grey image is repeated.
 
     The family's own preprocessing is part of it. Gives (height / 32, width / 32, channels).
     """
@@ -104,6 +110,16 @@ Shape = tuple[int, ...]
 Weights = dict[str, NDArray[np.float32]]
 
 
+def answering(network: Network, targets: int) -> Network:
+    """The network with so many units where it has `PER_TARGET`."""
+
+    def filled(layer: Layer) -> Layer:
+        per_target = isinstance(layer, Dense) and layer.units == PER_TARGET
+        return msgspec.structs.replace(layer, units=targets) if per_target else layer
+
+    return Network(tuple(map(filled, network.layers)))
+
+
 def named_layers(network: Network) -> list[tuple[str, Layer]]:
     """Each layer with its name: its kind and its place among its kind (`conv2d_1`, `conv2d_2`, `dense_1`, ...)."""
     seen: dict[str, int] = {}
@@ -135,8 +151,8 @@ def _shapes(network: Network, input_shape: Shape) -> Iterator[tuple[str, Layer, 
                     raise ValueError(f"{name} needs a vector but is given {shape}: put a Flatten before it")
                 shape = (units,)
             case Backbone(family):
-                if shape[2] != 1:
-                    raise ValueError(f"{name} repeats one grey channel, but is given {shape[2]}")
+                if shape[2] not in (1, 3):
+                    raise ValueError(f"{name} takes one grey channel or three, but is given {shape[2]}")
                 shape = (shape[0] // backbones.SHRINKS, shape[1] // backbones.SHRINKS, backbones.CHANNELS[family])
             case GlobalAveragePool2D():
                 shape = (shape[2],)

@@ -21,7 +21,7 @@ from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
 from harness.parity.subjects import Group, Request, groups, standing_for, subjects
 from harness.protocol import Dataset, Suite
-from harness.running.plan import DataSource
+from harness.running.data import DataSource
 from harness.streams import tell
 
 

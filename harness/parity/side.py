@@ -24,7 +24,19 @@ from harness import registry
 from harness.errors import Unavailable
 from harness.model.architecture import Dense, Dropout, Flatten, Network, Shape, named_layers
 from harness.model.variants import Recipe, Schedule, Variant
-from harness.protocol import Arrays, Backend, Counts, Images, Model, Precision, Targets, Task, TrainingData
+from harness.protocol import (
+    Arrays,
+    Backend,
+    Classes,
+    Counts,
+    Images,
+    Model,
+    Precision,
+    Scaling,
+    Targets,
+    Task,
+    TrainingData,
+)
 from harness.running.child import end_with_input
 from harness.text import Device, one_line
 
@@ -240,8 +252,11 @@ def _dropout(backend: Backend, orders: Orders) -> Iterator[tuple[str, NDArray[An
 
     The gradient of a layer of zeros behind it, of one white image and a loss whose derivative is 1, is the mask.
     """
+    count = len(orders.task.targets)
+    if isinstance(orders.task.scaling, Classes):  # whose loss has another derivative
+        numbers = msgspec.structs.replace(orders.task, scaling=Scaling((0.0,) * count, (1.0,) * count))
+        orders = msgspec.structs.replace(orders, task=numbers)
     for rate in {layer.rate for layer in orders.network.layers if isinstance(layer, Dropout)}:
-        count = len(orders.task.targets)
         probe = Network((Flatten(), Dropout(rate), Dense(count, "linear")))
         model = backend.build(Variant("dropout", "", probe), orders.task, 0)
         model.set_weights({name: np.zeros_like(array) for name, array in model.weights().items()})

@@ -24,9 +24,9 @@ from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
 from harness.protocol import Arrays, Dataset, Images, Precision, Scaling, Split, Suite, Task
+from harness.running.data import task
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
-from harness.running.plan import task
 from harness.running.progress import show_count
 from harness.running.view import view
 
@@ -42,13 +42,11 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
     size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
     chosen = split.train[: max(BATCHES_EXPORTED)]
     asked = task(suite, dataset, split, Settings())
-    offset, scale = np.array(asked.scaling.offset), asked.scaling.scale
-    shift = 7 / 8 * offset
-    asked = msgspec.structs.replace(
-        asked,
-        input_shape=(size, size, dataset.images.shape[3]),
-        scaling=Scaling(tuple((offset - shift).tolist()), scale),
-    )
+    scaling, shift = asked.scaling, np.zeros(1)
+    if isinstance(scaling, Scaling):
+        shift = 7 / 8 * np.array(scaling.offset)
+        scaling = Scaling(tuple((np.array(scaling.offset) - shift).tolist()), scaling.scale)
+    asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]), scaling=scaling)
     draw = np.random.default_rng([seed, _PARITY])
     order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])
     images = dataset.images[chosen, :size, :size]

@@ -18,9 +18,10 @@ from harness.model.variants import Recipe, Search, Variant
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, deep, largest
 from harness.protocol import Suite
+from harness.running.data import DataSource
 from harness.running.launch import launch
-from harness.running.plan import DataSource, at_most, plan
 from harness.running.plan import Request as Asked
+from harness.running.plan import at_most, plan
 from harness.running.run import good_here, recorded
 from harness.running.worker import Job
 

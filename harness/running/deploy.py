@@ -22,9 +22,9 @@ from harness.judging.timing import Latency
 from harness.protocol import Dataset, Images, OnProgress, Split, Targets
 from harness.running.apart import ask
 from harness.running.child import serve
+from harness.running.data import DataSource, split_of
 from harness.running.guard import Limits
 from harness.running.latency import measure_apart
-from harness.running.plan import DataSource, split_of
 from harness.running.rounds import LatencySettings
 from harness.running.run import exported
 from harness.running.worker import now

@@ -10,24 +10,14 @@ import msgspec
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
-from harness.model.architecture import Estimator, Network, backbone_of
+from harness.model.architecture import Estimator, Network, answering, backbone_of
 from harness.model.backbones import Family
 from harness.model.pretrained import RANDOM, Origin, Origins
 from harness.model.variants import Architecture, Method, Recipe, Search, Variant
-from harness.protocol import Dataset, Profile, Scaling, Split, Suite, Targets, Task
+from harness.protocol import Dataset, Profile, Split
+from harness.running.data import DataSource, split_of
 from harness.running.guard import Limits
 from harness.text import label
-
-
-class DataSource(msgspec.Struct, frozen=True):
-    """Where a suite's data come from: its own shipped set where `folder` is None; `options` are the suite's own."""
-
-    folder: str | None = None
-    options: dict[str, str] = {}
-
-    def load(self, suite: Suite) -> Dataset:
-        """The data set. Raises DataError with everything that is wrong with it."""
-        return suite.load(Path(self.folder) if self.folder else None, self.options)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -76,13 +66,15 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
     source = DataSource(request.source.folder, registry.own_options(suite_name, request.source.options))
     dataset = source.load(suite)
     split = split_of(suite, dataset)
+    if dataset.classes and request.variant == "all":
+        pairs = [pair for pair in pairs if not _of_numbers_alone(pair[0].architecture)]
     settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
     for originals in request.originals:
         if not 2 <= originals <= len(split.train):
             raise BenchError(
                 f"originals={originals}: {suite_name} has {len(split.train)} training images; 2 is the least"
             )
-    data_hash, split_hash = dataset.fingerprint(), split.fingerprint()
+    data_hash, split_hash, targets = dataset.fingerprint(), split.fingerprint(), len(dataset.target_names)
     cells = tuple(
         Cell(
             suite=suite_name,
@@ -102,20 +94,12 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
             originals=item.originals,
         )
         for item, name in pairs
-        for architecture, recipes in [_shortened(item, profile, request.search or profile.search)]
+        for architecture, recipes in [_shortened(item, profile, request.search or profile.search, targets)]
         for originals in request.originals or (msgspec.UNSET,)
         if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
         for seed in request.seeds or profile.seeds
     )
     return Plan(suite_name, source, dataset, split, cells)
-
-
-def split_of(suite: Suite, dataset: Dataset) -> Split:
-    """The suite's split. Raises BenchError where an image or a group stands on two sides of it."""
-    split = suite.split(dataset)
-    if leaks := split.leaks(dataset):
-        raise BenchError(f"{dataset.name}: {'; '.join(leaks)}: scores on such a test say nothing")
-    return split
 
 
 def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> list[tuple[Variant, str]]:
@@ -137,21 +121,16 @@ def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> li
     return pairs
 
 
+def _of_numbers_alone(architecture: Architecture) -> bool:
+    """Whether it cannot answer classes."""
+    first = architecture.configurations[0].architecture if isinstance(architecture, Search) else architecture
+    return isinstance(first, Estimator) and first.method == "gaussian-process"
+
+
 def left_out_backends(backend: str) -> list[str]:
     """What to say of backends that `backend=all` leaves out, for what they need is not installed."""
     missing = {name: registry.missing(name) for name in registry.names("backends")} if backend == "all" else {}
     return [f"{name} is left out: {', '.join(lacking)} not installed" for name, lacking in missing.items() if lacking]
-
-
-def task(suite: Suite, dataset: Dataset, split: Split, settings: Settings) -> Task:
-    """What every model is asked for that meets `dataset`; the scaling is learned from the training set alone."""
-    train: Targets = dataset.targets[split.train]
-    scaling = Scaling.standardising(train)
-    if settings.target_scaling == "none":
-        count = len(dataset.target_names)
-        factor = suite.unit_factor(settings.unit) if any(dataset.units) else 1.0
-        scaling = Scaling((0.0,) * count, (factor,) * count)
-    return Task(dataset.images.shape[1:], dataset.target_names, dataset.units, scaling)
 
 
 def of_families(variants: Sequence[Variant], families: Sequence[Family]) -> list[str]:
@@ -174,12 +153,18 @@ def origin_of(architecture: Architecture, weights: Origins) -> Origin | None:
     return weights(backbone[1]) if backbone else None
 
 
-def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Architecture, tuple[Recipe, ...]]:
-    """Architecture and recipes with no more epochs than the profile allows them."""
+def _shortened(
+    variant: Variant, profile: Profile, method: Method, targets: int
+) -> tuple[Architecture, tuple[Recipe, ...]]:
+    """Architecture, for so many targets, and recipes with no more epochs than the profile allows them."""
     match variant.architecture:
         case Search() as search:
             configurations = tuple(
-                msgspec.structs.replace(item, recipe=at_most(item.recipe, profile.epochs) if item.recipe else None)
+                msgspec.structs.replace(
+                    item,
+                    architecture=_for(item.architecture, targets),
+                    recipe=at_most(item.recipe, profile.epochs) if item.recipe else None,
+                )
                 for item in search.configurations
             )
             shortened = Search(configurations, min(search.epochs, profile.search_epochs), method)
@@ -187,12 +172,16 @@ def _shortened(variant: Variant, profile: Profile, method: Method) -> tuple[Arch
             return msgspec.structs.replace(shortened, method="grid" if in_one else method), ()
         case Network() as network:
             fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
-            return network, tuple(
+            return answering(network, targets), tuple(
                 at_most(recipe, profile.epochs if recipe.trains == "head" else fine_tuning)
                 for recipe in variant.recipes
             )
         case Estimator() as estimator:
             return estimator, variant.recipes
+
+
+def _for(architecture: Network | Estimator, targets: int) -> Network | Estimator:
+    return answering(architecture, targets) if isinstance(architecture, Network) else architecture
 
 
 def at_most(recipe: Recipe, epochs: int) -> Recipe:

@@ -35,8 +35,8 @@ from harness.model.cards import Card
 from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import load_weights, save_weights
 from harness.protocol import Backend, Dataset, History, Images, Model, Pretraining, Split, Suite, Targets, TrainingData
+from harness.running.data import task
 from harness.running.launch import device_variables
-from harness.running.plan import task
 from harness.running.view import View, view
 from harness.running.worker import now
 from harness.text import Device, label
@@ -165,7 +165,7 @@ def in_data_sets(images: Images) -> int:
 @cache
 def _shipped() -> set[bytes]:
     """What all suites' images look like."""
-    datasets = (registry.suite(name).load(None, {}) for name in registry.names("suites"))
+    datasets = (registry.suite(name).load(None, {}) for name in registry.with_data())
     return {_seen(image) for dataset in datasets for image in dataset.images}
 
 

@@ -29,10 +29,11 @@ from harness.model.pretrained import Origin, Origins
 from harness.model.variants import Variant
 from harness.protocol import Source
 from harness.provenance import differences, source
+from harness.running.data import DataSource
 from harness.running.guard import Limits
 from harness.running.latency import LatencyError, measure_apart
 from harness.running.launch import Event, launch
-from harness.running.plan import DataSource, Plan, Request, left_out_backends, origin_of, plan
+from harness.running.plan import Plan, Request, left_out_backends, origin_of, plan
 from harness.running.progress import Progress, show_count
 from harness.running.rounds import BUSY, SMOKE, LatencySettings
 from harness.running.training import computed_by, trials_file

@@ -30,9 +30,10 @@ from harness.model.architecture import (
     frozen_layers,
     initial_weights,
     multiplications,
+    parameter_shapes,
 )
-from harness.model.variants import Configuration, Recipe, Schedule, Search, Variant
-from harness.protocol import Backend, History, Images, Model, OnEpoch, Rows, Split, Targets, Task, TrainingData
+from harness.model.variants import Architecture, Configuration, Recipe, Schedule, Search, Variant
+from harness.protocol import Backend, Classes, History, Images, Model, OnEpoch, Rows, Split, Targets, Task, TrainingData
 from harness.running.centring import Centring
 from harness.running.view import View
 
@@ -71,12 +72,24 @@ class Fitting(NamedTuple):
 
 
 def fit(fitting: Fitting) -> Fitted:
-    """Build and train the cell's model. Raises Unavailable where the weights it is to start from cannot be had."""
+    """Build and train the cell's model. Raises Unavailable where the weights it is to start from cannot be had, and
+    where images are too small for it.
+    """
     architecture = fitting.cell.architecture
+    _refuse_small(architecture, fitting.task)
     if isinstance(architecture, Search):
         return _search(architecture, fitting)
     model, history = _train(fitting.cell.as_variant(), fitting, fitting.on_epoch)
     return Fitted(model, history, None)
+
+
+def _refuse_small(architecture: Architecture, task: Task) -> None:
+    members = [one.architecture for one in architecture.configurations] if isinstance(architecture, Search) else []
+    for network in [one for one in (architecture, *members) if isinstance(one, Network)]:
+        try:
+            parameter_shapes(network, task.input_shape)
+        except ValueError as error:
+            raise Unavailable(str(error)) from None
 
 
 def epoch_work(cell: Cell) -> list[float]:
@@ -318,10 +331,12 @@ def _try(number: int, tried: Configuration, fitting: Fitting, on_epoch: OnEpoch)
 
 
 def _validation_loss(model: Model, fitting: Fitting) -> float:
-    """Of what is not trained by gradient, on the scale of what is."""
+    """Of what is not trained by gradient, on the scale of what is: squared errors, or of classes cross-entropy."""
     data, scaling = _data(fitting, fitting.split.train), fitting.task.scaling
-    off = model.predict(data.validation_images) - data.validation_targets
-    return float(np.mean((off / np.array(scaling.scale)) ** 2))
+    predicted, truth = model.predict(data.validation_images), data.validation_targets
+    if isinstance(scaling, Classes):
+        return float(-np.mean(np.sum(truth * np.log(np.maximum(predicted, np.finfo(np.float32).tiny)), axis=1)))
+    return float(np.mean(((predicted - truth) / np.array(scaling.scale)) ** 2))
 
 
 def _tried(configuration: Configuration, epochs: int) -> Configuration:

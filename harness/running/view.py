@@ -70,13 +70,9 @@ class View(NamedTuple):
             return None
         nodes, arrays = list[Node](), dict[str, NDArray[Any]]()
         for number, move in enumerate(self.moves):
-            piece = self.averaged_over.operators(self.dataset.images.shape[1:], move)
-
-            def own(name: str, number: int = number) -> str:
-                return name if name == "images" else f"{name}_{number}"
-
-            nodes += [(operator, tuple(map(own, given)), own(out), told) for operator, given, out, told in piece.nodes]
-            arrays |= {own(name): array for name, array in piece.arrays.items()}
+            piece = self.averaged_over.operators(self.dataset.images.shape[1:], move).numbered(number)
+            nodes += piece.nodes
+            arrays |= piece.arrays
         copies = tuple(f"encoded_{number}" for number in range(len(self.moves)))
         before = Operators((*nodes, ("Concat", copies, "encoded", {"axis": 0})), arrays)
         shape = np.array([len(self.moves), -1, answers], np.int64)

@@ -42,7 +42,7 @@ from harness.protocol import (
     Suite,
     Targets,
 )
-from harness.running import plan, training
+from harness.running import data, training
 from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
 from harness.running.training import Fitting, fit
 from harness.running.view import View, changes, view
@@ -66,7 +66,7 @@ class Job(msgspec.Struct, frozen=True):
     """A cell, where its data are, and the file that its backbone starts from where that is the user's own."""
 
     cell: Cell
-    source: plan.DataSource
+    source: data.DataSource
     weights_file: str | None = None
 
     def public(self, reason: str, results: str) -> str:
@@ -209,7 +209,7 @@ def _train_and_test(
     split = whole.first(cell.originals).first(cell.settings.originals)
     suite = registry.suite(cell.suite)
     met = view(suite, dataset, split, cell.encoding, cell.decoding, cell.settings.averaged)
-    task = plan.task(suite, met.met, split, cell.settings)
+    task = data.task(suite, met.met, split, cell.settings)
     fitting = Fitting(
         cell,
         backend,
@@ -283,11 +283,11 @@ def _tested(name: str, model: Model, suite: Suite, met: View, split: Split) -> E
 
 @functools.lru_cache(maxsize=2)
 def _load(suite_name: str, encoded_source: bytes, data_hash: str) -> tuple[Dataset, Split]:
-    suite, source = registry.suite(suite_name), msgspec.json.decode(encoded_source, type=plan.DataSource)
+    suite, source = registry.suite(suite_name), msgspec.json.decode(encoded_source, type=data.DataSource)
     dataset = source.load(suite)
     if dataset.fingerprint() != data_hash:
         raise BenchError(f"the data in {source.folder} changed after the run was planned: start it again")
-    return dataset, plan.split_of(suite, dataset)
+    return dataset, data.split_of(suite, dataset)
 
 
 def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:
@@ -343,6 +343,7 @@ def _export(model: Model, cell: Cell, met: View, results: Path, split: Split, te
         "data": cell.data,
         "data_hash": cell.data_hash,
         "split_hash": cell.split_hash,
+        "facts": msgspec.json.encode(dataset.facts).decode(),
     }
     with disk.replacing(folder / f"{cell.file_stem}.safetensors") as fresh:
         save_weights(fresh, model.weights(), metadata)

@@ -173,5 +173,10 @@ class Both:
         return np.concatenate([part.encode(images) for part in self._parts], axis=1)
 
     def operators(self) -> Operators | None:
-        """None, for one of the parts has none."""
-        return None
+        """See `Encoder.operators`: None where a part has none."""
+        pieces = [part.operators() for part in self._parts]
+        one, other = (piece.numbered(number) if piece else None for number, piece in enumerate(pieces))
+        if one is None or other is None:
+            return None
+        beside: Node = ("Concat", ("encoded_0", "encoded_1"), "encoded", {"axis": 1})
+        return Operators((*one.nodes, *other.nodes, beside), one.arrays | other.arrays)

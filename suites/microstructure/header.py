@@ -17,13 +17,13 @@ from suites.microstructure.names import Names
 LAYOUT = "needed are a row number and " + " ".join(TARGETS) + ", separated by commas"
 
 _TARGET = re.compile(r"\s*(C[1-6]{2})\s*(?:[\[(](?P<unit>[^\])]*)[\])])?\s*", re.IGNORECASE)
-_ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
+ROW_NUMBER = {"", "#", "id", "index", "no", "nr", "number", "row", "row number", "unnamed: 0"}
 FILE = {"file", "image", "picture", "png", "path", "name", "filename", "filepath", "files", "images"} | {
     f"{of} {what}" for of in ("file", "image", "picture") for what in ("name", "path", "file")
 }
-_GROUP = {"group", "groups", "specimen"}
-_FAMILY = {"family", "families"}
-_SPLIT = {"split", "subset"}
+GROUP = {"group", "groups", "specimen"}
+FAMILY = {"family", "families"}
+SPLIT = {"split", "subset"}
 _PARTS = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 
 
@@ -62,11 +62,11 @@ def read_columns(rows: Sequence[Sequence[str]], images: Names) -> tuple[Columns,
         if column not in targets
     }
     splits = [column for column, held in cells.items() if _is_split(heads[column], held)]
-    groups = [column for column in cells if heads[column] in _GROUP]
-    families = [column for column in cells if heads[column] in _FAMILY]
+    groups = [column for column in cells if heads[column] in GROUP]
+    families = [column for column in cells if heads[column] in FAMILY]
     labels = {*groups, *families}
-    files = _file_columns(heads, {column: held for column, held in cells.items() if column not in labels}, images)
-    numbers = [column for column in cells if heads[column] in _ROW_NUMBER and column not in files]
+    files = file_columns(heads, {column: held for column, held in cells.items() if column not in labels}, images)
+    numbers = [column for column in cells if heads[column] in ROW_NUMBER and column not in files]
     wrong = [f"column '{shown[c]}': this suite splits by itself, 70/15/15: take the column out" for c in splits]
     if len(files) > 1:
         told = few([f"'{shown[column]}'" for column in files])
@@ -97,10 +97,10 @@ def _targets(first: Sequence[str], names: Sequence[str]) -> list[int]:
 
 
 def _is_split(head: str, cells: Sequence[str]) -> bool:
-    return head in _SPLIT or (bool(cells) and {cell.casefold() for cell in cells} <= _PARTS)
+    return head in SPLIT or (bool(cells) and {cell.casefold() for cell in cells} <= _PARTS)
 
 
-def _file_columns(heads: Sequence[str], cells: dict[int, list[str]], images: Names) -> list[int]:
+def file_columns(heads: Sequence[str], cells: dict[int, list[str]], images: Names) -> list[int]:
     """The column that names the files; several where they name different ones, none where none does."""
     likely = {
         column: [images.find(cell) for cell in held]

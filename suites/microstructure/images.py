@@ -43,7 +43,7 @@ def find_images(folder: Path) -> list[Path]:
         raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of PNG images") from None
     if not found:
         raise BenchError(f"{folder}: no *.png in this folder")
-    return sorted(found, key=_natural)
+    return sorted(found, key=natural)
 
 
 def is_image(path: Path) -> bool:
@@ -196,7 +196,7 @@ def _bytes(path: Path, most: int = -1) -> bytes:
         raise Unusable(f"cannot be read ({error.strerror})") from None
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def natural(path: Path) -> list[tuple[int, str]]:
     """Sort key that compares digits as numbers."""
     parts = re.split(r"([0-9]+)", path.name.casefold())
     return [(int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in parts]

@@ -37,7 +37,7 @@ from harness.model.architecture import (
 from harness.model.backbones import CHANNELS, shapes
 from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import load_weights, save_weights
-from harness.protocol import Scaling, Task, TrainingData
+from harness.protocol import Classes, Scaling, Task, TrainingData
 
 TARGETS = ("C11", "C22", "C33", "C12", "C23", "C13", "C44", "C55", "C66")
 SMALL = Network((Conv2D(4, 3), MaxPool2D(), Conv2D(6, 5, "same"), MaxPool2D(), Flatten(), Dense(7), Dense(9, "linear")))
@@ -253,6 +253,72 @@ def a_backbones_layers_are_shown_too(backend):
         assert {name for name in found if "/" in name} == {f"backbone_1/{name}" for name in (*layers, "preprocessing")}
         assert found["backbone_1/preprocessing"].shape == (2, 32, 32, 3)
         assert found["backbone_1"].shape == (2, 1, 1, CHANNELS[family])
+
+
+def classes(count=60, size=16, seed=1):
+    """Three classes of images, by their share of white."""
+    task = Task((size, size, 1), ("few", "some", "many"), ("",) * 3, Classes())
+    pictures = images(count, size, seed)
+    which = np.digitize(pictures.mean(axis=(1, 2, 3)), [0.38, 0.42])
+    return task, TrainingData(pictures[10:], np.eye(3)[which[10:]], pictures[:10], np.eye(3)[which[:10]])
+
+
+OF_CLASSES = Network((Conv2D(4, 3), MaxPool2D(), Flatten(), Dense(7), Dense(3, "linear")))
+
+
+@check
+def classes_are_trained_by_cross_entropy_of_their_logits(backend):
+    """The loss is NumPy's, and what the last bias feels is probability less target (Bishop 2006, equation 4.109)."""
+    only("network" in backend.trains)
+    task, training = classes()
+    model = backend.module.build(a_variant(OF_CLASSES), task, 0)
+    probabilities = model.predict(training.images)
+    recipe = Recipe()
+    loss, gradients = model.loss_and_gradients(training.images, training.targets, recipe)
+    np.testing.assert_allclose(loss, -(training.targets * np.log(probabilities)).sum(axis=1).mean(), rtol=1e-5)
+    expected = (probabilities - training.targets).mean(axis=0)
+    np.testing.assert_allclose(gradients["dense_2/bias"], expected, rtol=1e-4, atol=1e-6)
+    history = train(model, a_variant(OF_CLASSES, epochs=12), training)
+    assert history.loss[-1] < history.loss[0]
+    assert history.validation_loss[-1] > 0
+
+
+@check
+def the_exported_model_of_classes_gives_the_same_probabilities(backend):
+    task, training = classes()
+    architectures = [OF_CLASSES] if backend.networks else [Estimator("mean"), Estimator("ridge", alpha=1.0)]
+    architectures += [] if backend.networks else [Estimator("boosted-trees", trees=20)]
+    for architecture in architectures:
+        variant = a_variant(architecture)
+        model = backend.module.build(variant, task, 0)
+        if backend.trains:
+            train(model, variant, training)
+        predictions = model.predict(training.validation_images)
+        np.testing.assert_allclose(predictions.sum(axis=1), 1, rtol=1e-12)
+        assert predictions.min() >= 0
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            with contextlib.redirect_stdout(io.StringIO()):
+                model.export(path)
+            exported = registry.onnx().open_model(path).predict(training.validation_images)
+        np.testing.assert_allclose(exported, predictions, atol=2e-6)
+
+
+@check
+def backbones_take_colours(backend):
+    """Three channels of grey are what one channel is repeated to; red, green and blue are not exchanged."""
+    only("network" in backend.trains)
+    variant, grey = transfer("vgg16"), images(2, 32)
+    of_grey = backend.module.build(variant, a_task(32), 0)
+    task = msgspec.structs.replace(a_task(32), input_shape=(32, 32, 3))
+    coloured = backend.module.build(variant, task, 0)
+    coloured.set_weights(of_grey.weights())
+    np.testing.assert_allclose(coloured.predict(grey.repeat(3, axis=3)), of_grey.predict(grey), rtol=1e-5)
+    red = np.concatenate([grey, 0 * grey, 0 * grey], axis=3)
+    of_red, of_blue = (
+        coloured.activations(picture)["backbone_1/block1_conv1"] for picture in (red, red[..., ::-1].copy())
+    )
+    assert np.abs(of_red - of_blue).max() > 0.1 * np.abs(of_red).max()
 
 
 @check

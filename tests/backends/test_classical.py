@@ -3,13 +3,15 @@
 import msgspec
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingRegressor
+from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+from sklearn.linear_model import LogisticRegression
 
 from backends import classical, onnx
 from harness.errors import Unavailable
 from harness.model.architecture import Estimator
+from harness.protocol import Classes, Task, TrainingData
 from tests.backends.conformance import a_task, a_variant, data, images, train
 
 
@@ -116,3 +118,61 @@ def test_a_process_of_too_many_images_says_so(monkeypatch):
     task, training, _ = descriptors()
     with pytest.raises(Unavailable, match="60 training images: its work grows with their number cubed, and 50"):
         fitted(Estimator("gaussian-process"), training, task)
+
+
+def of_classes(count, known=None, seed=0):
+    """A task on five numbers, of so many classes, of which those `known` alone are in the training data."""
+    draw = np.random.default_rng(seed)
+    seen = draw.normal(size=(120, 5)).astype(np.float32)
+    which = (seen @ draw.normal(size=(5, count)) + draw.normal(size=(120, count))).argmax(axis=1)
+    which = which if known is None else np.array(known)[which % len(known)]
+    wanted = np.eye(count)[which]
+    task = Task((5,), tuple(f"class_{number}" for number in range(count)), ("",) * count, Classes())
+    return task, TrainingData(seen, wanted, seen, wanted), which, draw.normal(size=(20, 5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_a_line_of_classes_is_scikit_learns_logistic_regression(count):
+    task, training, which, others = of_classes(count)
+    model = fitted(Estimator("ridge", alpha=0.5), training, task)
+    theirs = LogisticRegression(C=2.0, max_iter=1000).fit(training.images.astype(np.float64), which)
+    np.testing.assert_allclose(model.predict(others), theirs.predict_proba(others.astype(np.float64)), atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_trees_of_classes_are_scikit_learns(count):
+    task, training, which, others = of_classes(count)
+    model = fitted(Estimator("boosted-trees", trees=30, depth=2), training, task)
+    theirs = GradientBoostingClassifier(n_estimators=30, max_depth=2, learning_rate=0.1, random_state=0)
+    theirs.fit(training.images.astype(np.float64), which)
+    np.testing.assert_allclose(model.predict(others), theirs.predict_proba(others), atol=1e-5)
+
+
+def test_the_mean_of_classes_is_their_frequencies():
+    task, training, which, others = of_classes(3)
+    model = fitted(Estimator("mean"), training, task)
+    np.testing.assert_allclose(model.predict(others), np.tile(np.bincount(which) / len(which), (20, 1)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("known", [[0, 2], [1, 2, 3]])
+@pytest.mark.parametrize("method", ["mean", "ridge", "boosted-trees"])
+def test_a_class_that_no_training_image_has_is_hardly_expected(method, known):
+    task, training, _, others = of_classes(4, known)
+    predictions = fitted(Estimator(method, trees=10), training, task).predict(others)
+    unknown = [number for number in range(4) if number not in known]
+    assert predictions[:, unknown].max() < 1e-6
+    assert predictions[:, known].min() > 1e-6
+    np.testing.assert_allclose(predictions.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("method", ["ridge", "boosted-trees"])
+def test_one_class_alone_is_nothing_to_tell_apart(method):
+    task, training, _, _ = of_classes(3, known=[1])
+    with pytest.raises(Unavailable, match="all of one class"):
+        fitted(Estimator(method), training, task)
+
+
+def test_a_process_is_of_numbers():
+    task, *_ = of_classes(2)
+    with pytest.raises(Unavailable, match="numbers, not classes"):
+        classical.build(a_variant(Estimator("gaussian-process")), task, 0)

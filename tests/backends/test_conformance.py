@@ -36,8 +36,9 @@ def test_conformance(backend, check):
 
 EPOCH = """
 whole = pytorch._train_epoch
-def faulty(module, images, targets, order, size, adam):
-    return whole(module, images, targets, {order}, size, adam)
+def faulty(module, images, targets, order, *rest):
+    size = rest[0]
+    return whole(module, images, targets, {order}, *rest)
 pytorch._train_epoch = faulty
 """
 FAULTS = {
@@ -92,6 +93,14 @@ pytorch.TorchModel.predict = lambda self, images: outputs(self, images).numpy().
     "exports without the scaling": (
         "pytorch.Physical.forward = lambda self, images: self.network(images)",
         "the exported model is the same model",
+    ),
+    "exports logits for probabilities": (
+        "pytorch._physical = lambda network, scaling: network",
+        "the exported model of classes gives the same probabilities",
+    ),
+    "trains probabilities by squared errors": (
+        "pytorch._criterion = lambda scaling: pytorch.nn.functional.mse_loss",
+        "classes are trained by cross entropy of their logits",
     ),
     "hands out its own weights": (
         """

@@ -17,7 +17,7 @@ from harness.model.architecture import initial_weights
 from harness.model.variants import Recipe, Schedule, Variant
 from harness.protocol import TrainingData
 from harness.running.centring import Centring
-from harness.running.plan import DataSource, task
+from harness.running.data import DataSource, task
 
 EPOCHS = 100
 RATES = (1e-4, 1e-5, 1e-6)

@@ -18,7 +18,7 @@ from harness.judging.records import Settings
 from harness.model.architecture import initial_weights
 from harness.model.variants import Schedule
 from harness.protocol import TrainingData
-from harness.running.plan import task as task_of
+from harness.running.data import task as task_of
 
 EPOCHS, ROUNDS = 20, 6
 

@@ -7,7 +7,7 @@ from hypothesis.extra.numpy import arrays
 
 from harness.errors import DataError, Finding
 from harness.model.variants import Recipe, Schedule
-from harness.protocol import Dataset, Scaling, Split
+from harness.protocol import Classes, Dataset, Scaling, Split
 
 
 def a_dataset(**changes):
@@ -128,3 +128,18 @@ def test_a_data_error_lists_every_error_and_keeps_the_warnings():
     error = DataError("folder", findings)
     assert str(error) == "folder: 1 problem in this data set\n  row 3: is bad"
     assert error.findings == findings
+
+
+@given(arrays(np.float64, (4, 3), elements=st.floats(-1e3, 1e3)), st.floats(-1e6, 1e6))
+def test_probabilities_of_classes_add_up_and_do_not_hang_on_the_level_of_the_logits(logits, level):
+    probabilities = Classes().to_physical(logits)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert probabilities.min() >= 0
+    np.testing.assert_allclose(Classes().to_physical(logits + level), probabilities, atol=1e-6)
+    np.testing.assert_array_equal(Classes().to_network(probabilities), probabilities.astype(np.float32))
+
+
+def test_two_logits_are_the_logistic_function():
+    found = Classes().to_physical(np.array([[0.0, 1.0], [0.0, -700.0]]))
+    np.testing.assert_allclose(found[:, 1], [1 / (1 + np.exp(-1)), np.exp(-700)])
+    assert Classes().to_physical(np.empty((0, 2))).shape == (0, 2)

@@ -172,12 +172,12 @@ def mine(tmp_path):
     return tmp_path / "mine"
 
 
-RUN = ("run", "data=mine", "backend=classical", "variant=mean", "profile=smoke", "seeds=0")
+RUN = ("run", "data=mine", "suite=elasticity", "backend=classical", "variant=mean", "profile=smoke", "seeds=0")
 
 
 def judge(bench, said):
     """What `data check` and `run` say of `mine`."""
-    code, out, _ = bench("data", "check", "data=mine")
+    code, out, _ = bench("data", "check", "data=mine", "suite=elasticity")
     assert code == (2 if said else 0), out
     assert said in out
     if said:
@@ -267,7 +267,7 @@ def test_copies_that_are_shifted_and_turned_are_told(bench, mine):
     (third,), (eighth,) = mine.glob("3_*.png"), mine.glob("8_*.png")
     pixels = np.asarray(Image.open(third).convert("L"))
     Image.fromarray(np.roll(np.rot90(pixels), 9, 1)).save(eighth)
-    _, out, _ = bench("data", "check", "data=mine")
+    _, out, _ = bench("data", "check", "data=mine", "suite=elasticity")
     assert f"{third.name} = {eighth.name}" in out
 
 
@@ -308,7 +308,7 @@ def test_a_forged_line_is_part_of_its_own(bench, mine):
     (third,) = mine.glob("3_*.png")
     third.rename(mine / "3_x\nmine: 0 errors, 0 warnings.png")
     (mine / "3_x\nmine: 0 errors, 0 warnings.png").write_bytes(b"")
-    _, out, _ = bench("data", "check", "data=mine")
+    _, out, _ = bench("data", "check", "data=mine", "suite=elasticity")
     assert [line for line in out.splitlines() if line.startswith("mine: ")] == ["mine: 1 errors, 1 warnings"]
 
 
@@ -347,7 +347,7 @@ def test_what_is_no_file_is_not_waited_for(bench, mine, make, which):
     (path,) = mine.glob(which)
     path.unlink()
     make(path)
-    code, out, _ = bench("data", "check", "data=mine")
+    code, out, _ = bench("data", "check", "data=mine", "suite=elasticity")
     unread = which == "dataset.json" and not path.is_file()  # a folder need not have it
     assert code == (0 if unread else 2), out
 

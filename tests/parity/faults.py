@@ -222,7 +222,7 @@ def _(at):
 @fault("a validation loss that is summed", "baseline", "optimizer", "validation_loss after 1 step")
 def _(at):
     right = at.pytorch._loss
-    at.pytorch._loss = lambda module, images, targets: right(module, images, targets) * len(images)
+    at.pytorch._loss = lambda module, images, *rest: right(module, images, *rest) * len(images)
 
 
 @fault("a layer frozen by mistake", "baseline", "structure", "trainable")
@@ -245,7 +245,7 @@ def _(at):
 
 @fault("dropout while validating", "tuned", "gradients", "dropout 0.2/validation_loss")
 def _(at):
-    def dropping(module, images, targets):
+    def dropping(module, images, targets, criterion):
         return at.nn.functional.mse_loss(module.train()(images), targets).item()
 
     at.pytorch._loss = dropping
@@ -394,9 +394,9 @@ def _(at):
 def _(at):
     right = at.pytorch._loss
 
-    def by_chunks(module, images, targets):
+    def by_chunks(module, images, targets, criterion):
         chunks = zip(images.split(128), targets.split(128), strict=True)
-        losses = [right(module, *chunk) for chunk in chunks]
+        losses = [right(module, *chunk, criterion) for chunk in chunks]
         return sum(losses) / len(losses)
 
     at.pytorch._loss = by_chunks

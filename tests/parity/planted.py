@@ -16,7 +16,7 @@ from harness.parity import side
 from harness.parity.ladder import Pair, judge
 from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import Framework, Request, deep, groups, subjects
-from harness.running.plan import DataSource
+from harness.running.data import DataSource
 from tests.parity.faults import FAULTS, plant
 from tests.parity.strangers import STRANGERS
 

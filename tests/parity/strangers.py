@@ -344,9 +344,9 @@ def _(at):
 def _(at):
     right = at.pytorch._batch_loss
 
-    def lower(module, images, targets):
+    def lower(module, images, targets, criterion):
         with at.torch.autocast(images.device.type, at.torch.bfloat16):
-            return right(module, images, targets)
+            return right(module, images, targets, criterion)
 
     at.pytorch._batch_loss = lower
 
@@ -486,8 +486,8 @@ def _(at):
 def _(at):
     right = at.pytorch._batch_loss
 
-    def weighted(module, images, targets):
-        loss, first = right(module, images, targets), (module(images)[:, 0] - targets[:, 0]).square().mean()
+    def weighted(module, images, targets, criterion):
+        loss, first = right(module, images, targets, criterion), (module(images)[:, 0] - targets[:, 0]).square().mean()
         return (loss * targets.shape[1] + first) / (targets.shape[1] + 1)
 
     at.pytorch._batch_loss = weighted
@@ -514,8 +514,8 @@ def _(at):
         size[:] = [given["batch_size"]]
         return one_epoch(**given)
 
-    def smaller(module, images, targets):
-        loss = right(module, images, targets)
+    def smaller(module, images, targets, criterion):
+        loss = right(module, images, targets, criterion)
         return straight(loss * len(images) / size[0], loss) if size and module.training else loss
 
     change_epochs(at, changed)
@@ -700,11 +700,11 @@ def _(at):
         size[:] = [given["batch_size"]]
         return one_epoch(**given)
 
-    def unweighted(module, images, targets):
+    def unweighted(module, images, targets, criterion):
         if not size or not len(images):
-            return right(module, images, targets)
+            return right(module, images, targets, criterion)
         parts = zip(images.split(size[0]), targets.split(size[0]), strict=True)
-        return float(np.mean([right(module, *part) for part in parts]))
+        return float(np.mean([right(module, *part, criterion) for part in parts]))
 
     change_epochs(at, changed)
     at.pytorch._loss = unweighted
@@ -723,7 +723,7 @@ def _(at):
 def _(at):
     def changed(one_epoch, given):
         one_epoch(**given)
-        return at.pytorch._loss(given["module"], given["images"], given["targets"])
+        return at.pytorch._loss(given["module"], given["images"], given["targets"], given["criterion"])
 
     change_epochs(at, changed)
 
@@ -732,8 +732,8 @@ def _(at):
 def _(at):
     right, last = at.pytorch._batch_loss, []
 
-    def noted(module, images, targets):
-        last[:] = [right(module, images, targets)]
+    def noted(module, images, targets, criterion):
+        last[:] = [right(module, images, targets, criterion)]
         return last[0]
 
     at.pytorch._batch_loss = noted
@@ -757,9 +757,9 @@ def _(at):
         whole[:] = [given["batch_size"]]
         return one_epoch(**given)
 
-    def noted(module, images, targets):
+    def noted(module, images, targets, criterion):
         shown[:] = [len(images)]
-        return right(module, images, targets)
+        return right(module, images, targets, criterion)
 
     change_epochs(at, changed)
     at.pytorch._batch_loss = noted

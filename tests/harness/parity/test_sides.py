@@ -8,7 +8,7 @@ from harness import registry
 from harness.parity.side import BATCH, BATCHES_EXPORTED
 from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import MOST_STEPS, Framework, Request, groups, subjects
-from harness.running.plan import DataSource
+from harness.running.data import DataSource
 
 SUITE = registry.suite("elasticity")
 DATA = DataSource().load(SUITE)

@@ -12,7 +12,7 @@ from harness.environment import observe
 from harness.judging.records import HeldOut, OnnxFile, Store
 from harness.model.architecture import Conv2D, Dense, Flatten, MaxPool2D, Network
 from harness.running import deploy
-from harness.running.plan import split_of, task
+from harness.running.data import split_of, task
 from harness.running.rounds import LatencySettings
 from tests.backends.conformance import a_variant
 from tests.harness.examples import a_cell, a_record

@@ -9,9 +9,9 @@ import pytest
 
 from harness import registry
 from harness.model.variants import Recipe
+from harness.running.data import DataSource
 from harness.running.guard import Guard, Limits
 from harness.running.launch import _NOT_INHERITED, Started, launch, worker_environment
-from harness.running.plan import DataSource
 from harness.running.worker import Done, Epoch, Job
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell

@@ -7,7 +7,8 @@ from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
 from harness.model.pretrained import RANDOM, Origin
 from harness.running import plan as plans
-from harness.running.plan import Request, task
+from harness.running.data import task
+from harness.running.plan import Request
 
 
 def plan(suite, profile, variant="all", backend="all", seeds=(), weights=lambda _: RANDOM):

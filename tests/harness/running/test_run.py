@@ -24,8 +24,8 @@ from harness.judging.timing import Latency
 from harness.judging.verify import verify
 from harness.model.architecture import parameter_shapes
 from harness.running import run as run_module
+from harness.running.data import DataSource
 from harness.running.latency import LatencyError
-from harness.running.plan import DataSource
 from harness.running.run import _alone_in
 from tests.harness.a_benchmark import RAW
 from tests.harness.examples import a_cell, a_record, a_timing

@@ -1,0 +1,205 @@
+"""Your images and your table: which model should you use on them, how sure is that, and then use it.
+
+A folder of PNG, TIFF or JPEG images, grey or coloured, and one table that names their files: columns of numbers are to
+be predicted, or one of words, whose classes are to be told apart. Nothing is known here of what the images show, so
+that no physics holds and no symmetry is taken for granted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import BenchError, DataError, Finding
+from harness.model.architecture import Shape
+from harness.model.variants import Encoding
+from harness.protocol import (
+    TEST,
+    Comparison,
+    Dataset,
+    Decoder,
+    Encoder,
+    Facts,
+    Images,
+    Metric,
+    OnProgress,
+    Predicted,
+    Split,
+    Symmetry,
+    Targets,
+)
+from harness.text import nearest
+from suites.micrographs.encodings import Both, GrayStatistics
+from suites.microstructure import question
+from suites.microstructure.images import text
+from suites.microstructure.statistics import Descriptors, plain
+from suites.pictures import folder as folders
+from suites.pictures import variants
+from suites.pictures.checks import TRAIN, VALIDATION
+from suites.pictures.encodings import OfLuminance
+from suites.pictures.images import LARGEST, SMALLEST, Size, find_images
+from suites.pictures.images import read_images as read
+from suites.pictures.table import Asked
+
+OPTIONS = {
+    "targets": "columns to predict, comma-separated; empty: those of numbers, else the one of words",
+    "units": "their units, one for each or one for all; empty: what the header has in brackets",
+    "classes": "true where the numbers of a column are names of classes",
+    "resize": "pixels that every image is brought to, as in 64 or 96x64; empty: as they are, reduced to at most 128",
+}
+MAKE_OPTIONS: dict[str, str] = {}
+READS_FOLDERS = True
+SHIPS_DATA = False
+SUMMARY = "your images and your table, with data=FOLDER: numbers or classes"
+
+VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
+SYMMETRIES: tuple[Symmetry, ...] = ()
+COMPARISONS: tuple[Comparison, ...] = ()
+SOURCE = None
+PRETRAINING = None
+METRICS = (
+    Metric("accuracy", "", "higher", "share of the images whose most probable class is right", "accuracy", ".1%"),
+    Metric("balanced_accuracy", "", "higher", "the same, averaged over the classes: chance is one over their number"),
+    Metric("log_loss", "", "lower", "mean of minus the logarithm of the probability of the right class"),
+    Metric(
+        "calibration_error",
+        "",
+        "lower",
+        "mean difference between how sure a model is of its answer and how often it is right, in ten bins (Naeini, "
+        "Cooper and Hauskrecht 2015)",
+    ),
+)
+
+
+def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
+    """See `Suite.load`. Raises BenchError without a folder: the suite ships no data."""
+    if folder is None:
+        raise BenchError("suite=own: give data=FOLDER, a folder of your images and one table")
+    return folders.read_folder(folder, _asked(options), _resize(options.get("resize", "")))
+
+
+def check_data(folder: Path, options: Mapping[str, str]) -> list[Finding]:
+    """See `Suite.check_data`."""
+    return folders.check_folder(folder, _asked(options), _resize(options.get("resize", "")))
+
+
+def _asked(options: Mapping[str, str]) -> Asked:
+    def parts(key: str) -> tuple[str, ...]:
+        return tuple(part.strip() for part in options.get(key, "").split(",") if part.strip())
+
+    classes = options.get("classes") or "false"
+    if classes not in ("true", "false"):
+        raise BenchError(f"classes={classes}: must be true or false")
+    return Asked(tuple(dict.fromkeys(parts("targets"))), parts("units"), classes == "true")
+
+
+def _resize(word: str) -> Size | None:
+    """Height and width of `64` or `96x64`, width first as in all that people write. Raises BenchError."""
+    if not word:
+        return None
+    edges = word.lower().split("x")
+    if len(edges) > 2 or not all(edge.isdecimal() and SMALLEST <= int(edge) <= LARGEST for edge in edges):
+        raise BenchError(f"resize={word}: give pixels from {SMALLEST} to {LARGEST}, as in 64 or 96x64")
+    return int(edges[-1]), int(edges[0])
+
+
+def split(dataset: Dataset) -> Split:
+    """As the table says, where it does; else 70 % to train, 15 % to validate, 15 % to test, by a fixed seed: groups
+    stay together, and each class is shared out alike. Where the table names no validation, every sixth of the training
+    images, or groups, is for that. Raises BenchError for too few images or groups.
+    """
+    if dataset.parts:
+        return _given(dataset)
+    if not dataset.classes or dataset.groups:
+        return question.split(dataset)
+    shares: list[list[NDArray[np.intp]]] = [[], [], []]
+    for of_class in dataset.targets.T:
+        members = np.random.RandomState(42).permutation(np.flatnonzero(of_class))
+        held = max(1, round(0.15 * len(members)))
+        for share, rows in zip(shares, np.split(members, [len(members) - 2 * held, len(members) - held]), strict=True):
+            share.append(rows)
+    train, validation, test = (np.sort(np.concatenate(share)) for share in shares)
+    return Split(train, validation, {TEST: test})
+
+
+def _given(dataset: Dataset) -> Split:
+    parts = np.array(dataset.parts)
+    train, validation = (np.flatnonzero(np.isin(parts, words)) for words in (TRAIN, VALIDATION))
+    names = [name for name in dict.fromkeys(dataset.parts) if name not in (*TRAIN, *VALIDATION)]
+    tests = {name: np.flatnonzero(parts == name) for name in sorted(names, key=lambda name: name != TEST)}
+    if not len(validation):
+        things = np.array(dataset.groups or [str(row) for row in range(len(parts))])
+        drawn = np.random.RandomState(42).permutation(np.unique(things[train]))
+        held = np.isin(things, drawn[: max(1, len(drawn) // 6)])
+        train, validation = train[~held[train]], train[held[train]]
+    if not len(train) or not len(validation):
+        left = f"{len(train)} images to train and {len(validation)} to validate"
+        raise BenchError(f"{dataset.name}: its split leaves {left}")
+    return Split(train, validation, tests)
+
+
+def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
+    """See `Suite.encoder`."""
+    components, reach = (int(encoding.parameters.get(name, 0)) for name in ("components", "reach"))
+    two_point = OfLuminance(Descriptors(plain(components), components, reach))
+    match encoding.name:
+        case "grey-levels":
+            return GrayStatistics()
+        case "two-point":
+            return two_point
+        case "grey-levels-and-two-point":
+            return Both(GrayStatistics(), two_point)
+        case other:
+            known = ("grey-levels", "two-point", "grey-levels-and-two-point")
+            raise BenchError(f"unknown encoding '{other}'{nearest(other, known)}")
+
+
+def decoder(decoding: Encoding, dataset: Dataset) -> Decoder:
+    """See `Suite.decoder`: there is none."""
+    raise BenchError(f"unknown decoding '{decoding.name}': this suite has none")
+
+
+def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:
+    """See `Suite.measure`: of classes, what `METRICS` says; of numbers nothing."""
+    if not folders.CLASSES.items() <= facts.items():
+        return {}
+    right, answered = truth.argmax(axis=1), predictions.argmax(axis=1)
+    hit, sure = answered == right, predictions.max(axis=1)
+    bins = np.minimum((10 * sure).astype(int), 9)
+    of_right = np.clip(predictions[np.arange(len(right)), right], np.finfo(np.float32).tiny, 1)
+    return {
+        "accuracy": float(hit.mean()),
+        "balanced_accuracy": float(np.mean([hit[right == one].mean() for one in np.unique(right)])),
+        "log_loss": float(-np.log(of_right).mean()),
+        "calibration_error": float(
+            sum(abs((hit[bins == one] - sure[bins == one]).sum()) for one in np.unique(bins)) / len(hit)
+        ),
+    }
+
+
+def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
+    """See `Suite.draw`: the harness's pictures say it all."""
+    return []
+
+
+def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+    """See `Suite.read_images`. Images are reduced as those were that the model was trained on."""
+    paths = find_images(folder)
+    height, width, channels = input_shape
+    found = read(paths, (height, width), channels)
+    if found.findings:
+        raise DataError(str(folder), found.findings)
+    return found.images, tuple(text(path.name) for path in paths)
+
+
+def unit_factor(unit: str) -> float:
+    """Raises BenchError: units of a table are its own, and none is converted."""
+    raise BenchError(f"unit={unit}: this suite converts no units; units= names those of the table")
+
+
+def make_data(out: Path, count: int, seed: int, options: Mapping[str, str], on_progress: OnProgress) -> str:
+    """See `Suite.make_data`: there is nothing to make."""
+    raise BenchError("suite=own: its images are yours; `bench data make suite=elasticity` makes a folder to try")

@@ -1,0 +1,211 @@
+"""Whether images and targets make a data set from which something can be learnt, and whose scores mean something.
+
+What is wrong is an error; what would mislead is a warning: copies of an image, a group on two sides of a given split, a
+target that follows the order of the rows, classes that are rare, grey levels that tell who took a picture.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from harness.errors import Finding
+from harness.protocol import Images
+from suites.microstructure.findings import few
+from suites.pictures.table import Table
+
+FEWEST = 10
+_FEW, _FEW_PER_TARGET, _FEW_OF_A_CLASS = 50, 10, 10
+_IMBALANCE = 10
+_LIKE = 0.999  # correlation of two images of 16x16 pixels from which they are told to be nearly the same
+_EDGE = 16
+_FOLLOWS = 0.9  # rank correlation of a target with the number of its row
+_TELLS = 0.8  # share of the variance of mean grey levels that lies between groups
+_DARK = 0.25
+
+TRAIN, VALIDATION = ("train", "training"), ("val", "valid", "validation", "dev")
+
+
+class Labelled(NamedTuple):
+    """Images (n, h, w, c), their file `names`, the `rows` of the table (from 0), and of `table` these rows alone."""
+
+    images: Images
+    names: Sequence[str]
+    rows: Sequence[int]
+    table: Table
+
+
+def check(labelled: Labelled, table: str) -> list[Finding]:
+    """Everything wrong or misleading about images and targets that belong together; `table` is the table's name."""
+    told = _count(labelled) + _parts(labelled.table, table)
+    if len(labelled.images) < 2:
+        return told
+    found = _classes(labelled.table, table) if labelled.table.classes else _numbers(labelled, table)
+    return told + found + _copies(labelled) + _look_alike(labelled) + _grey(labelled)
+
+
+def _count(labelled: Labelled) -> list[Finding]:
+    count, targets = len(labelled.images), len(labelled.table.names)
+    things = len(set(labelled.table.groups)) if labelled.table.groups else count
+    if min(count, things) < FEWEST and not labelled.table.parts:
+        what = "images" if things == count else "groups"
+        return [Finding("error", "images", f"{min(count, things)} {what} are too few to split; {FEWEST} is the least")]
+    if count < _FEW:
+        text = f"only {count} images: scores on the 15 % of them in the test set will say little"
+        return [Finding("warning", "images", text)]
+    if not labelled.table.classes and count < _FEW_PER_TARGET * targets:
+        return [Finding("warning", "images", f"only {count} for {targets} targets: name fewer with targets=")]
+    return []
+
+
+def _parts(table: Table, name: str) -> list[Finding]:
+    """What is wrong with a split that the table gives."""
+    if not table.parts:
+        return []
+    counts = Counter(table.parts)
+    findings = []
+    if not any(counts[word] for word in TRAIN):
+        findings.append(Finding("error", name, f"its split has no row 'train', only {few(sorted(counts))}"))
+    if not set(counts) - {*TRAIN, *VALIDATION, ""}:
+        findings.append(Finding("error", name, "its split has no row 'test': take the column out, or name some"))
+    if counts[""]:
+        findings.append(Finding("error", name, f"its split is empty in {counts['']} rows: fill them in"))
+    sides: dict[str, set[str]] = {}
+    for group, part in zip(table.groups, table.parts, strict=False):
+        sides.setdefault(group, set()).add(part)
+    if both := [group for group, parts in sides.items() if group and len(parts) > 1]:
+        what = "groups on two sides of its split, which would leak from one to the other: keep each on one"
+        findings.append(Finding("error", name, f"{len(both)} {what}; {few(both)}"))
+    return findings
+
+
+def _numbers(labelled: Labelled, table: str) -> list[Finding]:
+    findings = []
+    for name, column in zip(labelled.table.names, labelled.table.targets.T, strict=True):
+        known = np.isfinite(column)
+        if known.sum() < 2:
+            continue
+        if np.ptp(column[known]) <= 1e-12 * np.abs(column[known]).max():
+            what = f"column {name} is the same in every row, {column[known][0]:g}: nothing to predict"
+            findings.append(Finding("error", table, f"{what}; name the others with targets="))
+        elif abs(follows := _rank_correlation(np.array(labelled.rows)[known], column[known])) > _FOLLOWS:
+            what = (
+                f"column {name} follows the order of the rows (rank correlation {follows:.2f}): if pictures were taken "
+                "in that order, whatever drifted meanwhile, light or wear, tells it as well"
+            )
+            findings.append(Finding("warning", table, what))
+    return findings
+
+
+def _rank_correlation(one: NDArray[np.intp], other: NDArray[np.float64]) -> float:
+    """Spearman's; of at least ten, for fewer follow one another by chance."""
+    if len(one) < FEWEST:
+        return 0.0
+    return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
+
+
+def _classes(table: Table, name: str) -> list[Finding]:
+    counts = dict(zip(table.names, np.nansum(table.targets, axis=0).astype(int).tolist(), strict=True))
+    findings = []
+    if lone := [f"{one} ({count})" for one, count in counts.items() if count < 3]:
+        what = "classes with fewer than three images, which cannot stand in training, validation and test: "
+        findings.append(Finding("error", name, f"{what}add some, or take them out; {few(lone)}"))
+    elif rare := [f"{one} ({count})" for one, count in counts.items() if count < _FEW_OF_A_CLASS]:
+        findings.append(Finding("warning", name, f"classes with few images, whose scores will say little: {few(rare)}"))
+    most = max(counts, key=lambda one: counts[one])
+    least = min(counts, key=lambda one: counts[one])
+    if counts[most] > _IMBALANCE * max(counts[least], 1):
+        what = f"{most} has {counts[most]} images and {least} {counts[least]}: who always answers {most} is right in "
+        share = counts[most] / sum(counts.values())
+        findings.append(Finding("warning", name, f"{what}{share:.0%}; read balanced_accuracy and skill, not accuracy"))
+    return findings
+
+
+def of_one_thing(images: Images, groups: Sequence[str]) -> tuple[str, ...]:
+    """A group for each image, so that none is on two sides of a split: those given, and equal images together. Empty
+    where there is nothing to keep together.
+    """
+    equal: dict[bytes, list[int]] = {}
+    for index, image in enumerate(images):
+        equal.setdefault(image.tobytes(), []).append(index)
+    if not groups and len(equal) == len(images):
+        return ()
+    found = list(groups) or [f"image-{index}" for index in range(len(images))]
+    for members in equal.values():  # copies in two groups make these one
+        named = {found[index] for index in members}
+        first = min(named)
+        found = [first if group in named else group for group in found] if len(named) > 1 else found
+    return tuple(found)
+
+
+def _copies(labelled: Labelled) -> list[Finding]:
+    first: dict[bytes, int] = {}
+    pairs: list[tuple[int, int]] = []
+    for index, image in enumerate(labelled.images):
+        if (one := first.setdefault(image.tobytes(), index)) != index:
+            pairs.append((one, index))
+    if not pairs:
+        return []
+    told = few([f"{labelled.names[one]} = {labelled.names[other]}" for one, other in pairs])
+    targets = labelled.table.targets
+    unlike = sum(not np.array_equal(targets[one], targets[other], equal_nan=True) for one, other in pairs)
+    what = f"{len(pairs)} copies of images; copies are kept on one side of the split"
+    what += f"; {unlike} have other targets than what they copy" * bool(unlike)
+    parts = labelled.table.parts
+    if parts and any(parts[one] != parts[other] for one, other in pairs):
+        return [Finding("error", "images", f"the same image on two sides of the split: {told}")]
+    return [Finding("warning", "images", f"{what}: {told}")]
+
+
+def _look_alike(labelled: Labelled) -> list[Finding]:
+    """Images that are nearly copies: compressed anew, or cut a little beside each other."""
+    small = _thumbnails(labelled.images)
+    pairs: list[tuple[int, int]] = []
+    for start in range(0, len(small), 512):
+        like = small[start : start + 512] @ small.T > _LIKE
+        pairs += [(start + int(one), int(other)) for one, other in np.argwhere(like) if other > start + one]
+    pairs = [(one, other) for one, other in pairs if not np.array_equal(labelled.images[one], labelled.images[other])]
+    groups = labelled.table.groups
+    if groups:
+        pairs = [(one, other) for one, other in pairs if groups[one] != groups[other]]
+    if not pairs:
+        return []
+    told = few([f"{labelled.names[one]} and {labelled.names[other]}" for one, other in pairs])
+    what = "pairs of images are nearly the same: if they show one specimen, a column `group` keeps them on one side of"
+    return [Finding("warning", "images", f"{len(pairs)} {what} the split, or scores are too good; {told}")]
+
+
+def _thumbnails(images: Images) -> NDArray[np.float32]:
+    """(n, 256) means of blocks of each image, of mean zero and length one; zeros where nothing varies."""
+    rows, columns = (np.linspace(0, edge, _EDGE + 1).astype(int)[:-1] for edge in images.shape[1:3])
+    grey = images.mean(axis=3)
+    small = np.add.reduceat(np.add.reduceat(grey, rows, axis=1), columns, axis=2).reshape(len(images), -1)
+    small = small - small.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(small, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = np.where(length > 1e-3, small / np.maximum(length, 1e-3), 0).astype(np.float32)
+    return unit
+
+
+def _grey(labelled: Labelled) -> list[Finding]:
+    findings = []
+    brightest = float(labelled.images.max())
+    if brightest < _DARK:
+        what = f"the brightest pixel of all is at {brightest:.1%} of white: scale grey levels, networks expect 0 to 1"
+        findings.append(Finding("warning", "images", what))
+    groups = labelled.table.groups
+    names, of = np.unique(groups, return_inverse=True) if groups else (np.array([]), np.array([]))
+    if len(names) < 2 or len(names) > len(groups) / 3:
+        return findings
+    level = labelled.images.mean(axis=(1, 2, 3), dtype=np.float64)
+    means = np.bincount(of, level) / np.bincount(of)
+    between = float(np.var(means[of]) / max(np.var(level), 1e-12))
+    if between > _TELLS:
+        what = f"the mean grey level tells the group of an image ({between:.0%} of its variance lies between groups): "
+        what += "if groups are laboratories or sessions, a model may learn these; test on groups that it has not seen"
+        findings.append(Finding("warning", "images", what))
+    return findings

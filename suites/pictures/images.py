@@ -1,0 +1,194 @@
+"""Read anybody's images: PNG, TIFF and JPEG, grey or coloured, of 8 or 16 bits, all of one size in the end."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from harness.errors import BenchError, Finding
+from harness.protocol import Images
+from suites.microstructure.findings import Spot, Unusable, gather, of_images
+from suites.microstructure.images import natural, text
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+SMALLEST, LARGEST = 16, 8192  # pixels along an edge
+MOST = 128
+"""Pixels along the longer edge that models are shown, unless more are asked for."""
+
+_LARGEST_FILE = 2**28  # bytes
+_WHITE = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0}  # what Pillow reads 16 bits as; else 255
+Size = tuple[int, int]  # height, width
+
+
+def find_images(folder: Path) -> list[Path]:
+    """All images of a folder by their suffixes, in natural order (2 before 10), hidden files left out.
+
+    Raises BenchError for a folder that cannot be listed or holds none.
+    """
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+    except OSError as error:
+        raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of images") from None
+    if not found:
+        raise BenchError(f"{folder}: no image in this folder; {', '.join(SUFFIXES)} are read")
+    return sorted(found, key=natural)
+
+
+class Read(NamedTuple):
+    """`images` (m, height, width, 1 or 3) float32, black 0 and white 1, of the paths at `places` (m,): those without
+    an error. `size` (height, width) is what all of them had before, None where these differed or there was none.
+    """
+
+    images: Images
+    places: list[int]
+    size: Size | None
+    findings: list[Finding]
+
+
+def read_images(paths: Sequence[Path], resize: Size | None = None, channels: int | None = None) -> Read:
+    """Read image files; of `resize` (height, width) where that is said, else reduced as `reduced` says. Coloured where
+    any is, or as `channels` says. Never raises for what a file holds.
+
+    Images of unlike sizes are an error without `resize`, as are those of unlike shape (width over height) with it.
+    """
+    spots: list[Spot] = []
+    sizes: dict[int, Size] = {}
+    for place, path in enumerate(paths):
+        try:
+            sizes[place] = _size_of(path)
+        except Unusable as problem:
+            spots.append(Spot(place, str(problem)))
+    common = _usual(list(sizes.values()))
+    if common is not None:
+        spots += _of_other_size(sizes, common, resize)
+    wrong = {spot.place for spot in spots}
+    found: list[NDArray[np.float32]] = []
+    places: list[int] = []
+    for place in [place for place in sizes if place not in wrong]:
+        try:
+            found.append(pixels(paths[place], resize or reduced(sizes[place])))
+            places.append(place)
+        except Unusable as problem:
+            spots.append(Spot(place, str(problem)))
+    coloured = any(picture.shape[2] == 3 for picture in found) if channels is None else channels == 3
+    images = [_of_channels(picture, 3 if coloured else 1) for picture in found]
+    empty = np.empty((0, *(resize or (SMALLEST, SMALLEST)), 1), np.float32)
+    same = len({sizes[place] for place in places}) == 1
+    findings = gather(spots, of_images([text(path.name) for path in paths]))
+    return Read(np.stack(images) if images else empty, places, common if same else None, findings)
+
+
+def reduced(size: Size) -> Size:
+    """The size (height, width) that models are shown: each pixel the mean of so many times as many, a whole number each
+    way, that the longer edge has at most `MOST`.
+    """
+    factor = -(-max(size) // MOST)
+    return size[0] // factor, size[1] // factor
+
+
+def _usual(sizes: Sequence[Size]) -> Size | None:
+    """The most frequent of them."""
+    return max(sorted(set(sizes)), key=list(sizes).count) if sizes else None
+
+
+def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None) -> list[Spot]:
+    others = {place: size for place, size in sizes.items() if size != common}
+    usual = f"{common[1]}x{common[0]}"
+    if resize is None:
+        return [
+            Spot(place, f"not {usual} pixels as most", "give all in one size, or say resize=64", f"{size[1]}x{size[0]}")
+            for place, size in others.items()
+        ]
+    what = f"of another shape than {resize[1]}x{resize[0]}, which resize= makes of it"
+    return [
+        Spot(place, what, "crop or pad it, so that nothing is stretched", f"{size[1]}x{size[0]}")
+        for place, size in sizes.items()
+        if abs(size[1] * resize[0] - size[0] * resize[1]) > max(size[1], size[0])
+    ]
+
+
+def _open(path: Path) -> tuple[Image.Image, bytes]:
+    try:
+        if not path.is_file():  # also a link that leads nowhere or in circles, or a pipe that would block
+            raise Unusable("a directory or something else that is not a file: move it out of the folder")
+        if path.stat().st_size > _LARGEST_FILE:
+            raise Unusable(f"larger than {_LARGEST_FILE // 2**20} MiB: save it smaller")
+        data = path.read_bytes()
+    except OSError as error:
+        raise Unusable(f"cannot be read ({error.strerror})") from None
+    if not data:
+        raise Unusable("zero bytes: write it anew")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # about large pictures, and damaged EXIF data: judged here
+            return Image.open(BytesIO(data), formats=["PNG", "TIFF", "JPEG"]), data
+    except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
+        raise Unusable("not a PNG, TIFF or JPEG, whatever its name says: convert it, or write it anew") from error
+
+
+def _size_of(path: Path) -> Size:
+    """Height and width by the header. Raises Unusable for what is no single picture of a size that is read."""
+    picture, _ = _open(path)
+    width, height = picture.size
+    if not min(width, height) >= SMALLEST or max(width, height) > LARGEST:
+        raise Unusable(f"{width}x{height} pixels: each edge must have {SMALLEST} to {LARGEST}")
+    if getattr(picture, "n_frames", 1) != 1:
+        raise Unusable("a stack of pictures: save each in a file of its own")
+    return height, width
+
+
+def pixels(path: Path, size: Size) -> NDArray[np.float32]:
+    """One picture, (height, width, 1 or 3) in 0..1, of `size` (height, width) by averaging. Raises Unusable."""
+    picture, _ = _open(path)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            picture.load()
+            said = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception as error:
+        raise Unusable("truncated or damaged: write it anew") from error
+    if said in range(2, 9):
+        raise Unusable("says that it is to be shown rotated or mirrored (EXIF): apply that and save it anew")
+    if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+        if np.asarray(picture)[:, :, 3].min() < 255:
+            raise Unusable("partly transparent: save it without transparency")
+    if picture.mode == "F" or picture.mode not in (*_WHITE, "1", "L", "P", "RGB", "RGBA"):
+        raise Unusable(f"pixels of kind {picture.mode}, whose black and white are not known: save it with 8 or 16 bits")
+    if picture.mode == "I" and not ((values := np.asarray(picture)).min() >= 0 and values.max() <= _WHITE["I"]):
+        raise Unusable("whole numbers beyond 16 bits, whose black and white are not known: save it with 8 or 16 bits")
+    white = _WHITE.get(picture.mode, 255.0)
+    bands = [picture.convert("F")] if picture.mode in _WHITE else _bands(picture)
+    resized = [np.asarray(_averaged(band, size), np.float32) / np.float32(white) for band in bands]
+    return np.clip(np.stack(resized, axis=2), 0, 1)
+
+
+def _bands(picture: Image.Image) -> list[Image.Image]:
+    """One where all three are equal."""
+    red, green, blue = picture.convert("RGB").split()
+    grey = red.tobytes() == green.tobytes() == blue.tobytes()
+    return [band.convert("F") for band in ((red,) if grey else (red, green, blue))]
+
+
+def _averaged(band: Image.Image, size: Size) -> Image.Image:
+    if band.size == (size[1], size[0]):
+        return band
+    whole = band.size[0] // size[1], band.size[1] // size[0]
+    if size == reduced((band.size[1], band.size[0])):  # what is left over at the far edges is not shown
+        return band.crop((0, 0, whole[0] * size[1], whole[1] * size[0])).reduce(whole)
+    return band.resize((size[1], size[0]), Image.Resampling.BOX)
+
+
+# Rec. 709 (ITU-R BT.709-6, item 3.2), of values as they are stored.
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def _of_channels(picture: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    if picture.shape[2] == channels:
+        return picture
+    return picture.repeat(3, axis=2) if channels == 3 else (picture @ LUMINANCE)[:, :, None]

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suites.pictures.checks import Labelled, check, of_one_thing
+from suites.pictures.table import Table
+
+
+def images(count=60, seed=0):
+    return np.random.default_rng(seed).random((count, 20, 24, 1)).astype(np.float32)
+
+
+def labelled(pictures=None, targets=None, names=("E",), classes=False, groups=(), parts=()):
+    pictures = images() if pictures is None else pictures
+    targets = np.random.default_rng(1).normal(size=(len(pictures), len(names))) if targets is None else targets
+    table = Table((), targets, names, ("",) * len(names), classes, tuple(groups), tuple(parts), [])
+    return Labelled(pictures, [f"{row}.png" for row in range(len(pictures))], list(range(len(pictures))), table)
+
+
+def told(data):
+    return [(finding.severity, finding.what) for finding in check(data, "table.csv")]
+
+
+def test_sound_data_are_told_nothing():
+    assert told(labelled()) == []
+    which = np.eye(3)[np.arange(60) % 3]
+    assert told(labelled(targets=which, names=("a", "b", "c"), classes=True)) == []
+
+
+def only(data, severity, *words):
+    ((found, what),) = told(data)
+    assert found == severity, what
+    assert all(word in what for word in words), what
+
+
+def test_too_few_images():
+    only(labelled(images(9)), "error", "9 images are too few to split; 10 is the least")
+    only(labelled(images(30)), "warning", "only 30 images")
+    only(labelled(groups=[f"g{row % 4}" for row in range(60)]), "error", "4 groups are too few")
+
+
+def test_too_few_images_for_the_number_of_targets():
+    only(labelled(names=tuple("abcdefg")), "warning", "only 60 for 7 targets")
+
+
+def test_a_target_that_is_constant():
+    only(labelled(targets=np.full((60, 1), 3.0)), "error", "column E is the same in every row, 3")
+
+
+def test_a_target_that_follows_the_order_of_the_rows():
+    drifting = np.linspace(1, 2, 60)[:, None] ** 3 + 0.01 * np.random.default_rng(0).normal(size=(60, 1))
+    only(labelled(targets=drifting), "warning", "column E follows the order of the rows (rank correlation 1.00)")
+    only(labelled(targets=-drifting), "warning", "(rank correlation -1.00)")
+
+
+def test_classes_that_are_rare():
+    few = labelled(targets=np.eye(3)[[0] * 40 + [1] * 18 + [2] * 2], names=("a", "b", "c"), classes=True)
+    assert [severity for severity, _ in told(few)] == ["error", "warning"]
+    rare = np.eye(2)[[0] * 54 + [1] * 6]
+    only(labelled(targets=rare, names=("a", "b"), classes=True), "warning", "classes with few images", "b (6)")
+
+
+def test_classes_that_are_out_of_balance():
+    unlike = np.eye(2)[[0] * 190 + [1] * 10]
+    data = labelled(images(200), unlike, ("good", "bad"), classes=True)
+    only(data, "warning", "who always answers good is right in 95%", "balanced_accuracy")
+
+
+def test_copies_of_images_are_told_and_kept_together():
+    pictures = images()
+    pictures[7], pictures[9] = pictures[3], pictures[4]
+    data = labelled(pictures)
+    only(data, "warning", "2 copies of images", "2 have other targets", "3.png = 7.png")
+    groups = of_one_thing(pictures, ())
+    assert groups[3] == groups[7] != groups[4] == groups[9]
+    assert len(set(groups)) == 58
+    assert of_one_thing(images(), ()) == ()
+
+
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=20), st.lists(st.integers(0, 3), min_size=20, max_size=20))
+def test_what_is_one_thing_is_in_one_group(which, named):
+    pictures = images(6)[which]
+    groups = tuple(f"g{named[row]}" for row in range(len(which)))
+    found = of_one_thing(pictures, groups)
+    for one in range(len(which)):
+        for other in range(one):
+            if groups[one] == groups[other] or which[one] == which[other]:
+                assert found[one] == found[other]
+
+
+def test_a_copy_on_the_other_side_of_a_given_split_is_an_error():
+    pictures = images()
+    pictures[50] = pictures[3]
+    data = labelled(pictures, parts=["train"] * 40 + ["test"] * 20)
+    only(data, "error", "the same image on two sides of the split", "3.png = 50.png")
+
+
+def test_images_that_are_nearly_the_same():
+    pictures = images()
+    pictures[5] = pictures[2] + np.float32(0.004) * np.random.default_rng(2).random(pictures[2].shape).astype(
+        np.float32
+    )
+    only(labelled(pictures), "warning", "1 pairs of images are nearly the same", "2.png and 5.png")
+    assert told(labelled(pictures, groups=["g"] * 6 + [f"h{row}" for row in range(54)])) == []
+
+
+def test_a_group_on_two_sides_of_a_given_split():
+    parts = ["train"] * 30 + ["test"] * 30
+    groups = [f"g{row}" for row in range(59)] + ["g0"]
+    only(labelled(parts=parts, groups=groups), "error", "1 groups on two sides of its split", "g0")
+
+
+@pytest.mark.parametrize(
+    ("parts", "word"),
+    [
+        (["test"] * 60, "no row 'train'"),
+        (["train"] * 60, "no row 'test'"),
+        (["train"] * 30 + [""] * 3 + ["test"] * 27, "empty in 3 rows"),
+    ],
+)
+def test_a_split_that_is_none(parts, word):
+    only(labelled(parts=parts), "error", word)
+
+
+def test_grey_levels_that_tell_the_laboratory():
+    pictures = images() * 0.5
+    pictures[::2] += 0.4
+    groups = ["one" if row % 2 else "two" for row in range(60)]
+    parts = ["train" if group == "one" else "test" for group in groups]
+    only(labelled(pictures, groups=groups, parts=parts), "warning", "the mean grey level tells the group")
+
+
+def test_pictures_that_are_nearly_black():
+    only(labelled(images() * np.float32(0.06)), "warning", "the brightest pixel of all is at 6.0% of white")

@@ -1,0 +1,139 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from harness.errors import BenchError
+from suites.pictures.images import LUMINANCE, MOST, find_images, read_images, reduced
+
+
+def grey(height=24, width=32, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
+
+
+def saved(folder, name, array, **how):
+    path = folder / name
+    Image.fromarray(array).save(path, **how)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "PNG"])
+def test_grey_pictures_are_read_to_the_bit(tmp_path, suffix):
+    path = saved(tmp_path, f"a.{suffix}", grey())
+    found = read_images([path])
+    assert found.findings == []
+    assert found.size == (24, 32)
+    np.testing.assert_array_equal(found.images[0, :, :, 0], grey().astype(np.float32) / np.float32(255))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_are_read_to_the_bit(tmp_path, suffix):
+    values = np.random.default_rng(0).integers(0, 65536, (20, 20)).astype(np.uint16)
+    found = read_images([saved(tmp_path, f"a.{suffix}", values)])
+    np.testing.assert_allclose(found.images[0, :, :, 0], values / 65535, rtol=1e-6)
+
+
+def test_colours_stay_and_grey_ones_beside_them_are_repeated(tmp_path):
+    colours = np.stack([grey(seed=1), grey(seed=2), grey(seed=3)], axis=2)
+    paths = [saved(tmp_path, "a.png", colours), saved(tmp_path, "b.png", grey())]
+    found = read_images(paths)
+    assert found.images.shape == (2, 24, 32, 3)
+    np.testing.assert_allclose(found.images[0], colours / 255, rtol=1e-6)
+    np.testing.assert_allclose(found.images[1], grey()[:, :, None].repeat(3, axis=2) / 255, rtol=1e-6)
+    as_grey = read_images(paths, channels=1).images
+    np.testing.assert_allclose(as_grey[0, :, :, 0], colours / 255 @ LUMINANCE, rtol=1e-5)
+
+
+def test_a_grey_jpeg_of_three_channels_is_grey(tmp_path):
+    flat = np.full((32, 32, 3), 128, np.uint8)
+    assert read_images([saved(tmp_path, "a.jpg", flat)]).images.shape == (1, 32, 32, 1)
+
+
+@given(st.integers(16, 8192), st.integers(16, 8192))
+def test_reduced_pictures_have_at_most_so_many_pixels_and_their_shape(height, width):
+    small = reduced((height, width))
+    assert max(small) <= MOST
+    assert max(height, width) > MOST or small == (height, width)
+    factor = -(-max(height, width) // MOST)
+    assert all(edge * factor <= whole < (edge + 1) * factor for edge, whole in zip(small, (height, width), strict=True))
+
+
+def test_a_large_picture_is_reduced_to_the_means_of_blocks(tmp_path):
+    values = grey(256, 300)
+    found = read_images([saved(tmp_path, "a.png", values)])
+    blocks = values[:255].reshape(85, 3, 100, 3).mean(axis=(1, 3)) / 255
+    np.testing.assert_allclose(found.images[0, :, :, 0], blocks, atol=1e-6)
+
+
+def test_unlike_sizes_are_told_once_with_what_to_do(tmp_path):
+    paths = [saved(tmp_path, f"{number}.png", grey(24, 32 + (number > 2))) for number in range(5)]
+    (finding,) = read_images(paths).findings
+    assert "not 32x24 pixels as most" in finding.what
+    assert "resize=64" in finding.what
+    assert "2 images: 3.png, 4.png" in finding.what
+
+
+def test_unlike_sizes_of_one_shape_can_be_resized(tmp_path):
+    paths = [saved(tmp_path, "a.png", grey(32, 64)), saved(tmp_path, "b.png", grey(64, 128))]
+    found = read_images(paths, resize=(16, 32))
+    assert found.findings == []
+    assert found.images.shape == (2, 16, 32, 1)
+    assert found.size is None
+    expected = grey(64, 128).reshape(16, 4, 32, 4).mean(axis=(1, 3)) / 255
+    np.testing.assert_allclose(found.images[1, :, :, 0], expected, atol=1e-6)
+    (finding,) = read_images([saved(tmp_path, "c.png", grey(64, 64))], resize=(16, 32)).findings
+    assert "nothing is stretched" in finding.what
+
+
+BROKEN = {
+    "zero bytes": (lambda path: path.write_bytes(b""), "zero bytes"),
+    "text": (lambda path: path.write_text("no picture"), "not a PNG, TIFF or JPEG"),
+    "cut off": (lambda path: path.write_bytes(path.read_bytes()[:200]), "truncated or damaged"),
+    "a folder": (lambda path: (path.unlink(), path.mkdir()), "not a file"),
+    "tiny": (lambda path: Image.fromarray(grey(8, 32)).save(path), "32x8 pixels: each edge must have 16 to 8192"),
+    "huge": (lambda path: Image.new("1", (9000, 16)).save(path), "9000x16 pixels"),
+    "see-through": (
+        lambda path: Image.fromarray(np.full((24, 32, 4), 99, np.uint8)).save(path),
+        "partly transparent",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_picture_is_told_and_the_others_are_read(tmp_path, kind):
+    good, bad = saved(tmp_path, "good.png", grey()), saved(tmp_path, "bad.png", grey())
+    harm, told = BROKEN[kind]
+    harm(bad)
+    found = read_images([good, bad])
+    assert found.places == [0]
+    assert [finding.where for finding in found.findings] == ["bad.png"]
+    assert told in found.findings[0].what
+
+
+def test_a_stack_and_unknown_scales_are_refused(tmp_path):
+    stack = tmp_path / "stack.tif"
+    Image.fromarray(grey()).save(stack, save_all=True, append_images=[Image.fromarray(grey(seed=1))])
+    floating = saved(tmp_path, "floating.tif", grey().astype(np.float32))
+    wide = saved(tmp_path, "wide.tif", grey().astype(np.int32) * 10**6)
+    told = " ".join(finding.what for finding in read_images([stack, floating, wide]).findings)
+    assert "a stack of pictures" in told
+    assert "pixels of kind F" in told
+    assert "beyond 16 bits" in told
+
+
+def test_a_picture_to_be_shown_turned_is_refused(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    (finding,) = read_images([saved(tmp_path, "a.jpg", grey(), exif=exif)]).findings
+    assert "rotated or mirrored (EXIF)" in finding.what
+
+
+def test_images_are_found_in_natural_order_and_hidden_ones_left_out(tmp_path):
+    for name in ("10.png", "2.tif", "1.jpeg", "._3.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in find_images(tmp_path)] == ["1.jpeg", "2.tif", "10.png"]
+    with pytest.raises(BenchError, match="no image in this folder"):
+        find_images(tmp_path.parent / tmp_path.name / "..")
+    with pytest.raises(BenchError, match="cannot be listed"):
+        find_images(tmp_path / "nothing")

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from harness.errors import BenchError
+from suites.microstructure.findings import Unusable
+from suites.microstructure.names import Names
+from suites.pictures.table import Asked, find_table, read_table
+
+FILES = ("a.png", "b.tif", "c.jpg", "d.png")
+
+
+@pytest.fixture
+def read(tmp_path):
+    for name in FILES:
+        (tmp_path / name).write_bytes(b"")
+
+    def reading(text, asked=Asked()):  # noqa: B008  it is a tuple
+        path = tmp_path / "table.csv"
+        path.write_text(text)
+        return read_table(path, Names([tmp_path / name for name in FILES]), asked)
+
+    return reading
+
+
+def rows(*cells):
+    return "\n".join(",".join((name, *map(str, rest))) for name, *rest in zip(FILES, *cells, strict=True))
+
+
+NUMBERS, SIZES = (1.5, 2, 3e-2, -4), (1, 2, 3, 5)
+
+
+def test_columns_of_numbers_are_targets_with_their_units(read):
+    table = read(f"image,strength [MPa],grain size (um),note\n{rows(NUMBERS, SIZES, 'wxyz')}")
+    assert table.files == FILES
+    assert (table.names, table.units, table.classes) == (("strength", "grain_size"), ("MPa", "um"), False)
+    np.testing.assert_array_equal(table.targets, np.array([NUMBERS, SIZES]).T)
+    assert [finding.what for finding in table.findings] == ["columns not used: note"]
+
+
+def test_targets_and_units_can_be_named(read):
+    text = f"image,strength,size\n{rows(NUMBERS, SIZES)}"
+    table = read(text, Asked(("size",), ("mm",)))
+    assert (table.names, table.units) == (("size",), ("mm",))
+    assert read(text, Asked((), ("mm",))).units == ("mm", "mm")
+    with pytest.raises(BenchError, match=r"targets=sise: the table has no such column: did you mean 'size'"):
+        read(text, Asked(("sise",)))
+    with pytest.raises(BenchError, match="give one unit, or one for each of strength, size"):
+        read(text, Asked((), ("mm", "m", "km")))
+
+
+def test_a_column_of_words_has_classes(read):
+    table = read(f"file,phase\n{rows(['ferrite', 'pearlite', 'ferrite', 'lower bainite'])}")
+    assert table.classes
+    assert table.names == ("ferrite", "lower_bainite", "pearlite")
+    np.testing.assert_array_equal(table.targets, [[1, 0, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0]])
+
+
+def test_numbers_can_name_classes(read):
+    table = read(f"file,defect\n{rows([0, 1, 1, 0])}", Asked(("defect",), classes=True))
+    assert (table.names, table.classes) == (("0", "1"), True)
+    assert not read(f"file,defect\n{rows([0, 1, 1, 0])}").classes
+
+
+def test_groups_and_a_split_are_no_targets(read):
+    table = read(f"name,specimen,split,E\n{rows('ppqq', ['Train', 'test', 'val', 'train'], NUMBERS)}")
+    assert table.names == ("E",)
+    assert table.groups == tuple("ppqq")
+    assert table.parts == ("train", "test", "val", "train")
+
+
+def test_a_row_number_is_no_target(read):
+    assert read(f"file,id,E\n{rows([0, 1, 2, 3], NUMBERS)}").names == ("E",)
+
+
+def test_a_cell_that_is_no_number_is_told_with_its_row(read):
+    table = read(f"file,E\n{rows([1, 'n/a', '', 'inf'])}", Asked(("E",)))
+    assert table.classes  # one number in four: words
+    table = read(f"file,E\n{rows([1, 2, 'n/a', 3])}")
+    assert np.isnan(table.targets[2, 0])
+    (finding,) = table.findings
+    assert finding.where == "table.csv, row 3"
+    assert "E is no finite number ('n/a')" in finding.what
+
+
+UNUSABLE = {
+    "no files": ("E,F\n1.5,2\n3.5,4", "no column names the files"),
+    "several of words": (f"file,a,b\n{rows('uvuv', 'wxwx')}", "which of a, b\\? Say targets="),
+    "a header alone": ("file,E\n", "a header and no rows"),
+    "twice": (f"file,E,E\n{rows(NUMBERS, NUMBERS)}", "names a column twice: E"),
+    "ragged": (f"file,E\n{rows(NUMBERS)}\na.png", "not 2 cells, as the header has"),
+    "two of files": (f"file,image,E\n{rows(FILES[::-1], NUMBERS)}", "name different files"),
+    "one name": (f"file,E 1,E-1,E_1\n{rows(NUMBERS, NUMBERS, NUMBERS)}", "name each in its own way"),
+    "semicolons": (f"file;E\n{rows(NUMBERS)}".replace(",", ";"), "separated by semicolons"),
+    "classes alike": (f"file,kind\n{rows(['a b', 'a-b', 'a_b', 'c'])}", "differ in blanks or signs alone"),
+    "one class": (f"file,kind\n{rows('uuuu')}", "no column of numbers"),
+    "empty": ("", "empty: needed are a header"),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_a_table_that_is_of_no_use_says_why(read, kind):
+    text, told = UNUSABLE[kind]
+    with pytest.raises(Unusable, match=told):
+        read(text)
+
+
+def test_a_table_is_found_where_there_is_one(tmp_path):
+    with pytest.raises(Unusable, match="no table"):
+        find_table(tmp_path)
+    (tmp_path / "a.csv").write_text("x")
+    (tmp_path / ".hidden.csv").write_text("x")
+    assert find_table(tmp_path).name == "a.csv"
+    (tmp_path / "b.parquet").write_text("x")
+    with pytest.raises(Unusable, match=r"leave one; there are 2: a\.csv, b\.parquet"):
+        find_table(tmp_path)
+
+
+def test_parquet_is_a_csv_in_another_form(tmp_path, read):
+    pandas, _ = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = pandas.DataFrame({"file": FILES, "E": NUMBERS, "part": ["train", "train", "test", "val"]})
+    frame = frame.rename(columns={"part": "split"})
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet", Names([tmp_path / name for name in FILES]), Asked())
+    np.testing.assert_allclose(table.targets[:, 0], NUMBERS)
+    assert table.parts == ("train", "train", "test", "val")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    with pytest.raises(Unusable, match="not a Parquet file"):
+        read_table(tmp_path / "t.parquet", Names([]), Asked())
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(Unusable, match=r"pip install 'cijbench\[parquet\]'"):
+        read_table(tmp_path / "t.parquet", Names([]), Asked())

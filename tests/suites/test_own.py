@@ -1,0 +1,201 @@
+"""Anybody's images and table, from the folder to predictions."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
+
+from harness import registry
+from harness.command.cli import main
+from harness.errors import BenchError, DataError
+from harness.model.architecture import Network, parameter_shapes
+from harness.protocol import Dataset
+from harness.running.data import split_of
+from harness.running.plan import Request, plan
+from suites import own
+from suites.pictures.folder import CLASSES
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Blocks of two widths, in 16-bit TIFF: their brightness, what kind they are, and the plate that they are of."""
+    place, draw = tmp_path_factory.mktemp("own") / "blocks", np.random.default_rng(0)
+    place.mkdir()
+    rows = [["picture", "brightness [cd]", "kind", "specimen"]]
+    for number in range(60):
+        width, level = (2, 5)[number % 2], draw.uniform(0.3, 0.9)
+        blocks = (draw.random((12, 16)) > 0.5).repeat(width, axis=0).repeat(width, axis=1)[:24, :32]
+        pixels = level * (0.2 + 0.6 * blocks) + 0.05 * draw.random((24, 32))
+        Image.fromarray((65535 * pixels).astype(np.uint16)).save(place / f"s{number}.tif")
+        rows.append([f"s{number}.tif", f"{level:.5f}", ("narrow", "wide")[number % 2], f"plate {number // 2}"])
+    with (place / "table.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return place
+
+
+def test_a_folder_is_a_data_set(folder):
+    dataset = own.load(folder, {})
+    assert dataset.images.shape == (60, 24, 32, 1)
+    assert (dataset.target_names, dataset.units, dataset.classes) == (("brightness",), ("cd",), False)
+    assert dataset.facts == {"pixels": "32x24"}
+    assert dataset.warnings == ("table.csv: columns not used: kind",)
+    with Image.open(folder / "s7.tif") as picture:
+        expected = np.asarray(picture, np.float32) / np.float32(65535)
+    np.testing.assert_allclose(dataset.images[dataset.ids.index("s7.tif"), :, :, 0], expected, rtol=1e-6)
+    split = split_of(own, dataset)
+    for part in split.parts.values():
+        others = np.setdiff1d(np.arange(60), part)
+        assert not {dataset.groups[row] for row in part} & {dataset.groups[row] for row in others}
+
+
+def test_classes_are_shared_out_alike(folder):
+    dataset = own.load(folder, {"targets": "kind"})
+    assert dataset.classes
+    assert dataset.target_names == ("narrow", "wide")
+    assert dataset.facts == {**CLASSES, "pixels": "32x24"}
+    free = Dataset(**{name: getattr(dataset, name) for name in dataset.__struct_fields__} | {"groups": ()})
+    split = split_of(own, free)
+    assert [len(part) for part in split.parts.values()] == [44, 8, 8]
+    for part in split.parts.values():
+        np.testing.assert_allclose(free.targets[part].mean(axis=0), 0.5)
+    assert split.fingerprint() == split_of(own, free).fingerprint()
+
+
+def test_a_split_of_the_users_own_is_kept(folder):
+    dataset = own.load(folder, {})
+    free = {name: getattr(dataset, name) for name in dataset.__struct_fields__} | {"groups": ()}
+    parts = ("lab-b",) * 10 + ("test",) * 10 + ("training",) * 40
+    split = split_of(own, Dataset(**free | {"parts": parts}))
+    assert list(split.tests) == ["test", "lab-b"]
+    np.testing.assert_array_equal(split.tests["lab-b"], np.arange(10))
+    assert (len(split.train), len(split.validation)) == (34, 6)
+    split = split_of(own, Dataset(**free | {"parts": ("val",) * 10 + parts[10:]}))
+    np.testing.assert_array_equal(split.validation, np.arange(10))
+
+
+def test_figures_of_classes_are_scikit_learns():
+    draw = np.random.default_rng(0)
+    truth = np.eye(3)[draw.choice(3, 50, p=[0.7, 0.2, 0.1])]
+    predictions = draw.dirichlet([1, 1, 1], 50)
+    found = own.measure(predictions, truth, np.empty(0), CLASSES)
+    right, answered = truth.argmax(axis=1), predictions.argmax(axis=1)
+    assert found["accuracy"] == pytest.approx(accuracy_score(right, answered))
+    assert found["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(right, answered))
+    assert found["log_loss"] == pytest.approx(log_loss(right, predictions))
+    assert own.measure(predictions, truth, np.empty(0), {}) == {}
+
+
+def test_calibration_error_is_how_much_too_sure_a_model_is():
+    truth = np.eye(2)[[0] * 6 + [1] * 4]
+    sure = np.tile([0.95, 0.05], (10, 1))
+    assert own.measure(sure, truth, np.empty(0), CLASSES)["calibration_error"] == pytest.approx(0.35)
+    fair = np.tile([0.6, 0.4], (10, 1))
+    assert own.measure(fair, truth, np.empty(0), CLASSES)["calibration_error"] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("targets", ["brightness [cd]", "kind"])
+def test_every_network_fits_the_targets(folder, targets):
+    planned = plan("own", request(folder, profile="paper", targets=targets))
+    count = len(planned.dataset.target_names)
+    networks = {cell.variant: cell.architecture for cell in planned.cells if isinstance(cell.architecture, Network)}
+    assert len(networks) == 8
+    for network in networks.values():
+        assert list(parameter_shapes(network, (64, 64, 3)).values())[-1] == (count,)
+    assert ("gp" in {cell.variant for cell in planned.cells}) == (targets != "kind")
+
+
+def request(folder, profile="smoke", variant="all", backend="all", **options):
+    from harness.running.data import DataSource
+
+    return Request(("own",), source=DataSource(str(folder), options), profile=profile, variant=variant, backend=backend)
+
+
+def test_a_process_is_planned_for_classes_where_it_is_asked_for(folder):
+    cells = plan("own", request(folder, variant="gp", targets="kind")).cells
+    assert [cell.variant for cell in cells] == ["gp"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"resize": "8"}, "resize=8: give pixels from 16 to 8192"),
+        ({"resize": "64x64x3"}, "as in 64 or 96x64"),
+        ({"classes": "yes"}, "classes=yes: must be true or false"),
+        ({"targets": "height"}, "targets=height: the table has no such column"),
+        ({"targets": "kind", "units": "m"}, "units=m: classes have none"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(folder, options, told):
+    with pytest.raises(BenchError, match=told):
+        own.load(folder, options)
+
+
+def test_without_a_folder_there_is_nothing_to_do():
+    with pytest.raises(BenchError, match="suite=own: give data=FOLDER"):
+        own.load(None, {})
+    assert "own" in registry.names("suites")
+    assert "own" not in registry.with_data()
+
+
+def test_everything_that_is_wrong_is_told_at_once(folder, tmp_path):
+    for name in ("s0.tif", "s1.tif"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "s2.tif").write_bytes(b"no picture")
+    (tmp_path / "table.csv").write_text("file,E\ns0.tif,1\ns1.tif,x\ns2.tif,3\ns3.tif,4\n")
+    with pytest.raises(DataError) as refused:
+        own.load(tmp_path, {})
+    text = str(refused.value)
+    for told in (
+        "s2.tif: not a PNG, TIFF or JPEG",
+        "row 2: E is no finite number ('x')",
+        "row 4: the file that it names",
+    ):
+        assert told in text
+    assert "too few to split" in text
+
+
+def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
+    """No suite is named: the folder is nobody else's."""
+    words = ["run", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
+    assert main([*words, "variant=mean,grey-levels,s2-ridge", "targets=brightness [cd]"]) == 0
+    told = capsys.readouterr()
+    assert f"data={folder}: for suite own" in told.err
+    assert "suite own: 60 images of data set 'blocks'" in told.out
+    (model,) = (tmp_path / "models" / "own").glob("s2-ridge*.onnx")
+    out = tmp_path / "out.csv"
+    assert main(["predict", f"model={model}", f"images={folder}", f"out={out}"]) == 0
+    with out.open() as file:
+        rows = {row["image"]: float(row["brightness_cd"]) for row in csv.DictReader(file)}
+    with (folder / "table.csv").open() as file:
+        truth = {row["picture"]: float(row["brightness [cd]"]) for row in csv.DictReader(file)}
+    off = [rows[name] - truth[name] for name in truth]
+    assert np.sqrt(np.mean(np.square(off))) < 0.02
+
+
+def test_classes_from_a_folder_to_a_leaderboard(folder, tmp_path):
+    words = ["run", "suite=own", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
+    assert main([*words, "variant=mean,s2-ridge", "targets=kind"]) == 0
+    with (tmp_path / "leaderboards" / "own.csv").open() as file:
+        rows = {row["variant"]: row for row in csv.DictReader(file)}
+    assert float(rows["s2-ridge"]["accuracy"]) == 1
+    assert float(rows["s2-ridge"]["skill"]) > 0.9
+    assert float(rows["mean"]["balanced_accuracy"]) == 0.5
+    assert main(["leaderboard", "check=true", f"results={tmp_path}"]) == 0
+
+
+def test_a_folder_for_no_suite_says_for_each_why(tmp_path, capsys):
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "t.csv").write_text("u,v\n1,2\n")
+    assert main(["run", f"data={tmp_path}", f"results={tmp_path / 'r'}"]) == 2
+    told = capsys.readouterr().err
+    assert "a data set for no suite" in told
+    assert "not for elasticity: " in told
+    assert "not for own: " in told
+
+
+def test_options_of_one_suite_choose_it(folder, tmp_path, capsys):
+    words = ["run", f"data={folder}", "units=lx", "profile=smoke", "backend=classical", "variant=mean"]
+    assert main([*words, f"results={tmp_path}"]) == 0
+    assert "not for elasticity" not in capsys.readouterr().err
