@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -438,7 +438,8 @@ class Symmetry(msgspec.Struct, frozen=True):
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """A figure of a suite's own, and a column of its leaderboard: `better` is which way, "" where neither is.
+    """A figure of a suite's own, and a column of its leaderboard: `better` is which way, "" where neither is. One that
+    `needs_truth` not can be told of each prediction by itself, whatever is given for the truth.
 
     With a `heading` it is shown on a terminal, too, in the `form` of Python's format strings.
     """
@@ -449,6 +450,7 @@ class Metric(msgspec.Struct, frozen=True):
     sentence: str
     heading: str = ""
     form: str = ".3g"
+    needs_truth: bool = True
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -460,6 +462,14 @@ class Comparison(msgspec.Struct, frozen=True):
     variant: Name
     other: Name
     reported: str = ""
+
+
+class Pictures(NamedTuple):
+    """Images (n, height, width, channel) that were read from files, the `names` of these, and why others were not."""
+
+    images: Images
+    names: tuple[str, ...]
+    unread: dict[str, str]
 
 
 class Predicted(msgspec.Struct, frozen=True):
@@ -526,8 +536,10 @@ class Suite(Protocol):
         """Everything that is wrong or suspicious about a user's folder, as `load` would take it; nothing is written."""
         ...
 
-    def read_images(self, folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
-        """Every image in a folder, in natural order, and their file names. Raises DataError for unusable ones."""
+    def read_images(self, folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
+        """Every image in a folder, in natural order, as a model takes them that was trained on a data set of these
+        facts, {} where they are not known. Raises BenchError where there is none.
+        """
         ...
 
     def unit_factor(self, unit: str) -> float:

@@ -26,6 +26,7 @@ _COMMON = (
     "harness/protocol.py",
     "harness/model/*.py",
     "harness/running/data.py",
+    "harness/running/calibration.py",
     "harness/running/centring.py",
     "harness/running/training.py",
     "harness/running/view.py",

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import BenchError, DataError, Finding
+from harness.errors import BenchError, Finding
 from harness.model.architecture import Shape
 from harness.model.variants import Encoding
 from harness.protocol import (
@@ -26,6 +26,7 @@ from harness.protocol import (
     Images,
     Metric,
     OnProgress,
+    Pictures,
     Predicted,
     Split,
     Symmetry,
@@ -34,7 +35,7 @@ from harness.protocol import (
 from harness.text import nearest
 from suites.micrographs.encodings import Both, GrayStatistics
 from suites.microstructure import question
-from suites.microstructure.images import text
+from suites.microstructure.folder import pictures
 from suites.microstructure.statistics import Descriptors, plain
 from suites.pictures import folder as folders
 from suites.pictures import variants
@@ -185,14 +186,12 @@ def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
     return []
 
 
-def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
-    """See `Suite.read_images`. Images are reduced as those were that the model was trained on."""
+def read_images(folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
+    """See `Suite.read_images`. Images are reduced as those were that the model was trained on, and must be as large."""
     paths = find_images(folder)
     height, width, channels = input_shape
-    found = read(paths, (height, width), channels)
-    if found.findings:
-        raise DataError(str(folder), found.findings)
-    return found.images, tuple(text(path.name) for path in paths)
+    found = read(paths, (height, width), channels, facts.get("pixels"))
+    return pictures(paths, found.images, found.places, found.spots)
 
 
 def unit_factor(unit: str) -> float:

@@ -25,6 +25,7 @@ from harness.protocol import (
     Images,
     Metric,
     OnProgress,
+    Pictures,
     Predicted,
     Split,
     Targets,
@@ -133,7 +134,7 @@ def _crystal(options: Mapping[str, str]) -> Crystal | None:
     return parse_crystal(options["crystal"]) if options.get("crystal") else None
 
 
-def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+def read_images(folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
     """See `Suite.read_images`."""
     return folders.read_image_folder(folder, of_one_channel(input_shape))
 

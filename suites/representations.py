@@ -21,8 +21,9 @@ from harness.protocol import (
     Comparison,
     Dataset,
     Encoder,
-    Images,
+    Facts,
     OnProgress,
+    Pictures,
     Predicted,
     Profile,
     Split,
@@ -167,9 +168,9 @@ def check_data(folder: Path, options: Mapping[str, str]) -> list[Finding]:
     return []
 
 
-def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+def read_images(folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
     """See `Suite.read_images`."""
-    return question.read_images(folder, input_shape)
+    return question.read_images(folder, input_shape, facts)
 
 
 def unit_factor(unit: str) -> float:

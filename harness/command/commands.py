@@ -193,13 +193,18 @@ class DeployOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Predict with a trained model: one row per image, columns in physical units."""
+    """Predict with a trained model: one row per image, targets in physical units, intervals, and what is doubtful."""
 
-    model: Annotated[str, _path("ONNX file written by `bench run`")]
-    images: Annotated[str, _path("folder of PNG images")]
+    images: Annotated[str, _path("folder of images")]
     out: Annotated[str, _path("CSV file to write; must not exist")]
+    model: Annotated[str, _path("ONNX file written by `bench run`; empty: one of suite= below results=")] = ""
+    suite: Annotated[str, _about("suite whose models to choose from")] = ""
+    variant: Annotated[
+        str, _about("variants to choose from, comma-separated; best: all; taken is the best on the validation images")
+    ] = "best"
     timeout: Timeout = 0
     memory: Memory = 0
+    results: Results = Path("results")
 
 
 class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -134,7 +135,37 @@ def predict(options: PredictOptions) -> int:
     from harness.running.predict import predict
     from harness.running.progress import show_count
 
-    model = values.file("model", options.model)
-    rows = predict(model, Path(options.images), Path(options.out), values.limits(options), show_count)
-    print(f"{options.out}: {rows} rows")
-    return 0
+    if bool(options.model) == bool(options.suite):
+        raise BenchError("bench predict needs model=FILE, or suite= to choose among its models; not both")
+    model = values.file("model", options.model) if options.model else _best(options)
+    out = Path(options.out)
+    predicted = predict(model, Path(options.images), out, values.limits(options), show_count)
+    unlike = sum(distance > 1 for distance in predicted.distances)
+    print(f"{out}: {len(predicted.names)} rows" + f", {unlike} of images unlike those it was trained on" * bool(unlike))
+    if predicted.distances and not predicted.low and not predicted.sets:
+        print("no intervals: the model was validated on too few images for any")
+    if predicted.unread:
+        name, why = next(iter(predicted.unread.items()))
+        print(one_line(f"{len(predicted.unread)} images could not be read: {name}: {why}"), file=sys.stderr)
+    return int(bool(predicted.unread))
+
+
+def _best(options: PredictOptions) -> Path:
+    """The model that takes images and is the best on the validation images of the newest data set."""
+    from harness import registry
+    from harness.running.deploy import at_hand
+
+    models = at_hand(options.results, *registry.choose(options.suite, registry.names("suites"), "suite"))
+    usable = {path: record for path, record in models.items() if record.encoding_ms is None and record.validation}
+    if not usable:
+        raise BenchError(f"no model of suite={options.suite} in {options.results / 'models'}: `bench run` makes them")
+    if options.variant != "best":
+        known = {record.cell.variant for record in usable.values()}
+        asked = registry.choose(options.variant, sorted(known), "variant with a model")
+        usable = {path: record for path, record in usable.items() if record.cell.variant in asked}
+    newest = max(usable.values(), key=lambda record: record.started).cell.data_hash
+    errors = {p: r.validation.mse for p, r in usable.items() if r.validation and r.cell.data_hash == newest}
+    best = min(errors, key=lambda path: errors[path])
+    record = usable[best]
+    print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {best}"))
+    return best

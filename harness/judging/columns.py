@@ -192,6 +192,43 @@ def _of_symmetries(group: Group) -> list[Column]:
     return [Column(change_under(key), "", "", "", _figure("moved", key)) for key in keys]
 
 
+# --- what models know of their errors -----------------------------------------------------------------------------
+
+
+def calibrated(good: Sequence[Record], test: str) -> dict[str, list[float | None]]:
+    """How intervals and flags did on a test, by seed; empty where records are of before there were any."""
+    told = [record.calibrated[test] for record in good if test in record.calibrated]
+    if not told or len(told) < len(good):
+        return {}
+    return {"coverage_90": [one.covered for one in told], "flagged": [one.flagged for one in told]}
+
+
+def _calibrated(name: str) -> Callable[[Group], float | None]:
+    def of(group: Group) -> float | None:
+        held_out = group.good[0].held_out if group.good else None
+        return mean(calibrated(group.good, held_out.test).get(name, [])) if held_out else None
+
+    return of
+
+
+CALIBRATION = (
+    Column(
+        "coverage_90",
+        "",
+        "",
+        "share of the test's truths inside the intervals, or sets of classes, of 90 % that the exported model gives",
+        _calibrated("coverage_90"),
+    ),
+    Column(
+        "flagged",
+        "",
+        "",
+        "share of the test images that it flags as unlike those it was trained on; 0.05 of images like these",
+        _calibrated("flagged"),
+    ),
+)
+
+
 def change_under(symmetry: str) -> str:
     """The column of how much predictions change under a symmetry, by its key."""
     return f"change_{symmetry}_{{unit}}"
@@ -380,7 +417,16 @@ def _definition(record: Record) -> str:
 
 def columns(group: Group) -> list[Column]:
     """The columns of one row, in their order."""
-    return [*SCORES, *_of_targets(group), *_of_suite(group), *_of_symmetries(group), *COSTS, *RUN, *ORIGIN]
+    return [
+        *SCORES,
+        *_of_targets(group),
+        *_of_suite(group),
+        *_of_symmetries(group),
+        *CALIBRATION,
+        *COSTS,
+        *RUN,
+        *ORIGIN,
+    ]
 
 
 def named(column: Column, unit: str) -> str:

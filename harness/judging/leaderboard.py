@@ -21,12 +21,14 @@ from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging.blocks import Rivals
 from harness.judging.columns import (
+    CALIBRATION,
     COSTS,
     ORIGIN,
     RUN,
     SCORES,
     Group,
     Timings,
+    calibrated,
     change_under,
     columns,
     digest,
@@ -141,6 +143,7 @@ def of_tests(records: Sequence[Record]) -> pd.DataFrame:
                 f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2
             }
             figures |= {own: [one.metrics.get(own) for one in examined] for own in examined[0].metrics}
+            figures |= calibrated(group.good, name)
             intervals = _intervals(examined)
             for figure, values in figures.items():
                 low, high = intervals.get(figure, (None, None))
@@ -218,7 +221,9 @@ def explained(suite: str) -> list[tuple[str, str, str, str]]:
         for symmetry in asked.SYMMETRIES
         if symmetry.exact
     ]
-    told = [[(c.name, c.unit, c.better, c.sentence) for c in part] for part in (SCORES, COSTS + RUN + ORIGIN)]
+    told = [
+        [(c.name, c.unit, c.better, c.sentence) for c in part] for part in (SCORES, CALIBRATION + COSTS + RUN + ORIGIN)
+    ]
     return [*told[0], ("r2_<target>", "", "higher", "R² of each target"), *own, *told[1]]
 
 

@@ -187,6 +187,15 @@ class Examined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[Name, float]
 
 
+class Calibrated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a model that knows its errors did on a test: the share of truths inside its intervals of 90 %, None where it
+    has none, and of images that it flags as unlike those that it was trained on.
+    """
+
+    covered: float | None
+    flagged: float
+
+
 class OnnxFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The exported model: file name below `results/models/<suite>/`, size, opset and SHA-256, and the largest
     difference of its test predictions from the native model's, relative to the largest prediction.
@@ -207,7 +216,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     are the suite's own figures; `moved` is by how much, root mean square, predictions of the test images change beyond
     what they should when the images are moved by a symmetry of the suite, by its key; `others` has the tests after the
     one that models are ranked by. `encoding_ms` is what encoding one image takes where the exported model does not do
-    it. `source` is the hash of the code that made it (`provenance.source`), "" where that is not known.
+    it, and `calibrated` how intervals and flags did on each test. `source` is the hash of the code that made it
+    (`provenance.source`), "" where that is not known.
     """
 
     schema: int
@@ -233,6 +243,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     others: dict[Name, Examined] = {}
     onnx: OnnxFile | None = None
     encoding_ms: Seconds | None = None
+    calibrated: dict[Name, Calibrated] = {}
     source: str = ""
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ import numpy as np
 from harness import registry
 from harness.disk import write_whole
 from harness.errors import BenchError
-from harness.protocol import OnProgress
+from harness.protocol import Facts, Images, OnProgress, Suite, Targets
 from harness.running.apart import Stopped, ask
+from harness.running.calibration import Calibration, number_of_descriptors, of_file
 from harness.running.child import serve
 from harness.running.guard import Limits
 from harness.text import Label, Name, harmless
@@ -32,20 +34,39 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Predicted(msgspec.Struct, frozen=True):
-    """What the child answers: for each image its name, and a finite number for each target, in its unit."""
+    """What the child answers, of each image that could be read: its name, a finite number for each target, in its unit,
+    and what is known of these: the ends of an interval of 90 % for each, or the most probable class and a set of them;
+    how far apart the image is from those that the model was trained on (flagged above 1); and the suite's own figures.
+    Empty where a model does not know. `unread` says why other images could not be read.
+    """
 
     targets: list[Name]
     units: list[Label]
     names: list[str]
     rows: list[list[float]]
+    unread: dict[str, str] = {}
+    low: list[list[float]] = []
+    high: list[list[float]] = []
+    classes: list[str] = []
+    sets: list[str] = []
+    distances: list[float] = []
+    figures: dict[Name, list[float]] = {}
 
 
-def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progress: OnProgress) -> int:
-    """Write one row per image of the folder `images` to the CSV `out`: its name, and each target in its unit.
+LEVEL = 0.9
+"""How many in a hundred new images like those of the data set have their truth inside."""
 
-    The model must be one that `bench run` exported: its metadata name suite, targets and unit. Returns the number of
-    rows; `on_progress` is told how many images are done. Raises BenchError for another model, for one that takes more
-    than its limits, for unusable images, and where something is in the place of `out`; nothing is written then.
+_PERCENT = f"{100 * LEVEL:.0f}"
+
+
+def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progress: OnProgress) -> Predicted:
+    """Write one row per image of the folder `images` to the CSV `out`: its name, each target in its unit, and what the
+    model knows of these (`Predicted`). An image that cannot be read has a row that says why.
+
+    The model must be one that `bench run` exported: its metadata name suite, targets and unit. Returns what was
+    written; `on_progress` is told how many images are done. Raises BenchError for another model, for one that takes
+    more than its limits, for a folder without a usable image, and where something is in the place of `out`; nothing is
+    written then.
     """
     _free_place(out, model_file)
     request = Request(str(model_file), str(images))
@@ -54,13 +75,38 @@ def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progre
     except Stopped as error:
         raise BenchError(f"{model_file}: {error}") from None
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    heads = zip(predicted.targets, predicted.units, strict=True)
-    table.writerow(["image", *(f"{target}_{unit}".rstrip("_") for target, unit in heads)])
-    for name, row in zip(predicted.names, predicted.rows, strict=True):
-        table.writerow([harmless(name), *(f"{value:.6g}" for value in row)])
+    csv.writer(text, lineterminator="\n").writerows(_table(predicted))
     write_whole(_free_place(out, model_file), text.getvalue())  # looked at again: that may have taken hours
-    return len(predicted.rows)
+    return predicted
+
+
+def _table(predicted: Predicted) -> Iterator[list[str]]:
+    """Rows of cells, the header first; images that could not be read come last."""
+    heads = [f"{t}_{u}".rstrip("_") for t, u in zip(predicted.targets, predicted.units, strict=True)]
+    columns: dict[str, list[str]] = {"image": [harmless(name) for name in predicted.names]}
+    columns |= _numbers(heads, predicted.rows)
+    columns |= _numbers([f"{head}_low_{_PERCENT}" for head in heads], predicted.low)
+    columns |= _numbers([f"{head}_high_{_PERCENT}" for head in heads], predicted.high)
+    columns |= {
+        head: cells for head, cells in (("class", predicted.classes), (f"classes_{_PERCENT}", predicted.sets)) if cells
+    }
+    columns |= {name: [f"{value:.6g}" for value in values] for name, values in predicted.figures.items()}
+    if predicted.distances:
+        columns["distance"] = [f"{distance:.3g}" for distance in predicted.distances]
+        columns["unlike_training"] = [str(distance > 1).lower() for distance in predicted.distances]
+    if predicted.unread:
+        columns["problem"] = [""] * len(predicted.names)
+    yield list(columns)
+    yield from map(list, zip(*columns.values(), strict=True))
+    for name, why in predicted.unread.items():
+        yield [harmless(name), *[""] * (len(columns) - 2), harmless(why)]
+
+
+def _numbers(heads: Sequence[str], rows: Sequence[Sequence[float]]) -> dict[str, list[str]]:
+    """A column for each head, none where there are no rows."""
+    if not rows:
+        return {}
+    return {head: [f"{row[place]:.6g}" for row in rows] for place, head in enumerate(heads)}
 
 
 def _free_place(out: Path, model_file: Path) -> Path:
@@ -81,14 +127,22 @@ def _free_place(out: Path, model_file: Path) -> Path:
 
 
 def predict_here(request: Request, on_progress: OnProgress) -> Predicted:
-    """Predict in this process. Raises BenchError for another model than `predict` takes, and for unusable images.
+    """Predict in this process. Raises BenchError for another model than `predict` takes, and where no image is usable.
 
     What the file and the headers of the images say is judged before ONNX Runtime makes anything of the model.
     """
     path = Path(request.model)
     file = registry.onnx().OnnxFile(path)
-    targets, units, suite, size = _says(file, path)
-    images, names = registry.suite(suite).read_images(Path(request.images), size)
+    targets, units, suite, size, facts = _says(file, path)
+    try:
+        known = of_file(file.metadata, number_of_descriptors(*size[:2]), len(targets))
+    except BenchError as error:
+        raise BenchError(f"{path}: {error}") from None
+    images, names, unread = registry.suite(suite).read_images(Path(request.images), size, facts)
+    if not len(images):
+        first, why = next(iter(unread.items()))
+        more = f" ({len(unread) - 1} others are not, either)" * (len(unread) > 1)
+        raise BenchError(f"{request.images}: no image is usable; {first}: {why}{more}")
     model = file.open()
     _refuse_other(model, len(targets), path)
     predictions = model.predict(images, on_progress)
@@ -96,11 +150,39 @@ def predict_here(request: Request, on_progress: OnProgress) -> Predicted:
         raise BenchError(f"{path}: gave {predictions.shape} numbers for {len(names)} images of {len(targets)} targets")
     if unknown := int((~np.isfinite(predictions)).any(axis=1).sum()):
         raise BenchError(f"{path}: has no finite answer for {unknown} of {len(names)} images")
-    return Predicted(targets, units, list(names), predictions.tolist())
+    found = Predicted(targets, units, list(names), predictions.tolist(), unread)
+    found = msgspec.structs.replace(found, figures=_figures(registry.suite(suite), predictions, images, facts))
+    return _with_errors(found, known, predictions, images) if known else found
 
 
-def _says(file: Any, path: Path) -> tuple[list[str], list[str], str, tuple[int, ...]]:
-    """Targets, their units, suite and shape of one image, as a file names them.
+def _with_errors(found: Predicted, known: Calibration, predictions: Targets, images: Images) -> Predicted:
+    """With what the model knows of its own errors."""
+    found = msgspec.structs.replace(found, distances=known.distances(images).tolist())
+    names = np.array(found.targets)
+    if known.classes:
+        found = msgspec.structs.replace(found, classes=names[predictions.argmax(axis=1)].tolist())
+    if (widths := known.widths.get(f"{LEVEL:g}")) is None:
+        return found
+    if known.classes:
+        sets = [" ".join(names[row].tolist()) for row in known.members(LEVEL, predictions)]
+        return msgspec.structs.replace(found, sets=sets)
+    half = np.array(widths)
+    return msgspec.structs.replace(found, low=(predictions - half).tolist(), high=(predictions + half).tolist())
+
+
+def _figures(suite: Suite, predictions: Targets, images: Images, facts: Facts) -> dict[str, list[float]]:
+    """The suite's own figures of each prediction by itself, as far as they need no truth."""
+    keys = [metric.key for metric in suite.METRICS if not metric.needs_truth]
+    if not keys:
+        return {}
+    told = [
+        suite.measure(one, one, image, facts) for one, image in zip(predictions[:, None], images[:, None], strict=True)
+    ]
+    return {key: [of[key] for of in told] for key in keys if all(key in of for of in told)}
+
+
+def _says(file: Any, path: Path) -> tuple[list[str], list[str], str, tuple[int, ...], Facts]:
+    """Targets, their units, suite, shape of one image, and facts of the data set, as a file names them.
 
     It may come from anywhere, so that what it says is believed only as far as it can be.
     """
@@ -117,7 +199,8 @@ def _says(file: Any, path: Path) -> tuple[list[str], list[str], str, tuple[int, 
         units = msgspec.convert(metadata["units"].split(","), list[Label])
         if len(units) != len(targets):
             raise BenchError(f"{path}: names {len(units)} units for {len(targets)} targets")
-    except msgspec.ValidationError:
+        facts = msgspec.json.decode(metadata.get("facts", "{}").encode(), type=Facts)
+    except msgspec.MsgspecError:
         raise BenchError(f"{path}: names targets or a unit that cannot be the head of a column") from None
     shapes = file.input_shapes
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or shapes[0][0] is not None:
@@ -125,7 +208,7 @@ def _says(file: Any, path: Path) -> tuple[list[str], list[str], str, tuple[int, 
             f"{path}: takes {shapes}, not images of one size, as many as there are: a model whose encoding is "
             "no part of its file is of no use here"
         )
-    return targets, units, metadata["suite"], shapes[0][1:]
+    return targets, units, metadata["suite"], shapes[0][1:], facts
 
 
 def _refuse_other(model: Any, targets: int, path: Path) -> None:

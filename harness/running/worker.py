@@ -30,7 +30,7 @@ from harness import disk, provenance, registry
 from harness.environment import observe
 from harness.errors import BenchError, Unavailable
 from harness.judging.metrics import accuracy
-from harness.judging.records import SCHEMA, Cell, Examined, HeldOut, OnnxFile, Record
+from harness.judging.records import SCHEMA, Calibrated, Cell, Examined, HeldOut, OnnxFile, Record
 from harness.model.weights import save_weights
 from harness.protocol import (
     Backend,
@@ -42,7 +42,8 @@ from harness.protocol import (
     Suite,
     Targets,
 )
-from harness.running import data, training
+from harness.running import calibration, data, training
+from harness.running.calibration import Calibration, calibrated
 from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
 from harness.running.training import Fitting, fit
 from harness.running.view import View, changes, view
@@ -227,7 +228,11 @@ def _train_and_test(
     ranking = tests.pop(next(iter(split.tests)))
     validation = _finite(met.predict(model, dataset.images[split.validation]), "validation")
     encoded_before = met.encoder is not None and met.encoder.operators() is None
-    exported = _export(model, cell, met, Path(orders.results), split, ranking) if orders.exports else None
+    truth = dataset.targets[split.validation]
+    known = calibrated(
+        validation, truth, dataset.images[split.validation], dataset.images[split.train], dataset.classes
+    )
+    exported = _export(model, cell, met, Path(orders.results), split, ranking, known) if orders.exports else None
     return msgspec.structs.replace(
         record,
         status="ok",
@@ -237,7 +242,7 @@ def _train_and_test(
         searched=searched,
         validation=accuracy(
             validation,
-            dataset.targets[split.validation],
+            truth,
             np.array(ranking.held_out.train_mean),
             dataset.target_names,
         ),
@@ -248,7 +253,16 @@ def _train_and_test(
         others=tests,
         onnx=exported,
         encoding_ms=_milliseconds(met, dataset.images[split.test]) if encoded_before else None,
+        calibrated={
+            tested.held_out.test: _held_to(known, tested.held_out, dataset.images[rows])
+            for tested, rows in zip([ranking, *tests.values()], whole.tests.values(), strict=True)
+        },
     )
+
+
+def _held_to(known: Calibration, held_out: HeldOut, images: Images) -> Calibrated:
+    covered = known.covers(0.9, np.array(held_out.predictions), np.array(held_out.truth))
+    return Calibrated(None if np.isnan(covered) else covered, float(np.mean(known.distances(images) > 1)))
 
 
 def _milliseconds(met: View, images: Images) -> float:
@@ -320,7 +334,9 @@ def _rows(values: Targets) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(f"{value:.10g}") for value in row) for row in values)
 
 
-def _export(model: Model, cell: Cell, met: View, results: Path, split: Split, tested: Examined) -> OnnxFile:
+def _export(
+    model: Model, cell: Cell, met: View, results: Path, split: Split, tested: Examined, known: Calibration
+) -> OnnxFile:
     """Write weights and ONNX file below `results/models/<suite>/`, and hold the exported model against the native, on
     the images of the test, or on what they are encoded to where the encoding is not part of the graph.
     """
@@ -344,6 +360,7 @@ def _export(model: Model, cell: Cell, met: View, results: Path, split: Split, te
         "data_hash": cell.data_hash,
         "split_hash": cell.split_hash,
         "facts": msgspec.json.encode(dataset.facts).decode(),
+        calibration.KEY: msgspec.json.encode(known).decode(),
     }
     with disk.replacing(folder / f"{cell.file_stem}.safetensors") as fresh:
         save_weights(fresh, model.weights(), metadata)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.errors import BenchError, DataError, Finding
-from harness.protocol import Dataset, Images
+from harness.protocol import Dataset, Images, Pictures
 from harness.text import Label, label
 from suites.films.crystal import Crystal, as_facts, crystal_of, estimates, parse_crystal, written
 from suites.films.dataset import TARGET
@@ -62,8 +62,8 @@ def check_folder(folder: Path, unit: str | None = None, crystal: Crystal | None 
     return sorted(_examine(folder, unit, crystal)[1], key=lambda finding: finding.severity)
 
 
-def read_image_folder(folder: Path, size: tuple[int, int]) -> tuple[Images, tuple[str, ...]]:
-    """Every film of a folder (n, height, width, 1) in natural order, and their names. Raises BenchError."""
+def read_image_folder(folder: Path, size: tuple[int, int]) -> Pictures:
+    """Every film of a folder (n, height, width, 1) in natural order. Raises BenchError for a folder without any."""
     return folders.read_image_folder(folder, size, read_films)
 
 

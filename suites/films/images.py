@@ -49,7 +49,8 @@ def read_films(paths: Sequence[Path], size: tuple[int, int] | None = None) -> Re
             places.append(place)
         except Unusable as problem:
             spots.append(_spot(place, problem))
-    return Read(as_images(levels[: len(places)]), places, gather(spots, of_images([text(path.name) for path in paths])))
+    findings = gather(spots, of_images([text(path.name) for path in paths]))
+    return Read(as_images(levels[: len(places)]), places, findings, spots)
 
 
 def _size(path: Path) -> tuple[int, int]:

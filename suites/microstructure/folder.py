@@ -21,7 +21,7 @@ from PIL import Image
 from harness.disk import umask
 from harness.errors import BenchError, DataError, Finding
 from harness.model.architecture import Shape
-from harness.protocol import Dataset, Images
+from harness.protocol import Dataset, Images, Pictures
 from harness.text import Label, without_patterns
 from suites.microstructure.checks import Floats, Pairs, check, check_count, check_table
 from suites.microstructure.findings import Spot, few, gather, of_rows
@@ -66,16 +66,23 @@ def check_folder(folder: Path, unit: str | None, phases: Phases | None = None) -
 
 def read_image_folder(
     folder: Path, size: tuple[int, int], read: Callable[[Sequence[Path], tuple[int, int]], Read] = read_images
-) -> tuple[Images, tuple[str, ...]]:
-    """Every PNG of a folder (n, height, width, 1) in natural order, and their names, by what reads such images.
+) -> Pictures:
+    """Every PNG of a folder (n, height, width, 1) in natural order, by what reads such images.
 
-    Raises BenchError for a folder without any, and DataError for those that are not of this kind and size.
+    Raises BenchError for a folder without any.
     """
     paths = find_images(folder)
     found = read(paths, size)
-    if found.findings:
-        raise DataError(str(folder), found.findings)
-    return found.images, tuple(text(path.name) for path in paths)
+    return pictures(paths, found.images, found.places, found.spots)
+
+
+def pictures(paths: Sequence[Path], images: Images, places: Sequence[int], spots: Sequence[Spot]) -> Pictures:
+    """What was read of these paths, and of those that were not the first thing that is wrong with each."""
+    names = [text(path.name) for path in paths]
+    wrong: dict[str, str] = {}
+    for spot in sorted(spots, key=lambda spot: spot.place):
+        wrong.setdefault(names[spot.place], spot.what + f": {spot.remedy}" * bool(spot.remedy))
+    return Pictures(images, tuple(names[place] for place in places), wrong)
 
 
 def of_one_channel(input_shape: Shape) -> tuple[int, int]:

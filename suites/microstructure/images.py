@@ -53,12 +53,14 @@ def is_image(path: Path) -> bool:
 
 class Read(NamedTuple):
     """`images` (m, height, width, 1) float32, 0 for black and 1 for white, of the paths at `places` (m,): those without
-    an error. `findings` has an error for each kind of problem, with the files that have it.
+    an error; `spots` says of the others what is wrong. `findings` has an error for each kind of problem, with the files
+    that have it.
     """
 
     images: Images
     places: list[int]
     findings: list[Finding]
+    spots: list[Spot]
 
 
 def read_images(paths: Sequence[Path], size: tuple[int, int] = SIZE) -> Read:
@@ -85,7 +87,7 @@ def read_images(paths: Sequence[Path], size: tuple[int, int] = SIZE) -> Read:
         except Unusable as problem:
             spots.append(Spot(place, str(problem)))
     names = [text(path.name) for path in paths]
-    return Read(images[: len(places)], places, gather(spots, of_images(names)))
+    return Read(images[: len(places)], places, gather(spots, of_images(names)), spots)
 
 
 def text(name: str) -> str:

@@ -20,6 +20,7 @@ from harness.protocol import (
     Facts,
     Images,
     Metric,
+    Pictures,
     Predicted,
     Split,
     Targets,
@@ -35,7 +36,13 @@ from suites.microstructure.physics import hill_deviations, room
 from suites.microstructure.statistics import CUBIC, STEREOLOGY, Descriptors, interacting, plain
 
 METRICS = (
-    Metric("positive_definite", "", "higher", "share of the predictions that are a positive definite stiffness"),
+    Metric(
+        "positive_definite",
+        "",
+        "higher",
+        "share of the predictions that are a positive definite stiffness",
+        needs_truth=False,
+    ),
     Metric(
         "inside_bounds",
         "",
@@ -43,12 +50,14 @@ METRICS = (
         "share of the predictions between the bounds of Voigt and Reuss, which no real composite leaves",
         "in bounds",
         ".0%",
+        needs_truth=False,
     ),
     Metric(
         "hill_residual",
         "",
         "lower",
         "median relative deviation of the predictions from Hill's relations, which every real one of these media keeps",
+        needs_truth=False,
     ),
 )
 
@@ -142,6 +151,6 @@ def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
     return []
 
 
-def read_images(folder: Path, input_shape: Shape) -> tuple[Images, tuple[str, ...]]:
+def read_images(folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
     """See `Suite.read_images`."""
     return folders.read_image_folder(folder, folders.of_one_channel(input_shape))

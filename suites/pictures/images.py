@@ -43,20 +43,25 @@ def find_images(folder: Path) -> list[Path]:
 
 class Read(NamedTuple):
     """`images` (m, height, width, 1 or 3) float32, black 0 and white 1, of the paths at `places` (m,): those without
-    an error. `size` (height, width) is what all of them had before, None where these differed or there was none.
+    an error; `spots` says of the others what is wrong, and `findings` the same, gathered. `size` (height, width) is
+    what all of them had before, None where these differed or there was none.
     """
 
     images: Images
     places: list[int]
     size: Size | None
     findings: list[Finding]
+    spots: list[Spot]
 
 
-def read_images(paths: Sequence[Path], resize: Size | None = None, channels: int | None = None) -> Read:
+def read_images(
+    paths: Sequence[Path], resize: Size | None = None, channels: int | None = None, pixels: str | None = None
+) -> Read:
     """Read image files; of `resize` (height, width) where that is said, else reduced as `reduced` says. Coloured where
     any is, or as `channels` says. Never raises for what a file holds.
 
-    Images of unlike sizes are an error without `resize`, as are those of unlike shape (width over height) with it.
+    Images of unlike sizes are an error without `resize`, as are those of unlike shape (width over height) with it, and
+    those of other `pixels` (as in 640x480) where that is said.
     """
     spots: list[Spot] = []
     sizes: dict[int, Size] = {}
@@ -66,23 +71,30 @@ def read_images(paths: Sequence[Path], resize: Size | None = None, channels: int
         except Unusable as problem:
             spots.append(Spot(place, str(problem)))
     common = _usual(list(sizes.values()))
-    if common is not None:
+    if pixels:
+        what = f"not {pixels} pixels, as those that the model was trained on"
+        spots += [Spot(place, what, "", _told(size)) for place, size in sizes.items() if _told(size) != pixels]
+    elif common is not None:
         spots += _of_other_size(sizes, common, resize)
     wrong = {spot.place for spot in spots}
     found: list[NDArray[np.float32]] = []
     places: list[int] = []
     for place in [place for place in sizes if place not in wrong]:
         try:
-            found.append(pixels(paths[place], resize or reduced(sizes[place])))
+            found.append(_pixels(paths[place], resize or reduced(sizes[place])))
             places.append(place)
         except Unusable as problem:
             spots.append(Spot(place, str(problem)))
     coloured = any(picture.shape[2] == 3 for picture in found) if channels is None else channels == 3
     images = [_of_channels(picture, 3 if coloured else 1) for picture in found]
-    empty = np.empty((0, *(resize or (SMALLEST, SMALLEST)), 1), np.float32)
+    empty = np.empty((0, *(resize or (SMALLEST, SMALLEST)), 3 if coloured else 1), np.float32)
     same = len({sizes[place] for place in places}) == 1
     findings = gather(spots, of_images([text(path.name) for path in paths]))
-    return Read(np.stack(images) if images else empty, places, common if same else None, findings)
+    return Read(np.stack(images) if images else empty, places, common if same else None, findings, spots)
+
+
+def _told(size: Size) -> str:
+    return f"{size[1]}x{size[0]}"
 
 
 def reduced(size: Size) -> Size:
@@ -100,15 +112,15 @@ def _usual(sizes: Sequence[Size]) -> Size | None:
 
 def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None) -> list[Spot]:
     others = {place: size for place, size in sizes.items() if size != common}
-    usual = f"{common[1]}x{common[0]}"
+    usual = _told(common)
     if resize is None:
         return [
-            Spot(place, f"not {usual} pixels as most", "give all in one size, or say resize=64", f"{size[1]}x{size[0]}")
+            Spot(place, f"not {usual} pixels as most", "give all in one size, or say resize=64", _told(size))
             for place, size in others.items()
         ]
     what = f"of another shape than {resize[1]}x{resize[0]}, which resize= makes of it"
     return [
-        Spot(place, what, "crop or pad it, so that nothing is stretched", f"{size[1]}x{size[0]}")
+        Spot(place, what, "crop or pad it, so that nothing is stretched", _told(size))
         for place, size in sizes.items()
         if abs(size[1] * resize[0] - size[0] * resize[1]) > max(size[1], size[0])
     ]
@@ -143,7 +155,7 @@ def _size_of(path: Path) -> Size:
     return height, width
 
 
-def pixels(path: Path, size: Size) -> NDArray[np.float32]:
+def _pixels(path: Path, size: Size) -> NDArray[np.float32]:
     """One picture, (height, width, 1 or 3) in 0..1, of `size` (height, width) by averaging. Raises Unusable."""
     picture, _ = _open(path)
     try:

@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
     place, draw = tmp_path_factory.mktemp("own") / "blocks", np.random.default_rng(0)
     place.mkdir()
     rows = [["picture", "brightness [cd]", "kind", "specimen"]]
-    for number in range(60):
+    for number in range(120):
         width, level = (2, 5)[number % 2], draw.uniform(0.3, 0.9)
         blocks = (draw.random((12, 16)) > 0.5).repeat(width, axis=0).repeat(width, axis=1)[:24, :32]
         pixels = level * (0.2 + 0.6 * blocks) + 0.05 * draw.random((24, 32))
@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
 
 def test_a_folder_is_a_data_set(folder):
     dataset = own.load(folder, {})
-    assert dataset.images.shape == (60, 24, 32, 1)
+    assert dataset.images.shape == (120, 24, 32, 1)
     assert (dataset.target_names, dataset.units, dataset.classes) == (("brightness",), ("cd",), False)
     assert dataset.facts == {"pixels": "32x24"}
     assert dataset.warnings == ("table.csv: columns not used: kind",)
@@ -46,7 +46,7 @@ def test_a_folder_is_a_data_set(folder):
     np.testing.assert_allclose(dataset.images[dataset.ids.index("s7.tif"), :, :, 0], expected, rtol=1e-6)
     split = split_of(own, dataset)
     for part in split.parts.values():
-        others = np.setdiff1d(np.arange(60), part)
+        others = np.setdiff1d(np.arange(120), part)
         assert not {dataset.groups[row] for row in part} & {dataset.groups[row] for row in others}
 
 
@@ -57,7 +57,7 @@ def test_classes_are_shared_out_alike(folder):
     assert dataset.facts == {**CLASSES, "pixels": "32x24"}
     free = Dataset(**{name: getattr(dataset, name) for name in dataset.__struct_fields__} | {"groups": ()})
     split = split_of(own, free)
-    assert [len(part) for part in split.parts.values()] == [44, 8, 8]
+    assert [len(part) for part in split.parts.values()] == [84, 18, 18]
     for part in split.parts.values():
         np.testing.assert_allclose(free.targets[part].mean(axis=0), 0.5)
     assert split.fingerprint() == split_of(own, free).fingerprint()
@@ -66,11 +66,11 @@ def test_classes_are_shared_out_alike(folder):
 def test_a_split_of_the_users_own_is_kept(folder):
     dataset = own.load(folder, {})
     free = {name: getattr(dataset, name) for name in dataset.__struct_fields__} | {"groups": ()}
-    parts = ("lab-b",) * 10 + ("test",) * 10 + ("training",) * 40
+    parts = ("lab-b",) * 10 + ("test",) * 10 + ("training",) * 100
     split = split_of(own, Dataset(**free | {"parts": parts}))
     assert list(split.tests) == ["test", "lab-b"]
     np.testing.assert_array_equal(split.tests["lab-b"], np.arange(10))
-    assert (len(split.train), len(split.validation)) == (34, 6)
+    assert (len(split.train), len(split.validation)) == (84, 16)
     split = split_of(own, Dataset(**free | {"parts": ("val",) * 10 + parts[10:]}))
     np.testing.assert_array_equal(split.validation, np.arange(10))
 
@@ -162,7 +162,7 @@ def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
     assert main([*words, "variant=mean,grey-levels,s2-ridge", "targets=brightness [cd]"]) == 0
     told = capsys.readouterr()
     assert f"data={folder}: for suite own" in told.err
-    assert "suite own: 60 images of data set 'blocks'" in told.out
+    assert "suite own: 120 images of data set 'blocks'" in told.out
     (model,) = (tmp_path / "models" / "own").glob("s2-ridge*.onnx")
     out = tmp_path / "out.csv"
     assert main(["predict", f"model={model}", f"images={folder}", f"out={out}"]) == 0
@@ -174,6 +174,39 @@ def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
     assert np.sqrt(np.mean(np.square(off))) < 0.02
 
 
+def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, capsys):
+    words = ["run", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
+    assert main([*words, "variant=mean,grey-levels,s2-ridge"]) == 0
+    images, out = tmp_path / "images", tmp_path / "out.csv"
+    images.mkdir()
+    for name in ("s1.tif", "s2.tif"):
+        (images / name).write_bytes((folder / name).read_bytes())
+    Image.fromarray(np.zeros((24, 32), np.uint16)).save(images / "black.tif")
+    Image.fromarray(np.zeros((48, 64), np.uint16)).save(images / "larger.tif")
+    capsys.readouterr()
+    assert main(["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={out}"]) == 1
+    told = capsys.readouterr().out
+    assert "trained on blocks" in told
+    assert "3 rows, 1 of images unlike those it was trained on" in told
+    with out.open() as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    for name in ("s1.tif", "s2.tif"):
+        low, value, high = (float(rows[name][f"brightness_cd{end}"]) for end in ("_low_90", "", "_high_90"))
+        assert low < value < high
+        assert rows[name]["unlike_training"] == "false"
+    assert rows["black.tif"]["unlike_training"] == "true"
+    assert rows["larger.tif"]["problem"] == "not 32x24 pixels, as those that the model was trained on"
+    asked = ["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'mean.csv'}"]
+    assert main([*asked, "variant=mean"]) == 1
+    assert "mean on classical" in capsys.readouterr().out
+    assert main([*asked, "variant=meen"]) == 2
+    assert "did you mean 'mean'" in capsys.readouterr().err
+    assert main([*asked, f"model={out}"]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert main(["predict", "suite=shift", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'n.csv'}"]) == 2
+    assert "no model of suite=shift" in capsys.readouterr().err
+
+
 def test_classes_from_a_folder_to_a_leaderboard(folder, tmp_path):
     words = ["run", "suite=own", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
     assert main([*words, "variant=mean,s2-ridge", "targets=kind"]) == 0
@@ -183,6 +216,12 @@ def test_classes_from_a_folder_to_a_leaderboard(folder, tmp_path):
     assert float(rows["s2-ridge"]["skill"]) > 0.9
     assert float(rows["mean"]["balanced_accuracy"]) == 0.5
     assert main(["leaderboard", "check=true", f"results={tmp_path}"]) == 0
+    out = tmp_path / "out.csv"
+    assert main(["predict", "suite=own", f"results={tmp_path}", f"images={folder}", f"out={out}"]) == 0
+    with out.open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["class"] for row in rows} == {"narrow", "wide"}
+    assert all(float(row["narrow"]) + float(row["wide"]) == pytest.approx(1, abs=1e-4) for row in rows)
 
 
 def test_a_folder_for_no_suite_says_for_each_why(tmp_path, capsys):
@@ -190,7 +229,7 @@ def test_a_folder_for_no_suite_says_for_each_why(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("u,v\n1,2\n")
     assert main(["run", f"data={tmp_path}", f"results={tmp_path / 'r'}"]) == 2
     told = capsys.readouterr().err
-    assert "a data set for no suite" in told
+    assert "for no suite; `bench data check" in told
     assert "not for elasticity: " in told
     assert "not for own: " in told
 

@@ -93,10 +93,10 @@ def pictures(tmp_path):
 
 
 def test_one_row_an_image_in_natural_order(model, pictures, tmp_path):
-    assert predict(model, pictures, tmp_path / "out.csv") == 3
+    assert predict(model, pictures, tmp_path / "out.csv").names == ["a9.png", "a10.png", "b.png"]
     table = pd.read_csv(tmp_path / "out.csv")
     assert list(table["image"]) == ["a9.png", "a10.png", "b.png"]
-    assert list(table.columns[1:]) == [f"C{i}_GPa" for i in range(9)]
+    assert list(table.columns[1:]) == [*(f"C{i}_GPa" for i in range(9)), "positive_definite"]
     assert table.notna().all(axis=None)
 
 
@@ -259,9 +259,24 @@ def test_answers_that_are_no_numbers_are_not_written(model, pictures):
     refuse(model, pictures, "no finite answer for 3 of 3 images")
 
 
-def test_unusable_images_are_named_and_nothing_is_written(model, pictures, tmp_path):
-    (pictures / "c.png").write_bytes(b"no picture")
-    with pytest.raises(BenchError, match=r"c\.png"):
+def test_an_image_that_cannot_be_read_has_a_row_that_says_why_and_the_others_are_done(
+    model, pictures, tmp_path, capsys
+):
+    (pictures / "aa.png").write_bytes(b"no picture")
+    out = tmp_path / "out.csv"
+    assert cli.main(["predict", f"model={model}", f"images={pictures}", f"out={out}"]) == 1
+    table = pd.read_csv(out).set_index("image")
+    assert list(table.index) == ["a9.png", "a10.png", "b.png", "aa.png"]
+    assert table.loc["aa.png", "problem"].startswith("not a PNG, whatever its name says")
+    assert table["C0_GPa"].notna().tolist() == [True, True, True, False]
+    assert table["problem"].notna().tolist() == [False, False, False, True]
+    assert "1 images could not be read: aa.png: not a PNG" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_usable_image_is_refused_and_nothing_is_written(model, pictures, tmp_path):
+    for picture in pictures.iterdir():
+        picture.write_bytes(b"no picture")
+    with pytest.raises(BenchError, match=r"no image is usable; a9\.png: not a PNG.*\(2 others are not, either\)"):
         predict(model, pictures, tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
