@@ -20,26 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, Finding
-from harness.model.variants import Encoding
 from harness.protocol import (
     Comparison,
     Dataset,
-    Decoder,
-    Encoder,
-    Facts,
-    Images,
     OnProgress,
     Predicted,
     Split,
-    Targets,
 )
-from harness.text import nearest
 from suites.micrographs import images as pngs
+from suites.micrographs import question, symmetries, variants
 from suites.micrographs import specimens as shipped
-from suites.micrographs import symmetries, variants
-from suites.micrographs.encodings import Both, GrayStatistics, Segmented
-from suites.microstructure.encodings import VolumeFraction
-from suites.microstructure.statistics import CUBIC, Descriptors, plain
 from suites.microstructure.units import gpa_per
 
 OPTIONS: dict[str, str] = {}
@@ -53,6 +43,7 @@ VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
 METRICS = ()
 SYMMETRIES = symmetries.SYMMETRIES
 read_images = pngs.read_images
+encoder, decoder, measure = question.encoder, question.decoder, question.measure
 
 COMPARISONS = (
     Comparison(
@@ -77,8 +68,7 @@ _PAIRS = tuple(
 
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     """See `Suite.load`. The harness is not told which patches are of one specimen, or it would refuse the split."""
-    if folder is not None:
-        raise BenchError(f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity")
+    question.refuse_folder(folder)
     specimens = shipped.load()
     patches, ids = [], []
     for number, mask in enumerate(specimens.masks):
@@ -120,46 +110,6 @@ def split(dataset: Dataset) -> Split:
     }
     rows = {name: np.flatnonzero(of) for name, of in tests.items()}
     return Split(np.flatnonzero(patch & trained & ~seen), np.flatnonzero(patch & validated), rows)
-
-
-def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
-    """See `Suite.encoder`."""
-    components, reach = (int(encoding.parameters.get(name, 0)) for name in ("components", "reach"))
-    match encoding.name:
-        case "segmented":
-            return Segmented()
-        case "segmented-volume-fraction":
-            return Segmented(VolumeFraction())
-        case "segmented-cubic":
-            return Segmented(Descriptors(CUBIC))
-        case "segmented-two-point":
-            return Segmented(Descriptors(plain(components), components, reach))
-        case "gray-statistics":
-            return GrayStatistics()
-        case "everything":
-            return Both(GrayStatistics(), Segmented(Descriptors(plain(components), components, reach)))
-        case other:
-            raise BenchError(f"unknown encoding '{other}'{nearest(other, _ENCODINGS)}")
-
-
-_ENCODINGS = (
-    "segmented",
-    "segmented-volume-fraction",
-    "segmented-cubic",
-    "segmented-two-point",
-    "gray-statistics",
-    "everything",
-)
-
-
-def decoder(decoding: Encoding, dataset: Dataset) -> Decoder:
-    """See `Suite.decoder`: there is none."""
-    raise BenchError(f"unknown decoding '{decoding.name}': this suite has none")
-
-
-def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:
-    """See `Suite.measure`: the harness's figures say it all."""
-    return {}
 
 
 def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:

@@ -25,25 +25,16 @@ from harness.model.variants import Encoding, Recipe, Variant
 from harness.protocol import (
     Comparison,
     Dataset,
-    Decoder,
-    Encoder,
-    Facts,
-    Images,
     OnProgress,
     Predicted,
     Profile,
     Split,
-    Targets,
 )
-from harness.text import nearest
 from suites.micrographs import images as pngs
+from suites.micrographs import question, symmetries
 from suites.micrographs import specimens as shipped
-from suites.micrographs import symmetries
-from suites.micrographs.encodings import Normalised, Segmented
 from suites.micrographs.imaging import Mask, Session, coarsened, photograph
 from suites.micrographs.variants import NUMBERS, PROCESS, RECIPE, SIMPLE
-from suites.microstructure.encodings import VolumeFraction
-from suites.microstructure.statistics import CUBIC, Descriptors, plain
 from suites.microstructure.units import gpa_per
 from suites.microstructure.variants import baseline, thirty_epochs
 
@@ -56,6 +47,7 @@ PRETRAINING = None
 METRICS = ()
 SYMMETRIES = (*symmetries.SYMMETRIES, symmetries.SESSION)
 read_images = pngs.read_images
+encoder, decoder, measure = question.encoder, question.decoder, question.measure
 
 # --- models ---------------------------------------------------------------------------------------------------------
 
@@ -144,8 +136,7 @@ CONDITIONS = {
 
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     """See `Suite.load`."""
-    if folder is not None:
-        raise BenchError(f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity")
+    question.refuse_folder(folder)
     specimens = shipped.load()
     part = _parts(specimens.masks.mean(axis=(1, 2)))
     patches, ids, moduli = [], [], []
@@ -205,46 +196,6 @@ def split(dataset: Dataset) -> Split:
         np.flatnonzero((part == "validation") & home),
         tests | {"richer": np.flatnonzero((part == "richer") & home)},
     )
-
-
-def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
-    """See `Suite.encoder`."""
-    components, reach = (int(encoding.parameters.get(name, 0)) for name in ("components", "reach"))
-    match encoding.name:
-        case "normalised":
-            return Normalised()
-        case "segmented":
-            return Segmented()
-        case "segmented-volume-fraction":
-            return Segmented(VolumeFraction())
-        case "segmented-cubic":
-            return Segmented(Descriptors(CUBIC))
-        case "two-point":
-            return Descriptors(plain(components), components, reach)
-        case "segmented-two-point":
-            return Segmented(Descriptors(plain(components), components, reach))
-        case other:
-            raise BenchError(f"unknown encoding '{other}'{nearest(other, _ENCODINGS)}")
-
-
-_ENCODINGS = (
-    "normalised",
-    "segmented",
-    "segmented-volume-fraction",
-    "segmented-cubic",
-    "two-point",
-    "segmented-two-point",
-)
-
-
-def decoder(decoding: Encoding, dataset: Dataset) -> Decoder:
-    """See `Suite.decoder`: there is none."""
-    raise BenchError(f"unknown decoding '{decoding.name}': this suite has none")
-
-
-def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:
-    """See `Suite.measure`: the harness's figures say it all."""
-    return {}
 
 
 def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:

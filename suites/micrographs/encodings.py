@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.protocol import Arrays, Encoder, Images, Node, Operators
+from suites.microstructure.encodings import spread
 
 Floats = NDArray[np.float32]
 
@@ -22,8 +23,7 @@ class GrayStatistics:
     def fit(self, images: Images) -> None:
         """See `Encoder.fit`."""
         numbers = self._numbers(images)
-        self._middle, spread = numbers.mean(axis=0), numbers.std(axis=0)
-        self._spread = np.where(spread > 1e-9, spread, 1.0)
+        self._middle, self._spread = numbers.mean(axis=0), spread(numbers)
 
     def _numbers(self, images: Images) -> NDArray[np.float64]:
         darker = [(images < shade).mean(axis=(1, 2, 3)) for shade in _SHADES.astype(np.float32)]

@@ -20,6 +20,12 @@ FRACTION: tuple[Node, ...] = (
 FRACTION_AXES = {"pixels": np.array([1, 2, 3], np.int64), "last": np.array([1], np.int64)}
 
 
+def spread(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviation of each column over the training images (n, k); one for those that do not vary."""
+    deviations = table.std(axis=0)
+    return np.where(deviations > 1e-9, deviations, 1.0)
+
+
 class VolumeFraction:
     """(n, 1) the mean pixel."""
 

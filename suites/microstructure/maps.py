@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from harness.protocol import Images, Node, Operators
-from suites.microstructure.encodings import FRACTION, FRACTION_AXES
-from suites.microstructure.spectrum import matrices, product, transform, twins
+from suites.microstructure.encodings import FRACTION, FRACTION_AXES, spread
+from suites.microstructure.spectrum import matrices, on_power, power, product, transform
 
 Floats = NDArray[np.float64]
 
@@ -47,19 +47,14 @@ class TwoPoint:
     def fit(self, images: Images) -> None:
         """See `Encoder.fit`. The mean is no part of the power here; its square is added to every number."""
         self._size = images.shape[1:3]
-        kernels = self.kernels(*self._size)
-        spectrum = np.fft.rfft2(kernels).real * twins(self._size[1])
-        spectrum[:, 0, 0] = 0
-        self._of_power = spectrum.reshape(len(kernels), -1).T
+        self._of_power = on_power(self.kernels(*self._size))
         found = self._numbers(images)
-        self._middle, deviation = found.mean(axis=0), found.std(axis=0)
-        self._spread = np.where(deviation > 1e-9, deviation, 1.0)
+        self._middle, self._spread = found.mean(axis=0), spread(found)
 
     def _numbers(self, images: Images) -> Floats:
-        pixels = self._size[0] * self._size[1]
-        power = np.abs(np.fft.rfft2(images[..., 0].astype(np.float64)) / pixels) ** 2
+        found = power(images)
         fraction = images.mean(axis=(1, 2, 3), dtype=np.float64)[:, None]
-        numbers: Floats = power.reshape(len(images), power.shape[1] * power.shape[2]) @ self._of_power + fraction**2
+        numbers: Floats = found.reshape(len(images), found.shape[1] * found.shape[2]) @ self._of_power + fraction**2
         return numbers
 
     def encode(self, images: Images) -> NDArray[np.float32]:
@@ -133,8 +128,7 @@ class EigenImages:
     def fit(self, images: Images) -> None:
         """See `Encoder.fit`."""
         flat = self._flat(images)
-        self._middle, deviation = flat.mean(axis=0), flat.std(axis=0)
-        self._spread = np.where(deviation > 1e-9, deviation, 1.0)
+        self._middle, self._spread = flat.mean(axis=0), spread(flat)
         standard = (flat - self._middle) / self._spread
         pixels = flat.shape[1]
         leading = [pixels - min(self._components, pixels), pixels - 1]

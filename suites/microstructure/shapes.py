@@ -8,6 +8,7 @@ from scipy.spatial import cKDTree
 from skimage.measure import euler_number, label, regionprops_table
 
 from harness.protocol import Images, Operators
+from suites.microstructure.encodings import spread
 
 _MEASURED = ("area", "perimeter", "eccentricity", "orientation", "centroid")
 _NUMBERS = 11
@@ -26,8 +27,7 @@ class Shapes:
     def fit(self, images: Images) -> None:
         """See `Encoder.fit`."""
         found = self._numbers(images)
-        self._middle, deviation = found.mean(axis=0), found.std(axis=0)
-        self._spread = np.where(deviation > 1e-9, deviation, 1.0)
+        self._middle, self._spread = found.mean(axis=0), spread(found)
 
     def _numbers(self, images: Images) -> NDArray[np.float64]:
         return np.array([measure_islands(image[..., 0] > 0.5) for image in images]).reshape(len(images), _NUMBERS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.protocol import Arrays, Node
+from harness.protocol import Arrays, Images, Node
 
 
 def twins(width: int) -> NDArray[np.float64]:
@@ -15,6 +15,26 @@ def twins(width: int) -> NDArray[np.float64]:
     if width % 2 == 0:
         counts[-1] = 1
     return counts
+
+
+def power(images: Images) -> NDArray[np.float64]:
+    """(n, height, width // 2 + 1) squared modulus of each frequency of the half spectrum of images (n, height, width,
+    1), as a share of the image.
+    """
+    pixels = images.shape[1] * images.shape[2]
+    found: NDArray[np.float64] = np.abs(np.fft.rfft2(images[..., 0].astype(np.float64)) / pixels) ** 2
+    return found
+
+
+def on_power(kernels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kernels (m, height, width) on the autocovariance as a matrix (frequencies, m) on the power of the half spectrum.
+
+    Frequencies without a twin in the half spectrum count once, the others twice; the mean does not count.
+    """
+    spectrum = np.fft.rfft2(kernels).real * twins(kernels.shape[2])
+    spectrum[:, 0, 0] = 0
+    matrix: NDArray[np.float64] = spectrum.reshape(len(kernels), -1).T
+    return matrix
 
 
 def transform(field: str, name: str) -> tuple[Node, ...]:

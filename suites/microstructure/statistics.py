@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.protocol import Arrays, Images, Node, Operators
-from suites.microstructure.encodings import FRACTION, FRACTION_AXES
-from suites.microstructure.spectrum import matrices, product, transform, twins
+from suites.microstructure.encodings import FRACTION, FRACTION_AXES, spread
+from suites.microstructure.spectrum import matrices, on_power, power, product, transform
 
 Floats = NDArray[np.float64]
 Product = tuple[int, ...]
@@ -42,17 +42,10 @@ def autocovariance(images: Images) -> Floats:
 
     It is S2, the two-point probability of white, less the square of the volume fraction.
     """
-    power = _power(images)
-    power[:, 0, 0] = 0
-    covariance: Floats = np.fft.irfft2(power, s=images.shape[1:3]) * (images.shape[1] * images.shape[2])
+    spectrum = power(images)
+    spectrum[:, 0, 0] = 0
+    covariance: Floats = np.fft.irfft2(spectrum, s=images.shape[1:3]) * (images.shape[1] * images.shape[2])
     return covariance
-
-
-def _power(images: Images) -> Floats:
-    """Squared modulus of each frequency of the half spectrum, as a share of the image (n, height, width // 2 + 1)."""
-    pixels = images.shape[1] * images.shape[2]
-    power: Floats = np.abs(np.fft.rfft2(images[..., 0].astype(np.float64)) / pixels) ** 2
-    return power
 
 
 class Descriptors:
@@ -75,17 +68,17 @@ class Descriptors:
         for kernel, neighbour in zip(kernels, ((0, 1), (1, 0)), strict=True):
             kernel[0, 0], kernel[neighbour] = 2, -2  # a mean squared step is twice C(0) - C(step)
         kernels += self._principal_components(images)
-        self._of_power = _on_power(np.array(kernels))
+        self._of_power = on_power(np.array(kernels))
         found = self._numbers(images)
         self._middle = found.mean(axis=0)
-        self._unit = _deviations(found)
+        self._unit = spread(found)
         self._unit[COMPONENTS_AT:] = self._unit[COMPONENTS_AT : COMPONENTS_AT + 1]
         known = [product for product in self._products if max(product) < len(self._middle)]
         self._factors = np.array([[*product, -1, -1, -1][:3] for product in known])
         products = self._multiplied(images)
         several = self._factors[:, 1] >= 0
         self._center = np.where(several, products.mean(axis=0), 0.0)
-        self._spread = np.where(several, _deviations(products), 1.0)
+        self._spread = np.where(several, spread(products), 1.0)
 
     def _principal_components(self, images: Images) -> list[Floats]:
         """As kernels (height, width) on the autocovariance."""
@@ -103,7 +96,7 @@ class Descriptors:
 
     def _numbers(self, images: Images) -> Floats:
         fraction = images.mean(axis=(1, 2, 3), dtype=np.float64)[:, None]
-        return np.concatenate([fraction, _power(images).reshape(len(images), -1) @ self._of_power], axis=1)
+        return np.concatenate([fraction, power(images).reshape(len(images), -1) @ self._of_power], axis=1)
 
     def _multiplied(self, images: Images) -> Floats:
         numbers = (self._numbers(images) - self._middle) / self._unit
@@ -153,20 +146,3 @@ class Descriptors:
             | {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
             | {f"at_{number}": at.astype(np.int64) for number, at in enumerate(self._factors.T % (len(self._unit) + 1))}
         )
-
-
-def _on_power(kernels: Floats) -> Floats:
-    """Kernels (m, height, width) on the autocovariance as a matrix (frequencies, m) on the power of the half spectrum.
-
-    Frequencies without a twin in the half spectrum count once, the others twice; the mean does not count.
-    """
-    spectrum = np.fft.rfft2(kernels).real * twins(kernels.shape[2])
-    spectrum[:, 0, 0] = 0
-    matrix: Floats = spectrum.reshape(len(kernels), -1).T
-    return matrix
-
-
-def _deviations(table: Floats) -> Floats:
-    """Of each column; one for those that do not vary."""
-    deviations = table.std(axis=0)
-    return np.where(deviations > 1e-9, deviations, 1.0)

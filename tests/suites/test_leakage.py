@@ -126,7 +126,7 @@ def test_pictures_of_what_there_is(tmp_path):
 
 def test_data_of_ones_own_are_refused(tmp_path):
     for refused in (SUITE.load, SUITE.check_data):
-        with pytest.raises(BenchError, match="this suite has data of its own alone; give yours with suite=elasticity"):
+        with pytest.raises(BenchError, match="this suite has data of its own alone; give yours with suite=own"):
             refused(tmp_path, {})
     with pytest.raises(BenchError, match="its specimens are shipped"):
         SUITE.make_data(tmp_path, 1, 0, {}, lambda *_: None)
