@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import BenchError
 from harness.text import shown
 
 if TYPE_CHECKING:
@@ -19,14 +21,15 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
     failed = 0
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    if options.columns == "help":
+        return _explained(suites)
     recorded = [suite for suite in suites if Store(options.results, suite).trainings_file.exists()]
-    if options.suite == "all" and recorded and not options.columns:
+    if options.suite == "all" and recorded:
         suites = tuple(recorded)  # who runs one suite need not run all
+    if options.format or options.columns:
+        return _printed(options, suites)
     for suite in suites:
-        if options.columns:
-            for name, unit, better, sentence in leaderboard.explained(suite):
-                print(f"{name:<22} {unit:<9} {f'{better} is better' if better else '':<17} {sentence}")
-        elif suite not in recorded:
+        if suite not in recorded:
             print(f"{suite}: no records in {options.results}", file=sys.stderr if options.check else sys.stdout)
             failed = failed or int(options.check)
         elif options.check:
@@ -40,6 +43,31 @@ def leaderboard(options: LeaderboardOptions) -> int:
                     print(picture)
             _tell_of_code(options.results, suite)
     return failed
+
+
+def _explained(suites: Sequence[str]) -> int:
+    from harness.judging.dictionary import of_leaderboard
+
+    for suite in suites:
+        print(f"suite {suite}:")
+        for name, unit, better, sentence, _ in of_leaderboard(suite):
+            print(f"  {name:<22} {unit:<9} {f'{better} is better' if better else '':<17} {sentence}")
+    return 0
+
+
+def _printed(options: LeaderboardOptions, suites: Sequence[str]) -> int:
+    """Tables for papers, on standard output."""
+    from harness.showing.tables import of_leaderboard
+
+    if not options.format:
+        raise BenchError(f"columns={options.columns}: choose a format=, or say columns=help")
+    if options.check or options.pictures:
+        raise BenchError(f"format={options.format} prints a table: leave out check= and pictures=")
+    if options.format == "csv" and len(suites) > 1:
+        raise BenchError("format=csv is of one suite, for their columns differ: choose suite=")
+    asked = [name.strip() for name in options.columns.split(",") if name.strip()]
+    print("\n".join(of_leaderboard(options.results, suite, options.format, asked) for suite in suites), end="")
+    return 0
 
 
 def _checked(results: Path, suite: str) -> bool:

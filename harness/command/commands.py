@@ -97,7 +97,17 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
     pictures: Annotated[str, _path("draw them, too: folder for a folder of pictures per suite")] = ""
-    columns: Annotated[bool, _about("write nothing; say what each column is, its unit and which way is better")] = False
+    format: Annotated[
+        Literal["", "markdown", "latex", "html", "csv"],
+        _about(
+            "write nothing; print the newest comparable rows as a table for a paper, with the digits that seeds and "
+            "intervals allow; csv: with all digits; LaTeX's is for the package booktabs"
+        ),
+    ] = ""
+    columns: Annotated[
+        str,
+        _about("columns of format=, comma-separated, by their names in the CSV; help: say what each is; empty: a few"),
+    ] = ""
     results: Results = Path("results")
 
 

@@ -21,13 +21,9 @@ from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging.blocks import Rivals
 from harness.judging.columns import (
-    COSTS,
     ORIGIN,
-    RUN,
-    SCORES,
     Group,
     Timings,
-    change_under,
     columns,
     digest,
     mean,
@@ -119,7 +115,7 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
 def _row(group: Group) -> dict[str, object]:
     row: dict[str, object] = {}
     for column in columns(group):
-        name = named(column, group.unit)
+        name = named(column.name, group.unit)
         if name in row:  # targets and a suite's own figures have names of their own
             raise BenchError(f"a record names something {name!r}, which is another column of the leaderboard")
         value = column.of(group)
@@ -207,19 +203,6 @@ def text(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
     return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else harmless(str(value))
-
-
-def explained(suite: str) -> list[tuple[str, str, str, str]]:
-    """Name, unit, which way is better, and what it says, of every column of a suite's leaderboard."""
-    asked = registry.suite(suite)
-    own = [(metric.key, metric.unit, metric.better, metric.sentence) for metric in asked.METRICS]
-    own += [
-        (change_under(symmetry.key), "{unit}", "lower", f"by how much predictions change {symmetry.sentence}")
-        for symmetry in asked.SYMMETRIES
-        if symmetry.exact
-    ]
-    told = [[(c.name, c.unit, c.better, c.sentence) for c in part] for part in (SCORES, COSTS + RUN + ORIGIN)]
-    return [*told[0], ("r2_<target>", "", "higher", "R² of each target"), *own, *told[1]]
 
 
 # --- on a terminal ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ more than the intervals do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from harness.judging.stats import FEWEST_IMAGES
 from harness.model.architecture import Network, backbone_of
 from harness.model.variants import Search
 from harness.protocol import Comparison
+from harness.showing.tables import markdown
 
 
 class _Roles(NamedTuple):
@@ -317,9 +318,3 @@ def decimals(value: float, sign: str = "", digits: int = 3) -> str:
 def interval(low: float, high: float, sign: str = "", digits: int = 3) -> str:
     """Its ends in words; a dash where there is none (`stats.FEWEST_IMAGES`)."""
     return "–" if np.isnan(low) else f"{decimals(low, sign, digits)} to {decimals(high, sign, digits)}"
-
-
-def markdown(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    table = [heading, ["---"] * len(heading), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in table)

@@ -20,7 +20,8 @@ from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.provenance import source
 from harness.showing import pictures
-from harness.showing.questions import answers, decimals, interval, markdown
+from harness.showing.questions import answers, decimals, interval
+from harness.showing.tables import markdown
 
 
 def write(results: Path, suite_name: str, out: Path, profile: str = "", device: str = "") -> Path:

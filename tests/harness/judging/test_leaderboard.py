@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import BenchError
 from harness.judging import columns, leaderboard
+from harness.judging.dictionary import of_leaderboard
 from harness.judging.records import Examined, Record, Settings, Store
 from harness.judging.timing import Latency
 from harness.model.architecture import Estimator
@@ -309,8 +310,8 @@ def test_numbers_stay_numbers_until_they_are_written(tmp_path):
 
 
 def test_every_column_is_one_entry_with_its_meaning(tmp_path):
-    told = leaderboard.explained("elasticity")
-    assert all(sentence and better in ("higher", "lower", "") for _, _, better, sentence in told)
+    told = of_leaderboard("elasticity")
+    assert all(sentence and better in ("higher", "lower", "") for _, _, better, sentence, _ in told)
     names = [name.replace("{unit}", "GPa") for name, *_ in told]
     assert len(set(names)) == len(names)
     figures = {"positive_definite": 1.0, "inside_bounds": 0.5, "hill_residual": 0.01}
@@ -325,7 +326,7 @@ def test_a_column_is_named_by_the_unit_of_the_targets(board):
     held_out = msgspec.structs.replace(record.held_out, units=("MPa", "MPa"))
     (row,) = board(msgspec.structs.replace(record, held_out=held_out)).to_dict("records")
     assert {"rmse_MPa", "rmse_MPa_sd", "mse_MPa2"} <= row.keys()
-    assert columns.named(columns.Column("rmse_{unit}_sd", "", "", "", lambda _: None), "") == "rmse_sd"
+    assert columns.named("rmse_{unit}_sd", "") == "rmse_sd"
 
 
 def test_every_named_test_has_its_lines(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 from harness.judging.blocks import difference, rows
 from harness.judging.records import Examined
 from harness.protocol import Comparison
-from harness.showing.questions import answers, decimals, markdown, settles
+from harness.showing.questions import answers, decimals, settles
+from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record
 
