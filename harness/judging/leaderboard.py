@@ -19,6 +19,7 @@ import pandas as pd
 from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
+from harness.judging import dictionary
 from harness.judging.blocks import Rivals
 from harness.judging.columns import (
     ORIGIN,
@@ -43,7 +44,8 @@ def write(results: Path, suite: str) -> Path:
     """Compute the tables of `suite` from its records and write them below `results/leaderboards`.
 
     Returns the leaderboard's file, `<suite>.csv`. Beside it are `<suite>-tests.csv`, every score on every named test,
-    `<suite>-<variant>-top-ten.csv` for a search, and `<suite>-deployment.csv` where `bench deploy` was run.
+    `<suite>-<variant>-top-ten.csv` for a search, `<suite>-deployment.csv` where `bench deploy` was run, and
+    `columns.csv`, which says what every column is.
     """
     for path, text in _texts(results, suite).items():
         write_whole(path, text)
@@ -80,7 +82,8 @@ def _texts(results: Path, suite: str) -> dict[Path, str]:
         tables[results / "leaderboards" / f"{suite}-deployment.csv"] = deployment_table(records, deployments)
     for variant, table in top_tens(records).items():
         tables[results / "leaderboards" / f"{suite}-{variant}-top-ten.csv"] = table
-    return {path: table.map(text).to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
+    texts = {path: table.map(text).to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
+    return texts | {results / "leaderboards" / "columns.csv": dictionary.written()}
 
 
 def leaderboard_file(results: Path, suite: str) -> Path:

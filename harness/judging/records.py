@@ -31,7 +31,7 @@ from harness.text import Device, Hash, Label, Name, without_patterns
 SCHEMA = 4
 """What is written. Older ones are read, too: see `older`."""
 
-READABLE = (2, 3, SCHEMA)
+READABLE = (1, 2, 3, SCHEMA)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

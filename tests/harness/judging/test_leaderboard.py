@@ -188,7 +188,7 @@ def test_recomputed_it_is_the_same_to_the_byte_whatever_the_order_of_records(tmp
             store.append(record)
         texts.append(all_tables(tmp_path / str(number)))
         assert all_tables(tmp_path / str(number)) == texts[-1]
-    assert len(texts[0]) == 2
+    assert texts[0].keys() == {"elasticity.csv", "elasticity-tests.csv", "columns.csv"}
     assert texts[0] == texts[1]
 
 
@@ -206,6 +206,10 @@ def test_check_finds_an_edited_leaderboard(tmp_path):
     assert "elasticity.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
     path.write_text(path.read_text().splitlines()[0] + "\n")
     assert "has 1 lines" in leaderboard.differs(tmp_path, "elasticity")
+    leaderboard.write(tmp_path, "elasticity")
+    columns_file = path.with_name("columns.csv")
+    columns_file.write_text(columns_file.read_text().replace("higher", "lower", 1))
+    assert "columns.csv:6 does not follow" in leaderboard.differs(tmp_path, "elasticity")
 
 
 def test_a_record_that_contradicts_itself_stops_it(board):
