@@ -23,6 +23,8 @@ def leaderboard(options: LeaderboardOptions) -> int:
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
     if options.columns == "help":
         return _explained(suites)
+    if options.diff:
+        return _compared(options, suites)
     recorded = [suite for suite in suites if Store(options.results, suite).trainings_file.exists()]
     if options.suite == "all" and recorded:
         suites = tuple(recorded)  # who runs one suite need not run all
@@ -52,6 +54,14 @@ def _explained(suites: Sequence[str]) -> int:
         print(f"suite {suite}:")
         for name, unit, better, sentence, _ in of_leaderboard(suite):
             print(f"  {name:<22} {unit:<9} {f'{better} is better' if better else '':<17} {sentence}")
+    return 0
+
+
+def _compared(options: LeaderboardOptions, suites: Sequence[str]) -> int:
+    from harness.judging.moved import in_markdown, since
+
+    moved = [since(options.results, suite, options.diff) for suite in suites]
+    print(shown(in_markdown(moved, options.diff)), end="")
     return 0
 
 

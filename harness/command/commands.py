@@ -96,6 +96,13 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
+    diff: Annotated[
+        str,
+        _about(
+            "write nothing; say what moved in the leaderboards on disk since a git commit, branch or tag: rows gone "
+            "and new, values, ranks"
+        ),
+    ] = ""
     pictures: Annotated[str, _path("draw them, too: folder for a folder of pictures per suite")] = ""
     format: Annotated[
         Literal["", "markdown", "latex", "html", "csv"],
