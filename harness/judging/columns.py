@@ -34,8 +34,10 @@ Timings = Mapping[tuple[str, str, str], LatencyRecord]
 class Group:
     """What a row is made of: records that differ in nothing but their seed, by ascending seed."""
 
-    def __init__(self, records: Sequence[Record], timings: Timings, rival: Row | None = None) -> None:
-        self.records, self.first, self.rival = records, records[0], rival
+    def __init__(
+        self, records: Sequence[Record], timings: Timings, rival: Row | None = None, p_value: float | None = None
+    ) -> None:
+        self.records, self.first, self.rival, self.p_value = records, records[0], rival, p_value
         self.good = [record for record in records if record.status == "ok"]
         self.tests = [record.test for record in self.good if record.test]
         self._timings = timings
@@ -160,6 +162,13 @@ SCORES = (
     Column("over_rival", "", "higher", "by how much its skill is higher than that one's", _over_rival("value")),
     Column("over_rival_low", "", "", "lower end of its 95 % interval", _over_rival("low")),
     Column("over_rival_high", "", "", "upper end of its 95 % interval", _over_rival("high")),
+    Column(
+        "over_rival_p_holm",
+        "",
+        "",
+        "p-value of its being zero, after Holm among all rows of the table with the same rival",
+        lambda g: g.p_value,
+    ),
     Column("r2", "", "higher", "coefficient of determination, mean over targets", _mean("r2_mean"), "R²"),
     Column("r2_sd", "", "lower", "its standard deviation over seeds", _deviation("r2_mean")),
     Column("nmae_percent", "%", "lower", "mean absolute error over the mean label", _mean("nmae", 100), "NMAE"),

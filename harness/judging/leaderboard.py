@@ -105,7 +105,8 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
     }
     groups = comparable(records)
     rivals = Rivals(groups)
-    rows = [_row(Group(group, timings, rivals.of(group[0]))) for group in groups]
+    found = zip(groups, rivals.p_values(groups), strict=True)
+    rows = [_row(Group(group, timings, rivals.of(group[0]), p_value)) for group, p_value in found]
     if not rows:
         return pd.DataFrame()
     # As objects: pandas would make floats of whole numbers where one is lacking.

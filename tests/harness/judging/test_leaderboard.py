@@ -402,6 +402,23 @@ def test_a_network_is_held_against_the_best_row_without_one(board, network, told
     assert not rows.loc["ridge", "rival"]
 
 
+def test_p_values_of_networks_with_one_rival_are_a_family(board):
+    """With more networks beside it a network's p-value rises, its interval stays as it is, and others are no family."""
+    network, ridge = rivals(1.9, ridge=2.0)
+    alone = board(network, ridge).set_index("variant").loc["baseline"]
+    others = [
+        a_record(msgspec.structs.replace(network.cell, variant=f"n{number}"), error=2.0 + 0.01 * number)
+        for number in range(5)
+    ]
+    row = board(*others).set_index("variant").loc["baseline"]
+    assert row["over_rival_low"] == alone["over_rival_low"]
+    assert 0 < float(alone["over_rival_p_holm"]) < float(row["over_rival_p_holm"]) <= 1
+    assert board().set_index("variant").loc["ridge", "over_rival_p_holm"] == ""
+    fewer = msgspec.structs.replace(network.cell, settings=Settings(originals=25))
+    apart = board(a_record(fewer, error=1.0)).set_index("variant")
+    assert apart.loc["baseline", "over_rival_p_holm"] == row["over_rival_p_holm"]
+
+
 def test_the_rival_is_chosen_by_the_validation_images(board):
     network, ridge, gp = rivals(1.0, ridge=2.0, gp=3.0)
     lucky = msgspec.structs.replace(ridge, validation=msgspec.structs.replace(ridge.validation, mse=1e6))
