@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import BenchError
-from harness.text import shown
+from harness.text import one_line, shown
 
 if TYPE_CHECKING:
-    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions
+    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions, SubmitOptions
 
 
 def leaderboard(options: LeaderboardOptions) -> int:
@@ -115,6 +115,30 @@ def report(options: ReportOptions) -> int:
     out = Path(options.out) if options.out else options.results / "report" / options.suite
     print(report.write(options.results, options.suite, out, options.profile, options.device))
     return 0
+
+
+def submit(options: SubmitOptions) -> int:
+    from harness.judging.submission import NOT_VERIFIED, examine
+
+    found = examine(Path(options.check), options.results, options.suite)
+    print(f"{len(found.records)} records of {options.suite} could be read")
+    for record in found.records.values():
+        environment = record.environment
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(record.framework.items()))
+        made = f"commit {environment.short_commit or 'unknown'} on {environment.processor} ({versions})"
+        print(one_line(f"  {record.cell.title}, profile {record.cell.profile}, {record.started}: {made}"))
+    for finding in found.findings:
+        print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
+    for row in found.rows:
+        skill = "no skill" if row.skill is None else f"skill {row.skill:.6g}"
+        print(
+            one_line(
+                f"row: {row.title}, seeds {row.seeds}: {skill}, rank {row.rank or '–'} of {row.among}: {row.verdict}"
+            )
+        )
+    print("what cannot be verified here:\n  " + "\n  ".join(NOT_VERIFIED))
+    print("nothing is wrong with it" if found.acceptable else "not acceptable as it is")
+    return 0 if found.acceptable else 1
 
 
 def listing(_: ListOptions) -> int:

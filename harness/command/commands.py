@@ -141,6 +141,14 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
     results: Results = Path("results")
 
 
+class SubmitOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say what a reviewer of somebody's records needs to know; nothing is written, exit 1 where something is wrong."""
+
+    check: Annotated[str, _path("JSON lines of training records, as `bench run` writes them to trainings.jsonl")]
+    suite: Annotated[str, _about("suite that they are of")]
+    results: Results = Path("results")
+
+
 class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say whether a variant is the same model in two frameworks, rung by rung; exit 1 where a rung breaks."""
 

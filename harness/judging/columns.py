@@ -389,7 +389,7 @@ ORIGIN = (
     Column("data_hash", "", "", "hash of its images and targets", lambda g: g.first.cell.data_hash[:12]),
     Column("split_hash", "", "", "hash of the split", lambda g: g.first.cell.split_hash[:12]),
     Column("settings", "", "", "hash of the settings", lambda g: digest(g.first.cell.settings)),
-    Column("definition", "", "", "hash of architecture, encoding and recipes", lambda g: _definition(g.first)),
+    Column("definition", "", "", "hash of architecture, encoding and recipes", lambda g: definition(g.first)),
     Column("framework", "", "", "versions of what trained it", _framework),
     Column("processor", "", "", "the machine's", lambda g: g.first.environment.processor),
     Column("switches", "", "", "variables that chose among implementations", _switches),
@@ -399,7 +399,8 @@ ORIGIN = (
 )
 
 
-def _definition(record: Record) -> str:
+def definition(record: Record) -> str:
+    """What its model is, whatever its name, as a digest."""
     return digest((record.cell.architecture, record.cell.recipes, record.cell.encoding, record.cell.decoding))
 
 
