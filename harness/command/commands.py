@@ -149,6 +149,22 @@ class SubmitOptions(msgspec.Struct, forbid_unknown_fields=True):
     results: Results = Path("results")
 
 
+class ReproduceOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Run a published row again, here, in a results folder of its own; exit 1 where it does not agree."""
+
+    row: Annotated[str, _about("variant/backend, as gp/classical, or the 16 digits of a record's key")]
+    suite: Annotated[str, _about("suite that it is of")]
+    profile: Annotated[str, _about("profile that it is of")] = "standard"
+    out: Annotated[str, _path("results folder to run in; empty: reproduced below the results")] = ""
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
+    timeout: Timeout = 0
+    memory: Memory = 0
+    results: Results = Path("results")
+
+
 class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say whether a variant is the same model in two frameworks, rung by rung; exit 1 where a rung breaks."""
 

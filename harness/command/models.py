@@ -10,8 +10,9 @@ from harness.errors import BenchError
 from harness.text import one_line
 
 if TYPE_CHECKING:
-    from harness.command.commands import DeployOptions, LatencyOptions, PredictOptions, RunOptions
+    from harness.command.commands import DeployOptions, LatencyOptions, PredictOptions, ReproduceOptions, RunOptions
     from harness.judging.records import Runtime
+    from harness.running.reproduce import Again
 
 
 def run(options: RunOptions) -> int:
@@ -59,6 +60,43 @@ def _readers(suites: tuple[str, ...], folder: Path, own: dict[str, str]) -> tupl
 
     readers = tuple(filter(registry.reads_folders, suites))
     return tuple(filter(reads, readers)) or readers[:1]
+
+
+def reproduce(options: ReproduceOptions) -> int:
+    from harness import registry
+    from harness.environment import usable_workers
+    from harness.running.reproduce import published, reproduce
+
+    registry.suite(options.suite)
+    out = Path(options.out) if options.out else options.results / "reproduced"
+    if out.resolve() == options.results.resolve():
+        raise BenchError(f"out={out}: is where what was published lies: choose another folder")
+    records = published(options.results, options.suite, options.row, options.profile)
+    found = reproduce(records, options.results, out, options.workers or usable_workers(), values.limits(options))
+    for again in found:
+        print(f"\n{one_line(again.published.cell.title)}: {_agreement(again)}")
+        for why in again.why:
+            print(one_line(f"  {why}"))
+    agreed = sum(again.agrees != "no" for again in found)
+    print(f"\n{agreed} of {len(found)} records agree with what was published; those made here are in {out}")
+    return 0 if agreed == len(found) else 1
+
+
+def _agreement(again: Again) -> str:
+    """Whether it agrees and within what, with the scores."""
+    if again.again is None or again.again.test is None or again.published.test is None:
+        return "nothing to compare"
+    unit = again.published.held_out.unit if again.published.held_out else ""
+    told = {
+        "to the bit": "agrees to the bit",
+        "to rounding": "agrees to rounding: another sum of the same numbers",
+        "within the spread of seeds": "agrees within the spread of seeds",
+        "no": "does not agree",
+    }[again.agrees]
+    spread = "" if again.spread is None else f"; published seeds differ by {again.spread:.3g} {unit}".rstrip()
+    skills = [test.skill for test in (again.published.test, again.again.test)]
+    scores = " → ".join("none" if skill is None else f"{skill:.6f}" for skill in skills)
+    return f"{told}. Predictions differ by {again.distance:.3g} {unit} (root mean square){spread}; skill {scores}"
 
 
 def latency(options: LatencyOptions) -> int:
