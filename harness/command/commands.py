@@ -81,6 +81,10 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         _about("grid tries all of a search, halving goes on with the better third; empty: the profile's"),
     ] = ""
     device: Annotated[Device, _about("where networks are trained; cuda-tf32 rounds what a GPU multiplies")] = "cpu"
+    tracker: Annotated[
+        Literal["", "mlflow"],
+        _about("write the records to MLflow's store, mlflow.db below the results, too, where mlflow is installed"),
+    ] = ""
     workers: Annotated[
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),

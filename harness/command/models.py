@@ -19,6 +19,7 @@ def run(options: RunOptions) -> int:
     from harness import registry
     from harness.environment import usable_workers
     from harness.judging.records import Settings
+    from harness.running import tracker
     from harness.running.plan import DataSource, Request
     from harness.running.run import run
 
@@ -44,7 +45,14 @@ def run(options: RunOptions) -> int:
         workers=options.workers or usable_workers(),
         limits=values.limits(options),
     )
-    return 0 if run(request) else 1
+    if options.tracker:
+        tracker.refuse_missing()
+    ended_well = run(request)
+    if options.tracker:
+        for suite in suites:
+            count = tracker.track(options.results, suite)
+            print(f"mlflow: {count} records of {suite} added to {tracker.store_of(options.results)}")
+    return 0 if ended_well else 1
 
 
 def _readers(suites: tuple[str, ...], folder: Path, own: dict[str, str]) -> tuple[str, ...]:
@@ -74,11 +82,11 @@ def reproduce(options: ReproduceOptions) -> int:
     records = published(options.results, options.suite, options.row, options.profile)
     found = reproduce(records, options.results, out, options.workers or usable_workers(), values.limits(options))
     for again in found:
-        print(f"\n{one_line(again.published.cell.title)}: {_agreement(again)}")
-        for why in again.why:
-            print(one_line(f"  {why}"))
+        print(one_line(f"{again.published.cell.title}: {_agreement(again)}"))
+    for why in dict.fromkeys(why for again in found for why in again.why):
+        print(f"why: {one_line(why)}")
     agreed = sum(again.agrees != "no" for again in found)
-    print(f"\n{agreed} of {len(found)} records agree with what was published; those made here are in {out}")
+    print(f"{agreed} of {len(found)} records agree with what was published; those made here are in {out}")
     return 0 if agreed == len(found) else 1
 
 
