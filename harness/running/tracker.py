@@ -49,8 +49,8 @@ def track(results: Path, suite: str) -> int:
         return _written(importlib.import_module("mlflow"), results.resolve(), suite, records)
     except Exception as error:  # of its store, of the database's driver, of the disk: they share no parent
         raise BenchError(
-            f"{store_of(results)}: MLflow could not write it: {type(error).__name__}: {one_line(str(error))[:500]}. The "
-            "records are complete; that file may be deleted, and the same command fills it anew"
+            f"{store_of(results)}: MLflow could not write it: {type(error).__name__}: {one_line(str(error))[:500]}. "
+            "The records are complete; that file may be deleted, and the same command fills it anew"
         ) from None
 
 
