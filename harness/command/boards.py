@@ -21,6 +21,9 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
     failed = 0
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    asked = [key for key in ("check", "diff", "format", "pictures") if getattr(options, key)]
+    if len(asked) > 1:
+        raise BenchError(f"{'= and '.join(asked)}= ask for different things: choose one")
     if options.columns == "help":
         return _explained(suites)
     if options.diff:
@@ -71,8 +74,6 @@ def _printed(options: LeaderboardOptions, suites: Sequence[str]) -> int:
 
     if not options.format:
         raise BenchError(f"columns={options.columns}: choose a format=, or say columns=help")
-    if options.check or options.pictures:
-        raise BenchError(f"format={options.format} prints a table: leave out check= and pictures=")
     if options.format == "csv" and len(suites) > 1:
         raise BenchError("format=csv is of one suite, for their columns differ: choose suite=")
     asked = [name.strip() for name in options.columns.split(",") if name.strip()]

@@ -148,7 +148,7 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
 class SubmitOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say what a reviewer of somebody's records needs to know; nothing is written, exit 1 where something is wrong."""
 
-    check: Annotated[str, _path("JSON lines of training records, as `bench run` writes them to trainings.jsonl")]
+    check: Annotated[str, _path("file of training records in JSON lines, as `bench run` writes trainings.jsonl")]
     suite: Annotated[str, _about("suite that they are of")]
     results: Results = Path("results")
 
