@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.text import shown
+from harness.errors import BenchError
+from harness.text import one_line, shown
 
 if TYPE_CHECKING:
-    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions
+    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions, SubmitOptions
 
 
 def leaderboard(options: LeaderboardOptions) -> int:
@@ -19,14 +21,20 @@ def leaderboard(options: LeaderboardOptions) -> int:
 
     failed = 0
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
+    asked = [key for key in ("check", "diff", "format", "pictures") if getattr(options, key)]
+    if len(asked) > 1:
+        raise BenchError(f"{'= and '.join(asked)}= ask for different things: choose one")
+    if options.columns == "help":
+        return _explained(suites)
+    if options.diff:
+        return _compared(options, suites)
     recorded = [suite for suite in suites if Store(options.results, suite).trainings_file.exists()]
-    if options.suite == "all" and recorded and not options.columns:
+    if options.suite == "all" and recorded:
         suites = tuple(recorded)  # who runs one suite need not run all
+    if options.format or options.columns:
+        return _printed(options, suites)
     for suite in suites:
-        if options.columns:
-            for name, unit, better, sentence in leaderboard.explained(suite):
-                print(f"{name:<22} {unit:<9} {f'{better} is better' if better else '':<17} {sentence}")
-        elif suite not in recorded:
+        if suite not in recorded:
             print(f"{suite}: no records in {options.results}", file=sys.stderr if options.check else sys.stdout)
             failed = failed or int(options.check)
         elif options.check:
@@ -40,6 +48,37 @@ def leaderboard(options: LeaderboardOptions) -> int:
                     print(picture)
             _tell_of_code(options.results, suite)
     return failed
+
+
+def _explained(suites: Sequence[str]) -> int:
+    from harness.judging.dictionary import of_leaderboard
+
+    for suite in suites:
+        print(f"suite {suite}:")
+        for name, unit, better, sentence, _ in of_leaderboard(suite):
+            print(f"  {name:<22} {unit:<9} {f'{better} is better' if better else '':<17} {sentence}")
+    return 0
+
+
+def _compared(options: LeaderboardOptions, suites: Sequence[str]) -> int:
+    from harness.judging.moved import in_markdown, since
+
+    moved = [since(options.results, suite, options.diff) for suite in suites]
+    print(shown(in_markdown(moved, options.diff)), end="")
+    return 0
+
+
+def _printed(options: LeaderboardOptions, suites: Sequence[str]) -> int:
+    """Tables for papers, on standard output."""
+    from harness.showing.tables import of_leaderboard
+
+    if not options.format:
+        raise BenchError(f"columns={options.columns}: choose a format=, or say columns=help")
+    if options.format == "csv" and len(suites) > 1:
+        raise BenchError("format=csv is of one suite, for their columns differ: choose suite=")
+    asked = [name.strip() for name in options.columns.split(",") if name.strip()]
+    print("\n".join(of_leaderboard(options.results, suite, options.format, asked) for suite in suites), end="")
+    return 0
 
 
 def _checked(results: Path, suite: str) -> bool:
@@ -77,6 +116,30 @@ def report(options: ReportOptions) -> int:
     out = Path(options.out) if options.out else options.results / "report" / options.suite
     print(report.write(options.results, options.suite, out, options.profile, options.device))
     return 0
+
+
+def submit(options: SubmitOptions) -> int:
+    from harness.judging.submission import NOT_VERIFIED, examine
+
+    found = examine(Path(options.check), options.results, options.suite)
+    print(f"{len(found.records)} records of {options.suite} could be read")
+    for record in found.records.values():
+        environment = record.environment
+        versions = ", ".join(f"{name} {version}" for name, version in sorted(record.framework.items()))
+        made = f"commit {environment.short_commit or 'unknown'} on {environment.processor} ({versions})"
+        print(one_line(f"  {record.cell.title}, profile {record.cell.profile}, {record.started}: {made}"))
+    for finding in found.findings:
+        print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
+    for row in found.rows:
+        skill = "no skill" if row.skill is None else f"skill {row.skill:.6g}"
+        print(
+            one_line(
+                f"row: {row.title}, seeds {row.seeds}: {skill}, rank {row.rank or '–'} of {row.among}: {row.verdict}"
+            )
+        )
+    print("what cannot be verified here:\n  " + "\n  ".join(NOT_VERIFIED))
+    print("nothing is wrong with it" if found.acceptable else "not acceptable as it is")
+    return 0 if found.acceptable else 1
 
 
 def listing(_: ListOptions) -> int:

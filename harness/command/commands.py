@@ -81,6 +81,10 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         _about("grid tries all of a search, halving goes on with the better third; empty: the profile's"),
     ] = ""
     device: Annotated[Device, _about("where networks are trained; cuda-tf32 rounds what a GPU multiplies")] = "cpu"
+    tracker: Annotated[
+        Literal["", "mlflow"],
+        _about("write the records to MLflow's store, mlflow.db below the results, too, where mlflow is installed"),
+    ] = ""
     workers: Annotated[
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
@@ -96,8 +100,25 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 where a leaderboard does not follow from the records")] = False
+    diff: Annotated[
+        str,
+        _about(
+            "write nothing; say what moved in the leaderboards on disk since a git commit, branch or tag: rows gone "
+            "and new, values, ranks"
+        ),
+    ] = ""
     pictures: Annotated[str, _path("draw them, too: folder for a folder of pictures per suite")] = ""
-    columns: Annotated[bool, _about("write nothing; say what each column is, its unit and which way is better")] = False
+    format: Annotated[
+        Literal["", "markdown", "latex", "html", "csv"],
+        _about(
+            "write nothing; print the newest comparable rows as a table for a paper, with the digits that seeds and "
+            "intervals allow; csv: with all digits; LaTeX's is for the package booktabs"
+        ),
+    ] = ""
+    columns: Annotated[
+        str,
+        _about("columns of format=, comma-separated, by their names in the CSV; help: say what each is; empty: a few"),
+    ] = ""
     results: Results = Path("results")
 
 
@@ -121,6 +142,30 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
         int,
         msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
     ] = 0
+    results: Results = Path("results")
+
+
+class SubmitOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Say what a reviewer of somebody's records needs to know; nothing is written, exit 1 where something is wrong."""
+
+    check: Annotated[str, _path("file of training records in JSON lines, as `bench run` writes trainings.jsonl")]
+    suite: Annotated[str, _about("suite that they are of")]
+    results: Results = Path("results")
+
+
+class ReproduceOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Run a published row again, here, in a results folder of its own; exit 1 where it does not agree."""
+
+    row: Annotated[str, _about("variant/backend, as gp/classical, or the 16 digits of a record's key")]
+    suite: Annotated[str, _about("suite that it is of")]
+    profile: Annotated[str, _about("profile that it is of")] = "standard"
+    out: Annotated[str, _path("results folder to run in; empty: reproduced below the results")] = ""
+    workers: Annotated[
+        int,
+        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
+    ] = 0
+    timeout: Timeout = 0
+    memory: Memory = 0
     results: Results = Path("results")
 
 

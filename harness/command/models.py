@@ -11,21 +11,24 @@ from harness.errors import BenchError
 from harness.text import one_line
 
 if TYPE_CHECKING:
-    from harness.command.commands import DeployOptions, LatencyOptions, PredictOptions, RunOptions
+    from harness.command.commands import DeployOptions, LatencyOptions, PredictOptions, ReproduceOptions, RunOptions
     from harness.judging.records import Runtime
+    from harness.running.reproduce import Again
 
 
 def run(options: RunOptions) -> int:
     from harness.environment import usable_workers
     from harness.judging.records import Settings
+    from harness.running import tracker
     from harness.running.data import DataSource
     from harness.running.plan import Request
     from harness.running.run import run
 
     # The unit changes what a network sees only where its labels are raw.
     raw = options.target_scaling == "none"
+    suites = _suites(options)
     request = Request(
-        suites=_suites(options),
+        suites=suites,
         results=options.results,
         source=DataSource(str(Path(options.data).resolve()) if options.data else None, options.own),
         profile=options.profile,
@@ -41,7 +44,14 @@ def run(options: RunOptions) -> int:
         workers=options.workers or usable_workers(),
         limits=values.limits(options),
     )
-    return 0 if run(request) else 1
+    if options.tracker:
+        tracker.refuse_missing()
+    ended_well = run(request)
+    if options.tracker:
+        for suite in suites:
+            count = tracker.track(options.results, suite)
+            print(f"mlflow: {count} records of {suite} added to {tracker.store_of(options.results)}")
+    return 0 if ended_well else 1
 
 
 def _suites(options: RunOptions) -> tuple[str, ...]:
@@ -61,6 +71,43 @@ def _suites(options: RunOptions) -> tuple[str, ...]:
     if set(fitting).isdisjoint(registry.with_data()):
         tell(f"data={options.data}: for suite {', '.join(fitting)}{why}")
     return fitting
+
+
+def reproduce(options: ReproduceOptions) -> int:
+    from harness import registry
+    from harness.environment import usable_workers
+    from harness.running.reproduce import published, reproduce
+
+    registry.suite(options.suite)
+    out = Path(options.out) if options.out else options.results / "reproduced"
+    if out.resolve() == options.results.resolve():
+        raise BenchError(f"out={out}: is where what was published lies: choose another folder")
+    records = published(options.results, options.suite, options.row, options.profile)
+    found = reproduce(records, options.results, out, options.workers or usable_workers(), values.limits(options))
+    for again in found:
+        print(one_line(f"{again.published.cell.title}: {_agreement(again)}"))
+    for why in dict.fromkeys(why for again in found for why in again.why):
+        print(f"why: {one_line(why)}")
+    agreed = sum(again.agrees != "no" for again in found)
+    print(f"{agreed} of {len(found)} records agree with what was published; those made here are in {out}")
+    return 0 if agreed == len(found) else 1
+
+
+def _agreement(again: Again) -> str:
+    """Whether it agrees and within what, with the scores."""
+    if again.again is None or again.again.test is None or again.published.test is None:
+        return "nothing to compare"
+    unit = again.published.held_out.unit if again.published.held_out else ""
+    told = {
+        "to the bit": "agrees to the bit",
+        "to rounding": "agrees to rounding: another sum of the same numbers",
+        "within the spread of seeds": "agrees within the spread of seeds",
+        "no": "does not agree",
+    }[again.agrees]
+    spread = "" if again.spread is None else f"; published seeds differ by {again.spread:.3g} {unit}".rstrip()
+    skills = [test.skill for test in (again.published.test, again.again.test)]
+    scores = " → ".join("none" if skill is None else f"{skill:.6f}" for skill in skills)
+    return f"{told}. Predictions differ by {again.distance:.3g} {unit} (root mean square){spread}; skill {scores}"
 
 
 def latency(options: LatencyOptions) -> int:

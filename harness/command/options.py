@@ -66,7 +66,8 @@ def _of_suites(options: type[msgspec.Struct]) -> dict[str, dict[str, str]]:
 def _value(key: str, value: str, field: msgspec.structs.FieldInfo) -> str:
     literals = [str(choice) for choice in _choices(field.type)]
     if literals and value not in literals:
-        raise BenchError(f"{key}={value}: must be one of {', '.join(literals)}{nearest(value, literals)}")
+        named = list(filter(None, literals))  # empty is the default, and no word
+        raise BenchError(f"{key}={value}: must be one of {', '.join(named)}{nearest(value, named)}")
     return _path(key, value) if _meta(field).extra == IS_PATH else value
 
 
@@ -123,8 +124,8 @@ def describe(command: str, options: type[msgspec.Struct]) -> str:
     lines = [f"usage: bench {command} key=value ...", "", summary(options), ""]
     for field in _fields(options).values():
         described = _meta(field).description or ""
-        choices = _choices(field.type)
-        described += f" ({' or '.join(map(str, choices))})" if choices else ""
+        choices = [str(choice) for choice in _choices(field.type) if choice != ""]
+        described += f" ({' or '.join(choices)})" if choices else ""
         described += " [required]" if field.required else f" [default: {field.default}]" if field.default != "" else ""
         lines.append(_line(field.name, described))
     for suite, own in _of_suites(options).items():

@@ -27,12 +27,13 @@ def audit(results: Path, suite_name: str) -> tuple[list[str], int]:
         if record.cell.data_hash != data_hash:
             others += 1
             continue
-        said = _untrue(record, suite, dataset, split)
+        said = untrue(record, suite, dataset, split)
         lies += [f"{record.cell.title} ({record.key}): {what} not what its data set gives" for what in said]
     return lies, others
 
 
-def _untrue(record: Record, suite: Suite, dataset: Dataset, split: Split) -> list[str]:
+def untrue(record: Record, suite: Suite, dataset: Dataset, split: Split) -> list[str]:
+    """What a record says of a data set that does not follow from it: "its split is", and so on."""
     if record.held_out is None:
         return ["its predictions are missing, which is"]
     if record.cell.split_hash != split.fingerprint():

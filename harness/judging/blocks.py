@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.judging.records import Record, standing
-from harness.judging.stats import paired_difference
+from harness.judging.stats import holm, paired_difference, paired_p_value
 from harness.model.architecture import Estimator
 from harness.protocol import Predicted
 from harness.provenance import machine
@@ -93,20 +93,27 @@ class Row(NamedTuple):
         return float(np.mean([record.validation.mse for record in self.records if record.validation]))
 
 
+SIGNIFICANT = 0.05
+"""A p-value below says that two differ."""
+
+
 class Difference(NamedTuple):
     """How much higher one row's skill is than another's, with its 95 % interval; that is (nan, nan) for too few
-    images.
+    images. `p_value` is Holm's where it is one of a family of comparisons (`differences`), and NaN alone.
     """
 
     value: float
     low: float
     high: float
+    p_value: float = np.nan
 
     @property
     def verdict(self) -> str:
-        """What the interval allows to say."""
+        """What the interval allows to say, and in a family the p-value, too."""
         if np.isnan(self.low):
             return "too few test images"
+        if self.p_value >= SIGNIFICANT:
+            return "not told apart"
         return "better" if self.low > 0 else "worse" if self.high < 0 else "not told apart"
 
 
@@ -115,6 +122,20 @@ def difference(row: Row, other: Row) -> Difference:
     scale = float(row.squared_errors_of_mean().mean())
     value, low, high = paired_difference(other.squared_errors(), row.squared_errors())
     return Difference(value / scale, low / scale, high / scale)
+
+
+def differences(pairs: Iterable[tuple[Row, Row]]) -> list[Difference]:
+    """The `difference` of each pair, as one family of comparisons: with p-values after Holm."""
+    pairs = list(pairs)
+    return [
+        difference(row, other)._replace(p_value=p_value)
+        for (row, other), p_value in zip(pairs, p_values(pairs), strict=True)
+    ]
+
+
+def p_values(pairs: Iterable[tuple[Row, Row]]) -> list[float]:
+    """Of equal skills of each pair, after Holm; NaN for too few test images."""
+    return holm([paired_p_value(row.squared_errors(), other.squared_errors()) for row, other in pairs])
 
 
 def _predictions(record: Record) -> Errors:
@@ -177,6 +198,22 @@ class Rivals:
     def of(self, record: Record) -> Row | None:
         """The rival of a network's record; None for other models, and where nothing without a network was trained."""
         return self._best.get(self._place(record)) if record.cell.has_network else None
+
+    def p_values(self, groups: Iterable[Sequence[Record]]) -> list[float | None]:
+        """Of a network's having the skill of its rival, for each group; None where it has none. Those that have the
+        same rival, on the same test, are one family of comparisons, and its p-values Holm's.
+        """
+        groups = list(groups)
+        found: list[float | None] = [None] * len(groups)
+        families: dict[object, list[tuple[int, tuple[Row, Row]]]] = {}
+        for number, group in enumerate(groups):
+            good = tuple(record for record in group if record.status == "ok" and record.held_out)
+            if good and (rival := self.of(group[0])):
+                families.setdefault(self._place(group[0]), []).append((number, (Row("", "", good), rival)))
+        for family in families.values():
+            for (number, _), p_value in zip(family, p_values(pair for _, pair in family), strict=True):
+                found[number] = None if np.isnan(p_value) else p_value
+        return found
 
     @staticmethod
     def _place(record: Record) -> object:

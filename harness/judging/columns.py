@@ -34,8 +34,10 @@ Timings = Mapping[tuple[str, str, str], LatencyRecord]
 class Group:
     """What a row is made of: records that differ in nothing but their seed, by ascending seed."""
 
-    def __init__(self, records: Sequence[Record], timings: Timings, rival: Row | None = None) -> None:
-        self.records, self.first, self.rival = records, records[0], rival
+    def __init__(
+        self, records: Sequence[Record], timings: Timings, rival: Row | None = None, p_value: float | None = None
+    ) -> None:
+        self.records, self.first, self.rival, self.p_value = records, records[0], rival, p_value
         self.good = [record for record in records if record.status == "ok"]
         self.tests = [record.test for record in self.good if record.test]
         self._timings = timings
@@ -111,13 +113,21 @@ class Group:
 
 
 class Column(NamedTuple):
-    """`of` gives a string, a number, or None where there is nothing to say."""
+    """`of` gives a string, a number, or None where there is nothing to say. `heading` is what stands over it where
+    people read; the name, where there is none.
+    """
 
     name: str
     unit: str
     better: Literal["higher", "lower", ""]
     sentence: str
     of: Callable[[Group], object]
+    heading: str = ""
+
+    @property
+    def title(self) -> str:
+        """What stands over it, without its unit."""
+        return self.heading or self.name
 
 
 # --- scores -------------------------------------------------------------------------------------------------------
@@ -140,26 +150,33 @@ def _over_rival(part: str) -> Callable[[Group], float | None]:
 
 
 SCORES = (
-    Column("variant", "", "", "the model, and what its backbone started from", lambda g: g.first.cell.row),
+    Column("variant", "", "", "the model, and what its backbone started from", lambda g: g.first.cell.row, "model"),
     Column("backend", "", "", "the framework that trained it", lambda g: g.first.cell.backend),
     Column("status", "", "", "ok, or how many seeds have no result and why", lambda g: status(g.records)),
     Column("verdict", "", "", "what the intervals of skill and over_rival allow to say", lambda g: g.verdict),
     Column("skill", "", "higher", "1 - MSE / MSE of always answering the training mean", _mean("skill")),
-    Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0]),
-    Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1]),
+    Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0], "skill, 95 % from"),
+    Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1], "to"),
     Column("skill_sd", "", "lower", "its standard deviation over seeds", _deviation("skill")),
     Column("rival", "", "", "of a network: the best row without one, by the validation images", _rival),
     Column("over_rival", "", "higher", "by how much its skill is higher than that one's", _over_rival("value")),
     Column("over_rival_low", "", "", "lower end of its 95 % interval", _over_rival("low")),
     Column("over_rival_high", "", "", "upper end of its 95 % interval", _over_rival("high")),
-    Column("r2", "", "higher", "coefficient of determination, mean over targets", _mean("r2_mean")),
+    Column(
+        "over_rival_p_holm",
+        "",
+        "",
+        "p-value of its being zero, after Holm among all rows of the table with the same rival",
+        lambda g: g.p_value,
+    ),
+    Column("r2", "", "higher", "coefficient of determination, mean over targets", _mean("r2_mean"), "R²"),
     Column("r2_sd", "", "lower", "its standard deviation over seeds", _deviation("r2_mean")),
-    Column("nmae_percent", "%", "lower", "mean absolute error over the mean label", _mean("nmae", 100)),
-    Column("mape_percent", "%", "lower", "mean of absolute errors over labels", _mean("mape")),
-    Column("rmse_{unit}", "{unit}", "lower", "root mean squared error", _mean("rmse")),
+    Column("nmae_percent", "%", "lower", "mean absolute error over the mean label", _mean("nmae", 100), "NMAE"),
+    Column("mape_percent", "%", "lower", "mean of absolute errors over labels", _mean("mape"), "MAPE"),
+    Column("rmse_{unit}", "{unit}", "lower", "root mean squared error", _mean("rmse"), "RMSE"),
     Column("rmse_{unit}_sd", "{unit}", "lower", "its standard deviation over seeds", _deviation("rmse")),
-    Column("mae_{unit}", "{unit}", "lower", "mean absolute error", _mean("mae")),
-    Column("mse_{unit}2", "{unit}²", "lower", "mean squared error", _mean("mse")),
+    Column("mae_{unit}", "{unit}", "lower", "mean absolute error", _mean("mae"), "MAE"),
+    Column("mse_{unit}2", "{unit}²", "lower", "mean squared error", _mean("mse"), "MSE"),
     Column("mse_of_mean_{unit}2", "{unit}²", "", "that of always answering the training mean", _mean("mse_of_mean")),
 )
 
@@ -175,7 +192,7 @@ def status(records: Sequence[Record]) -> str:
 
 def _of_targets(group: Group) -> list[Column]:
     targets = group.tests[0].r2 if group.tests else {}
-    return [Column(f"r2_{name}", "", "higher", f"R² of {name}", _r2_of(name)) for name in targets]
+    return [Column(f"r2_{name}", "", "higher", f"R² of {name}", _r2_of(name), f"R² of {name}") for name in targets]
 
 
 def _r2_of(target: str) -> Callable[[Group], object]:
@@ -310,6 +327,7 @@ def _of_batch(batch: int) -> tuple[Column, ...]:
             "lower",
             f"median time of {images}, one thread",
             _milliseconds("p50_ms", batch),
+            images,
         ),
         Column(f"p90_ms_b{batch}", "ms", "lower", "90th percentile of it", _milliseconds("p90_ms", batch)),
         Column(f"p99_ms_b{batch}", "ms", "lower", "99th percentile of it", _milliseconds("p99_ms", batch)),
@@ -327,7 +345,14 @@ COSTS = (
     Column("non_trainable", "", "", "the others, moving statistics among them", _count("non_trainable")),
     Column("size_of_seeds", "", "", "seeds whose models are of this size", lambda g: _seeds(g.sized_alike)),
     Column("epochs", "", "lower", "epochs of each recipe", lambda g: _epochs(g.good)),
-    Column("train_seconds", "s", "lower", "seconds of one core for all recipes, mean over seeds", _train_seconds),
+    Column(
+        "train_seconds",
+        "s",
+        "lower",
+        "seconds of one core for all recipes, mean over seeds",
+        _train_seconds,
+        "training",
+    ),
     Column(
         "search_seconds", "s", "lower", "seconds of one core for the search before, mean over seeds", _search_seconds
     ),
@@ -401,7 +426,7 @@ ORIGIN = (
     Column("data_hash", "", "", "hash of its images and targets", lambda g: g.first.cell.data_hash[:12]),
     Column("split_hash", "", "", "hash of the split", lambda g: g.first.cell.split_hash[:12]),
     Column("settings", "", "", "hash of the settings", lambda g: digest(g.first.cell.settings)),
-    Column("definition", "", "", "hash of architecture, encoding and recipes", lambda g: _definition(g.first)),
+    Column("definition", "", "", "hash of architecture, encoding and recipes", lambda g: definition(g.first)),
     Column("framework", "", "", "versions of what trained it", _framework),
     Column("processor", "", "", "the machine's", lambda g: g.first.environment.processor),
     Column("switches", "", "", "variables that chose among implementations", _switches),
@@ -411,7 +436,8 @@ ORIGIN = (
 )
 
 
-def _definition(record: Record) -> str:
+def definition(record: Record) -> str:
+    """What its model is, whatever its name, as a digest."""
     return digest((record.cell.architecture, record.cell.recipes, record.cell.encoding, record.cell.decoding))
 
 
@@ -429,9 +455,9 @@ def columns(group: Group) -> list[Column]:
     ]
 
 
-def named(column: Column, unit: str) -> str:
+def named(name: str, unit: str) -> str:
     """A column's name in a table whose targets are in `unit`."""
-    return column.name.replace("{unit}", unit).replace("__", "_").strip("_")
+    return name.replace("{unit}", unit).replace("__", "_").strip("_")
 
 
 def mean(values: Sequence[float | None], factor: float = 1.0) -> float | None:

@@ -19,17 +19,13 @@ import pandas as pd
 from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
+from harness.judging import dictionary
 from harness.judging.blocks import Rivals
 from harness.judging.columns import (
-    CALIBRATION,
-    COSTS,
     ORIGIN,
-    RUN,
-    SCORES,
     Group,
     Timings,
     calibrated,
-    change_under,
     columns,
     digest,
     mean,
@@ -49,7 +45,8 @@ def write(results: Path, suite: str) -> Path:
     """Compute the tables of `suite` from its records and write them below `results/leaderboards`.
 
     Returns the leaderboard's file, `<suite>.csv`. Beside it are `<suite>-tests.csv`, every score on every named test,
-    `<suite>-<variant>-top-ten.csv` for a search, and `<suite>-deployment.csv` where `bench deploy` was run.
+    `<suite>-<variant>-top-ten.csv` for a search, `<suite>-deployment.csv` where `bench deploy` was run, and
+    `columns.csv`, which says what every column is.
     """
     for path, text in _texts(results, suite).items():
         write_whole(path, text)
@@ -86,7 +83,8 @@ def _texts(results: Path, suite: str) -> dict[Path, str]:
         tables[results / "leaderboards" / f"{suite}-deployment.csv"] = deployment_table(records, deployments)
     for variant, table in top_tens(records).items():
         tables[results / "leaderboards" / f"{suite}-{variant}-top-ten.csv"] = table
-    return {path: table.map(text).to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
+    texts = {path: table.map(text).to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
+    return texts | {results / "leaderboards" / "columns.csv": dictionary.written()}
 
 
 def leaderboard_file(results: Path, suite: str) -> Path:
@@ -108,7 +106,8 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
     }
     groups = comparable(records)
     rivals = Rivals(groups)
-    rows = [_row(Group(group, timings, rivals.of(group[0]))) for group in groups]
+    found = zip(groups, rivals.p_values(groups), strict=True)
+    rows = [_row(Group(group, timings, rivals.of(group[0]), p_value)) for group, p_value in found]
     if not rows:
         return pd.DataFrame()
     # As objects: pandas would make floats of whole numbers where one is lacking.
@@ -121,7 +120,7 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
 def _row(group: Group) -> dict[str, object]:
     row: dict[str, object] = {}
     for column in columns(group):
-        name = named(column, group.unit)
+        name = named(column.name, group.unit)
         if name in row:  # targets and a suite's own figures have names of their own
             raise BenchError(f"a record names something {name!r}, which is another column of the leaderboard")
         value = column.of(group)
@@ -210,21 +209,6 @@ def text(value: object) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return ""
     return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else harmless(str(value))
-
-
-def explained(suite: str) -> list[tuple[str, str, str, str]]:
-    """Name, unit, which way is better, and what it says, of every column of a suite's leaderboard."""
-    asked = registry.suite(suite)
-    own = [(metric.key, metric.unit, metric.better, metric.sentence) for metric in asked.METRICS]
-    own += [
-        (change_under(symmetry.key), "{unit}", "lower", f"by how much predictions change {symmetry.sentence}")
-        for symmetry in asked.SYMMETRIES
-        if symmetry.exact
-    ]
-    told = [
-        [(c.name, c.unit, c.better, c.sentence) for c in part] for part in (SCORES, CALIBRATION + COSTS + RUN + ORIGIN)
-    ]
-    return [*told[0], ("r2_<target>", "", "higher", "R² of each target"), *own, *told[1]]
 
 
 # --- on a terminal ------------------------------------------------------------------------------------------------

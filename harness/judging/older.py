@@ -6,9 +6,16 @@ from typing import Any
 
 
 def upgraded(raw: dict[str, Any]) -> dict[str, Any]:
-    """A record of schema 2 or 3 as one of this schema. They knew one suite, its phases and its two formulas."""
+    """A record of schema 1 to 3 as one of this schema. They knew one suite, its phases and its two formulas; the first
+    knew one recipe and no backbone.
+    """
     if "cell" not in raw:
         return raw
+    if "recipe" in raw["cell"]:
+        recipe = raw["cell"]["recipe"]
+        cell = {name: value for name, value in raw["cell"].items() if name != "recipe"}
+        raw = raw | {"cell": cell | {"recipes": [recipe] if recipe else [], "weights": ""}}
+        raw |= {"history": [raw["history"]]} if raw.get("history") else {}
     cell = dict(raw["cell"])
     settings = dict(cell["settings"])
     phases = settings.pop("phases", None)

@@ -31,7 +31,7 @@ from harness.text import Device, Hash, Label, Name, without_patterns
 SCHEMA = 4
 """What is written. Older ones are read, too: see `older`."""
 
-READABLE = (2, 3, SCHEMA)
+READABLE = (1, 2, 3, SCHEMA)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -317,7 +317,7 @@ class Store:
             if record.cell.suite != self.folder.name:
                 raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
             try:
-                whole.append(_with_truth(record, truths))
+                whole.append(with_truth(record, truths))
             except KeyError as lacking:
                 raise RecordsError(
                     f"{place}: what it was tested on ({lacking.args[0]}) is not in {self.truths_file.name}: that file "
@@ -392,7 +392,7 @@ def close(claimed: object, recomputed: object) -> bool:
     return False
 
 
-def _with_truth(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> Record:
+def with_truth(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> Record:
     """The record as it was before `_without_truth`. Raises KeyError for a test of which there is no truth."""
 
     def filled(held_out: HeldOut) -> HeldOut:
@@ -472,23 +472,32 @@ def _load(path: Path, kind: type[_R]) -> list[_R]:
     # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.
     for number, line in enumerate(disk.whole_lines(path), 1):
         place = f"{path}:{number}"
-        try:
-            raw = msgspec.json.decode(line)
-            schema = msgspec.convert(raw, _Schema).schema
-            _refuse_schema(place, schema)
-            with uninterrupted():
-                records.append(msgspec.convert(upgraded(raw) if schema < SCHEMA else raw, kind))
-            if kind is Record:
-                _refuse_other_key(place, raw)
-            same = first.setdefault(msgspec.json.encode(records[-1]), number)
-        except _NO_RECORD as error:
-            told = without_patterns(f"it lacks {error}" if isinstance(error, KeyError) else str(error))
-            raise RecordsError(
-                f"{place}: not a record of schema {SCHEMA}: {told}. Take the line out, or move the file aside, to go on"
-            ) from None
+        records.append(read(line, kind, place))
+        same = first.setdefault(msgspec.json.encode(records[-1]), number)
         if same != number:
             raise RecordsError(f"{place}: the same record as in line {same}: take one of them out")
     return records
+
+
+def read(line: bytes, kind: type[_R], place: str) -> _R:
+    """One line as a record of this schema, whatever its own. Raises RecordsError, which names its `place`, for what is
+    none.
+    """
+    try:
+        raw = msgspec.json.decode(line)
+        schema = msgspec.convert(raw, _Schema).schema
+        _refuse_schema(place, schema)
+        with uninterrupted():
+            record = msgspec.convert(upgraded(raw) if schema < SCHEMA else raw, kind)
+        if kind is Record:
+            _refuse_other_key(place, raw)
+        msgspec.json.encode(record)
+    except _NO_RECORD as error:
+        told = without_patterns(f"it lacks {error}" if isinstance(error, KeyError) else str(error))
+        raise RecordsError(
+            f"{place}: not a record of schema {SCHEMA}: {told}. Take the line out, or move the file aside, to go on"
+        ) from None
+    return record
 
 
 def _refuse_schema(place: str, found: int) -> None:

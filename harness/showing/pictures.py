@@ -19,6 +19,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
+from harness.showing.certainty import draw_ranks
 from harness.showing.questions import decimals
 
 _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
@@ -30,7 +31,8 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device:
     """Draw every picture of the newest block of records into `folder`, and return the files in order.
 
     `leaderboard.png`, `loss-<model>.png` for each model that was trained by gradient, `loss-all.png`,
-    `parity-<model>.png`, `latency.png` and `parameters.png` where they are known, and what the suite itself draws.
+    `parity-<model>.png`, `latency.png` and `parameters.png` where they are known, `ranks.png` where there are enough
+    test images, and what the suite itself draws.
     Raises BenchError where there is nothing to draw.
     """
     block = newest(leaderboard.believed(results, suite), profile, device=device)
@@ -57,6 +59,8 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device:
     ):
         if scores[column].notna().any():  # a run that was stopped has timed nothing yet
             files.append(_draw_cost(scores, column, label, folder / name, note))
+    if ranks := draw_ranks(table, folder / "ranks.png", note):
+        files.append(ranks)
     return files + module.draw([found for row in table for found in row.predicted()], folder)
 
 

@@ -3,7 +3,7 @@
 They are asked of roles, not of names: the first network trained from scratch is the baseline, a search is what was
 tuned, networks with a backbone are transfer learning, head-only or fine-tuned by their last recipe. Every answer rests
 on differences in skill with a bootstrap interval over seeds and test images (`stats.paired_difference`), and says no
-more than the intervals do.
+more than the intervals do. The comparisons of one question are a family: a verdict in it holds after Holm's correction.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.judging.blocks import Difference, Row, difference
+from harness.judging.blocks import Difference, Row, difference, differences
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.stats import FEWEST_IMAGES
 from harness.model.architecture import Network, backbone_of
 from harness.model.variants import Search
 from harness.protocol import Comparison
+from harness.showing.tables import markdown
 
 
 class _Roles(NamedTuple):
@@ -86,16 +87,18 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
 
 def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     """A suite's own question, on each of its tests."""
-    found = [
-        (row.on(test), other.on(test), test, difference(row.on(test), other.on(test)))
+    pairs = [
+        (test, row.on(test), other.on(test))
         for row in table
         for other in table
         if row.backend == other.backend and _are(comparison, row, other)
         for test in row.tests
         if test in other.tests
     ]
-    if not found:
+    if not pairs:
         return ""
+    verdicts_of = differences((row, other) for _, row, other in pairs)
+    found = [(row, other, test, d) for (test, row, other), d in zip(pairs, verdicts_of, strict=True)]
     verdicts: dict[str, set[str]] = {}
     for *_, test, d in found:
         verdicts.setdefault(test, set()).add(d.verdict)
@@ -116,6 +119,13 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     return f"{comparison.question}\n\n{answer} {comparison.reported}".rstrip() + "\n\n" + markdown(heading, lines)
 
 
+def _named(compared: Iterable[tuple[str, Row, Row]]) -> list[tuple[str, Difference]]:
+    """The comparisons of one question, as a family."""
+    compared = list(compared)
+    found = differences((row, other) for _, row, other in compared)
+    return [(name, d) for (name, *_), d in zip(compared, found, strict=True)]
+
+
 def _are(comparison: Comparison, row: Row, other: Row) -> bool:
     """Whether these are the two that are compared, which began with the same weights and predict in the same way."""
     one, two = row.records[0].cell, other.records[0].cell
@@ -127,7 +137,7 @@ def _did_tuning_help(roles: Sequence[_Roles]) -> str:
     pairs = [(r.backend, r.tuned, r.baseline) for r in roles if r.tuned and r.baseline]
     if not pairs:
         return ""
-    found = [(backend, difference(tuned, baseline)) for backend, tuned, baseline in pairs]
+    found = _named(pairs)
     answer = _said(
         found,
         "Yes, in every backend.",
@@ -193,7 +203,7 @@ def _did_fine_tuning_help(roles: Sequence[_Roles]) -> str:
     ]
     if not pairs:
         return ""
-    found = [(f"{family} ({backend})", difference(fine, head)) for backend, family, head, fine in pairs]
+    found = _named((f"{family} ({backend})", fine, head) for backend, family, head, fine in pairs)
     answer = _said(
         found,
         "It helped every backbone.",
@@ -216,7 +226,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
             pairs.append((r.backend, r.tuned, min(transfer, key=Row.validation_mse)))
     if not pairs:
         return ""
-    found = [(backend, difference(tuned, transfer)) for backend, tuned, transfer in pairs]
+    found = _named(pairs)
     answer = _said(
         found,
         "Tuning, in every backend.",
@@ -264,22 +274,22 @@ _FINELY = 4  # decimals, where all are near to perfect
 
 def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> str:
     chosen = min(table, key=Row.validation_mse)
-    lines, equals = [], []
-    for row in sorted(table, key=Row.skill, reverse=True):
-        behind = difference(row, chosen)
-        if row is not chosen and not behind.high < 0:
-            equals.append(row.title)
-        lines.append(
-            [
-                row.name,
-                row.backend,
-                decimals(row.skill()),
-                "chosen" if row is chosen else in_words(behind),
-                _parameters(row),
-                _seconds(row),
-                latency.get((row.name, row.backend)) or "–",
-            ]
-        )
+    ranked = sorted(table, key=Row.skill, reverse=True)
+    others = [row for row in ranked if row is not chosen]
+    behind = dict(zip(map(id, others), differences((row, chosen) for row in others), strict=True))
+    equals = [row.title for row in others if behind[id(row)].verdict != "worse"]
+    lines = [
+        [
+            row.name,
+            row.backend,
+            decimals(row.skill()),
+            "chosen" if row is chosen else in_words(behind[id(row)]),
+            _parameters(row),
+            _seconds(row),
+            latency.get((row.name, row.backend)) or "–",
+        ]
+        for row in ranked
+    ]
     told = f"Not told apart from it on the test images: {', '.join(equals)}." if equals else "Every other is worse."
     heading = ["model", "backend", "skill", "difference to the chosen (95 %)", "parameters", "training s", "ms/image"]
     return (
@@ -317,9 +327,3 @@ def decimals(value: float, sign: str = "", digits: int = 3) -> str:
 def interval(low: float, high: float, sign: str = "", digits: int = 3) -> str:
     """Its ends in words; a dash where there is none (`stats.FEWEST_IMAGES`)."""
     return "–" if np.isnan(low) else f"{decimals(low, sign, digits)} to {decimals(high, sign, digits)}"
-
-
-def markdown(heading: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    table = [heading, ["---"] * len(heading), *lines]
-    return "\n".join("| " + " | ".join(line) + " |" for line in table)

@@ -19,8 +19,9 @@ from harness.judging.stats import skill_interval
 from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.provenance import source
-from harness.showing import pictures
-from harness.showing.questions import answers, decimals, interval, markdown
+from harness.showing import certainty, pictures
+from harness.showing.questions import answers, decimals, interval
+from harness.showing.tables import markdown
 
 
 def write(results: Path, suite_name: str, out: Path, profile: str = "", device: str = "") -> Path:
@@ -49,6 +50,8 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
         _table_3(table, suite),
         _table_4(table, suite),
         _table_5(curves(records, block), table),
+        certainty.sources_of_variance(table),
+        certainty.epochs_to_a_loss(table),
         *answers(table, _latencies(results, suite_name, block), suite.COMPARISONS),
         _raw_labels(raw, suite),
         _gallery(drawn),
@@ -89,7 +92,8 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
         f"{suite.SUMMARY[0].upper()}{suite.SUMMARY[1:]}. Data set '{cell.data}', profile `{cell.profile}`, "
         f"{where}.{shortened}{note}\n\n"
         "Skill is 1 - MSE / MSE of the training mean on the same test images: 0 is no better than the mean, 1 perfect. "
-        "Intervals are 95 % bootstrap intervals over seeds and test images. Written by "
+        "Intervals are 95 % bootstrap intervals over seeds and test images, each by itself; where a question compares "
+        "several pairs, what it says of any holds after Holm's correction for all of them. Written by "
         f"`bench report suite={name}` from the records; nothing here is typed in by hand."
     )
 

@@ -241,7 +241,7 @@ def records():
         "records/other-data.jsonl": line(good) + line(other_data),
         "records/schema-before.jsonl": line(good).replace(schema, b'"schema":2'),
         "records/torn.jsonl": line(good) + line(second)[:300],
-        "records/older.jsonl": line(good).replace(schema, b'"schema":1'),
+        "records/older.jsonl": line(good).replace(schema, b'"schema":0'),
         "records/newer.jsonl": line(good).replace(schema, b'"schema":5'),
         "records/unknown-field.jsonl": line(good).replace(schema, schema + b',"stars":5'),
         "records/edited-cell.jsonl": line(good).replace(b'"seed":0', b'"seed":7'),

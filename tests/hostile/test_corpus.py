@@ -117,8 +117,8 @@ RECORDS = {
     "other-data.jsonl": ACCEPTED,  # in a row of its own
     "schema-before.jsonl": ACCEPTED,
     "torn.jsonl": ACCEPTED,  # but for its end
-    "older.jsonl": "trainings.jsonl:1: schema 1, and this version reads 2, 3, 4: move the file aside",
-    "newer.jsonl": "trainings.jsonl:1: schema 5, and this version reads 2, 3, 4: update cijbench",
+    "older.jsonl": "trainings.jsonl:1: schema 0, and this version reads 1, 2, 3, 4: move the file aside",
+    "newer.jsonl": "trainings.jsonl:1: schema 5, and this version reads 1, 2, 3, 4: update cijbench",
     "unknown-field.jsonl": "trainings.jsonl:1: not a record of schema 4: Object contains unknown field `stars`",
     "edited-cell.jsonl": "trainings.jsonl:1: the key c293303809416256 is not the hash of its cell",
     "edited-score.jsonl": "skill is 0.999 but its predictions give",

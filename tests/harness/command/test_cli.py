@@ -123,6 +123,40 @@ def test_list_names_everything(capsys):
         assert word in out
 
 
+def test_a_leaderboard_is_printed_as_a_table_and_nothing_is_written(capsys, tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
+    before = sorted(tmp_path.rglob("*"))
+    code, out, _ = bench(capsys, "leaderboard", f"results={tmp_path}", "format=latex", "columns=variant, skill")
+    assert code == 0
+    assert "\\begin{tabular}{lr}" in out
+    assert sorted(tmp_path.rglob("*")) == before
+    code, out, _ = bench(capsys, "leaderboard", "suite=shift", "columns=help")
+    assert code == 0
+    assert re.search(r"^  skill +higher is better", out, re.M)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["format=tex"], "must be one of markdown, latex, html, csv"),
+        (["format=csv"], "format=csv is of one suite"),
+        (["columns=skill"], "columns=skill: choose a format="),
+        (["format=html", "check=true"], "check= and format= ask for different things"),
+        (["diff=HEAD", "pictures=x"], "diff= and pictures= ask for different things"),
+        (["format=html", "suite=elasticity", "columns=skil"], "did you mean 'skill'?"),
+        (["format=html", "suite=shift"], "no finished records of shift"),
+    ],
+)
+def test_a_table_that_cannot_be_had_is_refused(capsys, tmp_path, words, said):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
+    fill(Store(tmp_path, "leakage"), [])
+    (tmp_path / "records" / "leakage").mkdir()
+    (tmp_path / "records" / "leakage" / "trainings.jsonl").touch()
+    code, out, err = bench(capsys, "leaderboard", f"results={tmp_path}", *words)
+    assert (code, out) == (2, "")
+    assert said in err
+
+
 def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
     assert bench(capsys, "leaderboard", "check=true", f"results={tmp_path}")[0] == 1
     assert bench(capsys, "leaderboard", f"results={tmp_path}")[0] == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.command import cli
-from harness.judging.audit import _untrue, audit
+from harness.judging.audit import audit, untrue
 from harness.judging.metrics import accuracy
 from harness.judging.records import HeldOut, Store
 from harness.running import plan as plans
@@ -109,9 +109,9 @@ def test_a_record_of_before_a_figure_lacks_it(audited):
     lacking = msgspec.structs.replace(record, metrics=metrics)
     assert any("its hill_residual is" in lie for lie in audited(lacking))
     older = msgspec.structs.replace(lacking, schema=3)
-    assert _untrue(older, elasticity, DATA, SPLIT) == []
+    assert untrue(older, elasticity, DATA, SPLIT) == []
     lying = msgspec.structs.replace(older, metrics=metrics | {"inside_bounds": 0.123})
-    assert _untrue(lying, elasticity, DATA, SPLIT) == ["its inside_bounds is"]
+    assert untrue(lying, elasticity, DATA, SPLIT) == ["its inside_bounds is"]
 
 
 def test_the_check_of_the_leaderboard_asks(tmp_path, capsys):

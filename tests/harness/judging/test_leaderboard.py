@@ -7,6 +7,7 @@ import pytest
 
 from harness.errors import BenchError
 from harness.judging import columns, leaderboard
+from harness.judging.dictionary import of_leaderboard
 from harness.judging.records import Examined, Record, Settings, Store
 from harness.judging.timing import Latency
 from harness.model.architecture import Estimator
@@ -187,7 +188,7 @@ def test_recomputed_it_is_the_same_to_the_byte_whatever_the_order_of_records(tmp
             store.append(record)
         texts.append(all_tables(tmp_path / str(number)))
         assert all_tables(tmp_path / str(number)) == texts[-1]
-    assert len(texts[0]) == 2
+    assert texts[0].keys() == {"elasticity.csv", "elasticity-tests.csv", "columns.csv"}
     assert texts[0] == texts[1]
 
 
@@ -205,6 +206,10 @@ def test_check_finds_an_edited_leaderboard(tmp_path):
     assert "elasticity.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
     path.write_text(path.read_text().splitlines()[0] + "\n")
     assert "has 1 lines" in leaderboard.differs(tmp_path, "elasticity")
+    leaderboard.write(tmp_path, "elasticity")
+    columns_file = path.with_name("columns.csv")
+    columns_file.write_text(columns_file.read_text().replace("higher", "lower", 1))
+    assert "columns.csv:6 does not follow" in leaderboard.differs(tmp_path, "elasticity")
 
 
 def test_a_record_that_contradicts_itself_stops_it(board):
@@ -309,8 +314,8 @@ def test_numbers_stay_numbers_until_they_are_written(tmp_path):
 
 
 def test_every_column_is_one_entry_with_its_meaning(tmp_path):
-    told = leaderboard.explained("elasticity")
-    assert all(sentence and better in ("higher", "lower", "") for _, _, better, sentence in told)
+    told = of_leaderboard("elasticity")
+    assert all(sentence and better in ("higher", "lower", "") for _, _, better, sentence, _ in told)
     names = [name.replace("{unit}", "GPa") for name, *_ in told]
     assert len(set(names)) == len(names)
     figures = {"positive_definite": 1.0, "inside_bounds": 0.5, "hill_residual": 0.01}
@@ -325,7 +330,7 @@ def test_a_column_is_named_by_the_unit_of_the_targets(board):
     held_out = msgspec.structs.replace(record.held_out, units=("MPa", "MPa"))
     (row,) = board(msgspec.structs.replace(record, held_out=held_out)).to_dict("records")
     assert {"rmse_MPa", "rmse_MPa_sd", "mse_MPa2"} <= row.keys()
-    assert columns.named(columns.Column("rmse_{unit}_sd", "", "", "", lambda _: None), "") == "rmse_sd"
+    assert columns.named("rmse_{unit}_sd", "") == "rmse_sd"
 
 
 def test_every_named_test_has_its_lines(tmp_path):
@@ -395,6 +400,23 @@ def test_a_network_is_held_against_the_best_row_without_one(board, network, told
     assert float(row["over_rival"]) == pytest.approx(float(row["skill"]) - float(rows.loc["ridge", "skill"]), abs=1e-4)
     assert rows.loc["ridge", "verdict"] == columns.BETTER
     assert not rows.loc["ridge", "rival"]
+
+
+def test_p_values_of_networks_with_one_rival_are_a_family(board):
+    """With more networks beside it a network's p-value rises, its interval stays as it is, and others are no family."""
+    network, ridge = rivals(1.9, ridge=2.0)
+    alone = board(network, ridge).set_index("variant").loc["baseline"]
+    others = [
+        a_record(msgspec.structs.replace(network.cell, variant=f"n{number}"), error=2.0 + 0.01 * number)
+        for number in range(5)
+    ]
+    row = board(*others).set_index("variant").loc["baseline"]
+    assert row["over_rival_low"] == alone["over_rival_low"]
+    assert 0 < float(alone["over_rival_p_holm"]) < float(row["over_rival_p_holm"]) <= 1
+    assert board().set_index("variant").loc["ridge", "over_rival_p_holm"] == ""
+    fewer = msgspec.structs.replace(network.cell, settings=Settings(originals=25))
+    apart = board(a_record(fewer, error=1.0)).set_index("variant")
+    assert apart.loc["baseline", "over_rival_p_holm"] == row["over_rival_p_holm"]
 
 
 def test_the_rival_is_chosen_by_the_validation_images(board):

@@ -200,9 +200,9 @@ def test_whatever_a_line_was_made_into_it_is_refused_or_a_whole_record(tmp_path_
         (lambda line: line.replace(b'"status":', b'"mood":"good","status":'), "unknown field `mood`"),
         (
             lambda line: line.replace(b'"schema":4', b'"schema":99'),
-            "schema 99, and this version reads 2, 3, 4: update cijbench",
+            "schema 99, and this version reads 1, 2, 3, 4: update cijbench",
         ),
-        (lambda line: line.replace(b'"schema":4', b'"schema":1'), "schema 1, and this version reads 2, 3, 4: move"),
+        (lambda line: line.replace(b'"schema":4', b'"schema":0'), "schema 0, and this version reads 1, 2, 3, 4: move"),
         (lambda line: line.replace(b'"seed":0', b'"seed":5'), "the line was edited"),
         (lambda line: b"not json", "not a record"),
         (lambda line: b"", "not a record"),

@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judging.metrics import accuracy
-from harness.judging.stats import FEWEST_IMAGES, equivalence, paired_difference, score_intervals, skill_interval, spread
+from harness.judging.stats import (
+    FEWEST_IMAGES,
+    equivalence,
+    holm,
+    paired_difference,
+    paired_p_value,
+    score_intervals,
+    skill_interval,
+    spread,
+)
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -210,3 +219,59 @@ def test_scores_that_are_undefined_have_no_interval():
     assert {"mse", "rmse", "mae", "skill"} <= found.keys()
     assert not {"mape", "nmae", "r2_1", "r2_mean"} & found.keys()
     assert score_intervals(predictions[:, :5], truth[:5], mean) == {}
+
+
+def test_a_p_value_is_below_a_level_where_the_interval_leaves_out_zero() -> None:
+    draw = np.random.default_rng(0)
+    agree = []
+    for shift in np.linspace(0, 0.3, 40):
+        a, b = draw.normal(1 + shift, 0.5, (3, 60)), draw.normal(1, 0.5, (3, 60))
+        _, low, high = paired_difference(a, b)
+        agree.append((paired_p_value(a, b) < 0.05) == (low > 0 or high < 0))
+    assert np.mean(agree) > 0.9  # but for what resampling leaves to chance
+
+
+def test_a_p_value_of_one_seed_is_near_that_of_a_t_test() -> None:
+    draw = np.random.default_rng(1)
+    for shift in (0.0, 0.05, 0.1, 0.15):
+        a = draw.normal(1 + shift, 0.5, 200)
+        b = a - shift + draw.normal(0, 0.4, 200)
+        assert paired_p_value(a, b) == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue, abs=0.03)
+
+
+def test_the_smallest_p_value_survives_a_family_of_two_hundred() -> None:
+    a, b = np.ones((3, 50)), np.zeros((3, 50))
+    assert paired_p_value(a, b) == 2 / 20_001
+    assert holm([paired_p_value(a, b)] * 200)[0] < 0.05
+
+
+def test_what_errs_alike_has_a_p_value_of_one() -> None:
+    a = np.random.default_rng(2).random((1, 50))
+    assert paired_p_value(a, a) == 1
+    assert np.isnan(paired_p_value(a[:, :5], a[:, :5]))
+
+
+def test_holm_on_a_worked_example() -> None:
+    """Four p-values whose adjusted ones are known, in whatever order (Wright 1992, Biometrics 48, by hand)."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.005, 0.01, 0.03, 0.04]) == pytest.approx([0.02, 0.03, 0.06, 0.06])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+    with_nan = holm([0.04, np.nan])
+    assert with_nan[0] == 0.04
+    assert np.isnan(with_nan[1])
+
+
+def test_holm_keeps_the_familys_error_rate() -> None:
+    draw = np.random.default_rng(3)
+    wrong = [min(holm(draw.random(20).tolist())) < 0.05 for _ in range(4000)]
+    assert np.mean(wrong) == pytest.approx(0.05, abs=0.012)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_keeps_the_order_and_lies_between_the_p_value_and_bonferronis(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    for p_value, found in zip(p_values, adjusted, strict=True):
+        assert p_value <= found <= min(1.0, len(p_values) * p_value) + 1e-12
+    ordered = [found for _, found in sorted(zip(p_values, adjusted, strict=True))]
+    assert ordered == sorted(ordered)

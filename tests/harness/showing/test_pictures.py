@@ -49,6 +49,7 @@ def test_every_picture_of_a_suite_in_the_suites_order(tmp_path):
         "loss-all",
         "latency",
         "parameters",
+        "ranks",
     ]
     assert all(map(is_a_picture, files))
 

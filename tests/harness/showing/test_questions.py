@@ -4,10 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import difference, rows
+from harness.judging.blocks import Difference, difference, differences, rows
 from harness.judging.records import Examined
 from harness.protocol import Comparison
-from harness.showing.questions import answers, decimals, markdown, settles
+from harness.showing.questions import answers, decimals, settles
+from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record
 
@@ -166,3 +167,21 @@ def test_it_compares_only_what_began_alike():
         for record in records
     ]
     assert not any("does tuning help?" in answer for answer in answers(rows(other), {}, [asked]))
+
+
+def test_a_question_of_several_pairs_corrects_for_all_of_them():
+    """A difference whose interval just leaves out zero is one alone, and none among many that differ less."""
+    table = rows(benchmark({"baseline": 1.12, "tuned": 1.0}, backends=("keras", "pytorch", "jax", "onnx"), seeds=(0,)))
+    found = {(row.name, row.backend): row for row in table}
+    pairs = [(found["tuned", b], found["baseline", b]) for b in ("keras", "pytorch", "jax", "onnx")]
+    family = differences(pairs)
+    alone = [difference(*pair) for pair in pairs]
+    assert [d[:3] for d in family] == [d[:3] for d in alone]
+    for many, one in zip(family, alone, strict=True):
+        (by_itself,) = differences([pairs[family.index(many)]])
+        assert many.p_value >= by_itself.p_value
+        assert many.verdict in ("not told apart", one.verdict)
+    assert Difference(0.1, 0.01, 0.2, 0.04).verdict == "better"
+    assert Difference(0.1, 0.01, 0.2, 0.06).verdict == "not told apart"
+    assert Difference(-0.1, -0.2, -0.01, 0.04).verdict == "worse"
+    assert Difference(-0.1, -0.2, -0.01).verdict == "worse"

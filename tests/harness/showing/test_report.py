@@ -37,8 +37,19 @@ def page(tmp_path_factory):
 def test_every_table_and_question_is_there(page):
     _, text = page
     headings = re.findall(r"^## (.*?):", text, re.M)
-    assert headings == ["Table 1", "Table 2", "Table 3", *(f"Question {n}" for n in range(1, 7))]
+    assert headings == ["Table 1", "Table 2", "Table 3", "Table 6", "Table 7", *(f"Question {n}" for n in range(1, 7))]
     assert "## What an MSE in N/nm² means" in text
+
+
+def test_it_says_where_uncertainty_comes_from_and_how_soon_frameworks_learn(page):
+    _, text = page
+    shares = [line for line in text.split("## Table 6")[1].split("## ")[0].splitlines() if line.startswith("| tuned")]
+    assert len(shares) == 2
+    for line in shares:
+        assert sum(int(cell.strip(" %|")) for cell in line.split(" | ")[-3:]) in (99, 100, 101)
+    epochs = [line for line in text.split("## Table 7")[1].split("## ")[0].splitlines() if "keras, pytorch" in line]
+    assert len(epochs) == 6
+    assert all("the same at every seed" in line for line in epochs)
 
 
 def test_the_first_table_holds_ten_of_each_backend_the_selected_first(page):

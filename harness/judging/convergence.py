@@ -1,0 +1,99 @@
+"""Epochs to a target loss, of two implementations of one variant: as MLPerf's reference convergence points are, from
+records of runs (Mattson et al. 2020, "MLPerf Training Benchmark", MLSys).
+
+The target is the highest of the lowest validation losses of all seeds that learned anything: each of them reaches it.
+What never left the mean, whose loss is 1 on standardised targets, never does, and is told. Epochs are compared by the
+ratio of their geometric means, for what slows a training multiplies them; seed by seed where equal seeds mean equal
+initial weights and batches (`init=shared`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+
+from harness.judging.records import Record
+
+LEARNED = 0.9
+"""A validation loss below this share of the mean's, 1, is of a model that learned something."""
+
+
+class Epochs(NamedTuple):
+    """For each seed of two implementations the first epoch with a validation loss at or below `target`; None where it
+    never was. `ratio` is the geometric mean of the first over that of the second, `low` to `high` its 95 % interval by
+    Student's t on logarithms where seeds are `paired`, else by Welch's; NaN where fewer than two came to it.
+    """
+
+    target: float
+    first: tuple[int | None, ...]
+    second: tuple[int | None, ...]
+    ratio: float
+    low: float
+    high: float
+    paired: bool
+
+    @property
+    def verdict(self) -> str:
+        """What the interval allows to say."""
+        if self.first == self.second:
+            return "the same at every seed"
+        if np.isnan(self.low):
+            return "too few seeds"
+        return "fewer" if self.high < 1 else "more" if self.low > 1 else "not told apart"
+
+
+def losses(record: Record) -> list[float]:
+    """Validation losses of all recipes, one after the other, on the network's scale."""
+    return [loss for history in record.history for loss in history.validation_loss]
+
+
+def epochs(first: Sequence[Record], second: Sequence[Record]) -> Epochs | None:
+    """How many epochs each seed of two implementations takes to the common target; None where no seed of either has
+    losses or learned anything.
+    """
+    series = [[losses(record) for record in of] for of in (first, second)]
+    if not all(len(one) for of in series for one in of):
+        return None
+    lowest = [min(one) for of in series for one in of]
+    learned = [loss for loss in lowest if loss < LEARNED]
+    if not learned:
+        return None
+    target = max(learned)
+    one, other = (tuple(_reached(losses, target) for losses in of) for of in series)
+    seeds = [[record.cell.seed for record in of] for of in (first, second)]
+    paired = seeds[0] == seeds[1] and all(record.cell.settings.init == "shared" for record in (*first, *second))
+    if paired:
+        both = [(a, b) for a, b in zip(one, other, strict=True) if a and b]
+        return Epochs(target, one, other, *_paired_ratio(both), paired)
+    return Epochs(target, one, other, *_ratio([n for n in one if n], [n for n in other if n]), paired)
+
+
+def _reached(losses: Sequence[float], target: float) -> int | None:
+    return next((epoch for epoch, loss in enumerate(losses, 1) if loss <= target), None)
+
+
+def _paired_ratio(pairs: Sequence[tuple[int, int]]) -> tuple[float, float, float]:
+    if not pairs:
+        return np.nan, np.nan, np.nan
+    ratios = np.log([a / b for a, b in pairs])
+    half = np.nan
+    if ratios.size > 1:
+        half = float(scipy.stats.t.ppf(0.975, ratios.size - 1) * ratios.std(ddof=1) / np.sqrt(ratios.size))
+    mean = float(ratios.mean())
+    return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
+
+
+def _ratio(one: Sequence[int], other: Sequence[int]) -> tuple[float, float, float]:
+    if not one or not other:
+        return np.nan, np.nan, np.nan
+    a, b = np.log(one), np.log(other)
+    ratio = float(np.exp(a.mean() - b.mean()))
+    if min(a.size, b.size) < 2:
+        return ratio, np.nan, np.nan
+    if a.var() + b.var() == 0:  # no spread, no t: each seed says the same
+        return ratio, ratio, ratio
+    interval = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    return ratio, float(np.exp(interval.low)), float(np.exp(interval.high))

@@ -1,0 +1,223 @@
+"""What moved in the leaderboards between a git commit and the files on disk: rows, values, ranks, columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.errors import BenchError
+from harness.text import escaped
+
+Line = Mapping[str, str]
+Key = tuple[str, ...]
+
+# What makes a row another one, as far as both tables have it.
+_ROW = ("variant", "backend", "profile", "data_hash", "split_hash", "settings", "definition", "computed_by", "weights")
+_RANKED = ("profile", "data_hash", "split_hash", "target_scaling", "device")  # rows of one ranking
+
+_SHOWN = 20  # lines of each kind that are told
+
+
+class Moved(NamedTuple):
+    """What moved in one leaderboard, in words: `columns` that came or went, rows `gone` and `new`, `values` that
+    changed beyond their last printed digit, and `ranks`, by skill, of rows that both have.
+    """
+
+    suite: str
+    columns: list[str]
+    gone: list[str]
+    new: list[str]
+    values: list[str]
+    ranks: list[str]
+
+    @property
+    def anything(self) -> bool:
+        """Whether something moved."""
+        return any(self[1:])
+
+
+def since(results: Path, suite: str, reference: str) -> Moved:
+    """What moved in a suite's leaderboard since the commit that `reference` names.
+
+    Raises BenchError where git does not know it, or the results folder is in no repository.
+    """
+    path = results / "leaderboards" / f"{suite}.csv"
+    then = _committed(path, _commit(results, reference))
+    return between(suite, then, path.read_text(encoding="utf-8") if path.is_file() else "")
+
+
+def between(suite: str, then: str, now: str) -> Moved:
+    """What moved between two leaderboards of a suite, as CSV; "" for one that was not there."""
+    columns = _header(then), _header(now)
+    identity = [name for name in _ROW if all(name in header for header in columns if header)]
+    before, after = _rows(then, identity), _rows(now, identity)
+    came = [f"{name} is new" for name in columns[1] if name not in columns[0]] if then else []
+    went = [f"{name} is gone" for name in columns[0] if name not in columns[1]] if now else []
+    both = [key for key in after if key in before]
+    return Moved(
+        suite,
+        came + went,
+        [_told(before[key]) for key in before if key not in after],
+        [f"{_told(line)}{_ranked(key, after)}" for key, line in after.items() if key not in before],
+        [change for key in both for change in _changes(before[key], after[key])],
+        _ranks(before, after),
+    )
+
+
+def in_markdown(moved: Iterable[Moved], reference: str) -> str:
+    """As a page for a pull request."""
+    told = [item for item in moved if item.anything]
+    lines = [f"### Leaderboards since {escaped(reference)}", ""]
+    if not told:
+        return "\n".join([*lines, "Nothing moved.", ""])
+    for item in told:
+        lines += [f"**{item.suite}**: {_counted(item)}", ""]
+        for what, found in (
+            ("gone", item.gone),
+            ("new", item.new),
+            ("changed", item.values),
+            ("rank", item.ranks),
+            ("column", item.columns),
+        ):
+            lines += [f"- {what}: {escaped(line)}" for line in found[:_SHOWN]]
+            lines += [f"- {what}: and {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _counted(moved: Moved) -> str:
+    counts = ((len(moved.gone), "rows gone"), (len(moved.new), "new"), (len(moved.values), "values changed"))
+    more = ((len(moved.ranks), "ranks changed"), (len(moved.columns), "columns came or went"))
+    return ", ".join(f"{count} {what}" for count, what in (*counts, *more) if count)
+
+
+# --- git ----------------------------------------------------------------------------------------------------------
+
+
+def _git(results: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    # In a git hook, variables such as GIT_DIR would point git at another repository.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(results), "--no-optional-locks", *words]
+    try:
+        return subprocess.run(
+            command, env=variables, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
+    except OSError as error:
+        raise BenchError(f"diff= asks git, which cannot be run: {error.strerror or error}") from None
+
+
+def _commit(results: Path, reference: str) -> str:
+    if not results.is_dir() or _git(results, "rev-parse", "--git-dir").returncode:
+        raise BenchError(f"{results}: is in no git repository, so there is no commit to compare with")
+    found = _git(results, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
+    if found.returncode:
+        raise BenchError(f"diff={reference}: git knows no such commit here; in a shallow clone `git fetch` it first")
+    return found.stdout.strip()
+
+
+def _committed(path: Path, commit: str) -> str:
+    """A file as it was at a commit; "" where it was not there."""
+    shown = _git(path.parents[1], "show", f"{commit}:./leaderboards/{path.name}")
+    return "" if shown.returncode else shown.stdout
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def _header(text: str) -> list[str]:
+    return next(csv.reader(io.StringIO(text)), [])
+
+
+def _rows(text: str, identity: Sequence[str]) -> dict[Key, Line]:
+    """Lines by the columns that make them rows of their own; where even these are the same, by their number. Raises
+    BenchError for what is no table.
+    """
+    counted: Counter[Key] = Counter()
+    rows: dict[Key, Line] = {}
+    try:
+        lines = list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
+        raise BenchError(f"a leaderboard is no CSV: {error}") from None
+    for line in lines:
+        key = tuple(line[name] or "" for name in identity)
+        rows[*key, str(counted[key])] = {name: value or "" for name, value in line.items() if name is not None}
+        counted[key] += 1
+    return rows
+
+
+def _told(line: Line) -> str:
+    status = line.get("status", "ok")
+    skill = f"skill {line.get('skill')}" if line.get("skill") else "no skill"
+    return f"{_name(line)}, {skill if status == 'ok' else status.partition(':')[0]}, {_place(line)}"
+
+
+def _ranked(key: Key, rows: Mapping[Key, Line]) -> str:
+    """Where a row stands among all that it may be ranked with."""
+    ranks = _by_skill([other for other in rows if _ranking(rows[other]) == _ranking(rows[key])], rows)
+    return f", ranks {ranks[key]} of {len(ranks)}" if key in ranks else ""
+
+
+def _name(line: Line) -> str:
+    return f"{line.get('variant')} on {line.get('backend')}"
+
+
+def _place(line: Line) -> str:
+    """What tells rows of one name apart."""
+    return f"profile {line.get('profile')}, seeds {line.get('seeds')}, commit {line.get('commit')}"
+
+
+def _changes(before: Line, after: Line) -> list[str]:
+    return [
+        f"{_name(after)}: {name} {before[name] or '–'} → {after[name] or '–'}"
+        for name in after
+        if name in before and differ(before[name], after[name])
+    ]
+
+
+def differ(one: str, other: str) -> bool:
+    """Whether two cells differ by more than the last of the six digits that are printed: another machine sums in
+    another order.
+    """
+    if one == other:
+        return False
+    try:
+        a, b = float(one), float(other)
+    except ValueError:
+        return True
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return True
+    last = max(10.0 ** (math.floor(math.log10(max(abs(a), abs(b)))) - 5), 1e-9)  # nor has any more than nine decimals
+    return abs(a - b) > 1.5 * last
+
+
+def _ranks(before: Mapping[Key, Line], after: Mapping[Key, Line]) -> list[str]:
+    """Of rows that both tables have, those whose rank among these changed."""
+    both = [key for key in after if key in before]
+    found = []
+    for ranking in dict.fromkeys(_ranking(after[key]) for key in both):
+        keys = [key for key in both if _ranking(after[key]) == ranking]
+        then, now = _by_skill(keys, before), _by_skill(keys, after)
+        found += [
+            f"{_name(after[key])}: {then[key]} → {now[key]} of {len(now)} that both have"
+            for key in now
+            if key in then and then[key] != now[key]
+        ]
+    return found
+
+
+def _ranking(line: Line) -> Key:
+    return tuple(line.get(name) or "" for name in _RANKED)
+
+
+def _by_skill(keys: Sequence[Key], rows: Mapping[Key, Line]) -> dict[Key, int]:
+    """Rank by skill, the best first; rows of one skill share the better rank."""
+    skills = {key: float(rows[key]["skill"]) for key in keys if rows[key].get("skill")}
+    ordered = sorted(skills.values(), reverse=True)
+    return {key: 1 + ordered.index(skill) for key, skill in skills.items()}

@@ -1,0 +1,242 @@
+"""`bench submit`: what somebody sent as records, read by code that was here before. Nothing in the file is run.
+
+What can be computed again is, from the predictions and from the suite's own data; what cannot is said. A record that
+passes is no proof of its model: `bench reproduce` runs one again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from harness import registry
+from harness.disk import is_file
+from harness.errors import BenchError, Finding
+from harness.judging import leaderboard
+from harness.judging.audit import untrue
+from harness.judging.columns import definition, digest
+from harness.judging.records import (
+    Record,
+    RecordsError,
+    Store,
+    Truth,
+    comparable,
+    read,
+    same_constants,
+    standing,
+    with_truth,
+)
+from harness.judging.verify import contradicts, verify, verify_together
+from harness.protocol import Dataset, Split, Suite
+from harness.provenance import source
+
+MOST_BYTES = 64 * 2**20
+LONGEST_LINE = 4 * 2**20
+MOST_LINES = 2000
+
+NOT_VERIFIED = (
+    "that the predictions came from the model that a record names",
+    "validation scores, numbers of parameters, histories, seconds, and by how much predictions change under symmetries",
+    "that the commit, the processor and the versions are those that a record names",
+    "that seeds were not chosen among more that were run",
+)
+"""What no file of records can show."""
+
+
+class Placed(NamedTuple):
+    """A row that the records would make, or join: its `rank` by skill of `among` rows that it may be ranked with."""
+
+    title: str
+    seeds: str
+    skill: float | None
+    rank: int | None
+    among: int
+    verdict: str
+
+
+class Submission(NamedTuple):
+    """The records that could be read, by line; what is wrong or strange, by line; the rows that they would make."""
+
+    records: dict[int, Record]
+    findings: list[Finding]
+    rows: list[Placed]
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether there is something, and nothing is wrong with it; warnings are the reviewer's to weigh."""
+        return bool(self.records) and not any(finding.severity == "error" for finding in self.findings)
+
+
+def examine(path: Path, results: Path, suite_name: str) -> Submission:
+    """Everything that a reviewer needs to know of a file of training records of a suite, against those in `results`.
+
+    Raises BenchError where the file is too large to be read, or none, and where what is published cannot be believed.
+    """
+    suite = registry.suite(suite_name)
+    published = leaderboard.believed(results, suite_name)
+    dataset = suite.load(None, {})
+    split = suite.split(dataset)
+    truths = Store(results, suite_name).truths()
+    records, findings = _read(path, suite_name)
+    for number in list(records):
+        wrong = _completed(records, number, truths) or _wrong(records[number], suite, dataset, split)
+        wrong = wrong or _among(records[number], published, [records[n] for n in records if n < number])
+        findings += [Finding("error", f"line {number}", what) for what in wrong]
+        if not wrong:
+            findings += [Finding("warning", f"line {number}", w) for w in _strange(records[number], suite, published)]
+    bad = {finding.where for finding in findings if finding.severity == "error"}
+    good = [record for number, record in records.items() if f"line {number}" not in bad]
+    rows: list[Placed] = []
+    if good and not (lies := verify_together([*published, *good])):
+        try:
+            rows = _placed(results, suite_name, published, good)
+        except BenchError as error:
+            findings.append(Finding("error", "the leaderboard", str(error)))
+    elif good:
+        findings += [Finding("error", "among the others", lie) for lie in lies]
+    return Submission(records, findings, rows)
+
+
+def _read(path: Path, suite: str) -> tuple[dict[int, Record], list[Finding]]:
+    if not is_file(path):
+        raise BenchError(f"check={path}: there is no such file")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise BenchError(f"check={path}: has {size:,} bytes, and a submission has at most {MOST_BYTES:,}")
+    *lines, rest = path.read_bytes().split(b"\n")
+    if len(lines) > MOST_LINES:
+        raise BenchError(f"check={path}: has {len(lines):,} lines, and a submission has at most {MOST_LINES:,}")
+    records: dict[int, Record] = {}
+    findings = [Finding("error", "the last line", "does not end in a newline: it may be torn")] if rest else []
+    for number, line in enumerate(lines, 1):
+        where = f"line {number}"
+        if len(line) > LONGEST_LINE:
+            findings.append(Finding("error", where, f"has {len(line):,} bytes, more than {LONGEST_LINE:,}"))
+            continue
+        try:
+            record = read(line, Record, where)
+        except RecordsError as error:
+            findings.append(Finding("error", where, str(error).removeprefix(f"{where}: ")))
+            continue
+        if record.cell.suite != suite:
+            findings.append(Finding("error", where, f"is of suite {record.cell.suite}, not of {suite}"))
+        else:
+            records[number] = record
+    return records, findings
+
+
+def _completed(records: dict[int, Record], number: int, truths: Mapping[tuple[str, str, str], Truth]) -> list[str]:
+    """Put what is known here of the test in a record; whatever it says of it itself must be the same."""
+    record = records[number]
+    claimed = [record.held_out, *(tested.held_out for tested in record.others.values())]
+    for held_out in claimed:
+        if held_out is None:
+            continue
+        of = (record.cell.data_hash, record.cell.split_hash, held_out.test)
+        if of not in truths:
+            return [
+                f"was tested on data {of[0][:12]}, split {of[1][:12]}, test '{of[2]}', of which nothing is published: "
+                "there is nothing to hold it to"
+            ]
+        if held_out.truth and not same_constants(held_out, truths[of]):
+            return ["names published data and split, and has other test constants"]
+    records[number] = with_truth(record, truths)
+    return []
+
+
+def _wrong(record: Record, suite: Suite, dataset: Dataset, split: Split) -> list[str]:
+    """What contradicts itself, or the suite's own data set."""
+    if record.status != "ok":
+        return [f"is a record of a cell that is {record.status}: there is nothing in it to publish"]
+    if lies := verify(record):
+        return lies
+    if record.cell.data_hash != dataset.fingerprint():
+        return ["is of other data than the suite's own"]
+    if unknown := sorted(record.moved.keys() - {symmetry.key for symmetry in suite.SYMMETRIES}):
+        return [f"says how predictions change under {', '.join(unknown)}, which is no symmetry of the suite"]
+    try:
+        with np.errstate(all="ignore"):
+            return [f"{what} not what its data set gives" for what in untrue(record, suite, dataset, split)]
+    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
+        return [f"the suite's figures cannot be computed of its predictions: {error}"]
+
+
+def _among(record: Record, published: Sequence[Record], before: Sequence[Record]) -> list[str]:
+    """What of it is there already."""
+    for others, where in ((published, "is published"), (before, "stands in an earlier line")):
+        for other in others:
+            if (other.key, other.computed_by) == (record.key, record.computed_by) and other.status == "ok":
+                if other.held_out and contradicts(record, other):
+                    return [f"predicts otherwise than the record of the same cell, computed by the same, that {where}"]
+                return [f"{record.cell.title}: {where} already, computed by the same"]
+    return []
+
+
+def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[str]:
+    """What is no fault, and a reviewer should know."""
+    cell, told = record.cell, []
+    known = {variant.name for variant in suite.VARIANTS}
+    of_name = [
+        other for other in published if other.cell.variant == cell.variant and other.cell.profile == cell.profile
+    ]
+    if cell.variant not in known:
+        told.append(f"{cell.variant} is no variant of the suite: its definition must come with it to be run again")
+    elif of_name and definition(record) not in map(definition, of_name):
+        told.append(f"{cell.variant} is defined otherwise than in the published records of profile {cell.profile}")
+    if cell.profile not in suite.PROFILES:
+        told.append(f"profile {cell.profile} is not known here")
+    if cell.backend not in registry.names("backends"):
+        told.append(f"{cell.backend} is no backend that is here")
+    elif record.source != source(cell.backend, cell.suite):
+        told.append("made by other code than is here: it cannot be run again to the bit")
+    if not record.environment.commit or record.environment.commit.endswith("+dirty"):
+        told.append("made by no commit, or by one with changes: nobody else has that code")
+    if record.test and record.test.skill is not None and record.test.skill > 1 - 1e-9:
+        told.append("its predictions are the truth to nine digits")
+    twins = (o for o in published if o.held_out and _same_predictions(record, o) and o.cell.variant != cell.variant)
+    if twin := next(twins, None):
+        told.append(f"its predictions are to the digit those of {twin.cell.title}, which is published")
+    return told
+
+
+def _same_predictions(record: Record, other: Record) -> bool:
+    one, two = record.held_out, other.held_out
+    return bool(one and two and one.predictions == two.predictions)
+
+
+def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequence[Record]) -> list[Placed]:
+    """The rows of the leaderboard with these records that have one of them."""
+    table = leaderboard.of_block(results, suite, standing([*published, *good]))
+    made = {id(record) for record in good}
+    placed = []
+    for group in comparable(standing([*published, *good])):
+        if not any(id(record) in made for record in group):
+            continue
+        first = group[0]
+        mine = _of(table, first) & (table["variant"] == first.cell.row) & (table["backend"] == first.cell.backend)
+        mine &= table["computed_by"] == first.computed_by[:12]
+        mine &= table["settings"] == digest(first.cell.settings)
+        row = table[mine & (table["definition"] == definition(first))].iloc[0]
+        alike = table[_of(table, first) & table["skill"].notna()]
+        rank = None if row["skill"] is None else 1 + int((alike["skill"].astype(float) > row["skill"]).sum())
+        placed.append(
+            Placed(
+                f"{row['variant']} on {row['backend']}", row["seeds"], row["skill"], rank, len(alike), row["verdict"]
+            )
+        )
+    return placed
+
+
+def _of(table: pd.DataFrame, record: Record) -> Any:
+    """Which rows may be ranked with a record: of its data, split, profile and settings."""
+    cell = record.cell
+    return (
+        (table["data_hash"] == cell.data_hash[:12])
+        & (table["split_hash"] == cell.split_hash[:12])
+        & (table["profile"] == cell.profile)
+        & (table["target_scaling"] == cell.settings.target_scaling)
+        & (table["device"] == cell.settings.device)
+    )

@@ -1,0 +1,142 @@
+"""How sure a report's tables are: where uncertainty comes from, how soon frameworks learn, who ranks before whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.judging.blocks import Row
+from harness.judging.convergence import Epochs, epochs
+from harness.judging.ranks import Ranking, fewest_blocks, ranking, squared_errors
+from harness.judging.stats import FEWEST_IMAGES
+from harness.judging.variance import shares
+from harness.showing.tables import last_decimal, markdown, rounded
+
+# --- where uncertainty comes from ---------------------------------------------------------------------------------
+
+
+def sources_of_variance(table: Sequence[Row]) -> str:
+    """Of each model whose seeds differ, how much of its score's variance test images, seeds and the rest make."""
+    lines = []
+    for row in sorted(table, key=Row.skill, reverse=True):
+        errors = row.squared_errors()
+        if len(errors) < 2 or errors.shape[1] < FEWEST_IMAGES or not np.ptp(errors, axis=0).any():
+            continue
+        found = shares(errors)
+        deviation = found.deviation / float(row.squared_errors_of_mean().mean())
+        last = last_decimal(deviation)
+        told = [f"{share:.0%}" for share in found.relative]
+        lines.append([row.name, row.backend, rounded(row.skill(), last), rounded(deviation, last), *told])
+    if not lines:
+        return ""
+    return (
+        "## Table 6: where does the uncertainty come from?\n\nThe standard deviation of a skill, and which share of "
+        "its variance comes from the test images drawn, from the seeds, and from seeds that differ from image "
+        "to image (two-way random effects on squared errors; the mean's errors are taken as they are). Where images "
+        "have most of it, more seeds would not make the score surer. Models whose seeds do not differ are left out: "
+        "all of theirs is of the images.\n\n"
+        + markdown(["model", "backend", "skill", "± (1 sd)", "test images", "seeds", "rest"], lines)
+    )
+
+
+# --- how soon frameworks learn ------------------------------------------------------------------------------------
+
+
+def epochs_to_a_loss(table: Sequence[Row]) -> str:
+    """Of each model that several backends trained, in how many epochs they come to one loss."""
+    lines = []
+    for name in dict.fromkeys(row.name for row in table):
+        same = sorted((row for row in table if row.name == name), key=lambda row: row.backend)
+        for number, one in enumerate(same):
+            for other in same[number + 1 :]:
+                if _trained_alike(one, other) and (found := epochs(one.records, other.records)):
+                    pair = f"{one.backend}, {other.backend}"
+                    told = _by_seed(found.first), _by_seed(found.second), _ratio(found), found.verdict
+                    lines.append([name, pair, f"{found.target:.3g}", *told])
+    if not lines:
+        return ""
+    heading = ["model", "backends", "target loss", "epochs of the first", "of the second", "ratio (95 %)"]
+    return (
+        "## Table 7: do the frameworks need as many epochs?\n\nThe first epoch, by seed, with a validation loss at the "
+        "target or below it: the highest of the lowest losses of all seeds that learned anything (standardised "
+        "targets; 1 is the mean). The ratio is the geometric mean over seeds, with a t-interval on logarithms, of "
+        "ratios seed by seed where both frameworks begin with the same weights. A search that selected other models in "
+        "one framework than in the other is left out.\n\n" + markdown([*heading, "the first needs"], lines)
+    )
+
+
+def _trained_alike(one: Row, other: Row) -> bool:
+    """Whether these are the same models, trained anew: not averaged over moves, nor selected otherwise by a search."""
+    selected = [[r.searched.selected for r in row.records if r.searched] for row in (one, other)]
+    return not one.records[0].cell.settings.averaged and selected[0] == selected[1]
+
+
+def _by_seed(found: Sequence[int | None]) -> str:
+    return " ".join("never" if epoch is None else str(epoch) for epoch in found)
+
+
+def _ratio(found: Epochs) -> str:
+    if np.isnan(found.ratio):
+        return "–"
+    return f"{found.ratio:.2f}" + ("" if np.isnan(found.low) else f" ({found.low:.2f} to {found.high:.2f})")
+
+
+# --- who ranks before whom ----------------------------------------------------------------------------------------
+
+MOST = 12
+"""So many models are ranked, the best on the validation images: with all of them no pair would be told apart."""
+
+
+def draw_ranks(table: Sequence[Row], picture: Path, note: str) -> Path | None:
+    """Draw mean ranks over test images, and join models that are not told apart; None where there are too few of
+    either to say anything.
+    """
+    rows = sorted(table, key=Row.validation_mse)[:MOST]
+    errors = [row.squared_errors() for row in rows]
+    if len(rows) < 3 or len({e.shape[1] for e in errors}) > 1 or errors[0].shape[1] < fewest_blocks(len(rows)):
+        return None
+    found = ranking(squared_errors(errors))
+    height = 1.1 + 0.28 * ((len(rows) + 1) // 2) + 0.13 * len(found.cliques)
+    figure = Figure(figsize=(11, height), layout="constrained")
+    axes = figure.subplots()
+    _draw_scale(axes, found, [row.title for row in rows])
+    figure.suptitle(
+        f"mean rank over {errors[0].shape[1]} test images, by squared error (1 is best); a bar joins models not told "
+        f"apart (Wilcoxon, Holm, 5 %)\n{note}; the {len(rows)} best on the validation images; Friedman's p "
+        + (f"= {found.friedman:.2g}" if found.friedman > 1e-16 else "< 1e-16"),
+        x=0.01,
+        ha="left",
+        fontsize=10,
+    )
+    figure.savefig(picture, dpi=90)
+    return picture
+
+
+def _draw_scale(axes: Axes, found: Ranking, names: Sequence[str]) -> None:
+    """The axis of ranks above, bars of those not told apart below it, and the names left and right of their stems."""
+    count = len(found.order)
+    low, high = 1.0, float(count)
+    axes.plot([low, high], [0, 0], color="black", linewidth=1)
+    for rank in range(1, count + 1):
+        axes.plot([rank, rank], [0, 0.12], color="black", linewidth=1)
+        axes.text(rank, 0.25, str(rank), ha="center", va="bottom", fontsize=9)
+    for level, clique in enumerate(found.cliques, 1):
+        ends = [found.ranks[found.order[clique[0]]] - 0.04, found.ranks[found.order[clique[-1]]] + 0.04]
+        axes.plot(ends, [-0.32 * level] * 2, color="#D55E00", linewidth=3.5, solid_capstyle="butt")
+    below = -0.32 * len(found.cliques) - 0.6
+    half = (count + 1) // 2
+    for place, number in enumerate(found.order):
+        left = place < half
+        depth = below - 0.75 * (place if left else count - 1 - place)
+        edge = low - 0.15 if left else high + 0.15
+        axes.plot([found.ranks[number]] * 2 + [edge], [0, depth, depth], color="#999999", linewidth=0.9)
+        told = f"{names[number]}  {found.ranks[number]:.2f}" if left else f"{found.ranks[number]:.2f}  {names[number]}"
+        axes.text(
+            edge + (-0.08 if left else 0.08), depth, told, ha="right" if left else "left", va="center", fontsize=9
+        )
+    axes.set(xlim=(low - 4.2, high + 4.2), ylim=(below - 0.75 * half, 1.0))
+    axes.axis("off")

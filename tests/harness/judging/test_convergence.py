@@ -1,0 +1,91 @@
+import msgspec
+import numpy as np
+import pytest
+import scipy.stats
+
+from harness.judging.convergence import epochs
+from harness.judging.records import Settings
+from harness.protocol import History
+from tests.harness.examples import a_cell, a_record
+
+
+def trained(*series, backend="keras", **settings):
+    """Records of seeds with these validation losses."""
+    return [
+        a_record(
+            a_cell(seed=seed, backend=backend, settings=Settings(**settings)),
+            history=(History(tuple(losses), tuple(losses), 1.0),),
+        )
+        for seed, losses in enumerate(series)
+    ]
+
+
+def falling(count, rate, lowest=0.05):
+    """Comes to `lowest` at epoch `rate`, and stays."""
+    return [max(lowest, lowest ** (epoch / rate)) for epoch in range(1, count + 1)]
+
+
+def test_the_epoch_at_which_each_seed_comes_to_the_common_target():
+    found = epochs(trained(falling(50, 10), falling(50, 20)), trained(falling(50, 20, 0.1), falling(50, 40, 0.1)))
+    assert found.target == 0.1
+    assert found.second == (20, 40)
+    assert found.first == (8, 16)  # 0.05^(8/10) < 0.1
+    assert found.ratio == pytest.approx(0.4)
+    assert found.verdict == "fewer"
+
+
+def test_equal_histories_are_the_same():
+    series = falling(50, 10), falling(50, 20)
+    found = epochs(trained(*series), trained(*series, backend="pytorch"))
+    assert found.verdict == "the same at every seed"
+    assert (found.ratio, found.low, found.high) == (1, 1, 1)
+
+
+def test_what_never_learns_is_told_and_sets_no_target():
+    found = epochs(trained(falling(50, 10), [1.0] * 50), trained(falling(50, 10), falling(50, 20)))
+    assert found.first == (10, None)
+    assert found.second == (10, 20)
+    assert found.target == 0.05
+    assert found.verdict == "too few seeds"
+
+
+def test_nothing_to_compare():
+    assert epochs(trained([1.0] * 5), trained([0.99] * 5)) is None
+    assert epochs(trained([]), trained([0.5])) is None
+
+
+def test_seeds_are_paired_only_where_they_begin_alike():
+    one, other = [falling(200, n) for n in (10, 40, 160)], [falling(200, n) for n in (11, 44, 176)]
+    shared = epochs(trained(*one), trained(*other))
+    native = epochs(trained(*one, init="native"), trained(*other, init="native"))
+    assert shared.paired
+    assert not native.paired
+    assert shared.ratio == pytest.approx(native.ratio)
+    assert shared.high - shared.low < 0.01 * (native.high - native.low)
+    assert shared.verdict == "fewer"
+    assert native.verdict == "not told apart"
+    moved = [
+        msgspec.structs.replace(r, cell=msgspec.structs.replace(r.cell, seed=9 + r.cell.seed)) for r in trained(*other)
+    ]
+    assert not epochs(trained(*one), moved).paired
+
+
+def test_the_interval_is_that_of_scipy():
+    one, other = [falling(300, n) for n in (30, 45, 61, 70)], [falling(300, n) for n in (52, 80, 66, 91)]
+    native = epochs(trained(*one, init="native"), trained(*other, init="native"))
+    logs = np.log(native.first), np.log(native.second)
+    interval = scipy.stats.ttest_ind(*logs, equal_var=False).confidence_interval()
+    assert (native.low, native.high) == pytest.approx(np.exp((interval.low, interval.high)))
+    shared = epochs(trained(*one), trained(*other))
+    interval = scipy.stats.ttest_rel(*logs).confidence_interval()
+    assert (shared.low, shared.high) == pytest.approx(np.exp((interval.low, interval.high)))
+
+
+def test_equal_distributions_are_rarely_told_apart():
+    rng = np.random.default_rng(0)
+
+    def drawn():
+        return trained(*(falling(200, n) for n in rng.integers(20, 100, 4)), init="native")
+
+    verdicts = [epochs(drawn(), drawn()).verdict for _ in range(60)]
+    assert sum(verdict != "not told apart" for verdict in verdicts) <= 7

@@ -1,0 +1,239 @@
+"""What a stranger sends is read as data, held to what can be computed, and told by line."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness.command import cli
+from harness.errors import BenchError
+from harness.judging import submission
+from harness.judging.records import Store, _without_truth
+from harness.judging.submission import examine
+from harness.model.architecture import Estimator
+from harness.protocol import TEST
+from suites import elasticity
+from tests.harness.examples import ENVIRONMENT
+from tests.harness.judging.test_audit import DATA, SPLIT, an_honest_record
+
+ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
+
+
+def predicting(error, seed=0, variant="gp", environment=ELSEWHERE, **changes):
+    """A record whose predictions are off by about `error` GPa, with all that follows from them."""
+    honest = an_honest_record()
+    noise = np.random.default_rng(seed).normal(0, error, DATA.targets[SPLIT.test].shape) if error else 0.0
+    predictions = DATA.targets[SPLIT.test] + noise
+    held_out = msgspec.structs.replace(honest.held_out, predictions=tuple(map(tuple, predictions.tolist())))
+    rows = SPLIT.test
+    cell = msgspec.structs.replace(honest.cell, variant=variant, seed=seed, architecture=Estimator("ridge"))
+    cell = msgspec.structs.replace(cell, **changes)
+    return msgspec.structs.replace(
+        honest,
+        cell=cell,
+        key=cell.key,
+        environment=environment,
+        held_out=held_out,
+        test=held_out.accuracy(),
+        metrics=elasticity.measure(predictions, DATA.targets[rows], DATA.images[rows], DATA.facts),
+    )
+
+
+def line(record):
+    """As `bench run` writes it: what it was tested on stands elsewhere."""
+    return msgspec.json.encode(_without_truth(record)[0])
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    store = Store(folder, "elasticity")
+    store.append(predicting(2.0, variant="ridge", environment=ENVIRONMENT))
+    store.append(predicting(0.5, variant="cubic", environment=ENVIRONMENT))
+    return folder
+
+
+@pytest.fixture
+def sent(tmp_path, results):
+    """What is said of a file of these lines."""
+
+    def said(*lines, end=b"\n"):
+        path = tmp_path / "sent.jsonl"
+        path.write_bytes(b"\n".join(lines) + end)
+        before = sorted(results.rglob("*"))
+        found = examine(path, results, "elasticity")
+        assert sorted(results.rglob("*")) == before
+        return found
+
+    return said
+
+
+def errors(found):
+    return [(finding.where, finding.what) for finding in found.findings if finding.severity == "error"]
+
+
+def warnings(found):
+    return " ".join(finding.what for finding in found.findings if finding.severity == "warning")
+
+
+def test_an_honest_record_is_acceptable_and_has_its_rank(sent):
+    found = sent(line(predicting(1.0, 0)), line(predicting(1.0, 1)))
+    assert errors(found) == []
+    assert found.acceptable
+    (row,) = found.rows
+    assert (row.title, row.seeds, row.rank, row.among) == ("gp on classical", "0 1", 2, 3)
+    assert row.skill == pytest.approx(1 - 1 / predicting(1.0).test.mse_of_mean, abs=1e-3)
+
+
+def test_the_truth_may_be_in_the_line_if_it_is_the_truth(sent):
+    record = predicting(1.0)
+    assert sent(msgspec.json.encode(record)).acceptable
+    easier = msgspec.structs.replace(record.held_out, truth=record.held_out.predictions)
+    easier = msgspec.structs.replace(record, held_out=easier, test=easier.accuracy())
+    ((where, what),) = errors(sent(msgspec.json.encode(easier)))
+    assert where == "line 1"
+    assert "other test constants" in what
+
+
+@pytest.mark.parametrize("name", ["mse", "skill", "r2_mean"])
+def test_scores_that_do_not_follow_are_told(sent, name):
+    record = predicting(1.0)
+    polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, **{name: 0.999}))
+    ((_, what),) = errors(sent(line(polished)))
+    assert f"{name} is 0.999 but its predictions give" in what
+
+
+def test_figures_of_the_suite_that_do_not_follow_are_told(sent):
+    record = predicting(30.0)
+    polished = msgspec.structs.replace(record, metrics=record.metrics | {"inside_bounds": 1.0})
+    assert "its inside_bounds is not what its data set gives" in errors(sent(line(polished)))[0][1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"data_hash": "e" * 64}, "of which nothing is published"),
+        ({"split_hash": "e" * 64}, "of which nothing is published"),
+        ({"suite": "shift"}, "is of suite shift, not of elasticity"),
+    ],
+)
+def test_other_questions_are_no_part_of_it(sent, changes, what):
+    assert what in errors(sent(line(predicting(1.0, **changes))))[0][1]
+
+
+def test_duplicates_are_told_of_the_file_and_of_what_is_published(sent, results):
+    record = predicting(1.0)
+    (first,) = errors(sent(line(record), line(record)))
+    assert first[0] == "line 2"
+    assert "stands in an earlier line already" in first[1]
+    published = Store(results, "elasticity").trainings()[0]
+    assert "is published already" in errors(sent(line(published)))[0][1]
+    other = predicting(2.5, variant="ridge", environment=ENVIRONMENT)
+    assert other.key == published.key
+    assert "predicts otherwise than the record of the same cell" in errors(sent(line(other)))[0][1]
+
+
+def test_what_is_strange_is_told_and_no_fault(sent, results):
+    assert "the truth to nine digits" in warnings(sent(line(predicting(0))))
+    assert "is no variant of the suite" in warnings(sent(line(predicting(1.0, variant="mine"))))
+    assert "made by other code" in warnings(sent(line(predicting(1.0))))
+    copied = predicting(0.5, variant="gp")
+    assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
+    dirty = msgspec.structs.replace(ELSEWHERE, commit="0123456789abcdef+dirty")
+    found = sent(line(predicting(1.0, environment=dirty)))
+    assert "by one with changes" in warnings(found)
+    assert found.acceptable
+    redefined = predicting(1.0, variant="ridge", architecture=Estimator("ridge", alpha=9.0))
+    assert "defined otherwise than in the published records" in warnings(sent(line(redefined)))
+
+
+HUGE = b'{"schema":4,"x":' + b"[" * 100_000
+BROKEN = [
+    (b"", "not a record"),
+    (b"{", "not a record"),
+    (b"null", "not a record"),
+    (b'{"schema":4}', "not a record"),
+    (b'{"schema":99}', "update cijbench"),
+    (HUGE, "not a record"),
+    (b"\xff\xfe", "not a record"),
+    (line(predicting(1.0)).replace(b'"seed":0', b'"seed":1'), "is not the hash of its cell"),
+    (line(predicting(1.0)).replace(b'"skill":', b'"skill":NaN,"x":', 1), "not a record"),
+    (line(predicting(1.0)).replace(b'"mse":', b'"mse":1e999,"x":', 1), "not a record"),
+    (line(predicting(1.0, variant="x")).replace(b'"variant":"x"', b'"variant":"../x"'), "without paths"),
+]
+
+
+@pytest.mark.parametrize(("broken", "what"), BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_line_is_told_by_its_number_and_the_others_are_read(sent, broken, what):
+    found = sent(line(predicting(1.0)), broken)
+    ((where, said),) = errors(found)
+    assert where == "line 2"
+    assert what in said
+    assert list(found.records) == [1]
+    assert not found.acceptable
+
+
+@pytest.mark.parametrize(
+    "predictions",
+    [
+        ((1.0,),),
+        ((1.0,) * 9,) * 77,
+        ((1.0,) * 9,) * 77 + ((1.0,),),
+        ((1e300,) * 9,) * 78,
+        ((1e308,) * 9,) * 78,
+        (),
+    ],
+    ids=["one number", "an image short", "ragged", "huge", "infinite squares", "none"],
+)
+def test_predictions_that_do_not_fit_are_told(sent, predictions):
+    record = predicting(1.0)
+    held_out = msgspec.structs.replace(record.held_out, predictions=predictions)
+    ((where, _), *_) = errors(sent(line(msgspec.structs.replace(record, held_out=held_out))))
+    assert where == "line 1"
+
+
+def test_a_failure_and_names_of_ones_own_are_refused(sent):
+    record = predicting(1.0)
+    failed = msgspec.structs.replace(record, status="failed", reason="x")
+    assert "nothing in it to publish" in errors(sent(line(failed)))[0][1]
+    moved = msgspec.structs.replace(record, moved={"skill": 1.0})
+    assert "is no symmetry of the suite" in errors(sent(line(moved)))[0][1]
+    more = msgspec.structs.replace(record, others={"far": {}})
+    more = msgspec.json.encode(more).replace(
+        b'"far":{}', b'"far":{"held_out":{"predictions":[]},"accuracy":{},"metrics":{}}'
+    )
+    assert errors(sent(more))
+    another = msgspec.structs.replace(record.held_out, test="other" if TEST != "other" else "x")
+    assert "nothing is published" in errors(sent(line(msgspec.structs.replace(record, held_out=another))))[0][1]
+
+
+def test_what_is_too_large_is_not_read(sent, monkeypatch):
+    monkeypatch.setattr(submission, "LONGEST_LINE", 1000)
+    assert "more than 1,000" in errors(sent(line(predicting(1.0))))[0][1]
+    monkeypatch.setattr(submission, "MOST_LINES", 3)
+    with pytest.raises(BenchError, match="at most 3"):
+        sent(b"", b"", b"", b"")
+    monkeypatch.setattr(submission, "MOST_BYTES", 10)
+    with pytest.raises(BenchError, match="at most 10"):
+        sent(b"0123456789")
+
+
+def test_a_torn_line_and_no_lines_are_told(sent):
+    assert errors(sent(line(predicting(1.0)), end=b""))[0][0] == "the last line"
+    assert not sent(b"", end=b"").acceptable
+
+
+def test_the_command_says_it_and_exits_1_where_something_is_wrong(capsys, tmp_path, results):
+    path = tmp_path / "sent.jsonl"
+    path.write_bytes(line(predicting(1.0)) + b"\n")
+    words = ["submit", f"check={path}", "suite=elasticity", f"results={results}"]
+    assert cli.main(words) == 0
+    told = capsys.readouterr().out
+    assert "row: gp on classical, seeds 0: skill" in told
+    assert "rank 2 of 3" in told
+    assert "what cannot be verified here" in told
+    path.write_bytes(b"\x1b[31mred\n")
+    assert cli.main(words) == 1
+    assert "\x1b" not in capsys.readouterr().out
+    assert cli.main(["submit", f"check={tmp_path / 'none'}", "suite=elasticity", f"results={results}"]) == 2
+    assert cli.main(["submit", f"check={tmp_path}", "suite=elasticity", f"results={results}"]) == 2
+    assert cli.main(["submit", f"check={path}", "suite=elastic", f"results={results}"]) == 2

@@ -1,0 +1,140 @@
+"""A published row run again: whether it agrees, within what, and why not."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from harness.command import cli
+from harness.errors import BenchError
+from harness.judging.records import Settings, Store
+from harness.model.variants import Search
+from harness.running.guard import Limits
+from harness.running.reproduce import _request, compare, published, reproduce, spread_of_seeds
+from tests.harness.a_benchmark import benchmark, fill
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
+
+HERE = Limits(memory_gib=4)
+
+
+def moved(record, by, **changes):
+    """The record with its predictions moved by so many GPa."""
+    predictions = tuple(tuple(value + by for value in row) for row in record.held_out.predictions)
+    held_out = msgspec.structs.replace(record.held_out, predictions=predictions)
+    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("by", "spread", "agrees"),
+    [
+        (0, None, "to the bit"),
+        (1e-7, None, "to rounding"),
+        (0.5, 1.0, "within the spread of seeds"),
+        (2.0, 1.0, "no"),
+        (0.5, None, "no"),
+        (0.5, 0.0, "no"),
+    ],
+)
+def test_it_agrees_within_what_is_told(by, spread, agrees):
+    record = a_record(error=1.0)
+    found = compare(record, moved(record, by), spread)
+    assert found.agrees == agrees
+    assert found.distance == pytest.approx(by)
+
+
+def test_why_it_is_not_to_the_bit_is_told():
+    record = a_record(source="1" * 64)
+    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera", versions={"numpy": "3.0"})
+    found = compare(record, moved(record, 1e-7, environment=elsewhere, source="2" * 64), None)
+    assert any("another processor" in why for why in found.why)
+    assert any("numpy 2.0" in why for why in found.why)
+    assert any("other code, of commit 0123456789ab" in why for why in found.why)
+    (why,) = compare(record, moved(record, 1e-7), None).why
+    assert "nothing that it is known to hang on differs" in why
+    assert compare(record, record, None).why == []
+
+
+def test_another_definition_and_failures_are_told():
+    record = a_record()
+    other = a_record(a_cell(settings=Settings(init="native")))
+    assert "it is another cell" in " ".join(compare(record, other, None).why)
+    assert compare(record, None, None).why == ["it is no cell of the suite any more"]
+    found = compare(record, a_failure(), None)
+    assert found.agrees == "no"
+    assert "the moon was full" in found.why[0]
+
+
+def test_the_spread_of_seeds_is_the_median_over_pairs():
+    record = a_record()
+    assert spread_of_seeds([record]) is None
+    assert spread_of_seeds([record, moved(record, 1.0), moved(record, 3.0)]) == pytest.approx(2.0)
+
+
+@pytest.fixture
+def results(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0, "tuned": 2.0, "vgg16-head-only": 3.0}))
+    return tmp_path
+
+
+def test_a_row_is_found_by_its_name_and_a_record_by_its_key(results):
+    found = published(results, "elasticity", "baseline/keras", "standard")
+    assert [record.cell.seed for record in found] == [0, 1, 2]
+    assert published(results, "elasticity", found[1].key, "standard") == [found[1]]
+    for name in ("vgg16-head-only", "vgg16-head-only (random weights)"):
+        assert len(published(results, "elasticity", f"{name}/keras", "standard")) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("basline/keras", "did you mean 'baseline/keras'"),
+        ("baseline", "did you mean 'baseline/"),
+        ("f" * 16, "no finished record of elasticity with this key"),
+    ],
+)
+def test_a_row_that_there_is_not_names_the_nearest(results, row, said):
+    with pytest.raises(BenchError, match=said):
+        published(results, "elasticity", row, "standard")
+
+
+def test_it_is_asked_for_as_it_was_made(results, tmp_path):
+    def asked(row):
+        return _request(published(results, "elasticity", row, "standard"), results, tmp_path / "out", 2, HERE)
+
+    assert asked("tuned/keras").search == "grid"
+    assert isinstance(published(results, "elasticity", "tuned/keras", "standard")[0].cell.architecture, Search)
+    request = asked("vgg16-head-only/pytorch")
+    assert (request.weights, request.variant, request.backend) == ("random", "vgg16-head-only", "pytorch")
+    cell = a_cell(weights="microstructures 0123456789ab", settings=Settings(originals=25, averaged=4))
+    request = _request([a_record(cell)], results, tmp_path / "out", 2, HERE)
+    assert request.weights == str(results / "weights" / "microstructures")
+    assert request.originals == (25,)
+    assert request.settings == Settings(averaged=4)
+
+
+def test_other_data_are_not_at_hand(results, tmp_path):
+    with pytest.raises(BenchError, match="are not the suite's own"):
+        reproduce(published(results, "elasticity", "baseline/keras", "standard"), results, tmp_path / "out", 1, HERE)
+
+
+@pytest.mark.slow
+def test_what_was_run_here_agrees_to_the_bit_and_what_was_edited_does_not(tmp_path, capsys):
+    results = tmp_path / "results"
+    run = ["run", "suite=elasticity", "variant=ridge", "profile=smoke", f"results={results}", "workers=1"]
+    assert cli.main(run) == 0
+    words = ["reproduce", "suite=elasticity", "profile=smoke", "workers=1", f"results={results}"]
+    assert cli.main([*words, "row=ridge/classical"]) == 0
+    told = capsys.readouterr().out
+    assert "ridge on classical, seed 0: agrees to the bit" in told
+    assert "1 of 1 records agree" in told
+    assert (results / "reproduced" / "records").is_dir()
+    (record,) = Store(results, "elasticity").trainings()
+    edited = tmp_path / "edited"
+    edited.mkdir()
+    Store(edited, "elasticity").append(moved(record, 5.0, metrics={}))
+    words[-1] = f"results={edited}"
+    assert cli.main([*words, f"row={record.key}", f"out={results / 'reproduced'}"]) == 1
+    told = capsys.readouterr().out
+    assert "does not agree. Predictions differ by 5 GPa" in told
+    assert "it was edited, or is not deterministic" in told
+    assert cli.main([*words, f"row={record.key}", f"out={edited}"]) == 2
+    assert np.isfinite(record.test.rmse)
