@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.text import shown
 
 if TYPE_CHECKING:
-    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions
+    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions, SiteOptions
 
 
 def leaderboard(options: LeaderboardOptions) -> int:
@@ -76,6 +76,22 @@ def report(options: ReportOptions) -> int:
         run_on_raw_labels(options.results, options.suite, options.profile, options.workers or usable_workers())
     out = Path(options.out) if options.out else options.results / "report" / options.suite
     print(report.write(options.results, options.suite, out, options.profile, options.device))
+    return 0
+
+
+def site(options: SiteOptions) -> int:
+    from harness import registry
+    from harness.errors import BenchError
+    from harness.judging.records import Store
+    from harness.showing.site import build
+
+    chosen = registry.choose(options.suite, registry.names("suites"), "suite")
+    recorded = [suite for suite in chosen if Store(options.results, suite).trainings_file.exists()]
+    if not recorded or (options.suite != "all" and len(recorded) < len(chosen)):
+        lacking = ", ".join(suite for suite in chosen if suite not in recorded)
+        raise BenchError(f"{options.results}: no records of {lacking}: `bench run` makes them")
+    out = Path(options.out) if options.out else options.results / "site"
+    print(build.write(options.results, recorded, out, lambda told: print(told, file=sys.stderr)))
     return 0
 
 
