@@ -42,7 +42,13 @@ def headline(board: Board, block: Sequence[Record]) -> str:
     places = digits(low, high)
     apart = f" ({told(low, places)} to {told(high, places)})" if places is not None else ""
     text = f"Best by the validation images: {best.title}, skill {told(best.skill(), places)}{apart}."
-    equal = [row.title for row in table if row is not best and difference(row, best).verdict == "not told apart"]
+    place = {(row.first.key, row.first.computed_by): number for number, row in enumerate(board.rows)}
+
+    def at(row: Row) -> int:
+        return place[row.records[0].key, row.records[0].computed_by]
+
+    over, under = board.low[:, at(best)], board.high[:, at(best)]
+    equal = [row.title for row in table if row is not best and over[at(row)] <= 0 <= under[at(row)]]
     if equal:
         named = ", ".join(equal) if len(equal) <= _NAMED else f"{len(equal)} others"
         text += f" Not told apart from it: {named}."
@@ -66,9 +72,7 @@ def answered(board: Board, block: Sequence[Record]) -> list[Question]:
         return []
     kept = {(record.key, record.computed_by) for record in block}
     of_block = [row for row in board.rows if (row.first.key, row.first.computed_by) in kept]
-    latency = {
-        (row.first.cell.row, row.first.cell.backend): told(row.values.get("p50_ms_b1")) for row in of_block
-    }
+    latency = {(row.first.cell.row, row.first.cell.backend): told(row.values.get("p50_ms_b1")) for row in of_block}
     return [_read(section) for section in questions.answers(table, latency, board.suite.COMPARISONS)]
 
 
@@ -90,4 +94,4 @@ def _inline(text: str) -> Markup:
     """Bold and code of Markdown; all else is the text itself."""
     escaped = html.escape(text)
     bold = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escaped)
-    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", bold))  # noqa: S704  escaped two lines above
+    return Markup(re.sub(r"`(.+?)`", r"<code>\1</code>", bold))

@@ -27,7 +27,7 @@ from harness.showing.site.bars import Scale
 from harness.showing.site.examples import Examples, examples
 from harness.showing.site.ladder import climbed
 from harness.showing.site.rows import Board, BoardRow, read
-from harness.showing.site.shown import FORMULAS, GROUPS, told
+from harness.showing.site.shown import FORMULAS, GROUPS, digits, told
 
 _OURS = '<meta name="generator" content="bench site">'
 _LISTED = "files.txt"
@@ -162,7 +162,9 @@ class _Site:
 
     def finish(self) -> None:
         """The pages about all suites, and what all pages use."""
-        self._page("index", "index.html", "", boards=self._boards, headlines=self._headlines, newest=_newest(self._boards))
+        self._page(
+            "index", "index.html", "", boards=self._boards, headlines=self._headlines, newest=_newest(self._boards)
+        )
         explained = {board.name: _explained(board.name) for board in self._boards}
         self._page("columns", "columns.html", "columns", explained=_shared(explained), fewest=FEWEST_IMAGES)
         if self._parity:
@@ -202,9 +204,7 @@ def _table(board: Board) -> dict[str, Any]:
         "unit": unit,
         "mse_of_mean": next((c.key for c in board.columns if c.key.startswith("mse_of_mean")), ""),
         "better": {column.key: column.better for column in board.columns},
-        "facets": {
-            name: [values.index(row.facets[name]) for row in board.rows] for name, values in facets.items()
-        },
+        "facets": {name: [values.index(row.facets[name]) for row in board.rows] for name, values in facets.items()},
         "ends": _ends(board),
     }
     return {
@@ -249,10 +249,13 @@ def _tests(board: Board) -> dict[str, Any]:
     tests = list(dict.fromkeys(name for row in rows for name in row.group.examined))
     lines = []
     for row in rows:
-        of = row.tests[row.tests["metric"] == "skill"].set_index("test")
-        skills = [told(of["value"].get(test), 3) if test in of.index else "–" for test in tests]
-        lines.append((row, skills))
+        of = {line["test"]: line for line in row.tests if line["metric"] == "skill"}
+        lines.append((row, [_skill(of[test]) if test in of else "–" for test in tests]))
     return {"tests": tests, "by_test": lines if len(tests) > 1 else []}
+
+
+def _skill(line: Mapping[str, Any]) -> str:
+    return told(line["value"], digits(line["low"], line["high"])) or "–"
 
 
 def _numbers(board: Board, row: BoardRow) -> list[tuple[str, str]]:
@@ -270,7 +273,9 @@ def _numbers(board: Board, row: BoardRow) -> list[tuple[str, str]]:
 
 def _newest(boards: Sequence[Board]) -> list[dict[str, str]]:
     """The rows that ended last."""
-    ended = [(max(record.started for record in row.group.records), board, row) for board in boards for row in board.rows]
+    ended = [
+        (max(record.started for record in row.group.records), board, row) for board in boards for row in board.rows
+    ]
     ended.sort(key=lambda item: item[0], reverse=True)
     return [
         {

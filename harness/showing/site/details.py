@@ -53,13 +53,13 @@ def tests(row: BoardRow) -> list[dict[str, Any]]:
     """Each named test: its images, and its scores as text with their 95 % intervals, by heading."""
     found = []
     for name, examined in row.group.examined.items():
-        lines = row.tests[row.tests["test"] == name]
-        known = {line["metric"]: (line["low"], line["high"]) for line in lines.to_dict("records")}
+        lines = [line for line in row.tests if line["test"] == name]
+        known = {line["metric"]: (line["low"], line["high"]) for line in lines}
         decimals = decimals_of(known, row.group.unit)
         scores = {}
-        for line in lines.to_dict("records"):
+        for line in lines:
             score = line["metric"]
-            if score in ("mse", "mse_of_mean") or score.startswith("r2_") and score != "r2_mean":
+            if score in ("mse", "mse_of_mean") or (score.startswith("r2_") and score != "r2_mean"):
                 continue
             places = decimals.get({"r2_mean": "r2", "rmse": f"rmse_{row.group.unit}".strip("_")}.get(score, score))
             if score == "nmae" and "nmae_percent" in decimals:
@@ -107,7 +107,12 @@ def errors_of_kinds(row: BoardRow, examples: Examples | None) -> list[dict[str, 
         skill = 1 - errors[mine].mean() / of_mean[mine].mean() if of_mean[mine].any() else None
         rmse = float(np.sqrt(errors[mine].mean() / scored.targets))
         found.append(
-            {"kind": kind, "images": str(mine.sum()), "rmse": told(rmse), "skill": "" if skill is None else told(float(skill), 3)}
+            {
+                "kind": kind,
+                "images": str(mine.sum()),
+                "rmse": told(rmse),
+                "skill": "" if skill is None else told(float(skill), 3),
+            }
         )
     return found if 1 < len(found) <= 40 else []
 
@@ -154,7 +159,10 @@ def predictions(row: BoardRow) -> dict[str, Any]:
     """Of the first seed what it predicted on each test, target after target."""
     if row.scored is None:
         return {}
-    return {name: packed(np.array(found[0].held_out.predictions).T) for name, found in row.group.examined.items()}
+    return {
+        name: [packed(column) for column in np.array(found[0].held_out.predictions).T]
+        for name, found in row.group.examined.items()
+    }
 
 
 def truths(rows: Sequence[BoardRow]) -> dict[str, Any]:
@@ -166,7 +174,7 @@ def truths(rows: Sequence[BoardRow]) -> dict[str, Any]:
             held_out = examined[0].held_out
             if name not in tests:
                 of = {"targets": held_out.targets, "units": held_out.units, "images": len(held_out.truth)}
-                tests[name] = {**of, "truth": packed(np.array(held_out.truth).T)}
+                tests[name] = {**of, "truth": [packed(column) for column in np.array(held_out.truth).T]}
     return found
 
 
@@ -185,7 +193,11 @@ def facts(row: BoardRow) -> list[tuple[str, str]]:
         f"{name} {version}" for name, version in computing_versions(first.cell.backend, environment).items()
     )
     told_of = [
-        ("run", started[0][:16].replace("T", " ") + (f" to {started[-1][:16].replace('T', ' ')}" if len(started) > 1 else "")),
+        (
+            "run",
+            started[0][:16].replace("T", " ")
+            + (f" to {started[-1][:16].replace('T', ' ')}" if len(started) > 1 else ""),
+        ),
         ("wall time", f"{told(float(sum(record.seconds for record in row.group.records)))} s, all seeds"),
         ("framework", settings),
         ("processor", f"{environment.processor}, {environment.cores} cores, {environment.memory_gib:g} GiB"),

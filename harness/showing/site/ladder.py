@@ -33,12 +33,14 @@ def climbed(results: Path) -> dict[str, Any]:
     for between, of_pair in table.groupby("between", sort=False):
         outcomes: dict[str, dict[str, str]] = {}
         lines: dict[str, list[dict[str, str]]] = {}
-        for (variant, rung), of_rung in of_pair.groupby(["variant", "rung"], sort=False):
-            worst = min(of_rung["outcome"], key=_place)
-            outcomes.setdefault(variant, {})[rung] = worst
-            counts[worst] = counts.get(worst, 0) + 1
-        for variant, of_variant in of_pair.groupby("variant", sort=False):
-            lines[str(variant)] = of_variant.to_dict("records")
+        for line in of_pair.to_dict("records"):
+            verdict = {str(name): str(value) for name, value in line.items()}
+            lines.setdefault(verdict["variant"], []).append(verdict)
+            rungs = outcomes.setdefault(verdict["variant"], {})
+            rungs[verdict["rung"]] = min(rungs.get(verdict["rung"], "passes"), verdict["outcome"], key=_place)
+        for of_variant in outcomes.values():
+            for outcome in of_variant.values():
+                counts[outcome] = counts.get(outcome, 0) + 1
         pairs[str(between).replace(",", " and ")] = {
             "rungs": list(dict.fromkeys(of_pair["rung"])),
             "outcomes": outcomes,

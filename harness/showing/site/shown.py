@@ -64,9 +64,9 @@ FORMULAS = {
     "mae_{unit}": "mean of |ŷ − y|",
     "mse_{unit}2": "mean of (ŷ − y)²",
     "mse_of_mean_{unit}2": "mean of (m − y)², m the mean of the training labels",
-    "train_seconds": "Wall time of fitting all recipes, validation after each epoch among it, and for a frozen backbone "
-    "the once that its features are computed. Not in it: reading data, building and exporting the model, testing, and a "
-    "search before it (search_seconds)",
+    "train_seconds": "Wall time of fitting all recipes, validation after each epoch among it, and, for a frozen "
+    "backbone, the once that its features are computed. Not in it: reading data, building and exporting the model, "
+    "testing, and a search before it (search_seconds)",
     "search_seconds": "Σ of the wall time of all trials of the search",
     "images_per_s_b1": "1000 / p50_ms_b1",
     "images_per_s_b32": "32000 / p50_ms_b32",
@@ -121,7 +121,8 @@ def digits(low: float | None, high: float | None) -> int | None:
         return None
     half = (high - low) / 2
     power = math.floor(math.log10(half))
-    return min(6, max(0, (half / 10**power <= 3.54) - power))
+    two = half / 10**power <= 3.54
+    return min(6, max(0, int(two) - power))
 
 
 def told(value: object, decimals: int | None = None) -> str:
@@ -150,7 +151,7 @@ def decimals_of(intervals: Mapping[str, tuple[float | None, float | None]], unit
         "mse": (f"mse{end}2", f"mse_of_mean{end}2"),
         "mape": ("mape_percent",),
     }
-    found = {}
+    found: dict[str, int] = {}
     for score, (low, high) in intervals.items():
         if (known := digits(low, high)) is not None:
             named_so = keys.get(score) or ((score,) if score.startswith("r2_") else ())

@@ -5,9 +5,8 @@
   const test = document.getElementById("test");
   const points = (name) => {
     const of = truths[data.truth][name];
-    const [truth, predicted] = [unpack(of.truth), unpack(data.predictions[name])];
-    const part = (values, i) => values.slice(i * of.images, (i + 1) * of.images);
-    return of.targets.map((target, i) => ({ target, unit: of.units[i], truth: part(truth, i), predicted: part(predicted, i) }));
+    const [truth, predicted] = [of.truth.map(unpack), data.predictions[name].map(unpack)];
+    return of.targets.map((target, i) => ({ target, unit: of.units[i], truth: truth[i], predicted: predicted[i] }));
   };
   const show = () => {
     const panels = points(test.value).map((one) => parity(one.truth, one.predicted, one.target, one.unit));
