@@ -33,6 +33,7 @@ _OURS = '<meta name="generator" content="bench site">'
 _LISTED = "files.txt"
 _NEWEST = 12  # runs on the front page
 _PICTURES = "images"
+_FIRST = {"variant": 0, "backend": 1, "skill": 2}
 
 Progress = Callable[[str], None]
 
@@ -208,7 +209,10 @@ def _table(board: Board) -> dict[str, Any]:
         "ends": _ends(board),
     }
     return {
-        "shown": [column for column in board.columns if column.at_first],
+        # What a telephone has room for comes first: the skill, and then what it allows to say.
+        "shown": sorted(
+            (column for column in board.columns if column.at_first), key=lambda column: _FIRST.get(column.key, 3)
+        ),
         "text_columns": {column.key for column in board.columns} - numeric,
         "groups": {group: columns for group, columns in groups.items() if columns},
         "facets": facets,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,12 +11,10 @@ _DIGITS = np.frombuffer((string.ascii_uppercase + string.ascii_lowercase + strin
 _NOTHING = 64 * 64 - 1
 
 
-class Packed(TypedDict):
-    """Values as `text`, two digits to the base 64 each: 0 at `low`, 4094 at `high`, 4095 where there is no number."""
-
-    low: float
-    high: float
-    text: str
+Packed = tuple[float, float, str]
+"""Least and largest value, and all as text, two digits to the base 64 each: 0 is the least, 4094 the largest, 4095 no
+number.
+"""
 
 
 def packed(values: ArrayLike) -> Packed:
@@ -28,4 +25,4 @@ def packed(values: ArrayLike) -> Packed:
     steps = np.full(flat.shape, _NOTHING)
     steps[known] = np.rint((_NOTHING - 1) * (flat[known] - low) / ((high - low) or 1.0)).astype(int)
     text = _DIGITS[np.stack([steps // 64, steps % 64], axis=1)].tobytes().decode("ascii")
-    return {"low": float(f"{low:.6g}"), "high": float(f"{high:.6g}"), "text": text}
+    return float(f"{low:.6g}"), float(f"{high:.6g}"), text

@@ -115,11 +115,14 @@ def _group_of(name: str, of_suite: set[str]) -> str:
 
 def digits(low: float | None, high: float | None) -> int | None:
     """Decimals of a number that is known to lie between two others, by the rule of the Particle Data Group: two digits
-    of half their distance where that begins with 354 or less, else one. Six at most; None where they are no interval.
+    of half their distance where that begins with 354 or less, else one; six at most, and three of what never varies.
+    None where they are no interval.
     """
     if low is None or high is None or not high > low:
         return None
     half = (high - low) / 2
+    if half < 1e-6:  # nothing but rounding
+        return 3
     power = math.floor(math.log10(half))
     two = half / 10**power <= 3.54
     return min(6, max(0, int(two) - power))

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judging.metrics import accuracy
-from harness.judging.stats import FEWEST_IMAGES, equivalence, paired_difference, score_intervals, skill_interval, spread
+from harness.judging.stats import (
+    FEWEST_IMAGES,
+    equivalence,
+    paired_difference,
+    paired_differences,
+    score_intervals,
+    skill_interval,
+    spread,
+)
 
 
 def test_spread_is_the_sample_standard_deviation() -> None:
@@ -210,3 +218,16 @@ def test_scores_that_are_undefined_have_no_interval():
     assert {"mse", "rmse", "mae", "skill"} <= found.keys()
     assert not {"mape", "nmae", "r2_1", "r2_mean"} & found.keys()
     assert score_intervals(predictions[:, :5], truth[:5], mean) == {}
+
+
+def test_all_paired_differences_are_those_of_each_pair():
+    rng = np.random.default_rng(3)
+    errors = [rng.random((seeds, 30)) for seeds in (1, 3, 2, 3)]
+    found = paired_differences(errors)
+    for i, one in enumerate(errors):
+        for j, other in enumerate(errors):
+            assert tuple(found[i, j]) == paired_difference(one, other)[1:]
+    assert paired_differences([]).shape == (0, 0, 2)
+    assert np.isnan(paired_differences([rng.random((2, 5))] * 2)).all()
+    with pytest.raises(ValueError, match="cannot be paired"):
+        paired_differences([errors[0], errors[0][:, 1:]])

@@ -9,7 +9,7 @@ const svg = (name, attributes, ...children) => {
 
 // See packed.py: two digits to the base 64 each, NaN for 4095.
 const digits64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const unpack = ({ low, high, text }) =>
+const unpack = ([low, high, text]) =>
   Array.from({ length: text.length / 2 }, (_, i) => {
     const step = 64 * digits64.indexOf(text[2 * i]) + digits64.indexOf(text[2 * i + 1]);
     return step === 4095 ? NaN : low + (step / 4094) * (high - low);
