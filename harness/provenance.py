@@ -92,7 +92,6 @@ def _digest(used: Mapping[str, ast.stmt], files: Iterable[Path]) -> str:
 _OF_SUITE = ("load", "split", "encoder", "decoder", "measure", "unit_factor", "SYMMETRIES")
 
 
-@cache  # most modules are part of many hashes
 def _told(path: Path) -> str:
     return f"{path.relative_to(_HOUSE)}\n{_written(_parsed(path))}\n"
 

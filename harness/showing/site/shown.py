@@ -89,14 +89,20 @@ def table_columns(groups: Sequence[Group], suite: Suite) -> list[Shown]:
     headings = {metric.key: metric.heading for metric in suite.METRICS}
     moved = {change_under(symmetry.key) for symmetry in suite.SYMMETRIES}
     for group in groups:
+        unit = group.unit
         for column in columns(group):
-            key = named(column, group.unit)
-            part = _group_of(column.name, headings.keys() | moved)
+            key = named(column, unit)
+            if key in found:
+                continue
             heading = headings.get(column.name) or _HEADINGS.get(column.name) or column.name.replace("_", " ")
-            heading = heading.replace("{unit}", group.unit).strip()
-            at_first = column.name in _AT_FIRST or bool(headings.get(column.name))
-            better = column.better or next((m.better for m in suite.METRICS if m.key == column.name), "")
-            found.setdefault(key, Shown(key, column.name, heading, part, better, at_first))
+            found[key] = Shown(
+                key,
+                column.name,
+                heading.replace("{unit}", unit).strip(),
+                _group_of(column.name, headings.keys() | moved),
+                column.better or next((m.better for m in suite.METRICS if m.key == column.name), ""),
+                column.name in _AT_FIRST or bool(headings.get(column.name)),
+            )
     return list(found.values())
 
 
