@@ -11,7 +11,7 @@ from harness.errors import BenchError
 from harness.text import one_line, shown
 
 if TYPE_CHECKING:
-    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions, SubmitOptions
+    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions, SiteOptions, SubmitOptions
 
 
 def leaderboard(options: LeaderboardOptions) -> int:
@@ -140,6 +140,21 @@ def submit(options: SubmitOptions) -> int:
     print("what cannot be verified here:\n  " + "\n  ".join(NOT_VERIFIED))
     print("nothing is wrong with it" if found.acceptable else "not acceptable as it is")
     return 0 if found.acceptable else 1
+
+
+def site(options: SiteOptions) -> int:
+    from harness import registry
+    from harness.judging.records import Store
+    from harness.showing.site import build
+
+    chosen = registry.choose(options.suite, registry.names("suites"), "suite")
+    recorded = [suite for suite in chosen if Store(options.results, suite).trainings_file.exists()]
+    if not recorded or (options.suite != "all" and len(recorded) < len(chosen)):
+        lacking = ", ".join(suite for suite in chosen if suite not in recorded)
+        raise BenchError(f"{options.results}: no records of {lacking}: `bench run` makes them")
+    out = Path(options.out) if options.out else options.results / "site"
+    print(build.write(options.results, recorded, out, lambda told: print(told, file=sys.stderr)))
+    return 0
 
 
 def listing(_: ListOptions) -> int:

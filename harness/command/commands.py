@@ -169,6 +169,16 @@ class ReproduceOptions(msgspec.Struct, forbid_unknown_fields=True):
     results: Results = Path("results")
 
 
+class SiteOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Write the leaderboards as a web site, from records alone: static files that need no server and no network."""
+
+    suite: Annotated[str, _about("suites to show, comma-separated, or all that have records")] = "all"
+    out: Annotated[
+        str, _path("folder for its pages; empty: site below the results, where pages link to the records and models")
+    ] = ""
+    results: Results = Path("results")
+
+
 class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say whether a variant is the same model in two frameworks, rung by rung; exit 1 where a rung breaks."""
 

@@ -101,17 +101,26 @@ def compute(results: Path, suite: str) -> pd.DataFrame:
 
 def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFrame:
     """The leaderboard of some records of a suite alone, all of them `believed`; see `compute`."""
+    return of_groups(groups(results, suite, records))
+
+
+def groups(results: Path, suite: str, records: Sequence[Record]) -> list[Group]:
+    """What each row of the leaderboard of some `believed` records is made of, with their timings and rivals."""
     timings: Timings = {
         (item.key, item.sha256, machine(item.environment)): item for item in Store(results, suite).latencies()
     }
-    groups = comparable(records)
-    rivals = Rivals(groups)
-    found = zip(groups, rivals.p_values(groups), strict=True)
-    rows = [_row(Group(group, timings, rivals.of(group[0]), p_value)) for group, p_value in found]
-    if not rows:
+    found = comparable(records)
+    rivals = Rivals(found)
+    p_values = rivals.p_values(found)
+    return [Group(group, timings, rivals.of(group[0]), p) for group, p in zip(found, p_values, strict=True)]
+
+
+def of_groups(of: Sequence[Group]) -> pd.DataFrame:
+    """The leaderboard of these rows, best first; its index says which of them a line is of."""
+    if not of:
         return pd.DataFrame()
     # As objects: pandas would make floats of whole numbers where one is lacking.
-    table = pd.DataFrame(rows, dtype=object)
+    table = pd.DataFrame([_row(group) for group in of], dtype=object)
     table = table.where(table.notna(), None)
     order = ["data", "profile", "skill", "variant", "backend", "computed_by", "settings"]
     return table.sort_values(order, ascending=[name != "skill" for name in order], na_position="last", kind="stable")

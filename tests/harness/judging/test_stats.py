@@ -12,6 +12,7 @@ from harness.judging.stats import (
     equivalence,
     holm,
     paired_difference,
+    paired_differences,
     paired_p_value,
     score_intervals,
     skill_interval,
@@ -275,3 +276,16 @@ def test_holm_keeps_the_order_and_lies_between_the_p_value_and_bonferronis(p_val
         assert p_value <= found <= min(1.0, len(p_values) * p_value) + 1e-12
     ordered = [found for _, found in sorted(zip(p_values, adjusted, strict=True))]
     assert ordered == sorted(ordered)
+
+
+def test_all_paired_differences_are_those_of_each_pair():
+    rng = np.random.default_rng(3)
+    errors = [rng.random((seeds, 30)) for seeds in (1, 3, 2, 3)]
+    found = paired_differences(errors)
+    for i, one in enumerate(errors):
+        for j, other in enumerate(errors):
+            assert tuple(found[i, j]) == paired_difference(one, other)[1:]
+    assert paired_differences([]).shape == (0, 0, 2)
+    assert np.isnan(paired_differences([rng.random((2, 5))] * 2)).all()
+    with pytest.raises(ValueError, match="cannot be paired"):
+        paired_differences([errors[0], errors[0][:, 1:]])

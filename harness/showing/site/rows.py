@@ -1,0 +1,240 @@
+"""What the web leaderboard needs of records: rows with badges, ranks, and the paired difference of each two of them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness import registry
+from harness.judging import leaderboard
+from harness.judging.blocks import Row
+from harness.judging.columns import Group, digest, status
+from harness.judging.records import Record, standing
+from harness.judging.stats import paired_differences
+from harness.model.architecture import Estimator
+from harness.protocol import Suite
+from harness.provenance import machine, source
+from harness.showing.site.shown import Shown, decimals_of, table_columns
+
+
+class Badge(NamedTuple):
+    """Something to know of a row before its numbers are believed: a key, two words, a sentence."""
+
+    key: str
+    words: str
+    sentence: str
+
+
+class BoardRow(NamedTuple):
+    """A row: `id` names its page, `values` are those of the CSV by column, `tests` its lines of the CSV of tests,
+    `rank` is 1 + how many rows are better by more than the interval of the difference; None where it is not ranked.
+    """
+
+    id: str
+    group: Group
+    values: dict[str, Any]
+    tests: list[dict[str, Any]]
+    badges: tuple[Badge, ...]
+    older: bool
+    rank: int | None
+    decimals: dict[str, int]
+
+    @property
+    def first(self) -> Record:
+        """The record of its first seed."""
+        return self.group.first
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """See `_place`."""
+        return _place(self.group)
+
+    @property
+    def trivial(self) -> bool:
+        """Whether it always answers the training mean."""
+        return self.first.cell.architecture == Estimator("mean")
+
+    @property
+    def scored(self) -> Row | None:
+        """Its `ok` records as a row whose predictions can be compared; None where it has none."""
+        good = tuple(record for record in self.group.good if record.held_out)
+        return Row(self.first.cell.row, self.first.cell.backend, good) if good else None
+
+    @property
+    def facets(self) -> dict[str, str]:
+        """What rows can be filtered by."""
+        cell = self.first.cell
+        return {
+            "backend": cell.backend,
+            "kind": "networks" if cell.has_network else "without a network",
+            "images": "all images" if cell.settings.originals is msgspec.UNSET else f"{cell.settings.originals} images",
+            "weights": cell.weights or "no backbone",
+            "labels": "raw labels" if cell.settings.target_scaling == "none" else "standardised labels",
+            "device": cell.settings.device,
+            "profile": cell.profile,
+            "data": f"{cell.data} {cell.data_hash[:6]}",
+            "code": "older code" if self.older else "newest code",
+        }
+
+
+class Board(NamedTuple):
+    """All rows of a suite, best first; `low` and `high` (rows, rows) are the 95 % interval of how much higher the skill
+    of the row is than that of the column, nan where they did not meet the same images.
+    """
+
+    name: str
+    suite: Suite
+    rows: list[BoardRow]
+    columns: list[Shown]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    csv: str
+    tests_csv: str
+    records: list[Record]
+
+
+def read(results: Path, name: str) -> Board:
+    """The board of a suite. Raises BenchError where a record contradicts itself."""
+    suite, believed = registry.suite(name), leaderboard.believed(results, name)
+    groups = leaderboard.groups(results, name, standing(believed))
+    table = leaderboard.of_groups(groups)
+    ordered = [groups[place] for place in table.index]
+    values = [{str(key): value for key, value in line.items()} for line in table.to_dict("records")]
+    older = _older(ordered)
+    low, high = _differences(ordered)
+    ranks = _ranks(ordered, older, high)
+    tests = [_lines(leaderboard.of_tests(group.records)) for group in ordered]
+    rows = [
+        BoardRow(_id(group), group, of, lines, _badges(group, name, old), old, rank, _decimals(group, lines))
+        for group, of, lines, old, rank in zip(ordered, values, tests, older, ranks, strict=True)
+    ]
+    columns = table_columns(ordered, suite)
+    return Board(
+        name, suite, rows, columns, low, high, _csv(table), _csv(pd.DataFrame(_joined(rows), dtype=object)), believed
+    )
+
+
+def _csv(table: pd.DataFrame) -> str:
+    return str(table.map(leaderboard.text).to_csv(index=False, lineterminator="\n"))
+
+
+def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Each line of a table by its columns; a quarter of the time that pandas takes for it."""
+    names = [str(name) for name in table.columns]
+    return [dict(zip(names, line, strict=True)) for line in zip(*(table[name].tolist() for name in names), strict=True)]
+
+
+def _joined(rows: Iterable[BoardRow]) -> list[dict[str, Any]]:
+    """The lines of tests of all rows, with the number of the row's line in the leaderboard's CSV, counting from 1 below
+    its heading, in the place of what it hangs on.
+    """
+    kept = ("test", "metric", "value", "sd", "low", "high")
+    return [{"row": n} | {name: line[name] for name in kept} for n, row in enumerate(rows, 1) for line in row.tests]
+
+
+def _id(group: Group) -> str:
+    """Name of the row's page: the same whenever the site is built."""
+    cell = group.first.cell
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", cell.row).strip("-")[:60]
+    whole = f"{msgspec.structs.replace(cell, seed=0).key} {group.first.computed_by}"
+    return f"{name}-{cell.backend}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+
+
+def _place(group: Group) -> tuple[object, ...]:
+    """Equal for rows of the same model, of the same question, on the same machine: of these the last to run counts."""
+    cell = group.first.cell
+    of = cell.row, cell.backend, cell.profile, cell.data_hash, cell.split_hash, digest(cell.settings)
+    return (*of, machine(group.first.environment))
+
+
+def _older(groups: Sequence[Group]) -> list[bool]:
+    """Of each row whether the same model was trained again later, by other code."""
+
+    def started(group: Group) -> str:
+        return max(record.started for record in group.records)
+
+    newest: dict[tuple[object, ...], str] = {}
+    for group in groups:
+        newest[_place(group)] = max(newest.get(_place(group), ""), started(group))
+    return [started(group) < newest[_place(group)] for group in groups]
+
+
+def _question(group: Group) -> tuple[str, str]:
+    """Equal for rows that met the same test images."""
+    return group.first.cell.data_hash, group.first.cell.split_hash
+
+
+def _differences(groups: Sequence[Group]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """See `Board`."""
+    found = np.full((len(groups), len(groups), 2), np.nan)
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, group in enumerate(groups):
+        if any(record.held_out for record in group.good):
+            places.setdefault(_question(group), []).append(place)
+    for some in places.values():
+        rows = [Row("", "", tuple(r for r in groups[place].good if r.held_out)) for place in some]
+        scale = float(rows[0].squared_errors_of_mean().mean())
+        if scale > 0:
+            # Row i is better by the errors of j less those of i, and `paired_differences` gives the first's less.
+            ends = paired_differences([row.squared_errors() for row in rows]) / scale
+            found[np.ix_(some, some)] = ends.transpose(1, 0, 2)
+    return found[..., 0], found[..., 1]
+
+
+def _ranks(groups: Sequence[Group], older: Sequence[bool], high: NDArray[np.float64]) -> list[int | None]:
+    """Among the newest rows of one question and profile, of models that saw all images and no raw labels."""
+
+    def field(place: int) -> tuple[object, ...] | None:
+        cell = groups[place].first.cell
+        whole = cell.settings.originals is msgspec.UNSET and cell.settings.target_scaling == "standard"
+        return (cell.profile, *_question(groups[place])) if whole and not older[place] else None
+
+    fields = [field(place) for place in range(len(groups))]
+    ranks: list[int | None] = []
+    for place, of in enumerate(fields):
+        if of is None or np.isnan(high[place, place]):
+            ranks.append(None)
+            continue
+        rivals = [other for other, theirs in enumerate(fields) if theirs == of]
+        ranks.append(1 + int(np.sum(high[place, rivals] < 0)))
+    return ranks
+
+
+def _decimals(group: Group, lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """See `decimals_of`: of the test that models are ranked by."""
+    first = next(iter(group.examined), "")
+    of = {line["metric"]: (line["low"], line["high"]) for line in lines if line["test"] == first}
+    return decimals_of(of, group.unit)
+
+
+def _badges(group: Group, suite: str, older: bool) -> tuple[Badge, ...]:
+    first, commits = group.first, {record.environment.commit for record in group.records}
+    told = first.framework.get("deterministic", "")
+    found = []
+    if len(group.good) < len(group.records):
+        found.append(Badge("failed", "seeds missing", status(group.records)))
+    if first.cell.weights == "random":
+        found.append(Badge("random", "random weights", "its backbone started from random weights: nobody trained it"))
+    if group.timed and any(not timing.steady for timing in group.timed.latency.timings):
+        found.append(Badge("unsteady", "unsteady latency", "its milliseconds varied too much to be quoted"))
+    if older:
+        found.append(Badge("older", "older code", "the same model was trained again later: that row is its newest"))
+    elif first.source != source(first.cell.backend, suite):
+        what = "has changed since" if first.source else "is not known"
+        found.append(Badge("stale", "stale code", f"the code that can change its numbers {what}"))
+    if any(commit.endswith("+dirty") for commit in commits):
+        found.append(Badge("dirty", "dirty commit", "files of the checkout that ran it differed from the commit"))
+    elif "" in commits:
+        found.append(Badge("dirty", "unknown commit", "it was not run from a checkout"))
+    if first.cell.has_network and group.good and told != "True":
+        words = "not deterministic" if told else "unknown determinism"
+        found.append(Badge("determinism", words, "whether it gives the same numbers again is not promised"))
+    return tuple(found)

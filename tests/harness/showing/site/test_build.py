@@ -1,0 +1,301 @@
+import io
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from harness.command import cli
+from harness.command.commands import RunOptions
+from harness.command.options import parse
+from harness.errors import BenchError
+from harness.judging import leaderboard
+from harness.judging.blocks import difference
+from harness.judging.records import Examined, Settings, Store
+from harness.judging.timing import Latency
+from harness.showing.site import build, details
+from harness.showing.site.examples import Examples
+from harness.showing.site.rows import read
+from suites import contrast100
+from tests.harness.a_benchmark import RAW, benchmark, fill
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, with_images
+
+ROOT = Path(build.__file__).parents[3]
+ERRORS = {"baseline": 4.0, "tuned": 1.0, "vgg16-head-only": 9.0}
+
+
+def quiet(told):
+    """A build tells how far it is; here nobody listens."""
+
+
+def board_of(results, records):
+    for record in records:
+        Store(results, "elasticity").append(record)
+    return read(results, "elasticity")
+
+
+def test_rows_and_csv_are_those_of_the_leaderboard(tmp_path):
+    board = board_of(tmp_path, benchmark(ERRORS))
+    leaderboard.write(tmp_path, "elasticity")
+    folder = tmp_path / "leaderboards"
+    assert board.csv == (folder / "elasticity.csv").read_text()
+    ours, theirs = pd.read_csv(io.StringIO(board.tests_csv)), pd.read_csv(folder / "elasticity-tests.csv")
+    assert len(ours) == len(theirs)
+    named = ours.assign(
+        variant=[board.rows[n - 1].values["variant"] for n in ours["row"]],
+        backend=[board.rows[n - 1].values["backend"] for n in ours["row"]],
+    )
+    columns = ["variant", "backend", "test", "metric", "value", "sd", "low", "high"]
+    by = ["variant", "backend", "test", "metric"]
+    pd.testing.assert_frame_equal(
+        named[columns].sort_values(by, ignore_index=True), theirs[columns].sort_values(by, ignore_index=True)
+    )
+
+
+def test_differences_and_ranks_are_those_of_paired_differences(tmp_path):
+    board = board_of(tmp_path, benchmark(ERRORS))
+    scored = [row.scored for row in board.rows]
+    for i, row in enumerate(scored):
+        for j, other in enumerate(scored):
+            found = difference(row, other)
+            assert (board.low[i, j], board.high[i, j]) == pytest.approx((found.low, found.high), abs=1e-12)
+        better = sum(difference(other, row).verdict == "better" and k != i for k, other in enumerate(scored))
+        assert abs(board.rows[i].rank - 1 - better) <= 1  # an interval that all but touches zero may fall either way
+    ranks = [row.rank for row in board.rows]
+    assert ranks[:2] == [1, 1]  # the same model in two backends
+    assert ranks == sorted(ranks)
+
+
+def test_other_images_are_not_compared(tmp_path):
+    cells = [a_cell(variant="ridge", data_hash=letter * 64) for letter in "de"]
+    board = board_of(tmp_path, [a_record(cell) for cell in cells])
+    assert np.isnan(board.low[0, 1])
+    assert [row.rank for row in board.rows] == [1, 1]
+
+
+def test_learning_curves_and_raw_labels_are_not_ranked(tmp_path):
+    few = a_cell(variant="ridge", settings=Settings(originals=25))
+    records = [a_record(), a_record(few, error=3.0), a_record(a_cell(variant="gp", settings=RAW), error=2.0)]
+    board = board_of(tmp_path, records)
+    assert {row.first.cell.row: row.rank for row in board.rows} == {
+        "ridge": 1,
+        "ridge (25 originals)": None,
+        "gp": None,
+    }
+
+
+def test_a_row_that_was_trained_again_by_other_code_is_older(tmp_path):
+    later = {"started": "2026-03-01T00:00:00+00:00", "source": "b" * 64}
+    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+    records = [a_record(), a_record(error=0.9, **later), a_record(environment=elsewhere)]
+    board = board_of(tmp_path, records)
+    older = [row for row in board.rows if row.older]
+    assert [row.first.source for row in older] == [""]
+    assert older[0].first.environment.processor == "Abacus"
+    assert older[0].rank is None
+    assert "older" in {badge.key for badge in older[0].badges}
+
+
+def badges_of(tmp_path, record, latency=None):
+    store = Store(tmp_path, "elasticity")
+    store.append(record)
+    store.append(latency or a_latency(record))
+    (row,) = read(tmp_path, "elasticity").rows
+    return {badge.key: badge.words for badge in row.badges}
+
+
+def test_badges_of_code_and_commit(tmp_path):
+    dirty = msgspec.structs.replace(ENVIRONMENT, commit="0123456789abcdef+dirty")
+    assert badges_of(tmp_path, a_record(environment=dirty)) == {"stale": "stale code", "dirty": "dirty commit"}
+
+
+def test_badges_of_a_network(tmp_path):
+    (record,) = [one for one in benchmark({"vgg16-head-only": 1.0}, ("keras",), (0,)) if one.cell.variant != "mean"]
+    unsteady = msgspec.structs.replace(a_latency(record), latency=Latency((a_timing(unsteady="it was busy"),)))
+    assert badges_of(tmp_path / "a", record, unsteady) == {
+        "random": "random weights",
+        "unsteady": "unsteady latency",
+        "stale": "stale code",
+        "determinism": "unknown determinism",
+    }
+    told = msgspec.structs.replace(record, framework={"deterministic": "True"})
+    assert "determinism" not in badges_of(tmp_path / "b", told)
+    told = msgspec.structs.replace(record, framework={"deterministic": "False"})
+    assert badges_of(tmp_path / "c", told)["determinism"] == "not deterministic"
+
+
+@pytest.fixture(autouse=True)
+def _folders(tmp_path):
+    for name in "abc":
+        (tmp_path / name / "records").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (Settings(), {}),
+        (Settings(averaged=16, device="cuda"), {"averaged": "16", "device": "cuda"}),
+        (Settings(originals=25, init="native"), {"originals": "25", "init": "native"}),
+        (RAW, {"target_scaling": "none"}),
+    ],
+)
+def test_the_command_is_one_that_bench_understands(tmp_path, settings, told):
+    records = benchmark({"tuned": 1.0}, ("keras",), (0, 1), settings)
+    row = next(row for row in board_of(tmp_path, records).rows if row.first.cell.variant == "tuned")
+    checkout, line = details.command(row, contrast100, own_data=False)
+    assert checkout == "git checkout 0123456789ab"
+    words = shlex.split(line)
+    assert words[:2] == ["bench", "run"]
+    options = parse("run", RunOptions, words[2:])
+    said = {"variant": "tuned", "backend": "keras", "seeds": "0,1", "search": "grid", "profile": "standard"} | told
+    assert {name: str(getattr(options, name)) for name in said} == said
+    assert options.own.get("unit", "") == settings.unit
+
+
+def test_worst_images_and_kinds_are_those_of_the_data(tmp_path):
+    shipped = Examples(contrast100, tmp_path / "images")
+    dataset = contrast100.load(None, {})
+    split = contrast100.split(dataset)
+    cell = a_cell(data_hash=dataset.fingerprint(), split_hash=split.fingerprint())
+    record = a_record(cell)
+    truth = dataset.targets[split.test]
+    predictions = truth + 1.0
+    predictions[7] += 50
+    of = [index for index, row in enumerate(split.test) if dataset.kinds[row] == "disks"]
+    predictions[of] += 5
+    held_out = msgspec.structs.replace(
+        record.held_out,
+        ids=tuple(dataset.ids[row] for row in split.test),
+        targets=dataset.target_names,
+        units=dataset.units,
+        truth=tuple(map(tuple, truth.tolist())),
+        predictions=tuple(map(tuple, predictions.tolist())),
+        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
+    )
+    record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+    (row,) = board_of(tmp_path, [record]).rows
+    worst = details.worst(row, shipped)
+    assert worst[0]["place"] == 7
+    assert worst[0]["picture"] == f"{split.test[7]}.webp"
+    shown = np.asarray(Image.open(tmp_path / "images" / worst[0]["picture"]).convert("L")) / 255
+    np.testing.assert_allclose(shown, dataset.images[split.test[7], :, :, 0], atol=1e-6)
+    kinds = {line["kind"]: float(line["rmse"]) for line in details.errors_of_kinds(row, shipped)}
+    assert len(kinds) == 5
+    assert kinds["disks"] > 5
+    assert not details.worst(board_of(tmp_path / "a", [a_record()]).rows[0], shipped)  # of other images
+
+
+def test_a_row_without_a_result_and_one_of_few_images_have_pages(tmp_path):
+    store = Store(tmp_path, "elasticity")
+    store.append(a_failure())
+    fill(store, [with_images(a_record(a_cell(variant="gp")), 4)])
+    front = build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
+    pages = list((front.parent / "elasticity").glob("*.html"))
+    assert len(pages) == 3
+    texts = [page.read_text() for page in pages]
+    assert any("the moon was full" in text for text in texts)
+    assert not any("nan" in text.lower().split() for text in texts)
+
+
+def test_each_test_of_several_is_shown(tmp_path):
+    cell = a_cell(variant="baseline")
+    far = msgspec.structs.replace(a_record(cell, error=5.0).held_out, test="far")
+    record = a_record(cell, others={"far": Examined(far, far.accuracy(), {})})
+    board = board_of(tmp_path, [record])
+    assert [test["name"] for test in details.tests(board.rows[0])] == ["test", "far"]
+    front = build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
+    assert "Each named test" in (front.parent / "elasticity" / "index.html").read_text()
+
+
+def test_what_is_out_of_date_is_deleted_and_what_is_anothers_stays(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
+    out = tmp_path / "site"
+    build.write(tmp_path, ["elasticity"], out, quiet)
+    pages = set((out / "elasticity").glob("baseline-*.html"))
+    assert len(pages) == 2
+    (out / "CNAME").write_text("bench.example")
+    trainings = tmp_path / "records" / "elasticity" / "trainings.jsonl"
+    lines = trainings.read_text().splitlines(keepends=True)
+    trainings.write_text("".join(line for line in lines if '"backend":"keras"' not in line))
+    build.write(tmp_path, ["elasticity"], out, quiet)
+    left = set((out / "elasticity").glob("baseline-*.html"))
+    assert left < pages
+    assert len(left) == 1
+    assert (out / "CNAME").exists()
+
+
+def test_a_site_of_somebody_else_is_not_overwritten(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record()])
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "index.html").write_text("<h1>My cat</h1>")
+    with pytest.raises(BenchError, match="did not write"):
+        build.write(tmp_path, ["elasticity"], out, quiet)
+    assert (out / "index.html").read_text() == "<h1>My cat</h1>"
+
+
+def test_the_same_records_make_the_same_site(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
+    sites = [build.write(tmp_path, ["elasticity"], tmp_path / name, quiet).parent for name in ("one", "two")]
+    one, two = ({path.relative_to(site): path.read_bytes() for path in site.rglob("*.html")} for site in sites)
+    assert one == two
+
+
+def test_links_to_records_and_models_only_where_they_lie_beside(tmp_path):
+    record = a_record()
+    fill(Store(tmp_path, "elasticity"), [record])
+    models = tmp_path / "models" / "elasticity"
+    models.mkdir(parents=True)
+    (models / record.onnx.file).write_bytes(b"")
+    inside, outside = tmp_path / "site", tmp_path.parent / f"{tmp_path.name}-site"
+    for out in (inside, outside):
+        build.write(tmp_path, ["elasticity"], out, quiet)
+    (page,) = (inside / "elasticity").glob("ridge-*.html")
+    assert f'href="../../models/elasticity/{record.onnx.file}"' in page.read_text()
+    assert 'href="../../records/elasticity/trainings.jsonl"' in page.read_text()
+    (page,) = (outside / "elasticity").glob("ridge-*.html")
+    assert "trainings.jsonl" in page.read_text()
+    assert "../../" not in page.read_text()
+
+
+def test_the_command_says_what_is_lacking(tmp_path, capsys):
+    assert cli.main(["site", f"results={tmp_path}"]) == 2
+    assert "no records of" in capsys.readouterr().err
+    fill(Store(tmp_path, "elasticity"), [a_record()])
+    assert cli.main(["site", f"results={tmp_path}", "suite=shift"]) == 2
+    assert "no records of shift" in capsys.readouterr().err
+    (tmp_path / "a-file").write_text("")
+    assert cli.main(["site", f"results={tmp_path}", f"out={tmp_path / 'a-file'}"]) == 2
+    assert "is no folder" in capsys.readouterr().err
+    assert cli.main(["site", f"results={tmp_path}"]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'site' / 'index.html'}\n"
+
+
+def test_a_broken_parity_csv_is_refused(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record()])
+    (tmp_path / "parity.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(BenchError, match=r"parity\.csv: lacks the columns allowed"):
+        build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_templates_and_what_pages_use(tmp_path):
+    command = [sys.executable, "-c", f"from setuptools import build_meta as b; print(b.build_wheel({str(tmp_path)!r}))"]
+    files = ("pyproject.toml", "README.md", "LICENSE")
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in (*files, "harness", "backends", "suites"):
+        (source / name).symlink_to(ROOT / name)
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    own = ROOT / "harness" / "showing" / "site"
+    needed = {str(path.relative_to(ROOT)) for part in ("static", "templates") for path in (own / part).iterdir()}
+    assert len(needed) >= 11
+    assert needed <= inside
