@@ -252,7 +252,7 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     images: Annotated[str, _path("folder of images")]
     out: Annotated[str, _path("CSV file to write; must not exist")]
-    model: Annotated[str, _path("ONNX file written by `bench run`; empty: one of suite= below results=")] = ""
+    model: Annotated[str, _path("ONNX file written by `bench run`; empty: the best of a suite")] = ""
     suite: Annotated[str, _about("suite whose models to choose from")] = ""
     variant: Annotated[
         str, _about("variants to choose from, comma-separated; best: all; taken is the best on the validation images")

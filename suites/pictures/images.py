@@ -74,7 +74,7 @@ def read_images(
     if pixels:
         what = f"not {pixels} pixels, as those that the model was trained on"
         spots += [Spot(place, what, "", _told(size)) for place, size in sizes.items() if _told(size) != pixels]
-    elif common is not None:
+    if common is not None:
         spots += _of_other_size(sizes, common, resize)
     wrong = {spot.place for spot in spots}
     found: list[NDArray[np.float32]] = []
@@ -118,12 +118,16 @@ def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None) ->
             Spot(place, f"not {usual} pixels as most", "give all in one size, or say resize=64", _told(size))
             for place, size in others.items()
         ]
-    what = f"of another shape than {resize[1]}x{resize[0]}, which resize= makes of it"
-    return [
-        Spot(place, what, "crop or pad it, so that nothing is stretched", _told(size))
+    asked = f"{resize[1]}x{resize[0]}, which is asked for"
+    small = [place for place, size in sizes.items() if size[0] < resize[0] or size[1] < resize[1]]
+    stretched = [
+        place
         for place, size in sizes.items()
-        if abs(size[1] * resize[0] - size[0] * resize[1]) > max(size[1], size[0])
+        if place not in small and abs(size[1] * resize[0] - size[0] * resize[1]) > max(size[1], size[0])
     ]
+    told = [Spot(place, f"smaller than {asked}", "nothing is enlarged", _told(sizes[place])) for place in small]
+    remedy = "crop or pad it, so that nothing is stretched"
+    return told + [Spot(place, f"of another shape than {asked}", remedy, _told(sizes[place])) for place in stretched]
 
 
 def _open(path: Path) -> tuple[Image.Image, bytes]:

@@ -309,7 +309,9 @@ def test_a_forged_line_is_part_of_its_own(bench, mine):
     third.rename(mine / "3_x\nmine: 0 errors, 0 warnings.png")
     (mine / "3_x\nmine: 0 errors, 0 warnings.png").write_bytes(b"")
     _, out, _ = bench("data", "check", "data=mine", "suite=elasticity")
-    assert [line for line in out.splitlines() if line.startswith("mine: ")] == ["mine: 1 errors, 1 warnings"]
+    assert [line for line in out.splitlines() if line.startswith("mine")] == [
+        "mine for suite elasticity: 1 errors, 1 warnings"
+    ]
 
 
 def test_a_formula_stays_text_all_the_way_to_the_leaderboard(bench, mine, tmp_path):

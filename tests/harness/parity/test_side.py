@@ -51,7 +51,8 @@ def test_the_last_line_of_a_crash_is_what_failed_not_the_end_of_its_message(tmp_
         "stepping": [],
         "variants": [],
     }
-    orders |= {"task": {"input_shape": [1, 1, 1], "targets": [], "units": [], "scaling": {"offset": [], "scale": []}}}
+    scaling = {"type": "Scaling", "offset": [], "scale": []}
+    orders |= {"task": {"input_shape": [1, 1, 1], "targets": [], "units": [], "scaling": scaling}}
     orders |= {"network": {"type": "network", "layers": []}, "given": "", "out": "", "told": ""}
     path = tmp_path / "orders.json"
     path.write_text(json.dumps(orders))

@@ -142,7 +142,8 @@ def test_a_write_that_fails_leaves_nothing(tmp_path):
 
 
 def test_images_alone_are_read_in_natural_order(folder):
-    images, names = read_image_folder(folder, (64, 64))
+    images, names, unread = read_image_folder(folder, (64, 64))
+    assert unread == {}
     assert names[:3] == ("0_image.png", "1_image.png", "2_image.png")
     assert names[10] == "10_image.png"
     np.testing.assert_array_equal(images[..., 0], masks(60))
@@ -320,10 +321,13 @@ def test_a_folder_without_images(folder):
 
 def test_images_alone_must_be_usable_too(folder):
     (folder / "3_image.png").write_bytes(b"")
-    with pytest.raises(DataError, match="zero bytes"):
-        read_image_folder(folder, (64, 64))
-    with pytest.raises(DataError, match="64x64 pixels instead of 32x32"):
-        read_image_folder(folder, (32, 32))
+    images, names, unread = read_image_folder(folder, (64, 64))
+    assert len(images) == len(names) == 59
+    assert list(unread) == ["3_image.png"]
+    assert "zero bytes" in unread["3_image.png"]
+    unread = read_image_folder(folder, (32, 32)).unread
+    assert len(unread) == 60
+    assert "64x64 pixels instead of 32x32" in unread["4_image.png"]
 
 
 # --- what is suspicious ----------------------------------------------------------------------------------------------

@@ -84,6 +84,8 @@ def test_unlike_sizes_of_one_shape_can_be_resized(tmp_path):
     np.testing.assert_allclose(found.images[1, :, :, 0], expected, atol=1e-6)
     (finding,) = read_images([saved(tmp_path, "c.png", grey(64, 64))], resize=(16, 32)).findings
     assert "nothing is stretched" in finding.what
+    (finding,) = read_images([saved(tmp_path, "d.png", grey(16, 32))], resize=(5000, 10000)).findings
+    assert "smaller than 10000x5000, which is asked for: nothing is enlarged" in finding.what.replace(" (32x16)", "")
 
 
 BROKEN = {
