@@ -152,6 +152,7 @@ class ForeignKeras:
             def told(given: Any, made: Any) -> None:
                 if name not in calls:
                     calls.append(name)
+                if not behind.get(name):
                     behind[name] = sources.get(id(leaves(given)[0]), (None, ""))[1] if leaves(given) else ""
                 made = leaves(made)[0]
                 sources[id(made)] = (made, name)
@@ -160,6 +161,9 @@ class ForeignKeras:
 
         def function_called(what: str, name: str) -> Told:
             def told(given: Any, made: Any) -> None:
+                if name in holding and name not in calls:
+                    calls.append(name)  # whose activation it is, and which has not ended yet
+                    behind[name] = ""
                 calls.append(what)
                 if name in names_of_dropouts:
                     dropping.append(name)
@@ -169,12 +173,13 @@ class ForeignKeras:
 
             return told
 
+        holding = {name for name, _ in holders(self._model, "")}
         names_of_dropouts = {name for name, _ in self._dropouts()}
         with contextlib.ExitStack() as stack:
             for name, layer in holders(self._model, ""):
                 stack.enter_context(watched_call(layer, "call", layer_called(name)))
                 if has_activation(layer) and (what := called(layer.activation)) != "linear":
-                    stack.enter_context(watched_call(layer, "activation", function_called(what, "")))
+                    stack.enter_context(watched_call(layer, "activation", function_called(what, name)))
             for name, layer in without_arrays(self._model, ""):
                 what = f"{type(layer).__name__} {name}"
                 stack.enter_context(watched_call(layer, "call", function_called(what, name)))

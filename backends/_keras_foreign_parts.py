@@ -106,7 +106,8 @@ def _attention(name: str, layer: Any, trained: set[int]) -> list[Part]:
                 f"{name}/{part}/{variable.name}", shape, (Step("reshape", flat),), id(variable) in trained
             )
         settings = {"heads": layer.num_heads, "head_size": layer.key_dim} if part == "query" else {}
-        found.append(Part(f"{name}/{part}", "dense", arrays, settings, f"{name}/{part}"))
+        output = name if part == "output" else f"{name}/{part}"
+        found.append(Part(f"{name}/{part}", "dense", arrays, settings, output))
     return found
 
 

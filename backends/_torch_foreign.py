@@ -94,12 +94,12 @@ class ForeignTorch:
             self._axes = dict(zip(inputs, axes, strict=True))
             try:
                 with self._watched() as watch:
-                    self._answers(inputs)
+                    self._answers(inputs, watch)
             except Exception as error:  # whatever the module raises, it may take them in another layout
-                errors.append(error)
+                errors.append((len(watch.calls), error))
             else:
                 return watch
-        raise errors[0]
+        raise max(errors, key=lambda each: each[0])[1]  # of the layout by which it came furthest
 
     @contextlib.contextmanager
     def _watched(self, still: bool = False) -> Iterator[Layouts]:
@@ -120,8 +120,11 @@ class ForeignTorch:
             for hook in hooks:
                 hook.remove()
 
-    def _answers(self, inputs: Arrays) -> list[Any]:
+    def _answers(self, inputs: Arrays, watch: Layouts) -> list[Any]:
         given = {name: self._given(array, self._axes[name]) for name, array in inputs.items()}
+        for name, tensor in given.items():
+            if self._axes[name]:
+                watch.channels_first(tensor)
         if all(name.isdigit() for name in given):
             return leaves(self._model(*given.values()))
         return leaves(self._model(**given))
@@ -146,7 +149,7 @@ class ForeignTorch:
         """See `Foreign.forward`."""
         self._model.eval()
         with torch.no_grad(), self._watched() as watch:
-            answers = self._answers(inputs)
+            answers = self._answers(inputs, watch)
             return watch.seen | {f"answer {place}": watch.common(each) for place, each in enumerate(answers)}
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
@@ -154,7 +157,7 @@ class ForeignTorch:
         self._model.train()
         self._model.zero_grad()
         with self._still(), self._watched(still=True) as watch:
-            loss = self._loss(targets, self._answers(inputs), watch)
+            loss = self._loss(targets, self._answers(inputs, watch), watch)
         loss.backward()
         trained = {name: tensor for name, tensor in native_arrays(self._model).items() if tensor.requires_grad}
         return float(loss.detach()), {
@@ -181,7 +184,7 @@ class ForeignTorch:
         """See `Foreign.dropped`."""
         self._model.train()
         with torch.no_grad(), self._watched() as watch:
-            self._answers(inputs)
+            self._answers(inputs, watch)
         return {name: measured for name, _, measured in watch.dropouts if measured}
 
     def train(
@@ -230,7 +233,7 @@ class ForeignTorch:
                     loss = step(self._model, stepping, *_single(given), *_single(wanted))
                 else:
                     optimizer.zero_grad()
-                    loss = self._loss(expected, self._answers(batch), watch)
+                    loss = self._loss(expected, self._answers(batch, watch), watch)
                     loss.backward()
                     stepping.step()
             if schedule:

@@ -103,6 +103,10 @@ class Layouts(TorchFunctionMode):
     def _put(self, tensor: Tensor, tag: Tag) -> None:
         self._tags[id(tensor)] = (tensor, tag)
 
+    def channels_first(self, tensor: Tensor) -> None:
+        """An input that is given so."""
+        self._put(tensor, Tag("first"))
+
     def _array(self, tensor: Tensor) -> NDArray[Any]:
         self._paused = True
         try:
@@ -177,7 +181,7 @@ class Layouts(TorchFunctionMode):
                 self.unflattened[tag.source] = tag.shape
             self._put(made, Tag("first"))
         elif name in _TURNS and tag.lies:
-            if name == "permute" and _stays(args, kwargs, made.ndim):
+            if _stays(name, args, kwargs, made.ndim):
                 self._put(made, tag)
         elif name in _RESHAPES and given:
             self._reshaped(given[0], tag, made)
@@ -209,10 +213,11 @@ def _fits(tag: Tag, given: Tensor, made: Tensor) -> bool:
     return tag.lies != "flat" or given.shape == made.shape
 
 
-def _stays(args: Any, kwargs: Any, rank: int) -> bool:
-    """Whether a permutation leaves every axis where it is."""
-    axes = args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:] or kwargs.get("dims", ())
-    return tuple(axes) == tuple(range(rank))
+def _stays(name: str, args: Any, kwargs: Any, rank: int) -> bool:
+    """Whether the channels, on axis 1, are still there afterwards."""
+    axes = args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:] or tuple(kwargs.values())
+    axes = [axis % rank for axis in leaves(list(axes))]
+    return axes[:2] == [0, 1] if name == "permute" else not {0, 1} & set(axes)
 
 
 def _tensors(args: Any, kwargs: Any) -> Iterator[Tensor]:

@@ -91,15 +91,16 @@ def _pair(options: ParityOptions) -> int:
         limits=values.limits(options),
     )
     found: list[Verdict] = []
-    labels = (ours.kind, theirs.kind)
+    labels, paired = (ours.kind, theirs.kind), None
     for pairs, climbed in climb(request):
         if not found and pairs.paired:
             print(written.table(pairs.paired, labels) + "\n")
-            if options.mapping:
-                written.write_csv(Path(options.mapping), pairs.paired.lines, labels)
-            if options.converter:
-                written.write_converter(Path(options.converter), pairs.paired, labels)
         found += climbed
+        paired = pairs.paired
         print(verdicts.line(climbed), flush=True)
+    if paired and options.mapping:
+        written.write_csv(Path(options.mapping), paired.lines, labels)
+    if paired and options.converter:
+        written.write_converter(Path(options.converter), paired, labels)
     print(f"\n{verdicts.summary(found)}")
     return _ended(options, found, ",".join(labels))

@@ -40,18 +40,25 @@ def outcome(verdicts: Iterable[Verdict]) -> Outcome:
 def line(verdicts: Sequence[Verdict]) -> str:
     """A rung of a variant on the terminal."""
     first = verdicts[0]
-    told = "; ".join(_told(verdict) for verdict in verdicts)
+    same = [verdict for verdict in verdicts[1:] if (verdict.worst, verdict.note) == (first.worst, first.note)]
+    shown = (
+        [_measured(first), *map(_told, verdicts[1:])] if first.note and same == verdicts[1:] else map(_told, verdicts)
+    )
+    told = "; ".join(shown)
     return f"{first.variant:<38} {first.rung:<11} {outcome(verdicts):<8} {told}"
 
 
 def _told(verdict: Verdict) -> str:
     if verdict.difference is None or verdict.allowed is None:
         return f"{verdict.worst} {verdict.note}".strip()
-    measured = f"{verdict.precision} {verdict.difference:.2g} of {verdict.allowed:.2g}"
     named = verdict.precision == "float32" or verdict.outcome == "breaks"
     # The note of a rung that passes says more than its worst array; of one that breaks, which array it is comes first.
     told = [verdict.worst, verdict.note] if verdict.outcome == "breaks" else [verdict.note or verdict.worst]
-    return measured + f" ({'; '.join(filter(None, told))})" * named
+    return _measured(verdict) + f" ({'; '.join(filter(None, told))})" * named
+
+
+def _measured(verdict: Verdict) -> str:
+    return f"{verdict.precision} {verdict.difference:.2g} of {verdict.allowed:.2g}"
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:

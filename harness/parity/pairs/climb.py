@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,15 +10,18 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from harness.errors import BenchError
 from harness.foreign import Arrays
 from harness.parity.ladder import Verdict
 from harness.parity.pairs import drawn, judging
+from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import Paired, pair
-from harness.parity.pairs.orders import Compute, Computed, Draw, Inspect, Looked, Own, Source
+from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own, Source
 from harness.parity.pairs.process import SideProcess
+from harness.parity.pairs.trying import tell_apart
 from harness.running.guard import Limits
 
 RUNGS = ("structure", "forward", "gradients", "state", "optimizer")
@@ -39,15 +43,17 @@ class PairRequest(msgspec.Struct, frozen=True):
 
 
 class Pairs:
-    """Two processes, which are asked about one pair after the other."""
+    """Two processes, which are asked about one pair after the other, but nothing that they have just answered."""
 
     def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
         self._sides = SideProcess(ours, limits), SideProcess(theirs, limits)
         self._temporary = tempfile.TemporaryDirectory()
         self._folder = Path(self._temporary.name)
         self._pool = ThreadPoolExecutor(2)
+        self._looked: list[tuple[Source, str, Looked] | None] = [None, None]
+        self._given: dict[tuple[Source, int], str] = {}
+        self._computed: dict[tuple[bool, str], tuple[Computed, Arrays]] = {}
         self.paired: Paired | None = None
-        self.looked: tuple[Looked, Looked] | None = None
 
     def __enter__(self) -> Pairs:
         return self
@@ -60,77 +66,108 @@ class Pairs:
 
     def climb(self, request: PairRequest) -> Iterator[list[Verdict]]:
         """The verdicts of each rung and seed. Raises BenchError where a model cannot be built or run."""
-        given = str(self._folder / "given.safetensors")
-        ours, theirs = self._sides
-        first = ours.ask(Inspect(request.ours, given, draws=True), Looked)
-        second = theirs.ask(Inspect(request.theirs, given), Looked)
-        self.looked = (first, second)
-        self.paired = pair(first.inspected, second.inspected, first.mapping | request.mapping)
-        own = self._own() if request.weights != "drawn" and not self.paired.problems else None
+        given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
+        looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
+        said = looked[0].mapping | request.mapping
+        paired = self.paired = pair(looked[0].inspected, looked[1].inspected, said)
+        own = self._own() if request.weights != "drawn" and not paired.problems else None
         if "structure" in request.rungs:
-            yield [judging.structure(request.name, self.looked, self.paired, own if request.weights == "own" else None)]
+            yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
         rungs = [rung for rung in request.rungs if rung != "structure"]
-        if self.paired.problems:
+        if paired.problems:
             note = "the arrays of the two models do not map onto each other: see structure"
             yield from ([Verdict(request.name, rung, "skipped", note=note)] for rung in rungs)
             return
         for seed in request.seeds if rungs else ():
-            if seed:
-                ours.ask(Draw(given, seed), Computed)
-            yield from self._climb_seed(request, rungs, seed, given, own)
+            if (request.ours, seed) not in self._given:
+                self._given[request.ours, seed] = self._file(f"given-{len(self._given)}")
+                self._sides[0].ask(Draw(self._given[request.ours, seed], seed), Computed)
+            yield from self._climb_seed(request, looked, rungs, seed, own)
+
+    def _file(self, name: str) -> str:
+        return str(self._folder / f"{name}.safetensors")
+
+    def _look(self, place: int, source: Source, given: str) -> Looked:
+        known = self._looked[place]
+        if known and known[:2] == (source, given):
+            return known[2]
+        draws = place == 0 and not Path(given).exists()
+        looked = self._sides[place].ask(Inspect(source, given, draws), Looked)
+        self._looked[place] = (source, given, looked)
+        self._computed = {key: each for key, each in self._computed.items() if key[0] != (place == 0)}
+        return looked
 
     def _own(self) -> tuple[Arrays, Arrays]:
         assert self.paired is not None
         found = []
         for ours, side in zip((True, False), self._sides, strict=True):
-            out = str(self._folder / "own.safetensors")
-            side.ask(Own(out), Computed)
-            found.append(
-                judging.common(
-                    self.paired.lines, load_file(out), ours, folded=[array.name for array in self.paired.held]
-                )
-            )
+            side.ask(Own(self._file("own")), Computed)
+            held = [array.name for array in self.paired.held]
+            found.append(judging.common(self.paired.lines, load_file(self._file("own")), ours, folded=held))
         return found[0], found[1]
 
     def _climb_seed(
-        self, request: PairRequest, rungs: Sequence[str], seed: int, given: str, own: tuple[Arrays, Arrays] | None
+        self,
+        request: PairRequest,
+        looked: tuple[Looked, Looked],
+        rungs: Sequence[str],
+        seed: int,
+        own: tuple[Arrays, Arrays] | None,
     ) -> Iterator[list[Verdict]]:
         assert self.paired is not None
-        assert self.looked is not None
-        start = drawn.weights(self.paired.lines, seed)
-        if own:
-            start = own[1] if request.weights == "theirs" else own[0]
-        climbed = [rung for rung in rungs if rung != "optimizer" or self._optimizers()]
-        computed = self._compute(climbed, start, given)
-        judge = judging.Judge(request.name, self.looked, self.paired, start, computed)
+        given = load_file(self._given[request.ours, seed])
+
+        def judge(paired: Paired, climbed: Sequence[str]) -> Judge:
+            start = drawn.weights(paired.lines, seed)
+            if own:
+                start = own[1] if request.weights == "theirs" else own[0]
+            return Judge(request.name, looked, paired, start, self._compute(paired, climbed, start, given))
+
+        lacking = _lacking((request.ours, request.theirs), looked)
+        climbed = [rung for rung in rungs if rung != "optimizer" or not lacking]
+        judged, tried = judge(self.paired, climbed), ""
+        if "forward" in climbed and not own:
+            said = looked[0].mapping | request.mapping
+            better = tell_apart(self.paired, said, looked, judged, lambda paired: judge(paired, ("forward",)))
+            if better:
+                self.paired, tried = better
+                judged = judge(self.paired, climbed)
         for rung in rungs:
             if rung not in climbed:
-                note = f"the pair's file has no {' and no '.join(self._lacking())}"
+                note = f"the pair's file has no {' and no '.join(lacking)}"
                 yield [Verdict(request.name, rung, "skipped", note=note, seed=seed)]
-            elif verdicts := judge.rung(rung):
-                yield [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
+            elif verdicts := judged.rung(rung):
+                note = tried if rung == "forward" else ""
+                yield [_noted(msgspec.structs.replace(verdict, seed=seed), note) for verdict in verdicts]
 
-    def _lacking(self) -> list[str]:
-        assert self.looked is not None
-        named = [f"{side.source.kind}_optimizer" for side in self._sides]
-        return [name for name, looked in zip(named, self.looked, strict=True) if name not in looked.says]
-
-    def _optimizers(self) -> bool:
-        return not self._lacking()
-
-    def _compute(self, rungs: Sequence[str], start: Arrays, given: str) -> list[tuple[Computed, Arrays]]:
-        assert self.paired is not None
-        paired, asked = self.paired, load_file(given)
-
+    def _compute(
+        self, paired: Paired, rungs: Sequence[str], start: Arrays, given: Arrays
+    ) -> list[tuple[Computed, Arrays]]:
         def compute(ours: bool) -> tuple[Computed, Arrays]:
             side = self._sides[0 if ours else 1]
             natives = drawn.natives(paired.lines, start, ours)
-            file, out = (str(self._folder / f"{word}-{side.source.kind}-{ours}") for word in ("given", "out"))
-            save_file(asked | {f"weights/{name}": array for name, array in natives.items()}, file)
+            if not ours:
+                natives |= {array.name: np.zeros(array.shape, np.float32) for array in paired.held}
+            file, out = (self._file(f"{word}-{'ours' if ours else 'theirs'}") for word in ("start", "out"))
+            save_file(given | {f"weights/{name}": array for name, array in natives.items()}, file)
             held = () if ours else tuple(array.name for array in paired.held if array.trained)
-            return side.ask(Compute(tuple(rungs), file, out, held), Computed), load_file(out)
+            key = ours, hashlib.sha256(repr((rungs, held)).encode() + Path(file).read_bytes()).hexdigest()
+            if key not in self._computed:
+                computed = side.ask(Compute(tuple(rungs), file, out, held), Computed)
+                self._computed[key] = computed, load_file(out)
+            return self._computed[key]
 
         return list(self._pool.map(compute, (True, False)))
+
+
+def _lacking(sources: Sequence[Source], looked: Sequence[Looked]) -> list[str]:
+    """Optimizers that the pair's file does not have."""
+    named = [f"{source.kind}_optimizer" for source in sources]
+    return [name for name, each in zip(named, looked, strict=True) if name not in each.says]
+
+
+def _noted(verdict: Verdict, note: str) -> Verdict:
+    return msgspec.structs.replace(verdict, note="; ".join(filter(None, [verdict.note, note])))
 
 
 def climb(request: PairRequest) -> Iterator[tuple[Pairs, list[Verdict]]]:

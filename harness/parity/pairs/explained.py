@@ -26,7 +26,7 @@ def why(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, 
             return _loss(left, labels)
         case "state":
             layer = verdict.worst.rpartition("/")[0]
-            return _settings([each for each in paired.matched if each.ours.name == layer], labels)
+            return _settings([each for each in paired.matched if each.ours.name == layer], labels, "epsilon")
         case "optimizer":
             return _optimizers(told, labels)
         case _:
@@ -87,14 +87,15 @@ def _also(matched: Sequence[Matched], labels: Sequence[str]) -> str:
     return f"; {settings}" if settings else ""
 
 
-def _settings(matched: Sequence[Matched], labels: Sequence[str]) -> str:
+def _settings(matched: Sequence[Matched], labels: Sequence[str], beside: str = "momentum") -> str:
+    """The settings in which layers differ, but the one that changes nothing here."""
     found = []
     for each in matched:
         ours, theirs = each.ours.settings, each.theirs.settings
         found += [
             f"{name} is {_said(ours[name])} in {labels[0]}, {_said(theirs[name])} in {labels[1]}"
             for name in ours
-            if name in theirs and not _same(ours[name], theirs[name])
+            if name in theirs and name != beside and not _same(ours[name], theirs[name])
         ]
         for name in _ALONE:
             if theirs.get(name) not in (None, "zeros", 1, True) or theirs.get(name) is False:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,9 +114,6 @@ class Judge:
         Where all of a difference is what the two frameworks are like, it breaks nothing; of a part, the rest counts.
         """
         verdicts = self._judge(rung, ())
-        if rung == "forward" and any("; shapes" in f"; {verdict.note}" for verdict in verdicts):
-            fitting = self._judge(rung, (_CUT,))  # what is padded or cut by one of them may be whole behind it
-            verdicts = fitting if all(verdict.outcome == "passes" for verdict in fitting) else verdicts
         if not any(verdict.outcome == "breaks" and verdict.difference is not None for verdict in verdicts):
             return verdicts
         rest, known = verdicts, ""
@@ -124,6 +122,31 @@ class Judge:
             if all(verdict.outcome == "passes" for verdict in rest):
                 return [self._differing(verdict, known) for verdict in verdicts]
         return [self._explained(verdict, known) if verdict.outcome == "breaks" else verdict for verdict in rest]
+
+    def _mended(self) -> set[str]:
+        """Layers whose answers the next layer is given in one shape: what one side has cut off, or padded, since."""
+        shown = [each for each in self._paired.matched if each.ours.output and each.theirs.output]
+        found = set()
+        for each, following in itertools.pairwise(shown):
+            names = (f"forward/{part.output}/input" for part in (following.ours, following.theirs))
+            given = [side["float32"].get(name) for side, name in zip(self._left, names, strict=True)]
+            if given[0] is not None and given[1] is not None and given[0].shape == given[1].shape:
+                found.add(each.ours.output)
+        return found
+
+    def compared(self) -> int:
+        """How many layers' answers are compared."""
+        return sum(bool(each.ours.output and each.theirs.output) for each in self._paired.matched)
+
+    def first_broken(self) -> int | None:
+        """The place of the first layer whose answer differs; None where none does."""
+        broken = [verdict.worst for verdict in self.rung("forward") if verdict.outcome == "breaks"]
+        names = [each.ours.output for each in self._paired.matched]
+        places = [names.index(worst) if worst in names else len(names) for worst in map(self._ours, broken)]
+        return min(places, default=None)
+
+    def _ours(self, spoken: str) -> str:
+        return spoken.partition(" (")[0]
 
     def _differing(self, verdict: Verdict, note: str) -> Verdict:
         if verdict.outcome != "breaks":
@@ -140,7 +163,7 @@ class Judge:
             for ours in (True, False)
         ]
         if rung == "forward":
-            _alike(arrays, without_others=_CUT in corrections)
+            _alike(arrays, self._mended())
         sides = []
         for label, told, own, steep in zip(self._labels, self._told, arrays, gradients, strict=True):
             broken = {name: error for name, error in told.broken.items() if name in (rung, "gradients")}
@@ -266,7 +289,6 @@ class Judge:
         return worst
 
 
-_CUT = "outputs of other shapes"
 _UNBIASED = "torch's moving variance is that of the unbiased variance, Keras's of the biased"
 
 
@@ -289,16 +311,16 @@ def _output(left: Arrays, part: Part) -> NDArray[Any]:
     return array
 
 
-def _alike(arrays: list[dict[Any, Arrays]], without_others: bool) -> None:
+def _alike(arrays: list[dict[Any, Arrays]], mended: set[str]) -> None:
     """Have both sides' outputs in one shape, where they differ by axes of one alone, or by a sequence's last step;
-    layers of which they are still not may be left out.
+    those that are still not, and `mended` behind the layer, are left out.
     """
     for precision, ours in arrays[0].items():
         theirs = arrays[1][precision]
         for name in list(ours):
             if name in theirs:
                 ours[name], theirs[name] = explained.alike(ours, theirs, name)
-                if without_others and ours[name].shape != theirs[name].shape and not name.startswith("answer"):
+                if name in mended and ours[name].shape != theirs[name].shape:
                     del ours[name], theirs[name]
         for side in (ours, theirs):
             for name in [name for name in side if name.endswith("/last")]:

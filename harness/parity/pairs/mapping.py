@@ -51,14 +51,14 @@ def pair(
     search = _Search(ours, theirs)
     search.by_names(said, "as the mapping says")
     search.by_names(swapped or {}, "found by trying")
-    search.by_signature()
+    search.bysignature()
     search.by_likeness()
     search.split_and_fused()
     search.as_arrays()
     return search.result()
 
 
-def _signature(part: Part) -> tuple[object, ...]:
+def signature(part: Part) -> tuple[object, ...]:
     """Equal for parts that may be the same layer. Single arrays of no known kind have names of their own."""
     arrays = {role: array.common() for role, array in part.arrays.items()}
     if part.kind == "own":
@@ -124,7 +124,7 @@ class _Search:
         hint = f": did you mean {near[0]}?" if near else ""
         self._problems.append(f"mapping names {name}, which is no layer of {framework} that is still free{hint}")
 
-    def by_signature(self) -> None:
+    def bysignature(self) -> None:
         """Pair what has the same kind, roles and shapes: alone of its kind; by names, where these tell; behind layers
         that are paired already; or else in order.
         """
@@ -144,7 +144,7 @@ class _Search:
         groups: dict[tuple[object, ...], tuple[list[Part], list[Part]]] = defaultdict(lambda: ([], []))
         for side, parts in enumerate((self._ours, self._theirs)):
             for part in parts:
-                groups[_signature(part)][side].append(part)
+                groups[signature(part)][side].append(part)
         return sorted(groups.values(), key=lambda group: any(part.kind == "batch_norm" for part in group[0]))
 
     def _behind_the_same(self, ours: list[Part], theirs: list[Part]) -> list[tuple[Part, Part]]:
@@ -241,8 +241,7 @@ class _Search:
                 told = f"{name} is {one.common()} in {self._frameworks[0]}"
                 self._problems.append(f"{told}, {other.common()} in {self._frameworks[1]} ({other.name})")
                 continue
-            how = each.how + (f"; flattened from channels first, {theirs.flattened}" if theirs.flattened else "")
-            found.append(Line(name, role, ours.kind, one, other, how))
+            found.append(Line(name, role, ours.kind, one, other, each.how + behind_flattening(theirs)))
         return found
 
 
@@ -250,6 +249,12 @@ def _about(ours: Part) -> str:
     if ours.kind == "gru":
         return ": torch's GRU is Keras's with reset_after=True, and no other"
     return ""
+
+
+def behind_flattening(part: Part) -> str:
+    """What is to be said of a layer whose arrays are in the order of channels first."""
+    told = f"; behind a flattening of {part.flattened}, channels first" if part.flattened else ""
+    return told + (f"; before a reshape to {part.unflattened}, channels first" if part.unflattened else "")
 
 
 def _squeezed(part: Part) -> Shape:

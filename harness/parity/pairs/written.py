@@ -9,13 +9,16 @@ import pandas as pd
 
 from harness.disk import write_whole
 from harness.foreign import Array, Step
-from harness.parity.pairs.mapping import Line, Paired
+from harness.parity.pairs.mapping import Line, Paired, behind_flattening
 from harness.text import harmless
 
 
 def table(paired: Paired, labels: Sequence[str]) -> str:
     """The layers of both models beside each other, and how each pair was found; then what is worth knowing."""
-    rows = [(each.ours.name, each.theirs.name, each.ours.kind, each.how) for each in paired.matched]
+    rows = [
+        (each.ours.name, each.theirs.name, each.ours.kind, each.how + behind_flattening(each.theirs))
+        for each in paired.matched
+    ]
     fused = dict.fromkeys(line.name.rpartition("/")[0] for line in paired.lines)
     matched = {each.ours.name for each in paired.matched}
     for name in fused:
