@@ -38,18 +38,15 @@ def outcome(verdicts: Iterable[Verdict]) -> Outcome:
 
 
 def line(verdicts: Sequence[Verdict]) -> str:
-    """A rung of a variant on the terminal."""
-    first = verdicts[0]
-    same = [verdict for verdict in verdicts[1:] if (verdict.worst, verdict.note) == (first.worst, first.note)]
-    shown = (
-        [_measured(first), *map(_told, verdicts[1:])] if first.note and same == verdicts[1:] else map(_told, verdicts)
-    )
-    told = "; ".join(shown)
-    return f"{first.variant:<38} {first.rung:<11} {outcome(verdicts):<8} {told}"
+    """A rung of a variant on the terminal; what both precisions say of a break is said once."""
+    first, last = verdicts[0], verdicts[-1]
+    both = first is not last and (first.worst, first.note) == (last.worst, last.note)
+    shown = [_measured(first), _told(last)] if both and last.outcome == "breaks" else map(_told, verdicts)
+    return f"{first.variant:<38} {first.rung:<11} {outcome(verdicts):<8} {'; '.join(shown)}"
 
 
 def _told(verdict: Verdict) -> str:
-    if verdict.difference is None or verdict.allowed is None:
+    if not _measured(verdict):
         return f"{verdict.worst} {verdict.note}".strip()
     named = verdict.precision == "float32" or verdict.outcome == "breaks"
     # The note of a rung that passes says more than its worst array; of one that breaks, which array it is comes first.
@@ -58,6 +55,8 @@ def _told(verdict: Verdict) -> str:
 
 
 def _measured(verdict: Verdict) -> str:
+    if verdict.difference is None or verdict.allowed is None:
+        return ""
     return f"{verdict.precision} {verdict.difference:.2g} of {verdict.allowed:.2g}"
 
 
