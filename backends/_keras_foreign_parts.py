@@ -105,7 +105,7 @@ def _attention(name: str, layer: Any, trained: set[int]) -> list[Part]:
             arrays[variable.name] = Array(
                 f"{name}/{part}/{variable.name}", shape, (Step("reshape", flat),), id(variable) in trained
             )
-        settings = {"heads": layer.num_heads, "head_size": layer.key_dim} if part == "query" else {}
+        settings = {"heads": layer.num_heads, "head_size": layer.key_dim} if part == "output" else {}
         output = name if part == "output" else f"{name}/{part}"
         found.append(Part(f"{name}/{part}", "dense", arrays, settings, output))
     return found

@@ -170,9 +170,9 @@ def _attention(inside: _Within, module: nn.MultiheadAttention) -> list[Part]:
         arrays = {"kernel": kernel}
         if inside.has("in_proj_bias"):
             arrays["bias"] = inside.array("in_proj_bias", rows)
-        found.append(Part(f"{inside.name}/{part}", "dense", arrays, settings if part == "query" else {}))
+        found.append(Part(f"{inside.name}/{part}", "dense", arrays))
     output = inside.arrays(kernel=("out_proj.weight", _turned(2)), bias=("out_proj.bias", ()))
-    return [*found, Part(f"{inside.name}/output", "dense", output, {}, inside.name)]
+    return [*found, Part(f"{inside.name}/output", "dense", output, settings, inside.name)]
 
 
 _TOLD = {"stride": "strides", "padding": "padding", "dilation": "dilation", "groups": "groups", "eps": "epsilon",

@@ -25,12 +25,17 @@ def why(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, 
         case "gradients" if verdict.worst == "loss":
             return _loss(left, labels)
         case "state":
-            layer = verdict.worst.rpartition("/")[0]
-            return _settings([each for each in paired.matched if each.ours.name == layer], labels, "epsilon")
+            return _norm(verdict, paired, labels)
         case "optimizer":
-            return _optimizers(told, labels)
+            norm = _norm(verdict, paired, labels) if "/moving_" in verdict.worst else ""
+            return "; ".join(filter(None, [norm, _optimizers(told, labels)]))
         case _:
             return ""
+
+
+def _norm(verdict: Verdict, paired: Paired, labels: Sequence[str]) -> str:
+    layer = verdict.worst.rpartition("/")[0]
+    return _settings([each for each in paired.matched if each.ours.name == layer], labels, "epsilon")
 
 
 def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArray[Any]]:

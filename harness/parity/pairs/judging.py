@@ -14,7 +14,7 @@ from harness.foreign import Array, Arrays, Part, places
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
 from harness.parity.pairs import explained
-from harness.parity.pairs.mapping import Line, Paired
+from harness.parity.pairs.mapping import Line, Matched, Paired
 from harness.parity.pairs.orders import STEPS, Computed, Looked
 from harness.parity.side import Told
 from harness.protocol import Precision
@@ -124,19 +124,20 @@ class Judge:
         return [self._explained(verdict, known) if verdict.outcome == "breaks" else verdict for verdict in rest]
 
     def _mended(self) -> set[str]:
-        """Layers whose answers the next layer is given in one shape: what one side has cut off, or padded, since."""
+        """Layers that are given one shape, as is the next: what one side has cut off, or padded, since."""
         shown = [each for each in self._paired.matched if each.ours.output and each.theirs.output]
-        found = set()
-        for each, following in itertools.pairwise(shown):
-            names = (f"forward/{part.output}/input" for part in (following.ours, following.theirs))
-            given = [side["float32"].get(name) for side, name in zip(self._left, names, strict=True)]
-            if given[0] is not None and given[1] is not None and given[0].shape == given[1].shape:
-                found.add(each.ours.output)
-        return found
+        alike = [self._given_one_shape(each) for each in shown]
+        return {each.ours.output for each, (own, following) in zip(shown, itertools.pairwise(alike), strict=False)
+                if own and following}  # fmt: skip
 
-    def compared(self) -> int:
-        """How many layers' answers are compared."""
-        return sum(bool(each.ours.output and each.theirs.output) for each in self._paired.matched)
+    def _given_one_shape(self, each: Matched) -> bool:
+        names = (f"forward/{part.output}/input" for part in (each.ours, each.theirs))
+        given = [side["float32"].get(name) for side, name in zip(self._left, names, strict=True)]
+        return given[0] is not None and given[1] is not None and given[0].shape == given[1].shape
+
+    def compared(self) -> set[str]:
+        """The layers whose answers are compared."""
+        return {each.ours.output for each in self._paired.matched if each.ours.output and each.theirs.output}
 
     def first_broken(self) -> int | None:
         """The place of the first layer whose answer differs; None where none does."""

@@ -12,11 +12,11 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import numpy as np
@@ -44,6 +44,8 @@ from harness.parity.pairs.orders import (
 from harness.parity.side import failed
 from harness.protocol import Precision
 from harness.running.child import Answer, Ready, Refused, peak_gib, take_over_stdout
+
+_Made = TypeVar("_Made")
 
 OTHERS = {"keras": ("torch",), "torch": ("keras", "tensorflow"), "onnx": ("keras", "tensorflow", "torch")}
 SAID = ("inputs", "targets", "torch_inputs", "mapping", "keras_loss", "torch_loss", "keras_optimizer",
@@ -187,20 +189,26 @@ class Served:
         self._said = Said(request.source.said)
         model = self._model("float32")
         if request.draws:
-            self._draw(request.given, FIRST_SEED)
-        self._read(request.given)
+            self._inputs = drawn(self._said, model.inputs(), FIRST_SEED)
+        else:
+            self._read(request.given)
+        inspected = self._run(model.inspect)
+        if request.draws:
+            self._aim(model, request.given, FIRST_SEED)
+        says = tuple(name for name in SAID if self._said.get(name) is not None)
+        return Looked(inspected, says, self._mapping())
+
+    def _run(self, run: Callable[[Arrays], _Made]) -> _Made:
+        """Run the model on the inputs. Raises BenchError where it fails."""
         try:
-            inspected = model.inspect(self._inputs)
+            return run(self._inputs)
         except BenchError:
             raise
         except Exception as error:
             traceback.print_exc()
             shapes = ", ".join(str(array.shape) for array in self._inputs.values())
-            raise BenchError(
-                f"{self._source.kind}: the model does not run on inputs of {shapes}: {failed(error)}"
-            ) from None
-        says = tuple(name for name in SAID if self._said.get(name) is not None)
-        return Looked(inspected, says, self._mapping())
+            told = f"{self._source.kind}: the model does not run on inputs of {shapes}"
+            raise BenchError(f"{told}: {failed(error)}") from None
 
     def _mapping(self) -> dict[str, str]:
         said = self._said.get("mapping") or {}
@@ -212,7 +220,17 @@ class Served:
     def _draw(self, given: str, seed: int) -> None:
         model = self._model("float32")
         self._inputs = drawn(self._said, model.inputs(), seed)
-        self._targets = self._aims(model, seed)
+        self._aim(model, given, seed)
+
+    def _aim(self, model: Foreign, given: str, seed: int) -> None:
+        """Draw targets, too, and write both."""
+        draw = np.random.default_rng([seed, 2])
+        if self._said.get("targets"):
+            self._targets = named(self._said.call("targets", draw, DRAWN), "targets")
+        else:
+            seen = self._run(model.forward)
+            answers = [array.shape for name, array in seen.items() if name.startswith("answer ")]
+            self._targets = {str(n): draw.normal(size=shape).astype(np.float32) for n, shape in enumerate(answers)}
         arrays = {f"inputs/{name}": array for name, array in self._inputs.items()}
         arrays |= {f"targets/{name}": array for name, array in self._targets.items()}
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, given)
@@ -221,21 +239,6 @@ class Served:
         arrays = load_file(path)
         self._inputs = {name[7:]: array for name, array in arrays.items() if name.startswith("inputs/")}
         self._targets = {name[8:]: array for name, array in arrays.items() if name.startswith("targets/")}
-
-    def _aims(self, model: Foreign, seed: int) -> Arrays:
-        draw = np.random.default_rng([seed, 2])
-        if self._said.get("targets"):
-            return named(self._said.call("targets", draw, DRAWN), "targets")
-        try:
-            seen = model.forward(self._inputs)
-        except Exception as error:
-            traceback.print_exc()
-            shapes = ", ".join(str(array.shape) for array in self._inputs.values())
-            raise BenchError(
-                f"{self._source.kind}: the model does not run on inputs of {shapes}: {failed(error)}"
-            ) from None
-        answers = [array for name, array in seen.items() if name.startswith("answer ")]
-        return {str(place): draw.normal(size=answer.shape).astype(np.float32) for place, answer in enumerate(answers)}
 
     def _compute(self, request: Compute) -> Computed:
         given = load_file(request.given)

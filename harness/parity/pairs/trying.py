@@ -33,7 +33,7 @@ def tell_apart(
                 return _told(paired, found)
             other = pair(looked[0].inspected, looked[1].inspected, said, found | exchanged)
             trial = None if other.problems else judge(other)
-            if trial is None or trial.compared() < judged.compared():
+            if trial is None or not trial.compared() >= judged.compared():
                 continue
             later = trial.first_broken()
             if later is None or later > broken:

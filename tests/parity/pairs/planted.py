@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
-from harness.parity.pairs.climb import PairRequest, Pairs
+from harness.parity.pairs.climb import RUNGS, PairRequest, Pairs
 from harness.parity.pairs.orders import Source
 from harness.running.guard import Limits
 from tests.parity.pairs.faults import FAULTS, pair_file
@@ -52,14 +52,15 @@ class Planted:
         return self._verdicts(pair, path, path, seeds)
 
     def faulty(self, name):
-        """All verdicts on a pair with a fault."""
+        """The verdicts on a pair with a fault, on the rungs up to the one that it should break."""
         pair = FAULTS[name].pair
         path = self._folder / f"{re.sub('[^a-z0-9]+', '_', name.lower())}.py"
         path.write_text(pair_file(name))
-        return self._verdicts(pair, HERE / f"{pair}.py", path, (0,))
+        rungs = {"structure": RUNGS[:1], "forward": RUNGS[:2]}.get(FAULTS[name].rung, RUNGS)
+        return self._verdicts(pair, HERE / f"{pair}.py", path, (0,), rungs)
 
-    def _verdicts(self, pair, ours, theirs, seeds):
-        request = PairRequest(pair, source("keras", ours), source("torch", theirs), seeds=seeds)
+    def _verdicts(self, pair, ours, theirs, seeds, rungs=RUNGS):
+        request = PairRequest(pair, source("keras", ours), source("torch", theirs), rungs, seeds)
         return [verdict for verdicts in self._pairs.climb(request) for verdict in verdicts]
 
 
