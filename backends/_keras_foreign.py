@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
+import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -76,13 +79,38 @@ def _gelu(features: Any, approximate: bool = False, name: str | None = None) -> 
     return 0.5 * features * (1.0 + keras.ops.erf(features / np.sqrt(2)))
 
 
-def load(path: str, trusted: bool) -> keras.Model:
-    """A model from a .keras file. Raises BenchError where it holds code and is not `trusted`."""
+def load(path: str, trusted: bool, precision: Precision) -> keras.Model:
+    """A model from a .keras file, to compute in this precision, whatever it was saved in. Raises BenchError where it
+    cannot be read, or holds code and is not `trusted`.
+    """
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=not trusted)
-    except (ValueError, TypeError, OSError) as error:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = f"{folder}/model.keras"
+            with zipfile.ZipFile(path) as given, zipfile.ZipFile(copy, "w") as made:
+                for name in given.namelist():
+                    held = given.read(name)
+                    made.writestr(
+                        name, json.dumps(_cast(json.loads(held), precision)) if name == "config.json" else held
+                    )
+            return keras.saving.load_model(copy, compile=False, safe_mode=not trusted)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         hint = "" if trusted else "; trust=true also runs Python code that the file holds, as Lambda layers are"
-        raise BenchError(f"keras={path}: cannot be read: {str(error).strip().splitlines()[0]}{hint}") from None
+        told = (str(error).strip() or type(error).__name__).partition(". ")[0].splitlines()[0]
+        raise BenchError(f"keras={path}: cannot be read: {told}{hint}") from None
+
+
+def _cast(config: Any, precision: Precision) -> Any:
+    """A saved model's description with another precision for its layers and inputs."""
+    if isinstance(config, list):
+        return [_cast(each, precision) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy":
+        return {**config, "config": {"name": precision}}
+    return {
+        key: precision if key == "dtype" and value == "float32" else _cast(value, precision)
+        for key, value in config.items()
+    }
 
 
 def wrap(model: Any, pairing: Pairing, precision: Precision) -> ForeignKeras:

@@ -93,7 +93,8 @@ class ForeignTorch:
         for axes in itertools.product(*choices):
             self._axes = dict(zip(inputs, axes, strict=True))
             try:
-                with self._watched() as watch:
+                self._model.eval()  # so that no statistics move
+                with torch.no_grad(), self._watched() as watch:
                     self._answers(inputs, watch)
             except Exception as error:  # whatever the module raises, it may take them in another layout
                 errors.append((len(watch.calls), error))

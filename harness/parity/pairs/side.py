@@ -178,7 +178,7 @@ class Served:
             if source.function:
                 model = self._said.call(source.function)
             else:
-                model = self._framework.load(source.path, source.trusted)
+                model = self._framework.load(source.path, source.trusted, precision)
             self._models[precision] = self._framework.wrap(model, self._said, precision)
             if precision == "float64":  # the other was looked at when it was asked what it is
                 self._models[precision].inspect(self._inputs)
