@@ -147,7 +147,8 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
         str, _path("of a pair: Python file to write, which turns either's arrays into the other's")
     ] = ""
     trust: Annotated[
-        bool, _about("of a pair: run code that a .keras file holds, and let torch.load unpickle more than weights")
+        bool,
+        _about("of a pair: run code that a saved Keras model holds, and let torch.load unpickle more than weights"),
     ] = False
     timeout: Annotated[
         float,
