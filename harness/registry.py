@@ -63,6 +63,11 @@ def onnx() -> Any:
     return importlib.import_module("backends.onnx")
 
 
+def foreign(kind: str) -> Any:
+    """What looks at models that are not ours: `keras`, `torch` or `onnx`; imports that framework."""
+    return importlib.import_module(f"backends._{kind}_foreign")
+
+
 def lighter() -> Any:
     """What makes exported models lighter."""
     return importlib.import_module("backends._onnx_lighter")

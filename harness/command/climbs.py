@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.command import values
 from harness.errors import BenchError
+from harness.text import label
 
 if TYPE_CHECKING:
     from harness.command.commands import ParityOptions
+    from harness.parity.ladder import Verdict
 
 
 def parity(options: ParityOptions) -> int:
+    if options.pair or options.keras:
+        return _pair(options)
     from harness import disk, registry
     from harness.environment import usable_workers
     from harness.parity import verdicts
     from harness.parity.climb import climb
-    from harness.parity.ladder import RUNGS, Verdict
+    from harness.parity.ladder import RUNGS
     from harness.parity.subjects import TRAINED_RUNGS, Request, frameworks
 
     rungs = registry.choose(options.rung, RUNGS, "rung")
@@ -35,9 +40,7 @@ def parity(options: ParityOptions) -> int:
         keep=options.keep,
     )
     disk.refuse_no_folder("results", options.results)
-    for key, file in (("junit", options.junit), ("markdown", options.markdown)):
-        if file and Path(file).is_dir():  # told now: a climb takes long
-            raise BenchError(f"{key}={file}: is a folder: name a file")
+    _refuse_folders(options, ("junit", "markdown"))
     found: list[Verdict] = []
     for climbed in climb(request):
         found += climbed
@@ -48,9 +51,56 @@ def parity(options: ParityOptions) -> int:
     table = options.results / "parity.csv"
     verdicts.write_csv(table, found, options.between)
     print(f"table:  {table}")
+    return _ended(options, found, options.between)
+
+
+def _refuse_folders(options: ParityOptions, keys: Sequence[str]) -> None:
+    for key in keys:
+        if (file := getattr(options, key)) and Path(file).is_dir():  # told now: a climb takes long
+            raise BenchError(f"{key}={file}: is a folder: name a file")
+
+
+def _ended(options: ParityOptions, found: Sequence[Verdict], between: str) -> int:
+    from harness.parity import verdicts
+
     if options.junit:
         verdicts.write_junit(Path(options.junit), found)
     if options.markdown:
-        verdicts.write_markdown(Path(options.markdown), found, options.between)
+        verdicts.write_markdown(Path(options.markdown), found, between)
     bad = {"breaks", "skipped"} if options.strict else {"breaks"}
     return int(any(verdict.outcome in bad for verdict in found))
+
+
+def _pair(options: ParityOptions) -> int:
+    """Somebody's own two models."""
+    from harness import registry
+    from harness.parity import verdicts
+    from harness.parity.pairs import written
+    from harness.parity.pairs.climb import RUNGS, PairRequest, climb
+    from harness.parity.pairs.sources import sources
+
+    _refuse_folders(options, ("junit", "markdown", "mapping", "converter"))
+    ours, theirs = sources(options.pair, options.keras, trusted=options.trust)
+    request = PairRequest(
+        name=label(Path(options.pair or options.keras).stem),
+        ours=ours,
+        theirs=theirs,
+        rungs=registry.choose(options.rung, RUNGS, "rung of a pair"),
+        seeds=values.numbers("seeds", options.seeds) or (0,),
+        weights=options.weights,
+        limits=values.limits(options),
+    )
+    found: list[Verdict] = []
+    labels, paired = (ours.kind, theirs.kind), None
+    for pairs, climbed in climb(request):
+        if not found and pairs.paired:
+            print(written.table(pairs.paired, labels) + "\n")
+        found += climbed
+        paired = pairs.paired
+        print(verdicts.line(climbed), flush=True)
+    if paired and options.mapping:
+        written.write_csv(Path(options.mapping), paired.lines, labels)
+    if paired and options.converter:
+        written.write_converter(Path(options.converter), paired, labels)
+    print(f"\n{verdicts.summary(found)}")
+    return _ended(options, found, ",".join(labels))

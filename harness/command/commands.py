@@ -180,8 +180,43 @@ class SiteOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Say whether a variant is the same model in two frameworks, rung by rung; exit 1 where a rung breaks."""
+    """Say whether a variant, or your own pair, is the same model in two frameworks; exit 1 where a rung breaks."""
 
+    pair: Annotated[
+        str,
+        _path(
+            "your own pair instead: a Python file with functions keras_model() and torch_model(), and what else "
+            "docs/parity.md names; it is run, in processes of its own"
+        ),
+    ] = ""
+    keras: Annotated[str, _path("a .keras file in the place of keras_model()")] = ""
+    weights: Annotated[
+        Literal["drawn", "ours", "theirs", "own"],
+        _about(
+            "of a pair: weights drawn for both, the first model's, the second's, or each its own, which must then be "
+            "the same"
+        ),
+    ] = "drawn"
+    mapping: Annotated[str, _path("of a pair: CSV file to write, with which array is which")] = ""
+    converter: Annotated[
+        str, _path("of a pair: Python file to write, which turns either's arrays into the other's")
+    ] = ""
+    trust: Annotated[
+        bool,
+        _about("of a pair: run code that a saved Keras model holds, and let torch.load unpickle more than weights"),
+    ] = False
+    timeout: Annotated[
+        float,
+        msgspec.Meta(
+            ge=0,
+            le=1e9,
+            description="of a pair: seconds that a side may take for each thing it is asked; 0: as long as it likes",
+        ),
+    ] = 0
+    memory: Annotated[
+        float,
+        msgspec.Meta(ge=0, le=1e6, description="of a pair: GiB that a side may take; 0: nine tenths of the machine's"),
+    ] = 0
     suite: Annotated[str, _about("suite whose variants climb")] = "elasticity"
     between: Annotated[
         str,

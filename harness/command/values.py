@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.errors import BenchError
 
 if TYPE_CHECKING:
-    from harness.command.commands import LatencyOptions, PredictOptions, ReproduceOptions, RunOptions
+    from harness.command.commands import LatencyOptions, ParityOptions, PredictOptions, ReproduceOptions, RunOptions
     from harness.running.guard import Limits
 
 
@@ -40,7 +40,7 @@ def file(key: str, text: str) -> Path:
     return path
 
 
-def limits(options: RunOptions | LatencyOptions | PredictOptions | ReproduceOptions) -> Limits:
+def limits(options: RunOptions | LatencyOptions | PredictOptions | ParityOptions | ReproduceOptions) -> Limits:
     """The time and memory that each process of a command may take."""
     from harness.environment import usable_memory_gib
     from harness.running.guard import Limits

@@ -134,12 +134,12 @@ def main(path: str) -> None:
         arrays, told = {}, Told(unavailable=str(unavailable))
     except Exception as error:
         traceback.print_exc()
-        sys.exit(_failed(error))  # the last line of the log, whatever a framework's message looks like
+        sys.exit(failed(error))  # the last line of the log, whatever a framework's message looks like
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, orders.out)
     Path(orders.told).write_bytes(msgspec.json.encode(told))
 
 
-def _failed(error: Exception) -> str:
+def failed(error: Exception) -> str:
     """What failed and where, on one line: the innermost place that is not an installed package's."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename and "<" not in frame.filename]
@@ -166,7 +166,7 @@ class Climbed:
             self.lacks[rung] = str(error)
         except Exception as error:  # whatever a framework raises, the other rungs are still worth climbing
             traceback.print_exc()
-            self.broken[rung] = _failed(error)
+            self.broken[rung] = failed(error)
 
 
 def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]:

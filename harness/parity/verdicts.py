@@ -38,20 +38,26 @@ def outcome(verdicts: Iterable[Verdict]) -> Outcome:
 
 
 def line(verdicts: Sequence[Verdict]) -> str:
-    """A rung of a variant on the terminal."""
-    first = verdicts[0]
-    told = "; ".join(_told(verdict) for verdict in verdicts)
-    return f"{first.variant:<38} {first.rung:<11} {outcome(verdicts):<8} {told}"
+    """A rung of a variant on the terminal; what both precisions say of a break is said once."""
+    first, last = verdicts[0], verdicts[-1]
+    both = first is not last and (first.worst, first.note) == (last.worst, last.note)
+    shown = [_measured(first), _told(last)] if both and last.outcome == "breaks" else map(_told, verdicts)
+    return f"{first.variant:<38} {first.rung:<11} {outcome(verdicts):<8} {'; '.join(shown)}"
 
 
 def _told(verdict: Verdict) -> str:
-    if verdict.difference is None or verdict.allowed is None:
+    if not _measured(verdict):
         return f"{verdict.worst} {verdict.note}".strip()
-    measured = f"{verdict.precision} {verdict.difference:.2g} of {verdict.allowed:.2g}"
     named = verdict.precision == "float32" or verdict.outcome == "breaks"
     # The note of a rung that passes says more than its worst array; of one that breaks, which array it is comes first.
     told = [verdict.worst, verdict.note] if verdict.outcome == "breaks" else [verdict.note or verdict.worst]
-    return measured + f" ({'; '.join(filter(None, told))})" * named
+    return _measured(verdict) + f" ({'; '.join(filter(None, told))})" * named
+
+
+def _measured(verdict: Verdict) -> str:
+    if verdict.difference is None or verdict.allowed is None:
+        return ""
+    return f"{verdict.precision} {verdict.difference:.2g} of {verdict.allowed:.2g}"
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
@@ -59,7 +65,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     rungs = [outcome(group) for group in by_rung(verdicts)]
     counts = {kind: rungs.count(kind) for kind in _MARKS}
     told = f"{len(rungs)} rungs: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
-    differs = f", {counts['differs']} differ by the frameworks' own initial weights, which decides nothing"
+    differs = f", {counts['differs']} differ by what the frameworks are like, which decides no exit code"
     return told + differs * bool(counts["differs"])
 
 

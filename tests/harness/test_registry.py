@@ -81,7 +81,7 @@ def test_choose():
         registry.choose("a,c", ["a", "b"], "letter")
 
 
-GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment"}
+GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment", "foreign"}
 # What each part of the harness may import, besides the ground and itself: what judges never imports what runs.
 MAY_IMPORT = {
     "model": {"protocol"},
@@ -95,7 +95,14 @@ MAY_IMPORT = {
     "command": {"model", "protocol", "registry", "provenance", "judging", "running", "showing", "parity"},
     "__main__": {"command"},
 }
-PLUG_INS_MAY_IMPORT = ("harness.protocol", "harness.model", "harness.errors", "harness.text", "harness.disk")
+PLUG_INS_MAY_IMPORT = (
+    "harness.protocol",
+    "harness.model",
+    "harness.errors",
+    "harness.text",
+    "harness.disk",
+    "harness.foreign",
+)
 
 
 def test_the_parts_of_the_harness_import_each_other_one_way():

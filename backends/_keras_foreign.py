@@ -1,0 +1,418 @@
+"""Somebody's Keras model on TensorFlow, looked at, run and trained as it is, for `bench parity pair=`."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from backends._keras_foreign_layers import (
+    DROPOUTS,
+    Told,
+    called,
+    every,
+    flat_heads,
+    has_activation,
+    holders,
+    own_variables,
+    projections,
+    watched_call,
+    without_arrays,
+)
+from backends._keras_foreign_parts import parts_of
+from harness.errors import BenchError
+from harness.foreign import (
+    Arrays,
+    Inputs,
+    Inspected,
+    Pairing,
+    Part,
+    Random,
+    Setting,
+    Trained,
+    leaves,
+)
+from harness.protocol import Precision
+
+NAME = "keras"
+
+
+def configure(precision: Precision, fresh: bool) -> None:
+    """Compute in this precision, on one thread; where something `fresh` is built, names count from the start."""
+    tf = importlib.import_module("tensorflow")
+    with contextlib.suppress(RuntimeError):  # set once, before anything is computed
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        tf.config.set_visible_devices([], "GPU")
+    tf.nn.leaky_relu, tf.nn.gelu = _leaky_relu, _gelu
+    if fresh:
+        keras.utils.clear_session()
+    keras.utils.set_random_seed(0)
+    keras.config.set_floatx(precision)
+    keras.config.set_dtype_policy(precision)
+
+
+_nn = importlib.import_module("tensorflow").nn
+_tf_leaky_relu, _tf_gelu = _nn.leaky_relu, _nn.gelu
+
+
+def _leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
+    """TensorFlow's, which keeps the slope in single precision whatever it computes in: here it is exact."""
+    if "float64" not in str(features.dtype):
+        return _tf_leaky_relu(features, alpha, name)
+    return keras.ops.where(features >= 0, features, alpha * features)
+
+
+def _gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
+    """TensorFlow's, which rounds the root of two to single precision: here it is exact."""
+    if approximate or "float64" not in str(features.dtype):
+        return _tf_gelu(features, approximate, name)
+    return 0.5 * features * (1.0 + keras.ops.erf(features / np.sqrt(2)))
+
+
+def load(path: str, trusted: bool, precision: Precision) -> keras.Model:
+    """A model from a .keras file, to compute in this precision, whatever it was saved in. Raises BenchError where it
+    cannot be read, or holds code and is not `trusted`.
+    """
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = f"{folder}/model.keras"
+            with zipfile.ZipFile(path) as given, zipfile.ZipFile(copy, "w") as made:
+                for name in given.namelist():
+                    held = given.read(name)
+                    made.writestr(
+                        name, json.dumps(_cast(json.loads(held), precision)) if name == "config.json" else held
+                    )
+            return keras.saving.load_model(copy, compile=False, safe_mode=not trusted)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        hint = "" if trusted else "; trust=true also runs Python code that the file holds, as Lambda layers are"
+        told = (str(error).strip() or type(error).__name__).partition(". ")[0].splitlines()[0]
+        raise BenchError(f"keras={path}: cannot be read: {told}{hint}") from None
+
+
+def _cast(config: Any, precision: Precision) -> Any:
+    """A saved model's description with another precision for its layers and inputs."""
+    if isinstance(config, list):
+        return [_cast(each, precision) for each in config]
+    if not isinstance(config, dict):
+        return config
+    if config.get("class_name") == "DTypePolicy":
+        return {**config, "config": {"name": precision}}
+    return {
+        key: precision if key == "dtype" and value == "float32" else _cast(value, precision)
+        for key, value in config.items()
+    }
+
+
+def wrap(model: Any, pairing: Pairing, precision: Precision) -> ForeignKeras:
+    """The model, as `harness.foreign.Foreign`. Raises BenchError where it is none."""
+    if not isinstance(model, keras.Layer):
+        raise BenchError(f"keras_model returns a {type(model).__name__}, not a Keras model")
+    return ForeignKeras(model, pairing, precision)
+
+
+class ForeignKeras:
+    """See `Foreign`."""
+
+    def __init__(self, model: keras.Model, pairing: Pairing, precision: Precision) -> None:
+        self._model, self._pairing, self._precision = model, pairing, precision
+        self._tf = importlib.import_module("tensorflow")
+
+    def inputs(self) -> tuple[Inputs, ...]:
+        """What the model says that it takes; none where it says nothing, as subclassed ones do."""
+        found = []
+        tensors = getattr(self._model, "inputs", None) or []
+        for place, tensor in enumerate(tensors):
+            if any(size is None for size in tensor.shape[1:]):
+                return ()
+            below = min(self._vocabularies(tensor), default=2 if "int" in str(tensor.dtype) else 0)
+            found.append(Inputs(str(place), tuple(tensor.shape[1:]), below))
+        return tuple(found)
+
+    def _vocabularies(self, tensor: Any) -> list[int]:
+        layers = [layer for layer in self._model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+        taking = [layer for layer in layers if any(node.input_tensors[0] is tensor for node in layer._inbound_nodes)]
+        return [layer.input_dim for layer in taking or (layers if "int" in str(tensor.dtype) else [])]
+
+    def inspect(self, inputs: Arrays) -> Inspected:
+        """See `Foreign.inspect`."""
+        self._answers(inputs, training=False)  # which builds what is not built yet
+        calls, behind, dropping = self._called(inputs)
+        layers = dict(holders(self._model, ""))
+        trained = {id(variable) for variable in self._model.trainable_variables}
+        parts: list[Part] = []
+        before: list[str] = []
+        for name in calls:
+            if name not in layers:
+                before.append(name)
+                continue
+            first, *rest = parts_of(name, layers.pop(name), trained)
+            parts += [replace(first, before=tuple(before), behind=behind.get(name, "")), *rest]
+            before = []
+        silent = [part for name, layer in layers.items() for part in parts_of(name, layer, trained)]
+        own = [part for part in silent if part.kind == "own"]
+        unused = [part for part in silent if part.kind != "own"]
+        rates = {name: float(layer.rate) for name, layer in self._dropouts()}
+        dropouts = [Random(name, rates[name]) for name in dict.fromkeys(dropping) if rates[name]]
+        return Inspected(
+            NAME, (*own, *parts, *unused), tuple(before), tuple(dropouts), tuple(part.name for part in unused)
+        )
+
+    def _called(self, inputs: Arrays) -> tuple[list[str], dict[str, str], list[str]]:
+        """Names of the layers with arrays, each where it is called first, and descriptions of all else, in the order in
+        which they are called; of each layer, whose answer it is given; and names of dropouts.
+        """
+        calls: list[str] = []
+        behind: dict[str, str] = {}
+        sources: dict[int, tuple[Any, str]] = {}  # tensors are held, so that no other takes their number
+        dropping: list[str] = []
+
+        def layer_called(name: str) -> Told:
+            def told(given: Any, made: Any) -> None:
+                if name not in calls:
+                    calls.append(name)
+                if not behind.get(name):
+                    behind[name] = sources.get(id(leaves(given)[0]), (None, ""))[1] if leaves(given) else ""
+                made = leaves(made)[0]
+                sources[id(made)] = (made, name)
+
+            return told
+
+        def function_called(what: str, name: str) -> Told:
+            def told(given: Any, made: Any) -> None:
+                if name in holding and name not in calls:
+                    calls.append(name)  # whose activation it is, and which has not ended yet
+                    behind[name] = ""
+                calls.append(what)
+                if name in names_of_dropouts:
+                    dropping.append(name)
+                given = leaves(given)
+                if len(given) == 1 and id(given[0]) in sources:
+                    sources[id(made)] = (made, sources[id(given[0])][1])
+
+            return told
+
+        holding = {name for name, _ in holders(self._model, "")}
+        names_of_dropouts = {name for name, _ in self._dropouts()}
+        with contextlib.ExitStack() as stack:
+            for name, layer in holders(self._model, ""):
+                stack.enter_context(watched_call(layer, "call", layer_called(name)))
+                if has_activation(layer) and (what := called(layer.activation)) != "linear":
+                    stack.enter_context(watched_call(layer, "activation", function_called(what, name)))
+            for name, layer in without_arrays(self._model, ""):
+                what = f"{type(layer).__name__} {name}"
+                stack.enter_context(watched_call(layer, "call", function_called(what, name)))
+            self._answers(inputs, training=False)
+        return calls, behind, dropping
+
+    def _dropouts(self) -> list[tuple[str, Any]]:
+        return [(name, layer) for name, layer in every(self._model, "") if isinstance(layer, DROPOUTS)]
+
+    def _answers(self, inputs: Arrays, training: bool) -> list[Any]:
+        given = {name: self._given(array) for name, array in inputs.items()}
+        positional = all(name.isdigit() for name in given)
+        value: Any = given
+        if positional:
+            value = list(given.values()) if len(given) > 1 else next(iter(given.values()))
+        return leaves(self._model(value, training=training))
+
+    def _given(self, array: NDArray[Any]) -> Any:
+        return self._tf.constant(array.astype(self._precision) if array.dtype.kind == "f" else array)
+
+    def _variables(self) -> dict[str, Any]:
+        return dict(each for name, layer in holders(self._model, "") for each in own_variables(name, layer))
+
+    def arrays(self) -> Arrays:
+        """See `Foreign.arrays`."""
+        return {name: np.asarray(variable) for name, variable in self._variables().items()}
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """See `Foreign.set_arrays`."""
+        variables = self._variables()
+        for name, array in arrays.items():
+            variables[name].assign(array)
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        """See `Foreign.forward`."""
+        seen: Arrays = {}
+
+        def keep(name: str) -> Told:
+            def kept(given: Any, made: Any) -> None:
+                made = leaves(made)[0]
+                given = leaves(given)
+                if name not in seen and given:
+                    seen[f"{name}/input"], seen[name] = np.asarray(given[0]), flat_heads(np.asarray(made), name)
+
+            return kept
+
+        def before_activation(name: str) -> Told:
+            def kept(given: Any, _: Any) -> None:
+                if f"{name}/raw" not in seen:
+                    seen[f"{name}/raw"] = np.asarray(given)
+
+            return kept
+
+        with contextlib.ExitStack() as stack:
+            for name, layer in [*holders(self._model, ""), *projections(self._model)]:
+                stack.enter_context(watched_call(layer, "call", keep(name)))
+                if has_activation(layer):
+                    stack.enter_context(watched_call(layer, "activation", before_activation(name)))
+            answers = self._answers(inputs, training=False)
+        for name in [name for name in seen if name.endswith("/raw")]:
+            seen[name.removesuffix("/raw")] = seen.pop(name)
+        return seen | {f"answer {place}": np.asarray(answer) for place, answer in enumerate(answers)}
+
+    def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
+        """See `Foreign.gradients`."""
+        with self._still():
+            loss, gradients = self._gradients(inputs, targets)
+        variables = self._variables()
+        names = {id(variable): name for name, variable in variables.items()}
+        found = {}
+        for variable, gradient in zip(self._model.trainable_variables, gradients, strict=True):
+            if id(variable) in names:
+                dense = self._tf.convert_to_tensor(gradient) if gradient is not None else None
+                found[names[id(variable)]] = np.zeros(variable.shape) if dense is None else np.asarray(dense)
+        return float(loss), found
+
+    def _gradients(self, inputs: Arrays, targets: Arrays) -> tuple[Any, list[Any]]:
+        expected = [self._given(array) for array in targets.values()]
+        with self._tf.GradientTape() as tape:
+            loss = self._loss(expected, self._answers(inputs, training=True))
+            for penalty in self._model.losses:
+                loss = loss + penalty
+        return loss, tape.gradient(loss, [variable.value for variable in self._model.trainable_variables])
+
+    def _loss(self, expected: list[Any], answered: list[Any]) -> Any:
+        make = self._pairing.get("keras_loss")
+        if make is None:
+            pairs = zip(expected, answered, strict=True)
+            return sum(keras.ops.mean(keras.ops.square(theirs - ours)) for ours, theirs in pairs)
+        loss = keras.losses.get(made) if isinstance(made := make(), str) else made
+        told = loss(expected[0], answered[0]) if len(answered) == 1 else loss(expected, answered)
+        return keras.ops.mean(told)  # a function's has one number for each sample
+
+    def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
+        """See `Foreign.dropped`."""
+        found: dict[str, tuple[float, float, int]] = {}
+        with contextlib.ExitStack() as stack:
+            for name, layer in self._dropouts():
+
+                def measure(given: Any, made: Any, name: str = name) -> None:
+                    found[name] = measured(np.asarray(leaves(given)[0]), np.asarray(made))
+
+                stack.enter_context(watched_call(layer, "call", measure))
+            self._answers(inputs, training=True)
+        return found
+
+    def train(
+        self,
+        inputs: Arrays,
+        targets: Arrays,
+        order: NDArray[np.intp],
+        steps: tuple[int, ...],
+        held: tuple[str, ...] = (),
+    ) -> Trained:
+        """See `Foreign.train`."""
+        start = self.arrays()
+        self._sparse = False
+        losses, rates, arrays, settings = self._train(inputs, targets, order, steps, dense=False)
+        if not self._sparse or settings["name"] == "sgd":
+            return Trained(losses, rates, arrays, settings)
+        self.set_arrays(start)
+        corrected = self._train(inputs, targets, order, steps, dense=True)[::2]
+        return Trained(losses, rates, arrays, settings, corrected, _SPARSE)
+
+    def _train(
+        self, inputs: Arrays, targets: Arrays, order: NDArray[np.intp], steps: tuple[int, ...], dense: bool
+    ) -> tuple[tuple[float, ...], tuple[float, ...], dict[int, Arrays], dict[str, Setting]]:
+        make = self._pairing.get("keras_optimizer")
+        optimizer = keras.optimizers.get(made) if isinstance(made := make(), str) else made
+        settings = _settings_of(optimizer)
+        optimizer.build(self._model.trainable_variables)
+        self._with_exact_constants(optimizer)
+        step = self._pairing.get("keras_step")
+        losses, rates, arrays = [], [], {}
+        with self._still():
+            for done, rows in enumerate(order, 1):
+                batch = {name: array[rows] for name, array in inputs.items()}
+                expected = {name: array[rows] for name, array in targets.items()}
+                rates.append(float(keras.ops.convert_to_numpy(optimizer.learning_rate)))
+                if step:
+                    loss = step(self._model, optimizer, *self._as_given(batch), *self._as_given(expected))
+                else:
+                    loss, gradients = self._gradients(batch, expected)
+                    self._sparse = self._sparse or any(isinstance(g, self._tf.IndexedSlices) for g in gradients)
+                    if dense:
+                        gradients = [g if g is None else self._tf.convert_to_tensor(g) for g in gradients]
+                    optimizer.apply(gradients, self._model.trainable_variables)
+                losses.append(float(loss))
+                if done in steps:
+                    arrays[done] = self.arrays()
+        return tuple(losses), tuple(rates), arrays, settings
+
+    def _with_exact_constants(self, optimizer: Any) -> None:
+        """In double precision, constants are in it, too: `keras.ops.cast` rounds a Python number to single first."""
+        for name in ("momentum", "beta_1", "beta_2", "rho", "weight_decay") if self._precision == "float64" else ():
+            if isinstance(getattr(optimizer, name, None), float):
+                setattr(optimizer, name, self._tf.constant(getattr(optimizer, name), "float64"))
+        schedule = optimizer._learning_rate
+        if self._precision == "float64" and type(schedule).__module__.startswith("keras."):
+            for name, value in vars(schedule).items():
+                if isinstance(value, float):
+                    setattr(schedule, name, self._tf.constant(value, "float64"))
+
+    def _as_given(self, arrays: Arrays) -> list[Any]:
+        given = [self._given(array) for array in arrays.values()]
+        return given if len(given) == 1 else [given]
+
+    @contextlib.contextmanager
+    def _still(self) -> Iterator[None]:
+        """Meanwhile nothing is dropped, and no noise is added."""
+        before = []
+        for _, layer in every(self._model, ""):
+            for attribute in ("rate", "stddev", "dropout", "recurrent_dropout"):
+                value = getattr(layer, attribute, None)
+                noisy = isinstance(layer, (*DROPOUTS, keras.layers.GaussianNoise)) or attribute.endswith("dropout")
+                if noisy and attribute in vars(layer) and isinstance(value, float) and value:
+                    before.append((layer, attribute, value))
+                    object.__setattr__(layer, attribute, 0.0)
+        try:
+            yield
+        finally:
+            for layer, attribute, value in before:
+                object.__setattr__(layer, attribute, value)
+
+
+def measured(given: NDArray[Any], made: NDArray[Any]) -> tuple[float, float, int]:
+    """The share of numbers that a dropout kept, what it multiplied them by, and how many there were."""
+    there = given != 0
+    kept = there & (made != 0)
+    factor = float(np.median(made[kept] / given[kept])) if kept.any() else 0.0
+    return float(kept.sum() / max(there.sum(), 1)), factor, int(there.sum())
+
+
+_SPARSE = "Keras squares the parts of an embedding's gradient, one for each time a token occurs, not their sum"
+
+
+_OF_OPTIMIZERS = ("beta_1", "beta_2", "epsilon", "momentum", "nesterov", "rho", "amsgrad", "weight_decay", "centered",
+                  "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "initial_accumulator_value")  # fmt: skip
+
+
+def _settings_of(optimizer: Any) -> dict[str, Setting]:
+    """An optimizer in words that are the same in both frameworks."""
+    config = optimizer.get_config()
+    found: dict[str, Setting] = {"name": type(optimizer).__name__.lower()}
+    for name in _OF_OPTIMIZERS:
+        if config.get(name) not in (None, False):
+            found[name] = config[name]
+    return found

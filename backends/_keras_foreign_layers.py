@@ -1,0 +1,132 @@
+"""The layers of somebody's Keras model: which hold arrays, what these are called, and what a call is given."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+from numpy.typing import NDArray
+
+Told = Callable[[Any, Any], None]
+"""Hears what a layer is given, and what it makes of it."""
+
+DROPOUTS = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout)
+CELLS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+ATTENTIONS = (keras.layers.MultiHeadAttention,)
+_WHOLE = (*CELLS, *ATTENTIONS, keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
+
+
+@contextlib.contextmanager
+def watched_call(layer: Any, attribute: str, told: Told) -> Iterator[None]:
+    """Meanwhile `told` hears what this function of the layer is given and answers."""
+    function, own = getattr(layer, attribute), attribute in vars(layer)
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        made = function(*args, **kwargs)
+        told(args if len(args) > 1 else args[0] if args else next(iter(kwargs.values()), None), made)
+        return made
+
+    object.__setattr__(layer, attribute, watched)
+    try:
+        yield
+    finally:
+        if own:
+            object.__setattr__(layer, attribute, function)
+        else:
+            object.__delattr__(layer, attribute)
+
+
+def every(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every layer below this one, with its name."""
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        name = f"{prefix}{child.name}"
+        yield name, child
+        yield from every(child, f"{name}/")
+
+
+def is_leaf(layer: Any) -> bool:
+    if isinstance(layer, keras.Model):
+        return False
+    return isinstance(layer, _WHOLE) or not any(
+        True for _ in layer._flatten_layers(include_self=False, recursive=False)
+    )
+
+
+def holders(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Layers that hold arrays of their own, with their names; the model itself, too, where it does."""
+    if not prefix and _holds(layer):
+        yield layer.name, layer
+    for child in layer._flatten_layers(include_self=False, recursive=False):
+        name = f"{prefix}{child.name}"
+        if is_leaf(child):
+            if child.variables and any(own_variables(name, child)):
+                yield name, child
+            continue
+        if _holds(child):
+            yield name, child
+        yield from holders(child, f"{name}/")
+
+
+def without_arrays(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, child in every(layer, prefix):
+        inside = isinstance(child, keras.layers.InputLayer) or not is_leaf(child)
+        if not inside and next(own_variables(name, child), None) is None:
+            yield name, child
+
+
+def direct(layer: Any) -> Iterator[Any]:
+    """Variables of a layer, not of those below."""
+    for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
+        if "seed_generator" not in variable.path and "float" in str(variable.dtype):
+            yield variable
+
+
+def _holds(layer: Any) -> bool:
+    return next(direct(layer), None) is not None
+
+
+def own_variables(name: str, layer: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(layer, keras.layers.Bidirectional):
+        for direction in (layer.forward_layer, layer.backward_layer):
+            yield from own_variables(f"{name}/{direction.name}", direction)
+        return
+    if isinstance(layer, keras.layers.TimeDistributed):
+        yield from own_variables(name, layer.layer)
+        return
+    if isinstance(layer, CELLS):
+        yield from ((f"{name}/{variable.name}", variable) for variable in direct(layer.cell))
+    elif isinstance(layer, ATTENTIONS):
+        for part, projection in projections_of(layer):
+            yield from ((f"{name}/{part}/{variable.name}", variable) for variable in direct(projection))
+    elif is_leaf(layer) and not _holds(layer):
+        for place, variable in enumerate(layer.variables):
+            if "seed_generator" not in variable.path and "float" in str(variable.dtype):
+                yield f"{name}/{variable.name}_{place}", variable
+    else:
+        yield from ((f"{name}/{variable.name}", variable) for variable in direct(layer))
+
+
+def projections_of(layer: Any) -> list[tuple[str, Any]]:
+    return [(part, getattr(layer, f"_{part}_dense")) for part in ("query", "key", "value", "output")]
+
+
+def projections(model: Any) -> Iterator[tuple[str, Any]]:
+    for name, layer in every(model, ""):
+        if isinstance(layer, ATTENTIONS):
+            yield from ((f"{name}/{part}", projection) for part, projection in projections_of(layer))
+
+
+def flat_heads(made: NDArray[Any], name: str) -> NDArray[Any]:
+    """What a projection of an attention makes, its heads side by side."""
+    inside = name.rpartition("/")[2] in ("query", "key", "value") and made.ndim == 4
+    return made.reshape(*made.shape[:2], -1) if inside else made
+
+
+def has_activation(layer: Any) -> bool:
+    return callable(getattr(layer, "activation", None)) and not isinstance(layer, (*_WHOLE, keras.layers.Activation))
+
+
+def called(function: Any) -> str:
+    return getattr(function, "__name__", type(function).__name__)

@@ -1,0 +1,131 @@
+"""Kinds of Keras's layers, in the words of `harness.foreign.Part`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from msgspec.structs import replace
+
+from backends._keras_foreign_layers import called, direct, is_leaf, own_variables, projections_of
+from harness.foreign import Array, Part, Setting, Step
+
+
+def parts_of(name: str, layer: Any, trained: set[int]) -> list[Part]:
+    """A layer in the words of `Part`."""
+    if isinstance(layer, keras.layers.TimeDistributed):
+        return parts_of(name, layer.layer, trained)
+    if isinstance(layer, keras.layers.Bidirectional):
+        forward, backward = layer.forward_layer, layer.backward_layer
+        (first,), (second,) = (parts_of(f"{name}/{each.name}", each, trained) for each in (forward, backward))
+        return [replace(first, output=""), replace(second, output=name, settings=first.settings)]
+    held = {variable.name: (full, variable) for full, variable in own_variables(name, layer)}
+
+    def array(full: str, variable: Any, *steps: Step) -> Array:
+        return Array(full, tuple(variable.shape), steps, id(variable) in trained)
+
+    def arrays(**roles: str) -> dict[str, Array]:
+        return {role: array(*held[theirs]) for role, theirs in roles.items() if theirs in held}
+
+    for types, kind, roles in _PLAIN:
+        if isinstance(layer, types) and not isinstance(layer, _SPLIT):
+            return [Part(name, kind, arrays(**roles), _settings(layer), name)]
+    match layer:
+        case keras.layers.MultiHeadAttention():
+            return _attention(name, layer, trained)
+        case keras.layers.LSTM() | keras.layers.GRU() | keras.layers.SimpleRNN():
+            return [_recurrent(name, layer, held, array)]
+        case keras.layers.PReLU():
+            full, variable = held["alpha"]
+            flat = Step("reshape", (int(np.prod(variable.shape)),))
+            return [Part(name, "prelu", {"alpha": array(full, variable, flat)}, {}, name)]
+        case keras.layers.Layer() if isinstance(layer, _SPLIT):
+            full, variable = held.get("depthwise_kernel") or held["kernel"]
+            kernel = {"kernel": array(full, variable, _grouped(variable))}
+            settings = _settings(layer) | {"groups": int(variable.shape[-2])}
+            if "pointwise_kernel" not in held:
+                return [Part(name, "conv", kernel | arrays(bias="bias"), settings, name)]
+            pointwise = arrays(kernel="pointwise_kernel", bias="bias")
+            return [
+                Part(f"{name}/depthwise", "conv", kernel, settings),
+                Part(f"{name}/pointwise", "conv", pointwise, {}, name),
+            ]
+        case _:
+            seen = name if is_leaf(layer) else ""
+            found = {full.rpartition("/")[2]: array(full, variable) for full, variable in held.values()}
+            return [Part(f"{name}/{role}", "own", {role: each}, {}, seen) for role, each in found.items()]
+
+
+_L = keras.layers
+_SPLIT = _L.SeparableConv1D, _L.SeparableConv2D, _L.DepthwiseConv1D, _L.DepthwiseConv2D
+_WEIGHED = {"kernel": "kernel", "bias": "bias"}
+_SCALED = {"gamma": "gamma", "beta": "beta"}
+_PLAIN: tuple[tuple[Any, str, dict[str, str]], ...] = (
+    (_L.Dense, "dense", _WEIGHED),
+    ((_L.Conv1DTranspose, _L.Conv2DTranspose, _L.Conv3DTranspose), "conv_transpose", _WEIGHED),
+    ((_L.Conv1D, _L.Conv2D, _L.Conv3D), "conv", _WEIGHED),
+    (_L.BatchNormalization, "batch_norm", {role: role for role in (*_SCALED, "moving_mean", "moving_variance")}),
+    (_L.LayerNormalization, "layer_norm", _SCALED),
+    (_L.GroupNormalization, "group_norm", _SCALED),
+    (_L.Embedding, "embedding", {"kernel": "embeddings"}),
+)
+
+
+def _grouped(variable: Any) -> Step:
+    *size, channels, multiplier = variable.shape
+    return Step("reshape", (*size, 1, channels * multiplier))
+
+
+def _recurrent(name: str, layer: Any, held: dict[str, Any], array: Callable[..., Array]) -> Part:
+    kind = {"LSTM": "lstm", "GRU": "gru"}.get(type(layer).__name__, "rnn")
+    roles = {"kernel": "kernel", "recurrent": "recurrent_kernel", "bias": "bias"}
+    found = {role: array(*held[theirs]) for role, theirs in roles.items() if theirs in held}
+    if "bias" in found and len(found["bias"].shape) == 2:  # GRU, as cuDNN has it: two biases
+        full, variable = held["bias"]
+        size = int(variable.shape[1])
+        found["bias"] = array(full, variable, Step("take", (0,), 0), Step("reshape", (size,)))
+        found["recurrent_bias"] = array(full, variable, Step("take", (1,), 0), Step("reshape", (size,)))
+    return Part(name, kind, found, _settings(layer), name)
+
+
+def _attention(name: str, layer: Any, trained: set[int]) -> list[Part]:
+    """Four projections, whose heads stand side by side."""
+    found = []
+    for part, projection in projections_of(layer):
+        arrays = {}
+        for variable in direct(projection):
+            shape = tuple(variable.shape)
+            flat: tuple[int, ...] = (int(np.prod(shape)),)
+            if variable.name == "kernel":
+                flat = (
+                    (int(np.prod(shape[:-1])), shape[-1]) if part == "output" else (shape[0], int(np.prod(shape[1:])))
+                )
+            arrays[variable.name] = Array(
+                f"{name}/{part}/{variable.name}", shape, (Step("reshape", flat),), id(variable) in trained
+            )
+        settings = {"heads": layer.num_heads, "head_size": layer.key_dim} if part == "output" else {}
+        output = name if part == "output" else f"{name}/{part}"
+        found.append(Part(f"{name}/{part}", "dense", arrays, settings, output))
+    return found
+
+
+_TOLD = ("strides", "padding", "dilation_rate", "groups", "epsilon", "momentum", "mask_zero", "return_sequences",
+         "go_backwards", "reset_after", "use_bias", "axis", "recurrent_activation", "data_format")  # fmt: skip
+_CALLED = {"dilation_rate": "dilation"}
+
+
+def _settings(layer: Any) -> dict[str, Setting]:
+    """What of a layer explains a difference, in words that are the same in all frameworks."""
+    found: dict[str, Setting] = {}
+    for name in _TOLD:
+        value = getattr(layer, name, None)
+        if value is None or callable(value):
+            continue
+        found[_CALLED.get(name, name)] = tuple(value) if isinstance(value, list | tuple) else value
+    for name in ("activation", "recurrent_activation"):
+        function = getattr(layer, name, None)
+        if callable(function):
+            found[name] = called(function)
+    return found

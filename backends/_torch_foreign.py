@@ -1,0 +1,281 @@
+"""Somebody's torch module, looked at, run and trained as it is, for `bench parity pair=`."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from backends._torch_foreign_parts import is_leaf, native_arrays, parts_of
+from backends._torch_formulas import as_keras, formula_of, settings_of
+from backends._torch_layouts import Layouts
+from harness.errors import BenchError
+from harness.foreign import Arrays, Inputs, Inspected, Pairing, Part, Random, Setting, Shape, Trained, leaves
+from harness.protocol import Precision
+
+NAME = "torch"
+
+
+def configure(precision: Precision, fresh: bool) -> None:
+    """Compute in this precision, on one thread, always by the same operations."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    torch.set_default_dtype(getattr(torch, precision))
+    torch.backends.mha.set_fastpath_enabled(False)  # by which a layer would not be called
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def wrap(model: Any, pairing: Pairing, precision: Precision) -> ForeignTorch:
+    """The module, as `harness.foreign.Foreign`. Raises BenchError where it is none."""
+    if not isinstance(model, nn.Module):
+        raise BenchError(f"torch_model returns a {type(model).__name__}, not a torch module")
+    return ForeignTorch(model.to(getattr(torch, precision)), pairing, precision)
+
+
+class ForeignTorch:
+    """See `Foreign`."""
+
+    def __init__(self, model: nn.Module, pairing: Pairing, precision: Precision) -> None:
+        self._model, self._pairing, self._precision = model, pairing, precision
+        self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
+        inside = {f"{name}.out_proj" for name, each in model.named_modules() if isinstance(each, nn.MultiheadAttention)}
+        self._named = {n: module for n, module in model.named_modules() if is_leaf(module) and n not in inside}
+
+    def inputs(self) -> tuple[Inputs, ...]:
+        """None: a module does not say what it takes."""
+        return ()
+
+    def inspect(self, inputs: Arrays) -> Inspected:
+        """See `Foreign.inspect`."""
+        watch = self._try_layouts(inputs)
+        parts: list[Part] = []
+        before: list[str] = []
+        called = set()
+        for kind, name in watch.calls:
+            if kind == "between":
+                before.append(name)
+            elif name not in called:
+                called.add(name)
+                found = parts_of(name, self._named[name], self._model, watch)
+                if found:
+                    behind = watch.behind.get(name, "")
+                    parts += [replace(found[0], before=tuple(before), behind=behind), *found[1:]]
+                    before = []
+        silent = [
+            part
+            for name, module in self._named.items()
+            if name not in called
+            for part in parts_of(name, module, self._model, watch)
+        ]
+        own = [part for part in silent if part.kind in ("own", "constant")]
+        unused = [part for part in silent if part.kind not in ("own", "constant")]
+        return Inspected(
+            NAME,
+            (*own, *parts, *unused),
+            tuple(before),
+            tuple(Random(name, rate) for name, rate, _ in watch.dropouts if rate),
+            unused=tuple(part.name for part in unused),
+        )
+
+    def _try_layouts(self, inputs: Arrays) -> Layouts:
+        """Run the module once; an image is given channels first if it takes that, and as it is if not."""
+        given = self._pairing.get("torch_inputs")
+        shapes = dict(zip(inputs, given.values() if isinstance(given, Mapping) else given or [], strict=False))
+        choices = [_doors(array, shapes.get(name)) for name, array in inputs.items()]
+        errors = []
+        for axes in itertools.product(*choices):
+            self._axes = dict(zip(inputs, axes, strict=True))
+            try:
+                self._model.eval()  # so that no statistics move
+                with torch.no_grad(), self._watched() as watch:
+                    self._answers(inputs, watch)
+            except Exception as error:  # whatever the module raises, it may take them in another layout
+                errors.append((len(watch.calls), error))
+            else:
+                return watch
+        raise max(errors, key=lambda each: each[0])[1]  # of the layout by which it came furthest
+
+    @contextlib.contextmanager
+    def _watched(self, still: bool = False) -> Iterator[Layouts]:
+        """Watch all that is computed meanwhile."""
+        watch = Layouts(still)
+        hooks = []
+        for name, module in self._model.named_modules():
+            if not is_leaf(module) and any(True for _ in module.children()):
+                continue
+            hooks.append(
+                module.register_forward_pre_hook(watch.enters(name, module, name in self._named), with_kwargs=True)
+            )
+            hooks.append(module.register_forward_hook(watch.leaves(name, name in self._named)))
+        try:
+            with watch:
+                yield watch
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def _answers(self, inputs: Arrays, watch: Layouts) -> list[Any]:
+        given = {name: self._given(array, self._axes[name]) for name, array in inputs.items()}
+        for name, tensor in given.items():
+            if self._axes[name]:
+                watch.channels_first(tensor)
+        if all(name.isdigit() for name in given):
+            return leaves(self._model(*given.values()))
+        return leaves(self._model(**given))
+
+    def _given(self, array: NDArray[Any], axes: Shape = ()) -> Tensor:
+        array = array.transpose(axes) if axes else array
+        tensor = torch.from_numpy(np.ascontiguousarray(array))
+        return tensor.to(getattr(torch, self._precision)) if tensor.is_floating_point() else tensor.long()
+
+    def arrays(self) -> Arrays:
+        """See `Foreign.arrays`."""
+        return {name: tensor.detach().numpy().copy() for name, tensor in native_arrays(self._model).items()}
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """See `Foreign.set_arrays`."""
+        natives = native_arrays(self._model)
+        with torch.no_grad():
+            for name, array in arrays.items():
+                natives[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        """See `Foreign.forward`."""
+        self._model.eval()
+        with torch.no_grad(), self._watched() as watch:
+            answers = self._answers(inputs, watch)
+            return watch.seen | {f"answer {place}": watch.common(each) for place, each in enumerate(answers)}
+
+    def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
+        """See `Foreign.gradients`."""
+        self._model.train()
+        self._model.zero_grad()
+        with self._still(), self._watched(still=True) as watch:
+            loss = self._loss(targets, self._answers(inputs, watch), watch)
+        loss.backward()
+        trained = {name: tensor for name, tensor in native_arrays(self._model).items() if tensor.requires_grad}
+        return float(loss.detach()), {
+            name: np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.detach().numpy().copy()
+            for name, tensor in trained.items()
+        }
+
+    def _loss(self, targets: Arrays, answered: list[Tensor], watch: Layouts) -> Tensor:
+        expected = [
+            watch.as_answered(self._given(array), answer)
+            for array, answer in zip(targets.values(), answered, strict=False)
+        ]
+        make = self._pairing.get("torch_loss")
+        if make is None:
+            losses = [
+                ((theirs - ours.reshape(theirs.shape)) ** 2).mean()
+                for ours, theirs in zip(expected, answered, strict=True)
+            ]
+            return torch.stack(losses).sum()
+        loss = make()
+        return loss(answered[0], expected[0]) if len(answered) == 1 else loss(answered, expected)
+
+    def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
+        """See `Foreign.dropped`."""
+        self._model.train()
+        with torch.no_grad(), self._watched() as watch:
+            self._answers(inputs, watch)
+        return {name: measured for name, _, measured in watch.dropouts if measured}
+
+    def train(
+        self,
+        inputs: Arrays,
+        targets: Arrays,
+        order: NDArray[np.intp],
+        steps: tuple[int, ...],
+        held: tuple[str, ...] = (),
+    ) -> Trained:
+        """See `Foreign.train`."""
+        start = self.arrays()
+        losses, rates, arrays, settings = self._train(inputs, targets, order, steps)
+        formula = formula_of(settings, len(set(rates)) > 1)
+        corrected = None
+        if (formula or held) and not self._pairing.get("torch_step"):
+            self.set_arrays(start)
+            for name in held:
+                native_arrays(self._model)[name].requires_grad_(False)
+            corrected = self._train(inputs, targets, order, steps, as_keras if formula else None)[::2]
+        return Trained(tuple(losses), tuple(rates), arrays, settings, corrected, formula)
+
+    def _train(
+        self,
+        inputs: Arrays,
+        targets: Arrays,
+        order: NDArray[np.intp],
+        steps: tuple[int, ...],
+        correct: Callable[[torch.optim.Optimizer], torch.optim.Optimizer] | None = None,
+    ) -> tuple[tuple[float, ...], tuple[float, ...], dict[int, Arrays], dict[str, Setting]]:
+        made = self._pairing.get("torch_optimizer")(self._model)
+        optimizer, schedule = made if isinstance(made, tuple) else (made, None)
+        settings = settings_of(optimizer)
+        stepping = correct(optimizer) if correct else optimizer
+        step = self._pairing.get("torch_step")
+        losses, rates, arrays = [], [], {}
+        self._model.train()
+        for done, rows in enumerate(order, 1):
+            batch = {name: array[rows] for name, array in inputs.items()}
+            expected = {name: array[rows] for name, array in targets.items()}
+            rates.append(float(optimizer.param_groups[0]["lr"]))
+            with self._still(), self._watched(still=True) as watch:
+                if step:
+                    given = [self._given(array, self._axes[name]) for name, array in batch.items()]
+                    wanted = [self._given(array) for array in expected.values()]
+                    loss = step(self._model, stepping, *_single(given), *_single(wanted))
+                else:
+                    optimizer.zero_grad()
+                    loss = self._loss(expected, self._answers(batch, watch), watch)
+                    loss.backward()
+                    stepping.step()
+            if schedule:
+                schedule.step()
+            losses.append(float(loss))
+            if done in steps:
+                arrays[done] = self.arrays()
+        return tuple(losses), tuple(rates), arrays, settings
+
+    @contextlib.contextmanager
+    def _still(self) -> Iterator[None]:
+        """Meanwhile modules drop nothing; `Layouts` sees to functions."""
+        before = []
+        for module in self._model.modules():
+            for attribute in ("p", "dropout"):
+                value = getattr(module, attribute, None)
+                ours = isinstance(module, nn.modules.dropout._DropoutNd | nn.MultiheadAttention | nn.RNNBase)
+                if ours and isinstance(value, float):
+                    before.append((module, attribute, value))
+                    setattr(module, attribute, 0.0)
+        try:
+            yield
+        finally:
+            for module, attribute, value in before:
+                setattr(module, attribute, value)
+
+
+def _single(values: list[Any]) -> list[Any]:
+    return values if len(values) == 1 else [values]
+
+
+def _doors(array: NDArray[Any], shape: Shape | None) -> list[Shape]:
+    """The ways in which an input may be meant: as it is (none), or channels first."""
+    rank = array.ndim
+    first = (0, rank - 1, *range(1, rank - 1))
+    if rank < 3 or array.dtype.kind != "f":
+        return [()]
+    if shape is not None:
+        if tuple(shape) == array.shape[1:]:
+            return [()]
+        if tuple(shape) == tuple(array.shape[axis] for axis in first[1:]):
+            return [first]
+        raise BenchError(f"torch_inputs: {tuple(shape)} is no order of the axes of {array.shape[1:]}")
+    return [first, ()] if rank > 3 else [(), first]

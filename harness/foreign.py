@@ -1,0 +1,192 @@
+"""A model that is not ours, as one framework tells of it: somebody's Keras model, torch module or ONNX graph.
+
+Its arrays stay in the framework's own layout. The steps from there to the common one, Keras's, are data, so that
+arrays, gradients and a converter that stands alone are all made from the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Shape = tuple[int, ...]
+Arrays = dict[str, NDArray[Any]]
+
+
+class Step(msgspec.Struct, frozen=True, array_like=True):
+    """One step of an array on its way to another layout: `reshape` to a shape, `transpose` to an order of axes, `take`
+    indices along an axis.
+    """
+
+    op: Literal["reshape", "transpose", "take"]
+    values: tuple[int, ...]
+    axis: int = 0
+
+
+def relaid(array: NDArray[Any], steps: tuple[Step, ...]) -> NDArray[Any]:
+    """The array after the steps."""
+    for step in steps:
+        match step.op:
+            case "reshape":
+                array = array.reshape(step.values)
+            case "transpose":
+                array = array.transpose(step.values)
+            case "take":
+                array = array.take(step.values, step.axis)
+    return array
+
+
+def places(shape: Shape, steps: tuple[Step, ...]) -> NDArray[np.intp]:
+    """Where in the flat array of this shape each number of the array after the steps comes from."""
+    return relaid(np.arange(int(np.prod(shape)), dtype=np.intp).reshape(shape), steps)
+
+
+class Array(msgspec.Struct, frozen=True):
+    """An array of a model: its name there, its shape there, the steps to the common layout, whether it is trained."""
+
+    name: str
+    shape: Shape
+    steps: tuple[Step, ...] = ()
+    trained: bool = True
+
+    def common(self) -> Shape:
+        """Its shape in the common layout."""
+        return places(self.shape, self.steps).shape
+
+
+Setting = str | float | int | bool | tuple[int, ...] | None
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A layer, or the part of one that other frameworks have as a layer of its own, as a projection of an attention.
+
+    `arrays` are by their role (kernel, bias, gamma, ...), `output` names what `forward` has of it, "" where nothing is
+    seen. `flattened` is the shape, channels first, that was flattened before it, and `unflattened` the one that its
+    answer is given: its arrays are in that order. `before` says what is computed between the part before and this one,
+    `behind` is the `output` of the part whose answer it is given, "" where that is not one alone.
+    """
+
+    name: str
+    kind: str
+    arrays: dict[str, Array]
+    settings: dict[str, Setting] = {}
+    output: str = ""
+    flattened: Shape = ()
+    unflattened: Shape = ()
+    before: tuple[str, ...] = ()
+    behind: str = ""
+
+
+class Random(msgspec.Struct, frozen=True):
+    """A dropout, and its rate."""
+
+    name: str
+    rate: float
+
+
+class Inputs(msgspec.Struct, frozen=True):
+    """What one input takes: its shape without the batch, and whole numbers below a limit where it takes tokens."""
+
+    name: str
+    shape: Shape
+    below: int = 0
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
+    last, its dropouts, and which of its layers were not called.
+    """
+
+    framework: str
+    parts: tuple[Part, ...]
+    after: tuple[str, ...] = ()
+    dropouts: tuple[Random, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+class Trained(msgspec.Struct, frozen=True):
+    """What steps of training left: loss and rate of each, the arrays after some of them, and the optimizer's settings.
+
+    `corrected` has losses and arrays of the same steps by the other framework's formula, and `formula` says which that
+    is, where an optimizer has one of its own.
+    """
+
+    losses: tuple[float, ...]
+    rates: tuple[float, ...]
+    arrays: dict[int, Arrays]
+    optimizer: dict[str, Setting]
+    corrected: tuple[tuple[float, ...], dict[int, Arrays]] | None = None
+    formula: str = ""
+
+
+def leaves(value: Any) -> list[Any]:
+    """What a model answered, in order: of a list, a tuple, a dictionary (by its keys), or a single tensor."""
+    if isinstance(value, Mapping):
+        return [leaf for key in sorted(value) for leaf in leaves(value[key])]
+    if isinstance(value, list | tuple):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [] if value is None else [value]
+
+
+class Pairing(Protocol):
+    """What a user's file says, besides the models: anything may be missing.
+
+    `loss(expected, answered)` in either framework's order of arguments, and so on; see docs/parity.md.
+    """
+
+    def get(self, name: str) -> Any:
+        """The function or value of this name, None where the file has none."""
+        ...
+
+
+class Foreign(Protocol):
+    """A model of somebody's, in one framework and precision. Arrays are in the framework's layout; inputs and answers
+    in the common one, channels last.
+    """
+
+    def inputs(self) -> tuple[Inputs, ...]:
+        """What the model says that it takes; none where it does not say."""
+        ...
+
+    def inspect(self, inputs: Arrays) -> Inspected:
+        """Look at it, running it once on the inputs."""
+        ...
+
+    def arrays(self) -> Arrays:
+        """All arrays by name, moving statistics too."""
+        ...
+
+    def set_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Set those that are named."""
+        ...
+
+    def forward(self, inputs: Arrays) -> Arrays:
+        """What each part is given (`<output>/input`) and makes of it (`<output>`), and the answers (`answer 0`, ...),
+        in inference mode.
+        """
+        ...
+
+    def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
+        """The loss in training mode, and its gradients. Dropout is off. Moving statistics move."""
+        ...
+
+    def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
+        """Of each dropout in training mode: the share that it keeps, the factor of that, of how many numbers."""
+        ...
+
+    def train(
+        self,
+        inputs: Arrays,
+        targets: Arrays,
+        order: NDArray[np.intp],
+        steps: tuple[int, ...],
+        held: tuple[str, ...] = (),
+    ) -> Trained:
+        """Steps with the user's optimizer, on rows of the inputs as `order` says. Dropout is off. The corrected steps
+        leave the arrays in `held` where they are.
+        """
+        ...

@@ -1,0 +1,184 @@
+"""A pair climbs: look at both models, map their arrays, give both the same weights, compute, judge, explain."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from harness.errors import BenchError
+from harness.foreign import Arrays
+from harness.parity.ladder import Verdict
+from harness.parity.pairs import drawn, judging
+from harness.parity.pairs.judging import Judge
+from harness.parity.pairs.mapping import Paired, pair
+from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own, Source
+from harness.parity.pairs.process import SideProcess
+from harness.parity.pairs.trying import tell_apart
+from harness.running.guard import Limits
+
+RUNGS = ("structure", "forward", "gradients", "state", "optimizer")
+
+Weights = Literal["drawn", "ours", "theirs", "own"]
+
+
+class PairRequest(msgspec.Struct, frozen=True):
+    """What is asked of two models; `mapping` comes before what their file says."""
+
+    name: str
+    ours: Source
+    theirs: Source
+    rungs: tuple[str, ...] = RUNGS
+    seeds: tuple[int, ...] = (0,)
+    weights: Weights = "drawn"
+    mapping: dict[str, str] = {}
+    limits: Limits = Limits()
+
+
+class Pairs:
+    """Two processes, which are asked about one pair after the other, but nothing that they have just answered."""
+
+    def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
+        self._sides = SideProcess(ours, limits), SideProcess(theirs, limits)
+        self._temporary = tempfile.TemporaryDirectory()
+        self._folder = Path(self._temporary.name)
+        self._pool = ThreadPoolExecutor(2)
+        self._looked: list[tuple[Source, str, Looked] | None] = [None, None]
+        self._given: dict[tuple[Source, int], str] = {}
+        self._computed: dict[tuple[bool, str], tuple[Computed, Arrays]] = {}
+        self.paired: Paired | None = None
+
+    def __enter__(self) -> Pairs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for side in self._sides:
+            side.__exit__()
+        self._pool.shutdown()
+        self._temporary.cleanup()
+
+    def climb(self, request: PairRequest) -> Iterator[list[Verdict]]:
+        """The verdicts of each rung and seed. Raises BenchError where a model cannot be built or run."""
+        given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
+        looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
+        said = looked[0].mapping | request.mapping
+        paired = self.paired = pair(looked[0].inspected, looked[1].inspected, said)
+        own = self._own() if request.weights != "drawn" and not paired.problems else None
+        if "structure" in request.rungs:
+            yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
+        rungs = [rung for rung in request.rungs if rung != "structure"]
+        if paired.problems:
+            note = "the arrays of the two models do not map onto each other: see structure"
+            yield from ([Verdict(request.name, rung, "skipped", note=note)] for rung in rungs)
+            return
+        for seed in request.seeds if rungs else ():
+            if (request.ours, seed) not in self._given:
+                self._given[request.ours, seed] = self._file(f"given-{len(self._given)}")
+                self._sides[0].ask(Draw(self._given[request.ours, seed], seed), Computed)
+            yield from self._climb_seed(request, looked, rungs, seed, own)
+
+    def _file(self, name: str) -> str:
+        return str(self._folder / f"{name}.safetensors")
+
+    def _look(self, place: int, source: Source, given: str) -> Looked:
+        known = self._looked[place]
+        if known and known[:2] == (source, given):
+            return known[2]
+        draws = place == 0 and not Path(given).exists()
+        looked = self._sides[place].ask(Inspect(source, given, draws), Looked)
+        self._looked[place] = (source, given, looked)
+        self._computed = {key: each for key, each in self._computed.items() if key[0] != (place == 0)}
+        return looked
+
+    def _own(self) -> tuple[Arrays, Arrays]:
+        assert self.paired is not None
+        found = []
+        for ours, side in zip((True, False), self._sides, strict=True):
+            side.ask(Own(self._file("own")), Computed)
+            held = [array.name for array in self.paired.held]
+            found.append(judging.common(self.paired.lines, load_file(self._file("own")), ours, folded=held))
+        return found[0], found[1]
+
+    def _climb_seed(
+        self,
+        request: PairRequest,
+        looked: tuple[Looked, Looked],
+        rungs: Sequence[str],
+        seed: int,
+        own: tuple[Arrays, Arrays] | None,
+    ) -> Iterator[list[Verdict]]:
+        assert self.paired is not None
+        given = load_file(self._given[request.ours, seed])
+
+        def judge(paired: Paired, climbed: Sequence[str]) -> Judge:
+            start = drawn.weights(paired.lines, seed)
+            if own:
+                start = own[1] if request.weights == "theirs" else own[0]
+            return Judge(request.name, looked, paired, start, self._compute(paired, climbed, start, given))
+
+        lacking = _lacking((request.ours, request.theirs), looked)
+        climbed = [rung for rung in rungs if rung != "optimizer" or not lacking]
+        judged, tried = judge(self.paired, climbed), ""
+        if "forward" in climbed and not own:
+            said = looked[0].mapping | request.mapping
+            better = tell_apart(self.paired, said, looked, judged, lambda paired: judge(paired, ("forward",)))
+            if better:
+                self.paired, tried = better
+                judged = judge(self.paired, climbed)
+        for rung in rungs:
+            if rung not in climbed:
+                note = f"the pair's file has no {' and no '.join(lacking)}"
+                yield [Verdict(request.name, rung, "skipped", note=note, seed=seed)]
+            elif verdicts := judged.rung(rung):
+                note = tried if rung == "forward" else ""
+                yield [_noted(msgspec.structs.replace(verdict, seed=seed), note) for verdict in verdicts]
+
+    def _compute(
+        self, paired: Paired, rungs: Sequence[str], start: Arrays, given: Arrays
+    ) -> list[tuple[Computed, Arrays]]:
+        def compute(ours: bool) -> tuple[Computed, Arrays]:
+            side = self._sides[0 if ours else 1]
+            natives = drawn.natives(paired.lines, start, ours)
+            if not ours:
+                natives |= {array.name: np.zeros(array.shape, np.float32) for array in paired.held}
+            file, out = (self._file(f"{word}-{'ours' if ours else 'theirs'}") for word in ("start", "out"))
+            save_file(given | {f"weights/{name}": array for name, array in natives.items()}, file)
+            held = () if ours else tuple(array.name for array in paired.held if array.trained)
+            key = ours, hashlib.sha256(repr((rungs, held)).encode() + Path(file).read_bytes()).hexdigest()
+            if key not in self._computed:
+                computed = side.ask(Compute(tuple(rungs), file, out, held), Computed)
+                self._computed[key] = computed, load_file(out)
+            return self._computed[key]
+
+        return list(self._pool.map(compute, (True, False)))
+
+
+def _lacking(sources: Sequence[Source], looked: Sequence[Looked]) -> list[str]:
+    """Optimizers that the pair's file does not have."""
+    named = [f"{source.kind}_optimizer" for source in sources]
+    return [name for name, each in zip(named, looked, strict=True) if name not in each.says]
+
+
+def _noted(verdict: Verdict, note: str) -> Verdict:
+    return msgspec.structs.replace(verdict, note="; ".join(filter(None, [verdict.note, note])))
+
+
+def climb(request: PairRequest) -> Iterator[tuple[Pairs, list[Verdict]]]:
+    """Climb with two processes of its own."""
+    with Pairs(request.ours, request.theirs, request.limits) as pairs:
+        for verdicts in pairs.climb(request):
+            yield pairs, verdicts
+
+
+def refuse_unknown(rungs: Sequence[str]) -> None:
+    """Raises BenchError where a rung is none of a pair's."""
+    for rung in rungs:
+        if rung not in RUNGS:
+            raise BenchError(f"rung={rung}: a pair has {', '.join(RUNGS)}")

@@ -1,0 +1,153 @@
+"""Why two models differ where they do: what the numbers and the settings of both sides point at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.foreign import Arrays, Setting
+from harness.parity.ladder import Verdict
+from harness.parity.pairs.mapping import Matched, Paired
+from harness.parity.pairs.orders import Computed, Looked
+
+Left = Sequence[Mapping[str, Arrays]]
+
+
+def why(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, told: Sequence[Computed]) -> str:
+    """What is to be said of a rung that breaks, or nothing."""
+    labels = [each.inspected.framework for each in looked]
+    match verdict.rung:
+        case "forward":
+            return _forward(verdict, looked, paired, left, labels)
+        case "gradients" if verdict.worst == "loss":
+            return _loss(left, labels)
+        case "state":
+            return _norm(verdict, paired, labels)
+        case "optimizer":
+            norm = _norm(verdict, paired, labels) if "/moving_" in verdict.worst else ""
+            return "; ".join(filter(None, [norm, _optimizers(told, labels)]))
+        case _:
+            return ""
+
+
+def _norm(verdict: Verdict, paired: Paired, labels: Sequence[str]) -> str:
+    layer = verdict.worst.rpartition("/")[0]
+    return _settings([each for each in paired.matched if each.ours.name == layer], labels, "epsilon")
+
+
+def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two arrays in one shape, where they differ by axes of one alone, or one is a sequence and the other its end."""
+    one, two = ours[name], theirs[name]
+    if one.shape == two.shape:
+        return one, two
+    for mine, other, side in ((one, two, theirs), (two, one, ours)):
+        last = side.get(f"{name}/last")
+        if mine.ndim + 1 == other.ndim and last is not None and last.shape == mine.shape:
+            return (one, last) if mine is one else (last, two)
+    if tuple(size for size in one.shape if size != 1) == tuple(size for size in two.shape if size != 1):
+        return one, two.reshape(one.shape)
+    return one, two
+
+
+def _forward(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, labels: Sequence[str]) -> str:
+    precision = verdict.precision or "float32"
+    shown = [each for each in paired.matched if each.ours.output and each.theirs.output]
+    place = next((place for place, each in enumerate(shown) if each.ours.output == verdict.worst), None)
+    if place is None:
+        last = shown[-1].ours.name if shown else "the door"
+        return f"look behind {last}: " + _between([each.inspected.after for each in looked], labels)
+    each = shown[place]
+    inputs = [
+        left[side][precision].get(f"forward/{part.output}/input") for side, part in enumerate((each.ours, each.theirs))
+    ]
+    if inputs[0] is None or inputs[1] is None:
+        return _settings([each], labels)
+    one, two = alike({"input": inputs[0]}, {"input": inputs[1]}, "input")
+    if one.shape != two.shape:
+        before = _between([each.ours.before, each.theirs.before], labels)
+        return f"it is given {one.shape} in {labels[0]}, {two.shape} in {labels[1]}: {before}" + _also([each], labels)
+    if _apart(one, two) > (verdict.allowed or 0):
+        since = shown[place - 1].ours.name if place else "the door"
+        return f"it is given other numbers: look behind {since}: " + _between(
+            [each.ours.before, each.theirs.before], labels
+        )
+    return "it is given the same: " + (_settings([each], labels) or "no setting that is known here differs")
+
+
+def _apart(one: NDArray[Any], two: NDArray[Any]) -> float:
+    norm = float(np.linalg.norm(one.astype(np.float64)))
+    return float(np.linalg.norm(one.astype(np.float64) - two)) / (norm or 1.0)
+
+
+def _between(calls: Sequence[Sequence[str]], labels: Sequence[str]) -> str:
+    told = [" > ".join(each) if each else "nothing that is seen" for each in calls]
+    return f"{labels[0]} computes {told[0]}; {labels[1]} {told[1]}"
+
+
+def _also(matched: Sequence[Matched], labels: Sequence[str]) -> str:
+    settings = _settings(matched, labels)
+    return f"; {settings}" if settings else ""
+
+
+def _settings(matched: Sequence[Matched], labels: Sequence[str], beside: str = "momentum") -> str:
+    """The settings in which layers differ, but the one that changes nothing here."""
+    found = []
+    for each in matched:
+        ours, theirs = each.ours.settings, each.theirs.settings
+        found += [
+            f"{name} is {_said(ours[name])} in {labels[0]}, {_said(theirs[name])} in {labels[1]}"
+            for name in ours
+            if name in theirs and name != beside and not _same(ours[name], theirs[name])
+        ]
+        for name in _ALONE:
+            if theirs.get(name) not in (None, "zeros", 1, True) or theirs.get(name) is False:
+                found.append(f"{labels[1]} has {name} {_said(theirs[name])}")
+            if ours.get(name) and name not in theirs and name in ("mask_zero", "go_backwards"):
+                found.append(f"{labels[0]} has {name} {_said(ours[name])}")
+    return "; ".join(found)
+
+
+_ALONE = ("padding_mode", "batch_first", "padding_idx", "mask_zero", "go_backwards")
+
+
+def _same(one: Setting, two: Setting) -> bool:
+    if isinstance(one, float) or isinstance(two, float):
+        return isinstance(one, float | int) and isinstance(two, float | int) and abs(one - two) <= 1e-9 * abs(one)
+    if isinstance(one, tuple) or isinstance(two, tuple):
+        wide = [set(each) if isinstance(each, tuple | list) else {each} for each in (one, two)]
+        return wide[0] == wide[1]
+    return one == two
+
+
+def _said(value: Setting) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _loss(left: Left, labels: Sequence[str]) -> str:
+    losses = [float(side["float64"]["gradients/loss"].item()) for side in left]
+    if not np.isfinite(losses).all() or not losses[0]:
+        return f"{labels[0]}'s loss is {losses[0]:.6g}, {labels[1]}'s {losses[1]:.6g}"
+    return (
+        f"{labels[0]}'s loss is {losses[0]:.6g}, {labels[1]}'s {losses[1]:.6g}, {losses[1] / losses[0]:.6g} times that"
+    )
+
+
+def _optimizers(told: Sequence[Computed], labels: Sequence[str]) -> str:
+    found = []
+    ours, theirs = (each.optimizer for each in told)
+    for step, (one, two) in enumerate(zip(*(each.rates for each in told), strict=False), 1):
+        if abs(one - two) > 1e-6 * abs(one):
+            found.append(f"the rate of step {step} is {one:.6g} in {labels[0]}, {two:.6g} in {labels[1]}")
+            break
+    for name in dict.fromkeys([*ours, *theirs]):
+        one, two = ours.get(name), theirs.get(name)
+        if not _same(one, two) and not (name == "name" and {one, two} <= {"adam", "adamw"}):
+            found.append(f"{name} is {_said(one)} in {labels[0]}, {_said(two)} in {labels[1]}")
+    names = {str(ours.get("name")), str(theirs.get("name"))}
+    added = names <= {"adam", "adamw"} and theirs.get("name") == "adam" and theirs.get("weight_decay")
+    if added and labels == ["keras", "torch"]:
+        found.append("torch's Adam adds weight decay to the gradient; Keras's, and AdamW, take it off the weights")
+    return "; ".join(found)

@@ -1,0 +1,328 @@
+"""What two sides left, in one layout and under one name, and the ladder's verdicts on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.foreign import Array, Arrays, Part, places
+from harness.parity import ladder
+from harness.parity.ladder import Pair, Side, Verdict
+from harness.parity.pairs import explained
+from harness.parity.pairs.mapping import Line, Matched, Paired
+from harness.parity.pairs.orders import STEPS, Computed, Looked
+from harness.parity.side import Told
+from harness.protocol import Precision
+
+
+def common(
+    lines: Sequence[Line], natives: Mapping[str, NDArray[Any]], ours: bool, folded: Sequence[str] = ()
+) -> Arrays:
+    """Arrays of one side in the common layout, by line; those in `folded` are added to the array that they are beside,
+    as the second bias of an LSTM to its first.
+    """
+    found = {}
+    for line in lines:
+        array = line.ours if ours else line.theirs
+        if array.name in natives:
+            native = natives[array.name]
+            second = array.name.replace("bias_ih", "bias_hh")
+            if second in folded and second in natives and not ours:
+                native = native + natives[second]
+            found[line.name] = _common(array, native)
+    return found
+
+
+def _common(array: Array, native: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(native.reshape(-1)[places(array.shape, array.steps)])
+
+
+def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tuple[Arrays, Arrays] | None) -> Verdict:
+    """Whether every array has a partner of its shape, is trained in both or in neither, and the dropouts are the same;
+    with `own`, whether the weights that the models have by themselves are, too.
+    """
+    labels = [each.inspected.framework for each in looked]
+    wrong = list(paired.problems)
+    for line in paired.lines:
+        if line.ours.trained != line.theirs.trained and not line.role.startswith("moving_"):
+            trained, still = labels if line.ours.trained else labels[::-1]
+            wrong.append(f"{line.name} ({line.theirs.name}) is trained in {trained}, not in {still}")
+    dropouts = [[each.rate for each in side.inspected.dropouts] for side in looked]
+    if dropouts[0] != dropouts[1]:
+        wrong.append("dropouts: " + "; ".join(map(_dropouts, looked)))
+    if own and not wrong:
+        wrong = _own_weights(paired, own)
+    if wrong:
+        more = f"; and {len(wrong) - 4} more" if len(wrong) > 4 else ""
+        return Verdict(name, "structure", "breaks", note="; ".join(wrong[:4]) + more)
+    size = sum(int(np.prod(line.ours.common())) for line in paired.lines)
+    told = f"{len(paired.matched)} layers, {len(paired.lines)} arrays, {size:,} numbers"
+    held = ", ".join(array.name for array in paired.held)
+    held = f"; held at zero: {held}" if held else ""
+    return Verdict(name, "structure", "passes", note=told + held)
+
+
+def _dropouts(side: Looked) -> str:
+    told = ", ".join(f"{each.name} {each.rate:g}" for each in side.inspected.dropouts)
+    return f"{side.inspected.framework} has {told or 'none'}"
+
+
+def _own_weights(paired: Paired, own: tuple[Arrays, Arrays]) -> list[str]:
+    wrong = []
+    for line in paired.lines:
+        ours, theirs = (arrays[line.name].astype(np.float64) for arrays in own)
+        apart = float(np.linalg.norm(ours - theirs) / (np.linalg.norm(ours) or 1))
+        if apart > 1e-6:
+            wrong.append(
+                f"{line.name} ({line.theirs.name}): the weights are apart by {apart:.2g}{_transposed(ours, theirs)}"
+            )
+    return wrong
+
+
+def _transposed(ours: NDArray[Any], theirs: NDArray[Any]) -> str:
+    if ours.ndim == 2 and ours.shape[0] == ours.shape[1] and np.allclose(ours, theirs.T, rtol=1e-5):
+        return ", and one is the other's transpose"
+    if ours.shape == theirs.shape and np.allclose(np.sort(ours, axis=None), np.sort(theirs, axis=None), rtol=1e-5):
+        return ", and the same numbers stand in another order"
+    return ""
+
+
+class Judge:
+    """The rungs that compare arrays, of one seed."""
+
+    def __init__(
+        self,
+        name: str,
+        looked: tuple[Looked, Looked],
+        paired: Paired,
+        start: Arrays,
+        computed: Sequence[tuple[Computed, Arrays]],
+    ) -> None:
+        self._name, self._looked, self._paired, self._start = name, looked, paired, start
+        self._told = [told for told, _ in computed]
+        self._left = [_by_precision(arrays) for _, arrays in computed]
+        self._labels = [each.inspected.framework for each in looked]
+
+    def rung(self, rung: str) -> list[Verdict]:
+        """The verdicts of one rung; none where there is nothing to compare.
+
+        Where all of a difference is what the two frameworks are like, it breaks nothing; of a part, the rest counts.
+        """
+        verdicts = self._judge(rung, ())
+        if not any(verdict.outcome == "breaks" and verdict.difference is not None for verdict in verdicts):
+            return verdicts
+        rest, known = verdicts, ""
+        for corrections in self._corrections(rung):
+            rest, known = self._judge(rung, corrections), "; ".join(corrections)
+            if all(verdict.outcome == "passes" for verdict in rest):
+                return [self._differing(verdict, known) for verdict in verdicts]
+        return [self._explained(verdict, known) if verdict.outcome == "breaks" else verdict for verdict in rest]
+
+    def _mended(self) -> set[str]:
+        """Layers that are given one shape, as is the next: what one side has cut off, or padded, since."""
+        shown = [each for each in self._paired.matched if each.ours.output and each.theirs.output]
+        alike = [self._given_one_shape(each) for each in shown]
+        return {each.ours.output for each, (own, following) in zip(shown, itertools.pairwise(alike), strict=False)
+                if own and following}  # fmt: skip
+
+    def _given_one_shape(self, each: Matched) -> bool:
+        names = (f"forward/{part.output}/input" for part in (each.ours, each.theirs))
+        given = [side["float32"].get(name) for side, name in zip(self._left, names, strict=True)]
+        return given[0] is not None and given[1] is not None and given[0].shape == given[1].shape
+
+    def compared(self) -> set[str]:
+        """The layers whose answers are compared."""
+        return {each.ours.output for each in self._paired.matched if each.ours.output and each.theirs.output}
+
+    def first_broken(self) -> int | None:
+        """The place of the first layer whose answer differs; None where none does."""
+        broken = [verdict.worst for verdict in self.rung("forward") if verdict.outcome == "breaks"]
+        names = [each.ours.output for each in self._paired.matched]
+        places = [names.index(worst) if worst in names else len(names) for worst in map(self._ours, broken)]
+        return min(places, default=None)
+
+    def _ours(self, spoken: str) -> str:
+        return spoken.partition(" (")[0]
+
+    def _differing(self, verdict: Verdict, note: str) -> Verdict:
+        if verdict.outcome != "breaks":
+            return verdict
+        return msgspec.structs.replace(verdict, outcome="differs", note=note, worst=self._spoken(verdict.worst))
+
+    def _judge(self, rung: str, corrections: Sequence[str]) -> list[Verdict]:
+        arrays = [
+            {precision: self._arrays(rung, ours, precision, corrections) for precision in ("float32", "float64")}
+            for ours in (True, False)
+        ]
+        gradients = [
+            {precision: self._arrays("gradients", ours, precision, ()) for precision in ("float32", "float64")}
+            for ours in (True, False)
+        ]
+        if rung == "forward":
+            _alike(arrays, self._mended())
+        sides = []
+        for label, told, own, steep in zip(self._labels, self._told, arrays, gradients, strict=True):
+            broken = {name: error for name, error in told.broken.items() if name in (rung, "gradients")}
+            if rung == "state" and "gradients" in broken:
+                broken["state"] = broken["gradients"]
+            kept = {rung: own} | ({"gradients": steep} if rung == "optimizer" else {})
+            order = tuple(own["float32"])
+            sides.append(
+                Side(label, Told(layers=order, broken=broken), _reader(kept, "float32"), _reader(kept, "float64"))
+            )
+        return ladder.judge(rung, self._name, False, Pair(sides[0], sides[1], self._start, unlike=True), 0)
+
+    def _arrays(self, rung: str, ours: bool, precision: Precision, corrections: Sequence[str]) -> Arrays:
+        left = self._left[0 if ours else 1][precision]
+        match rung:
+            case "forward":
+                return self._forward(left, ours)
+            case "gradients":
+                found = {"loss": left["gradients/loss"]} if "gradients/loss" in left else {}
+                return found | self._lines(left, "gradients/array/", ours) | self._dropped(left, ours)
+            case "state":
+                moved = self._lines(left, "state/", ours)
+                arrays = {name: array for name, array in moved.items() if "/moving_" in name}
+                return self._unbiased(arrays, 1) if _UNBIASED in corrections and not ours else arrays
+            case _:
+                corrected = self._formula() in corrections and any(name.startswith("corrected/") for name in left)
+                taken = "corrected" if corrected else "optimizer"
+                return self._optimizer(left, taken, ours, _UNBIASED in corrections)
+
+    def _forward(self, left: Arrays, ours: bool) -> Arrays:
+        found = {}
+        for each in self._paired.matched:
+            part = each.ours if ours else each.theirs
+            if each.ours.output and each.theirs.output and f"forward/{part.output}" in left:
+                found[each.ours.output] = _output(left, part)
+                if f"forward/{part.output}/last" in left:
+                    found[f"{each.ours.output}/last"] = left[f"forward/{part.output}/last"]
+        answers = {name[8:]: array for name, array in left.items() if name.startswith("forward/answer ")}
+        return found | answers
+
+    def _lines(self, left: Arrays, prefix: str, ours: bool) -> Arrays:
+        natives = {name.removeprefix(prefix): array for name, array in left.items() if name.startswith(prefix)}
+        return common(self._paired.lines, natives, ours)
+
+    def _dropped(self, left: Arrays, ours: bool) -> Arrays:
+        """What dropouts keep and by what they multiply it, under the names and rates that ours have."""
+        found: Arrays = {}
+        mine, others = (side.inspected.dropouts for side in self._looked)
+        for one, two in zip(mine, others, strict=False):
+            measured = [
+                side["float32"].get(f"dropped/{each.name}") for side, each in zip(self._left, (one, two), strict=True)
+            ]
+            if all(each is not None for each in measured):
+                kept, factor, count = left[f"dropped/{(one if ours else two).name}"]
+                found[f"dropout {one.rate:g} {one.name.replace('/', '.')}/factor"] = np.array(factor)
+                found[f"dropout {one.rate:g} {one.name.replace('/', '.')}/kept"] = np.array([kept, count])
+        return found
+
+    def _optimizer(self, left: Arrays, taken: str, ours: bool, unbiased: bool) -> Arrays:
+        found: Arrays = {}
+        for step in STEPS:
+            if f"{taken}/{step}/loss" not in left:
+                continue
+            found[f"{step}/loss"] = left[f"{taken}/{step}/loss"]
+            arrays = self._lines(left, f"{taken}/{step}/array/", ours)
+            arrays = self._unbiased(arrays, step) if unbiased and not ours else arrays
+            found |= {f"{step}/{name}": array for name, array in arrays.items()}
+        return found
+
+    # --- what frameworks are like -------------------------------------------------------------------------------------
+
+    def _formula(self) -> str:
+        told = [each.formula for each in self._told if each.formula]
+        if trained := [array.name for array in self._paired.held if array.trained]:
+            told.append(f"torch trains a second bias, {trained[0]}, by which the sum moves twice: freeze it at zero")
+        return "; ".join(told) or "-"
+
+    def _corrections(self, rung: str) -> list[tuple[str, ...]]:
+        if self._labels != ["keras", "torch"]:
+            return []
+        norms = any(line.role == "moving_variance" for line in self._paired.lines)
+        match rung:
+            case "state" if norms:
+                return [(_UNBIASED,)]
+            case "optimizer":
+                own = [(_UNBIASED,)] if norms else []
+                corrected = any(name.startswith("corrected/") for side in self._left for name in side["float64"])
+                formula = [(self._formula(),), *([(_UNBIASED, self._formula())] if norms else [])] if corrected else []
+                return own + formula
+            case _:
+                return []
+
+    def _unbiased(self, arrays: Arrays, steps: int) -> Arrays:
+        """Moving variances of torch as they would be of the biased variance, as Keras has it."""
+        found = dict(arrays)
+        for each in self._paired.matched:
+            name = f"{each.ours.name}/moving_variance"
+            given = self._left[1]["float32"].get(f"forward/{each.theirs.output}/input")
+            kept = each.theirs.settings.get("momentum")
+            if name in arrays and given is not None and isinstance(kept, float):
+                count = given.size / given.shape[-1]
+                old = kept**steps * self._start[name].astype(np.float64)
+                found[name] = old + (arrays[name] - old) * (count - 1) / count
+        return found
+
+    # --- words ----------------------------------------------------------------------------------------------------
+
+    def _explained(self, verdict: Verdict, known: str) -> Verdict:
+        note = explained.why(verdict, self._looked, self._paired, self._left, self._told)
+        besides = f"not counting that {known}" if known else ""
+        told = "; ".join(filter(None, [verdict.note, note, besides]))
+        return msgspec.structs.replace(verdict, worst=self._spoken(verdict.worst), note=told)
+
+    def _spoken(self, worst: str) -> str:
+        """An array or a layer by both its names."""
+        name, _, rest = worst.partition(" after ")
+        for line in self._paired.lines:
+            if line.name == name and line.theirs.name.replace(".", "/") != name:
+                return f"{name} ({line.theirs.name})" + (f" after {rest}" if rest else "")
+        for each in self._paired.matched:
+            if each.ours.output == worst and each.theirs.output != worst:
+                return f"{worst} ({each.theirs.output})"
+        return worst
+
+
+_UNBIASED = "torch's moving variance is that of the unbiased variance, Keras's of the biased"
+
+
+def _by_precision(arrays: Arrays) -> dict[str, Arrays]:
+    found: dict[str, Arrays] = {"float32": {}, "float64": {}}
+    for name, array in arrays.items():
+        precision, _, rest = name.partition("/")
+        found[precision][rest] = array
+    return found
+
+
+def _reader(kept: Mapping[str, Mapping[str, Arrays]], precision: str) -> Any:
+    return lambda key: kept.get(key.partition("/")[0], {}).get(precision, {})
+
+
+def _output(left: Arrays, part: Part) -> NDArray[Any]:
+    array = left[f"forward/{part.output}"]
+    if part.unflattened and array.ndim == 2:
+        array = np.moveaxis(array.reshape(len(array), *part.unflattened), 1, -1).reshape(array.shape)
+    return array
+
+
+def _alike(arrays: list[dict[Any, Arrays]], mended: set[str]) -> None:
+    """Have both sides' outputs in one shape, where they differ by axes of one alone, or by a sequence's last step;
+    those that are still not, and `mended` behind the layer, are left out.
+    """
+    for precision, ours in arrays[0].items():
+        theirs = arrays[1][precision]
+        for name in list(ours):
+            if name in theirs:
+                ours[name], theirs[name] = explained.alike(ours, theirs, name)
+                if name in mended and ours[name].shape != theirs[name].shape:
+                    del ours[name], theirs[name]
+        for side in (ours, theirs):
+            for name in [name for name in side if name.endswith("/last")]:
+                del side[name]

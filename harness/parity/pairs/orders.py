@@ -1,0 +1,86 @@
+"""What a side of somebody's pair is asked, and what it answers; arrays travel in safetensors files."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from harness.foreign import Inspected, Setting
+
+Kind = Literal["keras", "torch", "onnx"]
+BATCH = 8
+DRAWN = 32  # samples
+STEPS = (1, 2, 5)
+ROW_SEED = 7
+FIRST_SEED = 0
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a model comes from: a function in a Python file, or a file that a framework wrote (`function` is "").
+
+    `said` is the Python file with losses, optimizers and so on, "" for none.
+    """
+
+    kind: Kind
+    path: str
+    function: str = ""
+    said: str = ""
+    trusted: bool = False
+
+
+class Inspect(msgspec.Struct, frozen=True, tag=True):
+    """Build the model in single precision, and look at it as it is run on the inputs in `given`; one that `draws` first
+    puts them there.
+    """
+
+    source: Source
+    given: str
+    draws: bool = False
+
+
+class Draw(msgspec.Struct, frozen=True, tag=True):
+    """Draw inputs and targets by a seed into `given`."""
+
+    given: str
+    seed: int
+
+
+class Compute(msgspec.Struct, frozen=True, tag=True):
+    """Compute the rungs in both precisions: from the arrays in `given`, as the framework names them, into `out`.
+
+    `held` are arrays that the other framework does not have, of which the corrected steps train none.
+    """
+
+    rungs: tuple[str, ...]
+    given: str
+    out: str
+    held: tuple[str, ...] = ()
+
+
+class Own(msgspec.Struct, frozen=True, tag=True):
+    """Write the arrays that the model has by itself to `out`."""
+
+    out: str
+
+
+Request = Inspect | Draw | Compute | Own
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """The answer to `Inspect`: what the model is, which of the optional functions its file has, and its mapping."""
+
+    inspected: Inspected
+    says: tuple[str, ...] = ()
+    mapping: dict[str, str] = {}
+
+
+class Computed(msgspec.Struct, frozen=True):
+    """The answer to the others: rungs that failed, and why; the optimizer's settings, its rates, and the formula that
+    the corrected steps did without.
+    """
+
+    broken: dict[str, str] = {}
+    optimizer: dict[str, Setting] = {}
+    rates: tuple[float, ...] = ()
+    formula: str = ""

@@ -1,0 +1,94 @@
+"""A side's process: asked one thing after the other, held to limits while it works, dead when it is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from typing import TypeVar
+
+import msgspec
+
+from harness.errors import BenchError
+from harness.parity.pairs.orders import Request, Source
+from harness.running import child
+from harness.running.apart import Stopped
+from harness.running.guard import Guard, Limits, ending
+from harness.running.launch import worker_environment
+
+_Answered = TypeVar("_Answered", bound=msgspec.Struct)
+
+
+class SideProcess:
+    """One interpreter with one framework, that a user's code runs in."""
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source, self._limits, self._ready = source, limits, False
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
+        self._process = subprocess.Popen(
+            # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
+            [sys.executable, "-P", "-m", "harness.parity.pairs.side", source.kind],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env=worker_environment(1, "cpu") | _variables(source),
+            start_new_session=True,  # Ctrl-C reaches the parent alone, which kills the side
+        )
+
+    def __enter__(self) -> SideProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        child.hang_up(self._process)
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._errors.close()
+
+    def ask(self, request: Request, kind: type[_Answered]) -> _Answered:
+        """What the side answers. Raises BenchError with its reason where it refuses, and Stopped where it takes more
+        than its limits or dies.
+        """
+        with Guard(self._process, self._limits) as guard:
+            if self._ready:
+                guard.begin()
+            ended = self._hear(guard, request)
+        if guard.broken:
+            raise Stopped(f"{self.source.kind}: {guard.broken}")
+        if ended is None:
+            raise Stopped(f"{self.source.kind}: {self._last_words()}")
+        if isinstance(ended, child.Refused):
+            raise BenchError(ended.reason)
+        return msgspec.json.decode(ended.value, type=kind)
+
+    def _hear(self, guard: Guard, request: Request) -> child.Answer | child.Refused | None:
+        child.tell(self._process, request)
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            message: child.Message = msgspec.json.decode(line, type=child.Message)
+            match message:
+                case child.Ready():
+                    self._ready = True
+                    guard.begin()
+                case child.Answer(_, peak_gib):
+                    guard.end(peak_gib)
+                    return message
+                case child.Refused():
+                    return message
+        self._process.wait()
+        return None
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        tail = self._errors.read().decode(errors="replace").strip().splitlines()[-10:]
+        return "\n  ".join([f"its process {ending(self._process.returncode)}" + ":" * bool(tail), *tail])
+
+
+def _variables(source: Source) -> dict[str, str]:
+    """Of its environment: Keras on TensorFlow, without settings from the user's home; torch unpickles weights alone."""
+    found = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": os.devnull, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    if not source.trusted:
+        found["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    return found

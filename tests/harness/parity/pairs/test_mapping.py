@@ -1,0 +1,120 @@
+"""Which array is which, of models that are only described."""
+
+import numpy as np
+import pytest
+
+from harness.foreign import Array, Inspected, Part, Step, places, relaid
+from harness.parity.pairs import drawn, judging
+from harness.parity.pairs.mapping import pair
+
+TURNED = (Step("transpose", (1, 0)),)
+
+
+def dense(name, given, made, steps=(), **more):
+    shape = (made, given) if steps else (given, made)
+    arrays = {
+        "kernel": Array(f"{name}.kernel", shape, steps),
+        "bias": Array(f"{name}.bias", (made,)),
+    }
+    return Part(name, "dense", arrays, output=name, **more)
+
+
+def models(ours, theirs):
+    return Inspected("keras", tuple(ours)), Inspected("torch", tuple(theirs))
+
+
+def partners(paired):
+    return {each.ours.name: each.theirs.name for each in paired.matched}
+
+
+def test_shapes_tell_layers_apart_whatever_their_order():
+    paired = pair(
+        *models([dense("a", 3, 4), dense("b", 4, 2)], [dense("y", 4, 2, TURNED), dense("x", 3, 4, TURNED)]), {}
+    )
+    assert partners(paired) == {"a": "x", "b": "y"}
+    assert paired.problems == ()
+
+
+def test_names_tell_layers_of_one_shape_apart_and_order_does_where_they_do_not():
+    ours = [dense("query", 4, 4), dense("value", 4, 4)]
+    by_name = pair(*models(ours, [dense("v_proj", 4, 4), dense("q_proj", 4, 4)]), {})
+    assert partners(by_name) == {"query": "v_proj", "value": "q_proj"}  # `proj` is a word that no name here shares
+    by_name = pair(*models(ours, [dense("attn.v", 4, 4), dense("attn.q", 4, 4)]), {})
+    assert partners(by_name) == {"query": "attn.q", "value": "attn.v"}
+    assert {each.how for each in by_name.matched} == {"by name"}
+    in_order = pair(*models(ours, [dense("0", 4, 4), dense("1", 4, 4)]), {})
+    assert {each.how for each in in_order.matched} == {"in the order of computation"}
+
+
+def test_what_the_user_says_comes_first():
+    ours, theirs = [dense("a", 4, 4), dense("b", 4, 4)], [dense("x", 4, 4), dense("y", 4, 4)]
+    assert partners(pair(*models(ours, theirs), {"a": "y"})) == {"a": "y", "b": "x"}
+    (wrong,) = pair(*models(ours, theirs), {"a": "yy"}).problems
+    assert "mapping names yy, which is no layer of torch that is still free: did you mean y?" in wrong
+
+
+def test_a_layer_behind_one_that_is_paired_is_paired_with_what_is_behind_its_partner():
+    def norm(name, behind):
+        return Part(name, "batch_norm", {"gamma": Array(f"{name}.gamma", (4,))}, output=name, behind=behind)
+
+    ours = [dense("main", 3, 4), dense("short", 2, 4), norm("short_bn", "short"), norm("main_bn", "main")]
+    theirs = [dense("0", 3, 4), norm("1", "0"), dense("2", 2, 4), norm("3", "2")]
+    assert partners(pair(*models(ours, theirs), {})) == {"main": "0", "short": "2", "short_bn": "3", "main_bn": "1"}
+
+
+def test_a_fused_projection_is_taken_apart():
+    ours = [dense(name, 4, 4) for name in ("q", "k", "v")]
+    paired = pair(*models(ours, [dense("qkv", 4, 12, TURNED)]), {})
+    assert paired.problems == ()
+    assert paired.remarks == ("qkv is q, k, v side by side, in that order",)
+    weights = drawn.weights(paired.lines, 0)
+    native = drawn.natives(paired.lines, weights, ours=False)["qkv.kernel"]
+    assert native.shape == (12, 4)
+    np.testing.assert_array_equal(native[4:8].T, weights["k/kernel"])
+
+
+def test_a_flattening_of_channels_first_permutes_the_rows_behind_it():
+    behind = dense("fc", 24, 5, TURNED, flattened=(2, 3, 4))
+    (line, _) = pair(*models([dense("dense", 24, 5)], [behind]), {}).lines
+    image = np.random.default_rng(0).normal(size=(3, 4, 2))  # height, width, channels
+    kernel = np.random.default_rng(1).normal(size=(24, 5))
+    native = drawn.natives([line], {"dense/kernel": kernel}, ours=False)["fc.kernel"]
+    np.testing.assert_allclose(native @ image.transpose(2, 0, 1).ravel(), image.ravel() @ kernel)
+
+
+def test_arrays_come_back_as_they_went():
+    steps = Step("reshape", (3, 2, 4)), Step("take", (1, 0, 2), 0), Step("transpose", (1, 2, 0))
+    array = np.arange(24).reshape(6, 4)
+    common = relaid(array, steps)
+    back = np.zeros_like(array)
+    back.reshape(-1)[places((6, 4), steps).ravel()] = common.ravel()
+    np.testing.assert_array_equal(back, array)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        ([], "keras's a (dense: kernel (3, 4), bias (4,)) has no partner"),
+        ([dense("x", 3, 4), dense("y", 9, 9)], "torch's y (dense: kernel (9, 9), bias (9,)) has no partner"),
+        ([dense("x", 3, 5)], "a/kernel is (3, 4) in keras, (3, 5) in torch (x.kernel)"),
+        ([Part("x", "dense", {"kernel": Array("x.kernel", (3, 4))})], "keras's a has a bias, torch's x has none"),
+    ],
+)
+def test_what_has_no_partner_is_named(theirs, said):
+    assert said in pair(*models([dense("a", 3, 4)], theirs), {}).problems
+
+
+def test_a_second_bias_is_held_at_zero_and_folded_into_the_first():
+    def lstm(name, **more):
+        roles = {"kernel": (3, 8), "recurrent": (2, 8), "bias": (8,), **more}
+        names = {"bias": "bias_ih_l0", "recurrent_bias": "bias_hh_l0"}
+        return Part(
+            name, "lstm", {role: Array(f"{name}.{names.get(role, role)}", shape) for role, shape in roles.items()}
+        )
+
+    paired = pair(*models([lstm("ours")], [lstm("theirs", recurrent_bias=(8,))]), {})
+    assert paired.problems == ()
+    assert [array.name for array in paired.held] == ["theirs.bias_hh_l0"]
+    natives = {f"theirs.{name}": np.ones(shape) for name, shape in (("bias_ih_l0", 8), ("bias_hh_l0", 8))}
+    folded = judging.common(paired.lines, natives, ours=False, folded=["theirs.bias_hh_l0"])
+    np.testing.assert_array_equal(folded["ours/bias"], np.full(8, 2.0))

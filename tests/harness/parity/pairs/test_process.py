@@ -1,0 +1,119 @@
+"""A user's code runs in a process of its own, with limits; what is wrong with it is said."""
+
+import pytest
+
+from harness.command import cli
+from harness.errors import BenchError
+from harness.parity.check import assert_same_model
+from harness.parity.pairs.orders import Inspect, Looked, Source
+from harness.parity.pairs.process import SideProcess
+from harness.parity.pairs.side import drawn, named
+from harness.running.apart import Stopped
+from harness.running.guard import Limits
+
+NET = "def torch_model():\n    from torch import nn\n    return nn.Linear(4, 2)\n"
+
+
+@pytest.fixture(scope="module")
+def torch():
+    with SideProcess(Source("torch", ""), Limits()) as side:
+        yield side
+
+
+def look(side, path, text):
+    path.write_text(text)
+    return side.ask(Inspect(Source("torch", str(path), "torch_model", str(path)), str(path) + ".given", True), Looked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import keras\n", "keras is imported in the process of the other framework"),
+        ("x = 1\n", r"has no function torch_model\(\)"),
+        ("def torch_model():\n    return 3\n", "torch_model returns a int, not a torch module"),
+        ("def torch_model():\n    return 1 / 0\n", r"torch_model\(\) of .*ZeroDivisionError.*torch_model, pair.py:2"),
+        ("def torch_model(:\n", "SyntaxError"),
+        (NET, r"define inputs = \[\(height, width, channels\), \.\.\.\]"),
+        (NET + "inputs = 'abc'\n", "is no shape"),
+        (NET + "inputs = (5,)\n", r"does not run on inputs of \(32, 5\).*RuntimeError"),
+        (NET + "inputs = (4,)\nmapping = [1]\n", "mapping: must be a dictionary"),
+        (NET + "def inputs(rng, n):\n    return rng.normal(size=(3, 4))\n", r"must return arrays of n numbers or rows"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said(torch, tmp_path, text, said):
+    with pytest.raises(BenchError, match=said):
+        look(torch, tmp_path / "pair.py", text)
+
+
+@pytest.mark.slow
+def test_a_side_looks_at_a_model_and_goes_on_after_a_refusal(torch, tmp_path):
+    looked = look(torch, tmp_path / "pair.py", NET + "inputs = (4,)\n")
+    (part,) = looked.inspected.parts
+    assert (part.kind, part.arrays["kernel"].name, part.arrays["kernel"].common()) == ("dense", "weight", (4, 2))
+
+
+@pytest.mark.slow
+def test_weights_alone_are_unpickled(torch, tmp_path):
+    text = """
+import pickle, torch
+class Evil:
+    def __reduce__(self):
+        return print, ("unpickled",)
+torch.save(Evil(), __file__ + ".pt")
+def torch_model():
+    return torch.load(__file__ + ".pt", weights_only=False)
+"""
+    with pytest.raises(BenchError, match="Weights only load failed"):
+        look(torch, tmp_path / "pair.py", text)
+
+
+@pytest.mark.slow
+def test_a_side_that_takes_too_long_is_stopped(tmp_path):
+    said = pytest.raises(Stopped, match=r"torch: stopped: it took longer than timeout=0\.5 seconds")
+    with SideProcess(Source("torch", ""), Limits(0.5)) as side, said:
+        look(side, tmp_path / "pair.py", "while True: pass\n")
+
+
+@pytest.mark.slow
+def test_a_side_that_dies_leaves_its_last_words(tmp_path):
+    said = pytest.raises(Stopped, match=r"ended with exit code 3:\s+farewell")
+    with SideProcess(Source("torch", ""), Limits()) as side, said:
+        look(side, tmp_path / "pair.py", "import os, sys\nprint('farewell', flush=True)\nos._exit(3)\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["pair=nothing.py"], "pair=nothing.py: there is no such file"),
+        (["pair=p.py", "rung=export"], "unknown rung of a pair 'export'"),
+        (["pair=p.py", "weights=mine"], "must be one of drawn, ours, theirs, own"),
+        (["pair=p.py", "mapping=."], "mapping=.: is a folder"),
+        (["keras=p.py"], "and the other model?"),
+    ],
+)
+def test_wrong_usage_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.py").write_text(NET)
+    assert cli.main(["parity", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_function_that_another_process_cannot_find_is_refused():
+    with pytest.raises(BenchError, match="must be a function of a Python file"):
+        assert_same_model(lambda: None, lambda: None)
+
+
+class Nothing:
+    def get(self, name):
+        return {"inputs": {"words": {"shape": (6,), "below": 9}, "image": (4, 4, 1)}}.get(name)
+
+
+def test_inputs_are_drawn_by_shape_and_padded_where_they_are_tokens():
+    inputs = drawn(Nothing(), (), 0)
+    assert {name: array.shape[1:] for name, array in inputs.items()} == {"words": (6,), "image": (4, 4, 1)}
+    words = inputs["words"]
+    assert words.min() == 0 and words.max() == 8  # noqa: PT018
+    assert (words[1::2, -2:] == 0).all()
+    with pytest.raises(BenchError, match="must return arrays"):
+        named("abc", "inputs")

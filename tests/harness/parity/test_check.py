@@ -1,0 +1,31 @@
+"""`assert_same_model` on the pair of docs/parity.md, as it should be and as it was first ported."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.parity.check import assert_same_model
+
+PAIR = Path(__file__).parents[3] / "docs" / "pair.py"
+
+pytestmark = [pytest.mark.slow, pytest.mark.parity]
+
+
+def test_the_right_port_of_the_documentation_passes():
+    verdicts = assert_same_model(PAIR, strict=True)
+    assert {verdict.rung: verdict.outcome for verdict in verdicts} == {
+        "structure": "passes",
+        "forward": "passes",
+        "gradients": "passes",
+        "state": "differs",
+        "optimizer": "differs",
+    }
+
+
+def test_the_first_port_of_the_documentation_is_told_where_it_is_wrong(tmp_path):
+    text = PAIR.read_text()
+    wrong = text.replace("        nn.ZeroPad2d((0, 1, 0, 1)),\n", "").replace("stride=2),", "stride=2, padding=1),")
+    assert wrong != text
+    (tmp_path / "pair.py").write_text(wrong)
+    with pytest.raises(AssertionError, match=r"forward +breaks .*conv1 \(0\); it is given the same: padding is same"):
+        assert_same_model(tmp_path / "pair.py", rungs="structure,forward")
