@@ -63,9 +63,19 @@ def unsafe(source):
     return found
 
 
+# A user's own model, in a process of its own: what it would run is refused unless the user says trust=true
+# (tests/harness/parity/pairs and tests/parity/pairs).
+TRUSTED = {
+    "backends/_keras_foreign.py": [
+        "keras.saving.load_model",
+        "keras.saving.load_model({'compile': 'False', 'safe_mode': 'not trusted'})",
+    ]
+}
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HOUSE)))
 def test_no_module_can_run_what_it_reads(path):
-    assert unsafe(path.read_text()) == []
+    assert unsafe(path.read_text()) == TRUSTED.get(str(path.relative_to(HOUSE)), [])
 
 
 @pytest.mark.parametrize(

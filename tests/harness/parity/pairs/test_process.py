@@ -1,5 +1,8 @@
 """A user's code runs in a process of its own, with limits; what is wrong with it is said."""
 
+import subprocess
+import sys
+
 import pytest
 
 from harness.command import cli
@@ -117,3 +120,32 @@ def test_inputs_are_drawn_by_shape_and_padded_where_they_are_tokens():
     assert (words[1::2, -2:] == 0).all()
     with pytest.raises(BenchError, match="must return arrays"):
         named("abc", "inputs")
+
+
+@pytest.mark.slow
+@pytest.mark.parity
+def test_code_in_a_keras_file_is_not_run_unless_the_user_says_so(tmp_path):
+    """A Lambda layer of a .keras file is Python code, which leaves a trace where it runs."""
+    trace, file = tmp_path / "trace", tmp_path / "model.keras"
+    makes = f"""
+import keras
+code = "lambda x: [x, open({str(trace)!r}, 'w').close()][0]"
+inner = eval(code)
+model = keras.Sequential([keras.Input((4,)), keras.layers.Lambda(inner, output_shape=(4,)), keras.layers.Dense(2)])
+model.save({str(file)!r})
+"""
+    subprocess.run([sys.executable, "-c", makes], check=True, capture_output=True)
+    trace.unlink(missing_ok=True)  # building it ran it, too
+    pair = tmp_path / "pair.py"
+    pair.write_text(NET + "inputs = (4,)\n")
+    orders = Inspect(Source("keras", str(file), "", str(pair)), str(tmp_path / "given"), True)
+    with (
+        SideProcess(Source("keras", ""), Limits()) as side,
+        pytest.raises(BenchError, match=r"cannot be read: .*Lambda.*trust=true also runs Python code"),
+    ):
+        side.ask(orders, Looked)
+    assert not trace.exists()
+    trusted = Inspect(Source("keras", str(file), "", str(pair), True), str(tmp_path / "given"), True)
+    with SideProcess(Source("keras", ""), Limits()) as side:
+        side.ask(trusted, Looked)
+    assert trace.exists()  # so that the refusal above was of something
