@@ -139,15 +139,17 @@ def paired_p_value(errors_a: ArrayLike, errors_b: ArrayLike, resamples: int = 20
     counts = _image_counts(resamples, a.shape[1], seed)
     draw = np.random.default_rng((seed, 1))
     of_seeds = [_resample(draw, resamples, len(errors)) / errors.size for errors in (a, b)]
+    together = np.concatenate([a, b]).T
     above = below = 0
     for start in range(0, resamples, _AT_A_TIME):
         part = slice(start, start + _AT_A_TIME)
-        means = [
-            ((counts[part].astype(np.float64) @ e.T) * s[part]).sum(axis=1)
-            for e, s in zip((a, b), of_seeds, strict=True)
-        ]
-        above += int(np.count_nonzero(means[0] >= means[1]))
-        below += int(np.count_nonzero(means[0] <= means[1]))
+        sums = counts[part].astype(np.float64) @ together
+        one, other = (
+            (each * seeds[part]).sum(axis=1)
+            for each, seeds in zip(np.split(sums, [len(a)], axis=1), of_seeds, strict=True)
+        )
+        above += int(np.count_nonzero(one >= other))
+        below += int(np.count_nonzero(one <= other))
     return min(1.0, 2 * (1 + min(above, below)) / (1 + resamples))
 
 
