@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from harness.command import values
 from harness.errors import BenchError
 from harness.text import label
@@ -15,9 +17,15 @@ if TYPE_CHECKING:
     from harness.parity.ladder import Verdict
 
 
+_OF_VARIANTS = ("suite", "between", "variant", "profile", "workers", "keep", "results")
+_OF_PAIRS = ("weights", "mapping", "converter", "trust", "timeout", "memory")
+
+
 def parity(options: ParityOptions) -> int:
     if options.pair or options.keras:
+        _refuse_given(options, _OF_VARIANTS, "is for the project's own variants, and not for a pair")
         return _pair(options)
+    _refuse_given(options, _OF_PAIRS, "is for a pair: give pair=FILE.py too")
     from harness import disk, registry
     from harness.environment import usable_workers
     from harness.parity import verdicts
@@ -52,6 +60,13 @@ def parity(options: ParityOptions) -> int:
     verdicts.write_csv(table, found, options.between)
     print(f"table:  {table}")
     return _ended(options, found, options.between)
+
+
+def _refuse_given(options: ParityOptions, keys: Sequence[str], why: str) -> None:
+    """Raise BenchError for an option that would change nothing."""
+    for field in msgspec.structs.fields(options):
+        if field.name in keys and getattr(options, field.name) != field.default:
+            raise BenchError(f"{field.name}={getattr(options, field.name)}: {why}")
 
 
 def _refuse_folders(options: ParityOptions, keys: Sequence[str]) -> None:

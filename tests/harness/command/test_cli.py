@@ -67,6 +67,11 @@ assert not heavy, heavy
         (["run", "suite=elasticity", "variant=ridge", "backend=keras"], "nothing to run"),
         (["run", "seeds=0,one"], "seeds=0,one: must be whole numbers separated by commas"),
         (["run", "seeds=-1"], "seeds=-1: must lie between 0 and 2^32 - 1"),
+        (
+            ["parity", "pair=pair.py", "suite=shift"],
+            "suite=shift: is for the project's own variants, and not for a pair",
+        ),
+        (["parity", "converter=out.py"], "converter=out.py: is for a pair: give pair=FILE.py too"),
         (["run", "seeds=4294967296"], "must lie between 0 and 2^32 - 1"),
         (["run", "workers=-2"], "workers=-2: must be a whole number of at least 0"),
         (["run", "phases=1,2,3"], "must be four numbers"),
