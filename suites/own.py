@@ -39,11 +39,10 @@ from suites.microstructure.folder import pictures
 from suites.microstructure.statistics import Descriptors, plain
 from suites.pictures import folder as folders
 from suites.pictures import variants
-from suites.pictures.checks import TRAIN, VALIDATION
 from suites.pictures.encodings import OfLuminance
 from suites.pictures.images import LARGEST, SMALLEST, Size, find_images
 from suites.pictures.images import read_images as read
-from suites.pictures.table import Asked
+from suites.pictures.table import TRAIN, VALIDATION, Asked
 
 OPTIONS = {
     "targets": "columns to predict, comma-separated; empty: those of numbers, else the one of words",
@@ -89,12 +88,12 @@ def check_data(folder: Path, options: Mapping[str, str]) -> list[Finding]:
 
 def _asked(options: Mapping[str, str]) -> Asked:
     def parts(key: str) -> tuple[str, ...]:
-        return tuple(part.strip() for part in options.get(key, "").split(",") if part.strip())
+        return tuple(part.strip() for part in options[key].split(",")) if options.get(key) else ()
 
     classes = options.get("classes") or "false"
     if classes not in ("true", "false"):
         raise BenchError(f"classes={classes}: must be true or false")
-    return Asked(tuple(dict.fromkeys(parts("targets"))), parts("units"), classes == "true")
+    return Asked(tuple(dict.fromkeys(filter(None, parts("targets")))), parts("units"), classes == "true")
 
 
 def _resize(word: str) -> Size | None:
@@ -108,9 +107,9 @@ def _resize(word: str) -> Size | None:
 
 
 def split(dataset: Dataset) -> Split:
-    """As the table says, where it does; else 70 % to train, 15 % to validate, 15 % to test, by a fixed seed: groups
-    stay together, and each class is shared out alike. Where the table names no validation, every sixth of the training
-    images, or groups, is for that. Raises BenchError for too few images or groups.
+    """As the table says, where it does; else 70 % to train, 15 % to validate, 15 % to test, by a fixed seed. Groups
+    stay together; where there are none, each class is shared out alike. Where the table names no validation, every
+    sixth of the training images, or groups, is for that. Raises BenchError for too few images or groups.
     """
     if dataset.parts:
         return _given(dataset)
@@ -122,14 +121,15 @@ def split(dataset: Dataset) -> Split:
         held = max(1, round(0.15 * len(members)))
         for share, rows in zip(shares, np.split(members, [len(members) - 2 * held, len(members) - held]), strict=True):
             share.append(rows)
-    train, validation, test = (np.sort(np.concatenate(share)) for share in shares)
+    # Mixed, for a learning curve takes the first of them.
+    train, validation, test = (np.random.RandomState(42).permutation(np.concatenate(share)) for share in shares)
     return Split(train, validation, {TEST: test})
 
 
 def _given(dataset: Dataset) -> Split:
     parts = np.array(dataset.parts)
-    train, validation = (np.flatnonzero(np.isin(parts, words)) for words in (TRAIN, VALIDATION))
-    names = [name for name in dict.fromkeys(dataset.parts) if name not in (*TRAIN, *VALIDATION)]
+    train, validation = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION))
+    names = [name for name in dict.fromkeys(dataset.parts) if name not in (TRAIN, VALIDATION)]
     tests = {name: np.flatnonzero(parts == name) for name in sorted(names, key=lambda name: name != TEST)}
     if not len(validation):
         things = np.array(dataset.groups or [str(row) for row in range(len(parts))])
@@ -139,7 +139,7 @@ def _given(dataset: Dataset) -> Split:
     if not len(train) or not len(validation):
         left = f"{len(train)} images to train and {len(validation)} to validate"
         raise BenchError(f"{dataset.name}: its split leaves {left}")
-    return Split(train, validation, tests)
+    return Split(np.random.RandomState(42).permutation(train), validation, tests)
 
 
 def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
@@ -190,12 +190,16 @@ def read_images(folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
     """See `Suite.read_images`. Images are reduced as those were that the model was trained on, and must be as large."""
     paths = find_images(folder)
     height, width, channels = input_shape
+    if channels not in (1, 3):
+        raise BenchError(f"the model takes images of {channels} channels, and this suite's have one or three")
     found = read(paths, (height, width), channels, facts.get("pixels"))
     return pictures(paths, found.images, found.places, found.spots)
 
 
 def unit_factor(unit: str) -> float:
-    """Raises BenchError: units of a table are its own, and none is converted."""
+    """One of what has none. Raises BenchError else: units of a table are its own, and none is converted."""
+    if not unit:
+        return 1.0
     raise BenchError(f"unit={unit}: this suite converts no units; units= names those of the table")
 
 

@@ -201,6 +201,7 @@ def _best(options: PredictOptions) -> Path:
     """The model that takes images and is the best on the validation images of the newest data set."""
     from harness import registry
     from harness.running.deploy import at_hand
+    from harness.running.run import validation_error
 
     models = at_hand(options.results, *registry.choose(options.suite, registry.names("suites"), "suite"))
     usable = {path: record for path, record in models.items() if record.encoding_ms is None and record.validation}
@@ -211,7 +212,7 @@ def _best(options: PredictOptions) -> Path:
         asked = registry.choose(options.variant, sorted(known), "variant with a model")
         usable = {path: record for path, record in usable.items() if record.cell.variant in asked}
     newest = max(usable.values(), key=lambda record: record.started).cell.data_hash
-    errors = {p: r.validation.mse for p, r in usable.items() if r.validation and r.cell.data_hash == newest}
+    errors = {path: validation_error(r) for path, r in usable.items() if r.cell.data_hash == newest}
     best = min(errors, key=lambda path: errors[path])
     record = usable[best]
     print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {best}"))

@@ -28,6 +28,7 @@ FLAGGED = 0.05
 
 _MOST_POINTS = 256
 _NEIGHBOURS = 3
+_AT_A_TIME = 64  # images whose spectra are held
 _LEAST_POWER = 1e-8  # of a frequency band, as a share of the square of white
 
 
@@ -123,7 +124,7 @@ def _apart(standard: NDArray[np.float64], points: NDArray[np.float64]) -> NDArra
     """
     among = _distances(points, points)
     np.fill_diagonal(among, np.inf)
-    of_points = _mean_of_least(among, _NEIGHBOURS)[0]
+    of_points = _mean_of_least(among, min(_NEIGHBOURS, len(points) - 1))[0] if len(points) > 1 else np.ones(1)
     distance, nearest = _mean_of_least(_distances(standard, points), _NEIGHBOURS)
     apart: NDArray[np.float64] = distance / np.maximum(of_points[nearest].mean(axis=1), 1e-9)
     return apart
@@ -147,6 +148,11 @@ def descriptors(images: Images) -> NDArray[np.float64]:
     spectrum's power, in octaves from the finest to the coarsest, of waves along either axis; and skewness and kurtosis
     of what each octave shows, which know more of shapes than any spectrum.
     """
+    parts = [_descriptors(images[start : start + _AT_A_TIME]) for start in range(0, len(images), _AT_A_TIME)]
+    return np.concatenate(parts) if parts else np.empty((0, number_of_descriptors(*images.shape[1:3])))
+
+
+def _descriptors(images: Images) -> NDArray[np.float64]:
     grey = images.mean(axis=3, dtype=np.float64)
     levels = [grey.mean(axis=(1, 2)), grey.std(axis=(1, 2))]
     height, width = images.shape[1:3]
@@ -160,8 +166,9 @@ def descriptors(images: Images) -> NDArray[np.float64]:
         levels += [np.log10(power[:, band & along].sum(axis=1) + _LEAST_POWER) for along in (steep, ~steep)]
         shown = np.fft.irfft2(waves * band, s=(height, width))
         deviation = shown.std(axis=(1, 2)) + math.sqrt(_LEAST_POWER)
-        levels.append((shown**3).mean(axis=(1, 2)) / deviation**3)
-        levels.append(np.log((shown**4).mean(axis=(1, 2)) / deviation**4 + 1e-3))
+        square = shown * shown
+        levels.append((square * shown).mean(axis=(1, 2)) / deviation**3)
+        levels.append(np.log((square * square).mean(axis=(1, 2)) / deviation**4 + 1e-3))
     return np.stack(levels, axis=1)
 
 

@@ -82,31 +82,40 @@ def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progre
 
 def _table(predicted: Predicted) -> Iterator[list[str]]:
     """Rows of cells, the header first; images that could not be read come last."""
-    heads = [f"{t}_{u}".rstrip("_") for t, u in zip(predicted.targets, predicted.units, strict=True)]
-    columns: dict[str, list[str]] = {"image": [harmless(name) for name in predicted.names]}
-    columns |= _numbers(heads, predicted.rows)
-    columns |= _numbers([f"{head}_low_{_PERCENT}" for head in heads], predicted.low)
-    columns |= _numbers([f"{head}_high_{_PERCENT}" for head in heads], predicted.high)
-    columns |= {
-        head: cells for head, cells in (("class", predicted.classes), (f"classes_{_PERCENT}", predicted.sets)) if cells
-    }
-    columns |= {name: [f"{value:.6g}" for value in values] for name, values in predicted.figures.items()}
+    ours: dict[str, list[str]] = {}
+    for head, cells in (("class", predicted.classes), (f"classes_{_PERCENT}", predicted.sets)):
+        ours |= {head: cells} if cells else {}
+    ours |= {name: [f"{value:.6g}" for value in values] for name, values in predicted.figures.items()}
     if predicted.distances:
-        columns["distance"] = [f"{distance:.3g}" for distance in predicted.distances]
-        columns["unlike_training"] = [str(distance > 1).lower() for distance in predicted.distances]
+        ours["distance"] = [f"{distance:.3g}" for distance in predicted.distances]
+        ours["unlike_training"] = [str(distance > 1).lower() for distance in predicted.distances]
     if predicted.unread:
-        columns["problem"] = [""] * len(predicted.names)
-    yield list(columns)
-    yield from map(list, zip(*columns.values(), strict=True))
+        ours["problem"] = [""] * len(predicted.names)
+    heads = _heads(predicted, {"image", *ours})
+    columns = _numbers(heads, predicted.rows)
+    columns += _numbers([f"{head}_low_{_PERCENT}" for head in heads], predicted.low)
+    columns += _numbers([f"{head}_high_{_PERCENT}" for head in heads], predicted.high)
+    yield ["image", *(head for head, _ in columns), *ours]
+    names = [harmless(name) for name in predicted.names]
+    yield from map(list, zip(names, *(cells for _, cells in columns), *ours.values(), strict=True))
     for name, why in predicted.unread.items():
-        yield [harmless(name), *[""] * (len(columns) - 2), harmless(why)]
+        yield [harmless(name), *[""] * (len(columns) + len(ours) - 1), harmless(why)]
 
 
-def _numbers(heads: Sequence[str], rows: Sequence[Sequence[float]]) -> dict[str, list[str]]:
+def _heads(predicted: Predicted, taken: set[str]) -> list[str]:
+    """A head for each target, with its unit; a target may be called as a column of ours is, or as another with its
+    unit.
+    """
+    heads = [f"{t}_{u}".rstrip("_") for t, u in zip(predicted.targets, predicted.units, strict=True)]
+    alone = [head not in taken and heads.count(head) == 1 for head in heads]
+    return [
+        head if own else f"predicted_{name}" for head, name, own in zip(heads, predicted.targets, alone, strict=True)
+    ]
+
+
+def _numbers(heads: Sequence[str], rows: Sequence[Sequence[float]]) -> list[tuple[str, list[str]]]:
     """A column for each head, none where there are no rows."""
-    if not rows:
-        return {}
-    return {head: [f"{row[place]:.6g}" for row in rows] for place, head in enumerate(heads)}
+    return [(head, [f"{row[place]:.6g}" for row in rows]) for place, head in enumerate(heads) if rows]
 
 
 def _free_place(out: Path, model_file: Path) -> Path:

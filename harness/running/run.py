@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import shlex
 import sys
@@ -12,8 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-
-import numpy as np
 
 from harness import disk, registry
 from harness.environment import observe, usable_memory_gib
@@ -177,7 +176,7 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     # By the validation images: who chooses by the test images has no test any more.
     # Whose encoding is no part of the exported model, that takes no images.
     usable = [record for record in good.values() if record.encoding_ms is None]
-    chosen = min(usable, key=lambda record: record.validation.mse if record.validation else np.inf, default=None)
+    chosen = min(usable, key=validation_error, default=None)
     if chosen and (model := exported(chosen, request.results)):
         words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
         of_those = "" if len(usable) == len(good) else ", of those that take images"
@@ -186,6 +185,17 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
     return not failed
+
+
+def validation_error(record: Record) -> float:
+    """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
+    squares cannot be added, what their R² lack to one on average.
+    """
+    if record.validation is None:
+        return math.inf
+    units = record.held_out.units if record.held_out else ()
+    r2 = record.validation.r2_mean
+    return record.validation.mse if len(set(units)) < 2 or r2 is None else 1 - r2
 
 
 def _typed(path: Path) -> str:
@@ -239,6 +249,10 @@ def _announce(suite_plan: Plan) -> None:
     data, split = suite_plan.dataset, suite_plan.split
     parts = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test"
     print(shown(f"suite {suite_plan.suite}: {len(data.images)} images of data set '{data.name}', {parts}"))
+    if suite_plan.source.folder:
+        told = (f"{name} in {unit}" if unit else name for name, unit in zip(data.target_names, data.units, strict=True))
+        groups = f"; groups: {len(set(data.groups))}" * bool(data.groups)
+        print(shown(f"{'classes' if data.classes else 'to be predicted'}: {', '.join(told)}{groups}"))
     for warning in data.warnings:
         print(shown(f"warning: {warning}"))
 

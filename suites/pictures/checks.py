@@ -6,6 +6,7 @@ target that follows the order of the rows, classes that are rare, grey levels th
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,18 +18,16 @@ from scipy.stats import rankdata
 from harness.errors import Finding
 from harness.protocol import Images
 from suites.microstructure.findings import few
-from suites.pictures.table import Table
+from suites.pictures.table import TRAIN, VALIDATION, Table
 
 FEWEST = 10
 _FEW, _FEW_PER_TARGET, _FEW_OF_A_CLASS = 50, 10, 10
 _IMBALANCE = 10
 _LIKE = 0.999  # correlation of two images of 16x16 pixels from which they are told to be nearly the same
-_EDGE = 16
+_EDGE, _EXAMPLES = 16, 3
 _FOLLOWS = 0.9  # rank correlation of a target with the number of its row
 _TELLS = 0.8  # share of the variance of mean grey levels that lies between groups
 _DARK = 0.25
-
-TRAIN, VALIDATION = ("train", "training"), ("val", "valid", "validation", "dev")
 
 
 class Labelled(NamedTuple):
@@ -46,12 +45,13 @@ def check(labelled: Labelled, table: str) -> list[Finding]:
     if len(labelled.images) < 2:
         return told
     found = _classes(labelled.table, table) if labelled.table.classes else _numbers(labelled, table)
-    return told + found + _copies(labelled) + _look_alike(labelled) + _grey(labelled)
+    which = _which(labelled.images)
+    return told + found + _copies(labelled, which) + _look_alike(labelled, which) + _grey(labelled)
 
 
 def _count(labelled: Labelled) -> list[Finding]:
     count, targets = len(labelled.images), len(labelled.table.names)
-    things = len(set(labelled.table.groups)) if labelled.table.groups else count
+    things = len(set(of_one_thing(labelled.images, labelled.table.groups)) or range(count))
     if min(count, things) < FEWEST and not labelled.table.parts:
         what = "images" if things == count else "groups"
         return [Finding("error", "images", f"{min(count, things)} {what} are too few to split; {FEWEST} is the least")]
@@ -69,9 +69,9 @@ def _parts(table: Table, name: str) -> list[Finding]:
         return []
     counts = Counter(table.parts)
     findings = []
-    if not any(counts[word] for word in TRAIN):
+    if not counts[TRAIN]:
         findings.append(Finding("error", name, f"its split has no row 'train', only {few(sorted(counts))}"))
-    if not set(counts) - {*TRAIN, *VALIDATION, ""}:
+    if not set(counts) - {TRAIN, VALIDATION, ""}:
         findings.append(Finding("error", name, "its split has no row 'test': take the column out, or name some"))
     if counts[""]:
         findings.append(Finding("error", name, f"its split is empty in {counts['']} rows: fill them in"))
@@ -127,28 +127,38 @@ def _classes(table: Table, name: str) -> list[Finding]:
 
 
 def of_one_thing(images: Images, groups: Sequence[str]) -> tuple[str, ...]:
-    """A group for each image, so that none is on two sides of a split: those given, and equal images together. Empty
-    where there is nothing to keep together.
+    """A group for each image, so that none is on two sides of a split: those given, and equal images together; an image
+    whose group is blank is alone. Empty where there is nothing to keep together.
     """
-    equal: dict[bytes, list[int]] = {}
-    for index, image in enumerate(images):
-        equal.setdefault(image.tobytes(), []).append(index)
-    if not groups and len(equal) == len(images):
+    which = _which(images)
+    if not any(groups) and len(set(which.tolist())) == len(images):
         return ()
-    found = list(groups) or [f"image-{index}" for index in range(len(images))]
-    for members in equal.values():  # copies in two groups make these one
-        named = {found[index] for index in members}
-        first = min(named)
-        found = [first if group in named else group for group in found] if len(named) > 1 else found
-    return tuple(found)
+    found = [group or f"(image {index})" for index, group in enumerate(groups or [""] * len(images))]
+    of: dict[str, str] = {}
+
+    def root(group: str) -> str:
+        while (above := of.get(group, group)) != group:
+            group = above
+        return group
+
+    first: dict[int, str] = {}
+    for one, group in zip(which.tolist(), found, strict=True):  # copies in two groups make these one
+        same = sorted((root(first.setdefault(one, group)), root(group)))
+        of[same[1]] = same[0]
+    return tuple(root(group) for group in found)
 
 
-def _copies(labelled: Labelled) -> list[Finding]:
-    first: dict[bytes, int] = {}
-    pairs: list[tuple[int, int]] = []
-    for index, image in enumerate(labelled.images):
-        if (one := first.setdefault(image.tobytes(), index)) != index:
-            pairs.append((one, index))
+def _which(images: Images) -> NDArray[np.intp]:
+    """(n,) a number for each image, equal for equal ones."""
+    known: dict[bytes, int] = {}
+    digests = [hashlib.sha256(image).digest() for image in images]
+    return np.array([known.setdefault(digest, len(known)) for digest in digests], np.intp)
+
+
+def _copies(labelled: Labelled, which: NDArray[np.intp]) -> list[Finding]:
+    first: dict[int, int] = {}
+    pairs = [(first.setdefault(one, index), index) for index, one in enumerate(which.tolist())]
+    pairs = [(one, other) for one, other in pairs if one != other]
     if not pairs:
         return []
     told = few([f"{labelled.names[one]} = {labelled.names[other]}" for one, other in pairs])
@@ -162,22 +172,29 @@ def _copies(labelled: Labelled) -> list[Finding]:
     return [Finding("warning", "images", f"{what}: {told}")]
 
 
-def _look_alike(labelled: Labelled) -> list[Finding]:
+def _look_alike(labelled: Labelled, which: NDArray[np.intp]) -> list[Finding]:
     """Images that are nearly copies: compressed anew, or cut a little beside each other."""
-    small = _thumbnails(labelled.images)
-    pairs: list[tuple[int, int]] = []
-    for start in range(0, len(small), 512):
-        like = small[start : start + 512] @ small.T > _LIKE
-        pairs += [(start + int(one), int(other)) for one, other in np.argwhere(like) if other > start + one]
-    pairs = [(one, other) for one, other in pairs if not np.array_equal(labelled.images[one], labelled.images[other])]
-    groups = labelled.table.groups
-    if groups:
-        pairs = [(one, other) for one, other in pairs if groups[one] != groups[other]]
+    small, count = _thumbnails(labelled.images), len(labelled.images)
+    _, of = np.unique(labelled.table.groups or which.astype(str), return_inverse=True)
+    pairs, examples = 0, list[tuple[int, int]]()
+    for start in range(0, count, 512):
+        rows = np.arange(start, min(start + 512, count))
+        like = small[rows] @ small.T > _LIKE
+        like &= (which[rows, None] != which) & (of[rows, None] != of) & (np.arange(count) > rows[:, None])
+        pairs += int(like.sum())
+        if len(examples) < _EXAMPLES:
+            examples += [(start + one, other) for one, other in np.argwhere(like)[:_EXAMPLES].tolist()]
     if not pairs:
         return []
-    told = few([f"{labelled.names[one]} and {labelled.names[other]}" for one, other in pairs])
+    names = [f"{labelled.names[one]} and {labelled.names[other]}" for one, other in examples[:_EXAMPLES]]
+    told = ", ".join(names) + f" and {pairs - len(names)} more" * (pairs > len(names))
+    if pairs > count * (count - 1) / 4:
+        what = (
+            "more than half of all pairs of images are nearly the same at 16x16 pixels: a frame, a round aperture or a"
+        )
+        return [Finding("warning", "images", f"{what} scale bar that all share hides what differs; crop it; {told}")]
     what = "pairs of images are nearly the same: if they show one specimen, a column `group` keeps them on one side of"
-    return [Finding("warning", "images", f"{len(pairs)} {what} the split, or scores are too good; {told}")]
+    return [Finding("warning", "images", f"{pairs} {what} the split, or scores are too good; {told}")]
 
 
 def _thumbnails(images: Images) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -71,6 +72,10 @@ def read_images(
         except Unusable as problem:
             spots.append(Spot(place, str(problem)))
     common = _usual(list(sizes.values()))
+    for place, size in sizes.items():
+        if not resize and min(reduced(size)) < SMALLEST:
+            what = f"so long that fewer than {SMALLEST} pixels are left across where {MOST} are along it"
+            spots.append(Spot(place, what, "crop it, or say resize=", _told(size)))
     if pixels:
         what = f"not {pixels} pixels, as those that the model was trained on"
         spots += [Spot(place, what, "", _told(size)) for place, size in sizes.items() if _told(size) != pixels]
@@ -107,7 +112,7 @@ def reduced(size: Size) -> Size:
 
 def _usual(sizes: Sequence[Size]) -> Size | None:
     """The most frequent of them."""
-    return max(sorted(set(sizes)), key=list(sizes).count) if sizes else None
+    return Counter(sizes).most_common(1)[0][0] if sizes else None
 
 
 def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None) -> list[Spot]:
@@ -119,7 +124,7 @@ def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None) ->
             for place, size in others.items()
         ]
     asked = f"{resize[1]}x{resize[0]}, which is asked for"
-    small = [place for place, size in sizes.items() if size[0] < resize[0] or size[1] < resize[1]]
+    small = {place for place, size in sizes.items() if size[0] < resize[0] or size[1] < resize[1]}
     stretched = [
         place
         for place, size in sizes.items()
@@ -144,6 +149,8 @@ def _open(path: Path) -> tuple[Image.Image, bytes]:
     try:
         with warnings.catch_warnings(action="ignore"):  # about large pictures, and damaged EXIF data: judged here
             return Image.open(BytesIO(data), formats=["PNG", "TIFF", "JPEG"]), data
+    except Image.DecompressionBombError as error:
+        raise Unusable(f"more pixels than any picture of {LARGEST} along an edge: cut or save it smaller") from error
     except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
         raise Unusable("not a PNG, TIFF or JPEG, whatever its name says: convert it, or write it anew") from error
 
@@ -154,7 +161,12 @@ def _size_of(path: Path) -> Size:
     width, height = picture.size
     if not min(width, height) >= SMALLEST or max(width, height) > LARGEST:
         raise Unusable(f"{width}x{height} pixels: each edge must have {SMALLEST} to {LARGEST}")
-    if getattr(picture, "n_frames", 1) != 1:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            frames = getattr(picture, "n_frames", 1)
+    except Exception as error:
+        raise Unusable("truncated or damaged: write it anew") from error
+    if frames != 1:
         raise Unusable("a stack of pictures: save each in a file of its own")
     return height, width
 
@@ -170,12 +182,15 @@ def _pixels(path: Path, size: Size) -> NDArray[np.float32]:
         raise Unusable("truncated or damaged: write it anew") from error
     if said in range(2, 9):
         raise Unusable("says that it is to be shown rotated or mirrored (EXIF): apply that and save it anew")
+    if picture.mode in _WHITE and "transparency" in picture.info:
+        raise Unusable("16 bits with a transparent value: save it without transparency")
     if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         if np.asarray(picture)[:, :, 3].min() < 255:
             raise Unusable("partly transparent: save it without transparency")
     if picture.mode == "F" or picture.mode not in (*_WHITE, "1", "L", "P", "RGB", "RGBA"):
-        raise Unusable(f"pixels of kind {picture.mode}, whose black and white are not known: save it with 8 or 16 bits")
+        what = "save it as grey of 8 or 16 bits, or as RGB"
+        raise Unusable(f"pixels of kind {picture.mode}, whose black and white are not known: {what}")
     if picture.mode == "I" and not ((values := np.asarray(picture)).min() >= 0 and values.max() <= _WHITE["I"]):
         raise Unusable("whole numbers beyond 16 bits, whose black and white are not known: save it with 8 or 16 bits")
     white = _WHITE.get(picture.mode, 255.0)

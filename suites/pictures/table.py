@@ -28,6 +28,7 @@ SUFFIXES = (".csv", ".parquet")
 LAYOUT = "needed are a header, a column that names each image's file, and columns of what is to be predicted"
 MOST_CLASSES = 50
 
+_GROUP = GROUP | {"specimen id", "group id", "sample", "sample id"}
 _UNIT = re.compile(r"\s*(?P<name>.*?)\s*[\[(](?P<unit>[^\])]*)[\])]\s*")
 
 
@@ -86,7 +87,7 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
         units=_units(chosen, asked, numbers) or ("",) * len(names),
         classes=not numbers,
         groups=tuple(label(cell) for cell in cells[roles.group]) if roles.group else (),
-        parts=tuple(cell.casefold() for cell in cells[roles.part]) if roles.part else (),
+        parts=tuple(map(_part, cells[roles.part])) if roles.part else (),
         findings=unused(others, path.name) + gather(spots, of_rows(path.name)),
     )
 
@@ -96,13 +97,17 @@ def _columns(rows: list[list[str]], table: str) -> dict[str, list[str]]:
     head, body = [cell.strip() for cell in rows[0]], rows[1:]
     if not body:
         raise Unusable(f"a header and no rows: {LAYOUT}")
-    if twice := [name for name in dict.fromkeys(head) if head.count(name) > 1]:
+    if twice := [name for name in dict.fromkeys(head) if name and head.count(name) > 1]:
         raise Unusable(f"names a column twice: {few(twice)}")
-    ragged = [row for row, cells in enumerate(body) if len(cells) != len(head)]
-    if ragged:
-        spots = [Spot(row, f"not {len(head)} cells, as the header has") for row in ragged]
-        raise Unusable("; ".join(finding.what for finding in gather(spots, of_rows(table, range(1, 1 + len(body))))))
-    return {name: [row[column].strip() for row in body] for column, name in enumerate(head)}
+    spots = [
+        Spot(row, f"not {len(head)} cells, as the header has")
+        for row, cells in enumerate(body)
+        if len(cells) != len(head)
+    ]
+    if spots:
+        raise Unusable("; ".join(f"{finding.where}: {finding.what}" for finding in gather(spots, of_rows(table))))
+    columns = {name: [row[column].strip() for row in body] for column, name in enumerate(head)}
+    return {name: cells for name, cells in columns.items() if name or any(cells)}
 
 
 def _is(text: str, kind: object) -> bool:
@@ -122,11 +127,10 @@ def _parquet(path: Path) -> list[list[str]]:
         frame = pandas.read_parquet(path, engine="pyarrow")
     except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
         raise Unusable(f"not a Parquet file: {str(error)[:100]}") from None
-    head = [str(name) for name in frame.columns]
-    return [
-        head,
-        *([("" if pandas.isna(cell) else str(cell)) for cell in row] for row in frame.itertuples(index=False)),
-    ]
+    frame = frame if frame.index.name is None else frame.reset_index()
+    lacking = frame.map(lambda cell: cell is None or (pandas.api.types.is_scalar(cell) and pandas.isna(cell)))
+    cells = frame.astype(str).where(~lacking, "")
+    return [[str(name) for name in frame.columns], *cells.to_numpy().tolist()]
 
 
 class _Roles(NamedTuple):
@@ -139,7 +143,7 @@ def _roles(cells: dict[str, list[str]], images: Names, asked: Asked) -> _Roles:
     """The columns that are no targets; none of those asked for is. Raises Unusable where none names the files."""
     heads = {name: plain(name) for name in cells if name not in asked.targets}
     part = next((name for name in heads if heads[name] in SPLIT), "")
-    group = next((name for name in heads if heads[name] in GROUP), "")
+    group = next((name for name in heads if heads[name] in _GROUP), "")
     others = {name: cells[name] for name in heads if name not in (part, group)}
     names = list(others)
     found = file_columns([heads[name] for name in names], dict(enumerate(others.values())), images)
@@ -211,6 +215,16 @@ def _classes(columns: dict[str, list[str]]) -> Values:
         raise Unusable(f"column '{name[:40]}': classes that differ in blanks or signs alone cannot be told apart")
     values = np.array([[float(cell == one) if cell else np.nan for one in names] for cell in told])
     return values, names, [Spot(row, f"{name[:40]} is empty", _MEND) for row, cell in enumerate(told) if not cell]
+
+
+TRAIN, VALIDATION = "train", "validation"
+_PARTS = {"training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "dev": VALIDATION, "testing": "test"}
+
+
+def _part(cell: str) -> str:
+    """A side of the split, by one name, as a test may be called."""
+    part = re.sub(r"[^a-z0-9_.]+", "-", cell.casefold()).strip("-.")
+    return _PARTS.get(part, part)
 
 
 def _bare(name: str) -> str:

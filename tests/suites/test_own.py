@@ -61,17 +61,19 @@ def test_classes_are_shared_out_alike(folder):
     for part in split.parts.values():
         np.testing.assert_allclose(free.targets[part].mean(axis=0), 0.5)
     assert split.fingerprint() == split_of(own, free).fingerprint()
+    first = free.targets[split.first(20).train].mean(axis=0)  # a learning curve takes these
+    assert 0.2 < first[0] < 0.8
 
 
 def test_a_split_of_the_users_own_is_kept(folder):
     dataset = own.load(folder, {})
     free = {name: getattr(dataset, name) for name in dataset.__struct_fields__} | {"groups": ()}
-    parts = ("lab-b",) * 10 + ("test",) * 10 + ("training",) * 100
+    parts = ("lab-b",) * 10 + ("test",) * 10 + ("train",) * 100
     split = split_of(own, Dataset(**free | {"parts": parts}))
     assert list(split.tests) == ["test", "lab-b"]
     np.testing.assert_array_equal(split.tests["lab-b"], np.arange(10))
     assert (len(split.train), len(split.validation)) == (84, 16)
-    split = split_of(own, Dataset(**free | {"parts": ("val",) * 10 + parts[10:]}))
+    split = split_of(own, Dataset(**free | {"parts": ("validation",) * 10 + parts[10:]}))
     np.testing.assert_array_equal(split.validation, np.arange(10))
 
 
@@ -130,6 +132,22 @@ def test_a_process_is_planned_for_classes_where_it_is_asked_for(folder):
 def test_options_that_make_no_sense_are_refused(folder, options, told):
     with pytest.raises(BenchError, match=told):
         own.load(folder, options)
+
+
+def test_what_has_no_unit_is_scaled_by_nothing():
+    assert own.unit_factor("") == 1
+    with pytest.raises(BenchError, match="converts no units"):
+        own.unit_factor("MPa")
+
+
+def test_each_target_may_have_a_unit_of_its_own_or_none(folder, tmp_path):
+    for path in folder.glob("s?.tif"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    for number in (10, 11):
+        (tmp_path / f"s{number}.tif").write_bytes((folder / f"s{number}.tif").read_bytes())
+    rows = "".join(f"s{number}.tif,{number},{number**2 % 7}\n" for number in range(12))
+    (tmp_path / "t.csv").write_text("file,a,b\n" + rows)
+    assert own.load(tmp_path, {"units": "MPa,"}).units == ("MPa", "")
 
 
 def test_without_a_folder_there_is_nothing_to_do():

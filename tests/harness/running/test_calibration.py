@@ -99,6 +99,19 @@ def test_descriptors_are_finite_and_as_many_as_is_said(height, width, channels):
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_few_training_images_flag_what_is_unlike_them(count):
+    nothing, images = np.zeros((30, 1)), textures(30, 1.5, seed=2)
+    found = calibrated(nothing, nothing, images, textures(count, 1.5, seed=1), False)
+    assert (found.distances(images) > 1).mean() < 0.2
+    assert (found.distances(textures(20, 6)) > 1).mean() > 0.5
+
+
+def test_blocks_of_images_make_no_difference():
+    images = textures(150, 1.5)
+    np.testing.assert_allclose(descriptors(images)[130:], descriptors(images[130:]), rtol=1e-12)
+
+
 def test_the_spectrum_is_all_there():
     """Parseval: the powers of all bands add up to the variance, of whole octaves."""
     images = textures(5, 0.8, size=64)

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import psutil
@@ -17,7 +18,7 @@ from backends import onnx
 from harness.command import cli
 from harness.errors import BenchError
 from harness.running.guard import Limits
-from harness.running.predict import Request, predict_here
+from harness.running.predict import Predicted, Request, _table, predict_here
 from harness.running.predict import predict as predict_apart
 
 BENCH = (sys.executable, "-m", "harness")
@@ -271,6 +272,16 @@ def test_an_image_that_cannot_be_read_has_a_row_that_says_why_and_the_others_are
     assert table["C0_GPa"].notna().tolist() == [True, True, True, False]
     assert table["problem"].notna().tolist() == [False, False, False, True]
     assert "1 images could not be read: aa.png: not a PNG" in capsys.readouterr().err
+
+
+def test_targets_may_be_called_as_our_own_columns_are():
+    predicted = Predicted(["distance", "image", "a_b", "a"], ["", "", "", "b"], ["x.png"], [[1.0, 2.0, 3.0, 4.0]])
+    predicted = msgspec.structs.replace(predicted, distances=[0.5], unread={"y.png": "broken"})
+    header, row, unread = _table(predicted)
+    heads = ["image", "predicted_distance", "predicted_image", "predicted_a_b", "predicted_a"]
+    assert header == [*heads, "distance", "unlike_training", "problem"]
+    assert row == ["x.png", "1", "2", "3", "4", "0.5", "false", ""]
+    assert unread == ["y.png", *[""] * 6, "broken"]
 
 
 def test_a_folder_without_a_usable_image_is_refused_and_nothing_is_written(model, pictures, tmp_path):

@@ -89,6 +89,21 @@ def test_what_is_one_thing_is_in_one_group(which, named):
                 assert found[one] == found[other]
 
 
+def test_an_image_whose_group_is_blank_is_alone():
+    pictures = images(6)
+    pictures[5] = pictures[0]
+    found = of_one_thing(pictures, ("A", "A", "B", "", "", ""))
+    assert found[0] == found[1] == found[5]
+    assert len({found[0], found[2], found[3], found[4]}) == 4
+    assert told(labelled(groups=["A", "B"] + [""] * 58)) == []
+
+
+def test_what_all_images_share_is_told_in_one_sentence():
+    pictures = np.float32(0.001) * images()
+    pictures[:, 5:15, 5:15] += 0.9
+    only(labelled(pictures), "warning", "more than half of all pairs", "a round aperture", "and 1767 more")
+
+
 def test_a_copy_on_the_other_side_of_a_given_split_is_an_error():
     pictures = images()
     pictures[50] = pictures[3]

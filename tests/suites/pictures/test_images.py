@@ -113,6 +113,33 @@ def test_a_broken_picture_is_told_and_the_others_are_read(tmp_path, kind):
     assert told in found.findings[0].what
 
 
+def test_a_long_picture_is_told_before_nothing_is_left_of_it(tmp_path):
+    (finding,) = read_images([saved(tmp_path, "a.png", grey(16, 2200))]).findings
+    assert "fewer than 16 pixels are left across where 128 are along it" in finding.what
+    assert "2200x16" in finding.what
+    assert read_images([saved(tmp_path, "a.png", grey(16, 2200))], resize=(16, 2200)).findings == []
+
+
+def test_damaged_tiffs_are_told_whatever_is_damaged(tmp_path, recwarn):
+    whole = saved(tmp_path, "a.tif", grey()).read_bytes()
+    draw = np.random.default_rng(0)
+    for _ in range(300):
+        data = bytearray(whole)
+        for place in draw.integers(len(data) - 200, len(data), 3):  # where the tags are
+            data[place] = draw.integers(256)
+        (tmp_path / "b.tif").write_bytes(data)
+        found = read_images([tmp_path / "b.tif"])
+        assert len(found.images) + len(found.spots) >= 1
+
+
+def test_a_transparent_value_of_sixteen_bits_is_refused(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65536, (20, 20)).astype(np.uint16)
+    path = tmp_path / "a.png"
+    Image.fromarray(values).save(path, transparency=7)
+    found = read_images([path])
+    assert found.findings or np.allclose(found.images[0, :, :, 0], values / 65535)
+
+
 def test_a_stack_and_unknown_scales_are_refused(tmp_path):
     stack = tmp_path / "stack.tif"
     Image.fromarray(grey()).save(stack, save_all=True, append_images=[Image.fromarray(grey(seed=1))])

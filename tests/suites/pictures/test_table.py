@@ -65,7 +65,24 @@ def test_groups_and_a_split_are_no_targets(read):
     table = read(f"name,specimen,split,E\n{rows('ppqq', ['Train', 'test', 'val', 'train'], NUMBERS)}")
     assert table.names == ("E",)
     assert table.groups == tuple("ppqq")
-    assert table.parts == ("train", "test", "val", "train")
+    assert table.parts == ("train", "test", "validation", "train")
+
+
+def test_tests_may_have_any_name_and_are_called_as_files_may_be(read):
+    table = read(f"name,split,E\n{rows(['train', 'Lab B / 2', 'TEST', 'fold 1'], NUMBERS)}")
+    assert table.parts == ("train", "lab-b-2", "test", "fold-1")
+
+
+def test_columns_without_a_head_and_cells_are_none(read):
+    assert read(
+        "file,E,,\n" + "\n".join(f"{name},{number},," for name, number in zip(FILES, NUMBERS, strict=True))
+    ).names == ("E",)
+
+
+@pytest.mark.parametrize("head", ["specimen id", "Sample_ID", "group"])
+def test_an_id_of_specimens_is_a_group(read, head):
+    table = read(f"image,{head},E\n{rows([7, 7, 8, 8], NUMBERS)}")
+    assert (table.names, table.groups) == (("E",), ("7", "7", "8", "8"))
 
 
 def test_a_row_number_is_no_target(read):
@@ -87,7 +104,7 @@ UNUSABLE = {
     "several of words": (f"file,a,b\n{rows('uvuv', 'wxwx')}", "which of a, b\\? Say targets="),
     "a header alone": ("file,E\n", "a header and no rows"),
     "twice": (f"file,E,E\n{rows(NUMBERS, NUMBERS)}", "names a column twice: E"),
-    "ragged": (f"file,E\n{rows(NUMBERS)}\na.png", "not 2 cells, as the header has"),
+    "ragged": (f"file,E\n{rows(NUMBERS)}\na.png", "row 5: not 2 cells, as the header has"),
     "two of files": (f"file,image,E\n{rows(FILES[::-1], NUMBERS)}", "name different files"),
     "one name": (f"file,E 1,E-1,E_1\n{rows(NUMBERS, NUMBERS, NUMBERS)}", "name each in its own way"),
     "semicolons": (f"file;E\n{rows(NUMBERS)}".replace(",", ";"), "separated by semicolons"),
@@ -122,7 +139,11 @@ def test_parquet_is_a_csv_in_another_form(tmp_path, read):
     frame.to_parquet(tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet", Names([tmp_path / name for name in FILES]), Asked())
     np.testing.assert_allclose(table.targets[:, 0], NUMBERS)
-    assert table.parts == ("train", "train", "test", "val")
+    assert table.parts == ("train", "train", "test", "validation")
+    frame.assign(E=[[1, 2], [3], [], None]).set_index("file").to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet", Names([tmp_path / name for name in FILES]), Asked())
+    assert table.files == FILES  # which were the index
+    assert table.classes  # lists are no numbers
     (tmp_path / "t.parquet").write_bytes(b"PAR1")
     with pytest.raises(Unusable, match="not a Parquet file"):
         read_table(tmp_path / "t.parquet", Names([]), Asked())
