@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import BenchError
+from harness.errors import BenchError, Finding
 from harness.text import one_line
 
 if TYPE_CHECKING:
@@ -26,43 +27,45 @@ def data_check(options: DataCheckOptions) -> int:
 
     folder = Path(options.data)
     if options.suite == "any":
-        fitting, problems = suites_for(folder, options.own)
-        suites = fitting or tuple(problems)
+        asked, found = suites_for(folder, options.own)
+        for name, findings in found.items():
+            if not asked and name in registry.with_data():  # of one that takes whatever it is given all is told
+                print(one_line(f"not for suite {name}: {problem(findings)}"))
+        told = {name: found[name] for name in asked or [name for name in found if name not in registry.with_data()]}
     else:
-        suites = registry.choose(options.suite, registry.names("suites"), "suite")
-    failed = 0
-    for name in suites:
-        findings = registry.suite(name).check_data(folder, registry.own_options(name, options.own))
+        chosen = registry.choose(options.suite, registry.names("suites"), "suite")
+        told = {
+            name: registry.suite(name).check_data(folder, registry.own_options(name, options.own)) for name in chosen
+        }
+    for name, findings in told.items():
         for finding in findings:
             print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
         errors = sum(finding.severity == "error" for finding in findings)
         print(f"{options.data} for suite {name}: {errors} errors, {len(findings) - errors} warnings")
-        failed = failed or 2 * bool(errors)
-    return failed
+    return 2 if any(map(problem, told.values())) else 0
 
 
-def suites_for(folder: Path, own: dict[str, str]) -> tuple[tuple[str, ...], dict[str, str]]:
+def suites_for(folder: Path, own: dict[str, str]) -> tuple[tuple[str, ...], dict[str, list[Finding]]]:
     """The suites whose data a folder is, by what was said of it: those whose question it is, else those that take
-    whatever they are given. And of the others the first thing that keeps it from being theirs.
+    whatever they are given. And of each that was asked what it finds.
     """
     from harness import registry
 
     readers = [name for name in registry.names("suites") if registry.reads_folders(name)]
     told_all = [name for name in readers if own.keys() <= registry.options(name, "OPTIONS").keys()]
-    problems = {name: _problem(name, folder, own) for name in told_all or readers}
-    fitting = tuple(name for name, problem in problems.items() if not problem)
+    found: dict[str, list[Finding]] = {}
+    for name in told_all or readers:
+        try:
+            found[name] = registry.suite(name).check_data(folder, registry.own_options(name, own))
+        except BenchError as error:
+            found[name] = [Finding("error", str(folder), str(error))]
+    fitting = tuple(name for name, findings in found.items() if not problem(findings))
     asking = tuple(name for name in fitting if name in registry.with_data())
-    return asking or fitting, {name: problem for name, problem in problems.items() if problem}
+    return asking or fitting, found
 
 
-def _problem(suite: str, folder: Path, own: dict[str, str]) -> str:
-    """The first thing that is wrong with a folder as a suite's data set; empty where nothing is."""
-    from harness import registry
-
-    try:
-        findings = registry.suite(suite).check_data(folder, registry.own_options(suite, own))
-    except BenchError as error:
-        return str(error)
+def problem(findings: Sequence[Finding]) -> str:
+    """The first thing that is wrong; empty where nothing is."""
     return next((finding.what for finding in findings if finding.severity == "error"), "")
 
 

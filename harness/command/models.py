@@ -64,8 +64,9 @@ def _suites(options: RunOptions) -> tuple[str, ...]:
     if options.suite != "all" or not options.data:
         known = registry.with_data() if options.suite == "all" else registry.names("suites")
         return registry.choose(options.suite, known, "suite")
-    fitting, problems = inputs.suites_for(Path(options.data), options.own)
-    why = "".join(f"\n  not for {name}: {one_line(problem)}" for name, problem in problems.items())
+    fitting, found = inputs.suites_for(Path(options.data), options.own)
+    problems = {name: inputs.problem(findings) for name, findings in found.items()}
+    why = "".join(f"\n  not for {name}: {one_line(problem)}" for name, problem in problems.items() if problem)
     if not fitting:
         raise BenchError(f"data={options.data}: for no suite; `bench data check data={options.data}` says more{why}")
     if set(fitting).isdisjoint(registry.with_data()):

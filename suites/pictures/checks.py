@@ -112,6 +112,10 @@ def _rank_correlation(one: NDArray[np.intp], other: NDArray[np.float64]) -> floa
 def _classes(table: Table, name: str) -> list[Finding]:
     counts = dict(zip(table.names, np.nansum(table.targets, axis=0).astype(int).tolist(), strict=True))
     findings = []
+    of_part = {part: table.targets[np.array(table.parts) == part] for part in sorted(set(table.parts))}
+    for part, rows in of_part.items():
+        if lacking := [one for one, count in zip(table.names, np.nansum(rows, axis=0), strict=True) if not count]:
+            findings.append(Finding("warning", name, f"no image of its split's part '{part}' is of {few(lacking)}"))
     if lone := [f"{one} ({count})" for one, count in counts.items() if count < 3]:
         what = "classes with fewer than three images, which cannot stand in training, validation and test: "
         findings.append(Finding("error", name, f"{what}add some, or take them out; {few(lone)}"))

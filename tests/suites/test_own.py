@@ -252,6 +252,21 @@ def test_a_folder_for_no_suite_says_for_each_why(tmp_path, capsys):
     assert "not for own: " in told
 
 
+def test_the_check_finds_the_suite_and_tells_all_that_is_wrong(folder, tmp_path, capsys):
+    assert main(["data", "check", f"data={folder}"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{folder} for suite own: 0 errors, 1 warnings"
+    (tmp_path / "s1.tif").write_bytes((folder / "s1.tif").read_bytes())
+    (tmp_path / "t.csv").write_text("file,E\ns1.tif,x\ns2.tif,1\ns3.tif,2\n")
+    assert main(["data", "check", f"data={tmp_path}"]) == 2
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if line.startswith("not for suite")] == [
+        "not for suite elasticity: no *.png images",
+        "not for suite polysilicon: no *.png images",
+    ]
+    assert any("E is no finite number ('x')" in line for line in told)
+    assert told[-1].startswith(f"{tmp_path} for suite own: 3 errors")
+
+
 def test_options_of_one_suite_choose_it(folder, tmp_path, capsys):
     words = ["run", f"data={folder}", "units=lx", "profile=smoke", "backend=classical", "variant=mean"]
     assert main([*words, f"results={tmp_path}"]) == 0

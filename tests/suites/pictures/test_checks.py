@@ -61,6 +61,12 @@ def test_classes_that_are_rare():
     only(labelled(targets=rare, names=("a", "b"), classes=True), "warning", "classes with few images", "b (6)")
 
 
+def test_a_class_that_a_part_of_the_split_lacks():
+    which = np.eye(2)[[0] * 25 + [1] * 35]
+    data = labelled(targets=which, names=("a", "b"), classes=True, parts=["test"] * 20 + ["train"] * 40)
+    only(data, "warning", "no image of its split's part 'test' is of b")
+
+
 def test_classes_that_are_out_of_balance():
     unlike = np.eye(2)[[0] * 190 + [1] * 10]
     data = labelled(images(200), unlike, ("good", "bad"), classes=True)
