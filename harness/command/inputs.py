@@ -27,11 +27,12 @@ def data_check(options: DataCheckOptions) -> int:
 
     folder = Path(options.data)
     if options.suite == "any":
-        asked, found = suites_for(folder, options.own)
-        for name, findings in found.items():
-            if not asked and name in registry.with_data():  # of one that takes whatever it is given all is told
-                print(one_line(f"not for suite {name}: {problem(findings)}"))
-        told = {name: found[name] for name in asked or [name for name in found if name not in registry.with_data()]}
+        fitting, found = suites_for(folder, options.own)
+        # Where it is for none, all is told of what takes whatever it is given, if that was asked.
+        whole = fitting or tuple(name for name in found if name not in registry.with_data()) or tuple(found)
+        for name in [] if fitting else [name for name in found if name not in whole]:
+            print(one_line(f"not for suite {name}: {problem(found[name])}"))
+        told = {name: found[name] for name in whole}
     else:
         chosen = registry.choose(options.suite, registry.names("suites"), "suite")
         told = {
