@@ -290,6 +290,14 @@ def test_links_to_records_and_models_only_where_they_lie_beside(tmp_path):
     assert "../../" not in page.read_text()
 
 
+@pytest.mark.parametrize("commit", ["main; touch here", "--orphan", "0123456789ab", "é" * 40])
+def test_no_command_quotes_a_commit_that_is_none(tmp_path, commit):
+    strange = msgspec.structs.replace(ENVIRONMENT, commit=commit)
+    row = board_of(tmp_path, [msgspec.structs.replace(a_record(), environment=strange)]).rows[0]
+    (line,) = details.command(row, contrast100, own_data=False)
+    assert line.startswith("bench run")
+
+
 def test_the_command_says_what_is_lacking(tmp_path, capsys):
     assert cli.main(["site", f"results={tmp_path}"]) == 2
     assert "no records of" in capsys.readouterr().err
