@@ -1,4 +1,4 @@
-"""A model that is not ours, as one framework tells of it: somebody's Keras model, torch module or ONNX graph.
+"""A model that is not ours, as one framework tells of it: somebody's Keras model or torch module.
 
 Its arrays stay in the framework's own layout. The steps from there to the common one, Keras's, are data, so that
 arrays, gradients and a converter that stands alone are all made from the same.
