@@ -145,7 +145,7 @@ class ForeignKeras:
 
     def inspect(self, inputs: Arrays) -> Inspected:
         """See `Foreign.inspect`."""
-        self._answers(inputs, training=False)  # which builds what is not built yet
+        answers = self._answers(inputs, training=False)  # which builds what is not built yet
         calls, behind, dropping = self._called(inputs)
         layers = dict(holders(self._model, ""))
         trained = {id(variable) for variable in self._model.trainable_variables}
@@ -164,7 +164,12 @@ class ForeignKeras:
         rates = {name: float(layer.rate) for name, layer in self._dropouts()}
         dropouts = [Random(name, rates[name]) for name in dict.fromkeys(dropping) if rates[name]]
         return Inspected(
-            NAME, (*own, *parts, *unused), tuple(before), tuple(dropouts), tuple(part.name for part in unused)
+            NAME,
+            (*own, *parts, *unused),
+            tuple(before),
+            tuple(dropouts),
+            unused=tuple(part.name for part in unused),
+            answers=len(answers),
         )
 
     def _called(self, inputs: Arrays) -> tuple[list[str], dict[str, str], list[str]]:

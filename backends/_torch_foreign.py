@@ -17,7 +17,18 @@ from backends._torch_foreign_parts import is_leaf, native_arrays, parts_of
 from backends._torch_formulas import as_keras, formula_of, settings_of
 from backends._torch_layouts import Layouts
 from harness.errors import BenchError
-from harness.foreign import Arrays, Inputs, Inspected, Pairing, Part, Random, Setting, Shape, Trained, leaves
+from harness.foreign import (
+    Arrays,
+    Inputs,
+    Inspected,
+    Pairing,
+    Part,
+    Random,
+    Setting,
+    Shape,
+    Trained,
+    leaves,
+)
 from harness.protocol import Precision
 
 NAME = "torch"
@@ -54,7 +65,7 @@ class ForeignTorch:
 
     def inspect(self, inputs: Arrays) -> Inspected:
         """See `Foreign.inspect`."""
-        watch = self._try_layouts(inputs)
+        watch, answers = self._try_layouts(inputs)
         parts: list[Part] = []
         before: list[str] = []
         called = set()
@@ -82,10 +93,13 @@ class ForeignTorch:
             tuple(before),
             tuple(Random(name, rate) for name, rate, _ in watch.dropouts if rate),
             unused=tuple(part.name for part in unused),
+            answers=answers,
         )
 
-    def _try_layouts(self, inputs: Arrays) -> Layouts:
-        """Run the module once; an image is given channels first if it takes that, and as it is if not."""
+    def _try_layouts(self, inputs: Arrays) -> tuple[Layouts, int]:
+        """Run the module once; an image is given channels first if it takes that, and as it is if not. Returns what was
+        seen, and the number of its answers.
+        """
         given = self._pairing.get("torch_inputs")
         shapes = dict(zip(inputs, given.values() if isinstance(given, Mapping) else given or [], strict=False))
         choices = [_doors(array, shapes.get(name)) for name, array in inputs.items()]
@@ -95,11 +109,11 @@ class ForeignTorch:
             try:
                 self._model.eval()  # so that no statistics move
                 with torch.no_grad(), self._watched() as watch:
-                    self._answers(inputs, watch)
+                    answers = self._answers(inputs, watch)
             except Exception as error:  # whatever the module raises, it may take them in another layout
                 errors.append((len(watch.calls), error))
             else:
-                return watch
+                return watch, len(answers)
         raise max(errors, key=lambda each: each[0])[1]  # of the layout by which it came furthest
 
     @contextlib.contextmanager
@@ -167,11 +181,14 @@ class ForeignTorch:
         }
 
     def _loss(self, targets: Arrays, answered: list[Tensor], watch: Layouts) -> Tensor:
+        make = self._pairing.get("torch_loss")
+        # A loss of the user's may have no target for some answers, as that of a variational autoencoder.
+        if len(targets) > len(answered) or (make is None and len(targets) < len(answered)):
+            raise BenchError(f"number of arrays that torch answers: {len(answered)}; of targets: {len(targets)}")
         expected = [
             watch.as_answered(self._given(array), answer)
             for array, answer in zip(targets.values(), answered, strict=False)
         ]
-        make = self._pairing.get("torch_loss")
         if make is None:
             losses = [
                 ((theirs - ours.reshape(theirs.shape)) ** 2).mean()
@@ -203,9 +220,14 @@ class ForeignTorch:
         corrected = None
         if (formula or held) and not self._pairing.get("torch_step"):
             self.set_arrays(start)
-            for name in held:
-                native_arrays(self._model)[name].requires_grad_(False)
-            corrected = self._train(inputs, targets, order, steps, as_keras if formula else None)[::2]
+            still = [native_arrays(self._model)[name] for name in held]
+            try:
+                for tensor in still:
+                    tensor.requires_grad_(False)
+                corrected = self._train(inputs, targets, order, steps, as_keras if formula else None)[::2]
+            finally:  # the next seed trains them again
+                for tensor in still:
+                    tensor.requires_grad_(True)
         return Trained(tuple(losses), tuple(rates), arrays, settings, corrected, formula)
 
     def _train(

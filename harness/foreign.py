@@ -1,4 +1,4 @@
-"""A model that is not ours, as one framework tells of it: somebody's Keras model, torch module or ONNX graph.
+"""A model that is not ours, as one framework tells of it: somebody's Keras model or torch module.
 
 Its arrays stay in the framework's own layout. The steps from there to the common one, Keras's, are data, so that
 arrays, gradients and a converter that stands alone are all made from the same.
@@ -98,7 +98,7 @@ class Inputs(msgspec.Struct, frozen=True):
 
 class Inspected(msgspec.Struct, frozen=True):
     """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
-    last, its dropouts, and which of its layers were not called.
+    last, its dropouts, which of its layers were not called, and how many arrays it answers.
     """
 
     framework: str
@@ -106,6 +106,7 @@ class Inspected(msgspec.Struct, frozen=True):
     after: tuple[str, ...] = ()
     dropouts: tuple[Random, ...] = ()
     unused: tuple[str, ...] = ()
+    answers: int = 1
 
 
 class Trained(msgspec.Struct, frozen=True):

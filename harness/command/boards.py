@@ -22,6 +22,8 @@ def leaderboard(options: LeaderboardOptions) -> int:
     failed = 0
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
     asked = [key for key in ("check", "diff", "format", "pictures") if getattr(options, key)]
+    if options.columns and not options.format:
+        asked.append("columns")
     if len(asked) > 1:
         raise BenchError(f"{'= and '.join(asked)}= ask for different things: choose one")
     if options.columns == "help":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,12 @@ import msgspec
 
 from harness.command import values
 from harness.errors import BenchError
-from harness.text import label
+from harness.text import label, shown
 
 if TYPE_CHECKING:
     from harness.command.commands import ParityOptions
     from harness.parity.ladder import Verdict
+    from harness.parity.pairs.mapping import Paired
 
 
 _OF_VARIANTS = ("suite", "between", "variant", "profile", "workers", "keep", "results")
@@ -90,9 +92,9 @@ def _pair(options: ParityOptions) -> int:
     """Somebody's own two models."""
     from harness import registry
     from harness.parity import verdicts
-    from harness.parity.pairs import written
     from harness.parity.pairs.climb import RUNGS, PairRequest, climb
     from harness.parity.pairs.sources import sources
+    from harness.parity.pairs.written import table
 
     _refuse_folders(options, ("junit", "markdown", "mapping", "converter"))
     ours, theirs = sources(options.pair, options.keras, trusted=options.trust)
@@ -108,14 +110,26 @@ def _pair(options: ParityOptions) -> int:
     found: list[Verdict] = []
     labels, paired = (ours.kind, theirs.kind), None
     for pairs, climbed in climb(request):
-        if not found and pairs.paired:
-            print(written.table(pairs.paired, labels) + "\n")
+        if pairs.paired and pairs.paired is not paired:  # the first, and what was found by trying
+            paired = pairs.paired
+            print("\n" * bool(found) + shown(table(paired, labels)) + "\n")
         found += climbed
-        paired = pairs.paired
-        print(verdicts.line(climbed), flush=True)
-    if paired and options.mapping:
-        written.write_csv(Path(options.mapping), paired.lines, labels)
-    if paired and options.converter:
-        written.write_converter(Path(options.converter), paired, labels)
+        print(shown(verdicts.line(climbed)), flush=True)
     print(f"\n{verdicts.summary(found)}")
+    _write_mapping(options, paired, labels)
     return _ended(options, found, ",".join(labels))
+
+
+def _write_mapping(options: ParityOptions, paired: Paired | None, labels: Sequence[str]) -> None:
+    """As a table, and as a converter; of a mapping with holes in it, neither."""
+    from harness.parity.pairs import written
+
+    if paired is None or paired.problems:
+        for key in ("mapping", "converter"):
+            if file := getattr(options, key):
+                print(f"{key}={file}: is not written, for not all arrays map: see structure", file=sys.stderr)
+        return
+    if options.mapping:
+        written.write_csv(Path(options.mapping), paired.lines, labels)
+    if options.converter:
+        written.write_converter(Path(options.converter), paired, labels)

@@ -24,7 +24,8 @@ LEARNED = 0.9
 class Epochs(NamedTuple):
     """For each seed of two implementations the first epoch with a validation loss at or below `target`; None where it
     never was. `ratio` is the geometric mean of the first over that of the second, `low` to `high` its 95 % interval by
-    Student's t on logarithms where seeds are `paired`, else by Welch's; NaN where fewer than two came to it.
+    Student's t on logarithms where seeds are `paired`, else by Welch's; NaN where fewer than two came to it, or these
+    do not spread, from which no t follows, unless both need the same at every seed.
     """
 
     target: float
@@ -80,7 +81,7 @@ def _paired_ratio(pairs: Sequence[tuple[int, int]]) -> tuple[float, float, float
         return np.nan, np.nan, np.nan
     ratios = np.log([a / b for a, b in pairs])
     half = np.nan
-    if ratios.size > 1:
+    if ratios.size > 1 and (np.ptp(ratios) or not ratios.any()):
         half = float(scipy.stats.t.ppf(0.975, ratios.size - 1) * ratios.std(ddof=1) / np.sqrt(ratios.size))
     mean = float(ratios.mean())
     return float(np.exp(mean)), float(np.exp(mean - half)), float(np.exp(mean + half))
@@ -93,7 +94,7 @@ def _ratio(one: Sequence[int], other: Sequence[int]) -> tuple[float, float, floa
     ratio = float(np.exp(a.mean() - b.mean()))
     if min(a.size, b.size) < 2:
         return ratio, np.nan, np.nan
-    if a.var() + b.var() == 0:  # no spread, no t: each seed says the same
-        return ratio, ratio, ratio
+    if np.ptp(a) == np.ptp(b) == 0:
+        return (1.0, 1.0, 1.0) if a[0] == b[0] else (ratio, np.nan, np.nan)
     interval = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
     return ratio, float(np.exp(interval.low)), float(np.exp(interval.high))

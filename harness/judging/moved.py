@@ -57,7 +57,7 @@ def between(suite: str, then: str, now: str) -> Moved:
     """What moved between two leaderboards of a suite, as CSV; "" for one that was not there."""
     columns = _header(then), _header(now)
     identity = [name for name in _ROW if all(name in header for header in columns if header)]
-    before, after = _rows(then, identity), _rows(now, identity)
+    before, after = _rows(suite, then, identity), _rows(suite, now, identity)
     came = [f"{name} is new" for name in columns[1] if name not in columns[0]] if then else []
     went = [f"{name} is gone" for name in columns[0] if name not in columns[1]] if now else []
     both = [key for key in after if key in before]
@@ -135,21 +135,31 @@ def _header(text: str) -> list[str]:
     return next(csv.reader(io.StringIO(text)), [])
 
 
-def _rows(text: str, identity: Sequence[str]) -> dict[Key, Line]:
+def _rows(suite: str, text: str, identity: Sequence[str]) -> dict[Key, Line]:
     """Lines by the columns that make them rows of their own; where even these are the same, by their number. Raises
-    BenchError for what is no table.
+    BenchError for what is no table, or has a skill that is no number.
     """
     counted: Counter[Key] = Counter()
     rows: dict[Key, Line] = {}
     try:
         lines = list(csv.DictReader(io.StringIO(text)))
     except csv.Error as error:
-        raise BenchError(f"a leaderboard is no CSV: {error}") from None
+        raise BenchError(f"leaderboards/{suite}.csv: is no CSV: {error}") from None
     for line in lines:
+        _refuse_no_number(suite, line.get("skill") or "0")
         key = tuple(line[name] or "" for name in identity)
         rows[*key, str(counted[key])] = {name: value or "" for name, value in line.items() if name is not None}
         counted[key] += 1
     return rows
+
+
+def _refuse_no_number(suite: str, skill: str) -> None:
+    try:
+        float(skill)
+    except ValueError:
+        raise BenchError(
+            f"leaderboards/{suite}.csv: skill {skill!r} is no number: `bench leaderboard` writes it anew"
+        ) from None
 
 
 def _told(line: Line) -> str:

@@ -125,9 +125,10 @@ def paired_difference(
 
 
 def paired_p_value(errors_a: ArrayLike, errors_b: ArrayLike, resamples: int = 20_000, seed: int = 0) -> float:
-    """Two-sided p-value of equal mean errors, of the resamples of `paired_difference`: twice the share of them on the
+    """Two-sided p-value of equal mean errors: of resamples as `paired_difference` draws them, twice the share on the
     other side of zero, which is below 0.05 where their 95 % interval leaves out zero (Efron and Tibshirani 1993,
-    chapter 15).
+    chapter 15). They are drawn for it alone, and are more, for a p-value needs more than an interval: at the edge, it
+    may be below 0.05 where the interval of `paired_difference` holds zero, and the other way round.
 
     No p-value is below 2 / (resamples + 1). NaN for fewer images than `FEWEST_IMAGES`. Raises ValueError for shapes
     that do not fit.

@@ -7,6 +7,7 @@ passes is no proof of its model: `bench reproduce` runs one again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -151,7 +152,7 @@ def _wrong(record: Record, suite: Suite, dataset: Dataset, split: Split) -> list
     """What contradicts itself, or the suite's own data set."""
     if record.status != "ok":
         return [f"is a record of a cell that is {record.status}: there is nothing in it to publish"]
-    if lies := verify(record):
+    if lies := _untimely(record.started) or verify(record):
         return lies
     if record.cell.data_hash != dataset.fingerprint():
         return ["is of other data than the suite's own"]
@@ -162,6 +163,17 @@ def _wrong(record: Record, suite: Suite, dataset: Dataset, split: Split) -> list
             return [f"{what} not what its data set gives" for what in untrue(record, suite, dataset, split)]
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         return [f"the suite's figures cannot be computed of its predictions: {error}"]
+
+
+def _untimely(started: str) -> list[str]:
+    """What is wrong with a time: of one cell the record that started last stands."""
+    try:
+        time = datetime.fromisoformat(started)
+    except ValueError:
+        time = None
+    if time is None or time.utcoffset() is None:
+        return [f"started at {started!r}, which is no time with its zone, as in 2026-03-01T12:00:00+00:00"]
+    return [f"started at {started}, which is yet to come"] if time > datetime.now(UTC) else []
 
 
 def _among(record: Record, published: Sequence[Record], before: Sequence[Record]) -> list[str]:
@@ -196,8 +208,8 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append("made by no commit, or by one with changes: nobody else has that code")
     if record.test and record.test.skill is not None and record.test.skill > 1 - 1e-9:
         told.append("its predictions are the truth to nine digits")
-    twins = (o for o in published if o.held_out and _same_predictions(record, o) and o.cell.variant != cell.variant)
-    if twin := next(twins, None):
+    others = (o for o in published if (o.cell.variant, o.cell.backend) != (cell.variant, cell.backend))
+    if twin := next((other for other in others if _same_predictions(record, other)), None):
         told.append(f"its predictions are to the digit those of {twin.cell.title}, which is published")
     return told
 

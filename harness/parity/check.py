@@ -14,6 +14,7 @@ from harness.parity.pairs.climb import RUNGS, PairRequest, Weights, climb
 from harness.parity.pairs.orders import Source
 from harness.parity.pairs.sources import sources
 from harness.running.guard import Limits
+from harness.text import shown
 
 
 def assert_same_model(
@@ -52,7 +53,7 @@ def assert_same_model(
     found = [found for _, found in climb(request)]
     bad = ("breaks", "skipped") if strict else ("breaks",)
     if any(verdict.outcome in bad for climbed in found for verdict in climbed):
-        raise AssertionError("\n" + "\n".join(map(verdicts.line, found)))
+        raise AssertionError("\n" + shown("\n".join(map(verdicts.line, found))))
     return [verdict for climbed in found for verdict in climbed]
 
 

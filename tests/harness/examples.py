@@ -18,7 +18,7 @@ ENVIRONMENT = Environment(
     memory_gib=4.0,
     versions={"numpy": "2.0"},
     cijbench="0.1.0",
-    commit="0123456789abcdef",
+    commit="0123456789abcdef0123456789abcdef01234567",
     flags={},
 )
 

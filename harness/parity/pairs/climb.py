@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from harness.errors import BenchError
 from harness.foreign import Arrays
 from harness.parity.ladder import Verdict
 from harness.parity.pairs import drawn, judging
@@ -30,7 +29,7 @@ Weights = Literal["drawn", "ours", "theirs", "own"]
 
 
 class PairRequest(msgspec.Struct, frozen=True):
-    """What is asked of two models; `mapping` comes before what their file says."""
+    """What is asked of two models."""
 
     name: str
     ours: Source
@@ -38,7 +37,6 @@ class PairRequest(msgspec.Struct, frozen=True):
     rungs: tuple[str, ...] = RUNGS
     seeds: tuple[int, ...] = (0,)
     weights: Weights = "drawn"
-    mapping: dict[str, str] = {}
     limits: Limits = Limits()
 
 
@@ -65,13 +63,15 @@ class Pairs:
         self._temporary.cleanup()
 
     def climb(self, request: PairRequest) -> Iterator[list[Verdict]]:
-        """The verdicts of each rung and seed. Raises BenchError where a model cannot be built or run."""
+        """The verdicts of each rung and seed; that of `structure` also where it was not asked for, and nothing above it
+        would say what it does. Raises BenchError where a model cannot be built or run.
+        """
         given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
-        said = looked[0].mapping | request.mapping
-        paired = self.paired = pair(looked[0].inspected, looked[1].inspected, said)
+        paired = self.paired = pair(looked[0].inspected, looked[1].inspected, looked[0].mapping)
         own = self._own() if request.weights != "drawn" and not paired.problems else None
-        if "structure" in request.rungs:
+        alike = not paired.problems and not judging.other_answers(looked)
+        if "structure" in request.rungs or request.weights == "own" or not alike:
             yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
         rungs = [rung for rung in request.rungs if rung != "structure"]
         if paired.problems:
@@ -126,9 +126,13 @@ class Pairs:
         lacking = _lacking((request.ours, request.theirs), looked)
         climbed = [rung for rung in rungs if rung != "optimizer" or not lacking]
         judged, tried = judge(self.paired, climbed), ""
-        if "forward" in climbed and not own:
-            said = looked[0].mapping | request.mapping
-            better = tell_apart(self.paired, said, looked, judged, lambda paired: judge(paired, ("forward",)))
+        if climbed and not own:
+
+            def answers(paired: Paired) -> Judge:
+                return judge(paired, ("forward",))
+
+            first = judged if "forward" in climbed else answers(self.paired)
+            better = tell_apart(self.paired, looked[0].mapping, looked, first, answers)
             if better:
                 self.paired, tried = better
                 judged = judge(self.paired, climbed)
@@ -137,7 +141,7 @@ class Pairs:
                 note = f"the pair's file has no {' and no '.join(lacking)}"
                 yield [Verdict(request.name, rung, "skipped", note=note, seed=seed)]
             elif verdicts := judged.rung(rung):
-                note = tried if rung == "forward" else ""
+                note = tried if rung == climbed[0] else ""
                 yield [_noted(msgspec.structs.replace(verdict, seed=seed), note) for verdict in verdicts]
 
     def _compute(
@@ -175,10 +179,3 @@ def climb(request: PairRequest) -> Iterator[tuple[Pairs, list[Verdict]]]:
     with Pairs(request.ours, request.theirs, request.limits) as pairs:
         for verdicts in pairs.climb(request):
             yield pairs, verdicts
-
-
-def refuse_unknown(rungs: Sequence[str]) -> None:
-    """Raises BenchError where a rung is none of a pair's."""
-    for rung in rungs:
-        if rung not in RUNGS:
-            raise BenchError(f"rung={rung}: a pair has {', '.join(RUNGS)}")

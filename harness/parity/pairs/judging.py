@@ -43,11 +43,11 @@ def _common(array: Array, native: NDArray[Any]) -> NDArray[Any]:
 
 
 def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tuple[Arrays, Arrays] | None) -> Verdict:
-    """Whether every array has a partner of its shape, is trained in both or in neither, and the dropouts are the same;
-    with `own`, whether the weights that the models have by themselves are, too.
+    """Whether every array has a partner of its shape, is trained in both or in neither, the dropouts are the same, and
+    there are as many answers; with `own`, whether the weights that the models have by themselves are the same, too.
     """
     labels = [each.inspected.framework for each in looked]
-    wrong = list(paired.problems)
+    wrong = [*paired.problems, *other_answers(looked)]
     for line in paired.lines:
         if line.ours.trained != line.theirs.trained and not line.role.startswith("moving_"):
             trained, still = labels if line.ours.trained else labels[::-1]
@@ -65,6 +65,15 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
     held = ", ".join(array.name for array in paired.held)
     held = f"; held at zero: {held}" if held else ""
     return Verdict(name, "structure", "passes", note=told + held)
+
+
+def other_answers(looked: Sequence[Looked]) -> list[str]:
+    """What is wrong where one model answers more arrays than the other; nothing where it does not."""
+    ours, theirs = (each.inspected for each in looked)
+    if ours.answers == theirs.answers:
+        return []
+    arrays = f"{ours.answers} array{'s' * (ours.answers != 1)}"
+    return [f"{ours.framework} answers {arrays}, {theirs.framework} {theirs.answers}"]
 
 
 def _dropouts(side: Looked) -> str:
@@ -113,6 +122,8 @@ class Judge:
 
         Where all of a difference is what the two frameworks are like, it breaks nothing; of a part, the rest counts.
         """
+        if rung == "forward" and (wrong := other_answers(self._looked)):
+            return [Verdict(self._name, rung, "breaks", note=wrong[0])]
         verdicts = self._judge(rung, ())
         if not any(verdict.outcome == "breaks" and verdict.difference is not None for verdict in verdicts):
             return verdicts

@@ -8,7 +8,7 @@ import msgspec
 
 from harness.foreign import Inspected, Setting
 
-Kind = Literal["keras", "torch", "onnx"]
+Kind = Literal["keras", "torch"]
 BATCH = 8
 DRAWN = 32  # samples
 STEPS = (1, 2, 5)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +42,8 @@ class SideProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):  # its session is its own: what the user's code started dies, too
+            os.killpg(self._process.pid, signal.SIGKILL)
         child.hang_up(self._process)
         self._process.wait()
         assert self._process.stdout is not None

@@ -47,7 +47,7 @@ from harness.running.child import Answer, Ready, Refused, peak_gib, take_over_st
 
 _Made = TypeVar("_Made")
 
-OTHERS = {"keras": ("torch",), "torch": ("keras", "tensorflow"), "onnx": ("keras", "tensorflow", "torch")}
+OTHERS = {"keras": ("torch",), "torch": ("keras", "tensorflow")}
 SAID = ("inputs", "targets", "torch_inputs", "mapping", "keras_loss", "torch_loss", "keras_optimizer",
         "torch_optimizer", "keras_step", "torch_step")  # fmt: skip
 

@@ -42,13 +42,12 @@ def write(results: Path, suites: Sequence[str], out: Path, tell: Progress) -> Pa
     """Write the site of these suites' records to the folder `out`; returns its front page.
 
     Pages of an earlier build that are no more are deleted; whatever else lies there stays. Raises BenchError where
-    `out` holds pages of somebody else, or records contradict themselves.
+    `out` holds files, and no front page of an earlier build among them, or records contradict themselves.
     """
     refuse_no_folder("out", out)
     front = out / "index.html"
-    if is_file(front) and _OURS not in front.read_text(encoding="utf-8", errors="replace"):
-        raise BenchError(f"out={out}: holds an index.html that `bench site` did not write: choose another folder")
-    before = set((out / _LISTED).read_text().split("\n")) if is_file(out / _LISTED) else set()
+    _refuse_others(out, front)
+    before = set((out / _LISTED).read_text(encoding="utf-8").split("\n")) if is_file(out / _LISTED) else set()
     site = _Site(results, suites, out)
     for name in suites:
         tell(f"{name}: reading its records")
@@ -56,10 +55,21 @@ def write(results: Path, suites: Sequence[str], out: Path, tell: Progress) -> Pa
     site.finish()
     for name in sorted(before - site.written):
         stale = out / name
-        if name and stale.resolve().is_relative_to(out.resolve()):
-            stale.unlink(missing_ok=True)
+        if stale.is_file() and stale.resolve().is_relative_to(out.resolve()):
+            stale.unlink()
     write_whole(out / _LISTED, "\n".join(sorted(site.written)))
     return front
+
+
+def _refuse_others(out: Path, front: Path) -> None:
+    """Raise BenchError where files lie in `out` that no earlier build can have left: they may be somebody's own."""
+    if is_file(front):
+        if _OURS not in front.read_text(encoding="utf-8", errors="replace"):
+            raise BenchError(f"out={out}: holds an index.html that `bench site` did not write: choose another folder")
+    elif out.is_dir() and (others := sorted(each.name for each in out.iterdir() if not each.name.startswith("."))):
+        raise BenchError(
+            f"out={out}: holds {others[0]!r}, and no index.html of `bench site`: choose an empty folder, or a new one"
+        )
 
 
 class _Site:

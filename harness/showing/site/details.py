@@ -44,7 +44,8 @@ def command(row: BoardRow, suite: Suite, own_data: bool) -> list[str]:
     if isinstance(cell.architecture, Search) and profile and cell.architecture.method != profile.search:
         words.append(f"search={cell.architecture.method}")
     commits = {record.environment.commit for record in row.group.records} - {""}
-    checkout = [f"git checkout {min(commits)[:12]}"] if len(commits) == 1 else []
+    known = len(commits) == 1 and re.fullmatch(r"[0-9a-f]{40}(\+dirty)?", min(commits))  # it may be a stranger's text
+    checkout = [f"git checkout {shlex.quote(min(commits)[:12])}"] if known else []
     variables = [f"{name}={shlex.quote(value)}" for name, value in switches(row.first.environment).items()]
     return [*checkout, " ".join([*variables, "bench run", *map(shlex.quote, words)])]
 

@@ -146,6 +146,7 @@ def test_a_leaderboard_is_printed_as_a_table_and_nothing_is_written(capsys, tmp_
         (["format=tex"], "must be one of markdown, latex, html, csv"),
         (["format=csv"], "format=csv is of one suite"),
         (["columns=skill"], "columns=skill: choose a format="),
+        (["columns=skill", "check=true"], "check= and columns= ask for different things"),
         (["format=html", "check=true"], "check= and format= ask for different things"),
         (["diff=HEAD", "pictures=x"], "diff= and pictures= ask for different things"),
         (["format=html", "suite=elasticity", "columns=skil"], "did you mean 'skill'?"),

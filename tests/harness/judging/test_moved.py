@@ -144,3 +144,10 @@ def test_without_a_repository_there_is_nothing_to_compare(tmp_path):
     for folder in (tmp_path, tmp_path / "not-there"):
         with pytest.raises(BenchError, match="is in no git repository"):
             since(folder, "elasticity", "HEAD")
+
+
+@pytest.mark.parametrize("then", [True, False])
+def test_a_damaged_skill_is_told_by_file(then):
+    good, bad = table(A, B), table(A, B).replace(B.split(",")[HEAD.split(",").index("skill")], "0.9x")
+    with pytest.raises(BenchError, match=r"leaderboards/x\.csv: skill '0\.9x' is no number"):
+        between("x", *((bad, good) if then else (good, bad)))

@@ -102,6 +102,19 @@ def test_scores_that_do_not_follow_are_told(sent, name):
     assert f"{name} is 0.999 but its predictions give" in what
 
 
+@pytest.mark.parametrize(
+    ("started", "what"),
+    [
+        ("yesterday", "no time with its zone"),
+        ("2026-03-01T12:00:00", "no time with its zone"),
+        ("9999-12-31T23:59:59+00:00", "is yet to come"),
+    ],
+)
+def test_a_time_by_which_a_record_would_always_stand_is_told(sent, started, what):
+    ((_, told),) = errors(sent(line(msgspec.structs.replace(predicting(1.0), started=started))))
+    assert what in told
+
+
 def test_figures_of_the_suite_that_do_not_follow_are_told(sent):
     record = predicting(30.0)
     polished = msgspec.structs.replace(record, metrics=record.metrics | {"inside_bounds": 1.0})
@@ -137,6 +150,8 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert "is no variant of the suite" in warnings(sent(line(predicting(1.0, variant="mine"))))
     assert "made by other code" in warnings(sent(line(predicting(1.0))))
     copied = predicting(0.5, variant="gp")
+    assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
+    copied = predicting(0.5, variant="cubic", backend="keras")
     assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
     dirty = msgspec.structs.replace(ELSEWHERE, commit="0123456789abcdef+dirty")
     found = sent(line(predicting(1.0, environment=dirty)))

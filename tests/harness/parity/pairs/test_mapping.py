@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from harness.foreign import Array, Inspected, Part, Step, places, relaid
 from harness.parity.pairs import drawn, judging
 from harness.parity.pairs.mapping import pair
+from harness.parity.pairs.orders import Looked
 
 TURNED = (Step("transpose", (1, 0)),)
 
@@ -118,3 +120,12 @@ def test_a_second_bias_is_held_at_zero_and_folded_into_the_first():
     natives = {f"theirs.{name}": np.ones(shape) for name, shape in (("bias_ih_l0", 8), ("bias_hh_l0", 8))}
     folded = judging.common(paired.lines, natives, ours=False, folded=["theirs.bias_hh_l0"])
     np.testing.assert_array_equal(folded["ours/bias"], np.full(8, 2.0))
+
+
+def test_another_number_of_answers_is_another_structure():
+    ours, theirs = models([dense("a", 3, 4)], [dense("a", 3, 4, TURNED)])
+    paired = pair(ours, theirs, {})
+    looked = Looked(replace(ours, answers=2)), Looked(theirs)
+    verdict = judging.structure("net", looked, paired, None)
+    assert (verdict.outcome, verdict.note) == ("breaks", "keras answers 2 arrays, torch 1")
+    assert judging.structure("net", (Looked(ours), Looked(theirs)), paired, None).outcome == "passes"

@@ -1,14 +1,17 @@
 """A user's code runs in a process of its own, with limits; what is wrong with it is said."""
 
+import os
+import select
 import subprocess
 import sys
 
 import pytest
+from safetensors.numpy import load_file
 
 from harness.command import cli
 from harness.errors import BenchError
 from harness.parity.check import assert_same_model
-from harness.parity.pairs.orders import Inspect, Looked, Source
+from harness.parity.pairs.orders import Compute, Computed, Inspect, Looked, Source
 from harness.parity.pairs.process import SideProcess
 from harness.parity.pairs.side import drawn, named
 from harness.running.apart import Stopped
@@ -54,6 +57,50 @@ def test_a_side_looks_at_a_model_and_goes_on_after_a_refusal(torch, tmp_path):
     looked = look(torch, tmp_path / "pair.py", NET + "inputs = (4,)\n")
     (part,) = looked.inspected.parts
     assert (part.kind, part.arrays["kernel"].name, part.arrays["kernel"].common()) == ("dense", "weight", (4, 2))
+
+
+LSTM = """
+inputs = (5, 3)
+def torch_model():
+    from torch import nn
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(3, 2, batch_first=True)
+        def forward(self, x):
+            return self.lstm(x)[0]
+    return Net()
+def torch_optimizer(model):
+    import torch
+    return torch.optim.SGD([each for each in model.parameters() if each.requires_grad], 0.1)
+"""
+
+
+@pytest.mark.slow
+def test_what_the_corrected_steps_hold_still_is_trained_again_at_the_next_seed(torch, tmp_path):
+    look(torch, tmp_path / "pair.py", LSTM)
+    given, out = f"{tmp_path / 'pair.py'}.given", str(tmp_path / "out")
+    for _ in range(2):
+        told = torch.ask(Compute(("optimizer",), given, out, ("lstm.bias_hh_l0",)), Computed)
+        assert told.broken == {}
+        left = load_file(out)
+        for steps, moves in (("optimizer", True), ("corrected", False)):
+            one, five = (left[f"float32/{steps}/{step}/array/lstm.bias_hh_l0"] for step in (1, 5))
+            assert (one != five).any() == moves
+
+
+@pytest.mark.slow
+def test_a_side_takes_with_it_what_the_users_code_has_started(tmp_path):
+    fifo = tmp_path / "alive"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    text = f"import subprocess\nsubprocess.Popen(['sleep', '600'], stdout=open({str(fifo)!r}, 'w'))\nprint('x')\n"
+    with SideProcess(Source("torch", ""), Limits()) as side, pytest.raises(BenchError, match="has no function"):
+        look(side, tmp_path / "pair.py", text)
+    ended, _, _ = select.select([reader], [], [], 60)
+    assert ended == [reader]  # nobody holds its other end any more
+    assert os.read(reader, 1) == b""
+    os.close(reader)
 
 
 @pytest.mark.slow

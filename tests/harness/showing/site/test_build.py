@@ -240,6 +240,32 @@ def test_a_site_of_somebody_else_is_not_overwritten(tmp_path):
     assert (out / "index.html").read_text() == "<h1>My cat</h1>"
 
 
+def test_files_that_no_build_has_left_are_neither_deleted_nor_overwritten(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record()])
+    out = tmp_path / "site"
+    out.mkdir()
+    (out / "files.txt").write_text("thesis.txt\ncafé\n", encoding="utf-8")
+    (out / "thesis.txt").write_text("three years")
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(BenchError, match=r"holds 'files\.txt', and no index\.html of `bench site`"):
+        build.write(tmp_path, ["elasticity"], out, quiet)
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_only_files_inside_are_deleted_whatever_the_list_says(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record()])
+    out = tmp_path / "site"
+    build.write(tmp_path, ["elasticity"], out, quiet)
+    (tmp_path / "outside.txt").write_text("mine")
+    (out / "stale.html").write_text("old")
+    with (out / "files.txt").open("a", encoding="utf-8") as listed:
+        listed.write("\nstale.html\n../outside.txt\nelasticity\n\n")
+    build.write(tmp_path, ["elasticity"], out, quiet)
+    assert (tmp_path / "outside.txt").exists()
+    assert not (out / "stale.html").exists()
+    assert (out / "elasticity" / "index.html").exists()
+
+
 def test_the_same_records_make_the_same_site(tmp_path):
     fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
     sites = [build.write(tmp_path, ["elasticity"], tmp_path / name, quiet).parent for name in ("one", "two")]
@@ -262,6 +288,14 @@ def test_links_to_records_and_models_only_where_they_lie_beside(tmp_path):
     (page,) = (outside / "elasticity").glob("ridge-*.html")
     assert "trainings.jsonl" in page.read_text()
     assert "../../" not in page.read_text()
+
+
+@pytest.mark.parametrize("commit", ["main; touch here", "--orphan", "0123456789ab", "é" * 40])
+def test_no_command_quotes_a_commit_that_is_none(tmp_path, commit):
+    strange = msgspec.structs.replace(ENVIRONMENT, commit=commit)
+    row = board_of(tmp_path, [msgspec.structs.replace(a_record(), environment=strange)]).rows[0]
+    (line,) = details.command(row, contrast100, own_data=False)
+    assert line.startswith("bench run")
 
 
 def test_the_command_says_what_is_lacking(tmp_path, capsys):
