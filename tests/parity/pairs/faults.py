@@ -5,6 +5,7 @@ them, take the place of the file's; `at.torch`, `at.nn` and `at.F` are torch. It
 """
 
 import types
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -30,9 +31,10 @@ def fault(pair, name, rung, where):
 
 
 def pair_file(name):
-    """A pair's file, with the fault of this name in it."""
-    pair = FAULTS[name].pair
-    return f"from tests.parity.pairs import planted\n\nplanted.plant({name!r}, globals(), {pair!r})\n"
+    """A pair's file, with the fault of this name in it; a side's process does not know where these tests are."""
+    pair, house = FAULTS[name].pair, str(Path(__file__).parents[3])
+    finds = f"import sys\n\nsys.path.insert(0, {house!r})\n"
+    return f"{finds}from tests.parity.pairs import planted\n\nplanted.plant({name!r}, globals(), {pair!r})\n"
 
 
 def instead(module, forward):
