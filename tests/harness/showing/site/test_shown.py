@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.judging import leaderboard
+from harness.judging import dictionary
 from harness.showing.site.packed import packed
 from harness.showing.site.shown import FORMULAS, decimals_of, digits, told
 
@@ -51,7 +51,7 @@ def test_decimals_go_to_the_columns_of_a_score():
 
 
 def test_formulas_are_of_columns_that_there_are():
-    assert set(FORMULAS) <= {name for name, *_ in leaderboard.explained("elasticity")}
+    assert set(FORMULAS) <= {meaning.name for meaning in dictionary.of_leaderboard("elasticity")}
 
 
 @given(st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=50))
