@@ -37,6 +37,11 @@ Memory = Annotated[
 ]
 
 
+Workers = Annotated[
+    int, msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes")
+]
+
+
 class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Train and test what has no result yet, time the exported models, write the leaderboards."""
 
@@ -85,10 +90,7 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         Literal["", "mlflow"],
         _about("write the records to MLflow's store, mlflow.db below the results, too, where mlflow is installed"),
     ] = ""
-    workers: Annotated[
-        int,
-        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
-    ] = 0
+    workers: Workers = 0
     timeout: Timeout = 0
     memory: Memory = 0
     results: Results = Path("results")
@@ -138,10 +140,7 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
             "(first seed): a section of the page shows what it learns"
         ),
     ] = False
-    workers: Annotated[
-        int,
-        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
-    ] = 0
+    workers: Workers = 0
     results: Results = Path("results")
 
 
@@ -160,10 +159,7 @@ class ReproduceOptions(msgspec.Struct, forbid_unknown_fields=True):
     suite: Annotated[str, _about("suite that it is of")]
     profile: Annotated[str, _about("profile that it is of")] = "standard"
     out: Annotated[str, _path("results folder to run in; empty: reproduced below the results")] = ""
-    workers: Annotated[
-        int,
-        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
-    ] = 0
+    workers: Workers = 0
     timeout: Timeout = 0
     memory: Memory = 0
     results: Results = Path("results")
@@ -241,10 +237,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     strict: Annotated[bool, _about("exit 1 where a rung is skipped, too")] = False
     junit: Annotated[str, _path("JUnit XML file to write, for CI")] = ""
     markdown: Annotated[str, _path("Markdown file to write, for a pull request")] = ""
-    workers: Annotated[
-        int,
-        msgspec.Meta(ge=0, description="processes at a time, one thread each; 0: one per core, as far as memory goes"),
-    ] = 0
+    workers: Workers = 0
     keep: Annotated[
         float,
         msgspec.Meta(

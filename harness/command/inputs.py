@@ -28,10 +28,11 @@ def data_check(options: DataCheckOptions) -> int:
     folder = Path(options.data)
     if options.suite == "any":
         fitting, found = suites_for(folder, options.own)
-        # Where it is for none, all is told of what takes whatever it is given, if that was asked.
-        whole = fitting or tuple(name for name in found if name not in registry.with_data()) or tuple(found)
-        for name in [] if fitting else [name for name in found if name not in whole]:
-            print(one_line(f"not for suite {name}: {problem(found[name])}"))
+        whole = fitting
+        if not fitting:  # all is told of what takes whatever it is given, if that was asked
+            whole = tuple(name for name in found if name not in registry.with_data()) or tuple(found)
+            for name in [name for name in found if name not in whole]:
+                print(one_line(f"not for suite {name}: {problem(found[name])}"))
         told = {name: found[name] for name in whole}
     else:
         chosen = registry.choose(options.suite, registry.names("suites"), "suite")

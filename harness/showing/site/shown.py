@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from harness.judging.columns import CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Group, change_under, columns, named
 from harness.protocol import Suite
+from harness.showing.tables import last_decimal
 
 
 class Shown(NamedTuple):
@@ -122,18 +123,15 @@ def _group_of(name: str, of_suite: set[str]) -> str:
 
 
 def digits(low: float | None, high: float | None) -> int | None:
-    """Decimals of a number that is known to lie between two others, by the rule of the Particle Data Group: two digits
-    of half their distance where that begins with 354 or less, else one; six at most, and three of what never varies.
-    None where they are no interval.
+    """Decimals of a number that is known to lie between two others, as half their distance allows (`last_decimal`): six
+    at most, and three of what never varies. None where they are no interval.
     """
     if low is None or high is None or not high > low:
         return None
     half = (high - low) / 2
     if half < 1e-6:  # nothing but rounding
         return 3
-    power = math.floor(math.log10(half))
-    two = half / 10**power <= 3.54
-    return min(6, max(0, int(two) - power))
+    return min(6, max(0, last_decimal(half)))
 
 
 def told(value: object, decimals: int | None = None) -> str:
