@@ -204,7 +204,8 @@ def _best(options: PredictOptions) -> Path:
     from harness.running.deploy import at_hand
     from harness.running.run import validation_error
 
-    models = at_hand(options.results, *registry.choose(options.suite, registry.names("suites"), "suite"))
+    registry.suite(options.suite)  # refused here where there is none of that name
+    models = at_hand(options.results, options.suite)
     usable = {path: record for path, record in models.items() if record.encoding_ms is None and record.validation}
     if not usable:
         raise BenchError(f"no model of suite={options.suite} in {options.results / 'models'}: `bench run` makes them")

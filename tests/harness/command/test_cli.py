@@ -71,6 +71,8 @@ assert not heavy, heavy
             ["parity", "pair=pair.py", "suite=shift"],
             "suite=shift: is for the project's own variants, and not for a pair",
         ),
+        (["predict", "suite=all", "images=x", "out=y"], "unknown suite 'all'"),
+        (["predict", "suite=elastcity", "images=x", "out=y"], "unknown suite 'elastcity': did you mean 'elasticity'?"),
         (["parity", "converter=out.py"], "converter=out.py: is for a pair: give pair=FILE.py too"),
         (["run", "seeds=4294967296"], "must lie between 0 and 2^32 - 1"),
         (["run", "workers=-2"], "workers=-2: must be a whole number of at least 0"),
