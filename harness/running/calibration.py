@@ -62,21 +62,26 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def distances(self, images: Images) -> NDArray[np.float64]:
         """(n,) how far apart each image is from those of the training set, over `threshold`: flagged above one."""
+        return self.distances_of(descriptors(images))
+
+    def distances_of(self, described: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same of images whose `descriptors` (n, k) are known."""
         points = np.frombuffer(self.points, np.float16).astype(np.float64).reshape(-1, len(self.center))
-        standard = (descriptors(images) - np.array(self.center)) / np.array(self.spread)
+        standard = (described - np.array(self.center)) / np.array(self.spread)
         return _apart(standard, points) / self.threshold
 
 
 def calibrated(
-    predictions: Targets, truth: Targets, validation_images: Images, training_images: Images, classes: bool
+    predictions: Targets, truth: Targets, validated: NDArray[np.float64], known: NDArray[np.float64], classes: bool
 ) -> Calibration:
-    """From predictions and truth (n, t) of the validation images, and the images."""
-    known = descriptors(training_images)
+    """From predictions and truth (n, t) of the validation images, and the `descriptors` of these, `validated` (n, k),
+    and of the training images, `known` (m, k).
+    """
     center, deviation = known.mean(axis=0), known.std(axis=0)
     spread = np.where(deviation > 1e-6, deviation, 1.0)
     every = -(-len(known) // _MOST_POINTS)
     points = ((known - center) / spread)[::every].astype(np.float16)
-    standard = (descriptors(validation_images) - center) / spread
+    standard = (validated - center) / spread
     far = np.sort(_apart(standard, points.astype(np.float64)))
     rank = min(math.ceil((1 - FLAGGED) * (len(far) + 1)), len(far))
     short = np.sort(_short(predictions, truth, classes), axis=0)

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import disk, provenance, registry
 from harness.environment import observe
@@ -229,9 +230,8 @@ def _train_and_test(
     validation = _finite(met.predict(model, dataset.images[split.validation]), "validation")
     encoded_before = met.encoder is not None and met.encoder.operators() is None
     truth = dataset.targets[split.validation]
-    known = calibrated(
-        validation, truth, dataset.images[split.validation], dataset.images[split.train], dataset.classes
-    )
+    described = _described(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
+    known = calibrated(validation, truth, described[split.validation], described[split.train], dataset.classes)
     exported = _export(model, cell, met, Path(orders.results), split, ranking, known) if orders.exports else None
     return msgspec.structs.replace(
         record,
@@ -254,15 +254,15 @@ def _train_and_test(
         onnx=exported,
         encoding_ms=_milliseconds(met, dataset.images[split.test]) if encoded_before else None,
         calibrated={
-            tested.held_out.test: _held_to(known, tested.held_out, dataset.images[rows])
+            tested.held_out.test: _held_to(known, tested.held_out, described[rows])
             for tested, rows in zip([ranking, *tests.values()], whole.tests.values(), strict=True)
         },
     )
 
 
-def _held_to(known: Calibration, held_out: HeldOut, images: Images) -> Calibrated:
+def _held_to(known: Calibration, held_out: HeldOut, described: NDArray[np.float64]) -> Calibrated:
     covered = known.covers(0.9, np.array(held_out.predictions), np.array(held_out.truth))
-    return Calibrated(None if np.isnan(covered) else covered, float(np.mean(known.distances(images) > 1)))
+    return Calibrated(None if np.isnan(covered) else covered, float(np.mean(known.distances_of(described) > 1)))
 
 
 def _milliseconds(met: View, images: Images) -> float:
@@ -302,6 +302,12 @@ def _load(suite_name: str, encoded_source: bytes, data_hash: str) -> tuple[Datas
     if dataset.fingerprint() != data_hash:
         raise BenchError(f"the data in {source.folder} changed after the run was planned: start it again")
     return dataset, data.split_of(suite, dataset)
+
+
+@functools.lru_cache(maxsize=2)
+def _described(suite_name: str, encoded_source: bytes, data_hash: str) -> NDArray[np.float64]:
+    """What all images of a data set are like; they are the same for every cell."""
+    return calibration.descriptors(_load(suite_name, encoded_source, data_hash)[0].images)
 
 
 def _progress(cell: Cell, send: Callable[[Message], None]) -> OnEpoch:

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from harness.errors import BenchError
+from harness.running import calibration
 from harness.running.calibration import (
     FLAGGED,
     KEY,
     LEVELS,
-    calibrated,
     descriptors,
     number_of_descriptors,
     of_file,
@@ -24,6 +24,11 @@ def textures(count, smooth, seed=0, size=32):
     draw = np.random.default_rng(seed)
     fields = gaussian_filter(draw.normal(size=(count, size, size)), (0, smooth, smooth), mode="wrap")
     return (fields > 0).astype(np.float32)[..., None]
+
+
+def calibrated(predictions, truth, validation_images, training_images, classes):
+    described = descriptors(validation_images), descriptors(training_images)
+    return calibration.calibrated(predictions, truth, *described, classes)
 
 
 def known(predictions, truth, classes=False, images=None):
