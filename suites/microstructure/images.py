@@ -187,11 +187,18 @@ def _phases(pixels: NDArray[np.float32], index: int) -> NDArray[np.float32]:
 
 
 def _bytes(path: Path, most: int = -1) -> bytes:
+    return file_bytes(path, _LARGEST, f", too large for so small an image: {SAVE_AS}", most)
+
+
+def file_bytes(path: Path, largest: int, remedy: str, most: int = -1) -> bytes:
+    """The first so many bytes of an image file, or all. Raises Unusable for what is none or cannot be read, and with a
+    `remedy` for one of more bytes than the `largest`.
+    """
     try:
         if not path.is_file():  # also a symbolic link that leads nowhere or in circles, or a pipe that would block
             raise Unusable("a directory or something else that is not a file: move it out of the folder")
-        if path.stat().st_size > _LARGEST:
-            raise Unusable(f"larger than {_LARGEST // 2**20} MiB, too large for so small an image: {SAVE_AS}")
+        if path.stat().st_size > largest:
+            raise Unusable(f"larger than {largest // 2**20} MiB{remedy}")
         with path.open("rb") as file:
             return file.read(most)
     except OSError as error:

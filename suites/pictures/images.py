@@ -16,7 +16,7 @@ from PIL import ExifTags, Image
 from harness.errors import BenchError, Finding
 from harness.protocol import Images
 from suites.microstructure.findings import Spot, Unusable, gather, of_images
-from suites.microstructure.images import natural, text
+from suites.microstructure.images import file_bytes, natural, text
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 SMALLEST, LARGEST = 16, 8192  # pixels along an edge
@@ -135,20 +135,13 @@ def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None) ->
     return told + [Spot(place, f"of another shape than {asked}", remedy, _told(sizes[place])) for place in stretched]
 
 
-def _open(path: Path) -> tuple[Image.Image, bytes]:
-    try:
-        if not path.is_file():  # also a link that leads nowhere or in circles, or a pipe that would block
-            raise Unusable("a directory or something else that is not a file: move it out of the folder")
-        if path.stat().st_size > _LARGEST_FILE:
-            raise Unusable(f"larger than {_LARGEST_FILE // 2**20} MiB: save it smaller")
-        data = path.read_bytes()
-    except OSError as error:
-        raise Unusable(f"cannot be read ({error.strerror})") from None
+def _open(path: Path) -> Image.Image:
+    data = file_bytes(path, _LARGEST_FILE, ": save it smaller")
     if not data:
         raise Unusable("zero bytes: write it anew")
     try:
         with warnings.catch_warnings(action="ignore"):  # about large pictures, and damaged EXIF data: judged here
-            return Image.open(BytesIO(data), formats=["PNG", "TIFF", "JPEG"]), data
+            return Image.open(BytesIO(data), formats=["PNG", "TIFF", "JPEG"])
     except Image.DecompressionBombError as error:
         raise Unusable(f"more pixels than any picture of {LARGEST} along an edge: cut or save it smaller") from error
     except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
@@ -157,7 +150,7 @@ def _open(path: Path) -> tuple[Image.Image, bytes]:
 
 def _size_of(path: Path) -> Size:
     """Height and width by the header. Raises Unusable for what is no single picture of a size that is read."""
-    picture, _ = _open(path)
+    picture = _open(path)
     width, height = picture.size
     if not min(width, height) >= SMALLEST or max(width, height) > LARGEST:
         raise Unusable(f"{width}x{height} pixels: each edge must have {SMALLEST} to {LARGEST}")
@@ -173,7 +166,7 @@ def _size_of(path: Path) -> Size:
 
 def _pixels(path: Path, size: Size) -> NDArray[np.float32]:
     """One picture, (height, width, 1 or 3) in 0..1, of `size` (height, width) by averaging. Raises Unusable."""
-    picture, _ = _open(path)
+    picture = _open(path)
     try:
         with warnings.catch_warnings(action="ignore"):
             picture.load()
