@@ -472,16 +472,17 @@ def _load(path: Path, kind: type[_R]) -> list[_R]:
     # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.
     for number, line in enumerate(disk.whole_lines(path), 1):
         place = f"{path}:{number}"
-        records.append(read(line, kind, place))
-        same = first.setdefault(msgspec.json.encode(records[-1]), number)
+        record, written = read(line, kind, place)
+        records.append(record)
+        same = first.setdefault(written, number)
         if same != number:
             raise RecordsError(f"{place}: the same record as in line {same}: take one of them out")
     return records
 
 
-def read(line: bytes, kind: type[_R], place: str) -> _R:
-    """One line as a record of this schema, whatever its own. Raises RecordsError, which names its `place`, for what is
-    none.
+def read(line: bytes, kind: type[_R], place: str) -> tuple[_R, bytes]:
+    """One line as a record of this schema, whatever its own, and as we would write it. Raises RecordsError, which names
+    its `place`, for what is none.
     """
     try:
         raw = msgspec.json.decode(line)
@@ -491,13 +492,12 @@ def read(line: bytes, kind: type[_R], place: str) -> _R:
             record = msgspec.convert(upgraded(raw) if schema < SCHEMA else raw, kind)
         if kind is Record:
             _refuse_other_key(place, raw)
-        msgspec.json.encode(record)
+        return record, msgspec.json.encode(record)
     except _NO_RECORD as error:
         told = without_patterns(f"it lacks {error}" if isinstance(error, KeyError) else str(error))
         raise RecordsError(
             f"{place}: not a record of schema {SCHEMA}: {told}. Take the line out, or move the file aside, to go on"
         ) from None
-    return record
 
 
 def _refuse_schema(place: str, found: int) -> None:
