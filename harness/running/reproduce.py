@@ -21,7 +21,7 @@ from harness.provenance import differences
 from harness.running.data import DataSource, split_of
 from harness.running.guard import Limits
 from harness.running.plan import Request
-from harness.running.run import run
+from harness.running.run import place, run
 from harness.text import nearest
 
 Agreement = Literal["to the bit", "to rounding", "within the spread of seeds", "no"]
@@ -107,14 +107,8 @@ def _request(records: Sequence[Record], results: Path, out: Path, workers: int, 
 
 def _again(record: Record, made: Sequence[Record]) -> Record | None:
     """The newest record of the same place among those made: of the same cell, where there is one."""
-    place = _place(record)
-    found = [other for other in made if _place(other) == place]
+    found = [other for other in made if place(other.cell) == place(record.cell)]
     return max(found, key=lambda other: (other.key == record.key, other.started), default=None)
-
-
-def _place(record: Record) -> object:
-    cell = record.cell
-    return cell.row, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
 
 
 def spread_of_seeds(records: Sequence[Record]) -> float | None:

@@ -219,9 +219,9 @@ def stale(cells: Iterable[Cell], store: Store) -> dict[str, int]:
     known: dict[object, Record] = {}
     for record in store.trainings():
         if record.status == "ok":
-            known[_place(record.cell)] = record
+            known[place(record.cell)] = record
     for cell in cells:
-        if found := known.get(_place(cell)):
+        if found := known.get(place(cell)):
             now_source = source(cell.backend, cell.suite)
             why = differences(cell.backend, found.environment, found.source, observe(), now_source)
             if found.cell != cell and found.schema == SCHEMA:
@@ -231,7 +231,8 @@ def stale(cells: Iterable[Cell], store: Store) -> dict[str, int]:
     return dict(reasons)
 
 
-def _place(cell: Cell) -> object:
+def place(cell: Cell) -> object:
+    """What cells have in common of which one is in the other's place, however each is defined."""
     return cell.row, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
 
 

@@ -31,12 +31,15 @@ _DARK = 0.25
 
 
 class Labelled(NamedTuple):
-    """Images (n, h, w, c), their file `names`, the `rows` of the table (from 0), and of `table` these rows alone."""
+    """Images (n, h, w, c), their file `names`, the `rows` of the table (from 0), of `table` these rows alone, and `which`
+    image each is (`equal_images`).
+    """
 
     images: Images
     names: Sequence[str]
     rows: Sequence[int]
     table: Table
+    which: NDArray[np.intp]
 
 
 def check(labelled: Labelled, table: str) -> list[Finding]:
@@ -45,13 +48,12 @@ def check(labelled: Labelled, table: str) -> list[Finding]:
     if len(labelled.images) < 2:
         return told
     found = _classes(labelled.table, table) if labelled.table.classes else _numbers(labelled, table)
-    which = _which(labelled.images)
-    return told + found + _copies(labelled, which) + _look_alike(labelled, which) + _grey(labelled)
+    return told + found + _copies(labelled) + _look_alike(labelled) + _grey(labelled)
 
 
 def _count(labelled: Labelled) -> list[Finding]:
     count, targets = len(labelled.images), len(labelled.table.names)
-    things = len(set(of_one_thing(labelled.images, labelled.table.groups)) or range(count))
+    things = len(set(of_one_thing(labelled.which, labelled.table.groups)) or range(count))
     if min(count, things) < FEWEST and not labelled.table.parts:
         what = "images" if things == count else "groups"
         return [Finding("error", "images", f"{min(count, things)} {what} are too few to split; {FEWEST} is the least")]
@@ -130,14 +132,13 @@ def _classes(table: Table, name: str) -> list[Finding]:
     return findings
 
 
-def of_one_thing(images: Images, groups: Sequence[str]) -> tuple[str, ...]:
+def of_one_thing(which: NDArray[np.intp], groups: Sequence[str]) -> tuple[str, ...]:
     """A group for each image, so that none is on two sides of a split: those given, and equal images together; an image
     whose group is blank is alone. Empty where there is nothing to keep together.
     """
-    which = _which(images)
-    if not any(groups) and len(set(which.tolist())) == len(images):
+    if not any(groups) and len(set(which.tolist())) == len(which):
         return ()
-    found = [group or f"(image {index})" for index, group in enumerate(groups or [""] * len(images))]
+    found = [group or f"(image {index})" for index, group in enumerate(groups or [""] * len(which))]
     of: dict[str, str] = {}
 
     def root(group: str) -> str:
@@ -152,16 +153,16 @@ def of_one_thing(images: Images, groups: Sequence[str]) -> tuple[str, ...]:
     return tuple(root(group) for group in found)
 
 
-def _which(images: Images) -> NDArray[np.intp]:
+def equal_images(images: Images) -> NDArray[np.intp]:
     """(n,) a number for each image, equal for equal ones."""
     known: dict[bytes, int] = {}
     digests = [hashlib.sha256(image).digest() for image in images]
     return np.array([known.setdefault(digest, len(known)) for digest in digests], np.intp)
 
 
-def _copies(labelled: Labelled, which: NDArray[np.intp]) -> list[Finding]:
+def _copies(labelled: Labelled) -> list[Finding]:
     first: dict[int, int] = {}
-    pairs = [(first.setdefault(one, index), index) for index, one in enumerate(which.tolist())]
+    pairs = [(first.setdefault(one, index), index) for index, one in enumerate(labelled.which.tolist())]
     pairs = [(one, other) for one, other in pairs if one != other]
     if not pairs:
         return []
@@ -176,9 +177,9 @@ def _copies(labelled: Labelled, which: NDArray[np.intp]) -> list[Finding]:
     return [Finding("warning", "images", f"{what}: {told}")]
 
 
-def _look_alike(labelled: Labelled, which: NDArray[np.intp]) -> list[Finding]:
+def _look_alike(labelled: Labelled) -> list[Finding]:
     """Images that are nearly copies: compressed anew, or cut a little beside each other."""
-    small, count = _thumbnails(labelled.images), len(labelled.images)
+    small, count, which = _thumbnails(labelled.images), len(labelled.images), labelled.which
     _, of = np.unique(labelled.table.groups or which.astype(str), return_inverse=True)
     pairs, examples = 0, list[tuple[int, int]]()
     for start in range(0, count, 512):

@@ -13,7 +13,7 @@ from suites.microstructure.findings import Unusable
 from suites.microstructure.images import text
 from suites.microstructure.names import Names
 from suites.microstructure.pairing import by_name
-from suites.pictures.checks import Labelled, check, of_one_thing
+from suites.pictures.checks import Labelled, check, equal_images, of_one_thing
 from suites.pictures.images import Size, find_images, read_images
 from suites.pictures.table import Asked, Table, find_table, read_table
 
@@ -51,7 +51,7 @@ def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset |
     read = read_images(pairing.paths, resize)
     rows = [pairing.rows[place] for place in read.places]
     names = [text(pairing.paths[place].name) for place in read.places]
-    labelled = Labelled(read.images, names, rows, _of(table, rows))
+    labelled = Labelled(read.images, names, rows, _of(table, rows), equal_images(read.images))
     findings = table.findings + pairing.findings + read.findings + check(labelled, path.name)
     if any(finding.severity == "error" for finding in findings):
         return None, findings
@@ -63,7 +63,7 @@ def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset |
         target_names=table.names,
         units=table.units,
         ids=tuple(names),
-        groups=of_one_thing(read.images, table.groups),
+        groups=of_one_thing(labelled.which, table.groups),
         parts=table.parts,
         classes=table.classes,
         facts=(CLASSES if table.classes else {}) | _sizes(read.size),

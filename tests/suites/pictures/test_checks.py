@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suites.pictures.checks import Labelled, check, of_one_thing
+from suites.pictures.checks import Labelled, check, equal_images, of_one_thing
 from suites.pictures.table import Table
 
 
@@ -15,7 +15,8 @@ def labelled(pictures=None, targets=None, names=("E",), classes=False, groups=()
     pictures = images() if pictures is None else pictures
     targets = np.random.default_rng(1).normal(size=(len(pictures), len(names))) if targets is None else targets
     table = Table((), targets, names, ("",) * len(names), classes, tuple(groups), tuple(parts), [])
-    return Labelled(pictures, [f"{row}.png" for row in range(len(pictures))], list(range(len(pictures))), table)
+    files = [f"{row}.png" for row in range(len(pictures))]
+    return Labelled(pictures, files, list(range(len(pictures))), table, equal_images(pictures))
 
 
 def told(data):
@@ -78,17 +79,17 @@ def test_copies_of_images_are_told_and_kept_together():
     pictures[7], pictures[9] = pictures[3], pictures[4]
     data = labelled(pictures)
     only(data, "warning", "2 copies of images", "2 have other targets", "3.png = 7.png")
-    groups = of_one_thing(pictures, ())
+    groups = of_one_thing(equal_images(pictures), ())
     assert groups[3] == groups[7] != groups[4] == groups[9]
     assert len(set(groups)) == 58
-    assert of_one_thing(images(), ()) == ()
+    assert of_one_thing(equal_images(images()), ()) == ()
 
 
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=20), st.lists(st.integers(0, 3), min_size=20, max_size=20))
 def test_what_is_one_thing_is_in_one_group(which, named):
     pictures = images(6)[which]
     groups = tuple(f"g{named[row]}" for row in range(len(which)))
-    found = of_one_thing(pictures, groups)
+    found = of_one_thing(equal_images(pictures), groups)
     for one in range(len(which)):
         for other in range(one):
             if groups[one] == groups[other] or which[one] == which[other]:
@@ -98,7 +99,7 @@ def test_what_is_one_thing_is_in_one_group(which, named):
 def test_an_image_whose_group_is_blank_is_alone():
     pictures = images(6)
     pictures[5] = pictures[0]
-    found = of_one_thing(pictures, ("A", "A", "B", "", "", ""))
+    found = of_one_thing(equal_images(pictures), ("A", "A", "B", "", "", ""))
     assert found[0] == found[1] == found[5]
     assert len({found[0], found[2], found[3], found[4]}) == 4
     assert told(labelled(groups=["A", "B"] + [""] * 58)) == []
