@@ -194,22 +194,27 @@ def commit(checkout: Path) -> str:
     # An installed package may lie inside somebody's repository; that one's commit would say nothing about it.
     if not (checkout / ".git").exists():
         return ""
-    command = ["git", "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
-    # In a git hook, variables such as GIT_DIR would point git at another repository.
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    words = ("status", "--porcelain=v2", "--branch", "--untracked-files=no", "--", ".", ":!results")
     try:
-        status = subprocess.run(
-            [*command, "--", ".", ":!results"],
-            cwd=checkout,
-            env=variables,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
+        status = git(checkout, *words, timeout=10)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return _commit_and_state(status.stdout)
+    return "" if status.returncode else _commit_and_state(status.stdout)
+
+
+def git(folder: Path, *words: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    """What git says of a folder, without taking a lock. Raises OSError where it cannot be run."""
+    # In a git hook, variables such as GIT_DIR would point git at another repository.
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return subprocess.run(
+        ["git", "-C", str(folder), "--no-optional-locks", *words],
+        env=variables,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=timeout,
+    )
 
 
 def _commit_and_state(status: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.environment import git
 from harness.errors import BenchError
 from harness.text import escaped
 
@@ -102,13 +102,8 @@ def _counted(moved: Moved) -> str:
 
 
 def _git(results: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    # In a git hook, variables such as GIT_DIR would point git at another repository.
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "-C", str(results), "--no-optional-locks", *words]
     try:
-        return subprocess.run(
-            command, env=variables, capture_output=True, encoding="utf-8", errors="replace", check=False
-        )
+        return git(results, *words)
     except OSError as error:
         raise BenchError(f"diff= asks git, which cannot be run: {error.strerror or error}") from None
 

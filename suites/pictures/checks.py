@@ -31,8 +31,8 @@ _DARK = 0.25
 
 
 class Labelled(NamedTuple):
-    """Images (n, h, w, c), their file `names`, the `rows` of the table (from 0), of `table` these rows alone, and `which`
-    image each is (`equal_images`).
+    """Images (n, h, w, c), their file `names`, the `rows` of the table (from 0), these rows alone of `table`, and
+    `which` image each is (`equal_images`).
     """
 
     images: Images
