@@ -132,7 +132,7 @@ def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     """See `Suite.load`."""
     if folder is not None:
         raise BenchError(
-            f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity or own"
+            f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity"
         )
     return shipped.load("representations")
 

@@ -261,7 +261,7 @@ def test_of_all_suites_those_that_read_folders_are_run_on_a_folder(data, tmp_pat
     assert "suite contrast100" not in told
     assert "suite polysilicon" not in told  # which reads folders, but of films
     assert cli.main([*words, "suite=contrast100"]) == 2
-    assert "this suite has data of its own alone; give yours with suite=own" in capsys.readouterr().err
+    assert "this suite has data of its own alone; give yours with suite=elasticity" in capsys.readouterr().err
 
 
 def test_a_broken_data_set_stops_the_run_before_it_starts(classical, data, tmp_path, capsys):
