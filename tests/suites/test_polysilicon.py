@@ -11,10 +11,11 @@ from harness.model.variants import Encoding
 from harness.protocol import Dataset
 from harness.running.plan import Request, plan
 from harness.running.view import view
-from suites.films.crystal import SILICON, as_facts
+from suites.films.crystal import SILICON, as_facts, parse_crystal
 from suites.films.encodings import Bounds
 from tests.suites.films.test_encodings import films
 
+COPPER = parse_crystal("copper")
 SUITE = registry.suite("polysilicon")
 NAMED = {variant.name: variant for variant in SUITE.VARIANTS}
 
@@ -71,6 +72,17 @@ def test_the_best_line_has_no_skill_over_itself_and_no_line_has_more():
     best = np.linalg.lstsq(estimates, DATA.targets)[0]
     assert figures(estimates @ best)["skill_over_line"] == pytest.approx(0, abs=1e-9)
     assert figures(estimates @ (best + np.array([[0.1], [-0.1], [0.0]])))["skill_over_line"] < 0
+
+
+def test_the_line_is_that_of_the_films_and_crystal_at_hand_whatever_was_measured_before():
+    of_copper = msgspec.structs.replace(DATA, facts=as_facts(COPPER))
+    for shift in range(10):  # more films than are kept
+        images = (DATA.images + shift / 20) % 1
+        for data, crystal in ((DATA, SILICON), (of_copper, COPPER)):
+            line = np.column_stack([Bounds(crystal).moduli(images), np.ones(len(images))])
+            best = line @ np.linalg.lstsq(line, data.targets)[0]
+            found = SUITE.measure(best, data.targets, images, data.facts)
+            assert found["skill_over_line"] == pytest.approx(0, abs=1e-9)
 
 
 def test_twice_the_scatter_is_an_error_of_100_percent_within_its_interval():
