@@ -156,28 +156,52 @@ SCORES = (
     Column("verdict", "", "", "what the intervals of skill and over_rival allow to say", lambda g: g.verdict),
     Column("skill", "", "higher", "1 - MSE / MSE of always answering the training mean", _mean("skill")),
     Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0], "skill, 95 % from"),
-    Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1], "to"),
-    Column("skill_sd", "", "lower", "its standard deviation over seeds", _deviation("skill")),
-    Column("rival", "", "", "of a network: the best row without one, by the validation images", _rival),
-    Column("over_rival", "", "higher", "by how much its skill is higher than that one's", _over_rival("value")),
-    Column("over_rival_low", "", "", "lower end of its 95 % interval", _over_rival("low")),
-    Column("over_rival_high", "", "", "upper end of its 95 % interval", _over_rival("high")),
+    Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1], "skill, 95 % to"),
+    Column("skill_sd", "", "lower", "its standard deviation over seeds", _deviation("skill"), "skill ± seeds"),
+    Column(
+        "rival",
+        "",
+        "",
+        "of a network: the best row without one, by the validation images",
+        _rival,
+        "best without a network",
+    ),
+    Column(
+        "over_rival",
+        "",
+        "higher",
+        "by how much its skill is higher than that one's",
+        _over_rival("value"),
+        "skill over it",
+    ),
+    Column("over_rival_low", "", "", "lower end of its 95 % interval", _over_rival("low"), "over it, 95 % from"),
+    Column("over_rival_high", "", "", "upper end of its 95 % interval", _over_rival("high"), "over it, 95 % to"),
     Column(
         "over_rival_p_holm",
         "",
         "",
         "p-value of its being zero, after Holm among all rows of the table with the same rival",
         lambda g: g.p_value,
+        "over it, p (Holm)",
     ),
     Column("r2", "", "higher", "coefficient of determination, mean over targets", _mean("r2_mean"), "R²"),
-    Column("r2_sd", "", "lower", "its standard deviation over seeds", _deviation("r2_mean")),
+    Column("r2_sd", "", "lower", "its standard deviation over seeds", _deviation("r2_mean"), "R² ± seeds"),
     Column("nmae_percent", "%", "lower", "mean absolute error over the mean label", _mean("nmae", 100), "NMAE"),
     Column("mape_percent", "%", "lower", "mean of absolute errors over labels", _mean("mape"), "MAPE"),
     Column("rmse_{unit}", "{unit}", "lower", "root mean squared error", _mean("rmse"), "RMSE"),
-    Column("rmse_{unit}_sd", "{unit}", "lower", "its standard deviation over seeds", _deviation("rmse")),
+    Column(
+        "rmse_{unit}_sd", "{unit}", "lower", "its standard deviation over seeds", _deviation("rmse"), "RMSE ± seeds"
+    ),
     Column("mae_{unit}", "{unit}", "lower", "mean absolute error", _mean("mae"), "MAE"),
     Column("mse_{unit}2", "{unit}²", "lower", "mean squared error", _mean("mse"), "MSE"),
-    Column("mse_of_mean_{unit}2", "{unit}²", "", "that of always answering the training mean", _mean("mse_of_mean")),
+    Column(
+        "mse_of_mean_{unit}2",
+        "{unit}²",
+        "",
+        "that of always answering the training mean",
+        _mean("mse_of_mean"),
+        "MSE of the mean",
+    ),
 )
 
 
@@ -320,6 +344,7 @@ def _latency_note(group: Group) -> str:
 
 def _of_batch(batch: int) -> tuple[Column, ...]:
     images = "one image" if batch == 1 else f"{batch} images at once"
+    heading = "latency" if batch == 1 else f"latency of {batch}"
     return (
         Column(
             f"p50_ms_b{batch}",
@@ -327,7 +352,7 @@ def _of_batch(batch: int) -> tuple[Column, ...]:
             "lower",
             f"median time of {images}, one thread",
             _milliseconds("p50_ms", batch),
-            images,
+            heading,
         ),
         Column(f"p90_ms_b{batch}", "ms", "lower", "90th percentile of it", _milliseconds("p90_ms", batch)),
         Column(f"p99_ms_b{batch}", "ms", "lower", "99th percentile of it", _milliseconds("p99_ms", batch)),
@@ -354,7 +379,12 @@ COSTS = (
         "training",
     ),
     Column(
-        "search_seconds", "s", "lower", "seconds of one core for the search before, mean over seeds", _search_seconds
+        "search_seconds",
+        "s",
+        "lower",
+        "seconds of one core for the search before, mean over seeds",
+        _search_seconds,
+        "search",
     ),
     Column("configuration", "", "", "what a search selected, by seed", lambda g: _selected(g.good)),
     Column("onnx_kB", "kB", "lower", "size of the exported model", _kilobytes),
@@ -453,6 +483,12 @@ def columns(group: Group) -> list[Column]:
         *RUN,
         *ORIGIN,
     ]
+
+
+def titled(title: str, measured_in: str, unit: str) -> str:
+    """What stands over a column where the targets are in `unit`: its title, and its own unit where it has one."""
+    own = named(measured_in, unit)
+    return f"{title} ({own})" if own else title
 
 
 def named(name: str, unit: str) -> str:

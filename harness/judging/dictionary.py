@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from harness import registry
-from harness.judging.columns import CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Column, change_under, named
+from harness.judging.columns import CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Column, change_under, named, titled
 
 SCHEMA = 3
 """Of the tables: raised where a column of all suites comes, and where any is gone, is renamed or means something else.
@@ -75,7 +75,7 @@ def titles(suite: str, names: Iterable[str], unit: str) -> list[str]:
     told = []
     for name in names:
         found = known.get(name) or Meaning(name, "", "", "", f"R² of {name.removeprefix('r2_')}")  # of one target
-        told.append(f"{found.title} ({named(found.unit, unit)})" if named(found.unit, unit) else found.title)
+        told.append(titled(found.title, found.unit, unit))
     return told
 
 

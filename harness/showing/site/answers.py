@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.judging.blocks import Row, difference, newest, rows
+from harness.judging.blocks import Row, differences, newest, rows
 from harness.judging.records import Record
 from harness.judging.stats import skill_interval
 from harness.showing import questions
@@ -42,21 +42,16 @@ def headline(board: Board, block: Sequence[Record]) -> str:
     places = digits(low, high)
     apart = f" ({told(low, places)} to {told(high, places)})" if places is not None else ""
     text = f"Best by the validation images: {best.title}, skill {told(best.skill(), places)}{apart}."
-    place = {(row.first.key, row.first.computed_by): number for number, row in enumerate(board.rows)}
-
-    def at(row: Row) -> int:
-        return place[row.records[0].key, row.records[0].computed_by]
-
-    over, under = board.low[:, at(best)], board.high[:, at(best)]
-    equal = [row.title for row in table if row is not best and over[at(row)] <= 0 <= under[at(row)]]
+    others = [row for row in table if row is not best]
+    behind = list(zip(others, differences([(best, row) for row in others]), strict=True))
+    equal = [row.title for row, found in behind if found.verdict == "not told apart"]
     if equal:
         named = ", ".join(equal) if len(equal) <= _NAMED else f"{len(equal)} others"
         text += f" Not told apart from it: {named}."
     has_network = best.records[0].cell.has_network
-    others = [row for row in table if row.records[0].cell.has_network != has_network]
-    if others:
-        rival = min(others, key=Row.validation_mse)
-        found = difference(best, rival)
+    rivals = [pair for pair in behind if pair[0].records[0].cell.has_network != has_network]
+    if rivals:
+        rival, found = min(rivals, key=lambda pair: pair[0].validation_mse())
         what = "The best without a network" if has_network else "It has no network; the best that has one"
         places = digits(found.low, found.high)
         value, start, end = (told(part, places) for part in (found.value, found.low, found.high))

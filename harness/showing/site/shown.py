@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.judging.columns import CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Group, change_under, columns, named
+from harness.judging.columns import CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Group, change_under, columns, named, titled
 from harness.protocol import Suite
 from harness.showing.tables import last_decimal
 
@@ -24,28 +24,6 @@ class Shown(NamedTuple):
     at_first: bool
 
 
-_HEADINGS = {
-    "variant": "model",
-    "skill_low": "skill from",
-    "skill_high": "skill to",
-    "skill_sd": "skill ± seeds",
-    "rival": "best without a network",
-    "over_rival": "skill over it",
-    "over_rival_low": "from",
-    "over_rival_high": "to",
-    "r2": "R²",
-    "r2_sd": "R² ± seeds",
-    "nmae_percent": "NMAE %",
-    "mape_percent": "MAPE %",
-    "rmse_{unit}": "RMSE {unit}",
-    "rmse_{unit}_sd": "RMSE ± seeds",
-    "mae_{unit}": "MAE {unit}",
-    "mse_{unit}2": "MSE {unit}²",
-    "mse_of_mean_{unit}2": "the mean's MSE {unit}²",
-    "train_seconds": "training s",
-    "search_seconds": "search s",
-    "p50_ms_b1": "ms/image",
-}
 _AT_FIRST = {"variant", "backend", "skill", "verdict", "r2", "nmae_percent", "rmse_{unit}"}
 _AT_FIRST |= {"parameters", "train_seconds", "p50_ms_b1"}
 
@@ -97,11 +75,11 @@ def table_columns(groups: Sequence[Group], suite: Suite) -> list[Shown]:
             key = named(column.name, unit)
             if key in found:
                 continue
-            heading = headings.get(column.name) or _HEADINGS.get(column.name) or column.name.replace("_", " ")
+            title = titled(named(column.title, unit).replace("_", " "), column.unit, unit)
             found[key] = Shown(
                 key,
                 column.name,
-                heading.replace("{unit}", unit).strip(),
+                headings.get(column.name) or title,
                 _group_of(column.name, headings.keys() | moved),
                 column.better or next((m.better for m in suite.METRICS if m.key == column.name), ""),
                 column.name in _AT_FIRST or bool(headings.get(column.name)),

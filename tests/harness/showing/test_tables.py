@@ -2,6 +2,8 @@ import html.parser
 import io
 import math
 import re
+import shutil
+import subprocess
 
 import pandas as pd
 import pytest
@@ -150,6 +152,17 @@ def test_no_text_is_a_command_to_latex(text):
     )
     plain = re.sub(r"\\textsuperscript\{[23]\}|\$\\pm\$|\A\$-\$|\\[&%$#_{}]", "", plain)
     assert not set("\\&%$#_{}~^") & set(plain)
+
+
+@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
+def test_latex_takes_it(results, tmp_path):
+    table = of_leaderboard(results, "elasticity", "latex", ["variant", "verdict", "skill", "data", "source"])
+    head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
+    document = rf"{head}\begin{{document}}{table}\end{{document}}"
+    (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
+    words = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 class Cells(html.parser.HTMLParser):
