@@ -28,6 +28,8 @@ Arrays = dict[str, NDArray[Any]]
 # --- data -------------------------------------------------------------------------------------------------------
 
 
+Rows = NDArray[np.intp]
+
 Facts = dict[Name, Label]
 """What a suite needs to know of a data set besides images and targets, in its own words: its materials, perhaps."""
 
@@ -42,8 +44,9 @@ class Dataset(msgspec.Struct, frozen=True):
 
     `images` (n, height, width, channel) float32 in 0..1; `targets` (n, t) float64, each in its own of `units`, ""
     where it has none; `ids` one name per image. `kinds` tell what an image is like, `groups` which images are of one
-    thing (patches of one specimen) and must not be split; `parts` on which side of the split each is, where the data
-    set says so; these have one label per image, or are empty. With `classes` the targets are one column for each class,
+    thing (patches of one specimen) and must not be split, `clusters` the same where a suite splits them with purpose;
+    `parts` on which side of the split each is, where the data set says so; these have one label per image, or are
+    empty. With `classes` the targets are one column for each class,
     of ones and zeros. `warnings` are what the check of the data found suspicious.
     """
 
@@ -55,6 +58,7 @@ class Dataset(msgspec.Struct, frozen=True):
     ids: tuple[str, ...]
     kinds: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     classes: bool = False
     facts: Facts = {}
@@ -65,6 +69,13 @@ class Dataset(msgspec.Struct, frozen=True):
         """The unit of all targets, "" where they do not share one."""
         return shared_unit(self.units)
 
+    def clustered(self, rows: Rows) -> tuple[int, ...]:
+        """Of each of these rows the number of the thing that it shows, from 0; empty where each shows its own."""
+        names = self.clusters or self.groups
+        first: dict[object, int] = {}
+        numbers = tuple(first.setdefault(names[row] or row, len(first)) for row in rows.tolist()) if names else ()
+        return numbers if len(first) < len(numbers) else ()
+
     def fingerprint(self) -> str:
         """SHA-256 of the images (as bytes 0..255), the targets and their names and units; file names do not count."""
         units = self.unit or self.units
@@ -73,8 +84,6 @@ class Dataset(msgspec.Struct, frozen=True):
         digest.update(np.ascontiguousarray(self.targets, "<f8").tobytes())
         return digest.hexdigest()
 
-
-Rows = NDArray[np.intp]
 
 TEST = "test"
 """What the test set is called where there is one."""

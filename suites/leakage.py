@@ -67,7 +67,7 @@ _PAIRS = tuple(
 
 
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
-    """See `Suite.load`. The harness is not told which patches are of one specimen, or it would refuse the split."""
+    """See `Suite.load`. Patches of one specimen are clusters, not groups, or the harness would refuse the split."""
     question.refuse_folder(folder)
     specimens = shipped.load()
     patches, ids = [], []
@@ -89,6 +89,7 @@ def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
         target_names=("E",),
         units=("GPa",),
         ids=tuple(ids),
+        clusters=tuple(name.partition("-")[0] for name in ids),
     )
 
 

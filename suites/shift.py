@@ -154,6 +154,7 @@ def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
         target_names=("E",),
         units=("GPa",),
         ids=tuple(ids),
+        clusters=tuple(name.partition("/")[0] for name in ids),  # no groups: a specimen stands in many tests
     )
 
 

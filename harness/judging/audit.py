@@ -58,6 +58,8 @@ def _untrue_of(held_out: HeldOut, dataset: Dataset, split: Split, rows: Rows) ->
         said.append("its targets are")
     if held_out.ids != tuple(dataset.ids[index] for index in rows):
         said.append("its test images are")
+    if held_out.clusters and held_out.clusters != dataset.clustered(rows):
+        said.append("what it says of images that show the same thing is")
     truth, mean = dataset.targets[rows], dataset.targets[split.train].mean(axis=0)
     for what, claimed, real in (
         ("its test constants are", held_out.truth, truth),

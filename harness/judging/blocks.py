@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.judging.records import Record, standing
-from harness.judging.stats import holm, paired_difference, paired_p_value
+from harness.judging.stats import holm, of_clusters, paired_difference, paired_p_value
 from harness.model.architecture import Estimator
 from harness.protocol import Predicted
 from harness.provenance import machine
@@ -63,9 +63,13 @@ class Row(NamedTuple):
         first = self.records[0]
         return (*([first.held_out.test] if first.held_out else []), *first.others)
 
-    def squared_errors(self) -> Errors:
+    def image_errors(self) -> Errors:
         """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared."""
         return np.array([((_predictions(r) - _truth(r)) ** 2).sum(axis=1) for r in self.records])
+
+    def squared_errors(self) -> Errors:
+        """(seeds, c) the same of each thing that the test images show, which were drawn: see `stats.of_clusters`."""
+        return of_clusters(self.image_errors(), self._clusters)
 
     def predicted(self) -> list[Predicted]:
         """What its models answered on each test."""
@@ -77,12 +81,20 @@ class Row(NamedTuple):
             for test, row in zip(self.tests, met, strict=True)
         ]
 
-    def squared_errors_of_mean(self) -> Errors:
-        """(n,) the trivial predictor's, which answers the mean of the training labels."""
+    def image_errors_of_mean(self) -> Errors:
+        """(n,) the trivial predictor's of each test image, which answers the mean of the training labels."""
         held_out = self.records[0].held_out
         assert held_out is not None
         errors: Errors = ((_truth(self.records[0]) - np.array(held_out.train_mean)) ** 2).sum(axis=1)
         return errors
+
+    def squared_errors_of_mean(self) -> Errors:
+        """(c,) the same of each thing that the test images show."""
+        return of_clusters(self.image_errors_of_mean(), self._clusters)
+
+    @property
+    def _clusters(self) -> tuple[int, ...]:
+        return self.records[0].held_out.clusters if self.records[0].held_out else ()
 
     def skill(self) -> float:
         """1 - mean squared error / the trivial predictor's, over all seeds."""

@@ -17,7 +17,7 @@ import numpy as np
 from harness.environment import switches
 from harness.judging.blocks import Difference, Row, difference
 from harness.judging.records import Examined, HeldOut, LatencyRecord, Record
-from harness.judging.stats import FEWEST_IMAGES, skill_interval, spread
+from harness.judging.stats import FEWEST_IMAGES, of_clusters, skill_interval, spread
 from harness.judging.timing import Timing
 from harness.provenance import machine
 
@@ -78,7 +78,7 @@ class Group:
         """What the interval allows to say."""
         if not self.tests:
             return ""
-        if self.good[0].held_out and len(self.good[0].held_out.truth) < FEWEST_IMAGES:
+        if self.good[0].held_out and self.good[0].held_out.things < FEWEST_IMAGES:
             return TOO_FEW
         if not (self.interval[0] or 0.0) > _NOTHING:  # also where skill is undefined
             return NO_BETTER
@@ -508,5 +508,7 @@ def skill_interval_on(held_out: Sequence[HeldOut]) -> tuple[float | None, float 
         return None, None
     truth = np.array(held_out[0].truth)
     errors = np.array([((np.array(item.predictions) - truth) ** 2).sum(axis=1) for item in held_out])
-    low, high = skill_interval(errors, ((truth - np.array(held_out[0].train_mean)) ** 2).sum(axis=1))
+    of_mean = ((truth - np.array(held_out[0].train_mean)) ** 2).sum(axis=1)
+    clusters = held_out[0].clusters
+    low, high = skill_interval(of_clusters(errors, clusters), of_clusters(of_mean, clusters))
     return (None, None) if np.isnan(low) else (low, high)

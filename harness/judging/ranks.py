@@ -1,9 +1,10 @@
 """Ranks of models over many test images, and which of them are told apart: a critical-difference analysis.
 
-Blocks are the test images of one suite, which are drawn independently of each other: models are ranked on each by their
-squared error, mean over seeds. Suites would be blocks, too, as in Demšar (2006, "Statistical Comparisons of Classifiers
-over Multiple Data Sets", JMLR 7), but there are few, and two of them share their images: with six blocks the smallest
-p-value of Wilcoxon's test is 1/32, which no family of two comparisons survives (`fewest_blocks`).
+Blocks are the test images of one suite, or the specimens that several of them show, which are drawn independently of
+each other: models are ranked on each by their squared error, mean over seeds. Suites would be blocks, too, as in Demšar
+(2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7), but there are few, and two of them
+share their images: with six blocks the smallest p-value of Wilcoxon's test is 1/32, which no family of two comparisons
+survives (`fewest_blocks`).
 
 Whether ranks differ at all is Friedman's question; which pairs do, that of Wilcoxon's signed-rank test after Holm,
 which unlike tests of mean ranks does not hang on the other models (Benavoli, Corani and Mangili 2016, "Should We Really

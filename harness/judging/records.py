@@ -139,6 +139,9 @@ class Searched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Predictions and truth on the images of a test, (n, t) each in `units`, and the mean of the training labels (t,).
 
+    `clusters` numbers what the images show (a specimen, of which several are patches), one number for each image; it is
+    empty where each shows something of its own, and in records of before there was this.
+
     On disk all but the predictions stand once for all records of the same data and split, in a `Truth`.
     """
 
@@ -149,18 +152,24 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     units: tuple[Label, ...] = ()
     truth: tuple[tuple[float, ...], ...] = ()
     train_mean: tuple[float, ...] = ()
+    clusters: tuple[Number, ...] = ()
 
     @property
     def unit(self) -> str:
         """The unit of all targets, "" where they do not share one."""
         return shared_unit(self.units)
 
+    @property
+    def things(self) -> int:
+        """How many things the images show: specimens, or as many as there are images."""
+        return len(set(self.clusters)) or len(self.truth)
+
     def accuracy(self) -> Accuracy:
         """The scores that follow from these predictions."""
         return accuracy(np.array(self.predictions), np.array(self.truth), np.array(self.train_mean), self.targets)
 
 
-class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """What all records of some data, split and test were tested on; see `HeldOut`."""
 
     schema: int
@@ -172,6 +181,7 @@ class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     units: tuple[Label, ...]
     truth: tuple[tuple[float, ...], ...]
     train_mean: tuple[float, ...]
+    clusters: tuple[Number, ...] = ()
 
     @property
     def of(self) -> tuple[str, str, str]:
@@ -329,8 +339,11 @@ class Store:
         """What records were tested on. Raises RecordsError where two of them contradict each other."""
         truths: dict[tuple[str, str, str], Truth] = {}
         for truth in _load(self.truths_file, Truth):
-            if not same_constants(truths.setdefault(truth.of, truth), truth):
+            known = truths.setdefault(truth.of, truth)
+            if not same_constants(known, truth):
                 raise RecordsError(f"{self.truths_file}: two lines name the same data, split and test, and differ")
+            if truth.clusters:  # a line of before there were any lacks them
+                truths[truth.of] = msgspec.structs.replace(known, clusters=truth.clusters)
         return truths
 
     def latencies(self) -> list[LatencyRecord]:
@@ -351,14 +364,14 @@ class Store:
             return
         record, truths = _without_truth(record)
         known = self.truths() if truths else {}
-        before = set(known)
         for truth in truths:
-            if not same_constants(known.setdefault(truth.of, truth), truth):
+            before = known.setdefault(truth.of, truth)
+            if not same_constants(before, truth):
                 raise RecordsError(
                     f"{self.truths_file}: {record.cell.title} was tested on other constants than the records of the "
                     "same data and split"
                 )
-            if truth.of not in before:
+            if before is truth or (truth.clusters and not before.clusters):
                 disk.append_line(self.truths_file, msgspec.json.encode(truth))
         disk.append_line(self.trainings_file, msgspec.json.encode(record))
 
@@ -374,8 +387,11 @@ class Store:
 
 
 def same_constants(one: Truth | HeldOut, other: Truth | HeldOut) -> bool:
-    """Another machine sums in another order, and the same images may have other names elsewhere."""
-    return all(close(getattr(one, name), getattr(other, name)) for name in _OF_TRUTH if name != "ids")
+    """Another machine sums in another order, and the same images may have other names elsewhere. What they show may be
+    known to one alone.
+    """
+    constants = ("targets", "units", "truth", "train_mean", *(["clusters"] if one.clusters and other.clusters else []))
+    return all(close(getattr(one, name), getattr(other, name)) for name in constants)
 
 
 def close(claimed: object, recomputed: object) -> bool:
@@ -422,7 +438,7 @@ def _without_truth(record: Record) -> tuple[Record, list[Truth]]:
     return _each_held_out(record, taken_out), truths
 
 
-_OF_TRUTH = ("ids", "targets", "units", "truth", "train_mean")
+_OF_TRUTH = ("ids", "targets", "units", "truth", "train_mean", "clusters")
 
 
 def _each_held_out(record: Record, change: Callable[[HeldOut], HeldOut]) -> Record:

@@ -5,6 +5,11 @@ image. So images and seeds are both resampled, independently of each other (the 
 pigeonhole bootstrap", Annals of Applied Statistics 1(2)), and intervals are percentiles of the resampled scores (Efron
 and Tibshirani 1993, chapter 13). With few seeds their part of the interval is too narrow, by sqrt(1 - 1/seeds); with a
 single seed the interval speaks of the images alone.
+
+Images of one thing, as patches of one specimen, were not drawn independently of each other: the things are resampled
+then, each with all of its images (the cluster bootstrap, Davison and Hinkley 1997, "Bootstrap Methods and their
+Application", section 3.8). `of_clusters` makes one number of each, and "images" below are things wherever there are
+such.
 """
 
 from __future__ import annotations
@@ -21,6 +26,18 @@ Floats = NDArray[np.float64]
 
 FEWEST_IMAGES = 10
 """With fewer test images there is no interval: a bootstrap of three images draws the same ones again and again."""
+
+
+def of_clusters(errors: ArrayLike, clusters: Sequence[int]) -> Floats:
+    """Errors (..., c) of c things from those (..., n) of n images, each of which shows the thing that `clusters` says:
+    sums over the images of a thing, in such a unit that the mean is the same. Without `clusters` each shows its own.
+    """
+    table = np.asarray(errors, np.float64)
+    if not len(clusters):
+        return table
+    names, which = np.unique(clusters, return_inverse=True)
+    sums: Floats = table @ np.equal.outer(which, np.arange(len(names))) * (len(names) / table.shape[-1])
+    return sums
 
 
 def spread(values: Sequence[float | None]) -> float | None:
@@ -65,19 +82,22 @@ def score_intervals(
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    clusters: Sequence[int] = (),
 ) -> dict[str, tuple[float, float]]:
     """Confidence interval of the mean over seeds of every score of `metrics.Accuracy` but the trivial predictor's own.
 
     `predictions` (seeds, n, t), `truth` (n, t) and `train_mean` (t,); `r2_<index>` are of single targets. Images and
-    seeds are resampled as for `skill_interval`. Empty for fewer images than `FEWEST_IMAGES`; a score that no resample
-    has is left out.
+    seeds are resampled as for `skill_interval`, things with all of their images where `clusters` says which each shows.
+    Empty for fewer of them than `FEWEST_IMAGES`; a score that no resample has is left out.
     """
     predicted, true = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
     seeds, images, _ = predicted.shape
-    if images < FEWEST_IMAGES:
+    things, which = np.unique(clusters or range(images), return_inverse=True)
+    if len(things) < FEWEST_IMAGES:
         return {}
     draw = np.random.default_rng(seed)
-    counts = _resample(draw, resamples, images) / images
+    counts = _resample(draw, resamples, len(things))[:, which]
+    counts /= counts.sum(axis=1, keepdims=True)
     seed_shares = _resample(draw, resamples, seeds) / seeds
 
     def over_images(values: Floats) -> Floats:  # (seeds, n, t) to (resamples, seeds, t)

@@ -29,6 +29,8 @@ def _verify_scores(title: str, held_out: HeldOut, claims: Accuracy) -> list[str]
         recomputed = msgspec.to_builtins(held_out.accuracy())
     except ValueError as error:
         return [f"{title}: its predictions give no scores: {error}"]
+    if held_out.clusters and len(held_out.clusters) != len(held_out.truth):
+        return [f"{title}: it numbers what {len(held_out.clusters)} images show, and has {len(held_out.truth)}"]
     return [
         f"{title}: {name} is {claimed} but its predictions give {recomputed[name]}"
         for name, claimed in msgspec.to_builtins(claims).items()

@@ -289,6 +289,7 @@ def _tested(name: str, model: Model, suite: Suite, met: View, split: Split) -> E
         units=dataset.units,
         truth=_rows(dataset.targets[rows]),
         train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
+        clusters=dataset.clustered(rows),
     )
     recorded = np.array(held_out.predictions)  # so that whoever reads the record finds the same
     metrics = suite.measure(recorded, dataset.targets[rows], dataset.images[rows], dataset.facts)

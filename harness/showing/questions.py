@@ -67,6 +67,9 @@ def answers(
     return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
 
 
+_TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."
+
+
 def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, undecided: str) -> str:
     """One sentence over several comparisons: it is yes or no only where all agree."""
     verdicts = {comparison.verdict for _, comparison in comparisons}
@@ -77,7 +80,7 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
     if verdicts == {"not told apart"}:
         return undecided
     if verdicts == {"too few test images"}:
-        return f"These data do not say: intervals need {FEWEST_IMAGES} test images."
+        return _TOO_FEW
     names: dict[str, list[str]] = {}
     for name, comparison in comparisons:
         names.setdefault(comparison.verdict, []).append(name)
@@ -252,7 +255,7 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
         "worse": f"No: {rival.title} has no network, and is better than {best.title}, the best that has one.",
         "not told apart": f"These data do not say: {best.title} and {rival.title}, the best without one, are not told "
         "apart.",
-    }.get(verdict, f"These data do not say: intervals need {FEWEST_IMAGES} test images.")
+    }.get(verdict, _TOO_FEW)
     lines = [
         [
             row.name,

@@ -95,6 +95,7 @@ def test_its_records_hold_what_it_told(finished):
     folder = results / "records" / "foams"
     truths = [msgspec.json.decode(line) for line in (folder / "truths.jsonl").read_bytes().splitlines()]
     assert [(truth["test"], truth["units"]) for truth in truths] == [("near", ["W/mK", ""]), ("far", ["W/mK", ""])]
+    assert [len(set(truth["clusters"])) < len(truth["clusters"]) for truth in truths] == [True] * 2  # specimens of four
     record = msgspec.json.decode((folder / "trainings.jsonl").read_bytes().splitlines()[0])
     assert record["cell"]["settings"]["facts"] == {"gas": "argon"}
 

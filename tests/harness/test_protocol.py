@@ -114,6 +114,15 @@ def test_a_split_that_keeps_apart_what_belongs_together_leaks_nothing():
     assert a_split([0, 1], [2], test=[]).leaks(distinct(groups=("a", "a", "b"))) == []
 
 
+def test_images_of_one_group_or_cluster_show_one_thing():
+    rows = np.array([2, 0, 1])
+    assert distinct(groups=("a", "b", "a")).clustered(rows) == (0, 0, 1)
+    assert distinct(clusters=("a", "b", "a")).clustered(rows) == (0, 0, 1)
+    assert distinct(clusters=("a", "b", "a"), groups=("a", "a", "a")).clustered(rows) == (0, 0, 1)
+    assert distinct(groups=("", "b", "")).clustered(rows) == ()  # unknown is no group
+    assert distinct(groups=("a", "b", "c")).clustered(rows) == distinct().clustered(rows) == ()
+
+
 def test_what_stands_on_two_sides_is_told():
     """Planted leaks: a row, a copy and a specimen on two sides."""
     assert a_split([0, 1], [1], test=[2]).leaks(distinct()) == ["some rows are in two of its parts"]

@@ -38,6 +38,10 @@ def test_the_other_tests_are_of_specimens_that_they_were_trained_on():
     assert len(SPLIT.train) == 1200
 
 
+def test_patches_of_one_specimen_are_drawn_together():
+    assert [len(set(DATA.clustered(rows))) for rows in SPLIT.tests.values()] == [70, 100, 100, 100]
+
+
 def test_overlapping_patches_are_halves_of_two_that_were_trained_on_and_again_is_one_of_them():
     row = {name: number for number, name in enumerate(DATA.ids)}
     trained = set(SPLIT.train.tolist())

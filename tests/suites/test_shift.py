@@ -37,6 +37,11 @@ def test_every_condition_is_met_by_the_same_new_specimens():
         assert set(CONDITION[SPLIT.tests[name]]) == {name}
 
 
+def test_patches_of_one_specimen_are_drawn_together():
+    assert {len(set(DATA.clustered(SPLIT.tests[name]))) for name in shift.CONDITIONS} == {36}
+    assert len(set(DATA.clustered(SPLIT.tests["richer"]))) == 54
+
+
 def test_richer_specimens_have_more_of_the_stiff_phase_than_any_other():
     fractions = specimens.load().masks.mean(axis=(1, 2))
     richer = sorted(map(int, of(SPLIT.tests["richer"])))

@@ -101,7 +101,7 @@ def errors_of_kinds(row: BoardRow, examples: Examples | None) -> list[dict[str, 
     if scored is None or examples is None or not examples.fits(row.first):
         return []
     of = examples.kinds(scored.tests[0])
-    errors, of_mean = scored.squared_errors().mean(axis=0), scored.squared_errors_of_mean()
+    errors, of_mean = scored.image_errors().mean(axis=0), scored.image_errors_of_mean()
     found = []
     for kind in sorted(set(of)):
         mine = np.array([one == kind for one in of])
@@ -125,7 +125,7 @@ def worst(row: BoardRow, examples: Examples | None, count: int = 4) -> list[dict
     scored = row.scored
     if scored is None or examples is None or not examples.fits(row.first):
         return []
-    errors = scored.squared_errors().mean(axis=0)
+    errors = scored.image_errors().mean(axis=0)
     total = float(errors.sum()) or 1.0
     return [
         {

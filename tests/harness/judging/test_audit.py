@@ -90,6 +90,7 @@ def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
         (a_record(other_facts(), **evidence()), "what it was told of the data set is"),
         (edited(targets=tuple(f"A{i}" for i in range(9))), "its targets are"),
         (edited(ids=("x",) * 78), "its test images are"),
+        (edited(clusters=(0,) * 78), "what it says of images that show the same thing is"),
         (edited(predictions=an_honest_record().held_out.predictions[:5]), "the number of its predictions is"),
         (
             msgspec.structs.replace(an_honest_record(), metrics=an_honest_record().metrics | {"won_the_prize": 1.0}),

@@ -275,6 +275,17 @@ def test_too_few_test_images_give_no_verdict(board):
     assert row["skill_low"] == row["skill_high"] == ""
 
 
+def test_patches_of_too_few_specimens_give_no_verdict(board):
+    def of_specimens(count):
+        record = a_record(error=4.0)
+        held_out = msgspec.structs.replace(record.held_out, clusters=tuple(number % count for number in range(20)))
+        return msgspec.structs.replace(record, held_out=held_out)
+
+    (row,) = board(of_specimens(4)).to_dict("records")
+    assert row["verdict"] == columns.TOO_FEW
+    assert row["skill_low"] == ""
+
+
 def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
     """A search may select models of several sizes: the row's figures are those of the first seed's."""
     records = [record for record in benchmark({"tuned": 1.0}, backends=("keras",)) if record.cell.variant == "tuned"]

@@ -170,6 +170,21 @@ def test_the_same_constants_by_other_names_or_rounding_are_the_same(store):
     assert len(store.trainings()) == 2
 
 
+def test_what_images_show_may_be_said_later_and_holds_for_all_records_of_the_same_test(store):
+    first = a_record()
+    known = msgspec.structs.replace(first.held_out, clusters=tuple(number // 2 for number in range(20)))
+    other = msgspec.structs.replace(first.held_out, clusters=tuple(number // 4 for number in range(20)))
+    store.append(first)
+    store.append(a_record(a_cell(seed=1), held_out=known))
+    store.append(a_record(a_cell(seed=2)))  # of one who does not know
+    assert [record.held_out.clusters for record in store.trainings()] == [known.clusters] * 3
+    assert [record.held_out.things for record in store.trainings()] == [10] * 3
+    assert len(store.truths_file.read_bytes().splitlines()) == 2
+    with pytest.raises(RecordsError, match="was tested on other constants"):
+        store.append(a_record(a_cell(seed=3), held_out=other))
+    assert first.held_out.things == 20
+
+
 def test_several_named_tests_come_back(store):
     other = msgspec.structs.replace(a_record(error=2.0).held_out, test="far")
     record = a_record(others={"far": Examined(other, other.accuracy(), {"inside_bounds": 0.5})})

@@ -11,6 +11,7 @@ from harness.judging.stats import (
     FEWEST_IMAGES,
     equivalence,
     holm,
+    of_clusters,
     paired_difference,
     paired_differences,
     paired_p_value,
@@ -189,6 +190,56 @@ def test_the_interval_of_the_skill_is_the_same_either_way():
     squared = ((predictions - truth) ** 2).sum(axis=2)
     expected = skill_interval(squared, ((truth - mean) ** 2).sum(axis=1))
     np.testing.assert_allclose(score_intervals(predictions, truth, mean)["skill"], expected, rtol=1e-12)
+
+
+# --- images of one thing ------------------------------------------------------------------------------------------
+
+
+def test_errors_of_things_are_sums_over_their_images_whose_mean_is_the_same():
+    errors = np.array([[1.0, 2.0, 4.0, 8.0, 16.0]])
+    found = of_clusters(errors, (7, 3, 7, 3, 3))
+    np.testing.assert_allclose(found, np.array([[26.0, 5.0]]) * 2 / 5)  # things 3 and 7
+    assert found.mean() == pytest.approx(errors.mean())
+    assert of_clusters(errors[0], ()).tolist() == errors[0].tolist()
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30))
+def test_the_mean_over_things_is_that_over_images(clusters):
+    errors = np.random.default_rng(len(clusters)).exponential(size=(2, len(clusters)))
+    np.testing.assert_allclose(of_clusters(errors, clusters).mean(axis=1), errors.mean(axis=1))
+
+
+def _hit(clusters, resamples=400):
+    """Shares of 200 intervals, of the mean and of the RMSE, that hold the truth: 30 specimens of 12 patches each, whose
+    errors have a standard deviation of 3 from specimen to specimen and 1 from patch to patch.
+    """
+    draw, which = np.random.default_rng(5), np.repeat(np.arange(30), 12)
+    true, hits = 3**2 + 1**2, np.zeros(2)
+    for _ in range(200):
+        errors = draw.normal(0, 3, 30)[which] + draw.normal(0, 1, len(which))
+        truth = draw.normal(100, 10, (len(which), 1))
+        _, low, high = paired_difference(
+            of_clusters(errors**2, clusters), np.zeros(len(set(clusters)) or len(which)), resamples=resamples
+        )
+        ends = score_intervals(
+            (truth[:, 0] + errors)[None, :, None], truth, [100.0], resamples=resamples, clusters=clusters
+        )
+        hits += low <= true <= high, ends["rmse"][0] <= np.sqrt(true) <= ends["rmse"][1]
+    return hits / 200
+
+
+def test_intervals_of_patches_hold_the_truth_where_specimens_are_resampled_and_not_where_patches_are():
+    assert (_hit(np.repeat(np.arange(30), 12).tolist()) > 0.85).all()
+    assert (_hit([]) < 0.6).all()  # what they would say of patches as if each were a specimen
+
+
+def test_the_interval_of_the_skill_of_things_of_several_images_is_the_same_either_way():
+    predictions, truth, mean = a_sample()
+    clusters = np.repeat(np.arange(20), 3).tolist()
+    squared = of_clusters(((predictions - truth) ** 2).sum(axis=2), clusters)
+    expected = skill_interval(squared, of_clusters(((truth - mean) ** 2).sum(axis=1), clusters))
+    np.testing.assert_allclose(score_intervals(predictions, truth, mean, clusters=clusters)["skill"], expected)
+    assert score_intervals(predictions, truth, mean, clusters=[number // 10 for number in range(60)]) == {}
 
 
 def test_every_score_lies_in_its_interval():

@@ -20,6 +20,13 @@ def test_a_polished_score_does_not():
     assert record.key in lie
 
 
+def test_a_number_for_each_image_or_none():
+    record = a_record()
+    held_out = msgspec.structs.replace(record.held_out, clusters=(0, 1, 1))
+    (lie,) = verify(msgspec.structs.replace(record, held_out=held_out))
+    assert "it numbers what 3 images show, and has 20" in lie
+
+
 def test_other_constants_for_the_same_data_do_not():
     record, other = a_record(), a_record(a_cell(seed=1))
     assert verify_together([record, other]) == []

@@ -118,7 +118,7 @@ def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):
     fill(Store(tmp_path, "elasticity"), records)
     text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
     assert "nan" not in text
-    assert "These data do not say: intervals need 10 test images." in text
+    assert "These data do not say: intervals need 10 test images of different things." in text
     assert "Every other is worse" not in text
 
 
