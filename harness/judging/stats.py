@@ -35,9 +35,11 @@ def of_clusters(errors: ArrayLike, clusters: Sequence[int]) -> Floats:
     table = np.asarray(errors, np.float64)
     if not len(clusters):
         return table
-    names, which = np.unique(clusters, return_inverse=True)
-    sums: Floats = table @ np.equal.outer(which, np.arange(len(names))) * (len(names) / table.shape[-1])
-    return sums
+    order = np.argsort(clusters, kind="stable")
+    _, first = np.unique(np.asarray(clusters)[order], return_index=True)
+    sums = np.add.reduceat(table[..., order], first, axis=-1)  # no matrix product: equal rows stay equal
+    errors_of_things: Floats = sums * (len(first) / table.shape[-1])
+    return errors_of_things
 
 
 def spread(values: Sequence[float | None]) -> float | None:
