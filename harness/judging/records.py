@@ -225,9 +225,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `history` has one entry for each recipe trained: those of the cell, or that of the configuration selected. `metrics`
     are the suite's own figures; `moved` is by how much, root mean square, predictions of the test images change beyond
     what they should when the images are moved by a symmetry of the suite, by its key; `others` has the tests after the
-    one that models are ranked by. `encoding_ms` is what encoding one image takes where the exported model does not do
-    it, and `calibrated` how intervals and flags did on each test. `source` is the hash of the code that made it
-    (`provenance.source`), "" where that is not known.
+    one that models are ranked by. `dimension` is how many numbers the model is shown of an image, pixels times channels
+    or what its encoding makes of them, None in records of before there was this; `encoding_ms` is what encoding one
+    image takes where the exported model does not do it, and `calibrated` how intervals and flags did on each test.
+    `source` is the hash of the code that made it (`provenance.source`), "" where that is not known.
     """
 
     schema: int
@@ -252,6 +253,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     held_out: HeldOut | None = None
     others: dict[Name, Examined] = {}
     onnx: OnnxFile | None = None
+    dimension: Number | None = None
     encoding_ms: Seconds | None = None
     calibrated: dict[Name, Calibrated] = {}
     source: str = ""

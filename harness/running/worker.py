@@ -12,6 +12,7 @@ import errno
 import faulthandler
 import functools
 import hashlib
+import math
 import os
 import queue
 import signal
@@ -252,6 +253,7 @@ def _train_and_test(
         held_out=ranking.held_out,
         others=tests,
         onnx=exported,
+        dimension=math.prod(met.met.images.shape[1:]),
         encoding_ms=_milliseconds(met, dataset.images[split.test]) if encoded_before else None,
         calibrated={
             tested.held_out.test: _held_to(known, tested.held_out, described[rows])

@@ -98,6 +98,9 @@ def test_its_records_hold_what_it_told(finished):
     assert [len(set(truth["clusters"])) < len(truth["clusters"]) for truth in truths] == [True] * 2  # specimens of four
     record = msgspec.json.decode((folder / "trainings.jsonl").read_bytes().splitlines()[0])
     assert record["cell"]["settings"]["facts"] == {"gas": "argon"}
+    stored = [msgspec.json.decode(line) for line in (folder / "trainings.jsonl").read_bytes().splitlines()]
+    shown = {one["cell"]["variant"]: one["dimension"] for one in stored if one["status"] == "ok"}
+    assert (shown["cnn"], shown["line"]) == (8 * 8 * 2, 2)  # pixels of two channels, and their means
 
 
 @pytest.mark.slow
