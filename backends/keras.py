@@ -336,8 +336,8 @@ def _loss(task: Task, recipe: Recipe) -> str | keras.losses.Loss:
 
 
 class WeightedCrossentropy(keras.losses.Loss):
-    """Cross-entropy of logits, that of each image times the weight of its class. Keras's own `class_weight` of `fit`
-    leaves the validation loss as it is.
+    """Cross-entropy of logits, each class's part times its weight. Keras's own `class_weight` of `fit` leaves the
+    validation loss as it is.
     """
 
     def __init__(self, weights: Factors) -> None:
@@ -345,9 +345,8 @@ class WeightedCrossentropy(keras.losses.Loss):
         self._weights = np.array(weights, keras.config.floatx())
 
     def call(self, truth: Any, logits: Any) -> Any:
-        """(batch,) of the truth (batch, t), ones and zeros, and logits (batch, t)."""
-        entropies = keras.losses.categorical_crossentropy(truth, logits, from_logits=True)
-        return keras.ops.sum(truth * self._weights, axis=-1) * entropies
+        """(batch,) of the truth (batch, t), probabilities, and logits (batch, t)."""
+        return -keras.ops.sum(self._weights * truth * keras.ops.log_softmax(logits), axis=-1)
 
 
 def _to_physical(scaling: Scaling | Classes) -> keras.layers.Layer:
