@@ -58,7 +58,7 @@ _NORMALISED = Encoding("normalised")
 # A texture is the same wherever a patch begins: features are averaged over it.
 _CONVOLUTIONS = Network(
     (
-        Conv2D(16, kernel=5),
+        Conv2D(8, kernel=5),
         MaxPool2D(2),
         Conv2D(32, kernel=3),
         MaxPool2D(2),
@@ -71,7 +71,7 @@ _CONVOLUTIONS = Network(
 
 def _recipes(*, augmented: bool) -> tuple[Recipe, ...]:
     return (
-        Recipe(epochs=30, learning_rate=2e-3, augmented=augmented),
+        Recipe(epochs=45, learning_rate=2e-3, augmented=augmented),
         Recipe(epochs=10, learning_rate=2e-4, augmented=augmented),
     )
 
@@ -118,7 +118,7 @@ PROFILES: dict[str, Profile] = {
         leaves_out=("descriptors", "trees", "cnn-augmented", "vgg16-head-only-centred"),
         quick_latency=True,
     ),
-    "standard": Profile(seeds=(0, 1, 2), epochs=30, search_epochs=1, fine_tuning_epochs=1),
+    "standard": Profile(seeds=(0, 1, 2), epochs=45, search_epochs=1, fine_tuning_epochs=1),
     "paper": Profile(seeds=(0, 1, 2), epochs=300, search_epochs=300, fine_tuning_epochs=300),
 }
 
