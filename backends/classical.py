@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import sklearn
@@ -123,6 +124,11 @@ class Predictor(ABC):
         """See `Model.predict`."""
         return self._task.scaling.to_physical(self._answer(_flat(images)))
 
+    def _weight(self, wanted: Floats) -> Floats | None:
+        """(n,) how often each image counts of which the classes (n, t) are wanted; None where each counts once."""
+        factors = self._estimator.class_weights
+        return None if factors is msgspec.UNSET else wanted @ np.array(factors)
+
     def _physical(self) -> dict[str, Floats]:
         """Arrays that take standardised answers to physical units."""
         assert isinstance(self._task.scaling, Scaling)
@@ -169,7 +175,8 @@ class Linear(Predictor):
 
     def _fit_classes(self, seen: Floats, wanted: Floats) -> Arrays:
         known, which = _classes(wanted)
-        line = LogisticRegression(C=1 / self._estimator.alpha, max_iter=_ITERATIONS).fit(seen, which)
+        line = LogisticRegression(C=1 / self._estimator.alpha, max_iter=_ITERATIONS)
+        line.fit(seen, which, self._weight(wanted))
         slope, level = line.coef_, line.intercept_
         if len(known) == 2:  # which scikit-learn tells apart by one logit
             slope, level = np.concatenate([-slope, slope]) / 2, np.concatenate([-level, level]) / 2
@@ -328,7 +335,7 @@ class Trees(Predictor):
         there is nothing to boost: these have trees of one leaf.
         """
         known, which = _classes(wanted)
-        boosted = GradientBoostingClassifier(random_state=0, **told).fit(seen, which)
+        boosted = GradientBoostingClassifier(random_state=0, **told).fit(seen, which, self._weight(wanted))
         base = np.full(self._count, np.log(_RAREST))
         base[known] = np.log(boosted.init_.class_prior_)
         trees = [[_Leaf()] * self._estimator.trees for _ in range(self._count)]

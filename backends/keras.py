@@ -26,6 +26,7 @@ if _home is None:
 else:
     os.environ["KERAS_HOME"] = _home
 
+import msgspec
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ from harness.model.architecture import (
     Conv2D,
     Dense,
     Dropout,
+    Factors,
     Flatten,
     GlobalAveragePool2D,
     Layer,
@@ -223,7 +225,8 @@ class KerasModel:
         """See `Model.loss_and_gradients`: one step of training with an optimizer that keeps what it is given."""
         model, optimizer = self._let_train(recipe.trains), KeptGradients()
         # TensorFlow would trace a backbone's graph for half a minute to run it once.
-        model.compile(optimizer=optimizer, loss=_loss(self._task), run_eagerly=keras.backend.backend() == "tensorflow")
+        loss_of = _loss(self._task, recipe)
+        model.compile(optimizer=optimizer, loss=loss_of, run_eagerly=keras.backend.backend() == "tensorflow")
         loss = model.train_on_batch(images, self._task.scaling.to_network(targets))
         trained = {
             variable.path: np.array(keras.ops.convert_to_numpy(gradient))
@@ -242,7 +245,7 @@ class KerasModel:
             recipe.learning_rate, beta_1=recipe.beta_1, beta_2=recipe.beta_2, epsilon=recipe.epsilon
         )
         adam.build(model.trainable_variables)  # built amid the first step, it would have TensorFlow trace that twice
-        model.compile(optimizer=adam, loss=_loss(self._task))
+        model.compile(optimizer=adam, loss=_loss(self._task, recipe))
         validation = data.validation_images, scaling.to_network(data.validation_targets)
 
         def epochs() -> Iterator[tuple[Images, NDArray[np.float32]]]:
@@ -323,10 +326,27 @@ def _renumber(path: Path) -> None:
     onnx.save(model, path)
 
 
-def _loss(task: Task) -> str | keras.losses.Loss:
+def _loss(task: Task, recipe: Recipe) -> str | keras.losses.Loss:
     """By which a network is trained."""
-    numbers = isinstance(task.scaling, Scaling)
-    return "mean_squared_error" if numbers else keras.losses.CategoricalCrossentropy(from_logits=True)
+    if isinstance(task.scaling, Scaling):
+        return "mean_squared_error"
+    if recipe.class_weights is msgspec.UNSET:
+        return keras.losses.CategoricalCrossentropy(from_logits=True)
+    return WeightedCrossentropy(recipe.class_weights)
+
+
+class WeightedCrossentropy(keras.losses.Loss):
+    """Cross-entropy of logits, each class's part times its weight. Keras's own `class_weight` of `fit` leaves the
+    validation loss as it is.
+    """
+
+    def __init__(self, weights: Factors) -> None:
+        super().__init__(name="weighted_crossentropy")
+        self._weights = np.array(weights, keras.config.floatx())
+
+    def call(self, truth: Any, logits: Any) -> Any:
+        """(batch,) of the truth (batch, t), probabilities, and logits (batch, t)."""
+        return -keras.ops.sum(self._weights * truth * keras.ops.log_softmax(logits), axis=-1)
 
 
 def _to_physical(scaling: Scaling | Classes) -> keras.layers.Layer:

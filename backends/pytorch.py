@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -281,7 +282,8 @@ class TorchModel:
         module = self._let_train(recipe.trains).train()
         self.module.zero_grad()
         scaling = self._task.scaling
-        loss = _batch_loss(module, _on_device(images), _on_device(scaling.to_network(targets)), _criterion(scaling))
+        criterion = _criterion(scaling, recipe)
+        loss = _batch_loss(module, _on_device(images), _on_device(scaling.to_network(targets)), criterion)
         loss.backward()
         tensors = {name: self._tensor(name) for name in self._shapes}
         gradients = {
@@ -297,7 +299,7 @@ class TorchModel:
         assert schedule is not None
         module = self._let_train(recipe.trains)
         scaling = self._task.scaling
-        criterion = _criterion(scaling)
+        criterion = _criterion(scaling, recipe)
         validation = _on_device(data.validation_images), _on_device(scaling.to_network(data.validation_targets))
         adam = KerasAdam(module.parameters(), recipe)
         losses, validation_losses = [], []
@@ -349,9 +351,14 @@ _PREDICTED_AT_A_TIME = 128
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
-def _criterion(scaling: Scaling | Classes) -> Criterion:
+def _criterion(scaling: Scaling | Classes, recipe: Recipe) -> Criterion:
     """The mean loss of a network's answers (n, t) to targets (n, t) as it is trained on them."""
-    return nn.functional.mse_loss if isinstance(scaling, Scaling) else nn.functional.cross_entropy
+    if isinstance(scaling, Scaling):
+        return nn.functional.mse_loss
+    if recipe.class_weights is msgspec.UNSET:
+        return nn.functional.cross_entropy
+    # Of probabilities torch takes the mean over images; of indices of classes it would be over their weights.
+    return partial(nn.functional.cross_entropy, weight=_on_device(np.array(recipe.class_weights)))
 
 
 def _train_epoch(

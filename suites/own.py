@@ -24,7 +24,6 @@ from harness.protocol import (
     Encoder,
     Facts,
     Images,
-    Metric,
     OnProgress,
     Pictures,
     Predicted,
@@ -38,7 +37,7 @@ from suites.microstructure import question
 from suites.microstructure.folder import pictures
 from suites.microstructure.statistics import Descriptors, plain
 from suites.pictures import folder as folders
-from suites.pictures import variants
+from suites.pictures import scores, variants
 from suites.pictures.encodings import OfLuminance
 from suites.pictures.images import LARGEST, SMALLEST, Size, find_images
 from suites.pictures.images import read_images as read
@@ -60,18 +59,7 @@ SYMMETRIES: tuple[Symmetry, ...] = ()
 COMPARISONS: tuple[Comparison, ...] = ()
 SOURCE = None
 PRETRAINING = None
-METRICS = (
-    Metric("accuracy", "", "higher", "share of the images whose most probable class is right", "accuracy", ".1%"),
-    Metric("balanced_accuracy", "", "higher", "the same, averaged over the classes: chance is one over their number"),
-    Metric("log_loss", "", "lower", "mean of minus the logarithm of the probability of the right class"),
-    Metric(
-        "calibration_error",
-        "",
-        "lower",
-        "mean difference between how sure a model is of its answer and how often it is right, in ten bins (Naeini, "
-        "Cooper and Hauskrecht 2015)",
-    ),
-)
+METRICS = (scores.ACCURACY, scores.BALANCED_ACCURACY, scores.LOG_LOSS, scores.CALIBRATION_ERROR)
 
 
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
@@ -167,17 +155,11 @@ def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) 
     """See `Suite.measure`: of classes, what `METRICS` says; of numbers nothing."""
     if not folders.CLASSES.items() <= facts.items():
         return {}
-    right, answered = truth.argmax(axis=1), predictions.argmax(axis=1)
-    hit, sure = answered == right, predictions.max(axis=1)
-    bins = np.minimum((10 * sure).astype(int), 9)
-    of_right = np.clip(predictions[np.arange(len(right)), right], np.finfo(np.float32).tiny, 1)
     return {
-        "accuracy": float(hit.mean()),
-        "balanced_accuracy": float(np.mean([hit[right == one].mean() for one in np.unique(right)])),
-        "log_loss": float(-np.log(of_right).mean()),
-        "calibration_error": float(
-            sum(abs((hit[bins == one] - sure[bins == one]).sum()) for one in np.unique(bins)) / len(hit)
-        ),
+        "accuracy": scores.accuracy(predictions, truth),
+        "balanced_accuracy": scores.balanced_accuracy(predictions, truth),
+        "log_loss": scores.log_loss(predictions, truth),
+        "calibration_error": scores.calibration_error(predictions, truth),
     }
 
 

@@ -3,6 +3,7 @@
 A lecture on representations: scalars of stereology, shapes of islands, two-point statistics, eigen-microstructures, the
 image itself, in this order of what they keep. Here 2,000 images of suite elasticity's families, of a phase contrast of
 50, are to train on, so that whoever needs many has them; `originals=` gives fewer. The nine constants are the targets.
+`without=` leaves a family out of the training, and makes a test of it: morphology that no model has seen.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from harness.errors import BenchError, Finding
@@ -28,9 +30,11 @@ from harness.protocol import (
     Profile,
     Split,
 )
+from harness.text import nearest
 from suites.microstructure import dataset as shipped
 from suites.microstructure import question, symmetries
 from suites.microstructure.dataset import ALUMINIUM, Parameters
+from suites.microstructure.generators import FAMILIES
 from suites.microstructure.homogenization import TARGETS
 from suites.microstructure.maps import EigenImages, RadialTwoPoint, TwoPointMap
 from suites.microstructure.materials import Phase
@@ -38,7 +42,7 @@ from suites.microstructure.shapes import Shapes
 from suites.microstructure.units import gpa_per
 from suites.microstructure.variants import PENALTIES, baseline, best_of, thirty_epochs
 
-OPTIONS: dict[str, str] = {}
+OPTIONS = {"without": "a family of the suite's images that nobody is trained on, and that is a test of its own"}
 MAKE_OPTIONS: dict[str, str] = {}
 READS_FOLDERS = False
 SUMMARY = "nine homogenized elastic constants at a phase contrast of 50, from what may be shown of an image"
@@ -125,20 +129,44 @@ COMPARISONS = (
 PARAMETERS = Parameters(count=2600, seed=50, phases=(ALUMINIUM, Phase(young=3500.0, poisson=0.19)), tolerance=1e-4)
 """One solver sample a pixel: labels are of the image as it is, not of what it would become if it were refined."""
 
-_TRAINED, _VALIDATED = 2000, 300  # the others are the test; families take turns, so each part has as many of each
+_TRAIN, _VALIDATION, _UNSEEN = "train", "validation", "unseen"
+_PARTS = (_TRAIN,) * 2000 + (_VALIDATION,) * 300 + (TEST,) * 300
+"""In the order in which images were drawn, which is random; families take turns, so each part has as many of each."""
 
 
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     """See `Suite.load`."""
     if folder is not None:
         raise BenchError(f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity")
-    return shipped.load("representations")
+    whole, family = shipped.load("representations"), options.get("without", "")
+    return _without(family, whole) if family else whole
+
+
+def _without(family: str, whole: Dataset) -> Dataset:
+    """Another data set, of the same images: all of a family at the end, for they are a test."""
+    if family not in FAMILIES:
+        raise BenchError(
+            f"without={family}: unknown family{nearest(family, FAMILIES)}; known are {', '.join(FAMILIES)}"
+        )
+    unseen = np.array(whole.kinds) == family
+    rows = np.concatenate([np.flatnonzero(~unseen), np.flatnonzero(unseen)])
+    parts = np.where(unseen, _UNSEEN, np.array(_PARTS))[rows]
+    return msgspec.structs.replace(
+        whole,
+        name=f"representations without {family}",
+        images=whole.images[rows],
+        targets=whole.targets[rows],
+        ids=tuple(whole.ids[row] for row in rows),
+        kinds=tuple(whole.kinds[row] for row in rows),
+        parts=tuple(parts.tolist()),
+    )
 
 
 def split(dataset: Dataset) -> Split:
-    """In the order in which images were drawn, which is random."""
-    rows = np.arange(len(dataset.images))
-    return Split(rows[:_TRAINED], rows[_TRAINED:][:_VALIDATED], {TEST: rows[_TRAINED + _VALIDATED :]})
+    """As images were drawn, or as a data set says that leaves a family out."""
+    parts = np.array(dataset.parts or _PARTS)
+    rows = {name: np.flatnonzero(parts == name) for name in dict.fromkeys(parts.tolist())}
+    return Split(rows.pop(_TRAIN), rows.pop(_VALIDATION), rows)
 
 
 def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:

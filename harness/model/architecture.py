@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
@@ -86,6 +86,10 @@ class Network(msgspec.Struct, frozen=True, tag="network", forbid_unknown_fields=
     layers: tuple[Layer, ...]
 
 
+Factors = tuple[Annotated[float, msgspec.Meta(gt=0)], ...]
+"""One for each class, in their order."""
+
+
 class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fields=True):
     """A predictor that needs no network.
 
@@ -93,7 +97,8 @@ class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fie
     linear in that, with penalty `alpha`. `gaussian-process` has Matérn's covariance of smoothness `nu` (0.5, 1.5 or
     2.5; Rasmussen and Williams 2006, equation 4.14), `boosted-trees` adds up `trees` of `depth`, shrunk by `rate`.
     All may be shown, beside each training image, what the first element of a symmetry of the suite, `moved_by`, makes
-    of it.
+    of it. Of classes, `ridge` and `boosted-trees` may count each training image as often as `class_weights` says of its
+    class, in their order.
     """
 
     method: Literal["mean", "ridge", "identity", "gaussian-process", "boosted-trees"]
@@ -103,6 +108,11 @@ class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fie
     rate: float = 0.1
     trees: int = 300
     moved_by: str = ""
+    class_weights: Factors | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        if self.class_weights is not msgspec.UNSET and self.method not in ("ridge", "boosted-trees"):
+            raise ValueError(f"{self.method} counts all images alike: it takes no class_weights")
 
 
 Architecture = Network | Estimator

@@ -10,14 +10,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.model.architecture import Estimator, Network
+from harness.model.architecture import Estimator, Factors, Network
 from harness.text import Name
 
 Trains = Literal["all", "all-but-norms", "head"]
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Adam on the mean squared error, in Keras's formula: epsilon is added outside the bias correction.
+    """Adam on the mean squared error, of classes on the mean cross-entropy, in Keras's formula: epsilon is added
+    outside the bias correction.
 
     `trains` says what: `head` where the backbone stays frozen, its batch norms in inference mode; `all-but-norms` where
     its batch norms do, with their gammas and betas, and everything else is trained; else `all`. `augmented` says that
@@ -25,6 +26,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     that it names. `centred`, of a head, says that it is trained on features less their mean over the training images,
     scaled so that their variances add up to one. With `patience` training ends after so many epochs without a lower
     validation loss, and the weights of the epoch with the lowest are taken.
+
+    Of classes, in their order: `class_weights` are what an image's cross-entropy is multiplied by, in the training loss
+    and the validation loss, whose mean is over images, not over their weights; `resampled` says how many times as often
+    as those of a class with 1 an epoch draws its training images, with replacement, as many in all as there are.
     """
 
     epochs: int = 300
@@ -37,6 +42,8 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     augmented: bool | tuple[Name, ...] = False
     patience: int | msgspec.UnsetType = msgspec.UNSET
     centred: bool | msgspec.UnsetType = msgspec.UNSET
+    class_weights: Factors | msgspec.UnsetType = msgspec.UNSET
+    resampled: Factors | msgspec.UnsetType = msgspec.UNSET
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,16 +140,26 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """In which order the training images are shown: `order` (epochs, n_train), one permutation per epoch."""
+    """In which order the training images are shown: `order` (epochs, n_train), one permutation per epoch; of a recipe
+    that is `resampled`, one draw with replacement.
+    """
 
     order: NDArray[np.intp]
     batch_size: int
 
     @classmethod
-    def drawn(cls, recipe: Recipe, n_train: int, seed: int, stage: int = 0) -> Schedule:
-        """The harness's own seeded order, the same for every backend; `stage` numbers a variant's recipes from 0."""
+    def drawn(
+        cls, recipe: Recipe, n_train: int, seed: int, stage: int = 0, classes: NDArray[np.intp] | None = None
+    ) -> Schedule:
+        """The harness's own seeded order, the same for every backend; `stage` numbers a variant's recipes from 0.
+        `classes` (n_train,) are those of the training images: a recipe that is `resampled` needs them.
+        """
         draw = np.random.default_rng([seed, _BATCH_ORDER, stage])
-        order = np.stack([draw.permutation(n_train) for _ in range(recipe.epochs)])
+        if recipe.resampled is msgspec.UNSET:
+            order = np.stack([draw.permutation(n_train) for _ in range(recipe.epochs)])
+        else:
+            chances = np.array(recipe.resampled)[classes]
+            order = draw.choice(n_train, (recipe.epochs, n_train), p=chances / chances.sum())
         return cls(order, recipe.batch_size)
 
 

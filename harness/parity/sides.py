@@ -23,7 +23,7 @@ from harness.parity.kept import Kept
 from harness.parity.ladder import Side
 from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
-from harness.protocol import Arrays, Dataset, Images, Precision, Scaling, Split, Suite, Task
+from harness.protocol import Arrays, Dataset, Images, Precision, Rows, Scaling, Split, Suite, Task
 from harness.running.data import task
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
@@ -40,7 +40,7 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
     assert isinstance(network, Network)
     dataset = view(suite, dataset, split, variant.encoding, variant.decoding).met
     size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
-    chosen = split.train[: max(BATCHES_EXPORTED)]
+    chosen = _of_each_class(dataset, split.train)[: max(BATCHES_EXPORTED)]
     asked = task(suite, dataset, split, Settings())
     scaling, shift = asked.scaling, np.zeros(1)
     if isinstance(scaling, Scaling):
@@ -54,6 +54,14 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
         images = _grey(images, draw)
     weights = _telling_weights(network, asked.input_shape, seed)
     return Given(weights, images, dataset.targets[chosen] - shift, order), asked
+
+
+def _of_each_class(dataset: Dataset, rows: Rows) -> Rows:
+    """These rows, of classes in turns while there are any: of a rare one the first few may have none to show."""
+    if not dataset.classes:
+        return rows
+    number_in_class = (np.cumsum(dataset.targets[rows], axis=0) * dataset.targets[rows]).sum(axis=1)
+    return rows[np.argsort(number_in_class, kind="stable")]
 
 
 def _grey(images: Images, draw: np.random.Generator) -> Images:

@@ -72,11 +72,12 @@ class Fitting(NamedTuple):
 
 
 def fit(fitting: Fitting) -> Fitted:
-    """Build and train the cell's model. Raises Unavailable where the weights it is to start from cannot be had, and
-    where images are too small for it.
+    """Build and train the cell's model. Raises Unavailable where the weights it is to start from cannot be had, where
+    images are too small for it, and where it has factors for other classes than there are.
     """
     architecture = fitting.cell.architecture
     _refuse_small(architecture, fitting.task)
+    _refuse_factors(fitting.cell, fitting.task)
     if isinstance(architecture, Search):
         return _search(architecture, fitting)
     model, history = _train(fitting.cell.as_variant(), fitting, fitting.on_epoch)
@@ -84,12 +85,30 @@ def fit(fitting: Fitting) -> Fitted:
 
 
 def _refuse_small(architecture: Architecture, task: Task) -> None:
-    members = [one.architecture for one in architecture.configurations] if isinstance(architecture, Search) else []
-    for network in [one for one in (architecture, *members) if isinstance(one, Network)]:
+    for network in [one for one in _members(architecture) if isinstance(one, Network)]:
         try:
             parameter_shapes(network, task.input_shape)
         except ValueError as error:
             raise Unavailable(str(error)) from None
+
+
+def _members(architecture: Architecture) -> list[Network | Estimator]:
+    """What is trained: it, or what is searched among."""
+    if isinstance(architecture, Search):
+        return [one.architecture for one in architecture.configurations]
+    return [architecture]
+
+
+def _refuse_factors(cell: Cell, task: Task) -> None:
+    searched = cell.architecture.configurations if isinstance(cell.architecture, Search) else ()
+    recipes = [*cell.recipes, *(one.recipe for one in searched if one.recipe)]
+    given = [factors for recipe in recipes for factors in (recipe.class_weights, recipe.resampled)]
+    given += [one.class_weights for one in _members(cell.architecture) if isinstance(one, Estimator)]
+    classes = len(task.targets) if isinstance(task.scaling, Classes) else 0
+    for factors in given:
+        if factors is not msgspec.UNSET and len(factors) != classes:
+            told = f"{classes} classes" if classes else "numbers, not classes"
+            raise Unavailable(f"it has factors for {len(factors)} classes, and the targets are {told}")
 
 
 def epoch_work(cell: Cell) -> list[float]:
@@ -180,7 +199,8 @@ def _train_stage(model: Model, recipe: Recipe, stage: int, fitting: Fitting, on_
             features = centring.shown(features)
         parts = features[fitting.shown], features[fitting.split.validation]
         data = msgspec.structs.replace(data, images=parts[0], validation_images=parts[1])
-    schedule = Schedule.drawn(recipe, len(fitting.shown), fitting.cell.seed, stage)
+    classes = None if recipe.resampled is msgspec.UNSET else data.targets.argmax(axis=1)
+    schedule = Schedule.drawn(recipe, len(fitting.shown), fitting.cell.seed, stage, classes)
     patience = None if recipe.patience is msgspec.UNSET else Patience(model, recipe.patience, on_epoch)
     history = model.train(data, recipe, schedule, patience or on_epoch)
     if patience:

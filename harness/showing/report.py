@@ -20,7 +20,7 @@ from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.provenance import source
 from harness.showing import certainty, pictures
-from harness.showing.questions import answers, decimals, interval
+from harness.showing.questions import answers, decimals, in_one_sentence, interval
 from harness.showing.tables import markdown
 
 
@@ -44,7 +44,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     drawn = pictures.draw_all(results, suite_name, out, *of)
     raw = rows(newest(records, of[0], "none", of[1]), order)
     sections = [
-        _head(suite_name, suite, block),
+        _head(suite_name, suite, block, table),
         _table_1(searched),
         _table_2(searched),
         _table_3(table, suite),
@@ -63,7 +63,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     return page
 
 
-def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
+def _head(name: str, suite: Suite, block: Sequence[Record], table: Sequence[Row]) -> str:
     cell, environment = block[0].cell, block[0].environment
     seeds = sorted({record.cell.seed for record in block})
     profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
@@ -88,7 +88,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
         )
     where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.short_commit}"
     return (
-        f"# {name}: the report, answered\n\n"
+        f"# {name}: the report, answered\n\n{in_one_sentence(table, suite.METRICS)}\n\n"
         f"{suite.SUMMARY[0].upper()}{suite.SUMMARY[1:]}. Data set '{cell.data}', profile `{cell.profile}`, "
         f"{where}.{shortened}{note}\n\n"
         "Skill is 1 - MSE / MSE of the training mean on the same test images: 0 is no better than the mean, 1 perfect. "
@@ -188,8 +188,8 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
             ]
         )
     mean_mse = float(table[0].squared_errors_of_mean().mean() / table[0].targets)
-    heading = ["model", "backend", f"MSE ({unit}²)", "skill", "95 %", "R²"]
-    told = f"The training mean has {mean_mse:.4g} {unit}²."
+    heading = ["model", "backend", f"MSE ({unit}²)" if unit else "MSE", "skill", "95 %", "R²"]
+    told = f"The training mean has {mean_mse:.4g}{f' {unit}²' * bool(unit)}."
     if source:
         raw = source.unit.replace("^2", "²")
         heading = [*heading[:3], f"MSE (({raw})²)", *heading[3:], "source's MSE"]
@@ -202,11 +202,13 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
 
 
 def _table_4(table: Sequence[Row], suite: Suite) -> str:
-    """Where a suite has several tests: its figures of every model on each, R² where it has none; means over seeds."""
+    """Where a suite has several tests: its figures of every model on each, R² where it has none; means over seeds. Of
+    one test those of a suite whose figures say how good an answer is.
+    """
     tests = table[0].tests
-    if len(tests) < 2:
-        return ""
     shown = [metric for metric in suite.METRICS if metric.heading]
+    if len(tests) < 2 and not any(metric.needs_truth for metric in shown):
+        return ""
     if not shown:
         return "## Table 4: R² on every test\n\nMeans over seeds.\n\n" + _r2_by_test(table, tests)
     lines = []

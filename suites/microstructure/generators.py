@@ -46,7 +46,7 @@ def disks(draw: np.random.Generator, size: int) -> Mask:
     """Overlapping disks of unequal radii, grown together until they fill the fraction drawn."""
     fraction = draw.uniform(*FRACTIONS)
     radii = draw.uniform(0.6, 1.4, draw.integers(20, 61))
-    return _lowest(np.min([np.hypot(*_from(draw, size)) / radius for radius in radii], axis=0), fraction)
+    return lowest(np.min([np.hypot(*_from(draw, size)) / radius for radius in radii], axis=0), fraction)
 
 
 def ellipses(draw: np.random.Generator, size: int) -> Mask:
@@ -58,7 +58,7 @@ def ellipses(draw: np.random.Generator, size: int) -> Mask:
         angle, aspect, length = draw.uniform(0, np.pi), draw.uniform(2, 4), draw.uniform(0.6, 1.4)
         along, across = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
         distances.append(np.hypot(along / np.sqrt(aspect), across * np.sqrt(aspect)) / length)
-    return _lowest(np.min(distances, axis=0), fraction)
+    return lowest(np.min(distances, axis=0), fraction)
 
 
 def gaussian_field(draw: np.random.Generator, size: int) -> Mask:
@@ -68,7 +68,7 @@ def gaussian_field(draw: np.random.Generator, size: int) -> Mask:
     frequencies = 2 * np.pi * np.fft.fftfreq(size, 1 / size)
     square = frequencies[:, None] ** 2 + frequencies[None, : size // 2 + 1] ** 2
     noise = np.fft.rfft2(draw.standard_normal((size, size)))
-    return _lowest(np.fft.irfft2(noise * np.exp(-square * length**2 / 4), s=(size, size)), fraction)
+    return lowest(np.fft.irfft2(noise * np.exp(-square * length**2 / 4), s=(size, size)), fraction)
 
 
 def voronoi(draw: np.random.Generator, size: int) -> Mask:
@@ -91,7 +91,7 @@ def lamellae(draw: np.random.Generator, size: int) -> Mask:
     bend = _wave_vector(draw, 1.0, 2.0)
     shift, amplitude = draw.uniform(0, 2 * np.pi, 2), draw.uniform(0.3, 1.0)
     bending = amplitude * np.sin(2 * np.pi * (bend[0] * x + bend[1] * y) + shift[0])
-    return _lowest(-np.cos(2 * np.pi * (wave[0] * x + wave[1] * y) + shift[1] + bending), fraction)
+    return lowest(-np.cos(2 * np.pi * (wave[0] * x + wave[1] * y) + shift[1] + bending), fraction)
 
 
 FAMILIES: dict[str, Callable[[np.random.Generator, int], Mask]] = {
@@ -123,7 +123,7 @@ def _wave_vector(draw: np.random.Generator, shortest: float, longest: float) -> 
     return vector if vector.any() else np.array([1, 0])
 
 
-def _lowest(field: Floats, fraction: float) -> Mask:
+def lowest(field: Floats, fraction: float) -> Mask:
     """1 on the `fraction` of all pixels where `field` is lowest; equals to nine decimals are taken in pixel order."""
     order = np.argsort(np.round(field, 9), axis=None, kind="stable")
     mask = np.zeros(field.size, np.uint8)

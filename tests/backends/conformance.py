@@ -284,6 +284,42 @@ def classes_are_trained_by_cross_entropy_of_their_logits(backend):
 
 
 @check
+def class_weights_multiply_the_cross_entropy_of_each_image(backend):
+    """And the mean is over images: not over weights, as torch's is of indices. The validation loss is weighted, too."""
+    only("network" in backend.trains)
+    task, training = classes()
+    model = backend.module.build(a_variant(OF_CLASSES), task, 0)
+    recipe = Recipe(epochs=1, batch_size=len(training.images), learning_rate=1e-30, class_weights=(0.5, 1.0, 8.0))
+
+    def weighted(images, targets):
+        entropies = -(targets * np.log(model.predict(images))).sum(axis=1)
+        return (targets @ np.array(recipe.class_weights) * entropies).mean()
+
+    expected = weighted(training.images, training.targets)
+    loss, gradients = model.loss_and_gradients(training.images, training.targets, recipe)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    weights = training.targets @ np.array(recipe.class_weights)
+    felt = (weights[:, None] * (model.predict(training.images) - training.targets)).mean(axis=0)
+    np.testing.assert_allclose(gradients["dense_2/bias"], felt, rtol=1e-4, atol=1e-6)
+    history = train(model, Variant("conformance", "", OF_CLASSES, (recipe,)), training)
+    np.testing.assert_allclose(history.loss[0], expected, rtol=1e-5)
+    expected = weighted(training.validation_images, training.validation_targets)
+    np.testing.assert_allclose(history.validation_loss[0], expected, rtol=1e-5)
+
+
+@check
+def an_image_that_is_drawn_twice_counts_twice(backend):
+    """As in the order of a recipe that is resampled."""
+    only("network" in backend.trains)
+    task, training = classes()
+    model = backend.module.build(a_variant(OF_CLASSES), task, 0)
+    recipe, order = Recipe(epochs=1, batch_size=8, learning_rate=1e-30), np.array([0] * 30 + [7] * 20)
+    entropies = -(training.targets * np.log(model.predict(training.images))).sum(axis=1)
+    history = model.train(training, recipe, Schedule(order[None], 8), lambda *told: None)
+    np.testing.assert_allclose(history.loss[0], entropies[order].mean(), rtol=1e-5)
+
+
+@check
 def the_exported_model_of_classes_gives_the_same_probabilities(backend):
     task, training = classes()
     architectures = [OF_CLASSES] if backend.networks else [Estimator("mean"), Estimator("ridge", alpha=1.0)]

@@ -7,6 +7,7 @@ from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegress
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.class_weight import compute_sample_weight
 
 from backends import classical, onnx
 from harness.errors import Unavailable
@@ -146,6 +147,27 @@ def test_trees_of_classes_are_scikit_learns(count):
     theirs = GradientBoostingClassifier(n_estimators=30, max_depth=2, learning_rate=0.1, random_state=0)
     theirs.fit(training.images.astype(np.float64), which)
     np.testing.assert_allclose(model.predict(others), theirs.predict_proba(others), atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_class_weights_are_scikit_learns(count):
+    task, training, which, others = of_classes(count)
+    factors = (1.0, 8.0, 0.5)[:count]
+    weights = dict(enumerate(factors))
+    seen = training.images.astype(np.float64)
+    model = fitted(Estimator("ridge", alpha=0.5, class_weights=factors), training, task)
+    theirs = LogisticRegression(C=2.0, max_iter=1000, class_weight=weights).fit(seen, which)
+    np.testing.assert_allclose(model.predict(others), theirs.predict_proba(others.astype(np.float64)), atol=1e-5)
+    model = fitted(Estimator("boosted-trees", trees=30, depth=2, class_weights=factors), training, task)
+    trees = GradientBoostingClassifier(n_estimators=30, max_depth=2, learning_rate=0.1, random_state=0)
+    trees.fit(seen, which, sample_weight=compute_sample_weight(weights, which))
+    np.testing.assert_allclose(model.predict(others), trees.predict_proba(others), atol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["mean", "identity", "gaussian-process"])
+def test_what_counts_all_images_alike_takes_no_class_weights(method):
+    with pytest.raises(ValueError, match="takes no class_weights"):
+        Estimator(method, class_weights=(1.0, 2.0))
 
 
 def test_the_mean_of_classes_is_their_frequencies():

@@ -99,8 +99,21 @@ pytorch.TorchModel.predict = lambda self, images: outputs(self, images).numpy().
         "the exported model of classes gives the same probabilities",
     ),
     "trains probabilities by squared errors": (
-        "pytorch._criterion = lambda scaling: pytorch.nn.functional.mse_loss",
+        "pytorch._criterion = lambda scaling, recipe: pytorch.nn.functional.mse_loss",
         "classes are trained by cross entropy of their logits",
+    ),
+    "takes the mean of cross-entropies over their weights": (
+        """
+def criterion(scaling, recipe):
+    loss = pytorch.nn.CrossEntropyLoss(pytorch.torch.tensor(recipe.class_weights))
+    return lambda answers, targets: loss(answers, targets.argmax(dim=1))
+pytorch._criterion = criterion
+""",
+        "class weights multiply the cross entropy of each image",
+    ),
+    "forgets the weights of classes": (
+        "pytorch._criterion = lambda scaling, recipe: pytorch.nn.functional.cross_entropy",
+        "class weights multiply the cross entropy of each image",
     ),
     "hands out its own weights": (
         """

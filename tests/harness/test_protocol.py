@@ -61,6 +61,18 @@ def test_a_longer_schedule_begins_with_the_shorter_one():
     assert not np.array_equal(Schedule.drawn(Recipe(epochs=2), 30, seed=2).order, short)
 
 
+def test_a_resampled_recipe_draws_rare_classes_as_often_as_it_says():
+    classes = np.array([0] * 98 + [1] * 2)
+    recipe = Recipe(epochs=200, resampled=(1.0, 49.0))
+    order = Schedule.drawn(recipe, 100, 3, classes=classes).order
+    assert order.shape == (200, 100)
+    assert np.mean(classes[order] == 1) == pytest.approx(0.5, abs=0.02)  # three standard deviations of 20,000 draws
+    assert set(np.unique(order)) == set(range(100))
+    np.testing.assert_array_equal(order, Schedule.drawn(recipe, 100, 3, classes=classes).order)
+    alike = Schedule.drawn(Recipe(epochs=200, resampled=(1.0, 1.0)), 100, 3, classes=classes).order
+    assert np.mean(classes[alike] == 1) == pytest.approx(0.02, abs=0.005)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -21,11 +21,13 @@ class Fault(NamedTuple):
 
 
 FAULTS = {}
+OF_CLASSES = {}
+"""Those that variants of suite defects show; the others are shown by suite elasticity's."""
 
 
-def fault(name, variant, rung, where):
+def fault(name, variant, rung, where, among=FAULTS):
     def keep(function):
-        FAULTS[name] = Fault(function, variant, rung, where)
+        among[name] = Fault(function, variant, rung, where)
         return function
 
     return keep
@@ -606,3 +608,31 @@ def _(at):
 def _(at):
     at.parts.KerasBatchNorm2d.eval = lambda self: self.train(True)
     at.parts.KerasBatchNorm2d.train = lambda self, mode=True: at.nn.BatchNorm2d.train(self, True)
+
+
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+@fault("the mean of weighted entropies over their weights", "cnn-weighted", "gradients", "loss", OF_CLASSES)
+def _(at):
+    """As torch has it where it is given classes by number."""
+
+    def criterion(scaling, recipe):
+        loss = at.nn.CrossEntropyLoss(at.torch.tensor(recipe.class_weights, dtype=at.torch.get_default_dtype()))
+        return lambda answers, targets: loss(answers, targets.argmax(dim=1))
+
+    at.pytorch._criterion = criterion
+
+
+@fault("classes without their weights", "cnn-weighted", "gradients", "loss", OF_CLASSES)
+def _(at):
+    at.pytorch._criterion = lambda scaling, recipe: at.nn.functional.cross_entropy
+
+
+@fault("weights of the classes in the other order", "cnn-weighted", "gradients", "loss", OF_CLASSES)
+def _(at):
+    def turned(scaling, recipe):
+        weights = at.torch.tensor(recipe.class_weights[::-1], dtype=at.torch.get_default_dtype())
+        return lambda answers, targets: at.nn.functional.cross_entropy(answers, targets, weight=weights)
+
+    at.pytorch._criterion = turned

@@ -17,11 +17,11 @@ from harness.parity.ladder import Pair, judge
 from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import Framework, Request, deep, groups, subjects
 from harness.running.data import DataSource
-from tests.parity.faults import FAULTS, plant
+from tests.parity.faults import FAULTS, OF_CLASSES, plant
 from tests.parity.strangers import STRANGERS
 
 KERAS, PYTORCH, ONNX = Framework("keras"), Framework("pytorch"), Framework("onnx")
-EVERY = FAULTS | STRANGERS
+EVERY = FAULTS | OF_CLASSES | STRANGERS
 ARRAY_RUNGS = ("structure", "forward", "gradients", "state", "optimizer", "export")
 
 
@@ -34,17 +34,14 @@ class FaultySides(Sides):
         return [sys.executable, "-m", "tests.parity.planted", self.fault, str(orders)]
 
 
-SUITE = registry.suite("elasticity")
-
-
-def a_group(variant, recipe=None, whole=False):
+def a_group(variant, recipe=None, whole=False, suite="elasticity"):
     """The group a variant climbs in by itself; of backbones without export, and without steps of those that have batch
     norms, unless `whole`.
 
     `recipe` takes the place of the one with exact constants.
     """
-    chosen = [item for item in subjects(SUITE) if item.name == variant]
-    (group,) = groups(Request("elasticity", (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
+    chosen = [item for item in subjects(registry.suite(suite)) if item.name == variant]
+    (group,) = groups(Request(suite, (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
     if deep(group.variants[0]) and not (whole or variant.startswith("vgg16")):
         group = group._replace(rungs=tuple(rung for rung in group.rungs if rung != "optimizer"))
     if recipe:
@@ -53,23 +50,24 @@ def a_group(variant, recipe=None, whole=False):
 
 
 class Climbs:
-    """Sides in a folder, each computed once."""
+    """Sides in a folder, each computed once, of the variants of one suite."""
 
-    def __init__(self, folder, whole=False):
+    def __init__(self, folder, whole=False, suite="elasticity"):
         self._folder, self._known, self._whole = Path(folder), {}, whole
-        self._dataset = DataSource().load(SUITE)
+        self._name, self._suite = suite, registry.suite(suite)
+        self._dataset = DataSource().load(self._suite)
 
     def of(self, framework, variant, fault="", recipe=None, highest="export"):
         """The climb of one framework, to its end at the rung `highest`."""
         key = framework, variant, fault, recipe, highest
         if key not in self._known:
-            group = a_group(variant, recipe, self._whole)
+            group = a_group(variant, recipe, self._whole, self._name)
             group = group._replace(rungs=_up_to(highest, group.rungs))
             home = self._folder / str(len(self._known))
             home.mkdir()
             with (FaultySides if fault else Sides)(home, (framework,), 2) as sides:
                 sides.fault = fault
-                begin = given(SUITE, self._dataset, SUITE.split(self._dataset), group.variants[0], 0)
+                begin = given(self._suite, self._dataset, self._suite.split(self._dataset), group.variants[0], 0)
                 climb = sides.start(group, 0, begin)
                 for computed in climb.running.values():
                     computed.result()
@@ -80,7 +78,7 @@ class Climbs:
         """Every verdict on Keras and another framework, by rungs up to the `highest`. Raises SideCrashed."""
         ours = self.of(KERAS, variant)
         pair = Pair(ours.side(KERAS), self.of(theirs, variant, fault, highest=highest).side(theirs), ours.start())
-        group = a_group(variant, whole=self._whole)
+        group = a_group(variant, whole=self._whole, suite=self._name)
         keeps = group.variants[0].recipes[-1].trains != "all"
         rungs = _up_to(highest, group.rungs)
         return [verdict for rung in rungs for verdict in judge(rung, variant, keeps, pair, 0)]
@@ -109,11 +107,11 @@ def row(name, climbs):
     return f"| {' | '.join(cells)} |"
 
 
-def main(names, whole=False):
+def main(names, whole=False, suite="elasticity"):
     print("| planted into PyTorch | variant | breaks at | worst there | difference | allowed | in |")
     print("| --- | --- | --- | --- | --: | --: | --- |")
     with tempfile.TemporaryDirectory() as folder:
-        climbs = Climbs(folder, whole)
+        climbs = Climbs(folder, whole, suite)
         for name in names:
             print(row(name, climbs), flush=True)
 
@@ -122,6 +120,7 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case []:
             main(FAULTS)
+            main(OF_CLASSES, suite="defects")
         case ["strangers"]:
             main(STRANGERS, whole=True)
         case [fault, orders]:

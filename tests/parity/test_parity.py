@@ -6,7 +6,7 @@ import pytest
 from harness.model.variants import Recipe
 from harness.parity.side import BATCH
 from harness.parity.sides import SideCrashed
-from tests.parity.faults import FAULTS
+from tests.parity.faults import FAULTS, OF_CLASSES
 from tests.parity.planted import KERAS, ONNX, PYTORCH, Climbs, first_broken
 
 pytestmark = pytest.mark.parity
@@ -64,6 +64,27 @@ def test_a_planted_fault_breaks_the_ladder_where_it_should(climbs, name):
         assert broken.worst == fault.where
     else:
         assert fault.where in f"{broken.worst} {broken.note}"
+
+
+@pytest.fixture(scope="module")
+def climbs_of_classes(tmp_path_factory):
+    return Climbs(tmp_path_factory.mktemp("classes"), suite="defects")
+
+
+def test_weighted_classes_are_the_same_model(climbs_of_classes):
+    """Of images that show both classes, however rare one of them is."""
+    found = climbs_of_classes.verdicts("cnn-weighted")
+    assert [verdict for verdict in found if verdict.outcome != "passes"] == []
+    assert {verdict.rung for verdict in found} == {"structure", "forward", "gradients", "optimizer", "export"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_a_fault_of_classes_breaks_the_ladder_where_it_should(climbs_of_classes, name):
+    fault = OF_CLASSES[name]
+    broken = first_broken(climbs_of_classes.verdicts(fault.variant, fault=name, highest=fault.rung))
+    assert broken is not None, "not seen"
+    assert (broken.rung, fault.where in f"{broken.worst} {broken.note}") == (fault.rung, True)
 
 
 def test_a_side_that_does_not_come_up_breaks_with_its_last_words(climbs):

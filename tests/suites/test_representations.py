@@ -9,8 +9,9 @@ import pytest
 from harness import registry
 from harness.errors import BenchError
 from harness.model.variants import Encoding
+from harness.running.data import split_of
 from suites import representations
-from suites.microstructure import dataset
+from suites.microstructure import dataset, generators
 
 SUITE = registry.suite("representations")
 DATA = SUITE.load(None, {})
@@ -29,6 +30,32 @@ def test_each_part_has_as_many_of_each_family():
     for rows in SPLIT.parts.values():
         assert set(Counter(np.array(DATA.kinds)[rows].tolist()).values()) == {len(rows) // 5}
     assert SPLIT.leaks(DATA) == []
+
+
+@pytest.mark.parametrize("family", generators.FAMILIES)
+def test_a_family_may_be_left_to_a_test_of_its_own(family):
+    dataset = SUITE.load(None, {"without": family})
+    split = split_of(SUITE, dataset)
+    assert {name: len(rows) for name, rows in split.parts.items()} == {
+        "train": 1600, "validation": 240, "test": 240, "unseen": 520
+    }  # fmt: skip
+    for name, rows in split.parts.items():
+        assert (family in np.array(dataset.kinds)[rows]) == (name == "unseen")
+    assert set(np.array(dataset.kinds)[split.tests["unseen"]]) == {family}
+    # The other families stay where they are without it, each image with its own constants.
+    place = {name: row for row, name in enumerate(DATA.ids)}
+    rows = [place[name] for name in dataset.ids]
+    assert set(rows) == set(range(len(DATA.ids)))
+    np.testing.assert_array_equal(dataset.targets, DATA.targets[rows])
+    np.testing.assert_array_equal(dataset.images[::97], DATA.images[rows[::97]])
+    for name, part in SPLIT.parts.items():
+        assert {place[dataset.ids[row]] for row in split.parts[name]} <= set(part.tolist())
+    assert dataset.fingerprint() != DATA.fingerprint()  # so that no row is mixed with one of all families
+
+
+def test_a_family_that_is_none_is_refused():
+    with pytest.raises(BenchError, match=r"without=voronoy: unknown family.*voronoi.*known are disks, "):
+        SUITE.load(None, {"without": "voronoy"})
 
 
 def test_no_image_is_in_another_suites_data():

@@ -15,7 +15,7 @@ from harness.model.architecture import (
 )
 from harness.model.variants import Configuration, Recipe, Search, Variant
 from harness.model.weights import save_weights
-from harness.protocol import Counts, Dataset, History, Scaling, Split, Symmetry, Task
+from harness.protocol import Classes, Counts, Dataset, History, Scaling, Split, Symmetry, Task
 from harness.running import training
 from harness.running.centring import Centring
 from harness.running.training import Fitting, epoch_work, fit, trials_file, work
@@ -173,6 +173,43 @@ def test_of_few_originals_an_epoch_shows_some_more_than_once(tmp_path):
     assert [len(order) for order in everything[2]] == [6]
     assert len(head[3].images) == 6
     assert [number for what, number, *_ in backend.calls if what == "features"] == [7]  # 4 to train on, 3 to validate
+
+
+FACTORS = (1.0, 49.0)
+
+
+def test_a_resampled_recipe_draws_by_the_classes_of_the_training_images(tmp_path):
+    backend, recipe = FakeBackend(), Recipe(epochs=30, resampled=FACTORS)
+    fitting, _ = a_fitting(tmp_path, backend, transfer_cell(recipe))
+    which = np.array([0, 0, 1, 0, 0, 0])  # of the training images; the others are not looked at
+    dataset = msgspec.structs.replace(fitting.view.met, targets=np.eye(2)[np.resize(which, 12)], classes=True)
+    task = msgspec.structs.replace(fitting.task, scaling=Classes())
+    fit(fitting._replace(view=View(dataset, dataset), task=task))
+    order = np.array(backend.calls[-1][2])
+    assert order.shape == (30, 6)
+    assert np.mean(order == 2) > 0.8  # 49 of 54
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        transfer_cell(Recipe(class_weights=FACTORS)),
+        transfer_cell(Recipe(resampled=FACTORS)),
+        a_cell(architecture=Estimator("ridge", class_weights=FACTORS)),
+        a_cell(
+            architecture=Search(
+                (Configuration({}, Network((Flatten(), Dense(2, "linear"))), Recipe(class_weights=FACTORS)),)
+            )
+        ),
+    ],
+)
+def test_factors_are_for_the_classes_that_there_are(tmp_path, cell):
+    fitting, _ = a_fitting(tmp_path, FakeBackend(), cell)
+    with pytest.raises(Unavailable, match="factors for 2 classes, and the targets are numbers, not classes"):
+        fit(fitting)
+    task = msgspec.structs.replace(fitting.task, targets=("a", "b", "c"), scaling=Classes())
+    with pytest.raises(Unavailable, match="factors for 2 classes, and the targets are 3 classes"):
+        fit(fitting._replace(task=task))
 
 
 def test_only_the_first_recipe_can_be_centred(tmp_path):

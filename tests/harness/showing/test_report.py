@@ -8,8 +8,10 @@ import pytest
 from harness.errors import BenchError
 from harness.judging.blocks import rows
 from harness.judging.records import Examined, Settings, Store
+from harness.model.architecture import Estimator
 from harness.showing import report
-from suites import shift
+from harness.showing.questions import in_one_sentence
+from suites import defects, shift
 from tests.harness.a_benchmark import RAW, benchmark, fill
 from tests.harness.examples import a_cell, a_record, with_images
 
@@ -39,6 +41,34 @@ def test_every_table_and_question_is_there(page):
     headings = re.findall(r"^## (.*?):", text, re.M)
     assert headings == ["Table 1", "Table 2", "Table 3", "Table 6", "Table 7", *(f"Question {n}" for n in range(1, 7))]
     assert "## What an MSE in N/nm² means" in text
+
+
+def test_it_opens_with_its_answer(page):
+    _, text = page
+    title, answer, summary, *_ = text.split("\n\n")
+    assert title == "# elasticity: the report, answered"
+    assert re.match(
+        r"\*\*tuned · (keras|pytorch), which the validation images choose, has a skill of 0\.\d{3} \(", answer
+    )
+    assert "Is a network worth it? Yes: tuned" in answer
+    assert summary.startswith("Nine homogenized")
+
+
+def test_of_classes_the_answer_and_a_table_have_what_who_learns_nothing_has():
+    always = a_cell(variant="frequencies", architecture=Estimator("mean"))
+    table = rows(
+        [
+            a_record(always, error=10.0, metrics={"accuracy": 0.98, "recall": 0.0}),
+            a_record(a_cell(variant="cnn", backend="keras"), metrics={"accuracy": 0.99, "recall": 0.5}),
+        ]
+    )
+    told = in_one_sentence(table, defects.METRICS)
+    assert "cnn · keras, which the validation images choose" in told
+    assert "accuracy 99.0%, recall 0.50; frequencies · classical, which learns nothing, has accuracy 98.0%" in told
+    assert "Is a network" not in told  # for both are estimators
+    lines = report._table_4(table, defects).splitlines()
+    assert lines[4].startswith("| test | model | backend | skill | accuracy | precision | recall |")
+    assert lines[6].split(" | ")[4:7] == ["99.0%", "–", "0.50"]
 
 
 def test_it_says_where_uncertainty_comes_from_and_how_soon_frameworks_learn(page):

@@ -62,9 +62,9 @@ def test_every_link_leads_somewhere_here(site):
 
 
 def pages(site):
-    """Those about all suites, a suite's own, and one row of each suite: axe takes seconds for each."""
+    """Those about all suites, a suite's own, and one row of each that has records: axe takes seconds for each."""
     yield from ("index.html", "columns.html", "parity.html", "shift/index.html")
-    for suite in registry.with_data():
+    for suite in [name for name in registry.with_data() if (site / name).is_dir()]:
         rows = sorted(path.name for path in (site / suite).glob("b*.html"))
         yield f"{suite}/{rows[0]}"
 
