@@ -175,7 +175,7 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     good = good_here(suite_plan.cells, store)
     # By the validation images: who chooses by the test images has no test any more.
     # Whose encoding is no part of the exported model, that takes no images.
-    usable = [record for record in good.values() if record.encoding_ms is None]
+    usable = [record for record in good.values() if record.encoding_ms is None and not record.unexported]
     chosen = min(usable, key=validation_error, default=None)
     if chosen and (model := exported(chosen, request.results)):
         words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
@@ -260,9 +260,14 @@ def _announce(suite_plan: Plan) -> None:
 
 def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, still_there: Callable[[], None]) -> None:
     good = good_here(suite_plan.cells, store)
-    done = {key for key, record in good.items() if exported(record, request.results)}
+    done = {key for key, record in good.items() if record.unexported or exported(record, request.results)}
     jobs = [
-        Job(cell, suite_plan.source, _own_file(origin_of(cell.architecture, weights)))
+        Job(
+            cell,
+            suite_plan.source,
+            _own_file(origin_of(cell.architecture, weights)),
+            suite_plan.folders.get(cell.variant, ""),
+        )
         for cell in suite_plan.cells
         if cell.key not in done
     ]
@@ -273,6 +278,8 @@ def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, s
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
     events = launch(jobs, request.results, request.workers, request.settings.device, request.limits)
     for record in recorded(jobs, events, store, still_there, good):
+        if record.unexported:
+            print(shown(f"{record.cell.title}: no ONNX file, so `bench predict` cannot use it: {record.unexported}"))
         if record.status == "ok":
             trials_file(request.results, record.cell).unlink(missing_ok=True)
 
