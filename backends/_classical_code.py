@@ -52,6 +52,8 @@ class Code(Predictor):
         return {}
 
     def _answer(self, seen: Floats) -> Floats:
+        if not len(seen):  # which scikit-learn refuses
+            return np.zeros((0, self._count))
         if not isinstance(self._task.scaling, Classes):
             return np.asarray(self._estimator.predict(seen), np.float64).reshape(len(seen), self._count)
         probabilities = np.full((len(seen), self._count), RAREST)

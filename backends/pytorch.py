@@ -224,7 +224,7 @@ class TorchModel:
             for name, array in weights.items():
                 tensor, axes = self._tensor(name)
                 values = np.asarray(array).transpose(np.argsort(axes))
-                tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+                tensor.copy_(torch.from_numpy(np.asarray(values, order="C")))
 
     def features(self, images: Images) -> NDArray[np.float32]:
         """See `Model.features`."""
@@ -328,7 +328,8 @@ class TorchCode(TorchModel):
         with torch.no_grad():  # not in inference mode, in which lazy layers would get arrays that never train
             answers = self.module.eval()(_on_device(np.zeros((2, *task.input_shape))))
         code.refuse_other_answers(path, tuple(answers.shape), len(task.targets))
-        self._tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+        tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+        self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
         self._shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def _tensor(self, name: str) -> tuple[Tensor, tuple[int, ...]]:

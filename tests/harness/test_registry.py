@@ -32,8 +32,9 @@ assert not heavy, heavy
 
 
 def test_what_backends_train_is_read_from_their_source():
-    assert registry.trains("keras") == registry.trains("pytorch") == ("network",)
-    assert registry.trains("classical") == ("estimator",)
+    assert registry.trains("keras") == ("network", "keras")
+    assert registry.trains("pytorch") == ("network", "torch")
+    assert registry.trains("classical") == ("estimator", "scikit-learn")
     assert registry.trains("onnx") == ()
 
 
