@@ -6,13 +6,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from typing import TypeVar
 
 import msgspec
 
 from harness.errors import BenchError
+from harness.isolation import command
 from harness.parity.pairs.orders import Request, Source
 from harness.running import child
 from harness.running.apart import Stopped
@@ -29,8 +29,7 @@ class SideProcess:
         self.source, self._limits, self._ready = source, limits, False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
         self._process = subprocess.Popen(
-            # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
-            [sys.executable, "-P", "-m", "harness.parity.pairs.side", source.kind],
+            command("harness.parity.pairs.side", source.kind),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
