@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import __version__
+from harness import __version__, plug_ins
 from harness.text import Label, label
 
 # Distributions, as the installer names them; two names for one package where there are builds for CPU or GPU.
@@ -119,7 +119,7 @@ def observe() -> Environment:
         processor=label(processor(Path("/proc/cpuinfo"))),
         cores=usable_cores(),
         memory_gib=round(_memory() / 2**30, 1),
-        versions=installed(_PACKAGES),
+        versions=installed((*_PACKAGES, *plug_ins.distributions())),
         cijbench=__version__,
         commit=commit(Path(__file__).resolve().parent.parent),
         flags=flags(os.environ),

@@ -82,7 +82,7 @@ def test_choose():
         registry.choose("a,c", ["a", "b"], "letter")
 
 
-GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment", "foreign"}
+GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment", "foreign", "plug_ins"}
 # What each part of the harness may import, besides the ground and itself: what judges never imports what runs.
 MAY_IMPORT = {
     "model": {"protocol"},
