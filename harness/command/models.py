@@ -207,8 +207,8 @@ def predicted(options: PredictOptions) -> Predicted:
 def _best(options: PredictOptions) -> Path:
     """The model that takes images and is the best on the validation images of the newest data set."""
     from harness import registry
+    from harness.judging.blocks import validation_error
     from harness.running.deploy import at_hand
-    from harness.running.run import validation_error
 
     registry.suite(options.suite)  # refused here where there is none of that name
     models = at_hand(options.results, options.suite)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import math
 import os
 import shlex
 import sys
@@ -18,7 +17,7 @@ from harness import disk, registry
 from harness.environment import observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
-from harness.judging.blocks import newest
+from harness.judging.blocks import newest, validation_error
 from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
 from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
@@ -185,17 +184,6 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
     return not failed
-
-
-def validation_error(record: Record) -> float:
-    """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
-    squares cannot be added, what their R² lack to one on average.
-    """
-    if record.validation is None:
-        return math.inf
-    units = record.held_out.units if record.held_out else ()
-    r2 = record.validation.r2_mean
-    return record.validation.mse if len(set(units)) < 2 or r2 is None else 1 - r2
 
 
 def _typed(path: Path) -> str:
