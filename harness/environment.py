@@ -16,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from harness import __version__, plug_ins
 from harness.text import Label, label
@@ -249,7 +250,7 @@ def memory_gib(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
 
 def _memory() -> int:
     """The machine's, in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(psutil.virtual_memory().total)
 
 
 def usable_cores() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shlex
@@ -122,20 +121,17 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
     disk.refuse_no_folder("results", results)
     results.mkdir(parents=True, exist_ok=True)
     path = results / "run.lock"
-    disk.is_file(path)
-    with path.open("a+", errors="replace") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = held.enter_context(disk.alone(path, wait=False))
         except BlockingIOError:
-            lock.seek(0)
+            who = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
             raise BenchError(
-                f"{results}: another run is at work here (process {lock.read().strip() or 'unknown'}): "
-                "wait for it, or choose another results="
+                f"{results}: another run is at work here (process {who}): wait for it, or choose another results="
             ) from None
         lock.truncate(0)
         with disk.named(path):
-            lock.write(str(os.getpid()))
-            lock.flush()
+            lock.write(str(os.getpid()).encode())
 
         def still_there() -> None:
             try:

@@ -109,8 +109,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 Message = Ready | Epoch | Done
 
-WHERE = signal.SIGUSR1
-"""Sent to a worker, it writes into its log where its threads are."""
+WHERE: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+"""Sent to a worker, it writes into its log where its threads are. Not every system has it."""
 
 _HOUSE = str(Path(__file__).resolve().parents[2])
 
@@ -119,7 +119,8 @@ def main() -> None:
     """Serve cells until standard input ends."""
     send = take_over_stdout()
     faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
-    faulthandler.register(WHERE, all_threads=True)
+    if WHERE:
+        faulthandler.register(WHERE, all_threads=True)
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     # Before the framework, whose import takes long: should the parent be gone by then, nobody waits for it.

@@ -42,7 +42,10 @@ class SideProcess:
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(ProcessLookupError):  # its session is its own: what the user's code started dies, too
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
         child.hang_up(self._process)
         self._process.wait()
         assert self._process.stdout is not None
