@@ -7,7 +7,6 @@ import importlib
 import importlib.util
 import math
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -28,12 +27,12 @@ else:
 
 import msgspec
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from backends._keras_engines import Engine, engine
-from harness.errors import Unavailable
-from harness.model import backbones
+from backends._keras_onnx import renumber
+from harness.errors import NotExported, Unavailable
+from harness.model import backbones, code
 from harness.model.architecture import (
     Backbone,
     Conv2D,
@@ -42,6 +41,7 @@ from harness.model.architecture import (
     Factors,
     Flatten,
     GlobalAveragePool2D,
+    Imported,
     Layer,
     MaxPool2D,
     Network,
@@ -69,7 +69,7 @@ from harness.text import Device
 
 REQUIRES = ("keras", "onnx")
 ENGINES = {"tensorflow": ("tensorflow", "tf2onnx"), "jax": ("jax",), "torch": ("torch", "onnxscript")}
-TRAINS = ("network",)
+TRAINS = ("network", "keras")
 COMPUTES_WITH = ("keras", "numpy", "tensorflow", "tensorflow-cpu")
 
 
@@ -94,8 +94,7 @@ def configure(threads: int, device: Device, precision: Precision = "float32") ->
 def build(variant: Variant, task: Task, seed: int) -> KerasModel:
     """See `Backend.build`: Keras's own Glorot-uniform weights and zero biases."""
     keras.utils.set_random_seed(seed)
-    assert isinstance(variant.architecture, Network)
-    return KerasModel(variant, task)
+    return KerasCode(variant, task) if isinstance(variant.architecture, Imported) else KerasModel(variant, task)
 
 
 def as_keras(network: Network, task: Task) -> keras.Sequential:
@@ -273,6 +272,10 @@ class KerasModel:
         """See `Model.predict`."""
         return self._task.scaling.to_physical(_outputs(self.model, images, len(self._task.targets)))
 
+    def _exported(self) -> list[keras.layers.Layer]:
+        """What is exported, before the map to physical units."""
+        return self.model.layers
+
     def export(self, path: Path) -> None:
         """See `Model.export`. Opset 18, the newest that tf2onnx writes.
 
@@ -283,7 +286,7 @@ class KerasModel:
         physical = keras.Sequential(
             [
                 keras.Input(self._task.input_shape, name="images"),
-                *self.model.layers,
+                *self._exported(),
                 _to_physical(self._task.scaling),
             ],
             name="physical",
@@ -291,39 +294,49 @@ class KerasModel:
         signature = [keras.InputSpec(shape=(None, *self._task.input_shape), dtype="float32", name="images")]
         with _stdout_to_stderr():
             physical.export(path, format="onnx", verbose=False, input_signature=signature, opset_version=18)
-        _renumber(path)
+        renumber(path)
 
 
-def _renumber(path: Path) -> None:
-    """Count in the names of an ONNX file from one: tf2onnx counts over all that the process ever exported, and a file
-    must depend on its model alone. Of equal constants it keeps the one whose name comes first, so these lose theirs.
-    """
-    model = onnx.load(path)
-    constants = {constant.name for constant in model.graph.initializer}
-    numbers: dict[str, str] = {}
+class KerasCode(KerasModel):
+    """A model that is somebody's own code. Its arrays have Keras's own names, with their numbers before them."""
 
-    def number(of: str) -> str:
-        return "__" + numbers.setdefault(of, str(len(numbers) + 1))
+    def __init__(self, variant: Variant, task: Task) -> None:
+        assert isinstance(variant.architecture, Imported)
+        self._task, path = task, variant.architecture.path
+        self.model: keras.Model = code.make(path, task.input_shape, len(task.targets))
+        answers = self.model(np.zeros((2, *task.input_shape), keras.config.floatx()), training=False)
+        code.refuse_other_answers(path, tuple(answers.shape), len(task.targets))
+        self._frozen = []
+        self._variables = {f"{number}/{one.path}": one for number, one in enumerate(self.model.weights)}
+        self._shapes = {name: tuple(variable.shape) for name, variable in self._variables.items()}
 
-    def renamed(name: str) -> str:
-        if name in constants and re.search(r"__\d+", name):
-            return "constant" + number(name)
-        return re.sub(r"__(\d+)", lambda found: number(found[1]), name)
+    def _variable(self, name: str) -> keras.Variable:
+        return self._variables[name]
 
-    for node in model.graph.node:
-        node.name = renamed(node.name)
-        node.input[:] = map(renamed, node.input)
-        node.output[:] = map(renamed, node.output)
-    for values in (model.graph.initializer, model.graph.value_info):
-        for value in values:
-            value.name = renamed(value.name)
-        values.sort(key=lambda value: value.name)  # their order followed from the old names
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        for length in value.type.tensor_type.shape.dim:
-            if length.dim_param:
-                length.dim_param = renamed(length.dim_param)
-    model.graph.doc_string = ""
-    onnx.save(model, path)
+    def _let_train(self, what: Trains) -> keras.Model:
+        return self.model
+
+    def _exported(self) -> list[keras.layers.Layer]:
+        return [self.model]
+
+    def counts(self) -> Counts:
+        """See `Model.counts`."""
+        trainable = sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+        total = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        return Counts(trainable, total - trainable, {"model": total})
+
+    def activations(self, images: Images) -> Arrays:
+        """Raise NotImplementedError: its layers are not known."""
+        raise NotImplementedError("the layers of somebody's code are not known")
+
+    def export(self, path: Path) -> None:
+        """See `Model.export`."""
+        try:
+            super().export(path)
+        except Unavailable:
+            raise
+        except Exception as error:  # whatever TensorFlow and tf2onnx raise over what they cannot write
+            raise NotExported(f"Keras's exporter: {code.first_line(error)}") from error
 
 
 def _loss(task: Task, recipe: Recipe) -> str | keras.losses.Loss:

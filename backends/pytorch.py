@@ -16,8 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from backends._torch_adam import KerasAdam
 from backends._torch_backbones import TorchBackbone
 from backends._torch_device import on_torch
+from harness.errors import NotExported
+from harness.model import code
 from harness.model.architecture import (
     Backbone,
     Conv2D,
@@ -25,6 +28,7 @@ from harness.model.architecture import (
     Dropout,
     Flatten,
     GlobalAveragePool2D,
+    Imported,
     Layer,
     MaxPool2D,
     Network,
@@ -52,7 +56,7 @@ from harness.protocol import (
 from harness.text import Device
 
 REQUIRES = ("torch", "torchvision", "onnxscript")
-TRAINS = ("network",)
+TRAINS = ("network", "torch")
 COMPUTES_WITH = ("numpy", "torch", "torchvision")
 
 _device = torch.device("cpu")
@@ -76,8 +80,7 @@ def configure(threads: int, device: Device, precision: Precision = "float32") ->
 def build(variant: Variant, task: Task, seed: int) -> TorchModel:
     """See `Backend.build`: torch's own Kaiming-uniform weights and uniform biases."""
     torch.manual_seed(seed)
-    assert isinstance(variant.architecture, Network)
-    return TorchModel(variant, task)
+    return TorchCode(variant, task) if isinstance(variant.architecture, Imported) else TorchModel(variant, task)
 
 
 class Permute(nn.Module):
@@ -139,32 +142,6 @@ class PeriodicConv2d(nn.Conv2d):
             images = torch.cat([images[:, :, -edge:], images, images[:, :, :edge]], dim=2)
             images = torch.cat([images[..., -edge:], images, images[..., :edge]], dim=3)
         return super().forward(images)
-
-
-class KerasAdam(torch.optim.Adam):
-    """Adam in Keras's formula: epsilon is added to the square root of the moment *before* its bias is corrected.
-
-    That is torch's formula with epsilon / sqrt(1 - beta_2^t) in step t (Kingma and Ba 2015, end of section 2). Keras
-    also computes both corrections in the network's precision; in single, 1 - 0.999^1 is 1.3e-5 off: the rate makes up
-    for that, without which the losses of the first steps would differ by 2e-5 instead of 2e-7.
-    """
-
-    def __init__(self, parameters: Any, recipe: Recipe) -> None:
-        betas = (recipe.beta_1, recipe.beta_2)
-        super().__init__(parameters, lr=recipe.learning_rate, betas=betas, eps=recipe.epsilon, fused=True)
-        self._recipe, self._steps = recipe, 0
-
-    def step(self, closure: Any = None) -> Any:
-        """One update."""
-        self._steps += 1
-        betas = self._recipe.beta_1, self._recipe.beta_2
-        first, second = (1 - beta**self._steps for beta in betas)
-        number = np.float64 if torch.get_default_dtype() is torch.float64 else np.float32
-        rounded_first, rounded_second = (float(1 - number(beta) ** number(self._steps)) for beta in betas)
-        for group in self.param_groups:
-            group["eps"] = self._recipe.epsilon / math.sqrt(second)
-            group["lr"] = self._recipe.learning_rate * first / rounded_first * math.sqrt(rounded_second / second)
-        return super().step(closure)
 
 
 def _physical(network: nn.Module, scaling: Scaling | Classes) -> nn.Module:
@@ -248,7 +225,7 @@ class TorchModel:
             for name, array in weights.items():
                 tensor, axes = self._tensor(name)
                 values = np.asarray(array).transpose(np.argsort(axes))
-                tensor.copy_(torch.from_numpy(np.ascontiguousarray(values)))
+                tensor.copy_(torch.from_numpy(np.asarray(values, order="C")))
 
     def features(self, images: Images) -> NDArray[np.float32]:
         """See `Model.features`."""
@@ -335,6 +312,42 @@ class TorchModel:
             verbose=False,
         )
         self.module.to(_device)
+
+
+class TorchCode(TorchModel):
+    """A module that is somebody's own code. It takes images as torch has them, (batch, channel, height, width); its
+    arrays have torch's own names and layout.
+    """
+
+    def __init__(self, variant: Variant, task: Task) -> None:
+        assert isinstance(variant.architecture, Imported)
+        self._task, path = task, variant.architecture.path
+        module = nn.Sequential()
+        if len(task.input_shape) == 3:
+            module.add_module("channels_first", Permute(0, 3, 1, 2))
+        module.add_module("model", code.make(path, task.input_shape, len(task.targets)))
+        self.module, self._frozen, self._head = module.to(_device), nn.Sequential(), module
+        with torch.no_grad():  # not in inference mode, in which lazy layers would get arrays that never train
+            answers = self.module.eval()(_on_device(np.zeros((2, *task.input_shape))))
+        code.refuse_other_answers(path, tuple(answers.shape), len(task.targets))
+        tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+        self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
+        self._shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+
+    def _tensor(self, name: str) -> tuple[Tensor, tuple[int, ...]]:
+        tensor = self._tensors[name]
+        return tensor, tuple(range(tensor.ndim))
+
+    def activations(self, images: Images) -> Arrays:
+        """Raise NotImplementedError: its layers are not known."""
+        raise NotImplementedError("the layers of somebody's code are not known")
+
+    def export(self, path: Path) -> None:
+        """See `Model.export`."""
+        try:
+            super().export(path)
+        except Exception as error:  # whatever torch's exporter raises over what it cannot write
+            raise NotExported(f"torch's exporter: {code.first_line(error)}") from error
 
 
 _PARTS = {

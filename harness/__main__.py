@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
+from harness.signals import hold_interrupts
+
 # Ctrl-C waits for `cli.main`, which answers it: amid the imports Python would show a traceback.
-signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+hold_interrupts()
 
 from harness import streams  # noqa: E402
 from harness.command import cli  # noqa: E402

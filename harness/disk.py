@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
+import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from harness.errors import BenchError
 
 _DRAFT = ".draft-"
+_HAS_FLOCK = importlib.util.find_spec("fcntl") is not None  # not on Windows
 
 
 def append_line(path: Path, line: bytes) -> None:
@@ -25,7 +27,8 @@ def append_line(path: Path, line: bytes) -> None:
 
     Raises OSError where it cannot be written: the file is then as it was.
     """
-    with _locked(path) as file:
+    with alone(path) as opened:
+        file = opened.fileno()
         _set_aside(path, file)
         before = os.fstat(file).st_size
         try:
@@ -42,8 +45,8 @@ def mend(path: Path) -> Path | None:
     """Set aside what a killed writer left after the last whole line; the file it went to, None where there was none."""
     if not is_file(path):
         return None
-    with _locked(path) as file:
-        return _set_aside(path, file)
+    with alone(path) as opened:
+        return _set_aside(path, opened.fileno())
 
 
 def whole_lines(path: Path) -> list[bytes]:
@@ -72,7 +75,8 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield fresh
         fresh.chmod(0o666 & ~umask())
-        _sync(fresh)
+        with fresh.open("rb+") as written:
+            os.fsync(written.fileno())
         fresh.replace(path)
     except OSError as error:
         if error.filename in (name, None):  # nobody knows the draft's name
@@ -128,19 +132,42 @@ def umask() -> int:
 
 
 @contextlib.contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """A descriptor of the file, for this process alone while it lasts."""
+def alone(path: Path, wait: bool = True) -> Iterator[IO[bytes]]:
+    """A file, open to read and to add to, for this process alone: the system lets go of it when the process ends,
+    however it does. Raises BlockingIOError where another one has it, unless it is to `wait` for that.
+    """
     path.parent.mkdir(exist_ok=True)
     is_file(path)
-    with path.open("ab+", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file.fileno()
+    with path.open("ab+", buffering=0) as file, _held(path, file, wait):
+        yield file
+
+
+@contextlib.contextmanager
+def _held(path: Path, file: IO[bytes], wait: bool) -> Iterator[None]:
+    if _HAS_FLOCK:
+        import fcntl  # noqa: PLC0415  not everywhere
+
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield  # closing the file lets go of it
+        return
+    from filelock import FileLock, Timeout  # noqa: PLC0415  needed there alone
+
+    lock = FileLock(f"{path}.lock")  # beside it: who locks a file on Windows keeps others from reading it
+    try:
+        lock.acquire(blocking=wait)
+    except Timeout:
+        raise BlockingIOError(errno.EAGAIN, "is held by another process", str(path)) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _set_aside(path: Path, file: int) -> Path | None:
     """Move what follows the last newline to `<name>.torn`."""
     size = os.fstat(file).st_size
-    if not size or os.pread(file, 1, size - 1) == b"\n":
+    os.lseek(file, max(0, size - 1), os.SEEK_SET)
+    if not size or os.read(file, 1) == b"\n":
         return None
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
@@ -160,15 +187,11 @@ def _write_all(file: int, content: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def _sync_folder(folder: Path) -> None:
     """A new name is on disk once its folder is; file systems that cannot tell so refuse, and are left alone."""
     with contextlib.suppress(OSError):
-        _sync(folder)
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -16,8 +16,9 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
+import psutil
 
-from harness import __version__
+from harness import __version__, plug_ins
 from harness.text import Label, label
 
 # Distributions, as the installer names them; two names for one package where there are builds for CPU or GPU.
@@ -119,7 +120,7 @@ def observe() -> Environment:
         processor=label(processor(Path("/proc/cpuinfo"))),
         cores=usable_cores(),
         memory_gib=round(_memory() / 2**30, 1),
-        versions=installed(_PACKAGES),
+        versions=installed((*_PACKAGES, *plug_ins.distributions())),
         cijbench=__version__,
         commit=commit(Path(__file__).resolve().parent.parent),
         flags=flags(os.environ),
@@ -249,7 +250,7 @@ def memory_gib(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
 
 def _memory() -> int:
     """The machine's, in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(psutil.virtual_memory().total)
 
 
 def usable_cores() -> int:

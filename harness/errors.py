@@ -41,3 +41,7 @@ class WeightsError(BenchError):
 
 class Unavailable(Exception):
     """A cell that cannot run on this machine or on this data, which is nobody's fault; the message says why."""
+
+
+class NotExported(Exception):
+    """A trained model of which no ONNX file can be made; the message says why. Its scores stand all the same."""

@@ -8,9 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+_HOUSE = str(Path(__file__).parent.parent)
+_RUN = (
+    "import runpy, sys; sys.path.insert(0, sys.argv[1]); module = sys.argv[2]; del sys.argv[1:3]; "
+    "runpy.run_module(module, run_name='__main__', alter_sys=True)"
+)
+
+
+def command(module: str, *arguments: str) -> tuple[str, ...]:
+    """What runs a module of ours in a fresh interpreter, as `python -m` would: from where this one has it, which a
+    wheel keeps inside of `cijbench`. `-P`: not what happens to lie in the user's folder under the name of a package.
+    """
+    return (sys.executable, "-P", "-c", _RUN, _HOUSE, module, *arguments)
 
 
 @contextlib.contextmanager

@@ -261,8 +261,10 @@ OnProgress = Callable[[int, int], None]
 class Model(Protocol):
     """A variant built in one framework."""
 
-    def counts(self) -> Counts:
-        """How many parameters the framework's model has; trainable are those that the last recipe trains."""
+    def counts(self) -> Counts | None:
+        """How many parameters the framework's model has; trainable are those that the last recipe trains. None where
+        they cannot be counted.
+        """
         ...
 
     def weights(self) -> Weights:
@@ -315,7 +317,7 @@ class Model(Protocol):
     def export(self, path: Path) -> None:
         """Write one self-contained ONNX file: input `images` (batch, height, width, channel) float32 in 0..1 with a
         free batch size, output `prediction` (batch, t) float32 in physical units. Raises Unavailable where what
-        writes such files is missing.
+        writes such files is missing, and NotExported for somebody's code of which none can be made.
         """
         ...
 
@@ -330,7 +332,9 @@ class Backend(Protocol):
     """Importable packages that it needs."""
 
     TRAINS: tuple[str, ...]
-    """Tags of the architectures that it can build and train: "network", "estimator"."""
+    """What it can build and train: "network" and "estimator", the tags of these architectures, and the `Framework` of
+    which it takes somebody's own code.
+    """
 
     COMPUTES_WITH: tuple[str, ...]
     """Distributions whose versions can change what it computes: records of others are not current."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import registry
+from harness import plug_ins, registry
 from harness.environment import Environment, switches
 from harness.text import Device
 
@@ -41,8 +41,7 @@ def source(backend: str, suite: str) -> str:
     among that, for a cell has its own. Comments, docstrings and layout do not count.
     """
     used, files = _of_suite(suite, _OF_SUITE)
-    files |= {path for pattern in _COMMON for path in _HOUSE.glob(pattern)}
-    return _digest(used, files | _reached([_HOUSE / "backends" / f"{backend}.py"], "backends"))
+    return _digest(used, files | _ours(*_COMMON) | _of_backend(backend))
 
 
 @cache
@@ -66,35 +65,50 @@ def source_of_drawing(suite: str) -> str:
 @cache
 def source_of_deployment() -> str:
     """SHA-256 (hex) of the source that can change what `bench deploy` makes of a model, as `source`."""
-    starts = [_HOUSE / "backends" / name for name in ("_onnx_lighter.py", "_openvino.py")]
-    return _digest({}, _reached([*starts, _HOUSE / "harness" / "running" / "deploy.py"], "backends"))
+    modules = ("backends._onnx_lighter", "backends._openvino")
+    return _digest({}, _ours("harness/running/deploy.py") | _reached(modules, {"backends": _HOUSE}))
 
 
 def _source_of(backend: str, *modules: str) -> str:
-    files = {
-        path for pattern in ("harness/protocol.py", "harness/model/*.py", *modules) for path in _HOUSE.glob(pattern)
-    }
-    return _digest({}, files | _reached([_HOUSE / "backends" / f"{backend}.py"], "backends"))
+    return _digest({}, _ours("harness/protocol.py", "harness/model/*.py", *modules) | _of_backend(backend))
 
 
-def _of_suite(suite: str, names: Iterable[str]) -> tuple[dict[str, ast.stmt], set[Path]]:
+Files = dict[Path, Path]
+"""Files of source by their paths below the folder that their package lies in."""
+
+
+def _ours(*patterns: str) -> Files:
+    return {path.relative_to(_HOUSE): path for pattern in patterns for path in _HOUSE.glob(pattern)}
+
+
+def _of_backend(name: str) -> Files:
+    module, roots = _plug_in("backends", name)
+    return _reached([module], roots)
+
+
+def _of_suite(suite: str, names: Iterable[str]) -> tuple[dict[str, ast.stmt], Files]:
     """What of a suite's module these names use, and the modules that this imports."""
-    used = _used(_HOUSE / "suites" / f"{suite}.py", names)
-    return used, _reached([path for name, node in used.items() for path in _modules(node, "suites", name)], "suites")
+    module, roots = _plug_in("suites", suite)
+    used = _used(plug_ins.file(roots[module.partition(".")[0]], module), names)
+    package = module.rpartition(".")[0]
+    return used, _reached([part for name, node in used.items() for part in _imported(node, package, name)], roots)
 
 
-def _digest(used: Mapping[str, ast.stmt], files: Iterable[Path]) -> str:
+def _plug_in(kind: registry.Kind, name: str) -> tuple[str, dict[str, Path]]:
+    """Its module, and which packages are its own, with the folders that they lie in."""
+    root, module = registry.module(kind, name)
+    top = module.partition(".")[0]
+    return module, {kind: _HOUSE} | ({} if top == kind else {top: root})
+
+
+def _digest(used: Mapping[str, ast.stmt], files: Files) -> str:
     digest = hashlib.sha256("\n".join(f"{name}: {_written(used[name])}" for name in sorted(used)).encode())
-    for path in sorted(files):
-        digest.update(_told(path).encode())
+    for place in sorted(files):
+        digest.update(f"{place}\n{_written(_parsed(files[place]))}\n".encode())
     return digest.hexdigest()
 
 
 _OF_SUITE = ("load", "split", "encoder", "decoder", "measure", "unit_factor", "SYMMETRIES")
-
-
-def _told(path: Path) -> str:
-    return f"{path.relative_to(_HOUSE)}\n{_written(_parsed(path))}\n"
 
 
 def _written(node: object) -> str:
@@ -131,35 +145,39 @@ def _defines(node: ast.stmt) -> list[str]:
     return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
 
 
-def _reached(start: Iterable[Path], package: str) -> set[Path]:
-    """These modules, and those of the package that they import, directly or not."""
-    found, waiting = set[Path](), list(start)
+def _reached(modules: Iterable[str], roots: Mapping[str, Path]) -> Files:
+    """The files of these modules, and of those that they import, directly or not, as far as they are of these packages,
+    which lie in `roots`.
+    """
+    found, waiting = Files(), list(modules)
     while waiting:
-        path = waiting.pop()
-        if path not in found and path.is_file():
-            found.add(path)
-            waiting += _modules(registry.parsed(path), package)
+        module = waiting.pop()
+        if (root := roots.get(module.partition(".")[0])) is None:
+            continue
+        path = plug_ins.file(root, module)
+        place = path.relative_to(root)
+        if place in found or not path.is_file():
+            continue
+        if path.name != "__init__.py" or _parsed(path).body:  # most say what their package is, and no more
+            found[place] = path
+            waiting += imports(path, ".".join(place.parent.parts))
     return found
 
 
-def _modules(tree: ast.AST, package: str, bound: str = "") -> list[Path]:
-    """The files of what is imported from a package, or of what of it is `bound` to a name."""
-    names = [name for name in _imported(tree, bound) if name.startswith(package)]
-    return [_HOUSE / f"{name.replace('.', '/')}.py" for name in names]
+def imports(path: Path, package: str = "") -> Iterator[str]:
+    """What a module of a package imports, dotted; `from a import b` may name a module `a.b`, so it counts as both."""
+    return _imported(registry.parsed(path), package)
 
 
-def imports(path: Path) -> Iterator[str]:
-    """What a module imports, dotted; `from a import b` may name a module `a.b`, so it counts as both."""
-    return _imported(registry.parsed(path))
-
-
-def _imported(tree: ast.AST, bound: str = "") -> Iterator[str]:
+def _imported(tree: ast.AST, package: str = "", bound: str = "") -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names if bound in ("", alias.asname or alias.name.partition(".")[0])]
-            if isinstance(node, ast.ImportFrom) and node.module:
-                yield node.module
-                names = [f"{node.module}.{name}" for name in names]
+            if isinstance(node, ast.ImportFrom):
+                above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                yield source
+                names = [f"{source}.{name}" for name in names]
             yield from names
 
 

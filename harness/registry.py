@@ -1,13 +1,14 @@
 """File name = plug-in name. Lists plug-ins without importing them, imports one by name, and offers the nearest name.
 
-There is no second list to edit: a module dropped into `backends/` or `suites/` is found. What must be known of a
-backend before it is imported (its framework may be missing, or must not share this process) are literals at its
-module level, read from the source text.
+There is no second list to edit: a module dropped into `backends/` or `suites/` is found, and so is one that an
+installed package names as an entry point. What must be known of a backend before it is imported (its framework may be
+missing, or must not share this process) are literals at its module level, read from the source text.
 """
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from harness import plug_ins
 from harness.errors import BenchError
 from harness.text import nearest
 
@@ -29,8 +31,18 @@ _HOUSE = Path(__file__).parent.parent
 
 @cache
 def names(kind: Kind) -> tuple[str, ...]:
-    """The plug-ins of a kind, in alphabetical order."""
-    return tuple(sorted(path.stem for path in (_HOUSE / kind).glob("*.py") if not path.stem.startswith("_")))
+    """The plug-ins of a kind, in alphabetical order. Raises BenchError where a package's is called as one of ours."""
+    ours = [path.stem for path in (_HOUSE / kind).glob("*.py") if not path.stem.startswith("_")]
+    theirs = plug_ins.installed(kind)
+    for name in theirs.keys() & set(ours):
+        raise BenchError(f"{plug_ins.told(theirs[name])}: cijbench has one of that name: uninstall that package")
+    return tuple(sorted({*ours, *theirs}))
+
+
+def module(kind: Kind, name: str) -> tuple[Path, str]:
+    """The dotted module of a plug-in, and the folder that its top-level package lies in, without importing it."""
+    point = plug_ins.installed(kind).get(name)
+    return (plug_ins.folder(point), point.module) if point else (_HOUSE, f"{kind}.{name}")
 
 
 def unknown(word: str, known: Iterable[str], what: str) -> BenchError:
@@ -86,7 +98,12 @@ def has_openvino() -> bool:
 def _load(kind: Kind, name: str) -> object:
     if name not in names(kind):
         raise unknown(name, names(kind), kind.removesuffix("s"))
-    return importlib.import_module(f"{kind}.{name}")
+    try:
+        return importlib.import_module(module(kind, name)[1])
+    except Exception as error:
+        if point := plug_ins.installed(kind).get(name):
+            raise BenchError(f"{plug_ins.told(point)}: importing it raised {type(error).__name__}: {error}") from error
+        raise
 
 
 @cache
@@ -151,15 +168,17 @@ def missing(name: str, engine: str = "") -> tuple[str, ...]:
 
 @cache
 def _literal(kind: Kind, name: str, constant: str, absent: Any = None) -> Any:
-    path = _HOUSE / kind / f"{name}.py"
+    path = plug_ins.file(*module(kind, name))
     for node in parsed(path).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
-                return ast.literal_eval(node.value)
+                with contextlib.suppress(ValueError):
+                    return ast.literal_eval(node.value)
+                absent = None
     if absent is not None:
         return absent
-    raise TypeError(f"{path} must define {constant} as a literal: see harness/protocol.py")
+    raise BenchError(f"{path} must define {constant} as a literal: see harness/protocol.py")
 
 
 def parsed(path: Path) -> ast.Module:

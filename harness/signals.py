@@ -1,7 +1,8 @@
 """Ctrl-C where it would do harm. Imports nothing but the standard library, for it comes before everything else.
 
 Interrupted while it first reads the annotations of a struct, msgspec 0.22 loses the interrupt or crashes the
-interpreter; other compiled packages do not like it while they are imported either.
+interpreter; other compiled packages do not like it while they are imported either. Where a signal cannot be held
+back, as on Windows, it comes when it comes.
 """
 
 from __future__ import annotations
@@ -11,8 +12,15 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-ENDS = signal.SIGTERM, signal.SIGHUP  # from `timeout`, a batch system, a terminal that was closed
-PRESSED = signal.SIGINT, *ENDS, signal.SIGALRM  # the last stands for one of the others that waited
+
+def _known(*names: str) -> tuple[signal.Signals, ...]:
+    """Those of these signals that this system has."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+ENDS = _known("SIGTERM", "SIGHUP")  # from `timeout`, a batch system, a terminal that was closed
+PRESSED = *_known("SIGINT"), *ENDS, *_known("SIGALRM")  # the last stands for one of the others that waited
+_HOLDS = hasattr(signal, "pthread_sigmask")
 
 _asked: int = signal.SIGINT
 
@@ -20,6 +28,9 @@ _asked: int = signal.SIGINT
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
     """Ctrl-C waits until the end, or longer where it waited before."""
+    if not _HOLDS:
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -33,9 +44,21 @@ def interrupt_between_imports() -> None:
     Both wait for the end of an import; a Ctrl-C that waited comes now. After `nohup` SIGHUP stays ignored.
     """
     for number in PRESSED:
-        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+        if number not in _known("SIGHUP") or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    let_interrupts_through()
+
+
+def hold_interrupts() -> None:
+    """Ctrl-C waits from now on."""
+    if _HOLDS:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def let_interrupts_through() -> None:
+    """Ctrl-C waits no longer; one that waited comes now."""
+    if _HOLDS:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def ignore_interrupts() -> None:
@@ -46,9 +69,9 @@ def ignore_interrupts() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _asked  # noqa: PLW0603  what waits is remembered by the process
-    if number != signal.SIGALRM:
+    if number not in _known("SIGALRM"):
         _asked = number
-    while frame:
+    while frame and _HOLDS:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             signal.setitimer(signal.ITIMER_REAL, 0.02)  # asked again
             return

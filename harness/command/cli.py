@@ -6,7 +6,6 @@ import what they need when they are called, so that `bench --help` answers at on
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -84,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
         streams.give_up_output()
-        return 128 + signal.SIGPIPE
+        return _NOBODY_READS
     except OSError as error:  # a folder that cannot be written, a full disk
         what = error.filename or "input or output"
         if streams.is_about_output(error):
@@ -92,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
             streams.give_up_output()
         streams.tell(f"bench: {what}: {error.strerror or error}")
         return 2
+
+
+_NOBODY_READS = 141  # 128 and the number of SIGPIPE, which not every system has
 
 
 def _dispatch(words: list[str]) -> int:

@@ -13,6 +13,7 @@ from harness.text import one_line
 if TYPE_CHECKING:
     from harness.command.commands import DeployOptions, LatencyOptions, PredictOptions, ReproduceOptions, RunOptions
     from harness.judging.records import Runtime
+    from harness.running.predict import Predicted
     from harness.running.reproduce import Again
 
 
@@ -180,6 +181,11 @@ def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
 
 
 def predict(options: PredictOptions) -> int:
+    return int(bool(predicted(options).unread))
+
+
+def predicted(options: PredictOptions) -> Predicted:
+    """What was written, told on the terminal."""
     from harness.running.predict import predict
     from harness.running.progress import show_count
 
@@ -187,22 +193,22 @@ def predict(options: PredictOptions) -> int:
         raise BenchError("bench predict needs model=FILE, or suite= to choose among its models; not both")
     model = values.file("model", options.model) if options.model else _best(options)
     out = Path(options.out)
-    predicted = predict(model, Path(options.images), out, values.limits(options), show_count)
-    unlike = sum(distance > 1 for distance in predicted.distances)
-    print(f"{out}: {len(predicted.names)} rows" + f", {unlike} of images unlike those it was trained on" * bool(unlike))
-    if predicted.distances and not predicted.low and not predicted.sets:
+    found = predict(model, Path(options.images), out, values.limits(options), show_count)
+    unlike = sum(distance > 1 for distance in found.distances)
+    print(f"{out}: {len(found.names)} rows" + f", {unlike} of images unlike those it was trained on" * bool(unlike))
+    if found.distances and not found.low and not found.sets:
         print("no intervals: the model was validated on too few images for any")
-    if predicted.unread:
-        name, why = next(iter(predicted.unread.items()))
-        print(one_line(f"{len(predicted.unread)} images could not be read: {name}: {why}"), file=sys.stderr)
-    return int(bool(predicted.unread))
+    if found.unread:
+        name, why = next(iter(found.unread.items()))
+        print(one_line(f"{len(found.unread)} images could not be read: {name}: {why}"), file=sys.stderr)
+    return found
 
 
 def _best(options: PredictOptions) -> Path:
     """The model that takes images and is the best on the validation images of the newest data set."""
     from harness import registry
+    from harness.judging.blocks import validation_error
     from harness.running.deploy import at_hand
-    from harness.running.run import validation_error
 
     registry.suite(options.suite)  # refused here where there is none of that name
     models = at_hand(options.results, options.suite)

@@ -7,6 +7,7 @@ of its framework or of this code, the newest are shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -100,9 +101,24 @@ class Row(NamedTuple):
         """1 - mean squared error / the trivial predictor's, over all seeds."""
         return float(1 - self.squared_errors().mean() / self.squared_errors_of_mean().mean())
 
+    def validation_error(self) -> float:
+        """Mean over seeds of what a model is chosen by; see there."""
+        return float(np.mean([validation_error(record) for record in self.records]))
+
     def validation_mse(self) -> float:
         """Mean over seeds: what a model may be chosen by."""
         return float(np.mean([record.validation.mse for record in self.records if record.validation]))
+
+
+def validation_error(record: Record) -> float:
+    """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
+    squares cannot be added, what their R² lack to one on average.
+    """
+    if record.validation is None:
+        return math.inf
+    units = record.held_out.units if record.held_out else ()
+    r2 = record.validation.r2_mean
+    return record.validation.mse if len(set(units)) < 2 or r2 is None else 1 - r2
 
 
 SIGNIFICANT = 0.05

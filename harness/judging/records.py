@@ -22,7 +22,7 @@ from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy
 from harness.judging.older import upgraded
 from harness.judging.timing import Latency
-from harness.model.architecture import Network
+from harness.model.architecture import Imported, Network
 from harness.model.variants import Architecture, Encoding, Recipe, Search, Variant
 from harness.protocol import TEST, Counts, Facts, History, Number, Seconds, shared_unit
 from harness.signals import uninterrupted
@@ -84,8 +84,18 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def has_network(self) -> bool:
         """Whether its model is a network; of a search, whether its configurations are."""
-        architecture = self.architecture
-        return architecture.of_networks if isinstance(architecture, Search) else isinstance(architecture, Network)
+        match self.architecture:
+            case Search() as search:
+                return search.of_networks
+            case Imported(framework=framework):
+                return framework != "scikit-learn"
+            case architecture:
+                return isinstance(architecture, Network)
+
+    @property
+    def imported(self) -> bool:
+        """Whether its model is somebody's code, of which there is one framework's alone: no parity verifies it."""
+        return isinstance(self.architecture, Imported)
 
     @property
     def row(self) -> str:
@@ -93,6 +103,8 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         told = [{"imagenet": "ImageNet", "random": "random weights"}.get(self.weights, self.weights)] * bool(
             self.weights
         )
+        if self.imported:
+            told.append("own code, no parity")
         if self.settings.averaged:
             told.append(f"mean over {self.settings.averaged} moves")
         if self.settings.originals is not msgspec.UNSET:
@@ -228,7 +240,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     one that models are ranked by. `dimension` is how many numbers the model is shown of an image, pixels times channels
     or what its encoding makes of them, None in records of before there was this; `encoding_ms` is what encoding one
     image takes where the exported model does not do it, and `calibrated` how intervals and flags did on each test.
-    `source` is the hash of the code that made it (`provenance.source`), "" where that is not known.
+    `unexported` says why there is no ONNX file of an `ok` record. `source` is the hash of the code that made it
+    (`provenance.source`), "" where that is not known.
     """
 
     schema: int
@@ -256,6 +269,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dimension: Number | None = None
     encoding_ms: Seconds | None = None
     calibrated: dict[Name, Calibrated] = {}
+    unexported: str = ""
     source: str = ""
 
     @property

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.model import backbones
+from harness.text import Label
 
 Activation = Literal["linear", "relu"]
 Padding = Literal["valid", "same", "periodic"]
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Conv2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -29,8 +31,8 @@ class Conv2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     the kernel must be odd.
     """
 
-    filters: int
-    kernel: int
+    filters: Count
+    kernel: Count
     padding: Padding = "valid"
     activation: Activation = "relu"
 
@@ -38,7 +40,7 @@ class Conv2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
 class MaxPool2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Largest value of each `size` x `size` block; a remainder at the far edges is dropped."""
 
-    size: int = 2
+    size: Count = 2
 
 
 class Flatten(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -48,7 +50,7 @@ class Flatten(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True)
 class Dropout(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """While training, zero each value with probability `rate` and divide the rest by 1 - rate."""
 
-    rate: float
+    rate: Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class Dense(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -56,7 +58,7 @@ class Dense(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     `PER_TARGET`.
     """
 
-    units: int
+    units: Annotated[int, msgspec.Meta(ge=0)]
     activation: Activation = "relu"
 
 
@@ -113,6 +115,21 @@ class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fie
     def __post_init__(self) -> None:
         if self.class_weights is not msgspec.UNSET and self.method not in ("ridge", "boosted-trees"):
             raise ValueError(f"{self.method} counts all images alike: it takes no class_weights")
+
+
+Framework = Literal["scikit-learn", "torch", "keras"]
+
+
+class Imported(msgspec.Struct, frozen=True, tag="imported", forbid_unknown_fields=True):
+    """A model that is somebody's own code (`harness.model.code`): `path` is `package.module:name` or `file.py:name`.
+
+    Whose it is, of which `framework` and of which `source` (SHA-256 of the code, so that another code is another
+    model), is found out when cells are planned.
+    """
+
+    path: Label
+    framework: Framework | Literal[""] = ""
+    source: Label = ""
 
 
 Architecture = Network | Estimator
@@ -192,6 +209,13 @@ def parameter_shapes(network: Network, input_shape: Shape) -> dict[str, Shape]:
             case _:  # the others own nothing
                 pass
     return shapes
+
+
+def refuse_unfit(network: Network, input_shape: Shape, targets: int) -> None:
+    """Raise ValueError where a layer does not fit what it is given, or the last does not give one number per target."""
+    *_, (name, _, _, shape) = _shapes(network, input_shape)
+    if shape != (targets,):
+        raise ValueError(f"{name}, the last layer, gives {shape} numbers for an image, and {targets} are asked for")
 
 
 def multiplications(network: Network, input_shape: Shape) -> float:

@@ -10,10 +10,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.model.architecture import Estimator, Factors, Network
+from harness.model.architecture import Count, Estimator, Factors, Imported, Network
 from harness.text import Name
 
 Trains = Literal["all", "all-but-norms", "head"]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Decay = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
 class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,15 +34,15 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     as those of a class with 1 an epoch draws its training images, with replacement, as many in all as there are.
     """
 
-    epochs: int = 300
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
+    epochs: Count = 300
+    batch_size: Count = 32
+    learning_rate: Positive = 1e-3
+    beta_1: Decay = 0.9
+    beta_2: Decay = 0.999
+    epsilon: Positive = 1e-7
     trains: Trains = "all"
     augmented: bool | tuple[Name, ...] = False
-    patience: int | msgspec.UnsetType = msgspec.UNSET
+    patience: Count | msgspec.UnsetType = msgspec.UNSET
     centred: bool | msgspec.UnsetType = msgspec.UNSET
     class_weights: Factors | msgspec.UnsetType = msgspec.UNSET
     resampled: Factors | msgspec.UnsetType = msgspec.UNSET
@@ -70,7 +72,7 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
     """
 
     configurations: tuple[Configuration, ...]
-    epochs: Annotated[int, msgspec.Meta(ge=1)] = 300
+    epochs: Count = 300
     method: Method = "grid"
 
     @property
@@ -111,7 +113,7 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
 
 _FACTOR = 3
 
-Architecture = Network | Estimator | Search
+Architecture = Network | Estimator | Imported | Search
 
 
 class Encoding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -42,7 +42,7 @@ def save_weights(path: Path, weights: Weights, metadata: dict[str, str] | None =
     # safetensors writes several entries in an order drawn by chance,
     header = {"cijbench": json.dumps(metadata)} if metadata else None
     # and the memory as it lies, so a transposed view must be laid out first.
-    save_file({name: np.ascontiguousarray(array, np.float32) for name, array in weights.items()}, path, header)
+    save_file({name: np.asarray(array, np.float32, order="C") for name, array in weights.items()}, path, header)
 
 
 def load_weights(path: Path) -> Weights:

@@ -13,7 +13,11 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from harness import registry
+from harness.errors import BenchError
+from harness.model.architecture import Imported, Network, answering
 from harness.model.variants import Variant
 from harness.parity import trained
 from harness.parity.kept import Kept
@@ -21,32 +25,60 @@ from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
 from harness.parity.subjects import Group, Request, groups, standing_for, subjects
 from harness.protocol import Dataset, Suite
+from harness.running.chosen import chosen, is_own, settled
 from harness.running.data import DataSource
+from harness.running.guard import Limits
 from harness.streams import tell
 
 
 def climb(request: Request) -> Iterator[list[Verdict]]:
-    """The verdicts of each rung of each variant, as they are found. Raises BenchError for an unknown variant."""
+    """The verdicts of each rung of each variant, as they are found. Raises BenchError for an unknown variant, and for
+    one of the user's own that is no network on images.
+    """
     suite = registry.suite(request.suite)
-    everything = {variant.name: variant for variant in subjects(suite)}
-    stands = standing_for(suite)
-    asked = registry.choose(request.variants, stands, "variant")
-    chosen = [everything[name] for name in dict.fromkeys(stands[name] for name in asked)]
+    if request.suite not in registry.with_data():
+        raise BenchError(f"suite={request.suite}: has no data to climb with: choose {', '.join(registry.with_data())}")
+    dataset = DataSource().load(suite)
+    own = _own(request, suite, dataset)
+    everything = {variant.name: variant for variant in subjects(suite, own)}
+    stands = standing_for(suite, own)
+    words = [word.strip() for word in request.variants.split(",")]
+    of_suite = [word for word in words if not is_own(word)]
+    asked = registry.choose(",".join(of_suite), stands, "variant") if of_suite else ()
+    asked = tuple(dict.fromkeys([*asked, *(variant.name for variant in own)]))
+    climbing = [everything[name] for name in dict.fromkeys(stands[name] for name in asked)]
     if request.variants != "all":
         for name in asked:
             if stands[name] != name:
                 tell(f"{stands[name]} climbs for {name}, which trains the same parts of the same network")
     lacking = [f"{framework.label}: {why}" for framework in request.between if (why := framework.lacking())]
     if lacking:
-        for variant, rung in itertools.product(chosen, request.rungs):
+        for variant, rung in itertools.product(climbing, request.rungs):
             yield [Verdict(variant.name, rung, "skipped", note="; ".join(lacking))]
         return
-    dataset = DataSource().load(suite)
-    yield from _climb_arrays(request, suite, dataset, chosen)
+    yield from _climb_arrays(request, suite, dataset, climbing)
     if "training" in request.rungs:
-        yield from trained.training(request, suite, chosen, dataset.unit)
+        yield from trained.training(request, suite, climbing, dataset.unit)
     if "statistics" in request.rungs:
-        yield from trained.statistics(request, chosen)
+        yield from trained.statistics(request, climbing)
+
+
+def _own(request: Request, suite: Suite, dataset: Dataset) -> list[Variant]:
+    """The user's own variants, as they are for this data set."""
+    found = []
+    for item in [item for item in chosen(request.suite, request.variants) if item.own]:
+        variant = item.variant
+        if isinstance(variant.architecture, Imported):
+            raise BenchError(
+                f"variant={variant.name}: is code of one framework. Two models of your own are compared by "
+                "`bench parity pair=FILE.py`"
+            )
+        if not isinstance(variant.architecture, Network) or variant.encoding:
+            raise BenchError(f"variant={variant.name}: climbs only as a network that is given the image itself")
+        settled(item, suite, dataset, suite.split(dataset), Limits())
+        network = answering(variant.architecture, len(dataset.target_names))
+        found.append(msgspec.structs.replace(variant, architecture=network))
+    return found
 
 
 def _climb_arrays(

@@ -205,7 +205,8 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
     """The rungs that train, without dropout; returns how many parameters the variant trains."""
     without_dropout = Network(tuple(_still(layer) for layer in orders.network.layers))
     model = backend.build(msgspec.structs.replace(variant, architecture=without_dropout), orders.task, 0)
-    trainable = model.counts().trainable
+    counts = model.counts()
+    assert counts is not None
     recipe = variant.recipes[-1]
     # What an optimizer does is judged by the conditioning of the gradients.
     if {"gradients", "state", "optimizer"} & set(orders.rungs):
@@ -220,7 +221,7 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
         if _is_small(given, recipe):
             climbed.take("optimizer", variant.name, _whole_epochs(model, given, recipe))
             climbed.take("optimizer", variant.name, _long(backend, orders.task, given, recipe))
-    return trainable
+    return counts.trainable
 
 
 def _still(layer: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 import numpy as np
 from safetensors import safe_open
 
+from harness.isolation import command
 from harness.judging.records import Settings
 from harness.model.architecture import Network, Shape, backbone_of, initial_weights
 from harness.model.variants import Variant
@@ -202,9 +202,9 @@ class Sides:
             )
         return climb
 
-    def command(self, orders: Path) -> list[str]:
+    def command(self, orders: Path) -> Sequence[str]:
         """What computes a side. `-P`: what is installed, not what happens to lie in the user's folder."""
-        return [sys.executable, "-P", "-m", "harness.parity.side", str(orders)]
+        return command("harness.parity.side", str(orders))
 
     def _find_or_compute(self, climb: Climb, framework: Framework, orders: Orders, key: str) -> str:
         """Have a side's files where `Climb.file` says; returns its last words where it failed."""

@@ -12,7 +12,7 @@ import msgspec
 
 from harness import registry
 from harness.errors import BenchError
-from harness.model.architecture import Dropout, Estimator, Network, backbone_of, parameter_shapes
+from harness.model.architecture import Dropout, Estimator, Imported, Network, backbone_of, parameter_shapes
 from harness.model.variants import Configuration, Search, Variant
 from harness.parity.side import BATCH
 from harness.protocol import Suite
@@ -100,17 +100,17 @@ def _framework(part: str, text: str) -> Framework:
     return Framework(backend, "" if engine in engines[:1] else engine, cast("Device", device or "cpu"))
 
 
-def subjects(suite: Suite) -> list[Variant]:
-    """What is compared: every variant that is trained by gradient, as one network; of those that train the same parts
-    of the same backbone, at other rates or on centred features, the first.
+def subjects(suite: Suite, own: Sequence[Variant] = ()) -> list[Variant]:
+    """What is compared: every variant, the user's own among them, that is trained by gradient, as one network; of those
+    that train the same parts of the same backbone, at other rates or on centred features, the first.
 
     A search stands as its largest configuration, with the most dropout at the highest learning rate. Fine-tuning is
     compared with the backbone's batch norms frozen, too, as porters often have them.
     """
     found = []
-    for variant in suite.VARIANTS:
+    for variant in (*suite.VARIANTS, *own):
         match variant.architecture:
-            case Estimator():
+            case Estimator() | Imported():
                 continue
             case Search() as search:
                 if search.of_networks:
@@ -127,16 +127,16 @@ def subjects(suite: Suite) -> list[Variant]:
     return list(first.values())
 
 
-def standing_for(suite: Suite) -> dict[str, str]:
+def standing_for(suite: Suite, own: Sequence[Variant] = ()) -> dict[str, str]:
     """The name of the subject that climbs for each variant that a climb can be asked for."""
-    firsts = {_kind(subject): subject.name for subject in subjects(suite)}
-    own = {name: name for name in firsts.values()}
+    firsts = {_kind(subject): subject.name for subject in subjects(suite, own)}
+    themselves = {name: name for name in firsts.values()}
     others = {
         variant.name: firsts[_kind(variant)]
-        for variant in suite.VARIANTS
+        for variant in (*suite.VARIANTS, *own)
         if isinstance(variant.architecture, Network) and _kind(variant) in firsts
     }
-    return others | own
+    return others | themselves
 
 
 def _kind(variant: Variant) -> object:

@@ -18,6 +18,7 @@ from harness.model.variants import Recipe, Search, Variant
 from harness.parity.ladder import Outcome, Verdict
 from harness.parity.subjects import FROZEN_NORMS, Framework, Request, deep, largest
 from harness.protocol import Suite
+from harness.running.chosen import is_own
 from harness.running.data import DataSource
 from harness.running.launch import launch
 from harness.running.plan import Request as Asked
@@ -187,13 +188,15 @@ def _records(
 
 def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], trainings: Trainings) -> list[Cell]:
     """The cells that `bench run` would have, of one network each, with the profile's shortened recipes."""
+    known = {variant.name for variant in registry.suite(request.suite).VARIANTS}
     names = {variant.name.removesuffix(FROZEN_NORMS): None for variant in chosen}
+    words = [word.strip() for word in request.variants.split(",")]
     planned = plan(
         request.suite,
         Asked(
             (request.suite,),
             profile=request.profile,
-            variant=",".join(names),
+            variant=",".join([name for name in names if name in known] + [word for word in words if is_own(word)]),
             backend=framework.backend,
             seeds=trainings.seeds,
             settings=Settings(init=trainings.init, device=framework.device),

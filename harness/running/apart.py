@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from typing import IO, TypeVar
 
 import msgspec
 
 from harness.errors import BenchError
+from harness.isolation import command
 from harness.protocol import OnProgress
 from harness.running import child
 from harness.running.guard import Guard, Limits, ending
@@ -62,8 +62,7 @@ def ask(
 
 def _start(module: str, threads: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
-        [sys.executable, "-P", "-m", module],
+        command(module),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

@@ -7,8 +7,8 @@ knows that nobody waits for an answer any more, however the parent ended.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+import psutil
 
 from harness.errors import BenchError
 from harness.protocol import OnProgress
@@ -130,11 +131,13 @@ def peak_gib(status: Path = Path("/proc/self/status")) -> float:
     """The most memory that this process has held at once, in GiB.
 
     Linux's `ru_maxrss` is no answer: a process starts with what the one that started it held, 1 GiB for a parent that
-    once had 1 GiB. It is taken where there is no such file.
+    once had 1 GiB. It is taken where there is no such file, and where there is neither, what Windows says.
     """
     try:
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) / 2**20
     except (OSError, StopIteration):
-        unit = 1 if sys.platform == "darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+        if importlib.util.find_spec("resource") is None:
+            return float(psutil.Process().memory_info().peak_wset) / 2**30
+        resource, unit = importlib.import_module("resource"), 1 if sys.platform == "darwin" else 1024
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit / 2**30

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import msgspec
 
 from harness import provenance, registry
 from harness.environment import observe
+from harness.isolation import command
 from harness.judging.records import SCHEMA, Record
 from harness.running.child import Ready, hang_up, tell
 from harness.running.guard import Guard, Limits, last_lines, last_words
@@ -41,8 +41,7 @@ class Started(msgspec.Struct, frozen=True):
 
 Event = tuple[Job, Started | Epoch | Done]
 
-# `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
-WORKER = (sys.executable, "-P", "-m", "harness.running.worker")
+WORKER = command("harness.running.worker")
 
 # The malloc settings keep freed memory in the process: training steps on a CPU free and take the same large blocks
 # again and again, and would otherwise pay for every page of them anew.

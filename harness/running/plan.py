@@ -10,20 +10,21 @@ import msgspec
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
-from harness.model.architecture import Estimator, Network, answering, backbone_of
+from harness.model.architecture import Estimator, Imported, Network, answering, backbone_of
 from harness.model.backbones import Family
 from harness.model.pretrained import RANDOM, Origin, Origins
 from harness.model.variants import Architecture, Method, Recipe, Search, Variant
 from harness.protocol import Dataset, Profile, Split
+from harness.running.chosen import chosen, settled
 from harness.running.data import DataSource, split_of
 from harness.running.guard import Limits
 from harness.text import label
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What `bench run` was asked for. `variant` and `backend` are comma-separated names or `all`; no `seeds` means the
-    profile's, no `originals` all training images; `weights` is the user's word for what backbones start from, and
-    `search` how searches go about it, None as the profile says.
+    """What `bench run` was asked for. `variant` and `backend` are comma-separated names or `all`, and `variant` a
+    user's own, too (`chosen`); no `seeds` means the profile's, no `originals` all training images; `weights` is the
+    user's word for what backbones start from, and `search` how searches go about it, None as the profile says.
     """
 
     suites: tuple[str, ...]
@@ -42,13 +43,14 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """The cells of one suite on one data set."""
+    """The cells of one suite on one data set; `folders` are those of the files of a user's own code, by variant."""
 
     suite: str
     source: DataSource
     dataset: Dataset
     split: Split
     cells: tuple[Cell, ...]
+    folders: dict[str, str] = {}
 
 
 def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM) -> Plan:
@@ -62,12 +64,15 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
     if request.profile not in suite.PROFILES:
         raise registry.unknown(request.profile, suite.PROFILES, "profile")
     profile = suite.PROFILES[request.profile]
-    pairs = _chosen(suite_name, profile, request.variant, request.backend)
+    named = chosen(suite_name, request.variant, profile.leaves_out)
+    backends = _backends(request.backend)
     source = DataSource(request.source.folder, registry.own_options(suite_name, request.source.options))
     dataset = source.load(suite)
     split = split_of(suite, dataset)
+    items = [settled(item, suite, dataset, split, request.limits) for item in named]
     if dataset.classes and request.variant == "all":
-        pairs = [pair for pair in pairs if not _of_numbers_alone(pair[0].architecture)]
+        items = [item for item in items if not _of_numbers_alone(item.variant.architecture)]
+    pairs = _pairs([item.variant for item in items], backends, request)
     settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
     for originals in request.originals:
         if not 2 <= originals <= len(split.train):
@@ -88,7 +93,7 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
             data=label(dataset.name),
             data_hash=data_hash,
             split_hash=split_hash,
-            settings=msgspec.structs.replace(settings, originals=originals),
+            settings=_settings(settings, architecture, originals),
             encoding=item.encoding,
             decoding=item.decoding,
             originals=item.originals,
@@ -99,24 +104,29 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
         if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
         for seed in request.seeds or profile.seeds
     )
-    return Plan(suite_name, source, dataset, split, cells)
+    return Plan(suite_name, source, dataset, split, cells, {i.variant.name: i.folder for i in items if i.folder})
 
 
-def _chosen(suite_name: str, profile: Profile, variant: str, backend: str) -> list[tuple[Variant, str]]:
-    """Variants and the backends that train them, in their order. What a profile leaves out, and a backend that is not
-    installed, is run where it is named.
-    """
-    variants = {item.name: item for item in registry.suite(suite_name).VARIANTS}
-    left_out = profile.leaves_out if variant == "all" else ()
-    names = registry.choose(variant, variants, f"variant of {suite_name}")
-    chosen = [variants[name] for name in names if name not in left_out]
-    named = registry.choose(backend, registry.names("backends"), "backend")
-    backends = [name for name in named if backend != "all" or not registry.missing(name)]
-    pairs = [(item, name) for item in chosen for name in backends if _tag(item) in registry.trains(name)]
+def _settings(settings: Settings, architecture: Architecture, originals: int | msgspec.UnsetType) -> Settings:
+    """Those of one cell: of somebody's code the harness cannot draw the initial weights."""
+    init = "native" if isinstance(architecture, Imported) else settings.init
+    return msgspec.structs.replace(settings, init=init, originals=originals)
+
+
+def _backends(word: str) -> list[str]:
+    """Those named; what is not installed is run where it is named."""
+    named = registry.choose(word, registry.names("backends"), "backend")
+    return [name for name in named if word != "all" or not registry.missing(name)]
+
+
+def _pairs(variants: Sequence[Variant], backends: Sequence[str], request: Request) -> list[tuple[Variant, str]]:
+    """Variants and the backends that train them, in their order."""
+    pairs = [(item, name) for item in variants for name in backends if _tag(item) in registry.trains(name)]
     if not pairs:
-        told = "".join(f"; {what}" for what in left_out_backends(backend))
+        told = "".join(f"; {what}" for what in left_out_backends(request.backend))
         raise BenchError(
-            f"nothing to run: none of the chosen variants ({variant}) is trained by backend={backend}{told}"
+            f"nothing to run: none of the chosen variants ({request.variant}) is trained by backend={request.backend}"
+            f"{told}"
         )
     return pairs
 
@@ -140,8 +150,10 @@ def of_families(variants: Sequence[Variant], families: Sequence[Family]) -> list
 
 
 def _tag(variant: Variant) -> str:
-    """What a backend must be able to train; of a search, its configurations."""
+    """What a backend must be able to train; of a search, its configurations, and of code its framework's."""
     architecture, kind = variant.architecture, type(variant.architecture)
+    if isinstance(architecture, Imported):
+        return architecture.framework
     if isinstance(architecture, Search):
         kind = Network if architecture.of_networks else Estimator
     return str(kind.__struct_config__.tag)
@@ -176,6 +188,8 @@ def _shortened(
                 at_most(recipe, profile.epochs if recipe.trains == "head" else fine_tuning)
                 for recipe in variant.recipes
             )
+        case Imported() as imported:
+            return imported, tuple(at_most(recipe, profile.epochs) for recipe in variant.recipes)
         case Estimator() as estimator:
             return estimator, variant.recipes
 

@@ -39,6 +39,7 @@ from harness.running.data import task
 from harness.running.launch import device_variables
 from harness.running.view import View, view
 from harness.running.worker import now
+from harness.signals import let_interrupts_through
 from harness.text import Device, label
 
 AT_A_TIME = 1000
@@ -129,7 +130,7 @@ def _drawn(making: Making, pretraining: Pretraining, folder: Path, tell: Tell) -
 def _as_a_child() -> None:
     """Ends with the process that started this one, however that ends, and at Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    let_interrupts_through()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
-import math
 import os
 import shlex
 import sys
@@ -18,7 +16,7 @@ from harness import disk, registry
 from harness.environment import observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
-from harness.judging.blocks import newest
+from harness.judging.blocks import newest, validation_error
 from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
 from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
@@ -123,20 +121,17 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
     disk.refuse_no_folder("results", results)
     results.mkdir(parents=True, exist_ok=True)
     path = results / "run.lock"
-    disk.is_file(path)
-    with path.open("a+", errors="replace") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = held.enter_context(disk.alone(path, wait=False))
         except BlockingIOError:
-            lock.seek(0)
+            who = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
             raise BenchError(
-                f"{results}: another run is at work here (process {lock.read().strip() or 'unknown'}): "
-                "wait for it, or choose another results="
+                f"{results}: another run is at work here (process {who}): wait for it, or choose another results="
             ) from None
         lock.truncate(0)
         with disk.named(path):
-            lock.write(str(os.getpid()))
-            lock.flush()
+            lock.write(str(os.getpid()).encode())
 
         def still_there() -> None:
             try:
@@ -175,7 +170,7 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     good = good_here(suite_plan.cells, store)
     # By the validation images: who chooses by the test images has no test any more.
     # Whose encoding is no part of the exported model, that takes no images.
-    usable = [record for record in good.values() if record.encoding_ms is None]
+    usable = [record for record in good.values() if record.encoding_ms is None and not record.unexported]
     chosen = min(usable, key=validation_error, default=None)
     if chosen and (model := exported(chosen, request.results)):
         words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
@@ -185,17 +180,6 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
     return not failed
-
-
-def validation_error(record: Record) -> float:
-    """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
-    squares cannot be added, what their R² lack to one on average.
-    """
-    if record.validation is None:
-        return math.inf
-    units = record.held_out.units if record.held_out else ()
-    r2 = record.validation.r2_mean
-    return record.validation.mse if len(set(units)) < 2 or r2 is None else 1 - r2
 
 
 def _typed(path: Path) -> str:
@@ -260,9 +244,14 @@ def _announce(suite_plan: Plan) -> None:
 
 def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, still_there: Callable[[], None]) -> None:
     good = good_here(suite_plan.cells, store)
-    done = {key for key, record in good.items() if exported(record, request.results)}
+    done = {key for key, record in good.items() if record.unexported or exported(record, request.results)}
     jobs = [
-        Job(cell, suite_plan.source, _own_file(origin_of(cell.architecture, weights)))
+        Job(
+            cell,
+            suite_plan.source,
+            _own_file(origin_of(cell.architecture, weights)),
+            suite_plan.folders.get(cell.variant, ""),
+        )
         for cell in suite_plan.cells
         if cell.key not in done
     ]
@@ -273,6 +262,8 @@ def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, s
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
     events = launch(jobs, request.results, request.workers, request.settings.device, request.limits)
     for record in recorded(jobs, events, store, still_there, good):
+        if record.unexported:
+            print(shown(f"{record.cell.title}: no ONNX file, so `bench predict` cannot use it: {record.unexported}"))
         if record.status == "ok":
             trials_file(request.results, record.cell).unlink(missing_ok=True)
 

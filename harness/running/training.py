@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from harness import disk, provenance
 from harness.environment import observe
-from harness.errors import Unavailable, WeightsError
+from harness.errors import BenchError, Unavailable, WeightsError
 from harness.judging.records import Cell, Searched, Trial
-from harness.model import pretrained
+from harness.model import code, pretrained
 from harness.model.architecture import (
     Dense,
     Dropout,
     Estimator,
+    Imported,
     Network,
     Shape,
     Weights,
@@ -30,7 +31,7 @@ from harness.model.architecture import (
     frozen_layers,
     initial_weights,
     multiplications,
-    parameter_shapes,
+    refuse_unfit,
 )
 from harness.model.variants import Architecture, Configuration, Recipe, Schedule, Search, Variant
 from harness.protocol import Backend, Classes, History, Images, Model, OnEpoch, Rows, Split, Targets, Task, TrainingData
@@ -51,7 +52,8 @@ class Fitted(NamedTuple):
 class Fitting(NamedTuple):
     """What the training of a cell needs. `weights_file` is the user's, where the cell starts from one; features and
     trials are kept below `results`. An epoch shows `epoch_images` images; where there are fewer to train on, as in a
-    learning curve, some more than once, so that what is trained by gradient takes as many steps.
+    learning curve, some more than once, so that what is trained by gradient takes as many steps. `code` is the folder
+    of a file of somebody's code.
     """
 
     cell: Cell
@@ -63,6 +65,7 @@ class Fitting(NamedTuple):
     on_epoch: OnEpoch
     weights_file: Path | None = None
     epoch_images: int = 0
+    code: str = ""
 
     @property
     def shown(self) -> Rows:
@@ -73,26 +76,39 @@ class Fitting(NamedTuple):
 
 def fit(fitting: Fitting) -> Fitted:
     """Build and train the cell's model. Raises Unavailable where the weights it is to start from cannot be had, where
-    images are too small for it, and where it has factors for other classes than there are.
+    images are too small for it, and where it has factors for other classes than there are; and BenchError where
+    somebody's code is no longer what was planned.
     """
     architecture = fitting.cell.architecture
-    _refuse_small(architecture, fitting.task)
     _refuse_factors(fitting.cell, fitting.task)
+    _refuse_unfit(architecture, fitting.task)
     if isinstance(architecture, Search):
         return _search(architecture, fitting)
-    model, history = _train(fitting.cell.as_variant(), fitting, fitting.on_epoch)
+    model, history = _train(_placed(fitting), fitting, fitting.on_epoch)
     return Fitted(model, history, None)
 
 
-def _refuse_small(architecture: Architecture, task: Task) -> None:
+def _placed(fitting: Fitting) -> Variant:
+    """The cell's variant, with the path of somebody's code as it is to be found here."""
+    variant = fitting.cell.as_variant()
+    if not isinstance(variant.architecture, Imported):
+        return variant
+    path = str(Path(fitting.code) / variant.architecture.path) if fitting.code else variant.architecture.path
+    if code.source(path) != variant.architecture.source:
+        raise BenchError(f"{variant.architecture.path} changed after the run was planned: start it again")
+    placed = msgspec.structs.replace(variant.architecture, path=path)
+    return msgspec.structs.replace(variant, architecture=placed)
+
+
+def _refuse_unfit(architecture: Architecture, task: Task) -> None:
     for network in [one for one in _members(architecture) if isinstance(one, Network)]:
         try:
-            parameter_shapes(network, task.input_shape)
+            refuse_unfit(network, task.input_shape, len(task.targets))
         except ValueError as error:
             raise Unavailable(str(error)) from None
 
 
-def _members(architecture: Architecture) -> list[Network | Estimator]:
+def _members(architecture: Architecture) -> list[Network | Estimator | Imported]:
     """What is trained: it, or what is searched among."""
     if isinstance(architecture, Search):
         return [one.architecture for one in architecture.configurations]
@@ -117,7 +133,7 @@ def epoch_work(cell: Cell) -> list[float]:
         return _search_work(cell.architecture)
     if isinstance(cell.architecture, Network):
         return [work for recipe in cell.recipes for work in _epochs(cell.architecture, recipe)]
-    return []
+    return [_OF_CODE] * sum(recipe.epochs for recipe in cell.recipes)  # it cannot be told from outside
 
 
 def _search_work(search: Search) -> list[float]:
@@ -147,6 +163,7 @@ def work(cell: Cell) -> float:
     return sum(epoch_work(cell)) + (30_000 if deep else 1_000)
 
 
+_OF_CODE = 1000.0
 _MILLISECONDS = 5e-8  # per multiplication, of images as large as below
 _IMAGE, _VECTOR = (1024, 1024, 1), (64,)
 
@@ -347,7 +364,9 @@ def _try(number: int, tried: Configuration, fitting: Fitting, on_epoch: OnEpoch)
     model, (history,) = _train(_variant(tried, fitting.cell), fitting, on_epoch)
     losses = history.validation_loss or (_validation_loss(model, fitting),)
     best = int(np.argmin(losses))
-    return Trial(number, losses[best], best + 1, losses[-1], model.counts().total, history.seconds)
+    counts = model.counts()
+    assert counts is not None  # configurations are no code of anybody's
+    return Trial(number, losses[best], best + 1, losses[-1], counts.total, history.seconds)
 
 
 def _validation_loss(model: Model, fitting: Fitting) -> float:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from harness import disk, provenance, registry
 from harness.environment import observe
-from harness.errors import BenchError, Unavailable
+from harness.errors import BenchError, NotExported, Unavailable
 from harness.judging.metrics import accuracy
 from harness.judging.records import SCHEMA, Calibrated, Cell, Examined, HeldOut, OnnxFile, Record
 from harness.model.weights import save_weights
@@ -66,17 +66,21 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A cell, where its data are, and the file that its backbone starts from where that is the user's own."""
+    """A cell, where its data are, the file that its backbone starts from where that is the user's own, and the folder
+    of its code where it is a file of somebody's code.
+    """
 
     cell: Cell
     source: data.DataSource
     weights_file: str | None = None
+    code: str = ""
 
     def public(self, reason: str, results: str) -> str:
         """A reason without the folders of whoever ran this: records are published."""
         weights = str(Path(self.weights_file).parent) if self.weights_file else None
-        named = [(results, "RESULTS"), (self.source.folder, "DATA"), (weights, "WEIGHTS"), (sys.prefix, "PYTHON")]
-        named += [(sys.base_prefix, "PYTHON"), (_HOUSE, "CIJBENCH"), (str(Path.cwd()), "."), (str(Path.home()), "~")]
+        named = [(results, "RESULTS"), (self.source.folder, "DATA"), (weights, "WEIGHTS"), (self.code, "CODE")]
+        named += [(sys.prefix, "PYTHON"), (sys.base_prefix, "PYTHON"), (_HOUSE, "CIJBENCH")]
+        named += [(str(Path.cwd()), "."), (str(Path.home()), "~")]
         for private, name in named:
             if private and len(private) > 1:
                 reason = reason.replace(private, name)
@@ -106,8 +110,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 
 Message = Ready | Epoch | Done
 
-WHERE = signal.SIGUSR1
-"""Sent to a worker, it writes into its log where its threads are."""
+WHERE: signal.Signals | None = getattr(signal, "SIGUSR1", None)
+"""Sent to a worker, it writes into its log where its threads are. Not every system has it."""
 
 _HOUSE = str(Path(__file__).resolve().parents[2])
 
@@ -116,7 +120,8 @@ def main() -> None:
     """Serve cells until standard input ends."""
     send = take_over_stdout()
     faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
-    faulthandler.register(WHERE, all_threads=True)
+    if WHERE:
+        faulthandler.register(WHERE, all_threads=True)
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     # Before the framework, whose import takes long: should the parent be gone by then, nobody waits for it.
@@ -223,6 +228,7 @@ def _train_and_test(
         _progress(cell, send),
         Path(job.weights_file) if job.weights_file else None,
         len(whole.first(cell.originals).train),
+        job.code,
     )
     model, history, searched = fit(fitting)
     # Whatever a variant is trained on, it is held against the mean of all training labels, as every other.
@@ -233,7 +239,12 @@ def _train_and_test(
     truth = dataset.targets[split.validation]
     described = _described(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
     known = calibrated(validation, truth, described[split.validation], described[split.train], dataset.classes)
-    exported = _export(model, cell, met, Path(orders.results), split, ranking, known) if orders.exports else None
+    exported, unexported = None, ""
+    if orders.exports:
+        try:
+            exported = _export(model, cell, met, Path(orders.results), split, ranking, known)
+        except NotExported as error:
+            unexported = job.public(str(error), orders.results)
     return msgspec.structs.replace(
         record,
         status="ok",
@@ -259,6 +270,7 @@ def _train_and_test(
             tested.held_out.test: _held_to(known, tested.held_out, described[rows])
             for tested, rows in zip([ranking, *tests.values()], whole.tests.values(), strict=True)
         },
+        unexported=unexported,
     )
 
 

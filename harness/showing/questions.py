@@ -297,7 +297,7 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
             decimals(row.skill(), digits=_FINELY),
             in_words(difference(best, row), _FINELY),
             _parameters(row),
-            _seconds(row),
+            f"{seconds(row):.3g}",
         ]
         for row in sorted(table, key=Row.skill, reverse=True)
         if not row.records[0].cell.has_network
@@ -325,7 +325,7 @@ def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) ->
             decimals(row.skill()),
             "chosen" if row is chosen else in_words(behind[id(row)]),
             _parameters(row),
-            _seconds(row),
+            f"{seconds(row):.3g}",
             latency.get((row.name, row.backend)) or "–",
         ]
         for row in ranked
@@ -345,13 +345,14 @@ def _parameters(row: Row) -> str:
     return f"{sizes[0]:,}" + "*" * (len(set(sizes)) > 1) if sizes else "–"
 
 
-def _seconds(row: Row) -> str:
-    seconds = [
+def seconds(row: Row) -> float:
+    """What its training took of a core, a search included: the mean over seeds."""
+    of_records = [
         sum(history.seconds for history in record.history)
         + (sum(trial.seconds for trial in record.searched.trials) if record.searched else 0)
         for record in row.records
     ]
-    return f"{np.mean(seconds):.3g}"
+    return float(np.mean(of_records))
 
 
 def in_words(found: Difference, digits: int = 3) -> str:

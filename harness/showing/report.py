@@ -20,6 +20,7 @@ from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.provenance import source
 from harness.showing import certainty, pictures
+from harness.showing.advice import advice
 from harness.showing.questions import answers, decimals, in_one_sentence, interval
 from harness.showing.tables import markdown
 
@@ -43,27 +44,33 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     of = block[0].cell.profile, block[0].cell.settings.device
     drawn = pictures.draw_all(results, suite_name, out, *of)
     raw = rows(newest(records, of[0], "none", of[1]), order)
+    latencies, curve = _latencies(results, suite_name, block), curves(records, block)
+    # Of data that a suite ships nobody asks which model to use.
+    ships = suite_name in registry.with_data()
+    first = in_one_sentence(table, suite.METRICS) if ships else advice(suite_name, table, curve, latencies)
     sections = [
-        _head(suite_name, suite, block, table),
+        f"# {suite_name}: the report, answered",
+        first,
+        _head(suite_name, suite, block),
         _table_1(searched),
         _table_2(searched),
         _table_3(table, suite),
         _table_4(table, suite),
-        _table_5(curves(records, block), table),
+        _table_5(curve, table),
         certainty.sources_of_variance(table),
         certainty.epochs_to_a_loss(table),
-        *answers(table, _latencies(results, suite_name, block), suite.COMPARISONS),
+        *answers(table, latencies, suite.COMPARISONS),
         _raw_labels(raw, suite),
         _gallery(drawn),
     ]
-    page, title = out / "report.md", sections[0].splitlines()[0]
+    page, title = out / "report.md", sections[0]
     if is_file(page) and not page.read_bytes().startswith(title.encode()):
         raise BenchError(f"{page}: is there, and is no report of {suite_name}: choose another out=")
     write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
 
 
-def _head(name: str, suite: Suite, block: Sequence[Record], table: Sequence[Row]) -> str:
+def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
     cell, environment = block[0].cell, block[0].environment
     seeds = sorted({record.cell.seed for record in block})
     profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
@@ -88,7 +95,6 @@ def _head(name: str, suite: Suite, block: Sequence[Record], table: Sequence[Row]
         )
     where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.short_commit}"
     return (
-        f"# {name}: the report, answered\n\n{in_one_sentence(table, suite.METRICS)}\n\n"
         f"{suite.SUMMARY[0].upper()}{suite.SUMMARY[1:]}. Data set '{cell.data}', profile `{cell.profile}`, "
         f"{where}.{shortened}{note}\n\n"
         "Skill is 1 - MSE / MSE of the training mean on the same test images: 0 is no better than the mean, 1 perfect. "

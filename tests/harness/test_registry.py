@@ -32,8 +32,9 @@ assert not heavy, heavy
 
 
 def test_what_backends_train_is_read_from_their_source():
-    assert registry.trains("keras") == registry.trains("pytorch") == ("network",)
-    assert registry.trains("classical") == ("estimator",)
+    assert registry.trains("keras") == ("network", "keras")
+    assert registry.trains("pytorch") == ("network", "torch")
+    assert registry.trains("classical") == ("estimator", "scikit-learn")
     assert registry.trains("onnx") == ()
 
 
@@ -81,7 +82,7 @@ def test_choose():
         registry.choose("a,c", ["a", "b"], "letter")
 
 
-GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment", "foreign"}
+GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment", "foreign", "plug_ins"}
 # What each part of the harness may import, besides the ground and itself: what judges never imports what runs.
 MAY_IMPORT = {
     "model": {"protocol"},

@@ -6,13 +6,13 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from typing import TypeVar
 
 import msgspec
 
 from harness.errors import BenchError
+from harness.isolation import command
 from harness.parity.pairs.orders import Request, Source
 from harness.running import child
 from harness.running.apart import Stopped
@@ -29,8 +29,7 @@ class SideProcess:
         self.source, self._limits, self._ready = source, limits, False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  as long as the process
         self._process = subprocess.Popen(
-            # `-P`: not what happens to lie in the user's folder under the name of a package, but what is installed.
-            [sys.executable, "-P", "-m", "harness.parity.pairs.side", source.kind],
+            command("harness.parity.pairs.side", source.kind),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -43,7 +42,10 @@ class SideProcess:
 
     def __exit__(self, *_: object) -> None:
         with contextlib.suppress(ProcessLookupError):  # its session is its own: what the user's code started dies, too
-            os.killpg(self._process.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
         child.hang_up(self._process)
         self._process.wait()
         assert self._process.stdout is not None

@@ -1,8 +1,5 @@
 import io
 import shlex
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import msgspec
@@ -316,20 +313,3 @@ def test_a_broken_parity_csv_is_refused(tmp_path):
     (tmp_path / "parity.csv").write_text("a,b\n1,2\n")
     with pytest.raises(BenchError, match=r"parity\.csv: lacks the columns allowed"):
         build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
-
-
-@pytest.mark.slow
-def test_a_wheel_carries_templates_and_what_pages_use(tmp_path):
-    command = [sys.executable, "-c", f"from setuptools import build_meta as b; print(b.build_wheel({str(tmp_path)!r}))"]
-    files = ("pyproject.toml", "README.md", "LICENSE")
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in (*files, "harness", "backends", "suites"):
-        (source / name).symlink_to(ROOT / name)
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    inside = set(zipfile.ZipFile(wheel).namelist())
-    own = ROOT / "harness" / "showing" / "site"
-    needed = {str(path.relative_to(ROOT)) for part in ("static", "templates") for path in (own / part).iterdir()}
-    assert len(needed) >= 11
-    assert needed <= inside

@@ -1,0 +1,73 @@
+"""cijbench in Python: commands of `bench` as functions, whose options have the names and values of the command line.
+
+The rest of it are the packages `harness`, `backends` and `suites`, at the top of a clone. A wheel has them inside of
+this one, and they are found by whoever imports it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+_INSIDE = Path(__file__).parent / "_house"
+if _INSIDE.is_dir() and str(_INSIDE) not in sys.path:
+    sys.path.insert(0, str(_INSIDE))
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.running.predict import Predicted
+
+__all__ = ["leaderboard", "predict", "run"]
+
+
+def run(**options: Any) -> bool:
+    """`bench run`: train and test what has no result yet; True where every cell of it has one now.
+
+    Raises harness.errors.BenchError for what cannot be used, before anything runs.
+    """
+    from harness.command import models
+    from harness.command.commands import RunOptions
+    from harness.isolation import isolated
+
+    with isolated():
+        return models.run(_parsed("run", RunOptions, options)) == 0
+
+
+def predict(**options: Any) -> Predicted:
+    """`bench predict`: the rows that it writes to `out`, with what is known of them.
+
+    Raises harness.errors.BenchError where there is no such model, or no image that can be read.
+    """
+    from harness.command import models
+    from harness.command.commands import PredictOptions
+    from harness.isolation import isolated
+
+    with isolated():
+        return models.predicted(_parsed("predict", PredictOptions, options))
+
+
+def leaderboard(suite: str, results: str | Path = "results") -> pd.DataFrame:
+    """The leaderboard of a suite, best first, computed from the records of a results folder.
+
+    Raises harness.errors.BenchError where a record contradicts itself.
+    """
+    from harness import registry
+    from harness.judging.leaderboard import compute
+
+    registry.suite(suite)
+    return compute(Path(results), suite)
+
+
+def _parsed(command: str, kind: type[Any], options: dict[str, Any]) -> Any:
+    """Options as the command line would take them, and refuse them."""
+    from harness.command.options import parse
+
+    return parse(command, kind, [f"{key}={_word(value)}" for key, value in options.items()])
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(map(_word, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

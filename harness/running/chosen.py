@@ -1,0 +1,131 @@
+"""Which variants a user's words name: the suite's own, those of TOML files, and models that are somebody's code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from harness import registry
+from harness.errors import BenchError, Unavailable
+from harness.model import code
+from harness.model.architecture import Imported, Network, answering, backbone_of, refuse_unfit
+from harness.model.variants import Recipe, Search, Variant
+from harness.protocol import Dataset, Split, Suite
+from harness.running import variant_file
+from harness.running.guard import Limits
+from harness.running.looking import Looked, look
+from harness.running.view import view
+
+
+class Chosen(NamedTuple):
+    """A variant; `own` where it is the user's and not the suite's, and then the folder of its code if that is a file's.
+
+    The path of somebody's code in it is the one to be found from here, until it is `settled`.
+    """
+
+    variant: Variant
+    own: bool = False
+    folder: str = ""
+
+
+def is_own(word: str) -> bool:
+    """Whether a word names a variant of the user's: a TOML file, or code."""
+    return word.endswith((".toml", ".py")) or ":" in word
+
+
+def chosen(suite_name: str, text: str, leaves_out: Sequence[str] = ()) -> list[Chosen]:
+    """Those that comma-separated words name, the suite's first; `all` has none that the profile leaves out.
+
+    Raises BenchError for a name that is none, and for a file that is no variant.
+    """
+    suite = registry.suite(suite_name)
+    words = [word.strip() for word in text.split(",")]
+    own = [_own(word, suite) for word in dict.fromkeys(filter(is_own, words))]
+    variants = {variant.name: variant for variant in suite.VARIANTS}
+    theirs = [word for word in words if not is_own(word)]
+    names = registry.choose(",".join(theirs), variants, f"variant of {suite_name}") if theirs else ()
+    found = [Chosen(variants[name]) for name in names if text != "all" or name not in leaves_out]
+    taken = set(variants)
+    for item in own:
+        if item.variant.name in taken:
+            raise BenchError(
+                f"variant={item.variant.name}: {suite_name} has one of that name, or two are given: rename"
+            )
+        taken.add(item.variant.name)
+    return found + own
+
+
+def _own(word: str, suite: Suite) -> Chosen:
+    """One of the user's own; where it has no recipes it is trained as the suite's first network is."""
+    path = Path(word).expanduser()
+    if word.endswith(".toml"):
+        variant = variant_file.read(path)
+    else:
+        place, name = code.parts(str(path))
+        stem = Path(place).stem if place.endswith(".py") else place
+        variant = Variant(f"{stem}.{name}", "", Imported(str(path)))
+    if isinstance(variant.architecture, Imported):
+        beside = path.parent if word.endswith(".toml") else Path()
+        place, name = code.parts(variant.architecture.path)
+        if place.endswith(".py"):
+            variant = _with(variant, Imported(f"{(beside / place).resolve()}:{name}"))
+    if isinstance(variant.architecture, Imported | Network) and not variant.recipes:
+        variant = msgspec.structs.replace(variant, recipes=usual_recipes(suite))
+    return Chosen(variant, own=True)
+
+
+def usual_recipes(suite: Suite) -> tuple[Recipe, ...]:
+    """How the suite trains its first network that has no backbone."""
+    for variant in suite.VARIANTS:
+        if isinstance(variant.architecture, Network) and not backbone_of(variant.architecture):
+            return variant.recipes
+    return (Recipe(),)
+
+
+def settled(item: Chosen, suite: Suite, dataset: Dataset, split: Split, limits: Limits) -> Chosen:
+    """The same once it is held against the data: layers fit, and of code it is known what it makes.
+
+    Raises BenchError where it does not fit, or lacks what it needs.
+    """
+    if not item.own:
+        return item
+    variant = item.variant
+    try:
+        met = view(suite, dataset, split, variant.encoding, variant.decoding).met
+    except Unavailable as unavailable:
+        raise BenchError(f"variant={variant.name}: {unavailable}") from None
+    shape, outputs = met.images.shape[1:], len(met.target_names)
+    match variant.architecture:
+        case Imported(path):
+            return _looked_at(item, path, look(path, shape, outputs, limits))
+        case Network() as network:
+            members = [network]
+        case Search(configurations):
+            members = [one.architecture for one in configurations if isinstance(one.architecture, Network)]
+        case _:
+            members = []
+    for network in members:
+        try:
+            refuse_unfit(answering(network, outputs), shape, outputs)
+        except ValueError as error:
+            raise BenchError(f"variant={variant.name}: {error}") from None
+    return item
+
+
+def _looked_at(item: Chosen, path: str, looked: Looked) -> Chosen:
+    place, name = code.parts(path)
+    folder = str(Path(place).parent) if place.endswith(".py") else ""
+    told = f"{Path(place).name}:{name}" if folder else path  # records are published, and tell of no folder
+    variant = _with(item.variant, Imported(told, looked.framework, looked.source))
+    if looked.framework == "scikit-learn":
+        variant = msgspec.structs.replace(variant, recipes=())
+    if any(recipe.trains != "all" or recipe.centred is True for recipe in variant.recipes):
+        raise BenchError(f"variant={variant.name}: of code no part is known to be a head: trains = 'all'")
+    return Chosen(variant, True, folder)
+
+
+def _with(variant: Variant, architecture: Imported) -> Variant:
+    return msgspec.structs.replace(variant, architecture=architecture)

@@ -1,0 +1,99 @@
+"""The first paragraph of a report on a user's own data: which model to use, how sure that is, whether more images would
+help, and what it costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from harness.judging.blocks import Row, difference, differences
+from harness.judging.stats import FEWEST_IMAGES, skill_interval
+from harness.showing.questions import decimals, in_words, interval, seconds
+
+
+def advice(
+    suite: str,
+    table: Sequence[Row],
+    curves: Mapping[tuple[str, str], Mapping[int, Row]],
+    latency: Mapping[tuple[str, str], str],
+) -> str:
+    """By the validation images, as `bench predict` chooses, of those that it can use; `latency` is in ms."""
+    usable = [row for row in table if all(r.onnx and r.encoding_ms is None for r in row.records)] or table
+    best = min(usable, key=Row.validation_error)
+    told = [
+        _which(best),
+        _how_sure(best, [row for row in table if row is not best]),
+        _more_images(suite, best, curves.get((best.name, best.backend), {})),
+        _what_it_costs(best, latency.get((best.name, best.backend), "")),
+    ]
+    return " ".join(filter(None, told))
+
+
+def _which(best: Row) -> str:
+    low, high = skill_interval(best.squared_errors(), best.squared_errors_of_mean())
+    images = best.image_errors().shape[1]
+    if np.isnan(low):
+        sure = f"{images} test images are too few for an interval, which takes {FEWEST_IMAGES}"
+    else:
+        sure = f"95 %: {interval(low, high)}, of {images} test images"
+    told = f"its skill is {decimals(best.skill())} ({sure})"
+    if low > 0 or np.isnan(low):
+        return f"**Use {best.title}**, the best on the validation images: {told}."
+    return (
+        f"**None is shown to be better than always answering the mean.** The best on the validation images is "
+        f"{best.title}, but {told}."
+    )
+
+
+def _how_sure(best: Row, others: Sequence[Row]) -> str:
+    """Who is as good, as far as the test images can tell, and how well intervals hold."""
+    told = []
+    found = differences((best, other) for other in others)
+    equal = [other for other, of in zip(others, found, strict=True) if of.verdict != "better"]
+    worse = [(other, of) for other, of in zip(others, found, strict=True) if of.verdict == "better"]
+    if equal:
+        fastest = min([best, *equal], key=seconds)
+        named = ", ".join(other.title for other in sorted(equal, key=Row.skill, reverse=True))
+        told.append(f"Not told apart from it on the test images: {named}.")
+        if fastest is not best:
+            told.append(f"Of all these {fastest.title} is the fastest to train.")
+    if worse:
+        nearest, of = max(worse, key=lambda item: item[0].skill())
+        which = f"The nearest of the {len(worse)} that are worse" if len(worse) > 1 else "Worse"
+        told.append(f"{which} is {nearest.title}, by {in_words(of)}.")
+    test = best.tests[0]
+    covered = [known.covered for r in best.records if (known := r.calibrated.get(test)) and known.covered is not None]
+    if covered:
+        told.append(
+            f"Its predictions come with intervals of 90 %, which hold {np.mean(covered):.0%} of the test truths."
+        )
+    return " ".join(told)
+
+
+def _more_images(suite: str, best: Row, curve: Mapping[int, Row]) -> str:
+    """By what fewer images gave; that there is no such training, and how to come by one."""
+    if not curve:
+        cell = best.records[0].cell
+        return (
+            f"Whether more images would help is not known: `bench run suite={suite} data=FOLDER variant={cell.variant} "
+            f"backend={cell.backend} originals=N`, where N is half of the training images, and this report again say "
+            "by how much the other half has."
+        )
+    size = max(curve)
+    found = difference(best, curve[size])
+    does = {
+        "better": "so more images are likely to help",
+        "worse": "so more of the same will not help",
+        "not told apart": "so nothing says that more of the same would help",
+    }.get(found.verdict, "and too few test images say whether more would help")
+    return f"Trained on {size} images alone its skill is lower by {in_words(found)}, {does}."
+
+
+def _what_it_costs(best: Row, milliseconds: str) -> str:
+    kilobytes = [record.onnx.bytes / 1000 for record in best.records if record.onnx]
+    told = [f"Training took {seconds(best):.3g} s of a core for each seed, a search included"]
+    told += [f"an image takes {float(milliseconds):.2g} ms (ONNX Runtime, one thread)"] if milliseconds else []
+    told += [f"the file has {np.mean(kilobytes):,.0f} kB"] if kilobytes else []
+    return "; ".join(told) + "."

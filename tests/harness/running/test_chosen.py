@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from harness import registry
+from harness.errors import BenchError
+from harness.judging.records import Settings
+from harness.model.architecture import Imported, Network
+from harness.model.variants import Recipe
+from harness.running import chosen as module
+from harness.running.chosen import chosen, is_own, settled, usual_recipes
+from harness.running.data import split_of
+from harness.running.guard import Limits
+from harness.running.looking import Looked
+from harness.running.plan import Request, plan
+
+SUITE = registry.suite("elasticity")
+DENSE = '[architecture]\ntype = "network"\nlayers = [{type = "Flatten"}, {type = "Dense", units = %d}]\n'
+CODE = '[architecture]\ntype = "imported"\npath = "%s"\n'
+
+
+@pytest.fixture
+def looked(monkeypatch):
+    """What was looked at, and a framework for it, without running anything."""
+    calls = []
+
+    def look(path, shape, outputs, limits):
+        calls.append((path, shape, outputs))
+        return Looked("torch", "f" * 64)
+
+    monkeypatch.setattr(module, "look", look)
+    return calls
+
+
+def planned(variant, **options):
+    return plan("elasticity", Request(("elasticity",), variant=variant, profile="smoke", **options))
+
+
+def test_words_of_the_users_own_are_told_from_names():
+    assert [word for word in ("gp", "my.toml", "a.b:C", "a/b.py:C", "a.py", "all") if is_own(word)] == [
+        "my.toml",
+        "a.b:C",
+        "a/b.py:C",
+        "a.py",
+    ]
+
+
+def test_the_suites_own_come_first(tmp_path):
+    (tmp_path / "mine.toml").write_text(DENSE % 9)
+    found = chosen("elasticity", f"{tmp_path / 'mine.toml'},ridge,{tmp_path / 'mine.toml'}")
+    assert [(item.variant.name, item.own) for item in found] == [("ridge", False), ("mine", True)]
+    everything = chosen("elasticity", f"all,{tmp_path / 'mine.toml'}")
+    assert [item.variant.name for item in everything] == [*(v.name for v in SUITE.VARIANTS), "mine"]
+
+
+def test_what_has_no_recipes_is_trained_as_the_suites_first_network(tmp_path):
+    (tmp_path / "mine.toml").write_text(DENSE % 9)
+    (item,) = chosen("elasticity", str(tmp_path / "mine.toml"))
+    baseline = next(variant for variant in SUITE.VARIANTS if variant.name == "baseline")
+    assert item.variant.recipes == baseline.recipes == usual_recipes(SUITE) == (Recipe(),)
+    (tmp_path / "mine.toml").write_text("[[recipes]]\nepochs = 7\n" + DENSE % 9)
+    (item,) = chosen("elasticity", str(tmp_path / "mine.toml"))
+    assert item.variant.recipes == (Recipe(epochs=7),)
+
+
+def test_two_of_one_name_are_refused(tmp_path):
+    (tmp_path / "ridge.toml").write_text(DENSE % 9)
+    with pytest.raises(BenchError, match="variant=ridge: elasticity has one of that name"):
+        chosen("elasticity", str(tmp_path / "ridge.toml"))
+
+
+def test_a_network_of_a_file_is_held_against_the_data(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(DENSE % 0)
+    (keras, torch) = [cell for cell in planned(str(path)).cells if cell.backend != "onnx"]
+    assert (keras.backend, torch.backend) == ("keras", "pytorch")
+    assert isinstance(keras.architecture, Network)
+    assert keras.architecture.layers[-1].units == 9
+    path.write_text(DENSE % 3)
+    with pytest.raises(BenchError, match=r"dense_1, the last layer, gives \(3,\) numbers for an image, and 9 "):
+        planned(str(path))
+    path.write_text('encoding = {name = "two-pont"}\n' + DENSE % 9)
+    with pytest.raises(BenchError, match="unknown encoding 'two-pont': did you mean 'two-point'"):
+        planned(str(path))
+
+
+def test_a_search_of_a_file_is_held_against_the_data(tmp_path):
+    path = tmp_path / "mine.toml"
+    one = (
+        'choices = {width = %d}, recipe = {}, architecture = {type = "network", layers = [{type = "Dense", units = 9}]}'
+    )
+    path.write_text(f'architecture = {{type = "search", configurations = [{{{one % 9}}}]}}')
+    with pytest.raises(BenchError, match="dense_1 needs a vector"):
+        planned(str(path))
+
+
+def test_code_is_named_by_what_it_is_and_not_by_where_it_lies(tmp_path, looked):
+    (tmp_path / "models.py").write_text("")
+    found = planned(f"{tmp_path / 'models.py'}:Net", settings=Settings(init="shared"))
+    (cell,) = found.cells
+    assert cell.variant == "models.Net"
+    assert cell.backend == "pytorch"
+    assert cell.architecture == Imported("models.py:Net", "torch", "f" * 64)
+    assert cell.settings.init == "native"
+    assert cell.recipes[0].epochs == 2  # of the profile
+    assert cell.row == "models.Net (own code, no parity)"
+    assert cell.has_network
+    assert found.folders == {"models.Net": str(tmp_path)}
+    assert looked == [(f"{tmp_path / 'models.py'}:Net", (64, 64, 1), 9)]
+    assert str(tmp_path) not in msgspec.json.encode(cell).decode()
+
+
+def test_code_that_changed_is_another_cell(tmp_path, looked, monkeypatch):
+    (before,) = planned("some.package:Net").cells
+    monkeypatch.setattr(module, "look", lambda *_: Looked("torch", "e" * 64))
+    (after,) = planned("some.package:Net").cells
+    assert before.key != after.key
+    assert before.variant == after.variant == "some.package.Net"
+
+
+def test_the_code_of_a_file_lies_beside_the_file(tmp_path, looked):
+    (tmp_path / "mine.toml").write_text('encoding = {name = "cubic"}\n' + CODE % "models.py:Net")
+    (cell,) = planned(str(tmp_path / "mine.toml")).cells
+    ((path, shape, _),) = looked
+    assert path == f"{tmp_path / 'models.py'}:Net"
+    assert len(shape) == 1  # what the image is encoded to
+    assert (cell.variant, cell.architecture.path) == ("mine", "models.py:Net")
+
+
+def test_an_estimator_has_no_recipes(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "look", lambda *_: Looked("scikit-learn", "f" * 64))
+    (cell,) = planned("some.package:Net").cells
+    assert (cell.backend, cell.recipes, cell.has_network) == ("classical", (), False)
+
+
+def test_of_code_no_head_is_known(tmp_path, looked):
+    (tmp_path / "mine.toml").write_text('[[recipes]]\ntrains = "head"\n' + CODE % "a.b:Net")
+    with pytest.raises(BenchError, match="variant=mine: of code no part is known to be a head"):
+        planned(str(tmp_path / "mine.toml"))
+
+
+def test_code_that_makes_no_model_ends_the_plan(tmp_path):
+    """In a process of its own, which this one does not become."""
+    path = tmp_path / "models.py"
+    path.write_text("class Net:\n    pass\ndef Exits():\n    import os; os._exit(3)\n")
+    dataset = SUITE.load(None, {})
+
+    def settle(name):
+        (item,) = chosen("elasticity", f"{path}:{name}")
+        return settled(item, SUITE, dataset, split_of(SUITE, dataset), Limits())
+
+    with pytest.raises(BenchError, match="makes Net, which is no scikit-learn estimator, no torch"):
+        settle("Net")
+    with pytest.raises(BenchError, match="its process ended with exit code 3"):
+        settle("Exits")
+    path.write_text("class Net:\n    fit = predict = get_params = print\n")
+    found = settle("Net")
+    assert found.variant.architecture.framework == "scikit-learn"
+    assert found.folder == str(tmp_path)
+    assert Path(found.folder).is_dir()

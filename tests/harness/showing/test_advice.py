@@ -1,0 +1,93 @@
+import msgspec
+import numpy as np
+import pytest
+
+from harness.judging.blocks import rows
+from harness.judging.records import Calibrated, Settings
+from harness.showing.advice import advice
+from tests.harness.examples import a_cell, a_record, with_images
+
+
+def table(**errors):
+    """A row for each variant, whose predictions miss by so much; two seeds each."""
+    records = [
+        a_record(a_cell(suite="own", variant=variant, seed=seed), error)
+        for variant, error in errors.items()
+        for seed in (0, 1)
+    ]
+    return rows(records)
+
+
+def test_the_best_by_the_validation_images_is_to_be_used_with_who_is_as_good():
+    told = advice("own", table(gp=1.0, trees=1.01, ridge=3.0), {}, {("gp", "classical"): "0.05"})
+    assert told.startswith("**Use gp · classical**, the best on the validation images: its skill is 0.99")
+    assert ", of 20 test images)" in told
+    assert "Not told apart from it on the test images: trees · classical." in told
+    assert "Worse is ridge · classical, by +0." in told
+    assert told.endswith(
+        "Training took 0.25 s of a core for each seed, a search included; an image takes 0.05 ms (ONNX Runtime, one "
+        "thread); the file has 1 kB."
+    )
+
+
+def test_the_fastest_of_those_that_are_as_good_is_named():
+    found = table(gp=1.0, trees=1.01)
+    slow = [
+        msgspec.structs.replace(r, history=(msgspec.structs.replace(r.history[0], seconds=9.0),))
+        for r in found[0].records
+    ]
+    assert found[0].name == "gp"
+    told = advice("own", [found[0]._replace(records=tuple(slow)), found[1]], {}, {})
+    assert "Of all these trees · classical is the fastest to train." in told
+
+
+def test_what_is_no_better_than_the_mean_is_not_to_be_used():
+    told = advice("own", table(gp=12.0, trees=13.0), {}, {})
+    assert told.startswith("**None is shown to be better than always answering the mean.** The best on the validation")
+    assert "**Use" not in told
+
+
+def test_what_predict_cannot_use_is_not_recommended():
+    found = table(gp=1.0, trees=2.0)
+    encoded = tuple(msgspec.structs.replace(record, encoding_ms=1.0) for record in found[0].records)
+    assert advice("own", [found[0]._replace(records=encoded), found[1]], {}, {}).startswith("**Use trees")
+    no_file = tuple(msgspec.structs.replace(record, onnx=None) for record in found[0].records)
+    assert advice("own", [found[0]._replace(records=no_file), found[1]], {}, {}).startswith("**Use trees")
+
+
+def test_few_test_images_give_no_interval():
+    few = [row._replace(records=tuple(with_images(r, 9) for r in row.records)) for row in table(gp=1.0, trees=2.0)]
+    assert "(9 test images are too few for an interval, which takes 10)" in advice("own", few, {}, {})
+
+
+def test_intervals_of_predictions_are_held_to_the_test_images():
+    (row,) = table(gp=1.0)
+    known = [{"test": Calibrated(covered, 0.0)} for covered in (0.8, 0.9)]
+    records = [msgspec.structs.replace(r, calibrated=of) for r, of in zip(row.records, known, strict=True)]
+    told = advice("own", [row._replace(records=tuple(records))], {}, {})
+    assert "intervals of 90 %, which hold 85% of the test truths" in told
+
+
+@pytest.mark.parametrize(
+    ("error", "does"),
+    [
+        (3.0, "so more images are likely to help"),
+        (1.0, "so nothing says that more"),
+        (0.1, "so more of the same will not"),
+    ],
+)
+def test_whether_more_images_would_help_is_read_off_a_learning_curve(error, does):
+    found = table(gp=1.0)
+    fewer = {
+        size: rows([a_record(a_cell(variant="gp", settings=Settings(originals=size)), of)])[0]
+        for size, of in ((25, 9.0), (50, error))
+    }
+    told = advice("own", found, {("gp", "classical"): fewer}, {})
+    assert "Trained on 50 images alone its skill is lower by " in told
+    assert does in told
+
+
+def test_without_a_curve_the_command_that_answers_it_is_named():
+    told = advice("own", table(gp=1.0), {}, {})
+    assert "`bench run suite=own data=FOLDER variant=gp backend=classical originals=N`" in told
+    assert not np.char.count(told, "likely to help")
