@@ -2,6 +2,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -163,3 +164,11 @@ def test_no_two_threads_parse_at_once(monkeypatch):
         sys.setswitchinterval(before)
     assert len(trees) == 40
     assert most == 1
+
+
+def test_every_package_and_its_data_are_installed():
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    found = [path.parent for part in ("harness", "backends", "suites") for path in (ROOT / part).rglob("__init__.py")]
+    assert sorted(told["packages"]) == sorted(str(path.relative_to(ROOT)).replace("/", ".") for path in found)
+    with_data = {package for package, files in told["package-data"].items() if "data/*" in files}
+    assert with_data == {f"{path.parent.name}.{path.name}" for path in found if (path / "data").is_dir()}
