@@ -7,7 +7,7 @@ tests are as they come for all.
 
 What calls a patch a defect is an upstream segmentation. The test `relabelled` has other specimens, labelled by the next
 version of it: a model that repeats the first version without a mistake has there the score that the first has of the
-second (`ceiling`), and no better one is to be had by learning from these labels.
+second (`ceiling`), and who learns from labels of the first can hardly expect a better one.
 """
 
 from __future__ import annotations
@@ -93,7 +93,6 @@ _CONVOLUTIONS = Network(
     )
 )
 
-
 # The second settles what the first leaves: with heavy weights single steps are large.
 _RECIPES = (Recipe(epochs=20, learning_rate=2e-3), Recipe(epochs=10, learning_rate=2e-4))
 
@@ -140,9 +139,9 @@ PROFILES: dict[str, Profile] = thirty_epochs(leaves_out=("trees", "trees-weighte
 
 COMPARISONS = (
     Comparison("are the probabilities of a line better where defects are weighted?", "logistic-weighted", "logistic"),
-    Comparison("are those of trees?", "trees-weighted", "trees"),
-    Comparison("are those of a CNN?", "cnn-weighted", "cnn"),
-    Comparison("are those of a CNN better where defects are drawn more often?", "cnn-resampled", "cnn"),
+    Comparison("are the probabilities of trees better where defects are weighted?", "trees-weighted", "trees"),
+    Comparison("are the probabilities of a CNN better where defects are weighted?", "cnn-weighted", "cnn"),
+    Comparison("are the probabilities of a CNN better where defects are drawn more often?", "cnn-resampled", "cnn"),
 )
 
 # --- data -----------------------------------------------------------------------------------------------------------

@@ -135,14 +135,14 @@ def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
     components, reach = (int(encoding.parameters.get(name, 0)) for name in ("components", "reach"))
     two_point = OfLuminance(Descriptors(plain(components), components, reach))
     match encoding.name:
-        case "grey-levels":
+        case "gray-levels":
             return GrayStatistics()
         case "two-point":
             return two_point
-        case "grey-levels-and-two-point":
+        case "gray-levels-and-two-point":
             return Both(GrayStatistics(), two_point)
         case other:
-            known = ("grey-levels", "two-point", "grey-levels-and-two-point")
+            known = ("gray-levels", "two-point", "gray-levels-and-two-point")
             raise BenchError(f"unknown encoding '{other}'{nearest(other, known)}")
 
 

@@ -79,7 +79,7 @@ def _recipes(*, augmented: bool) -> tuple[Recipe, ...]:
 VARIANTS = (
     Variant("frequencies", "always answers the share of each class", Estimator("mean")),
     Variant(
-        "grey-levels",
+        "gray-levels",
         "logistic regression on gray levels and noise: on how a micrograph was taken",
         _LINE,
         encoding=Encoding("gray-statistics"),

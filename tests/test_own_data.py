@@ -11,7 +11,7 @@ from harness.command.cli import main
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-data.md"
 SMALLER = {
-    "run": ["profile=smoke", "variant=mean,grey-levels,s2-ridge", "backend=classical"],
+    "run": ["profile=smoke", "variant=mean,gray-levels,s2-ridge", "backend=classical"],
     "report": ["profile=smoke"],
 }
 

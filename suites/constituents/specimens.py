@@ -46,6 +46,7 @@ def photographed(mask: Mask, number: int) -> Gray:
     draw = np.random.default_rng([_SEED, number, _TAKEN])
     soft, contrast, noise, blur = draw.uniform((0.2, 0.15, 0.02, 0.4), (0.4, 0.45, 0.08, 1.2)).tolist()
     along, across = draw.uniform(-0.1, 0.1, 2).tolist()
+    # Which blurs as of a periodic structure: of what is none a pixel at each edge is a little wrong.
     return photograph(mask, Session(soft, contrast, (along, across), noise, blur), draw)
 
 

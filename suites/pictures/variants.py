@@ -19,9 +19,9 @@ from harness.protocol import Profile
 from suites.microstructure.variants import PENALTIES, SMOOTHNESS, baseline, best_of, transfer, tuned
 
 GREY, TWO_POINT, BOTH = (
-    Encoding("grey-levels"),
+    Encoding("gray-levels"),
     Encoding("two-point", {"components": 40.0, "reach": 14.0}),
-    Encoding("grey-levels-and-two-point", {"components": 40.0, "reach": 14.0}),
+    Encoding("gray-levels-and-two-point", {"components": 40.0, "reach": 14.0}),
 )
 _LINE = best_of("alpha", PENALTIES, Estimator("ridge"))
 _TREES = Search(
@@ -53,7 +53,7 @@ def _remedied(family: Family, title: str) -> tuple[Variant, ...]:
 
 VARIANTS = (
     Variant("mean", "always answers the mean of the training targets, or the share of each class", Estimator("mean")),
-    Variant("grey-levels", "linear in shares of pixels darker than each shade, and in roughness", _LINE, encoding=GREY),
+    Variant("gray-levels", "linear in shares of pixels darker than each shade, and in roughness", _LINE, encoding=GREY),
     Variant("s2-ridge", "linear in that and in components of two-point statistics", _LINE, encoding=BOTH),
     Variant("trees", "boosted trees on the same numbers", _TREES, encoding=BOTH),
     Variant(

@@ -177,7 +177,7 @@ def test_everything_that_is_wrong_is_told_at_once(folder, tmp_path):
 def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
     """No suite is named: the folder is nobody else's."""
     words = ["run", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
-    assert main([*words, "variant=mean,grey-levels,s2-ridge", "targets=brightness [cd]"]) == 0
+    assert main([*words, "variant=mean,gray-levels,s2-ridge", "targets=brightness [cd]"]) == 0
     told = capsys.readouterr()
     assert f"data={folder}: for suite own" in told.err
     assert "suite own: 120 images of data set 'blocks'" in told.out
@@ -194,7 +194,7 @@ def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
 
 def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, capsys):
     words = ["run", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
-    assert main([*words, "variant=mean,grey-levels,s2-ridge"]) == 0
+    assert main([*words, "variant=mean,gray-levels,s2-ridge"]) == 0
     images, out = tmp_path / "images", tmp_path / "out.csv"
     images.mkdir()
     for name in ("s1.tif", "s2.tif"):
