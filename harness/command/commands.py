@@ -50,8 +50,8 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     variant: Annotated[
         str,
         _about(
-            "variants, comma-separated, or all; `bench list` names them. Also models of your own: a TOML file, as in "
-            "my.toml, or code, as in models.py:Net or package.module:Net"
+            "variants, comma-separated, or all; `bench list` names them. Also models of your own, as my.toml, "
+            "models.py:Net or package.module:Net (docs/own-models.md)"
         ),
     ] = "all"
     backend: Annotated[str, _about("backends, comma-separated, or all")] = "all"
@@ -227,7 +227,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
             "keras,keras/jax; pytorch,pytorch@cuda"
         ),
     ] = "keras,pytorch"
-    variant: Annotated[str, _about("variants, comma-separated, or all; also TOML files of your own")] = "all"
+    variant: Annotated[str, _about("variants, comma-separated, or all; also of your own, as my.toml")] = "all"
     rung: Annotated[
         str,
         _about(
