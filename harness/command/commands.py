@@ -47,7 +47,13 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suites to run, comma-separated, or all")] = "all"
     profile: Annotated[str, _about("how much work: smoke, standard or paper")] = "standard"
-    variant: Annotated[str, _about("variants, comma-separated, or all; `bench list` names them")] = "all"
+    variant: Annotated[
+        str,
+        _about(
+            "variants, comma-separated, or all; `bench list` names them. Also models of your own, as my.toml, "
+            "models.py:Net or package.module:Net (docs/own-models.md)"
+        ),
+    ] = "all"
     backend: Annotated[str, _about("backends, comma-separated, or all")] = "all"
     seeds: Annotated[str, _about("seeds of initial weights and batch order, as in 0,1,2; empty: the profile's")] = ""
     data: Annotated[str, _path("your own folder of images and a CSV; empty: the data the suite ships")] = ""
@@ -221,7 +227,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
             "keras,keras/jax; pytorch,pytorch@cuda"
         ),
     ] = "keras,pytorch"
-    variant: Annotated[str, _about("variants, comma-separated, or all")] = "all"
+    variant: Annotated[str, _about("variants, comma-separated, or all; also of your own, as my.toml")] = "all"
     rung: Annotated[
         str,
         _about(

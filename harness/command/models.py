@@ -145,13 +145,15 @@ def deploy(options: DeployOptions) -> int:
     runtimes = _runtimes(options.runtime, get_args(Runtime))
     backends = registry.choose(options.backend, registry.names("backends"), "backend")
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
-    known = {name: {variant.name for variant in registry.suite(name).VARIANTS} for name in suites}
-    variants = registry.choose(options.variant, sorted(set().union(*known.values())), "variant")
+    found = {suite: at_hand(options.results, suite) for suite in suites}
+    known = {variant.name for suite in suites for variant in registry.suite(suite).VARIANTS}
+    known |= {record.cell.variant for models in found.values() for record in models.values()}  # a user's own
+    variants = registry.choose(options.variant, sorted(known), "variant")
 
-    chosen = {}
-    for suite in suites:
-        at = at_hand(options.results, suite).items()
-        chosen[suite] = {p: r for p, r in at if r.cell.variant in variants and r.cell.backend in backends}
+    chosen = {
+        suite: {p: r for p, r in models.items() if r.cell.variant in variants and r.cell.backend in backends}
+        for suite, models in found.items()
+    }
     if not any(chosen.values()):
         raise BenchError(f"none of the chosen models is in {options.results / 'models'}: `bench run` makes them")
     for suite, models in chosen.items():

@@ -44,6 +44,7 @@ NOT_VERIFIED = (
     "validation scores, numbers of parameters, histories, seconds, and by how much predictions change under symmetries",
     "that the commit, the processor and the versions are those that a record names",
     "that seeds were not chosen among more that were run",
+    "what code of somebody's own does: records hold its hash alone",
 )
 """What no file of records can show."""
 

@@ -41,7 +41,7 @@ def make(path: str, input_shape: Shape, outputs: int) -> Any:
         public = [known for known in vars(module) if not known.startswith("_")]
         raise BenchError(f"{path}: has no {name}{nearest(name, public)}")
     if not inspect.isclass(maker) and not inspect.isfunction(maker):
-        raise BenchError(f"{path}: is no class and no function, but a {type(maker).__name__}: give what makes it")
+        raise BenchError(f"{path}: is no class and no function, but of type {type(maker).__name__}: give what makes it")
     # Of a class its __init__, for Keras's and others' __new__ take anything.
     asked = dict(inspect.signature(maker.__init__ if inspect.isclass(maker) else maker).parameters)
     if inspect.isclass(maker):

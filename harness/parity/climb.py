@@ -13,11 +13,9 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from harness import registry
 from harness.errors import BenchError
-from harness.model.architecture import Imported, Network, answering
+from harness.model.architecture import Imported, Network
 from harness.model.variants import Variant
 from harness.parity import trained
 from harness.parity.kept import Kept
@@ -75,9 +73,7 @@ def _own(request: Request, suite: Suite, dataset: Dataset) -> list[Variant]:
             )
         if not isinstance(variant.architecture, Network) or variant.encoding:
             raise BenchError(f"variant={variant.name}: climbs only as a network that is given the image itself")
-        settled(item, suite, dataset, suite.split(dataset), Limits())
-        network = answering(variant.architecture, len(dataset.target_names))
-        found.append(msgspec.structs.replace(variant, architecture=network))
+        found.append(settled(item, suite, dataset, suite.split(dataset), Limits()).variant)
     return found
 
 

@@ -11,13 +11,14 @@ import msgspec
 from harness import registry
 from harness.errors import BenchError, Unavailable
 from harness.model import code
-from harness.model.architecture import Imported, Network, answering, backbone_of, refuse_unfit
-from harness.model.variants import Recipe, Search, Variant
+from harness.model.architecture import Estimator, Imported, Network, answering, backbone_of, refuse_unfit
+from harness.model.variants import Architecture, Recipe, Search, Variant
 from harness.protocol import Dataset, Split, Suite
 from harness.running import variant_file
 from harness.running.guard import Limits
 from harness.running.looking import Looked, look
 from harness.running.view import view
+from harness.text import Name
 
 
 class Chosen(NamedTuple):
@@ -66,7 +67,10 @@ def _own(word: str, suite: Suite) -> Chosen:
     else:
         place, name = code.parts(str(path))
         stem = Path(place).stem if place.endswith(".py") else place
-        variant = Variant(f"{stem}.{name}", "", Imported(str(path)))
+        try:
+            variant = Variant(msgspec.convert(f"{stem}.{name}", Name), "", Imported(str(path)))
+        except msgspec.ValidationError:
+            raise BenchError(f"variant={word}: a model takes letters, digits, dots, - and _ alone: rename it") from None
     if isinstance(variant.architecture, Imported):
         beside = path.parent if word.endswith(".toml") else Path()
         place, name = code.parts(variant.architecture.path)
@@ -86,33 +90,47 @@ def usual_recipes(suite: Suite) -> tuple[Recipe, ...]:
 
 
 def settled(item: Chosen, suite: Suite, dataset: Dataset, split: Split, limits: Limits) -> Chosen:
-    """The same once it is held against the data: layers fit, and of code it is known what it makes.
+    """The same for this data: its layers fit, with a unit for each answer, and of code it is known what it makes.
 
     Raises BenchError where it does not fit, or lacks what it needs.
     """
     if not item.own:
         return item
     variant = item.variant
+    _refuse_other_moves(variant, suite)
     try:
         met = view(suite, dataset, split, variant.encoding, variant.decoding).met
     except Unavailable as unavailable:
         raise BenchError(f"variant={variant.name}: {unavailable}") from None
     shape, outputs = met.images.shape[1:], len(met.target_names)
+
+    def fitting(architecture: Network | Estimator) -> Network | Estimator:
+        if isinstance(architecture, Estimator):
+            return architecture
+        network = answering(architecture, outputs)
+        try:
+            refuse_unfit(network, shape, outputs)
+        except ValueError as error:
+            raise BenchError(f"variant={variant.name}: {error}") from None
+        return network
+
     match variant.architecture:
         case Imported(path):
             return _looked_at(item, path, look(path, shape, outputs, limits))
-        case Network() as network:
-            members = [network]
-        case Search(configurations):
-            members = [one.architecture for one in configurations if isinstance(one.architecture, Network)]
-        case _:
-            members = []
-    for network in members:
-        try:
-            refuse_unfit(answering(network, outputs), shape, outputs)
-        except ValueError as error:
-            raise BenchError(f"variant={variant.name}: {error}") from None
-    return item
+        case Search(configurations) as search:
+            members = (msgspec.structs.replace(one, architecture=fitting(one.architecture)) for one in configurations)
+            return item._replace(variant=_with(variant, msgspec.structs.replace(search, configurations=tuple(members))))
+        case architecture:
+            return item._replace(variant=_with(variant, fitting(architecture)))
+
+
+def _refuse_other_moves(variant: Variant, suite: Suite) -> None:
+    """Raise BenchError for a recipe that is augmented by what is no symmetry of the suite."""
+    known = [symmetry.key for symmetry in suite.SYMMETRIES]
+    for recipe in variant.recipes:
+        for key in recipe.augmented if isinstance(recipe.augmented, tuple) else ():
+            if key not in known:
+                raise registry.unknown(key, known, "symmetry")
 
 
 def _looked_at(item: Chosen, path: str, looked: Looked) -> Chosen:
@@ -127,5 +145,5 @@ def _looked_at(item: Chosen, path: str, looked: Looked) -> Chosen:
     return Chosen(variant, True, folder)
 
 
-def _with(variant: Variant, architecture: Imported) -> Variant:
+def _with(variant: Variant, architecture: Architecture) -> Variant:
     return msgspec.structs.replace(variant, architecture=architecture)

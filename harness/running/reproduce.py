@@ -69,10 +69,14 @@ def reproduce(records: Sequence[Record], results: Path, out: Path, workers: int,
     """Run the records of one row again, in the results folder `out`, and compare.
 
     What an earlier call finished there is not run again. Raises BenchError for records of other data than the suite's
-    own, and for weights that are not here.
+    own, of a variant that the suite has not, and for weights that are not here.
     """
     first = records[0].cell
     suite = registry.suite(first.suite)
+    if first.variant not in {variant.name for variant in suite.VARIANTS}:
+        raise BenchError(
+            f"{first.row} is no variant of {first.suite}, but somebody's own, or of another version: not run again"
+        )
     dataset = DataSource().load(suite)
     if (dataset.fingerprint(), split_of(suite, dataset).fingerprint()) != (first.data_hash, first.split_hash):
         raise BenchError(

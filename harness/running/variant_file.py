@@ -14,8 +14,8 @@ import msgspec
 import msgspec.inspect
 
 from harness.errors import BenchError
-from harness.model.architecture import Network
-from harness.model.variants import Architecture, Encoding, Recipe, Variant
+from harness.model.architecture import Estimator, Imported
+from harness.model.variants import Architecture, Encoding, Recipe, Search, Variant
 from harness.text import Name, nearest, one_line, without_patterns
 
 LARGEST = 100_000
@@ -56,22 +56,12 @@ def read(path: Path) -> Variant:
     except msgspec.ValidationError as error:
         line, told = _told(str(error), raw, text)
         raise BenchError(one_line(f"{path}, line {line}: {told}")) from None
-    if written.recipes and not isinstance(written.architecture, Network) and _without_gradient(written.architecture):
+    # A search's stand in its configurations.
+    if written.recipes and isinstance(written.architecture, Estimator | Search):
         raise BenchError(f"{path}, line {_line(text, ('recipes',))}: what is not trained by gradient has no recipes")
-    return Variant(
-        name,
-        "",
-        written.architecture,
-        written.recipes,
-        written.encoding,
-        written.decoding,
-        written.originals,
-    )
-
-
-def _without_gradient(architecture: Architecture) -> bool:
-    """Whether its recipes, if it has any, are not the variant's own: a search's stand in its configurations."""
-    return architecture.__struct_config__.tag in ("estimator", "search")
+    if isinstance(written.architecture, Imported) and written.architecture != Imported(written.architecture.path):
+        raise BenchError(f"{path}: framework and source of code are found out, and not said")
+    return Variant(name, "", **{field: getattr(written, field) for field in Written.__struct_fields__})
 
 
 Step = str | int
@@ -81,8 +71,6 @@ def _told(error: str, raw: Any, text: str) -> tuple[int, str]:
     """The line of what msgspec found, and that in words."""
     message, _, place = error.partition(" - at `$")
     steps = tuple(int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]`]+", place))
-    if "..." in place:  # a value of a table whose keys are free
-        steps = steps[: steps.index("...")] if "..." in steps else steps
     kind = _kind(steps, raw)
     if found := re.search("unknown field `(.*)`", message):
         return _line(text, (*steps, found[1])), f"unknown key '{found[1]}'{nearest(found[1], _keys(kind))}"

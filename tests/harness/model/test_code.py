@@ -42,7 +42,7 @@ def test_classes_and_functions_are_given_what_they_name(file):
     [
         ("def Net(width): return 1", "needs width; it can be given input_shape and outputs"),
         ("def Net(): return 1 / 0", "making it raised ZeroDivisionError: division by zero"),
-        ("Net = 3", "is no class and no function, but a int"),
+        ("Net = 3", "is no class and no function, but of type int"),
         ("def net(): return 1", "has no Net: did you mean 'net'"),
         ("import not_installed_anywhere", "importing it raised ModuleNotFoundError: No module named 'not_installed"),
         ("raise SystemExit(3)", "importing it raised SystemExit: 3"),

@@ -85,6 +85,25 @@ def test_a_network_of_a_file_is_held_against_the_data(tmp_path):
         planned(str(path))
 
 
+def test_a_network_that_is_decoded_has_as_many_units_as_there_are_answers(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('decoding = {name = "between-bounds"}\n' + DENSE % 0)
+    (cell, _) = planned(str(path)).cells
+    assert cell.architecture.layers[-1].units == 6
+
+
+def test_a_recipe_that_moves_by_no_symmetry_is_refused(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[[recipes]]\naugmented = ["shfit"]\n' + DENSE % 9)
+    with pytest.raises(BenchError, match="unknown symmetry 'shfit': did you mean 'shift'"):
+        planned(str(path))
+
+
+def test_a_file_whose_name_can_be_no_models_is_refused(tmp_path):
+    with pytest.raises(BenchError, match="takes letters, digits, dots"):
+        chosen("elasticity", "my models.py:Net")
+
+
 def test_a_search_of_a_file_is_held_against_the_data(tmp_path):
     path = tmp_path / "mine.toml"
     one = (

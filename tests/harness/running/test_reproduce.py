@@ -116,6 +116,11 @@ def test_other_data_are_not_at_hand(results, tmp_path):
         reproduce(published(results, "elasticity", "baseline/keras", "standard"), results, tmp_path / "out", 1, HERE)
 
 
+def test_a_variant_that_the_suite_has_not_is_not_run_again(tmp_path):
+    with pytest.raises(BenchError, match="mine is no variant of elasticity, but somebody's own, or of another version"):
+        reproduce([a_record(a_cell(variant="mine"))], tmp_path, tmp_path / "again", 1, HERE)
+
+
 @pytest.mark.slow
 def test_what_was_run_here_agrees_to_the_bit_and_what_was_edited_does_not(tmp_path, capsys):
     results = tmp_path / "results"

@@ -105,6 +105,10 @@ architecture = {type = "estimator", method = "boosted-trees", rat = 0.2}
             'recipes = [{}]\narchitecture = {type = "estimator", method = "ridge"}',
             "line 1: what is not trained by grad",
         ),
+        (
+            'architecture = {type = "imported", path = "a:B", source = "0"}',
+            "framework and source of code are found",
+        ),
     ],
 )
 def test_what_is_no_variant_says_why(tmp_path, text, told):
