@@ -90,6 +90,15 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         Literal["", "mlflow"],
         _about("write the records to MLflow's store, mlflow.db below the results, too, where mlflow is installed"),
     ] = ""
+    launcher: Annotated[
+        Literal["local", "dask", "slurm"],
+        _about(
+            "where cells are run: on this machine, on the Dask cluster of scheduler= or one of this machine's, or on "
+            "workers that Slurm is asked for as slurm= says"
+        ),
+    ] = "local"
+    scheduler: Annotated[str, _about("of launcher=dask: address of the scheduler, as tcp://host:8786")] = ""
+    slurm: Annotated[str, _path("of launcher=slurm: TOML file of what each Slurm job asks for")] = ""
     workers: Workers = 0
     timeout: Timeout = 0
     memory: Memory = 0
