@@ -74,8 +74,8 @@ class Cluster:
 
     def told(self, jobs: int) -> str:
         """How many at a time, as of now."""
-        places = min(sum(self._seats_of.values()), jobs)
-        return f"{places} at a time on {len(self._seats_of)} workers of {self._address}"
+        places, hosts = min(sum(self._seats_of.values()), jobs), len(self._seats_of)
+        return f"{places} at a time on {hosts} worker{'s' * (hosts > 1)} of {self._address}"
 
     def launch(self, jobs: list[Job]) -> Iterator[Event]:
         """Run every job. A job whose worker is gone is done by another; BenchError where the scheduler is gone."""
@@ -100,7 +100,9 @@ class Cluster:
         seats: defaultdict[str, list[_Seat]] = defaultdict(list)
         try:
             while not crew.over.is_set():
-                self._look()
+                if not self._look():  # to start a seat now would but lose it
+                    crew.over.wait(LOOKS_EVERY)
+                    continue
                 for address in [name for name in seats if name not in self._seats_of]:
                     for seat in seats.pop(address):
                         seat.kill()
@@ -113,20 +115,20 @@ class Cluster:
         except Exception as error:
             crew.fail(error)
 
-    def _look(self) -> None:
-        """Introduce who is new, and forget who is gone. Raises BenchError where the scheduler is."""
+    def _look(self) -> bool:
+        """Introduce who is new, and forget who is gone; False where the scheduler could not be asked. Raises BenchError
+        where it is gone.
+        """
         present = self._present()
         if present is None:
-            return
+            return False
         for address in (self._seats_of.keys() | self._refused.keys()) - present.keys():
             if self._seats_of.pop(address, None):
                 tell_user(f"worker {address} is gone")
             self._refused.pop(address, None)
         new = [address for address in present if address not in self._seats_of and address not in self._refused]
-        if not new:
-            return
         encoded = msgspec.json.encode(self._errand)
-        answers = self._client.run(host.introduce, encoded, workers=new, on_error="return")
+        answers = self._client.run(host.introduce, encoded, workers=new, on_error="return") if new else {}
         introduced = {address: _introduction(answer) for address, answer in answers.items()}
         for address, why in self._judged(introduced).items():
             if why:
@@ -135,6 +137,7 @@ class Cluster:
                 self._seats_of[address] = seats
             else:
                 self.refuse(address, "it has no resource GPU: start it with --resources GPU=1")
+        return True
 
     def _present(self) -> dict[str, dict[str, Any]] | None:
         """What the scheduler says of its workers; None while it cannot be asked, and may come back."""

@@ -63,7 +63,7 @@ def _client(request: Request) -> Iterator[Client]:
     if request.scheduler:
         try:
             client = distributed.Client(request.scheduler, set_as_default=False)
-        except (OSError, ValueError, TimeoutError) as error:
+        except (OSError, ValueError, TimeoutError, TypeError) as error:  # the last of TLS without certificates
             raise BenchError(f"scheduler={request.scheduler}: no scheduler answers there: {error}") from error
         with client:
             yield client
