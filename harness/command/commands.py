@@ -299,6 +299,13 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     results: Results = Path("results")
 
 
+class RecordsMergeOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Bring the records and models of several results folders together, as of machines that share no disk."""
+
+    folders: Annotated[str, _about("results folders, comma-separated; their order does not matter")]
+    out: Annotated[str, _path("results folder to write; must not exist or be empty")]
+
+
 class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Say everything that is wrong with a data set of your own; nothing is written."""
 
