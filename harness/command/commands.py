@@ -90,6 +90,13 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         Literal["", "mlflow"],
         _about("write the records to MLflow's store, mlflow.db below the results, too, where mlflow is installed"),
     ] = ""
+    dry: Annotated[
+        bool,
+        _about(
+            "train nothing; say which cells there are, and what they would take: core-hours, disk, and wall time on so "
+            "many workers"
+        ),
+    ] = False
     launcher: Annotated[
         Literal["local", "dask", "slurm"],
         _about(

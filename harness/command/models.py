@@ -21,6 +21,7 @@ def run(options: RunOptions) -> int:
     from harness.judging.records import Settings
     from harness.running import launchers, tracker
     from harness.running.data import DataSource
+    from harness.running.estimate import dry_run
     from harness.running.plan import Request
     from harness.running.run import run
 
@@ -48,6 +49,10 @@ def run(options: RunOptions) -> int:
         settings_file=values.file("slurm", options.slurm) if options.slurm else None,
     )
     launchers.refuse_unusable(request)
+    if options.dry:
+        for line in dry_run(request):
+            print(line)
+        return 0
     if options.tracker:
         tracker.refuse_missing()
     ended_well = run(request)

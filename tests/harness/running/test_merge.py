@@ -89,7 +89,7 @@ def test_neither_order_nor_repetition_nor_steps_matter_and_nothing_is_lost(made)
         assert {(r.key, r.computed_by, r.status) for r in after} == {(r.key, r.computed_by, r.status) for r in before}
         good = [(r.key, r.computed_by) for r in after if r.status == "ok"]
         assert len(good) == len(set(good))
-        assert {r for r in map(msgspec.json.encode, after)} <= {r for r in map(msgspec.json.encode, before)}
+        assert set(map(msgspec.json.encode, after)) <= set(map(msgspec.json.encode, before))
         newest = standing(sorted(before, key=lambda record: record.started))
         assert leaderboard.differs(root / "out", "elasticity") == ""
         assert {(r.key, r.started) for r in standing(after) if r.status == "ok"} == {
@@ -132,9 +132,7 @@ def test_other_constants_under_the_same_names_are_told(tmp_path):
     record = a_record(a_cell(seed=1))
     truth = tuple(tuple(value + 1 for value in row) for row in record.held_out.truth)
     held_out = msgspec.structs.replace(record.held_out, truth=truth)
-    other = msgspec.structs.replace(
-        record, held_out=held_out, test=held_out.accuracy(), validation=held_out.accuracy()
-    )
+    other = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), validation=held_out.accuracy())
     ours, theirs = a_folder(tmp_path / "ours", a_record()), a_folder(tmp_path / "theirs", other)
     with pytest.raises(BenchError, match="not the same constants"):
         merge([ours, theirs], tmp_path / "out")
