@@ -111,7 +111,11 @@ class Host(WorkerPlugin):  # type: ignore[misc]  # Dask's is not typed
         self._errand, self._worker = errand, dask_worker
         self._folder = Path(dask_worker.local_directory).resolve() / errand.run
         self._results, self._parcels = self._folder / "results", self._folder / "parcels"
-        for folder in (self._parcels, *(self._results / name for name in ("models", "cache", "logs"))):
+        for folder in (
+            self._parcels,
+            *(self._results / name for name in ("models", "cache", "logs")),
+            self._folder / "tmp",
+        ):
             folder.mkdir(parents=True)
         memory = min(errand.memory_gib or float("inf"), usable_memory_gib())
         self._post = Post(
@@ -119,6 +123,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]  # Dask's is not typed
             errand.device,
             Limits(errand.seconds, memory),
             errand.command,
+            variables={"TMPDIR": str(self._folder / "tmp")},
             logs=f"{os.path.basename(dask_worker.local_directory)}-{os.getpid()}",
         )
         self._lock = threading.Lock()

@@ -79,7 +79,7 @@ def _own_cluster(request: Request) -> Any:
         from harness.running import slurm  # noqa: PLC0415
 
         assert request.settings_file  # see `refuse_unusable`
-        return slurm.cluster(request.settings_file)
+        return slurm.cluster(request.settings_file, request.results / "logs")
     # One Dask worker: what keeps the cores busy are the processes that it starts.
     return distributed.LocalCluster(
         n_workers=1,

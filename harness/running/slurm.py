@@ -18,20 +18,25 @@ _NUMBER = "jobs"
 _NOT_OURS = {"self", "scheduler", "job_cls", "n_workers", "asynchronous", "loop", "name", "kwargs", "job_kwargs"}
 
 
-def cluster(settings_file: Path) -> Any:
-    """A cluster whose scheduler is in this process, and for which so many jobs are asked as the file says."""
+def cluster(settings_file: Path, logs: Path) -> Any:
+    """A cluster whose scheduler is in this process, and for which so many jobs are asked as the file says. What a job
+    says goes to a file in the folder for logs.
+    """
     settings = read(settings_file)
     jobs = settings.pop(_NUMBER)
-    found = made(settings, settings_file)
+    found = made(settings, settings_file, logs)
     print(f"asking Slurm for {jobs} jobs, each by this script:\n{found.job_script()}")
     found.scale(jobs=jobs)
     return found
 
 
-def made(settings: Mapping[str, Any], settings_file: Path) -> Any:
+def made(settings: Mapping[str, Any], settings_file: Path, logs: Path) -> Any:
     """The same, and nothing asked for yet. Raises BenchError for settings that dask-jobqueue refuses."""
+    ours = {"processes": 1, "job_name": "cijbench", "log_directory": str(logs.resolve())}
+    # Slurm hands the variables of whoever asks on to its jobs; these name folders that go with this process.
+    prologue = ["unset TMPDIR MPLCONFIGDIR", *settings.get("job_script_prologue", ())]
     try:
-        return _jobqueue().SLURMCluster(**{"processes": 1, "job_name": "cijbench", **settings})
+        return _jobqueue().SLURMCluster(**{**ours, **settings, "job_script_prologue": prologue})
     except (ValueError, TypeError) as error:
         raise BenchError(f"slurm={settings_file}: {error}") from None
 
