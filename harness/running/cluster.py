@@ -116,19 +116,22 @@ class Cluster:
             crew.fail(error)
 
     def _look(self) -> bool:
-        """Introduce who is new, and forget who is gone; False where the scheduler could not be asked. Raises BenchError
-        where it is gone.
+        """Introduce who is new, and forget who is gone; False where the scheduler cannot be asked, and may come back.
+        Raises BenchError where it is gone.
         """
-        present = self._present()
-        if present is None:
+        if self._client.status in ("closing", "closed"):
+            raise BenchError(f"the scheduler is gone; {KEPT}, once there is one")
+        if self._client.status != "running":
+            return False
+        try:
+            present: dict[str, dict[str, Any]] = self._client.scheduler_info()["workers"]
+            new = [address for address in present if address not in self._seats_of and address not in self._refused]
+            encoded = msgspec.json.encode(self._errand)
+            answers = self._client.run(host.introduce, encoded, workers=new, on_error="return") if new else {}
+        except (OSError, TimeoutError):
             return False
         for address in (self._seats_of.keys() | self._refused.keys()) - present.keys():
-            if self._seats_of.pop(address, None):
-                tell_user(f"worker {address} is gone")
-            self._refused.pop(address, None)
-        new = [address for address in present if address not in self._seats_of and address not in self._refused]
-        encoded = msgspec.json.encode(self._errand)
-        answers = self._client.run(host.introduce, encoded, workers=new, on_error="return") if new else {}
+            self._forget(address)
         introduced = {address: _introduction(answer) for address, answer in answers.items()}
         for address, why in self._judged(introduced).items():
             if why:
@@ -139,17 +142,14 @@ class Cluster:
                 self.refuse(address, "it has no resource GPU: start it with --resources GPU=1")
         return True
 
-    def _present(self) -> dict[str, dict[str, Any]] | None:
-        """What the scheduler says of its workers; None while it cannot be asked, and may come back."""
-        try:
-            if self._client.status == "running":
-                workers: dict[str, dict[str, Any]] = self._client.scheduler_info()["workers"]
-                return workers
-        except (OSError, TimeoutError):
-            pass
-        if self._client.status in ("closing", "closed"):
-            raise BenchError(f"the scheduler is gone; {KEPT}, once there is one")
-        return None
+    def _forget(self, address: str) -> None:
+        """A worker is gone; another one may come to its address, with nothing of what was sent there."""
+        if self._seats_of.pop(address, None):
+            tell_user(f"worker {address} is gone")
+        self._refused.pop(address, None)
+        with self._lock:
+            for sent in [one for one in self._sent if one[0] == address]:
+                del self._sent[sent]
 
     def _judged(self, introduced: dict[str, Introduction | str]) -> dict[str, str]:
         """Why each of these may not work here, "" where it may. The first that come say what kind of machine it is."""

@@ -17,8 +17,8 @@ class Town:
     def __init__(self, folder, *tls, protocol="tcp"):
         self.folder, self._tls, self._processes = folder, tls, []
         told = folder / "scheduler.json"
-        words = ["scheduler", "--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard"]
-        self.scheduler = self.start([*DASK, *words, "--scheduler-file", str(told), *tls])
+        words = ["--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard", "--local-directory", str(folder)]
+        self.scheduler = self.start([*DASK, "scheduler", *words, "--scheduler-file", str(told), *tls])
         await_that(told.exists)
         self.address = next(
             word.strip('",') for word in until(told.read_text).split() if word.startswith(f'"{protocol}://')
