@@ -196,9 +196,10 @@ class Cluster:
 
     def do(self, job: Job, seat: _Seat, tell: Callable[[Epoch], None]) -> Done:
         """Have a job done in a seat. Raises LostHand where nothing came of it."""
+        folder, weights = (self._packed(path) for path in (job.source.folder, job.weights_file))
         self._listeners[job.cell.key] = tell
         try:
-            encoded, contents = self._answer(job, seat)
+            encoded, contents = self._answer(job, folder, weights, seat)
             return self._received(job, msgspec.json.decode(encoded, type=Delivery), contents, seat.address)
         except (CancelledError, asyncio.CancelledError, KilledWorker):
             raise LostHand(f"worker {seat.address} is gone") from None
@@ -214,10 +215,11 @@ class Cluster:
         finally:
             self._listeners.pop(job.cell.key, None)
 
-    def _answer(self, job: Job, seat: _Seat) -> tuple[bytes, list[bytes]]:
-        folder, weights = (self._supply(path, seat.address) for path in (job.source.folder, job.weights_file))
-        source = msgspec.structs.replace(job.source, folder=folder)
-        there = msgspec.structs.replace(job, source=source, weights_file=weights)
+    def _answer(
+        self, job: Job, folder: Parcel | None, weights: Parcel | None, seat: _Seat
+    ) -> tuple[bytes, list[bytes]]:
+        source = msgspec.structs.replace(job.source, folder=self._supply(folder, seat.address))
+        there = msgspec.structs.replace(job, source=source, weights_file=self._supply(weights, seat.address))
         future = self._client.submit(
             host.work,
             self._errand.run,
@@ -232,14 +234,20 @@ class Cluster:
             answer: tuple[bytes, list[bytes]] = future.result()
             return answer
 
-    def _supply(self, path: str | None, address: str) -> str | None:
-        """Bring a file or folder to a worker unless it is there; its place there."""
+    def _packed(self, path: str | None) -> Parcel | None:
         if path is None:
             return None
         with self._lock:
             if path not in self._parcels:
                 self._parcels[path] = Parcel(Path(path))
-            parcel, sent = self._parcels[path], self._sent[address, self._parcels[path].place]
+            return self._parcels[path]
+
+    def _supply(self, parcel: Parcel | None, address: str) -> str | None:
+        """Bring a parcel to a worker unless it is there; its place there."""
+        if parcel is None:
+            return None
+        with self._lock:
+            sent = self._sent[address, parcel.place]
         with sent.lock:
             for number in itertools.count() if not sent.whole else ():
                 part = parcel.part(number)

@@ -27,7 +27,7 @@ class Parcel:
     def __init__(self, path: Path) -> None:
         path = path.resolve()
         self._file = tempfile.TemporaryFile(prefix="cijbench-")  # noqa: SIM115  parts are sent as long as there is one
-        files = [path] if path.is_file() else sorted(found for found in path.rglob("*") if found.is_file())
+        files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
         try:
             with tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT) as packed:
                 for file in files:

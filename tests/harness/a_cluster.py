@@ -1,6 +1,7 @@
 """Dask schedulers and workers as processes of their own, for tests of what runs on them."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -17,12 +18,10 @@ class Town:
     def __init__(self, folder, *tls, protocol="tcp"):
         self.folder, self._tls, self._processes = folder, tls, []
         told = folder / "scheduler.json"
-        words = ["--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard", "--local-directory", str(folder)]
+        words = ["--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard"]
         self.scheduler = self.start([*DASK, "scheduler", *words, "--scheduler-file", str(told), *tls])
-        await_that(told.exists)
-        self.address = next(
-            word.strip('",') for word in until(told.read_text).split() if word.startswith(f'"{protocol}://')
-        )
+        await_that(lambda: told.exists() or self.scheduler.poll() is not None)
+        self.address = json.loads(until(told.read_text))["address"]
 
     def worker(self, *words, threads=1, before="", **variables):
         """Start a worker, after some Python code in its process."""
@@ -32,6 +31,7 @@ class Town:
         return self.start(command, **variables)
 
     def start(self, command, **variables):
+        variables["DASK_TEMPORARY_DIRECTORY"] = str(self.folder)
         log = (self.folder / f"{len(self._processes)}.log").open("wb")
         process = subprocess.Popen(command, stderr=subprocess.STDOUT, stdout=log, env={**os.environ, **variables})
         self._processes.append(process)

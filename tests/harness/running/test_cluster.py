@@ -247,6 +247,13 @@ def test_a_record_of_another_cell_is_not_taken(alone):
         alone._received(a_job(seed=1), *delivery(a_job(seed=0)), "there")
 
 
+def test_data_that_are_gone_end_the_run_and_cost_no_worker(cluster, tmp_path):
+    assert cluster.environment
+    with pytest.raises(BenchError, match="gone: cannot be sent"):
+        list(cluster.launch([Job(a_cell(), DataSource(str(tmp_path / "gone")))]))
+    assert len(cluster._seats_of) == 2
+
+
 def test_a_worker_with_a_full_disk_gets_no_more_cells_and_another_does_its_own(alone, capsys):
     job = a_job()
     full = Delivery(Done(a_failure(job.cell, reason="No space left on device"), no_disk="No space left on device"), ())
