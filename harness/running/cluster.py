@@ -37,6 +37,9 @@ from harness.text import one_line
 LOOKS_EVERY = 1.0
 """Seconds between two looks at which workers are there."""
 
+PATIENCE = 60.0
+"""Seconds that a run under way waits for another worker where all that are there get no cells."""
+
 
 class Cluster:
     """The launcher of a Dask cluster, as long as its `client` is connected.
@@ -63,8 +66,7 @@ class Cluster:
         while self._standard is None:
             self._look()
             if self._standard is None and self._refused:
-                told = "".join(f"\n  {address}: {why}" for address, why in self._refused.items())
-                raise BenchError(f"{self._address}: none of its workers can be used{told}")
+                raise self._all_refused()
             if self._standard is None:
                 if not waited:
                     print(f"waiting for a first worker of {self._address}", flush=True)
@@ -98,11 +100,16 @@ class Cluster:
     def _attend(self, crew: Crew) -> None:
         """Give every worker its seats as long as jobs wait, and take them from one that is gone."""
         seats: defaultdict[str, list[_Seat]] = defaultdict(list)
+        useful = time.monotonic()
         try:
             while not crew.over.is_set():
                 if not self._look():  # to start a seat now would but lose it
                     crew.over.wait(LOOKS_EVERY)
                     continue
+                if self._seats_of or not self._refused:
+                    useful = time.monotonic()
+                elif time.monotonic() - useful > PATIENCE:
+                    raise self._all_refused()
                 for address in [name for name in seats if name not in self._seats_of]:
                     for seat in seats.pop(address):
                         seat.kill()
@@ -141,6 +148,10 @@ class Cluster:
             else:
                 self.refuse(address, "it has no resource GPU: start it with --resources GPU=1")
         return True
+
+    def _all_refused(self) -> BenchError:
+        told = "".join(f"\n  {address}: {why}" for address, why in self._refused.items())
+        return BenchError(f"{self._address}: none of its workers can be used; {KEPT}{told}")
 
     def _forget(self, address: str) -> None:
         """A worker is gone; another one may come to its address, with nothing of what was sent there."""

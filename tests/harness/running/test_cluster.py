@@ -247,6 +247,15 @@ def test_a_record_of_another_cell_is_not_taken(alone):
         alone._received(a_job(seed=1), *delivery(a_job(seed=0)), "there")
 
 
+def test_a_run_of_which_all_workers_were_refused_ends_and_says_why(cluster, monkeypatch):
+    monkeypatch.setattr(cluster_module, "PATIENCE", 0)
+    assert cluster.environment
+    for address in list(cluster._seats_of):
+        cluster.refuse(address, "No space left on device")
+    with pytest.raises(BenchError, match=r"none of its workers can be used(.|\n)*: No space left on device"):
+        list(cluster.launch([a_job()]))
+
+
 def test_data_that_are_gone_end_the_run_and_cost_no_worker(cluster, tmp_path):
     assert cluster.environment
     with pytest.raises(BenchError, match="gone: cannot be sent"):
@@ -334,7 +343,7 @@ def test_a_cluster_of_this_machine_needs_one_key_more(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_between_certificates_and_to_nobody_without(data, tmp_path, monkeypatch):
+def test_between_certificates_and_to_nobody_without(data, tmp_path):
     pytest.importorskip("cryptography")
     from distributed.security import Security
 
@@ -356,8 +365,19 @@ def test_between_certificates_and_to_nobody_without(data, tmp_path, monkeypatch)
         code, said = bench(*words, f"scheduler={started.address}", **variables)
         assert code == 0, said
         assert "cluster: tls://" in said
-        for address in (started.address, started.address.replace("tls://", "tcp://")):
-            code, said = bench(*words, f"scheduler={address}", DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="2s")
+        stranger = Security.temporary()
+        (tmp_path / "other.pem").write_text(stranger.tls_client_cert)
+        (tmp_path / "other-key.pem").write_text(stranger.tls_client_key)
+        strange = {
+            f"{prefix}CLIENT__CERT": str(tmp_path / "other.pem"),
+            f"{prefix}CLIENT__KEY": str(tmp_path / "other-key.pem"),
+        }
+        for address, own in (
+            (started.address, {}),
+            (started.address.replace("tls://", "tcp://"), {}),
+            (started.address, variables | strange),
+        ):
+            code, said = bench(*words, f"scheduler={address}", DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="2s", **own)
             assert code == 2
             assert "no scheduler answers there" in said
 
