@@ -11,7 +11,14 @@ from harness.errors import BenchError
 from harness.text import one_line, shown
 
 if TYPE_CHECKING:
-    from harness.command.commands import LeaderboardOptions, ListOptions, ReportOptions, SiteOptions, SubmitOptions
+    from harness.command.commands import (
+        LeaderboardOptions,
+        ListOptions,
+        RecordsMergeOptions,
+        ReportOptions,
+        SiteOptions,
+        SubmitOptions,
+    )
 
 
 def leaderboard(options: LeaderboardOptions) -> int:
@@ -156,6 +163,23 @@ def site(options: SiteOptions) -> int:
         raise BenchError(f"{options.results}: no records of {lacking}: `bench run` makes them")
     out = Path(options.out) if options.out else options.results / "site"
     print(build.write(options.results, recorded, out, lambda told: print(told, file=sys.stderr)))
+    return 0
+
+
+def records_merge(options: RecordsMergeOptions) -> int:
+    from harness.running.merge import merge
+
+    folders = [Path(word.strip()).expanduser() for word in options.folders.split(",") if word.strip()]
+    if not folders:
+        raise BenchError(f"folders={options.folders}: name results folders, with commas between them")
+    out = Path(options.out)
+    for merged in merge(folders, out):
+        left_out = merged.found - merged.records
+        again = f", {left_out} more said the same again" * bool(left_out)
+        print(f"{merged.suite}: {merged.records} records{again}, {merged.models} models")
+        for told in merged.told:
+            print(one_line(f"note: {told}"))
+    print(f"results: {out}")
     return 0
 
 

@@ -96,6 +96,22 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         Literal["", "mlflow"],
         _about("write the records to MLflow's store, mlflow.db below the results, too, where mlflow is installed"),
     ] = ""
+    dry: Annotated[
+        bool,
+        _about(
+            "train nothing; say which cells there are, and what they would take: core-hours, disk, and wall time on so "
+            "many workers"
+        ),
+    ] = False
+    launcher: Annotated[
+        Literal["local", "dask", "slurm"],
+        _about(
+            "where cells are run: on this machine, on the Dask cluster of scheduler= or one of this machine's, or on "
+            "workers that Slurm is asked for as slurm= says"
+        ),
+    ] = "local"
+    scheduler: Annotated[str, _about("of launcher=dask: address of the scheduler, as tcp://host:8786")] = ""
+    slurm: Annotated[str, _path("of launcher=slurm: TOML file of what each Slurm job asks for")] = ""
     workers: Workers = 0
     timeout: Timeout = 0
     memory: Memory = 0
@@ -294,6 +310,13 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     timeout: Timeout = 0
     memory: Memory = 0
     results: Results = Path("results")
+
+
+class RecordsMergeOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Bring the records and models of several results folders together, as of machines that share no disk."""
+
+    folders: Annotated[str, _about("results folders, comma-separated; their order does not matter")]
+    out: Annotated[str, _path("results folder to write; must not exist or be empty")]
 
 
 class DataCheckOptions(msgspec.Struct, forbid_unknown_fields=True):

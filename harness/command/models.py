@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def run(options: RunOptions) -> int:
     from harness.environment import usable_workers
     from harness.judging.records import Settings
-    from harness.running import tracker
+    from harness.running import launchers, tracker
     from harness.running.data import DataSource
+    from harness.running.estimate import dry_run
     from harness.running.plan import Request
     from harness.running.run import run
 
@@ -43,8 +44,16 @@ def run(options: RunOptions) -> int:
         weights=options.weights,
         search=options.search or None,
         workers=options.workers or usable_workers(),
-        limits=values.limits(options),
+        limits=values.limits(options) if options.launcher == "local" else values.limits_elsewhere(options),
+        launcher=options.launcher,
+        scheduler=options.scheduler,
+        settings_file=values.file("slurm", options.slurm) if options.slurm else None,
     )
+    launchers.refuse_unusable(request)
+    if options.dry:
+        for line in dry_run(request):
+            print(line)
+        return 0
     if options.tracker:
         tracker.refuse_missing()
     ended_well = run(request)

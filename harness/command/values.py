@@ -46,3 +46,10 @@ def limits(options: RunOptions | LatencyOptions | PredictOptions | ParityOptions
     from harness.running.guard import Limits
 
     return Limits(options.timeout or None, options.memory or usable_memory_gib())
+
+
+def limits_elsewhere(options: RunOptions) -> Limits:
+    """The same where the processes are other machines', whose memory is not known here."""
+    from harness.running.guard import Limits
+
+    return Limits(options.timeout or None, options.memory or float("inf"))

@@ -20,7 +20,7 @@ from harness.parity.subjects import FROZEN_NORMS, Framework, Request, deep, larg
 from harness.protocol import Suite
 from harness.running.chosen import is_own
 from harness.running.data import DataSource
-from harness.running.launch import launch
+from harness.running.launch import Post, launch
 from harness.running.plan import Request as Asked
 from harness.running.plan import at_most, plan
 from harness.running.run import good_here, recorded
@@ -181,7 +181,8 @@ def _records(
     cells = _cells(request, framework, chosen, trainings)
     records = good_here(cells, store)
     jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in records]
-    events = launch(jobs, root, request.workers, framework.device, exports=False, variables=framework.variables())
+    post = Post(root, framework.device, exports=False, variables=framework.variables())
+    events = launch(jobs, request.workers, post)
     records |= {record.key: record for record in recorded(jobs, events, store)}
     return {(cell.variant, cell.seed): records[cell.key] for cell in cells}
 

@@ -1,4 +1,4 @@
-"""Gives cells to workers on this machine: one thread and one framework each, as many as there are cores.
+"""Has cells done by worker processes on this machine: one thread and one framework each, as many as there are cores.
 
 Cells are independent, so one thread each keeps every core busy without any of them waiting for another. A worker serves
 many cells, so that a framework is imported once per worker and not once per cell; it is replaced when it dies or when
@@ -7,25 +7,22 @@ only cells of another backend are left.
 
 from __future__ import annotations
 
+import itertools
 import os
-import queue
 import subprocess
 import threading
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from harness import provenance, registry
-from harness.environment import observe
+from harness import registry
+from harness.environment import Environment, observe
 from harness.isolation import command
-from harness.judging.records import SCHEMA, Record
 from harness.running.child import Ready, hang_up, tell
+from harness.running.crew import Crew, Event, LostHand, without_worker
 from harness.running.guard import Guard, Limits, last_lines, last_words
-from harness.running.training import work
-from harness.running.worker import WHERE, Done, Epoch, Job, Message, Orders, now
+from harness.running.worker import WHERE, Done, Epoch, Job, Message, Orders
 from harness.text import Device
 
 RETIRES_AT_GIB = 4.0
@@ -33,13 +30,6 @@ RETIRES_AT_GIB = 4.0
 
 Frameworks do not give all of it back: Keras's export of ResNet50 to ONNX takes 8.6 GiB, and the next one as much again.
 """
-
-
-class Started(msgspec.Struct, frozen=True):
-    """A worker was given a cell; it may have to import its framework first."""
-
-
-Event = tuple[Job, Started | Epoch | Done]
 
 WORKER = command("harness.running.worker")
 
@@ -84,148 +74,132 @@ def worker_environment(threads: int, device: Device) -> dict[str, str]:
     return {**inherited, **extra}
 
 
-def launch(
-    jobs: list[Job],
-    results: Path,
-    workers: int,
-    device: Device,
-    limits: Limits | None = None,
-    command: Sequence[str] = WORKER,
-    exports: bool = True,
-    variables: Mapping[str, str] | None = None,
-) -> Iterator[Event]:
+class Post(msgspec.Struct, frozen=True):
+    """What holds for all hands of a place: the results folder, the device, the `limits` of a cell, the `command` that
+    starts a worker, with `variables` in its environment, whether it keeps its models, and what its logs' names begin
+    with.
+    """
+
+    results: Path
+    device: Device
+    limits: Limits = Limits()
+    command: Sequence[str] = WORKER
+    exports: bool = True
+    variables: Mapping[str, str] = {}
+    logs: str = str(os.getpid())
+
+
+class Local(msgspec.Struct, frozen=True):
+    """The launcher of this machine."""
+
+    post: Post
+    workers: int
+
+    @property
+    def environment(self) -> Environment:
+        """What this process is in."""
+        return observe()
+
+    def told(self, jobs: int) -> str:
+        """How many at a time."""
+        return f"{min(self.workers, jobs)} at a time"
+
+    def launch(self, jobs: list[Job]) -> Iterator[Event]:
+        """Run every job; see `launch`."""
+        return launch(jobs, self.workers, self.post)
+
+
+def launch(jobs: list[Job], workers: int, post: Post) -> Iterator[Event]:
     """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
 
-    A cell that takes more than its `limits` is stopped, or not counted where it ended before anyone saw it, and one
+    A cell that takes more than its limits is stopped, or not counted where it ended before anyone saw it, and one
     whose worker dies is told from its last words; all become `failed` records and the others go on. Closing the
-    iterator, or an exception in its consumer, kills the workers. `command` starts a worker, with `variables` in its
-    environment; `exports` is whether it keeps its models.
+    iterator, or an exception in its consumer, kills the workers.
     """
-    crew = _Crew(jobs, results, device, limits or Limits(), command, exports, variables or {})
-    threads = [threading.Thread(target=crew.serve, daemon=True) for _ in range(min(workers, len(jobs)))]
-    try:
-        for thread in threads:
-            thread.start()
-        ended = 0
-        while ended < len(jobs):
-            event = crew.events.get()
-            if isinstance(event, Exception):
-                raise event
-            ended += isinstance(event[1], Done)
-            yield event
-    finally:
-        crew.stop()
+    crew = Crew(jobs)
+    for _ in range(min(workers, len(jobs))):
+        threading.Thread(target=crew.serve, args=(ProcessHand(post),), daemon=True).start()
+    yield from crew.follow()
 
 
-class _Crew:
-    """What the threads share: the jobs still to do, the processes alive and the events so far."""
+_NUMBERS = itertools.count(1)
+"""Of the worker processes that this one started."""
 
-    def __init__(
-        self,
-        jobs: list[Job],
-        results: Path,
-        device: Device,
-        limits: Limits,
-        command: Sequence[str],
-        exports: bool,
-        variables: Mapping[str, str],
-    ) -> None:
-        self.events: queue.SimpleQueue[Event | Exception] = queue.SimpleQueue()
-        self._waiting = list(jobs)
-        self._results, self._device, self._limits, self._command = results, device, limits, command
-        self._exports, self._variables = exports, variables
+
+class ProcessHand:
+    """A hand that keeps one worker process at a time, of the backend that its cell needs."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
         self._lock = threading.Lock()
-        self._alive: set[subprocess.Popen[bytes]] = set()
-        self._serving: Counter[str] = Counter()
-        self._started = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log, self.killed = "", False
+        self.backend = ""
+        """Of the worker that is there, "" where none is."""
 
-    def serve(self) -> None:
-        """Take jobs until none is left; what goes wrong here, not in a worker, is the launcher's to raise."""
-        try:
-            self._serve()
-        except Exception as error:
-            self.events.put(error)
+    def do(self, job: Job, tell: Callable[[Epoch], None]) -> Done:
+        """Do a job in a worker that is there, or a fresh one. Raises LostHand once the hand was killed."""
+        backend = job.cell.backend
+        if lacking := registry.missing(backend):
+            why = f"{backend} needs {' and '.join(lacking)}, which is not installed"
+            return Done(without_worker(job, "unavailable", why))
+        if self.backend != backend:
+            self.end()
+        return self._run(self._process or self._start(backend), job, tell)
 
-    def _serve(self) -> None:
-        """Keep one worker process at a time."""
-        process, backend, log = None, "", ""
-        while job := self._take(backend):
-            if process is None or backend != job.cell.backend:
-                self._end(process)
-                process, backend = None, job.cell.backend
-                if lacking := registry.missing(backend):
-                    why = f"{backend} needs {' and '.join(lacking)}, which is not installed"
-                    self.events.put((job, Done(_without_worker(job, "unavailable", why))))
-                    continue
-                process, log = self._start(backend)
-            if not self._run(process, job, log):
-                process = None
-        self._end(process)
+    def end(self) -> None:
+        """Let the worker end."""
+        process, self._process, self.backend = self._process, None, ""
+        if process is None:
+            return
+        hang_up(process)
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
 
-    def stop(self) -> None:
-        """Take no further job and kill every worker."""
+    def kill(self) -> None:
+        """Kill the worker, and start none any more."""
         with self._lock:
-            self._waiting.clear()
-            for process in self._alive:
-                process.kill()
+            self.killed = True
+            if self._process:
+                self._process.kill()
 
-    def _take(self, backend: str) -> Job | None:
-        """The longest job: of the same backend if there is one, else of the one with the most work per worker.
+    def _start(self, backend: str) -> subprocess.Popen[bytes]:
+        post = self._post
+        self._log = f"logs/{post.logs}-{next(_NUMBERS)}-{backend}.log"
+        path = post.results / self._log
+        path.parent.mkdir(exist_ok=True)
+        with self._lock, path.open("wb") as stderr:
+            if self.killed:
+                raise LostHand("it was killed")
+            process = subprocess.Popen(
+                post.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                env={**worker_environment(1, post.device), **post.variables},
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the workers in good order
+            )
+            self._process, self.backend = process, backend
+        tell(process, Orders(backend, 1, post.device, str(post.results.resolve()), self._log, post.exports))
+        return process
 
-        Short ones come last, so that the workers end together.
-        """
-        with self._lock:
-            self._serving[backend] -= 1
-            if not self._waiting:
-                return None
-            load: defaultdict[str, float] = defaultdict(float)
-            for job in self._waiting:
-                load[job.cell.backend] += work(job.cell)
-            if backend not in load:
-                backend = max(load, key=lambda name: load[name] / (1 + self._serving[name]))
-            self._serving[backend] += 1
-            job = max((job for job in self._waiting if job.cell.backend == backend), key=lambda job: work(job.cell))
-            self._waiting.remove(job)
-            return job
-
-    def _start(self, backend: str) -> tuple[subprocess.Popen[bytes], str]:
-        with self._lock:
-            self._started += 1
-            log = self._results / "logs" / f"{os.getpid()}-{self._started}-{backend}.log"
-            log.parent.mkdir(exist_ok=True)
-            with log.open("wb") as stderr:
-                process = subprocess.Popen(
-                    self._command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=stderr,
-                    env={**worker_environment(1, self._device), **self._variables},
-                    start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the workers in good order
-                )
-            self._alive.add(process)
-        name = str(log.relative_to(self._results))
-        orders = Orders(backend, 1, self._device, str(self._results.resolve()), name, self._exports)
-        tell(process, orders)
-        return process, name
-
-    def _run(self, process: subprocess.Popen[bytes], job: Job, log: str) -> bool:
-        """Pass on what the worker says of this job; False where it died over it, or is to be replaced."""
-        self.events.put((job, Started()))
-        with Guard(process, self._limits, WHERE) as guard:
+    def _run(self, process: subprocess.Popen[bytes], job: Job, on_epoch: Callable[[Epoch], None]) -> Done:
+        """The end of the job; a worker that died over it, or is to be replaced, is gone afterwards."""
+        with Guard(process, self._post.limits, WHERE) as guard:
             tell(process, job)
-            done = self._follow(process, job, guard)
+            done = self._follow(process, guard, on_epoch)
         if done and (done.record.status != "ok" or not guard.broken):
-            self.events.put((job, done))
-            if done.peak_gib <= RETIRES_AT_GIB and not guard.broken:
-                return True
-        else:
-            if done:  # too late, or with more memory than it might take
-                process.kill()
-            self.events.put((job, self._failed(job, log, guard.broken or process.wait())))
-        self._end(process)
-        return False
+            if done.peak_gib > RETIRES_AT_GIB or guard.broken:
+                self.end()
+            return done
+        if done:  # too late, or with more memory than it might take
+            process.kill()
+        failed = self._failed(job, guard.broken or process.wait())
+        self.end()
+        return failed
 
-    def _follow(self, process: subprocess.Popen[bytes], job: Job, guard: Guard) -> Done | None:
+    def _follow(self, process: subprocess.Popen[bytes], guard: Guard, on_epoch: Callable[[Epoch], None]) -> Done | None:
         """The end of the cell, None where the worker dies before."""
         assert process.stdout is not None
         for line in process.stdout:
@@ -240,37 +214,12 @@ class _Crew:
                 guard.end(message.peak_gib)
                 return message
             else:
-                self.events.put((job, message))
+                on_epoch(message)
         return None
 
-    def _failed(self, job: Job, log: str, how: str | int) -> Done:
+    def _failed(self, job: Job, how: str | int) -> Done:
         """The end of a cell that was stopped, told by the limit that it broke, or whose worker ended with a code."""
-        path, home = self._results / log, str(self._results.resolve())
+        path, home = self._post.results / self._log, str(self._post.results.resolve())
         why = how if isinstance(how, str) else last_words(how, path)
-        record = _without_worker(job, "failed", job.public(why, home), log)
+        record = without_worker(job, "failed", job.public(why, home), self._log)
         return Done(msgspec.structs.replace(record, traceback=job.public(last_lines(path), home)))
-
-    def _end(self, process: subprocess.Popen[bytes] | None) -> None:
-        if process is None:
-            return
-        with self._lock:
-            self._alive.discard(process)
-        hang_up(process)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def _without_worker(job: Job, status: Literal["failed", "unavailable"], reason: str, log: str = "") -> Record:
-    return Record(
-        schema=SCHEMA,
-        key=job.cell.key,
-        cell=job.cell,
-        status=status,
-        started=now(),
-        seconds=0.0,
-        environment=observe(),
-        source=provenance.source(job.cell.backend, job.cell.suite),
-        reason=reason,
-        log=log,
-    )

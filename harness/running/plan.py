@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -20,11 +21,15 @@ from harness.running.data import DataSource, split_of
 from harness.running.guard import Limits
 from harness.text import label
 
+LauncherName = Literal["local", "dask", "slurm"]
+
 
 class Request(msgspec.Struct, frozen=True):
     """What `bench run` was asked for. `variant` and `backend` are comma-separated names or `all`, and `variant` a
     user's own, too (`chosen`); no `seeds` means the profile's, no `originals` all training images; `weights` is the
     user's word for what backbones start from, and `search` how searches go about it, None as the profile says.
+    `launcher` has the cells done, by the cluster of a `scheduler` where there is one; `settings_file` is what it needs
+    to be told besides.
     """
 
     suites: tuple[str, ...]
@@ -40,6 +45,9 @@ class Request(msgspec.Struct, frozen=True):
     search: Method | None = None
     workers: int = 1
     limits: Limits = Limits()
+    launcher: LauncherName = "local"
+    scheduler: str = ""
+    settings_file: Path | None = None
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from harness.judging.records import Record
-from harness.running.launch import Event, Started
+from harness.running.crew import Event, Started
 from harness.running.training import work
 from harness.running.worker import Done, Epoch, Job
 from harness.text import one_line

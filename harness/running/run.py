@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from harness import disk, registry
-from harness.environment import observe, usable_memory_gib
+from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest, validation_error
@@ -25,15 +25,16 @@ from harness.model.architecture import Estimator, Network, backbone_of
 from harness.model.pretrained import Origin, Origins
 from harness.model.variants import Variant
 from harness.protocol import Source
-from harness.provenance import differences, source
+from harness.provenance import computed_by, differences, source
+from harness.running.crew import Event, Launcher
 from harness.running.data import DataSource
 from harness.running.guard import Limits
 from harness.running.latency import LatencyError, measure_apart
-from harness.running.launch import Event, launch
+from harness.running.launchers import opened
 from harness.running.plan import Plan, Request, left_out_backends, origin_of, plan
 from harness.running.progress import Progress, show_count
 from harness.running.rounds import BUSY, SMOKE, LatencySettings
-from harness.running.training import computed_by, trials_file
+from harness.running.training import trials_file
 from harness.running.worker import Done, Job, now
 from harness.text import shown
 
@@ -56,8 +57,9 @@ def run(request: Request) -> bool:
     for name in request.suites:
         leaderboard.compute(request.results, name)  # records that cannot be used are told of before the work
     try:
-        with _alone_in(request.results) as still_there:
-            outcomes = [_run_suite(suite_plan, request, weights, still_there) for suite_plan in plans]
+        cells = [cell for suite_plan in plans for cell in suite_plan.cells]
+        with _alone_in(request.results) as still_there, opened(request, cells) as launcher:
+            outcomes = [_run_suite(suite_plan, request, weights, still_there, launcher) for suite_plan in plans]
     except OSError as error:
         if error.filename is None:  # not of the results folder, but of where this is printed
             raise
@@ -152,7 +154,9 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
             lock.truncate(0)
 
 
-def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there: Callable[[], None]) -> bool:
+def _run_suite(
+    suite_plan: Plan, request: Request, weights: Origins, still_there: Callable[[], None], launcher: Launcher
+) -> bool:
     store = Store(request.results, suite_plan.suite)
     _announce(suite_plan)
     for told in store.mend():
@@ -161,13 +165,13 @@ def _run_suite(suite_plan: Plan, request: Request, weights: Origins, still_there
         (request.results / folder).mkdir(exist_ok=True)  # not made again by a worker, should all of it be taken away
     for folder in (f"models/{suite_plan.suite}", "cache/features", "cache/trials", "leaderboards"):
         disk.sweep(request.results / folder)
-    _train(suite_plan, store, request, weights, still_there)
-    _time(suite_plan, store, request, still_there)
+    _train(suite_plan, store, request, weights, still_there, launcher)
+    good = good_here(suite_plan.cells, store, launcher.environment)
+    _time(suite_plan, store, request, good, still_there)
     path = leaderboard.write(request.results, suite_plan.suite)
     print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
-    good = good_here(suite_plan.cells, store)
     # By the validation images: who chooses by the test images has no test any more.
     # Whose encoding is no part of the exported model, that takes no images.
     usable = [record for record in good.values() if record.encoding_ms is None and not record.unexported]
@@ -187,9 +191,11 @@ def _typed(path: Path) -> str:
     return f"./{path}" if str(path).startswith("~") else str(path)
 
 
-def good_here(cells: Iterable[Cell], store: Store) -> dict[str, Record]:
-    """The `ok` records of these cells that were computed by what would compute them now, by key."""
-    current = {cell.key: computed_by(cell) for cell in cells}
+def good_here(cells: Iterable[Cell], store: Store, environment: Environment | None = None) -> dict[str, Record]:
+    """The `ok` records of these cells that were computed by what would compute them now, by key: by this code in an
+    environment, that of this process where none is named.
+    """
+    current = {cell.key: _computed_by(cell, environment or observe()) for cell in cells}
     return {
         record.key: record
         for record in standing(store.trainings())
@@ -197,8 +203,14 @@ def good_here(cells: Iterable[Cell], store: Store) -> dict[str, Record]:
     }
 
 
-def stale(cells: Iterable[Cell], store: Store) -> dict[str, int]:
-    """Why cells have `ok` records that do not count as theirs here, and how many there are of each reason."""
+def _computed_by(cell: Cell, environment: Environment) -> str:
+    return computed_by(cell.backend, environment, source(cell.backend, cell.suite), cell.settings.device)
+
+
+def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict[str, int]:
+    """Why cells have `ok` records that do not count as theirs in an environment, and how many there are of each
+    reason.
+    """
     reasons: Counter[str] = Counter()
     known: dict[object, Record] = {}
     for record in store.trainings():
@@ -207,7 +219,7 @@ def stale(cells: Iterable[Cell], store: Store) -> dict[str, int]:
     for cell in cells:
         if found := known.get(place(cell)):
             now_source = source(cell.backend, cell.suite)
-            why = differences(cell.backend, found.environment, found.source, observe(), now_source)
+            why = differences(cell.backend, found.environment, found.source, environment, now_source)
             if found.cell != cell and found.schema == SCHEMA:
                 why.append("another definition, or other settings")
             if why:
@@ -242,8 +254,15 @@ def _announce(suite_plan: Plan) -> None:
         print(shown(f"warning: {warning}"))
 
 
-def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, still_there: Callable[[], None]) -> None:
-    good = good_here(suite_plan.cells, store)
+def _train(
+    suite_plan: Plan,
+    store: Store,
+    request: Request,
+    weights: Origins,
+    still_there: Callable[[], None],
+    launcher: Launcher,
+) -> None:
+    good = good_here(suite_plan.cells, store, launcher.environment)
     done = {key for key, record in good.items() if record.unexported or exported(record, request.results)}
     jobs = [
         Job(
@@ -256,12 +275,11 @@ def _train(suite_plan: Plan, store: Store, request: Request, weights: Origins, s
         if cell.key not in done
     ]
     total = len(suite_plan.cells)
-    for reason, count in stale([job.cell for job in jobs], store).items():
+    for reason, count in stale([job.cell for job in jobs], store, launcher.environment).items():
         print(shown(f"stale, and run again: {count} cell{'s' * (count > 1)} of {reason}"))
-    workers = f", {min(request.workers, len(jobs))} at a time" if jobs else ""
+    workers = f", {launcher.told(len(jobs))}" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
-    events = launch(jobs, request.results, request.workers, request.settings.device, request.limits)
-    for record in recorded(jobs, events, store, still_there, good):
+    for record in recorded(jobs, launcher.launch(jobs), store, still_there, good):
         if record.unexported:
             print(shown(f"{record.cell.title}: no ONNX file, so `bench predict` cannot use it: {record.unexported}"))
         if record.status == "ok":
@@ -312,9 +330,10 @@ def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: 
         )
 
 
-def _time(suite_plan: Plan, store: Store, request: Request, still_there: Callable[[], None]) -> None:
+def _time(
+    suite_plan: Plan, store: Store, request: Request, good: Mapping[str, Record], still_there: Callable[[], None]
+) -> None:
     """Time one model per variant and backend, its first seed's, when nothing else of this run uses the machine."""
-    good = good_here(suite_plan.cells, store)
     first: dict[tuple[str, str], Record] = {}
     for cell in suite_plan.cells:
         if cell.key in good:

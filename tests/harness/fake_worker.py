@@ -40,6 +40,9 @@ def main():
             case "crashes":
                 faulthandler.enable()
                 os.abort()
+            case "hangs-once" if not (mark := Path(os.environ["FAKE_MARKS"]) / cell.key).exists():
+                mark.touch()
+                threading.Event().wait()
             case "hangs" | "never-starts":
                 threading.Event().wait()
             case "grows":

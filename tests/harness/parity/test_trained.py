@@ -184,7 +184,7 @@ def test_cells_are_those_of_a_run_with_one_network_each(tmp_path):
 def test_cells_are_trained_where_the_framework_computes(monkeypatch, tmp_path):
     request = a_request(tmp_path, between=frameworks("pytorch,pytorch@cuda"))
     asked = []
-    monkeypatch.setattr(trained, "launch", lambda jobs, root, workers, device, **_: asked.append(device) or [])
+    monkeypatch.setattr(trained, "launch", lambda jobs, workers, post: asked.append(post.device) or [])
     monkeypatch.setattr(trained, "recorded", lambda jobs, *_: [a_record(job.cell) for job in jobs])
     for framework in request.between:
         found = trained._records(request, framework, [BASELINE], trained.Trainings((0,), "shared"))
@@ -197,7 +197,7 @@ def test_records_are_kept_for_the_very_code_that_made_them(monkeypatch, tmp_path
     two = trained.Trainings((0, 1), "shared")
     made = []
 
-    def launch(jobs, root, *_, **__):
+    def launch(jobs, workers, post):
         made.append(len(jobs))
         for job in jobs:
             source = provenance.source(job.cell.backend, job.cell.suite)

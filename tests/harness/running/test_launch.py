@@ -4,14 +4,16 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from harness import registry
 from harness.model.variants import Recipe
+from harness.running.crew import Started
 from harness.running.data import DataSource
 from harness.running.guard import Guard, Limits
-from harness.running.launch import _NOT_INHERITED, Started, launch, worker_environment
+from harness.running.launch import _NOT_INHERITED, Post, launch, worker_environment
 from harness.running.worker import Done, Epoch, Job
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_cell
@@ -25,7 +27,7 @@ def a_job(variant="ok", backend="classical", seed=0):
 
 def run(jobs, results, workers=2, **options):
     """Every record by variant and seed, and all events."""
-    events = list(launch(jobs, results, workers, "cpu", command=FAKE, **options))
+    events = list(launch(jobs, workers, Post(results, "cpu", command=FAKE, **options)))
     records = [message.record for _, message in events if isinstance(message, Done)]
     return {(record.cell.variant, record.cell.seed): record for record in records}, events
 
@@ -179,8 +181,10 @@ def test_leaving_early_kills_the_workers(tmp_path, monkeypatch):
             started.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Watched)
-    events = launch([a_job("hangs")], tmp_path, 1, "cpu", command=FAKE)
+    events = launch([a_job("hangs")], 1, Post(tmp_path, "cpu", command=FAKE))
     assert isinstance(next(events)[1], Started)
+    while not started:
+        time.sleep(0.01)
     events.close()
     assert [process.wait(timeout=30) for process in started] == [-signal.SIGKILL]
 

@@ -1,8 +1,8 @@
 import io
 
 from harness.model.variants import Recipe
+from harness.running.crew import Started
 from harness.running.data import DataSource
-from harness.running.launch import Started
 from harness.running.progress import Line, Progress
 from harness.running.worker import Done, Epoch, Job
 from tests.harness.a_benchmark import SCRATCH

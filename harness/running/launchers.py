@@ -1,0 +1,100 @@
+"""Which launcher a run was asked to have its cells done by, and how it is had; Dask is imported where it is needed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import math
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import BenchError
+from harness.judging.records import Cell
+from harness.model.architecture import Imported
+from harness.running.crew import Launcher
+from harness.running.launch import Local, Post
+from harness.running.plan import Request
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+@contextlib.contextmanager
+def opened(request: Request, cells: Iterable[Cell]) -> Iterator[Launcher]:
+    """The launcher for these cells. Raises BenchError where its cluster cannot be had, and for code of the user's own,
+    which is not sent to other machines.
+    """
+    cells = list(cells)
+    own = sorted({cell.variant for cell in cells if isinstance(cell.architecture, Imported)})
+    if own and (request.scheduler or request.launcher == "slurm"):
+        raise BenchError(
+            f"variant={','.join(own)}: code of your own is not sent to other machines: run it with launcher=local, or "
+            "launcher=dask without scheduler=; a variant as a TOML file goes anywhere"
+        )
+    device = request.settings.device
+    if request.launcher == "local":
+        yield Local(Post(request.results, device, request.limits), request.workers)
+        return
+    from harness.running.cluster import Cluster  # noqa: PLC0415  optional
+    from harness.running.host import Errand  # noqa: PLC0415
+
+    pairs = tuple(sorted({(cell.backend, cell.suite) for cell in cells}))
+    memory = request.limits.memory_gib if math.isfinite(request.limits.memory_gib) else None
+    errand = Errand(f"cijbench-{uuid.uuid4().hex[:12]}", device, pairs, request.limits.seconds, memory)
+    with _client(request) as client:
+        print(f"cluster: {client.scheduler.address}, dashboard: {client.dashboard_link}")
+        cluster = Cluster(client, request.results, errand)
+        try:
+            yield cluster
+        finally:
+            cluster.leave()
+
+
+def refuse_unusable(request: Request) -> None:
+    """Raise BenchError where what was said of a launcher does not fit it, or what it needs is not installed."""
+    if request.scheduler and request.launcher != "dask":
+        raise BenchError(f"scheduler={request.scheduler}: is for launcher=dask, and not for {request.launcher}")
+    if (request.launcher == "slurm") != (request.settings_file is not None):
+        raise BenchError("launcher=slurm and slurm=FILE.toml belong together: docs/cluster.md has an example")
+    needs = {"dask": "distributed", "slurm": "dask_jobqueue"}.get(request.launcher)
+    if needs and importlib.util.find_spec(needs) is None:
+        raise BenchError(
+            f"launcher={request.launcher}: {needs.replace('_', '-')} is not installed: "
+            f"pip install 'cijbench[{request.launcher}]'"
+        )
+
+
+@contextlib.contextmanager
+def _client(request: Request) -> Iterator[Client]:
+    """Connected to the cluster that stands, or to one that ends with this. Raises BenchError where nobody answers."""
+    import distributed  # noqa: PLC0415  optional
+
+    if request.scheduler:
+        try:
+            client = distributed.Client(request.scheduler, set_as_default=False)
+        except (OSError, ValueError, TimeoutError, TypeError) as error:  # the last of TLS without certificates
+            raise BenchError(f"scheduler={request.scheduler}: no scheduler answers there: {error}") from error
+        with client:
+            yield client
+        return
+    with _own_cluster(request) as cluster, distributed.Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+def _own_cluster(request: Request) -> Any:
+    import distributed  # noqa: PLC0415  optional
+
+    if request.launcher == "slurm":
+        from harness.running import slurm  # noqa: PLC0415
+
+        assert request.settings_file  # see `refuse_unusable`
+        return slurm.cluster(request.settings_file, request.results / "logs")
+    # One Dask worker: what keeps the cores busy are the processes that it starts.
+    return distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=request.workers,
+        processes=True,
+        memory_limit=0,  # each cell has a limit of its own
+        dashboard_address="127.0.0.1:8787",
+    )

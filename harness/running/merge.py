@@ -1,0 +1,171 @@
+"""`bench records merge`: results folders of several machines as one, whatever their order, and to the byte the same.
+
+Lines of records are copied as they stand. Of one cell's records that the same environment made the newest stays, which
+stands for the others wherever records are judged. Two that cannot both be true are told, and nothing is written.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from harness import disk
+from harness.errors import BenchError
+from harness.judging import leaderboard
+from harness.judging.records import Deployment, LatencyRecord, Record, Store, Truth, close, read, same_constants
+from harness.judging.verify import contradicts
+from harness.running.run import exported
+
+_R = TypeVar("_R", Record, LatencyRecord, Truth, Deployment)
+_Dated = TypeVar("_Dated", Record, LatencyRecord, Deployment)
+
+
+class _Line(NamedTuple, Generic[_R]):
+    """A record as it stands at a place, and as we would write it."""
+
+    raw: bytes
+    record: _R
+    written: bytes
+    place: str
+
+
+class Merged(NamedTuple):
+    """What came together of a suite: `records` kept of so many `found`, and exported `models`; `told` is what else its
+    user should know.
+    """
+
+    suite: str
+    records: int
+    found: int
+    models: int
+    told: tuple[str, ...]
+
+
+def merge(folders: Sequence[Path], out: Path) -> list[Merged]:
+    """Write what is in the results folders to a new one, leaderboards included.
+
+    Raises BenchError, with nothing written, for a folder without records, for records that cannot be read or believed,
+    and where two contradict each other.
+    """
+    suites = sorted({path.name for folder in folders for path in _suites(folder)})
+    if _holds_something(out):
+        raise BenchError(f"out={out}: is there, and not empty: choose a new folder")
+    parts = [_Part(suite, folders) for suite in suites]
+    if conflicts := [line for part in parts for line in part.conflicts]:
+        raise BenchError("nothing is merged, for these contradict each other:\n  " + "\n  ".join(conflicts))
+    return [part.write(out) for part in parts]
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is something under this name, other than an empty folder."""
+    return folder.exists() and not (folder.is_dir() and not any(folder.iterdir()))
+
+
+def _suites(folder: Path) -> list[Path]:
+    found = [path.parent for path in (folder / "records").glob("*/trainings.jsonl")]
+    if not found:
+        raise BenchError(f"{folder}: has no records, {folder}/records/<suite>/trainings.jsonl: it is no results folder")
+    return found
+
+
+class _Part:
+    """What all folders have of one suite."""
+
+    def __init__(self, suite: str, folders: Sequence[Path]) -> None:
+        self._suite, self._folders = suite, folders
+        stores = [Store(folder, suite) for folder in folders]
+        self.conflicts: list[str] = []
+        for folder in folders:
+            leaderboard.believed(folder, suite)
+        found = [line for store in stores for line in _lines(store.trainings_file, Record)]
+        self._found, self._trainings = len(found), self._once(found)
+        self._truths = self._agreed(line for store in stores for line in _lines(store.truths_file, Truth))
+        latencies = (line for store in stores for line in _lines(store.latencies_file, LatencyRecord))
+        deployments = (line for store in stores for line in _lines(store.deployments_file, Deployment))
+        self._latencies, self._deployments = _in_order(latencies), _in_order(deployments)
+
+    def _once(self, lines: Iterable[_Line[Record]]) -> list[_Line[Record]]:
+        """By age, without those that say what a newer one of the same cell and environment says again."""
+        kept: list[_Line[Record]] = []
+        good: defaultdict[tuple[str, str], list[_Line[Record]]] = defaultdict(list)
+        for line in reversed(_in_order(lines)):
+            if line.record.status != "ok":
+                kept.append(line)
+                continue
+            newer = good[line.record.key, line.record.computed_by]
+            if newer and contradicts(line.record, newer[0].record):
+                self.conflicts.append(
+                    f"{line.record.cell.title} predicts otherwise in {line.place} and in {newer[0].place}, in "
+                    "environments that are the same: one of them was edited, or its code"
+                )
+            elif not any(_same(line.record, other.record) for other in newer):
+                newer.append(line)
+                kept.append(line)
+        return kept[::-1]
+
+    def _agreed(self, lines: Iterable[_Line[Truth]]) -> list[_Line[Truth]]:
+        """One of each data, split and test."""
+        kept: dict[tuple[str, str, str], _Line[Truth]] = {}
+        for line in sorted(lines, key=lambda line: (line.record.of, line.raw)):
+            other = kept.setdefault(line.record.of, line)
+            if not same_constants(other.record, line.record):
+                self.conflicts.append(
+                    f"{other.place} and {line.place} name the same data, split and test, and not the same constants"
+                )
+        return list(kept.values())
+
+    def write(self, out: Path) -> Merged:
+        """Write it below a results folder."""
+        store = Store(out, self._suite)
+        for path, lines in (
+            (store.truths_file, self._truths),  # before what needs them
+            (store.trainings_file, self._trainings),
+            (store.latencies_file, self._latencies),
+            (store.deployments_file, self._deployments),
+        ):
+            if lines:
+                disk.write_whole(path, "".join(f"{line.raw.decode()}\n" for line in lines))
+        models, told = self._copy_models(out)
+        leaderboard.write(out, self._suite)
+        return Merged(self._suite, len(self._trainings), self._found, models, told)
+
+    def _copy_models(self, out: Path) -> tuple[int, tuple[str, ...]]:
+        """Copy what is at hand of the records' models. Two environments' models of one cell have one name: the newest
+        record's is copied, as it is what runs leave in one folder.
+        """
+        at_hand: dict[str, Path] = {}
+        hashes: defaultdict[str, set[str]] = defaultdict(set)
+        for line, folder in itertools.product(self._trainings, self._folders):
+            if line.record.onnx and (path := exported(line.record, folder)):
+                at_hand[path.name] = path
+                hashes[path.name].add(line.record.onnx.sha256)
+        for path in at_hand.values():
+            for file in (path, path.with_suffix(".safetensors")):
+                if file.is_file():
+                    disk.make_folder(out / "models" / self._suite)
+                    with disk.replacing(out / "models" / self._suite / file.name) as fresh:
+                        shutil.copyfile(file, fresh)
+        several = [name for name, found in sorted(hashes.items()) if len(found) > 1]
+        told = tuple(f"{name}: several environments made one; that of the newest record is kept" for name in several)
+        return len(at_hand), told
+
+
+def _lines(path: Path, kind: type[_R]) -> list[_Line[_R]]:
+    places = ((line, f"{path}:{number}") for number, line in enumerate(disk.whole_lines(path), 1))
+    return [_Line(line, *read(line, kind, place), place) for line, place in places]
+
+
+def _in_order(lines: Iterable[_Line[_Dated]]) -> list[_Line[_Dated]]:
+    """By age, and each once: other spaces make no other record."""
+    once: dict[bytes, _Line[_Dated]] = {}
+    for line in sorted(lines, key=lambda line: (line.record.started, line.raw)):
+        once.setdefault(line.written, line)
+    return list(once.values())
+
+
+def _same(one: Record, other: Record) -> bool:
+    return bool(one.held_out and other.held_out and close(one.held_out.predictions, other.held_out.predictions))

@@ -1,0 +1,114 @@
+import threading
+
+import pytest
+
+from harness.model.variants import Recipe
+from harness.running.crew import MOST_LOSSES, Crew, LostHand, Started
+from harness.running.data import DataSource
+from harness.running.worker import Done, Epoch, Job
+from tests.harness.a_benchmark import SCRATCH
+from tests.harness.examples import a_cell, a_record
+
+
+def a_job(seed=0, backend="classical", epochs=0):
+    if epochs:
+        cell = a_cell(seed=seed, backend=backend, architecture=SCRATCH, recipes=(Recipe(epochs),))
+    else:
+        cell = a_cell(seed=seed, backend=backend)
+    return Job(cell, DataSource())
+
+
+class Hand:
+    """Is lost over the cells of some seeds."""
+
+    def __init__(self, lost_over=()):
+        self.lost_over, self.ended, self.killed = lost_over, False, False
+
+    def do(self, job, tell):
+        tell(Epoch(1, 1, 1.0, 0.5, 0.5))
+        if job.cell.seed in self.lost_over:
+            raise LostHand("the host is gone")
+        return Done(a_record(job.cell))
+
+    def end(self):
+        self.ended = True
+
+    def kill(self):
+        self.killed = True
+
+
+def serve(crew, *hands):
+    """One after the other, in this thread; then all that happened."""
+    for hand in hands:
+        crew.serve(hand)
+    return list(crew.follow())
+
+
+def test_a_job_is_started_makes_progress_and_ends():
+    hand = Hand()
+    events = serve(Crew([a_job()]), hand)
+    assert [type(message) for _, message in events] == [Started, Epoch, Done]
+    assert hand.ended
+
+
+def test_what_a_lost_hand_had_is_done_by_another():
+    jobs = [a_job(seed) for seed in range(4)]
+    events = serve(Crew(jobs), Hand(lost_over=(1,)), Hand())
+    done = [(job.cell.seed, message.record.status) for job, message in events if isinstance(message, Done)]
+    assert sorted(done) == [(seed, "ok") for seed in range(4)]
+    assert sum(isinstance(message, Started) for _, message in events) == 5
+
+
+def test_a_cell_over_which_all_are_lost_fails_and_the_others_go_on():
+    jobs = [a_job(seed) for seed in range(3)]
+    events = serve(Crew(jobs), *(Hand(lost_over=(0,)) for _ in range(MOST_LOSSES)), Hand())
+    records = {job.cell.seed: message.record for job, message in events if isinstance(message, Done)}
+    assert records[0].status == "failed"
+    assert records[0].reason == "3 workers were lost over it, the last one because the host is gone"
+    assert records[1].status == records[2].status == "ok"
+
+
+def test_the_longest_comes_first_and_equals_in_their_order():
+    crew = Crew([a_job(0, epochs=3), a_job(1, epochs=9), a_job(2, epochs=3), a_job(3, epochs=9)])
+    taken = [crew.take("") for _ in range(4)]
+    assert [job.cell.seed for job in taken] == [1, 3, 0, 2]
+    assert crew.take("classical") is None
+
+
+def test_a_hand_stays_with_its_backend_as_long_as_it_can():
+    crew = Crew([a_job(0, "keras", 9), a_job(1, "pytorch", 1), a_job(2, "pytorch", 2)])
+    assert crew.take("pytorch").cell.seed == 2
+    assert crew.take("pytorch").cell.seed == 1
+    assert crew.take("pytorch").cell.backend == "keras"
+
+
+def test_hands_go_where_the_most_work_is_for_each():
+    crew = Crew([a_job(seed, name, 8) for name, count in (("keras", 3), ("pytorch", 2)) for seed in range(count)])
+    assert [crew.take("").cell.backend for _ in range(3)] == ["keras", "pytorch", "keras"]
+
+
+def test_whoever_listens_no_longer_kills_the_hands_and_no_job_is_given_out():
+    crew, hand, under_way = Crew([a_job(0), a_job(1)]), Hand(), threading.Event()
+    over = threading.Event()
+
+    def do(job, tell):
+        under_way.set()
+        over.wait()
+        raise LostHand("it was killed")
+
+    hand.do, hand.kill = do, over.set
+    thread = threading.Thread(target=crew.serve, args=(hand,))
+    thread.start()
+    under_way.wait()
+    events = crew.follow()
+    next(events)
+    events.close()
+    thread.join()
+    assert crew.take("") is None
+
+
+def test_a_fault_of_a_hand_is_raised():
+    hand = Hand()
+    hand.do = lambda job, tell: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        serve(Crew([a_job()]), hand)

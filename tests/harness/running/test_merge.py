@@ -1,0 +1,181 @@
+"""Results folders as one: to the byte the same whatever their order and however often."""
+
+import hashlib
+import itertools
+import tempfile
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.command import cli
+from harness.errors import BenchError
+from harness.judging import leaderboard
+from harness.judging.records import Store, standing
+from harness.running.merge import merge
+from harness.running.run import exported
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
+
+ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+
+
+def a_folder(path, *records, latencies=(), content=b"model"):
+    """A results folder with these records, and their models."""
+    path.mkdir(parents=True)
+    for record in records:
+        store = Store(path, record.cell.suite)
+        if record.onnx:
+            file = path / "models" / record.cell.suite / record.onnx.file
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            file.with_suffix(".safetensors").write_bytes(content + b"'s weights")
+            onnx = msgspec.structs.replace(record.onnx, sha256=hashlib.sha256(content).hexdigest())
+            record = msgspec.structs.replace(record, onnx=onnx)  # noqa: PLW2901
+        store.append(record)
+    for latency in latencies:
+        Store(path, "elasticity").append(latency)
+    return path
+
+
+def at(hour, record):
+    return msgspec.structs.replace(record, started=f"2026-01-01T{hour:02}:00:00+00:00")
+
+
+def written(results):
+    """All files, by name."""
+    return {str(path.relative_to(results)): path.read_bytes() for path in results.rglob("*") if path.is_file()}
+
+
+# Whatever machines may have made: seeds, environments, hours, ends.
+MADE = st.builds(
+    lambda seed, hour, elsewhere, ok: at(
+        hour,
+        a_record(a_cell(seed=seed), environment=ELSEWHERE if elsewhere else ENVIRONMENT)
+        if ok
+        else a_failure(a_cell(seed=seed)),
+    ),
+    st.integers(0, 2),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+FOLDERS = st.lists(st.lists(MADE, min_size=1, max_size=4, unique_by=msgspec.json.encode), min_size=1, max_size=3)
+
+
+@settings(max_examples=10)
+@given(FOLDERS)
+def test_neither_order_nor_repetition_nor_steps_matter_and_nothing_is_lost(made):
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        folders = [
+            a_folder(root / str(number), *sorted(records, key=lambda record: record.started))
+            for number, records in enumerate(made)
+        ]
+        merge(folders, root / "out")
+        whole = written(root / "out")
+        merge([*folders[::-1], folders[0]], root / "again")
+        assert written(root / "again") == whole
+        merge([root / "out"], root / "once more")
+        assert written(root / "once more") == whole
+        merge(folders[:1], root / "first")
+        merge([root / "first", *folders[1:], root / "out"], root / "in steps")
+        assert written(root / "in steps") == whole
+
+        before = [record for folder in folders for record in Store(folder, "elasticity").trainings()]
+        after = Store(root / "out", "elasticity").trainings()
+        assert [record.started for record in after] == sorted(record.started for record in after)
+        assert {(r.key, r.computed_by, r.status) for r in after} == {(r.key, r.computed_by, r.status) for r in before}
+        good = [(r.key, r.computed_by) for r in after if r.status == "ok"]
+        assert len(good) == len(set(good))
+        assert set(map(msgspec.json.encode, after)) <= set(map(msgspec.json.encode, before))
+        newest = standing(sorted(before, key=lambda record: record.started))
+        assert leaderboard.differs(root / "out", "elasticity") == ""
+        assert {(r.key, r.started) for r in standing(after) if r.status == "ok"} == {
+            (r.key, r.started) for r in newest if r.status == "ok"
+        }
+
+
+def test_models_latencies_and_weights_come_along(tmp_path):
+    one = a_record(a_cell(seed=0))
+    ours = a_folder(tmp_path / "ours", one, latencies=[a_latency(one)])
+    theirs = a_folder(tmp_path / "theirs", a_record(a_cell(seed=1)), latencies=[a_latency(one)])
+    (merged,) = merge([ours, theirs], tmp_path / "out")
+    assert (merged.suite, merged.records, merged.found, merged.models, merged.told) == ("elasticity", 2, 2, 2, ())
+    store = Store(tmp_path / "out", "elasticity")
+    assert len(store.latencies()) == 1
+    assert all(exported(record, tmp_path / "out").is_file() for record in store.trainings())
+    assert len(list((tmp_path / "out/models/elasticity").glob("*.safetensors"))) == 2
+
+
+def test_two_environments_models_of_one_cell_have_one_name_and_it_is_told(tmp_path):
+    ours = a_folder(tmp_path / "ours", at(1, a_record()), content=b"ours")
+    theirs = a_folder(tmp_path / "theirs", at(2, a_record(environment=ELSEWHERE)), content=b"theirs")
+    for number, folders in enumerate(itertools.permutations([ours, theirs])):
+        (merged,) = merge(folders, tmp_path / str(number))
+        assert "several environments made one" in merged.told[0]
+        (model,) = (tmp_path / str(number)).rglob("*.onnx")
+        assert model.read_bytes() == b"theirs"
+
+
+def test_what_contradicts_each_other_is_told_by_its_places_and_nothing_is_written(tmp_path):
+    ours = a_folder(tmp_path / "ours", at(1, a_record()))
+    theirs = a_folder(tmp_path / "theirs", at(2, a_record(error=2.0)))
+    with pytest.raises(BenchError, match=r"predicts otherwise in .*ours/.*trainings.jsonl:1 and in .*theirs/") as told:
+        merge([theirs, ours], tmp_path / "out")
+    assert "nothing is merged" in str(told.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_constants_under_the_same_names_are_told(tmp_path):
+    record = a_record(a_cell(seed=1))
+    truth = tuple(tuple(value + 1 for value in row) for row in record.held_out.truth)
+    held_out = msgspec.structs.replace(record.held_out, truth=truth)
+    other = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), validation=held_out.accuracy())
+    ours, theirs = a_folder(tmp_path / "ours", a_record()), a_folder(tmp_path / "theirs", other)
+    with pytest.raises(BenchError, match="not the same constants"):
+        merge([ours, theirs], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_of_an_older_schema_are_copied_as_they_stand(tmp_path):
+    published = Path("results/archive/schema-3")
+    (merged, *_) = merge([published], tmp_path / "out")
+    lines = (published / f"records/{merged.suite}/trainings.jsonl").read_bytes().splitlines()
+    assert set((tmp_path / f"out/records/{merged.suite}/trainings.jsonl").read_bytes().splitlines()) <= set(lines)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "why"),
+    [
+        (lambda folder, out: None, "it is no results folder"),
+        (lambda folder, out: a_folder(folder, a_record()) and a_folder(out, a_record()), "not empty"),
+        (lambda folder, out: (folder / "records/elasticity").mkdir(parents=True), "it is no results folder"),
+    ],
+)
+def test_what_cannot_be_merged_is_refused(tmp_path, capsys, break_it, why):
+    folder, out = tmp_path / "a", tmp_path / "out"
+    break_it(folder, out)
+    assert cli.main(["records", "merge", f"folders={folder}", f"out={out}"]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_nothing_is_no_folder(tmp_path, capsys):
+    assert cli.main(["records", "merge", "folders=,", f"out={tmp_path / 'out'}"]) == 2
+    assert "folders=,: name results folders" in capsys.readouterr().err
+
+
+def test_a_broken_line_is_named(tmp_path, capsys):
+    folder = a_folder(tmp_path / "a", a_record())
+    with (folder / "records/elasticity/trainings.jsonl").open("a") as file:
+        file.write("{}\n")
+    assert cli.main(["records", "merge", f"folders={folder}", f"out={tmp_path / 'out'}"]) == 2
+    assert "trainings.jsonl:2: not a record" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_merged_is_told(tmp_path, capsys):
+    ours, theirs = a_folder(tmp_path / "ours", a_record()), a_folder(tmp_path / "theirs", at(1, a_record()))
+    assert cli.main(["records", "merge", f"folders={ours}, {theirs}", f"out={tmp_path / 'out'}"]) == 0
+    assert "elasticity: 1 records, 1 more said the same again, 1 models" in capsys.readouterr().out
