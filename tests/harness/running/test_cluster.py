@@ -403,7 +403,7 @@ def test_what_cannot_be_had_is_refused_before_anything_runs(data, tmp_path, caps
 
 def test_code_of_ones_own_is_not_sent_to_other_machines(data, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("models.py").write_text("from sklearn.linear_model import Ridge\n", encoding="utf-8")
+    (tmp_path / "models.py").write_text("from sklearn.linear_model import Ridge\n", encoding="utf-8")
     words = ["run", *WORDS, "variant=models.py:Ridge", f"data={data}", "results=mine"]
     assert cli.main([*words, "launcher=dask", "scheduler=tcp://127.0.0.1:1"]) == 2
     assert "code of your own is not sent to other machines: run it with launcher=local" in capsys.readouterr().err
