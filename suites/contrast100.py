@@ -38,9 +38,7 @@ measure, read_images, draw = question.measure, question.read_images, question.dr
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     """See `Suite.load`."""
     if folder is not None:
-        raise BenchError(
-            f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity"
-        )
+        raise BenchError(f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity")
     return shipped.load("contrast100")
 
 

@@ -131,9 +131,7 @@ _TRAINED, _VALIDATED = 2000, 300  # the others are the test; families take turns
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     """See `Suite.load`."""
     if folder is not None:
-        raise BenchError(
-            f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity"
-        )
+        raise BenchError(f"data={folder}: this suite has data of its own alone; give yours with suite=elasticity")
     return shipped.load("representations")
 
 

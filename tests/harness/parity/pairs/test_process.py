@@ -10,8 +10,9 @@ from safetensors.numpy import load_file
 
 from harness.command import cli
 from harness.errors import BenchError
+from harness.foreign import Source
 from harness.parity.check import assert_same_model
-from harness.parity.pairs.orders import Compute, Computed, Inspect, Looked, Source
+from harness.parity.pairs.orders import Compute, Computed, Inspect, Looked
 from harness.parity.pairs.process import SideProcess
 from harness.parity.pairs.side import drawn, named
 from harness.running.apart import Stopped
