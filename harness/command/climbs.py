@@ -122,4 +122,4 @@ def _pair(options: ParityOptions) -> int:
     for key in ("mapping", "converter"):
         if (file := getattr(options, key)) and not (pairs and pairs.write(key, Path(file))):
             print(f"{key}={file}: is not written, for not all arrays map: see structure", file=sys.stderr)
-    return _ended(options, found, ",".join((ours.kind, theirs.kind)))
+    return _ended(options, found, f"{ours.kind},onnx2" if options.onnx2 else f"{ours.kind},{theirs.kind}")

@@ -9,16 +9,17 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from harness.foreign import Arrays, Shape
+from harness.foreign import Arrays, Part, Shape, relaid
 
-How = Literal["equal", "transposed", "elsewhere", "scaled", "constant", "apart", "absent"]
+How = Literal["equal", "transposed", "elsewhere", "scaled", "folded", "constant", "apart", "absent"]
 
 
 class Found(msgspec.Struct, frozen=True):
     """An array of one model, and the arrays of the other that have its numbers (`where`, none for nowhere): `how` they
-    stand there, and `told` in words.
+    stand there, `told` in words, and how far they are `apart`, relative to its norm.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Found(msgspec.Struct, frozen=True):
     where: tuple[str, ...]
     how: How
     told: str
+    apart: float = 0.0
 
 
 def find(ours: Arrays, theirs: Arrays) -> list[Found]:
@@ -38,6 +40,46 @@ def others(found: Sequence[Found], theirs: Arrays) -> list[str]:
     """Those of theirs that are none of ours, and more than one number."""
     known = {name for each in found for name in each.where}
     return [name for name, array in theirs.items() if name not in known and not _constant(array)]
+
+
+def with_folded(found: Sequence[Found], parts: Sequence[Part], ours: Arrays, theirs: Arrays) -> list[Found]:
+    """What was found, and where batch norms are whose arrays are not all there: exporters make of a norm one factor and
+    one summand for each channel, or multiply the kernel before it.
+    """
+    search = _Search(theirs)
+    before = {part.output: part for part in parts}
+    lost = {each.name for each in found if each.how in ("apart", "absent")}
+    places: dict[str, tuple[str, ...]] = {}
+    for norm in [part for part in parts if part.kind == "batch_norm" and "moving_variance" in part.arrays]:
+        names = {array.name for array in norm.arrays.values()}
+        for folded in _foldings(norm, before.get(norm.behind), ours) if names & lost else ():
+            there = [search.find("", array.astype(np.float32)) for array in folded.values()]
+            if all(each.where and each.apart <= _SAME_FACTOR for each in there):
+                where = tuple(dict.fromkeys(name for each in there for name in each.where))
+                places |= dict.fromkeys([*names, *folded], where)
+                break
+    return [
+        replace(each, where=places[each.name], how="folded", told="folded with its norm", apart=0.0)
+        if each.name in places and each.name in lost
+        else each
+        for each in found
+    ]
+
+
+def _foldings(norm: Part, before: Part | None, ours: Arrays) -> Iterator[Arrays]:
+    """What may have become of a norm, by the array that it is in the place of: its factors and summands, or the kernel
+    and the bias before it.
+    """
+    held = {role: ours[array.name].astype(np.float64) for role, array in norm.arrays.items()}
+    epsilon = norm.settings.get("epsilon")
+    assert isinstance(epsilon, float)
+    factor = held.get("gamma", 1.0) / np.sqrt(held["moving_variance"] + epsilon)
+    summand = held.get("beta", 0.0) - held["moving_mean"] * factor
+    yield {"factor": factor, "summand": summand}
+    kernel, bias = (before.arrays.get(role) if before else None for role in ("kernel", "bias"))
+    if kernel and kernel.common()[-1:] == factor.shape:
+        scaled = relaid(ours[kernel.name], kernel.steps) * factor
+        yield {kernel.name: scaled, bias.name if bias else "": summand + (ours[bias.name] * factor if bias else 0.0)}
 
 
 class _Search:
@@ -92,8 +134,8 @@ class _Search:
         if apart > limit:
             return None
         half = "rounded to half precision: " if other in self._half else ""
-        told = f"{half}apart by {apart / float(np.linalg.norm(array)):.2g}"
-        return Found(name, array.shape, (other,), "apart", _told(axes, told))
+        apart /= float(np.linalg.norm(array))
+        return Found(name, array.shape, (other,), "apart", _told(axes, f"{half}apart by {apart:.2g}"), apart)
 
 
 _SAMPLE = 64

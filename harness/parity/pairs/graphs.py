@@ -68,7 +68,8 @@ class Graphs:
         looked = self._look(request, given)
         own = self._own()
         order = [array.name for part in looked[0].parts for array in part.arrays.values()]
-        self._found = contents.find({name: own[0][name] for name in dict.fromkeys([*order, *own[0]])}, own[1])
+        found = contents.find({name: own[0][name] for name in dict.fromkeys([*order, *own[0]])}, own[1])
+        self._found = contents.with_folded(found, looked[0].parts, *own)
         self._labels = [each.framework for each in looked]
         self._remarks = [f"{each.framework} {remark}" for each in looked for remark in each.remarks]
         self._remarks += _extra(contents.others(self._found, own[1]), own[1], self._labels[1])
@@ -119,11 +120,13 @@ def climb(request: PairRequest) -> Iterator[tuple[Graphs, list[Verdict]]]:
 
 
 def _structure(name: str, found: Sequence[Found], wrong: Sequence[str], labels: Sequence[str]) -> Verdict:
-    """Whether there are as many answers, and the weights of one model are those of the other. Arrays that are not found
-    break nothing: exporters fold norms into kernels, and `forward` says what comes of that.
+    """Whether there are as many answers, and the kernels of one model are those of the other. Arrays that are not found
+    break nothing, nor do vectors that are nearly found: exporters fold norms into what lies before them, and `forward`
+    says what comes of that.
     """
     by_how: dict[How, list[Found]] = {how: [each for each in found if each.how == how] for how in _COUNTED}
-    told = [f"{each.name} is {' and '.join(each.where)}, {each.told}" for each in by_how["apart"]]
+    kernels = [each for each in by_how["apart"] if sum(size > 1 for size in each.shape) > 1]
+    told = [f"{each.name} is {' and '.join(each.where)}, {each.told}" for each in kernels]
     telling = [each.how for each in found if each.how != "constant" and np.prod(each.shape) >= contents.MANY]
     if telling and set(telling) == {"absent"}:
         told = [f"none of the arrays of {labels[0]} is in {labels[1]}"]
@@ -140,6 +143,7 @@ _COUNTED: dict[How, str] = {
     "transposed": "transposed",
     "elsewhere": "in another order or among others",
     "scaled": "scaled by channel",
+    "folded": "folded",
     "constant": "of one number, which tells nothing",
     "apart": "apart",
     "absent": "not found",

@@ -5,10 +5,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from harness.command import cli
 from harness.errors import BenchError
 from harness.foreign import Source
+from harness.parity.check import assert_same_model
 from harness.parity.pairs.climb import PairRequest
 from harness.parity.pairs.graphs import Graphs
+from harness.parity.pairs.sources import sources
 from harness.running.guard import Limits
 
 PAIR = """
@@ -125,10 +128,10 @@ def half():
     return model
 
 
-def folded():
+def folded(epsilon=1e-3):
     """The twin with its norm folded into the kernel before, as exporters do."""
     arrays = weights()
-    scale = arrays["1.weight"] / np.sqrt(arrays["1.running_var"] + np.float32(1e-3))
+    scale = arrays["1.weight"] / np.sqrt(arrays["1.running_var"] + np.float32(epsilon))
     arrays["0.weight"] = arrays["0.weight"] * scale[:, None, None, None]
     arrays["0.bias"] = (arrays["0.bias"] - arrays["1.running_mean"]) * scale + arrays["1.bias"]  # what was is not used
     model = graph(arrays)
@@ -152,7 +155,7 @@ def changed(name):
 RIGHT = {
     "as it is": (twin, "11 equal"),
     "norm's other momentum": (lambda: attribute(1, momentum=0.5), "11 equal"),
-    "norm folded into the kernel": (folded, "5 equal, 1 scaled by channel, 5 not found"),
+    "norm folded into the kernel": (folded, "5 equal, 1 scaled by channel, 5 folded"),
     "batches of one": (lambda: graph(weights(), 1), "11 equal"),
     "batches of five": (lambda: graph(weights(), 5), "11 equal"),
     "images channels last": (channels_last, "11 equal"),
@@ -256,6 +259,14 @@ def test_each_planted_mistake_is_found_where_it_is(sides, pair, name):
 
 
 @pytest.mark.slow
+def test_a_norm_that_was_folded_by_another_epsilon_is_not_found(sides, pair):
+    structure, forward = climb(sides, pair, folded(1e-5))
+    assert structure.note.endswith("5 equal, 1 scaled by channel, 5 not found")
+    assert forward.outcome == "breaks"
+    assert "onnx has nowhere what 0 answers, which is the first" in forward.note
+
+
+@pytest.mark.slow
 def test_what_cannot_be_run_or_told_is_refused_and_the_sides_go_on(sides, pair):
     with pytest.raises(BenchError, match=r"pair.onnx: ONNX Runtime cannot run it: .*Dimension mismatch"):
         climb(sides, pair, attribute(0, strides=[1, 1]))
@@ -299,3 +310,47 @@ def test_each_planted_mistake_is_found_between_two_graphs(graphs, tmp_path, name
         }
         layer = {"0": "first", "1": "norm", "4": "second", "6": "dense", "8": "answer"}
         assert f"onnx2 has nowhere what {nodes.get(name) or layer[said.split()[2]]} answers" in broken[0].note
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_1_where_a_graph_breaks_and_writes_what_is_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    onnx.save(twin(), "one.onnx")
+    onnx.save(attribute(1, epsilon=1e-5), "two.onnx")
+    assert cli.main(["parity", "onnx=one.onnx", "onnx2=one.onnx"]) == 0
+    written = "mapping=m.csv", "junit=j.xml", "markdown=p.md"
+    assert cli.main(["parity", "onnx=one.onnx", "onnx2=two.onnx", "seeds=0,1", *written]) == 1
+    told = capsys.readouterr().out
+    assert "note: onnx takes images as (N, 3, 12, 12), as it is given" in told
+    assert told.count("forward     breaks") == 2
+    table = (tmp_path / "m.csv").read_text().splitlines()
+    assert table[0] == "onnx,onnx2,onnx shape,how"
+    assert "4.weight,4.weight,5x4x3x3,equal" in table
+    assert (tmp_path / "j.xml").read_text().count("<failure") == 2
+    assert "### Parity of onnx,onnx2" in (tmp_path / "p.md").read_text()
+
+
+@pytest.mark.slow
+def test_a_test_of_ones_own_holds_a_module_to_its_file(pair, tmp_path):
+    file = tmp_path / "twin.onnx"
+    onnx.save(twin(), file)
+    assert [verdict.outcome for verdict in assert_same_model(pair, onnx=file)] == ["passes", "passes"]
+    onnx.save(without(7), file)
+    with pytest.raises(AssertionError, match=r"forward +breaks .*onnx has nowhere what 8 answers"):
+        assert_same_model(pair, onnx=file, rungs="forward")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("def keras_model(): ...", "keras"),
+        ("def torch_model(): ...", "torch"),
+        ("def keras_model(): ...\ndef torch_model(): ...", "torch"),
+        ("def keras_model(:", "torch"),
+    ],
+)
+def test_of_a_file_beside_a_graph_the_torch_module_is_taken_where_there_is_one(tmp_path, text, kind):
+    (tmp_path / "pair.py").write_text(text)
+    onnx.save(twin(), tmp_path / "one.onnx")
+    ours, theirs = sources(str(tmp_path / "pair.py"), onnx=str(tmp_path / "one.onnx"))
+    assert (ours.kind, ours.function, theirs.kind, theirs.said) == (kind, f"{kind}_model", "onnx", ours.said)
