@@ -38,12 +38,14 @@ from harness.foreign import (
     Part,
     Random,
     Setting,
+    Source,
     Trained,
     leaves,
 )
 from harness.protocol import Precision
 
 NAME = "keras"
+PRECISIONS: tuple[Precision, ...] = "float32", "float64"
 
 
 def configure(precision: Precision, fresh: bool) -> None:
@@ -79,24 +81,24 @@ def _gelu(features: Any, approximate: bool = False, name: str | None = None) -> 
     return 0.5 * features * (1.0 + keras.ops.erf(features / np.sqrt(2)))
 
 
-def load(path: str, trusted: bool, precision: Precision) -> keras.Model:
+def load(source: Source, precision: Precision) -> keras.Model:
     """A model from a .keras file, to compute in this precision, whatever it was saved in. Raises BenchError where it
-    cannot be read, or holds code and is not `trusted`.
+    cannot be read, or holds code and is not trusted.
     """
     try:
         with tempfile.TemporaryDirectory() as folder:
             copy = f"{folder}/model.keras"
-            with zipfile.ZipFile(path) as given, zipfile.ZipFile(copy, "w") as made:
+            with zipfile.ZipFile(source.path) as given, zipfile.ZipFile(copy, "w") as made:
                 for name in given.namelist():
                     held = given.read(name)
                     made.writestr(
                         name, json.dumps(_cast(json.loads(held), precision)) if name == "config.json" else held
                     )
-            return keras.saving.load_model(copy, compile=False, safe_mode=not trusted)
+            return keras.saving.load_model(copy, compile=False, safe_mode=not source.trusted)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        hint = "" if trusted else "; trust=true also runs Python code that the file holds, as Lambda layers are"
+        hint = "" if source.trusted else "; trust=true also runs Python code that the file holds, as Lambda layers are"
         told = (str(error).strip() or type(error).__name__).partition(". ")[0].splitlines()[0]
-        raise BenchError(f"keras={path}: cannot be read: {told}{hint}") from None
+        raise BenchError(f"keras={source.path}: cannot be read: {told}{hint}") from None
 
 
 def _cast(config: Any, precision: Precision) -> Any:

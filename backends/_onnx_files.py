@@ -1,4 +1,4 @@
-"""ONNX files that may come from anywhere: what is refused before ONNX Runtime sees them."""
+"""ONNX files that may come from anywhere: what is refused before ONNX Runtime sees them, and how it is given them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import onnx
+import onnxruntime
 from onnx import TensorProto
 from onnxruntime.capi.onnxruntime_pybind11_state import get_all_operator_schema
 
@@ -33,9 +34,31 @@ def read(path: Path) -> tuple[onnx.ModelProto, bytes]:
         raise BenchError(f"{path}: not an ONNX file") from None
     if not (model.graph.node and model.graph.input and model.graph.output):
         raise BenchError(f"{path}: not an ONNX file, or one whose graph lacks nodes, inputs or outputs")
-    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in _parts(model, TensorProto)):
-        raise BenchError(f"{path}: keeps its weights in other files: save it as one file")
+    if any(tensor.data_location == TensorProto.EXTERNAL for tensor in parts(model, TensorProto)):
+        raise BenchError(
+            f"{path}: keeps its weights in other files: save it as one file (torch.onnx.export: external_data=False)"
+        )
     return model, content
+
+
+LEVELS = {
+    "disable": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "layout": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
+    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
+def session(content: bytes, threads: int, level: str) -> onnxruntime.InferenceSession:
+    """A model's session on the processor, at one of `LEVELS`. Raises whatever ONNX Runtime does."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = LEVELS[level]
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def refuse_unsafe(model: onnx.ModelProto, path: Path) -> None:
@@ -47,7 +70,7 @@ def refuse_unsafe(model: onnx.ModelProto, path: Path) -> None:
     _refuse_oversized(model, path)
 
 
-def _parts(message: Any, kind: type[_Part]) -> Iterator[_Part]:
+def parts(message: Any, kind: type[_Part]) -> Iterator[_Part]:
     """Every message of a kind within a message, wherever it is: in attributes, branches, functions, sparse tensors."""
     waiting = [message]
     while waiting:
@@ -63,7 +86,7 @@ def _refuse_unknown_operators(model: onnx.ModelProto, path: Path) -> None:
     """Raise BenchError for an operator that neither ONNX Runtime has nor the model defines."""
     known = {(schema.domain, schema.name) for schema in get_all_operator_schema()}
     known |= {(domain(function.domain), function.name) for function in model.functions}
-    used = {_operator(node) for node in _parts(model, onnx.NodeProto)}
+    used = {_operator(node) for node in parts(model, onnx.NodeProto)}
     if unknown := sorted(used - known):
         names = ", ".join("::".join(filter(None, name)) for name in unknown[:5])
         raise BenchError(f"{path}: uses operators that ONNX Runtime does not have: {names}")
@@ -86,7 +109,7 @@ def _refuse_unfolding(model: onnx.ModelProto, path: Path) -> None:
 
 def _refuse_oversized(model: onnx.ModelProto, path: Path) -> None:
     """Raise BenchError for a tensor that says it is larger than what the file holds of it, or absurdly large."""
-    for tensor in _parts(model, TensorProto):
+    for tensor in parts(model, TensorProto):
         # Two elements to a byte: the smallest have four bits.
         if min(tensor.dims, default=0) < 0 or math.prod(tensor.dims) > 2 * tensor.ByteSize():
             shape = "x".join(map(str, tensor.dims))
@@ -95,8 +118,8 @@ def _refuse_oversized(model: onnx.ModelProto, path: Path) -> None:
         inferred = onnx.shape_inference.infer_shapes(model)
     except Exception as error:  # of C++, without a base class
         raise BenchError(f"{path}: its shapes contradict each other: {error}") from None
-    shapes = [tuple(sparse.dims) for sparse in _parts(model, onnx.SparseTensorProto)]
-    shapes += [tuple(max(size.dim_value, 1) for size in shape.dim) for shape in _parts(inferred, onnx.TensorShapeProto)]
+    shapes = [tuple(sparse.dims) for sparse in parts(model, onnx.SparseTensorProto)]
+    shapes += [tuple(max(size.dim_value, 1) for size in shape.dim) for shape in parts(inferred, onnx.TensorShapeProto)]
     for lengths in shapes:
         if math.prod(lengths) > _LARGEST_TENSOR:
             raise BenchError(

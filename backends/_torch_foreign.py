@@ -32,6 +32,7 @@ from harness.foreign import (
 from harness.protocol import Precision
 
 NAME = "torch"
+PRECISIONS: tuple[Precision, ...] = "float32", "float64"
 
 
 def configure(precision: Precision, fresh: bool) -> None:

@@ -13,7 +13,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from backends._onnx_files import domain, read, refuse_unsafe
+from backends._onnx_files import domain, read, refuse_unsafe, session
 from harness.errors import BenchError, Unavailable
 from harness.model.architecture import (
     Conv2D,
@@ -69,26 +69,11 @@ def configure(threads: int, device: Device, precision: Precision = "float32") ->
 # --- files ----------------------------------------------------------------------------------------------------------
 
 
-_LEVELS = {
-    "disable": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
-    "basic": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC,
-    "extended": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
-    "layout": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_LAYOUT,
-    "all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
-}
-
-
 class OnnxModel:
     """A session on one model; `input_shape` and `output_shape` have None where a length is free."""
 
     def __init__(self, content: bytes, threads: int, level: str = "all") -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.graph_optimization_level = _LEVELS[level]
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._session = session(content, threads, level)
         self.threads: int = self._session.get_session_options().intra_op_num_threads
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         entries, results = self._session.get_inputs(), self._session.get_outputs()
@@ -151,7 +136,7 @@ class OnnxFile:
         self.input_shapes = tuple(_declared(entry.type.tensor_type.shape) for entry in entries)
 
     def open(self, threads: int = 1, level: str = "all") -> OnnxModel:
-        """Load it into ONNX Runtime, at one of its levels of graph optimization (`_LEVELS`).
+        """Load it into ONNX Runtime, at one of its levels of graph optimization (`LEVELS`).
 
         Raises BenchError where it cannot be run.
         """

@@ -6,7 +6,7 @@ arrays, gradients and a converter that stands alone are all made from the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -15,6 +15,24 @@ from numpy.typing import NDArray
 
 Shape = tuple[int, ...]
 Arrays = dict[str, NDArray[Any]]
+
+
+Kind = Literal["keras", "torch", "onnx"]
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where a model comes from: a function in a Python file, or a file that a framework wrote (`function` is "").
+
+    `said` is the Python file with losses, optimizers and so on, "" for none. `layout` says whether an ONNX file takes
+    channels first or last, where shapes do not tell; "" where nobody has said.
+    """
+
+    kind: Kind
+    path: str
+    function: str = ""
+    said: str = ""
+    trusted: bool = False
+    layout: Literal["", "first", "last"] = ""
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -43,6 +61,21 @@ def relaid(array: NDArray[Any], steps: tuple[Step, ...]) -> NDArray[Any]:
 def places(shape: Shape, steps: tuple[Step, ...]) -> NDArray[np.intp]:
     """Where in the flat array of this shape each number of the array after the steps comes from."""
     return relaid(np.arange(int(np.prod(shape)), dtype=np.intp).reshape(shape), steps)
+
+
+def moves(shape: Shape, wanted: Sequence[int | None]) -> list[Shape]:
+    """Orders of axes by which an array of a shape has the wanted one, where None is any length: as it is, with its
+    channels moved from last to first, and from first to last. The first axis is the batch's.
+    """
+    rank = len(shape)
+    orders = [tuple(range(rank))]
+    if rank > 2:
+        orders += [(0, rank - 1, *range(1, rank - 1)), (0, *range(2, rank), 1)]
+    return [
+        order
+        for order in dict.fromkeys(orders)
+        if rank == len(wanted) and all(want in (None, shape[axis]) for axis, want in zip(order, wanted, strict=True))
+    ]
 
 
 class Array(msgspec.Struct, frozen=True):
@@ -98,7 +131,7 @@ class Inputs(msgspec.Struct, frozen=True):
 
 class Inspected(msgspec.Struct, frozen=True):
     """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
-    last, its dropouts, which of its layers were not called, and how many arrays it answers.
+    last, its dropouts, which of its layers were not called, how many arrays it answers, and what is worth knowing.
     """
 
     framework: str
@@ -107,6 +140,7 @@ class Inspected(msgspec.Struct, frozen=True):
     dropouts: tuple[Random, ...] = ()
     unused: tuple[str, ...] = ()
     answers: int = 1
+    remarks: tuple[str, ...] = ()
 
 
 class Trained(msgspec.Struct, frozen=True):

@@ -16,15 +16,17 @@ from harness.text import label, shown
 if TYPE_CHECKING:
     from harness.command.commands import ParityOptions
     from harness.parity.ladder import Verdict
-    from harness.parity.pairs.mapping import Paired
 
 
 _OF_VARIANTS = ("suite", "between", "variant", "profile", "workers", "keep", "results")
-_OF_PAIRS = ("weights", "mapping", "converter", "trust", "timeout", "memory")
+_OF_PAIRS = ("layout", "weights", "mapping", "converter", "trust", "timeout", "memory")
+_OF_DRAWN = ("weights", "converter")
 
 
 def parity(options: ParityOptions) -> int:
-    if options.pair or options.keras:
+    if options.onnx or options.onnx2:
+        _refuse_given(options, _OF_DRAWN, "is not for a pair with an ONNX file, which keeps the weights that it has")
+    if options.pair or options.keras or options.onnx or options.onnx2:
         _refuse_given(options, _OF_VARIANTS, "is for the project's own variants, and not for a pair")
         return _pair(options)
     _refuse_given(options, _OF_PAIRS, "is for a pair: give pair=FILE.py too")
@@ -92,44 +94,32 @@ def _pair(options: ParityOptions) -> int:
     """Somebody's own two models."""
     from harness import registry
     from harness.parity import verdicts
-    from harness.parity.pairs.climb import RUNGS, PairRequest, climb
+    from harness.parity.pairs import climb, graphs
     from harness.parity.pairs.sources import sources
-    from harness.parity.pairs.written import table
 
     _refuse_folders(options, ("junit", "markdown", "mapping", "converter"))
-    ours, theirs = sources(options.pair, options.keras, trusted=options.trust)
-    request = PairRequest(
-        name=label(Path(options.pair or options.keras).stem),
+    files = options.pair, options.keras, options.onnx, options.onnx2
+    ours, theirs = sources(*files, options.layout, trusted=options.trust)
+    kind, what = (graphs, "a pair with an ONNX file") if theirs.kind == "onnx" else (climb, "a pair")
+    request = climb.PairRequest(
+        name=label(Path(next(filter(None, files))).stem),
         ours=ours,
         theirs=theirs,
-        rungs=registry.choose(options.rung, RUNGS, "rung of a pair"),
+        rungs=registry.choose(options.rung, kind.RUNGS, f"rung of {what}"),
         seeds=values.numbers("seeds", options.seeds) or (0,),
         weights=options.weights,
         limits=values.limits(options),
     )
     found: list[Verdict] = []
-    labels, paired = (ours.kind, theirs.kind), None
-    for pairs, climbed in climb(request):
-        if pairs.paired and pairs.paired is not paired:  # the first, and what was found by trying
-            paired = pairs.paired
-            print("\n" * bool(found) + shown(table(paired, labels)) + "\n")
+    told, pairs = "", None
+    for pairs, climbed in kind.climb(request):
+        if (table := pairs.table()) != told:  # the first, and what was found by trying
+            told = table
+            print("\n" * bool(found) + shown(table) + "\n")
         found += climbed
         print(shown(verdicts.line(climbed)), flush=True)
     print(f"\n{verdicts.summary(found)}")
-    _write_mapping(options, paired, labels)
-    return _ended(options, found, ",".join(labels))
-
-
-def _write_mapping(options: ParityOptions, paired: Paired | None, labels: Sequence[str]) -> None:
-    """As a table, and as a converter; of a mapping with holes in it, neither."""
-    from harness.parity.pairs import written
-
-    if paired is None or paired.problems:
-        for key in ("mapping", "converter"):
-            if file := getattr(options, key):
-                print(f"{key}={file}: is not written, for not all arrays map: see structure", file=sys.stderr)
-        return
-    if options.mapping:
-        written.write_csv(Path(options.mapping), paired.lines, labels)
-    if options.converter:
-        written.write_converter(Path(options.converter), paired, labels)
+    for key in ("mapping", "converter"):
+        if (file := getattr(options, key)) and not (pairs and pairs.write(key, Path(file))):
+            print(f"{key}={file}: is not written, for not all arrays map: see structure", file=sys.stderr)
+    return _ended(options, found, f"{ours.kind},onnx2" if options.onnx2 else f"{ours.kind},{theirs.kind}")

@@ -208,6 +208,18 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
         ),
     ] = ""
     keras: Annotated[str, _path("a .keras file in the place of keras_model()")] = ""
+    onnx: Annotated[
+        str,
+        _path(
+            "an ONNX file, to compare with keras=, onnx2=, or torch_model() of pair= (keras_model() where it has no "
+            "other); each is run with the weights that it has"
+        ),
+    ] = ""
+    onnx2: Annotated[str, _path("another ONNX file, for that of onnx= to be compared with")] = ""
+    layout: Annotated[
+        Literal["", "first", "last"],
+        _about("of an ONNX file: whether it takes channels first or last, where its shapes do not tell"),
+    ] = ""
     weights: Annotated[
         Literal["drawn", "ours", "theirs", "own"],
         _about(

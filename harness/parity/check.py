@@ -8,49 +8,54 @@ from pathlib import Path
 
 from harness import registry
 from harness.errors import BenchError
+from harness.foreign import Source
 from harness.parity import verdicts
 from harness.parity.ladder import Verdict
-from harness.parity.pairs.climb import RUNGS, PairRequest, Weights, climb
-from harness.parity.pairs.orders import Source
-from harness.parity.pairs.sources import sources
+from harness.parity.pairs import climb, graphs
+from harness.parity.pairs.climb import PairRequest, Weights
+from harness.parity.pairs.sources import Layout, sources
 from harness.running.guard import Limits
 from harness.text import shown
 
 
 def assert_same_model(
-    first: str | Path | Callable[[], object],
+    first: str | Path | Callable[[], object] = "",
     second: Callable[[], object] | None = None,
     *,
+    keras: str | Path = "",
+    onnx: str | Path = "",
+    onnx2: str | Path = "",
+    layout: Layout = "",
     rungs: str = "all",
     seeds: Sequence[int] = (0,),
     weights: Weights = "drawn",
     strict: bool = False,
     timeout: float | None = None,
 ) -> list[Verdict]:
-    """Have a pair climb, and return its verdicts: that of a file, as `bench parity pair=` takes it, or of two
-    functions, of which the first makes the Keras model and the second the torch module.
+    """Have a pair climb, and return its verdicts: that of the files that `bench parity` takes as pair=, keras=, onnx=
+    and onnx2=, or of two functions, of which the first makes the Keras model and the second the torch module.
 
     The functions are not called here: they must be those of a Python file, which each side's process runs.
 
     Raises AssertionError with what every rung came to where one breaks, or with `strict` is skipped; BenchError where a
     model cannot be built or run.
     """
-    if second is None:
-        assert isinstance(first, str | Path)
-        ours, theirs = sources(str(first))
-    else:
-        assert callable(first)
+    if callable(first):
+        assert second is not None
         ours, theirs = _source("keras", first), _source("torch", second)
+    else:
+        ours, theirs = sources(str(first), str(keras), str(onnx), str(onnx2), layout)
+    kind = graphs if theirs.kind == "onnx" else climb
     request = PairRequest(
-        name=Path(ours.said).stem,
+        name=Path(ours.said or ours.path).stem,
         ours=ours,
         theirs=theirs,
-        rungs=registry.choose(rungs, RUNGS, "rung of a pair"),
+        rungs=registry.choose(rungs, kind.RUNGS, "rung of a pair"),
         seeds=tuple(seeds),
         weights=weights,
         limits=Limits(timeout),
     )
-    found = [found for _, found in climb(request)]
+    found = [found for _, found in kind.climb(request)]
     bad = ("breaks", "skipped") if strict else ("breaks",)
     if any(verdict.outcome in bad for climbed in found for verdict in climbed):
         raise AssertionError("\n" + shown("\n".join(map(verdicts.line, found))))

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from harness.foreign import Arrays
+from harness.foreign import Arrays, Source
 from harness.parity.ladder import Verdict
-from harness.parity.pairs import drawn, judging
+from harness.parity.pairs import drawn, judging, written
 from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import Paired, pair
-from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own, Source
+from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
 from harness.parity.pairs.process import SideProcess
 from harness.parity.pairs.trying import tell_apart
 from harness.running.guard import Limits
@@ -62,6 +62,23 @@ class Pairs:
         self._pool.shutdown()
         self._temporary.cleanup()
 
+    def table(self) -> str:
+        """The mapping, for the terminal."""
+        return written.table(self.paired, self._labels()) if self.paired else ""
+
+    def write(self, what: Literal["mapping", "converter"], path: Path) -> bool:
+        """Write it as a table, or as a converter; of a mapping with holes in it neither, which is no success."""
+        if not self.paired or self.paired.problems:
+            return False
+        if what == "mapping":
+            written.write_csv(path, self.paired.lines, self._labels())
+        else:
+            written.write_converter(path, self.paired, self._labels())
+        return True
+
+    def _labels(self) -> list[str]:
+        return [side.source.kind for side in self._sides]
+
     def climb(self, request: PairRequest) -> Iterator[list[Verdict]]:
         """The verdicts of each rung and seed; that of `structure` also where it was not asked for, and nothing above it
         would say what it does. Raises BenchError where a model cannot be built or run.
@@ -70,7 +87,7 @@ class Pairs:
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
         paired = self.paired = pair(looked[0].inspected, looked[1].inspected, looked[0].mapping)
         own = self._own() if request.weights != "drawn" and not paired.problems else None
-        alike = not paired.problems and not judging.other_answers(looked)
+        alike = not paired.problems and not judging.other_answers([each.inspected for each in looked])
         if "structure" in request.rungs or request.weights == "own" or not alike:
             yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
         rungs = [rung for rung in request.rungs if rung != "structure"]

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.foreign import Array, Arrays, Part, places
+from harness.foreign import Array, Arrays, Inspected, Part, places
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
 from harness.parity.pairs import explained
@@ -47,7 +47,7 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
     there are as many answers; with `own`, whether the weights that the models have by themselves are the same, too.
     """
     labels = [each.inspected.framework for each in looked]
-    wrong = [*paired.problems, *other_answers(looked)]
+    wrong = [*paired.problems, *other_answers([each.inspected for each in looked])]
     for line in paired.lines:
         if line.ours.trained != line.theirs.trained and not line.role.startswith("moving_"):
             trained, still = labels if line.ours.trained else labels[::-1]
@@ -67,9 +67,9 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
     return Verdict(name, "structure", "passes", note=told + held)
 
 
-def other_answers(looked: Sequence[Looked]) -> list[str]:
+def other_answers(inspected: Sequence[Inspected]) -> list[str]:
     """What is wrong where one model answers more arrays than the other; nothing where it does not."""
-    ours, theirs = (each.inspected for each in looked)
+    ours, theirs = inspected
     if ours.answers == theirs.answers:
         return []
     arrays = f"{ours.answers} array{'s' * (ours.answers != 1)}"
@@ -114,7 +114,7 @@ class Judge:
     ) -> None:
         self._name, self._looked, self._paired, self._start = name, looked, paired, start
         self._told = [told for told, _ in computed]
-        self._left = [_by_precision(arrays) for _, arrays in computed]
+        self._left = [by_precision(arrays) for _, arrays in computed]
         self._labels = [each.inspected.framework for each in looked]
 
     def rung(self, rung: str) -> list[Verdict]:
@@ -122,7 +122,7 @@ class Judge:
 
         Where all of a difference is what the two frameworks are like, it breaks nothing; of a part, the rest counts.
         """
-        if rung == "forward" and (wrong := other_answers(self._looked)):
+        if rung == "forward" and (wrong := other_answers([each.inspected for each in self._looked])):
             return [Verdict(self._name, rung, "breaks", note=wrong[0])]
         verdicts = self._judge(rung, ())
         if not any(verdict.outcome == "breaks" and verdict.difference is not None for verdict in verdicts):
@@ -304,7 +304,8 @@ class Judge:
 _UNBIASED = "torch's moving variance is that of the unbiased variance, Keras's of the biased"
 
 
-def _by_precision(arrays: Arrays) -> dict[str, Arrays]:
+def by_precision(arrays: Arrays) -> dict[str, Arrays]:
+    """What a side left, by its precision, under names without it."""
     found: dict[str, Arrays] = {"float32": {}, "float64": {}}
     for name, array in arrays.items():
         precision, _, rest = name.partition("/")

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
-from harness.foreign import Inspected, Setting
+from harness.foreign import Inspected, Setting, Source
 
-Kind = Literal["keras", "torch"]
 BATCH = 8
 DRAWN = 32  # samples
 STEPS = (1, 2, 5)
 ROW_SEED = 7
 FIRST_SEED = 0
-
-
-class Source(msgspec.Struct, frozen=True):
-    """Where a model comes from: a function in a Python file, or a file that a framework wrote (`function` is "").
-
-    `said` is the Python file with losses, optimizers and so on, "" for none.
-    """
-
-    kind: Kind
-    path: str
-    function: str = ""
-    said: str = ""
-    trusted: bool = False
 
 
 class Inspect(msgspec.Struct, frozen=True, tag=True):

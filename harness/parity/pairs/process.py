@@ -12,8 +12,9 @@ from typing import TypeVar
 import msgspec
 
 from harness.errors import BenchError
+from harness.foreign import Source
 from harness.isolation import command
-from harness.parity.pairs.orders import Request, Source
+from harness.parity.pairs.orders import Request
 from harness.running import child
 from harness.running.apart import Stopped
 from harness.running.guard import Guard, Limits, ending

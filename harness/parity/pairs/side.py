@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -25,7 +25,7 @@ from safetensors.numpy import load_file, save_file
 
 from harness import registry
 from harness.errors import BenchError
-from harness.foreign import Arrays, Foreign, Inputs
+from harness.foreign import Arrays, Foreign, Inputs, Source
 from harness.parity.pairs.orders import (
     BATCH,
     DRAWN,
@@ -39,7 +39,6 @@ from harness.parity.pairs.orders import (
     Looked,
     Own,
     Request,
-    Source,
 )
 from harness.parity.side import failed
 from harness.protocol import Precision
@@ -47,7 +46,7 @@ from harness.running.child import Answer, Ready, Refused, peak_gib, take_over_st
 
 _Made = TypeVar("_Made")
 
-OTHERS = {"keras": ("torch",), "torch": ("keras", "tensorflow")}
+OTHERS = {"keras": ("torch",), "torch": ("keras", "tensorflow"), "onnx": ("keras", "tensorflow", "torch")}
 SAID = ("inputs", "targets", "torch_inputs", "mapping", "keras_loss", "torch_loss", "keras_optimizer",
         "torch_optimizer", "keras_step", "torch_step")  # fmt: skip
 
@@ -174,11 +173,8 @@ class Served:
     def _model(self, precision: Precision) -> Foreign:
         self._framework.configure(precision, fresh=precision not in self._models)
         if precision not in self._models:
-            source = self._source
-            if source.function:
-                model = self._said.call(source.function)
-            else:
-                model = self._framework.load(source.path, source.trusted, precision)
+            said, source = self._said, self._source
+            model = said.call(source.function) if source.function else self._framework.load(source, precision)
             self._models[precision] = self._framework.wrap(model, self._said, precision)
             if precision == "float64":  # the other was looked at when it was asked what it is
                 self._models[precision].inspect(self._inputs)
@@ -246,7 +242,7 @@ class Served:
         if any(name.startswith("inputs/") for name in given):
             self._read(request.given)
         found = _Found(start, self._inputs, self._targets, request)
-        for precision in get_args(Precision):
+        for precision in self._framework.PRECISIONS:
             found.climb(self._model(precision), precision, self._said)
         save_file({name: np.ascontiguousarray(array) for name, array in found.arrays.items()}, request.out)
         return Computed(found.broken, found.optimizer, found.rates, found.formula)
@@ -275,7 +271,8 @@ class _Found:
             if not asked or rung in self.broken:
                 continue
             try:
-                model.set_arrays(self._start)
+                if self._start:
+                    model.set_arrays(self._start)
                 for name, array in climb(model, said).items():
                     self.arrays[f"{precision}/{name}"] = np.asarray(array)
             except Exception as error:  # whatever the user's code raises, the other rungs are still worth climbing

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.disk import write_whole
 from harness.foreign import Array, Step
+from harness.parity.pairs.contents import Found
 from harness.parity.pairs.mapping import Line, Paired, behind_flattening
 from harness.text import harmless
 
@@ -25,12 +26,33 @@ def table(paired: Paired, labels: Sequence[str]) -> str:
         if name not in matched:
             line = next(line for line in paired.lines if line.name.startswith(f"{name}/"))
             rows.append((name, line.theirs.name.rpartition(".")[0], line.kind, line.how))
-    widths = [max(len(row[column]) for row in [(*labels, "", ""), *rows]) for column in (0, 1, 2)]
-    lines = [
-        f"  {one:<{widths[0]}}  {two:<{widths[1]}}  {kind:<{widths[2]}}  {how}".rstrip()
-        for one, two, kind, how in [(labels[0], labels[1], "", ""), *rows]
+    return _aligned([(*labels, "", ""), *rows], paired.remarks)
+
+
+def _aligned(rows: Sequence[Sequence[str]], remarks: Iterable[str]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([*(f"  {line}" for line in lines), *(f"  note: {remark}" for remark in remarks)])
+
+
+def located(found: Iterable[Found], remarks: Iterable[str], labels: Sequence[str]) -> str:
+    """The arrays of one model beside those of a graph that have their numbers, and how they stand there."""
+    return _aligned([(*labels, ""), *((each.name, " ".join(each.where), each.told) for each in found)], remarks)
+
+
+def write_located(path: Path, found: Iterable[Found], labels: Sequence[str]) -> None:
+    """The same as CSV."""
+    one, two = labels
+    rows = [
+        {
+            one: harmless(each.name),
+            two: harmless(" ".join(each.where)),
+            f"{one} shape": _said(each.shape),
+            "how": harmless(each.told),
+        }
+        for each in found
     ]
-    return "\n".join([*lines, *(f"  note: {remark}" for remark in paired.remarks)])
+    write_whole(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
 def write_csv(path: Path, lines: Iterable[Line], labels: Sequence[str]) -> None:

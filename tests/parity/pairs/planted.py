@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+from harness.foreign import Source
 from harness.parity.pairs.climb import RUNGS, PairRequest, Pairs
-from harness.parity.pairs.orders import Source
 from harness.running.guard import Limits
 from tests.parity.pairs.faults import FAULTS, pair_file
 

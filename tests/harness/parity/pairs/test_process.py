@@ -10,8 +10,9 @@ from safetensors.numpy import load_file
 
 from harness.command import cli
 from harness.errors import BenchError
+from harness.foreign import Source
 from harness.parity.check import assert_same_model
-from harness.parity.pairs.orders import Compute, Computed, Inspect, Looked, Source
+from harness.parity.pairs.orders import Compute, Computed, Inspect, Looked
 from harness.parity.pairs.process import SideProcess
 from harness.parity.pairs.side import drawn, named
 from harness.running.apart import Stopped
@@ -140,6 +141,15 @@ def test_a_side_that_dies_leaves_its_last_words(tmp_path):
         (["pair=p.py", "weights=mine"], "must be one of drawn, ours, theirs, own"),
         (["pair=p.py", "mapping=."], "mapping=.: is a folder"),
         (["keras=p.py"], "and the other model?"),
+        (["onnx=p.py"], "onnx=p.py: and the other model? keras=FILE.keras, onnx2=FILE.onnx, or pair=FILE.py"),
+        (["onnx2=p.py"], "onnx2=p.py: and the other model? onnx=FILE.onnx"),
+        (["onnx=p.py", "onnx2=p.py", "keras=p.py"], "is compared with the ONNX file of onnx=, and with nothing else"),
+        (["pair=p.py", "onnx=no.onnx"], "onnx=no.onnx: there is no such file"),
+        (["pair=p.py", "onnx=p.py", "rung=state"], "unknown rung of a pair with an ONNX file 'state'"),
+        (["pair=p.py", "onnx=p.py", "weights=theirs"], "weights=theirs: is not for a pair with an ONNX file"),
+        (["pair=p.py", "onnx=p.py", "converter=c.py"], "converter=c.py: is not for a pair with an ONNX file"),
+        (["pair=p.py", "layout=first"], "layout=first: is for an ONNX file"),
+        (["layout=first"], "layout=first: is for a pair"),
     ],
 )
 def test_wrong_usage_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys, words, said):

@@ -1,0 +1,204 @@
+"""A pair of which one model, or both, is an ONNX graph: it is run with the weights that it has, and not trained.
+
+What is compared are the answers, and whose weights they are.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from harness.foreign import Arrays, Inspected, Source, moves
+from harness.parity import ladder
+from harness.parity.ladder import Pair, Side, Verdict
+from harness.parity.pairs import contents, judging, written
+from harness.parity.pairs.climb import PairRequest
+from harness.parity.pairs.contents import Found, How
+from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
+from harness.parity.pairs.parting import where
+from harness.parity.pairs.process import SideProcess
+from harness.parity.side import Told
+from harness.running.guard import Limits
+
+RUNGS = ("structure", "forward")
+
+
+class Graphs:
+    """Two processes, which are asked about one pair after the other."""
+
+    def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
+        self._sides = SideProcess(ours, limits), SideProcess(theirs, limits)
+        self._temporary = tempfile.TemporaryDirectory()
+        self._folder = Path(self._temporary.name)
+        self._pool = ThreadPoolExecutor(2)
+        self._found: list[Found] = []
+        self._remarks: list[str] = []
+        self._labels: list[str] = []
+
+    def __enter__(self) -> Graphs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for side in self._sides:
+            side.__exit__()
+        self._pool.shutdown()
+        self._temporary.cleanup()
+
+    def table(self) -> str:
+        """Which array is which, and what is worth knowing, for the terminal."""
+        return written.located(self._found, self._remarks, self._labels)
+
+    def write(self, _: Literal["mapping"], path: Path) -> bool:
+        """Write which array is which as a table."""
+        written.write_located(path, self._found, self._labels)
+        return True
+
+    def climb(self, request: PairRequest) -> Iterator[list[Verdict]]:
+        """The verdicts of each rung and seed. Raises BenchError where a model cannot be built or run."""
+        given = str(self._folder / "given")
+        (self._folder / "given").unlink(missing_ok=True)
+        looked = self._look(request, given)
+        own = self._own()
+        order = [array.name for part in looked[0].parts for array in part.arrays.values()]
+        found = contents.find({name: own[0][name] for name in dict.fromkeys([*order, *own[0]])}, own[1])
+        self._found = contents.with_folded(found, looked[0].parts, *own)
+        self._labels = [each.framework for each in looked]
+        self._remarks = [f"{each.framework} {remark}" for each in looked for remark in each.remarks]
+        self._remarks += _extra(contents.others(self._found, own[1]), own[1], self._labels[1])
+        wrong = judging.other_answers(looked)
+        if "structure" in request.rungs or wrong:
+            yield [_structure(request.name, self._found, wrong, self._labels)]
+        for seed in request.seeds if "forward" in request.rungs and not wrong else ():
+            if seed != FIRST_SEED:
+                self._sides[0].ask(Draw(given, seed), Computed)
+            computed = self._compute(load_file(given), own[0] if request.ours.kind != "onnx" else {})
+            verdicts = _forward(request.name, looked, computed)
+            yield [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
+
+    def _look(self, request: PairRequest, given: str) -> tuple[Inspected, Inspected]:
+        ours = self._sides[0].ask(Inspect(request.ours, given, draws=True), Looked).inspected
+        theirs = self._sides[1].ask(Inspect(request.theirs, given), Looked).inspected
+        if ours.framework == theirs.framework:
+            theirs = msgspec.structs.replace(theirs, framework=f"{theirs.framework}2")
+        return ours, theirs
+
+    def _own(self) -> tuple[Arrays, Arrays]:
+        ours, theirs = (str(self._folder / name) for name in ("ours", "theirs"))
+        self._sides[0].ask(Own(ours), Computed)
+        self._sides[1].ask(Own(theirs), Computed)
+        return load_file(ours), load_file(theirs)
+
+    def _compute(self, given: Arrays, weights: Arrays) -> list[tuple[Computed, Arrays]]:
+        """Both sides' answers. Ours is told its own weights: built in another precision, it might draw others."""
+
+        def compute(ours: bool) -> tuple[Computed, Arrays]:
+            start, out = (str(self._folder / f"{name}-{ours}") for name in ("start", "out"))
+            held = {f"weights/{name}": array for name, array in weights.items()} if ours else {}
+            save_file(given | held, start)
+            computed = self._sides[0 if ours else 1].ask(Compute(("forward",), start, out), Computed)
+            return computed, load_file(out)
+
+        return list(self._pool.map(compute, (True, False)))
+
+
+def climb(request: PairRequest) -> Iterator[tuple[Graphs, list[Verdict]]]:
+    """Climb with two processes of its own."""
+    with Graphs(request.ours, request.theirs, request.limits) as graphs:
+        for verdicts in graphs.climb(request):
+            yield graphs, verdicts
+
+
+# --- whose weights are these? -----------------------------------------------------------------------------------------
+
+
+def _structure(name: str, found: Sequence[Found], wrong: Sequence[str], labels: Sequence[str]) -> Verdict:
+    """Whether there are as many answers, and the kernels of one model are those of the other. Arrays that are not found
+    break nothing, nor do vectors that are nearly found: exporters fold norms into what lies before them, and `forward`
+    says what comes of that.
+    """
+    by_how: dict[How, list[Found]] = {how: [each for each in found if each.how == how] for how in _COUNTED}
+    kernels = [each for each in by_how["apart"] if sum(size > 1 for size in each.shape) > 1]
+    told = [f"{each.name} is {' and '.join(each.where)}, {each.told}" for each in kernels]
+    telling = [each.how for each in found if each.how != "constant" and np.prod(each.shape) >= contents.MANY]
+    if telling and set(telling) == {"absent"}:
+        told = [f"none of the arrays of {labels[0]} is in {labels[1]}"]
+    if problems := [*wrong, *told]:
+        return Verdict(name, "structure", "breaks", note="; ".join(problems[:4]) + _more(len(problems) - 4))
+    size = sum(int(np.prod(each.shape)) for each in found)
+    counts = ", ".join(f"{len(each)} {_COUNTED[how]}" for how, each in by_how.items() if each)
+    note = f"{len(found)} arrays of {labels[0]}, {size:,} numbers; in {labels[1]} are {counts}"
+    return Verdict(name, "structure", "passes", note=note)
+
+
+_COUNTED: dict[How, str] = {
+    "equal": "equal",
+    "transposed": "transposed",
+    "elsewhere": "in another order or among others",
+    "scaled": "scaled by channel",
+    "folded": "folded",
+    "constant": "of one number, which tells nothing",
+    "apart": "apart",
+    "absent": "not found",
+}
+
+
+def _more(count: int) -> str:
+    return f"; and {count} more" if count > 0 else ""
+
+
+def _extra(names: Sequence[str], arrays: Arrays, label: str) -> list[str]:
+    if not names:
+        return []
+    told = ", ".join(f"{name} {arrays[name].shape}" for name in names[:4])
+    return [f"of {label} alone: {told}" + _more(len(names) - 4)]
+
+
+# --- what they answer -------------------------------------------------------------------------------------------------
+
+
+def _forward(name: str, looked: Sequence[Inspected], computed: Sequence[tuple[Computed, Arrays]]) -> list[Verdict]:
+    left = [judging.by_precision(arrays) for _, arrays in computed]
+    answers = [_answers(side["float32"]) for side in left]
+    exact = [_answers(side["float64"]) or None for side in left]
+    if not any(exact):  # two graphs: by how much rounding moves one of them calibrates
+        exact[0] = _answers(left[0]["float32"], "moved answer ")
+    for side in (answers[1], exact[1] or {}):
+        side |= {each: _like(array, answers[0].get(each, array)) for each, array in side.items()}
+    sides = [
+        Side(each.framework, Told(broken=told.broken), _reader(single), _reader(double) if double else None)
+        for each, (told, _), single, double in zip(looked, computed, answers, exact, strict=True)
+    ]
+    verdicts = ladder.judge("forward", name, False, Pair(sides[0], sides[1], {}), FIRST_SEED)
+    return [
+        msgspec.structs.replace(
+            verdict, note="; ".join(filter(None, [verdict.note, where(looked, left, verdict.allowed or 0)]))
+        )
+        if verdict.outcome == "breaks" and verdict.difference is not None
+        else verdict
+        for verdict in verdicts
+    ]
+
+
+def _answers(arrays: Arrays, prefix: str = "answer ") -> Arrays:
+    found = {name: array for name, array in arrays.items() if name.startswith(f"forward/{prefix}")}
+    return {name.removeprefix("forward/").removeprefix("moved "): array for name, array in found.items()}
+
+
+def _reader(arrays: Arrays) -> Callable[[str], Arrays]:
+    return lambda _: arrays
+
+
+def _like(array: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """An answer with its channels where the other's are: of several ways that its shape allows, by the one by which the
+    two are nearest, for by chance no two agree.
+    """
+    turned = [array.transpose(order) for order in moves(array.shape, other.shape)]
+    return min(turned, key=lambda each: float(np.linalg.norm(each - other)), default=array)
