@@ -365,6 +365,13 @@ def _of_batch(batch: int) -> tuple[Column, ...]:
 
 
 COSTS = (
+    Column(
+        "dimension",
+        "",
+        "",
+        "numbers that the model is shown of an image: pixels times channels, or what its encoding makes of them",
+        lambda g: g.good[0].dimension if g.good else None,
+    ),
     Column("parameters", "", "lower", "parameters, as Keras counts them", _count("total")),
     Column("trainable", "", "", "those that the last recipe trains", _count("trainable")),
     Column("non_trainable", "", "", "the others, moving statistics among them", _count("non_trainable")),
