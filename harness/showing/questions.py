@@ -15,10 +15,10 @@ import numpy as np
 
 from harness.judging.blocks import Difference, Row, difference, differences
 from harness.judging.metrics import NOTHING_LEARNED
-from harness.judging.stats import FEWEST_IMAGES, skill_interval
-from harness.model.architecture import Estimator, Network, backbone_of
+from harness.judging.stats import FEWEST_IMAGES
+from harness.model.architecture import Network, backbone_of
 from harness.model.variants import Search
-from harness.protocol import Comparison, Metric
+from harness.protocol import Comparison
 from harness.showing.tables import markdown
 
 
@@ -67,7 +67,7 @@ def answers(
     return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
 
 
-_TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."
+TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."
 
 
 def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, undecided: str) -> str:
@@ -80,7 +80,7 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
     if verdicts == {"not told apart"}:
         return undecided
     if verdicts == {"too few test images"}:
-        return _TOO_FEW
+        return TOO_FEW
     names: dict[str, list[str]] = {}
     for name, comparison in comparisons:
         names.setdefault(comparison.verdict, []).append(name)
@@ -244,51 +244,25 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
     return f"what helped, tuning or transfer learning?\n\n{answer}\n\n" + markdown(heading, lines)
 
 
-def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
-    """What the page is to say first: what the validation images choose, how good that is by skill and by those of
-    `metrics` that are shown and need the truth, what who learns nothing has of these, and whether it takes a network.
-    """
-    chosen = min(table, key=Row.validation_mse)
-    low, high = skill_interval(chosen.squared_errors(), chosen.squared_errors_of_mean())
-    told = f"{chosen.title}, which the validation images choose, has a skill of {decimals(chosen.skill())}"
-    told += "" if np.isnan(low) else f" ({interval(low, high)})"
-    shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
-    told += "".join(f", {figure}" for figure in _figures(chosen, shown))
-    trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
-    if shown and trivial and trivial is not chosen:
-        told += f"; {trivial.title}, which learns nothing, has {', '.join(_figures(trivial, shown))}"
-    best, rival = _best_with_and_without(table)
-    worth = f" Is a network worth it? {_worth(best, rival)}" if best and rival else ""
-    return f"**{told}.**{worth}"
-
-
-def _figures(row: Row, metrics: Sequence[Metric]) -> list[str]:
-    """Means over seeds."""
-    return [
-        f"{metric.heading} {np.mean([record.metrics[metric.key] for record in row.records]):{metric.form}}"
-        for metric in metrics
-        if all(metric.key in record.metrics for record in row.records)
-    ]
-
-
-def _best_with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
+def with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
     """The best network by the validation images, and the best without one."""
     networks, others = ([row for row in table if row.records[0].cell.has_network == wanted] for wanted in (True, False))
     best, rival = (min(some, key=Row.validation_mse, default=None) for some in (networks, others))
     return best, rival
 
 
-def _worth(best: Row, rival: Row) -> str:
+def worth(best: Row, rival: Row, verdict: str) -> str:
+    """Whether a network is worth it, by the `verdict` on the best one's difference to the best row without one."""
     return {
         "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
         "worse": f"No: {rival.title} has no network, and is better than {best.title}, the best that has one.",
         "not told apart": f"These data do not say: {best.title} and {rival.title}, the best without one, are not told "
         "apart.",
-    }.get(difference(best, rival).verdict, _TOO_FEW)
+    }.get(verdict, TOO_FEW)
 
 
 def _is_a_network_worth_it(table: Sequence[Row]) -> str:
-    best, rival = _best_with_and_without(table)
+    best, rival = with_and_without(table)
     if not best or not rival:
         return ""
     lines = [
@@ -303,9 +277,9 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
         if not row.records[0].cell.has_network
     ]
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
-    return (
-        f"is a network worth it?\n\n{_worth(best, rival)}\n\nBoth are chosen by the validation images.\n\n"
-        + markdown(heading, lines)
+    answer = worth(best, rival, difference(best, rival).verdict)
+    return f"is a network worth it?\n\n{answer}\n\nBoth are chosen by the validation images.\n\n" + markdown(
+        heading, lines
     )
 
 

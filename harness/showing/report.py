@@ -21,7 +21,8 @@ from harness.protocol import Source, Suite
 from harness.provenance import source
 from harness.showing import certainty, pictures
 from harness.showing.advice import advice
-from harness.showing.questions import answers, decimals, in_one_sentence, interval
+from harness.showing.answer import in_one_sentence
+from harness.showing.questions import answers, decimals, interval
 from harness.showing.tables import markdown
 
 

@@ -9,14 +9,12 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.judging.blocks import Row, differences, newest, rows
+from harness.judging.blocks import newest, rows
 from harness.judging.records import Record
-from harness.judging.stats import skill_interval
 from harness.showing import questions
+from harness.showing.answer import in_one_sentence
 from harness.showing.site.rows import Board
-from harness.showing.site.shown import digits, told
-
-_NAMED = 3  # rows that are not told apart, before they are only counted
+from harness.showing.site.shown import told
 
 
 class Question(NamedTuple):
@@ -32,32 +30,10 @@ def block_of(board: Board) -> list[Record]:
     return newest(board.records)
 
 
-def headline(board: Board, block: Sequence[Record]) -> str:
-    """Which model is best, by the validation images, who is not told apart from it, and what a network gains."""
+def headline(board: Board, block: Sequence[Record]) -> Markup:
+    """What the report opens with."""
     table = rows(block, [variant.name for variant in board.suite.VARIANTS])
-    if not table:
-        return "Nothing was trained on all images yet."
-    best = min(table, key=Row.validation_mse)
-    low, high = skill_interval(best.squared_errors(), best.squared_errors_of_mean())
-    places = digits(low, high)
-    apart = f" ({told(low, places)} to {told(high, places)})" if places is not None else ""
-    text = f"Best by the validation images: {best.title}, skill {told(best.skill(), places)}{apart}."
-    others = [row for row in table if row is not best]
-    behind = list(zip(others, differences([(best, row) for row in others]), strict=True))
-    equal = [row.title for row, found in behind if found.verdict == "not told apart"]
-    if equal:
-        named = ", ".join(equal) if len(equal) <= _NAMED else f"{len(equal)} others"
-        text += f" Not told apart from it: {named}."
-    has_network = best.records[0].cell.has_network
-    rivals = [pair for pair in behind if pair[0].records[0].cell.has_network != has_network]
-    if rivals:
-        rival, found = min(rivals, key=lambda pair: pair[0].validation_mse())
-        what = "The best without a network" if has_network else "It has no network; the best that has one"
-        places = digits(found.low, found.high)
-        value, start, end = (told(part, places) for part in (found.value, found.low, found.high))
-        by = f"behind by {value} ({start} to {end})" if found.verdict == "better" else "not told apart from it"
-        text += f" {what}, {rival.title}, is {'ahead' if found.verdict == 'worse' else by}."
-    return text
+    return _inline(in_one_sentence(table, board.suite.METRICS) if table else "Nothing was trained on all images yet.")
 
 
 def answered(board: Board, block: Sequence[Record]) -> list[Question]:

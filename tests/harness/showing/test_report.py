@@ -10,7 +10,7 @@ from harness.judging.blocks import rows
 from harness.judging.records import Examined, Settings, Store
 from harness.model.architecture import Estimator
 from harness.showing import report
-from harness.showing.questions import in_one_sentence
+from harness.showing.answer import in_one_sentence
 from suites import defects, shift
 from tests.harness.a_benchmark import RAW, benchmark, fill
 from tests.harness.examples import a_cell, a_record, with_images

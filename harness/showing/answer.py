@@ -1,0 +1,69 @@
+"""What a suite's records answer, in a sentence: the first of its report and of its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness.judging.blocks import Difference, Row, differences
+from harness.judging.stats import skill_interval
+from harness.model.architecture import Estimator
+from harness.protocol import Metric
+from harness.showing.questions import with_and_without, worth
+from harness.showing.tables import last_decimal, rounded
+
+_NAMED = 3  # rows that are not told apart, before they are only counted
+
+
+def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
+    """In Markdown: what the validation images choose, how good that is by skill and by those of `metrics` that are
+    shown and need the truth, what who learns nothing has of these; who is not told apart from it, and whether it takes
+    a network, as one family of comparisons.
+    """
+    chosen = min(table, key=Row.validation_mse)
+    shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
+    told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}"
+    told += "".join(f", {figure}" for figure in _figures(chosen, shown))
+    trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
+    if shown and trivial and trivial is not chosen:
+        told += f"; {trivial.title}, which learns nothing, has {', '.join(_figures(trivial, shown))}"
+    others = [row for row in table if row is not chosen]
+    ahead = list(zip(others, differences((chosen, row) for row in others), strict=True))
+    return " ".join(filter(None, (f"**{told}.**", _equals(ahead), _network(chosen, ahead, table))))
+
+
+def _skill(row: Row) -> str:
+    """With its interval, and the digits that this allows."""
+    low, high = skill_interval(row.squared_errors(), row.squared_errors_of_mean())
+    last = 3 if np.isnan(low) or high - low < 1e-6 else min(6, max(2, last_decimal((high - low) / 2)))
+    ends = "" if np.isnan(low) else f" ({rounded(low, last)} to {rounded(high, last)})"
+    return f"{rounded(row.skill(), last)}{ends}"
+
+
+def _figures(row: Row, metrics: Sequence[Metric]) -> list[str]:
+    """Means over seeds."""
+    told = []
+    for metric in metrics:
+        if all(metric.key in record.metrics for record in row.records):
+            value = format(np.mean([record.metrics[metric.key] for record in row.records]), metric.form)
+            percent = " %" * metric.heading.endswith(" %")
+            told.append(f"{metric.heading.removesuffix(' %')} {value}{percent}")
+    return told
+
+
+def _equals(ahead: Sequence[tuple[Row, Difference]]) -> str:
+    equal = [row.title for row, found in ahead if found.verdict == "not told apart"]
+    if not equal:
+        return ""
+    return f"Not told apart from it: {', '.join(equal) if len(equal) <= _NAMED else f'{len(equal)} others'}."
+
+
+def _network(chosen: Row, ahead: Sequence[tuple[Row, Difference]], table: Sequence[Row]) -> str:
+    best, rival = with_and_without(table)
+    if not best or not rival:
+        return ""
+    verdict = next(found.verdict for row, found in ahead if row is (rival if chosen is best else best))
+    if chosen is rival:
+        verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
+    return f"Is a network worth it? {worth(best, rival, verdict)}"

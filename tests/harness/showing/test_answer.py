@@ -1,0 +1,60 @@
+"""The sentence that a report and a page open with."""
+
+import re
+
+from harness.judging.blocks import rows
+from harness.model.architecture import Dense, Flatten, Network
+from harness.showing.answer import in_one_sentence
+from suites import polysilicon
+from tests.harness.examples import a_cell, a_record, with_images
+
+NETWORK = Network((Flatten(), Dense(2)))
+
+
+def table(*errors, **changes):
+    """Rows of two without a network and, the last, one with it, each in three seeds that err alike in size."""
+    cells = [
+        a_cell(variant="line"),
+        a_cell(variant="process"),
+        a_cell(variant="net", backend="pytorch", architecture=NETWORK),
+    ]
+    return rows(
+        [
+            a_record(a_cell(**told(cell), seed=seed), error=e, **changes)
+            for cell, e in zip(cells, errors, strict=True)
+            for seed in (0, 1, 2)
+        ]
+    )
+
+
+def told(cell):
+    return {"variant": cell.variant, "backend": cell.backend, "architecture": cell.architecture}
+
+
+def test_a_skill_near_to_perfect_has_the_digits_that_its_interval_allows():
+    text = in_one_sentence(table(0.01, 1.0, 2.0), ())
+    assert re.search(r"line · classical, .* skill of 0\.999999 \(0\.99999\d to [01]\.\d{6}\)", text)
+
+
+def test_who_is_not_told_apart_and_whether_a_network_is_worth_it_do_not_contradict_each_other():
+    clear = in_one_sentence(table(1.0, 4.0, 0.1), ())
+    assert clear.startswith("**net · pytorch")
+    assert "Not told apart" not in clear
+    assert "Yes: net · pytorch is better than line · classical" in clear
+    near = in_one_sentence(table(1.0, 4.0, 0.98), ())
+    assert "Not told apart from it: line · classical." in near
+    assert "These data do not say: net · pytorch and line · classical" in near
+    behind = in_one_sentence(table(0.1, 4.0, 2.0), ())
+    assert "No: line · classical has no network, and is better than net · pytorch" in behind
+
+
+def test_figures_of_the_suite_have_their_unit_behind_them():
+    text = in_one_sentence(table(1.0, 4.0, 2.0, metrics={"mape": 1.234, "sd_error": 5.0}), polysilicon.METRICS)
+    assert "MAPE 1.234 %, SD error 5.00 %" in text
+
+
+def test_of_few_images_there_is_no_interval_and_nobody_is_better():
+    few = rows([with_images(record, 4) for row in table(1.0, 4.0, 0.1) for record in row.records])
+    text = in_one_sentence(few, ())
+    assert re.search(r"has a skill of [01]\.\d{3}\.\*\*", text)
+    assert "intervals need 10 test images" in text
