@@ -225,18 +225,23 @@ def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> li
     if rung in _JUMPS:
         gradients = arrays if rung == "gradients" else Compared(pair, f"gradients/{variant}/")
         conditioning = gradients.conditioning()
-    return _judged(rung, variant, arrays, conditioning, pair.unlike)
+    untrained = pair.ours.told.recipes.get(variant, 1) == 1
+    return _judged(rung, variant, arrays, conditioning, pair.unlike, untrained)
 
 
 _UNCALIBRATED = "neither side computes in float64, which calibrates the rung"
 
 
-def _judged(rung: str, variant: str, arrays: Compared, conditioning: float, unlike: bool) -> list[Verdict]:
-    """The verdict in float32, and where both sides have it the one in float64."""
+def _judged(
+    rung: str, variant: str, arrays: Compared, conditioning: float, unlike: bool, untrained: bool
+) -> list[Verdict]:
+    """The verdict in float32, and where both sides have it the one in float64; `untrained` where no recipe has trained
+    the model before the steps that are compared.
+    """
     strictly = arrays.rounding()
     loosely = strictly
     if rung in _JUMPS:
-        loosely = arrays.rounding(max) | {name: strictly[name] for name in strictly if _without_jumps(name)}
+        loosely = arrays.rounding(max) | {name: strictly[name] for name in strictly if _without_jumps(name, untrained)}
     single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
     double = [side for side in arrays.double if side is not None]
     multiple = MULTIPLE["float64"]
@@ -253,9 +258,11 @@ def _judged(rung: str, variant: str, arrays: Compared, conditioning: float, unli
     return [single, _verdict(rung, variant, "float64", arrays, double, rounding, multiple)]
 
 
-def _without_jumps(name: str) -> bool:
-    """Whether no gradient of a ReLU has entered an array: the loss of the first batch, and all of a linear model."""
-    return name in ("loss", "1/loss") or _pool(name) == "long"
+def _without_jumps(name: str, untrained: bool) -> bool:
+    """Whether no gradient of a ReLU has entered an array: the loss of the first batch that a model is trained on, and
+    all of a linear model.
+    """
+    return name == "loss" or (name == "1/loss" and untrained) or _pool(name) == "long"
 
 
 def _surplus(rung: str, pair: Pair, ours: Arrays, theirs: Arrays) -> str:

@@ -71,15 +71,16 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A side in words: counts and shapes of the model, its layers in the order of computation, trainable
-    counts of each variant; `unavailable` says why there is nothing to compare, `lacks` which rungs this backend cannot
-    climb, and why, and `broken` which it should but failed to.
+    """A side in words: counts and shapes of the model, its layers in the order of computation; of each variant how many
+    parameters it trains and how many recipes it has; `unavailable` says why there is nothing to compare, `lacks` which
+    rungs this backend cannot climb, and why, and `broken` which it should but failed to.
     """
 
     counts: Counts | None = None
     shapes: dict[str, Shape] = {}
     layers: tuple[str, ...] = ()
     trainable: dict[str, int] = {}
+    recipes: dict[str, int] = {}
     lacks: dict[str, str] = {}
     broken: dict[str, str] = {}
     unavailable: str = ""
@@ -195,6 +196,7 @@ def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]
         shapes=shapes,
         layers=layers,
         trainable=trainable,
+        recipes={variant.name: len(variant.recipes) for variant in orders.variants},
         lacks=climbed.lacks,
         broken=climbed.broken,
     )
