@@ -14,7 +14,7 @@ from harness.judging.blocks import Row, difference, newest, rows
 from harness.judging.records import Store
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
-from suites import contrast100, elasticity, leakage, polysilicon, representations, shift
+from suites import contrast100, defects, elasticity, leakage, phases, polysilicon, representations, shift
 from suites.micrographs.pictures import inflation
 from tests.history import edited, git, knows
 
@@ -57,7 +57,7 @@ def baselines():
     return first
 
 
-SUITES = ["elasticity", "contrast100", "polysilicon", "representations", "leakage", "shift"]
+SUITES = ["elasticity", "contrast100", "polysilicon", "representations", "leakage", "shift", "phases", "defects"]
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -389,6 +389,40 @@ def test_of_the_simple_models_more_numbers_break_sooner(laboratories):
     assert r2_on(simple, "elsewhere") > r2_on(many, "elsewhere") + 2
     for place, row in laboratories.items():
         assert r2_on(row, "richer") <= r2_on(laboratories["fraction", "classical"], "richer"), place
+
+
+def share_of(row, key, test=""):
+    return figure(row, test or row.tests[0], key)
+
+
+def test_constituents_are_told_apart_as_well_by_chosen_numbers_as_by_a_cnn_and_not_by_how_they_were_taken():
+    rows = of_suite(phases)
+    chosen = rows["descriptors", "classical"]
+    assert share_of(chosen, "accuracy") == pytest.approx(0.65, abs=0.01)
+    for name, backend in itertools.product(("cnn", "cnn-augmented"), ("keras", "pytorch")):
+        assert 0.64 < share_of(rows[name, backend], "accuracy") < 0.70
+        assert difference(rows[name, backend], chosen).verdict == "not told apart"
+    assert difference(chosen, rows["two-point", "classical"]).verdict == "better"
+    always = rows["frequencies", "classical"]
+    assert difference(rows["gray-levels", "classical"], always).verdict == "not told apart"
+    assert difference(rows["vgg16-head-only-centred (random weights)", "keras"], always).verdict == "not told apart"
+
+
+def test_of_rare_defects_accuracy_tells_nothing_and_no_cnn_comes_up_to_a_line():
+    rows = of_suite(defects)
+    always, line = rows["frequencies", "classical"], rows["logistic", "classical"]
+    assert share_of(always, "accuracy") == pytest.approx(0.98)
+    assert share_of(line, "accuracy") < 0.987
+    assert (share_of(always, "recall"), share_of(line, "recall")) == (0, 0.525)
+    for name, backend in itertools.product(("cnn", "cnn-weighted", "cnn-resampled"), ("keras", "pytorch")):
+        assert difference(rows[name, backend], line).verdict == "worse"
+        assert share_of(rows[name, backend], "average_precision") < share_of(line, "average_precision")
+        assert difference(rows[name, backend], rows["cnn", backend]).verdict == "not told apart"
+    weighted = rows["logistic-weighted", "classical"]
+    assert difference(weighted, line).verdict == "worse"
+    assert share_of(weighted, "recall") > share_of(line, "recall") + 0.2
+    for row in rows.values():
+        assert share_of(row, "f1", "relabelled") < defects.ceiling()["f1"] - 0.2
 
 
 def test_the_skills_of_baseline_and_line_overlap():
