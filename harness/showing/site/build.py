@@ -134,7 +134,9 @@ class _Site:
         variant = next((variant for variant in board.suite.VARIANTS if variant.name == cell.variant), None)
         # What is out of date, and the points of a learning curve, are many: their pages have no pictures.
         drawn = not row.older and cell.settings.originals is msgspec.UNSET
-        predicted, losses = (details.predictions(row), details.losses(row)) if drawn else ({}, {})
+        worst = details.worst(row, shipped) if drawn else []
+        predicted = details.predictions(row, [image["place"] for image in worst]) if drawn else {}
+        losses = details.losses(row) if drawn else {}
         exported = [self.results / "models" / board.name / r.onnx.file for r in row.group.good if r.onnx]
         file = self.results / "records" / board.name / "trainings.jsonl"
         return {
@@ -151,9 +153,10 @@ class _Site:
             "tests": details.tests(row),
             "targets": details.errors_of_targets(row),
             "kinds": details.errors_of_kinds(row, shipped),
-            "worst": details.worst(row, shipped) if drawn else [],
+            "worst": worst,
             "newer": next((one for one in board.rows if one.place == row.place and not one.older), None),
             "predicted": predicted,
+            "thinned": any(one["points"][0] > 1 for one in predicted.values()),
             "losses": losses,
             "facts": details.facts(row),
             "data": {

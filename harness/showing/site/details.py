@@ -156,14 +156,22 @@ def losses(row: BoardRow) -> dict[str, Any]:
     return {"epochs": epochs, "seeds": [record.cell.seed for record in good], "ends": ends, **logs}
 
 
-def predictions(row: BoardRow) -> dict[str, Any]:
-    """Of the first seed what it predicted on each test, target after target."""
+_MOST_POINTS = 500  # more images of a test than about these would lie on each other
+
+
+def predictions(row: BoardRow, worst_places: Sequence[int]) -> dict[str, Any]:
+    """Of the first seed what it predicted on each test, target after target, of every so many-th image and, on the test
+    that models are ranked by, the worst: these `points` say of which.
+    """
     if row.scored is None:
         return {}
-    return {
-        name: [packed(column) for column in np.array(found[0].held_out.predictions).T]
-        for name, found in row.group.examined.items()
-    }
+    found = {}
+    for name, examined in row.group.examined.items():
+        of = np.array(examined[0].held_out.predictions)
+        every, also = -(-len(of) // _MOST_POINTS), list(worst_places) if name == row.scored.tests[0] else []
+        places = sorted({*range(0, len(of), every), *also})
+        found[name] = {"points": [every, also], "columns": [packed(column) for column in of[places].T]}
+    return found
 
 
 def truths(rows: Sequence[BoardRow]) -> dict[str, Any]:

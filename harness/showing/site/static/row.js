@@ -5,8 +5,11 @@
   const test = document.getElementById("test");
   const points = (name) => {
     const of = truths[data.truth][name];
-    const [truth, predicted] = [of.truth.map(unpack), data.predictions[name].map(unpack)];
-    return of.targets.map((target, i) => ({ target, unit: of.units[i], truth: truth[i], predicted: predicted[i] }));
+    const { points: [every, also], columns } = data.predictions[name];
+    const places = [...Array(of.images).keys()].filter((place) => place % every === 0 || also.includes(place));
+    const truth = of.truth.map(unpack).map((values) => places.map((place) => values[place]));
+    const predicted = columns.map(unpack);
+    return of.targets.map((target, i) => ({ target, unit: of.units[i], places, truth: truth[i], predicted: predicted[i] }));
   };
   const show = () => {
     const panels = points(test.value).map((one) => parity(one.truth, one.predicted, one.target, one.unit));
@@ -36,7 +39,8 @@
       target.scope = "row";
       target.textContent = `${one.target}${one.unit && ` (${one.unit})`}`;
       line.append(target);
-      for (const values of [one.truth, one.predicted]) line.insertCell().textContent = short(values[+caption.dataset.place]);
+      const at = one.places.indexOf(+caption.dataset.place);
+      for (const values of [one.truth, one.predicted]) line.insertCell().textContent = short(values[at]);
     }
     caption.append(table);
   }

@@ -200,6 +200,30 @@ def test_a_row_without_a_result_and_one_of_few_images_have_pages(tmp_path):
     assert not any("nan" in text.lower().split() for text in texts)
 
 
+def test_of_a_large_test_a_part_is_drawn_and_the_worst(tmp_path):
+    record = a_record(a_cell(variant="baseline"))
+    truth = np.random.default_rng(0).normal(100, 10, (1203, 2))
+    held_out = msgspec.structs.replace(
+        record.held_out,
+        ids=tuple(map(str, range(1203))),
+        truth=tuple(map(tuple, truth.tolist())),
+        predictions=tuple(map(tuple, (truth + 1).tolist())),
+    )
+    far = msgspec.structs.replace(held_out, test="far", **{name: getattr(held_out, name)[:500] for name in PARTS})
+    others = {"far": Examined(far, far.accuracy(), {})}
+    record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), others=others)
+    (row,) = board_of(tmp_path, [record]).rows
+    drawn = details.predictions(row, [7, 1202])
+    assert (drawn["test"]["points"], drawn["far"]["points"]) == ([3, [7, 1202]], [1, []])
+    places = sorted({*range(0, 1203, 3), 7, 1202})
+    low, high, text = drawn["test"]["columns"][1]
+    assert len(text) == 2 * len(places)
+    assert (low, high) == pytest.approx((truth[places, 1].min() + 1, truth[places, 1].max() + 1), rel=1e-5)
+
+
+PARTS = ("ids", "truth", "predictions")
+
+
 def test_each_test_of_several_is_shown(tmp_path):
     cell = a_cell(variant="baseline")
     far = msgspec.structs.replace(a_record(cell, error=5.0).held_out, test="far")
