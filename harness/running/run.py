@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from harness import disk, registry
+from harness import disk, provenance, registry
 from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
@@ -25,7 +25,7 @@ from harness.model.architecture import Estimator, Network, backbone_of
 from harness.model.pretrained import Origin, Origins
 from harness.model.variants import Variant
 from harness.protocol import Source
-from harness.provenance import computed_by, differences, source
+from harness.provenance import computed_by, differences
 from harness.running.crew import Event, Launcher
 from harness.running.data import DataSource
 from harness.running.guard import Limits
@@ -204,7 +204,7 @@ def good_here(cells: Iterable[Cell], store: Store, environment: Environment | No
 
 
 def _computed_by(cell: Cell, environment: Environment) -> str:
-    return computed_by(cell.backend, environment, source(cell.backend, cell.suite), cell.settings.device)
+    return computed_by(cell.backend, environment, provenance.source(cell.backend, cell.suite), cell.settings.device)
 
 
 def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict[str, int]:
@@ -218,7 +218,7 @@ def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict
             known[place(record.cell)] = record
     for cell in cells:
         if found := known.get(place(cell)):
-            now_source = source(cell.backend, cell.suite)
+            now_source = provenance.source(cell.backend, cell.suite)
             why = differences(cell.backend, found.environment, found.source, environment, now_source)
             if found.cell != cell and found.schema == SCHEMA:
                 why.append("another definition, or other settings")

@@ -1,5 +1,6 @@
 """Cells on a Dask cluster whose scheduler and workers are processes of their own."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -101,9 +102,12 @@ def test_who_listens_no_longer_ends_the_work_there(cluster):
 
 def house_workers():
     """How many worker processes of ours live anywhere below this one."""
-    below = psutil.Process().children(recursive=True)
-    alive = [process for process in below if process.status() != psutil.STATUS_ZOMBIE]
-    return sum("tests.harness.fake_worker" in " ".join(process.cmdline()) for process in alive)
+    found = 0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            alive = process.status() != psutil.STATUS_ZOMBIE
+            found += alive and "tests.harness.fake_worker" in " ".join(process.cmdline())
+    return found
 
 
 def test_data_go_to_each_worker_once_and_are_gone_after_the_run(standing, cluster, tmp_path, monkeypatch):
