@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harness.judging.records import Record, standing
 from harness.judging.stats import holm, of_clusters, paired_difference, paired_p_value
-from harness.model.architecture import Estimator
+from harness.model.architecture import Estimator, Imported
 from harness.protocol import Predicted
 from harness.provenance import machine
 
@@ -202,9 +202,13 @@ def newest(
 
 
 def _block(record: Record) -> tuple[object, ...]:
-    """Equal for records that may stand side by side; averaged predictions make another model of one."""
+    """Equal for records that may stand side by side; averaged predictions make another model of one. Code of somebody's
+    own stands beside what starts from shared weights, which it cannot be given.
+    """
     cell = record.cell
     settings = msgspec.structs.replace(cell.settings, averaged=0, originals=msgspec.UNSET)
+    if isinstance(cell.architecture, Imported):
+        settings = msgspec.structs.replace(settings, init="shared")
     return cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment)
 
 

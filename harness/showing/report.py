@@ -36,9 +36,10 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     records = leaderboard.believed(results, suite_name)
     block = newest(records, profile, device=device)
     if not block:
-        raise BenchError(
-            f"{results}: no finished records of {suite_name} on all training images: `bench run` makes them"
-        )
+        other = newest(records, device=device)
+        remedy = f"there are of profile={other[0].cell.profile}" if other else "`bench run` makes them"
+        asked = f" of profile {profile}" if other else ""
+        raise BenchError(f"{results}: no finished records of {suite_name}{asked} on all training images: {remedy}")
     order = [variant.name for variant in suite.VARIANTS]
     table = rows(block, order)
     searched = [r for r in block if isinstance(r.cell.architecture, Search) and r.cell.architecture.of_networks]

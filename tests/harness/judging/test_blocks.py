@@ -4,6 +4,7 @@ import pytest
 
 from harness.judging.blocks import curves, newest, rows
 from harness.judging.records import Settings
+from harness.model.architecture import Imported
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
 
 LATER = "2026-02-01T00:00:00+00:00"
@@ -22,6 +23,12 @@ def test_only_what_is_comparable_stands_side_by_side(changes):
     old, new = a_record(), a_record(a_cell(**changes), started=LATER)
     assert newest([old, new]) == [new]
     assert newest([old, new], profile="standard") == [new if new.cell.profile == "standard" else old]
+
+
+def test_somebodys_own_code_stands_beside_shared_weights_which_it_cannot_be_given():
+    own = a_cell(variant="net", architecture=Imported("models.py:net", "torch", "f" * 64))
+    records = [a_record(), a_record(msgspec.structs.replace(own, settings=Settings(init="native")), started=LATER)]
+    assert newest(records) == records
 
 
 def test_another_machine_is_another_block():

@@ -132,8 +132,11 @@ def test_without_raw_records_it_says_so(tmp_path):
 
 
 def test_no_records_is_said(tmp_path):
-    with pytest.raises(BenchError, match=r"no finished records of elasticity.*bench run"):
+    with pytest.raises(BenchError, match=r"no finished records of elasticity on all training images: .*bench run"):
         report.write(tmp_path, "elasticity", tmp_path)
+    Store(tmp_path, "elasticity").append(a_record(a_cell(profile="smoke")))
+    with pytest.raises(BenchError, match=r"of profile standard on all training images: there are of profile=smoke"):
+        report.write(tmp_path, "elasticity", tmp_path, "standard")
 
 
 def test_a_profile_that_only_records_name_is_reported_on(tmp_path):
