@@ -54,15 +54,12 @@ def published(results: Path, suite: str, row: str, profile: str) -> list[Record]
         if not found:
             raise BenchError(f"row={row}: {results} has no finished record of {suite} with this key")
         return found[-1:]
-    known = {f"{name}/{one.backend}": one for one in rows(newest(records, profile)) for name in _names(one.records[0])}
+    found_rows = rows(newest(records, profile))
+    known = {f"{one.records[0].cell.variant}/{one.backend}": one for one in found_rows}
+    known |= {f"{one.name}/{one.backend}": one for one in found_rows}  # a variant's name may be that of several rows
     if row not in known:
         raise BenchError(f"row={row}: no row of {suite}, profile {profile}, in {results}{nearest(row, known)}")
     return list(known[row].records)
-
-
-def _names(record: Record) -> tuple[str, str]:
-    """What a row may be called: the whole name last, for that of a variant alone may be several rows'."""
-    return record.cell.variant, record.cell.row
 
 
 def reproduce(records: Sequence[Record], results: Path, out: Path, workers: int, limits: Limits) -> list[Again]:

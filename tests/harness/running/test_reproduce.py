@@ -83,6 +83,15 @@ def test_a_row_is_found_by_its_name_and_a_record_by_its_key(results):
         assert len(published(results, "elasticity", f"{name}/keras", "standard")) == 3
 
 
+def test_a_variants_name_is_its_plain_rows_before_one_with_more_to_its_name(results):
+    averaged = a_cell(variant="baseline", backend="keras", settings=Settings(averaged=16))
+    Store(results, "elasticity").append(a_record(averaged))
+    plain = published(results, "elasticity", "baseline/keras", "standard")
+    assert {record.cell.settings.averaged for record in plain} == {0}
+    (moved,) = published(results, "elasticity", "baseline (mean over 16 moves)/keras", "standard")
+    assert moved.cell.settings.averaged == 16
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
