@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.judging.blocks import Difference, Row, differences
+from harness.judging.blocks import Difference, Row
 from harness.judging.stats import skill_interval
 from harness.model.architecture import Estimator
 from harness.protocol import Metric
-from harness.showing.questions import with_and_without, worth
+from harness.showing.questions import chosen_and_others, worth
 from harness.showing.tables import last_decimal, rounded
 
 _NAMED = 3  # rows that are not told apart, before they are only counted
@@ -21,16 +21,16 @@ def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
     shown and need the truth, what who learns nothing has of these; who is not told apart from it, and whether it takes
     a network, as one family of comparisons.
     """
-    chosen = min(table, key=Row.validation_mse)
+    chosen, others = chosen_and_others(table)
     shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
     told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}"
     told += "".join(f", {figure}" for figure in _figures(chosen, shown))
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
     if shown and trivial and trivial is not chosen:
         told += f"; {trivial.title}, which learns nothing, has {', '.join(_figures(trivial, shown))}"
-    others = [row for row in table if row is not chosen]
-    ahead = list(zip(others, differences((chosen, row) for row in others), strict=True))
-    return " ".join(filter(None, (f"**{told}.**", _equals(ahead), _network(chosen, ahead, table))))
+    network = worth(table)
+    asked = f"Is a network worth it? {network}" if network else ""
+    return " ".join(filter(None, (f"**{told}.**", _equals(others), asked)))
 
 
 def _skill(row: Row) -> str:
@@ -52,18 +52,8 @@ def _figures(row: Row, metrics: Sequence[Metric]) -> list[str]:
     return told
 
 
-def _equals(ahead: Sequence[tuple[Row, Difference]]) -> str:
-    equal = [row.title for row, found in ahead if found.verdict == "not told apart"]
+def _equals(others: Sequence[tuple[Row, Difference]]) -> str:
+    equal = [row.title for row, found in others if found.verdict == "not told apart"]
     if not equal:
         return ""
     return f"Not told apart from it: {', '.join(equal) if len(equal) <= _NAMED else f'{len(equal)} others'}."
-
-
-def _network(chosen: Row, ahead: Sequence[tuple[Row, Difference]], table: Sequence[Row]) -> str:
-    best, rival = with_and_without(table)
-    if not best or not rival:
-        return ""
-    verdict = next(found.verdict for row, found in ahead if row is (rival if chosen is best else best))
-    if chosen is rival:
-        verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
-    return f"Is a network worth it? {worth(best, rival, verdict)}"

@@ -67,7 +67,7 @@ def answers(
     return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
 
 
-TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."
+_TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."
 
 
 def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, undecided: str) -> str:
@@ -80,7 +80,7 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
     if verdicts == {"not told apart"}:
         return undecided
     if verdicts == {"too few test images"}:
-        return TOO_FEW
+        return _TOO_FEW
     names: dict[str, list[str]] = {}
     for name, comparison in comparisons:
         names.setdefault(comparison.verdict, []).append(name)
@@ -244,25 +244,41 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
     return f"what helped, tuning or transfer learning?\n\n{answer}\n\n" + markdown(heading, lines)
 
 
-def with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
+def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
     """The best network by the validation images, and the best without one."""
     networks, others = ([row for row in table if row.records[0].cell.has_network == wanted] for wanted in (True, False))
     best, rival = (min(some, key=Row.validation_mse, default=None) for some in (networks, others))
     return best, rival
 
 
-def worth(best: Row, rival: Row, verdict: str) -> str:
-    """Whether a network is worth it, by the `verdict` on the best one's difference to the best row without one."""
+def chosen_and_others(table: Sequence[Row]) -> tuple[Row, list[tuple[Row, Difference]]]:
+    """What the validation images choose, and by how much its skill is higher than that of each other row: one family of
+    comparisons.
+    """
+    chosen = min(table, key=Row.validation_mse)
+    others = [row for row in table if row is not chosen]
+    return chosen, list(zip(others, differences((chosen, row) for row in others), strict=True))
+
+
+def worth(table: Sequence[Row]) -> str:
+    """Whether a network is worth it, in a sentence; empty where there is none, or nothing else."""
+    best, rival = _with_and_without(table)
+    if not best or not rival:
+        return ""
+    chosen, others = chosen_and_others(table)  # it is one of the two
+    verdict = next(found.verdict for row, found in others if row is (rival if chosen is best else best))
+    if chosen is rival:
+        verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
     return {
         "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
         "worse": f"No: {rival.title} has no network, and is better than {best.title}, the best that has one.",
         "not told apart": f"These data do not say: {best.title} and {rival.title}, the best without one, are not told "
         "apart.",
-    }.get(verdict, TOO_FEW)
+    }.get(verdict, _TOO_FEW)
 
 
 def _is_a_network_worth_it(table: Sequence[Row]) -> str:
-    best, rival = with_and_without(table)
+    best, rival = _with_and_without(table)
     if not best or not rival:
         return ""
     lines = [
@@ -277,9 +293,9 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
         if not row.records[0].cell.has_network
     ]
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
-    answer = worth(best, rival, difference(best, rival).verdict)
-    return f"is a network worth it?\n\n{answer}\n\nBoth are chosen by the validation images.\n\n" + markdown(
-        heading, lines
+    return (
+        f"is a network worth it?\n\n{worth(table)}\n\nBoth are chosen by the validation images. The answer holds among "
+        "all comparisons with what they choose; intervals are of one comparison each.\n\n" + markdown(heading, lines)
     )
 
 

@@ -66,7 +66,7 @@ def tests(row: BoardRow) -> list[dict[str, Any]]:
             if score == "nmae" and "nmae_percent" in decimals:
                 places = decimals["nmae_percent"] + 2
             value, low, high = (told(line[end], places) for end in ("value", "low", "high"))
-            unit = f" {line['unit']}" if line["unit"] else ""
+            unit = f" {line['unit']}" if value and line["unit"] else ""
             scores[_SCORES.get(score, score)] = f"{value}{unit}" + (f" ({low} to {high})" if low else "")
         found.append({"name": name, "images": len(examined[0].held_out.truth), "scores": scores})
     return found
