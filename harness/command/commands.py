@@ -196,7 +196,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     onnx2: Annotated[str, _path("another ONNX file, for that of onnx= to be compared with")] = ""
     layout: Annotated[
         Literal["", "first", "last"],
-        _about("of an ONNX file: whether it takes channels first or last, where its shapes do not tell"),
+        _about("of an ONNX graph: whether it takes channels first or last, where its shapes do not tell"),
     ] = ""
     weights: Annotated[
         Literal["drawn", "ours", "theirs", "own"],

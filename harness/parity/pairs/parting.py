@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.foreign import Arrays, Inspected, Part
+from harness.foreign import Arrays, Inspected, Part, Setting
 
 
 def where(looked: Sequence[Inspected], left: Sequence[Mapping[str, Arrays]], allowed: float) -> str:
@@ -80,12 +80,24 @@ def _leading_to(parts: Mapping[str, Part], found: Sequence[str]) -> set[str]:
 
 
 def _described(part: Part) -> str:
-    telling = {name: value for name, value in part.settings.items() if value not in _USUAL and name != "kernel_shape"}
-    settings = ", ".join(f"{name} {value}" for name, value in telling.items())
+    settings = ", ".join(f"{name} {value}" for name, value in part.settings.items() if not _usual(name, value))
     return f"{part.kind} ({settings})" if settings else part.kind
 
 
-_USUAL = (0, "", "NOTSET", "zeros")
+def _usual(name: str, value: Setting) -> bool:
+    """Whether a setting says nothing, or no more than the shapes do."""
+    plain = value in (0, "", "NOTSET") or name == "kernel_shape" or value == _USUAL.get(name)
+    return plain or (name.startswith("dilation") and isinstance(value, tuple) and set(value) == {1})
+
+
+_USUAL: dict[str, Setting] = {
+    "group": 1,
+    "groups": 1,
+    "use_bias": True,
+    "data_format": "channels_last",
+    "activation": "linear",
+    "padding_mode": "zeros",
+}
 
 
 def _chain(calls: Sequence[str]) -> str:
