@@ -68,7 +68,7 @@ def unsafe(source):
 TRUSTED = {
     "backends/_keras_foreign.py": [
         "keras.saving.load_model",
-        "keras.saving.load_model({'compile': 'False', 'safe_mode': 'not trusted'})",
+        "keras.saving.load_model({'compile': 'False', 'safe_mode': 'not source.trusted'})",
     ]
 }
 
