@@ -86,7 +86,10 @@ class Pairs:
         given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
         paired = self.paired = pair(looked[0].inspected, looked[1].inspected, looked[0].mapping)
-        own = self._own() if request.weights != "drawn" and not paired.problems else None
+        own = None
+        if request.weights != "drawn" and not paired.problems:
+            self._tell_apart(request, looked, load_file(given))
+            paired, own = self.paired, self._own()
         alike = not paired.problems and not judging.other_answers([each.inspected for each in looked])
         if "structure" in request.rungs or request.weights == "own" or not alike:
             yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
@@ -113,6 +116,18 @@ class Pairs:
         self._looked[place] = (source, given, looked)
         self._computed = {key: each for key, each in self._computed.items() if key[0] != (place == 0)}
         return looked
+
+    def _tell_apart(self, request: PairRequest, looked: tuple[Looked, Looked], given: Arrays) -> None:
+        """By answers with drawn weights, for by their own two layers may be alike, or the wrong ones differ."""
+        assert self.paired is not None
+
+        def answers(paired: Paired) -> Judge:
+            start = drawn.weights(paired.lines, FIRST_SEED)
+            return Judge(request.name, looked, paired, start, self._compute(paired, ("forward",), start, given))
+
+        better = tell_apart(self.paired, looked[0].mapping, looked, answers(self.paired), answers)
+        if better:
+            self.paired = better[0]
 
     def _own(self) -> tuple[Arrays, Arrays]:
         assert self.paired is not None
@@ -142,17 +157,18 @@ class Pairs:
 
         lacking = _lacking((request.ours, request.theirs), looked)
         climbed = [rung for rung in rungs if rung != "optimizer" or not lacking]
-        judged, tried = judge(self.paired, climbed), ""
+        # Answers are needed whatever is asked: to tell layers apart, and for what norms make of a batch.
+        needed = tuple(dict.fromkeys(["forward", *climbed])) if climbed else ()
+        judged, tried = judge(self.paired, needed), ""
         if climbed and not own:
 
             def answers(paired: Paired) -> Judge:
                 return judge(paired, ("forward",))
 
-            first = judged if "forward" in climbed else answers(self.paired)
-            better = tell_apart(self.paired, looked[0].mapping, looked, first, answers)
+            better = tell_apart(self.paired, looked[0].mapping, looked, judged, answers)
             if better:
                 self.paired, tried = better
-                judged = judge(self.paired, climbed)
+                judged = judge(self.paired, needed)
         for rung in rungs:
             if rung not in climbed:
                 note = f"the pair's file has no {' and no '.join(lacking)}"

@@ -153,6 +153,7 @@ class Served:
         self._said = Said("")
         self._inputs: Arrays = {}
         self._targets: Arrays = {}
+        self._own: Arrays = {}
 
     def answer(self, request: Request) -> msgspec.Struct:
         """Do what is asked. Raises BenchError where the user's code fails before there is anything to compare."""
@@ -163,9 +164,7 @@ class Served:
                 self._draw(given, seed)
                 return Computed()
             case Own(out):
-                save_file(
-                    {name: np.ascontiguousarray(array) for name, array in self._model("float32").arrays().items()}, out
-                )
+                save_file(self._own, out)
                 return Computed()
             case Compute():
                 return self._compute(request)
@@ -189,6 +188,7 @@ class Served:
         else:
             self._read(request.given)
         inspected = self._run(model.inspect)
+        self._own = {name: np.array(array, order="C") for name, array in model.arrays().items()}
         if request.draws:
             self._aim(model, request.given, FIRST_SEED)
         says = tuple(name for name in SAID if self._said.get(name) is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +59,9 @@ def _has_keras_alone(pair: str) -> bool:
     if not pair:
         return False
     try:
-        names = {getattr(node, "name", "") for node in registry.parsed(Path(pair)).body}
+        body = registry.parsed(Path(pair)).body
     except (SyntaxError, ValueError):  # which the process that runs it tells
         return False
+    names = {node.name for node in body if isinstance(node, ast.FunctionDef)}
+    names |= {each.asname or each.name for node in body if isinstance(node, ast.ImportFrom) for each in node.names}
     return "keras_model" in names and "torch_model" not in names

@@ -346,6 +346,8 @@ def test_a_test_of_ones_own_holds_a_module_to_its_file(pair, tmp_path):
         ("def keras_model(): ...", "keras"),
         ("def torch_model(): ...", "torch"),
         ("def keras_model(): ...\ndef torch_model(): ...", "torch"),
+        ("from mine import keras_model", "keras"),
+        ("from mine import net as torch_model\ndef keras_model(): ...", "torch"),
         ("def keras_model(:", "torch"),
     ],
 )

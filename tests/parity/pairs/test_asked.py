@@ -1,0 +1,96 @@
+"""What may be asked of a pair besides a whole climb: rungs alone, weights of its own, a mapping that the file says."""
+
+import pytest
+from msgspec.structs import replace
+
+from harness.parity.pairs.climb import PairRequest, Pairs
+from harness.running.guard import Limits
+from tests.parity.pairs.planted import HERE, source
+
+pytestmark = [pytest.mark.parity, pytest.mark.slow]
+
+TWINS = """
+import numpy as np
+
+KERNELS = [np.random.default_rng(seed).normal(size=(4, 4)).astype(np.float32) for seed in (0, 1)]
+inputs = (4,)
+mapping = {mapping}
+
+
+def keras_model():
+    import keras
+
+    given = keras.Input((4,))
+    first, second = (keras.layers.Dense(4, name=name) for name in ("first", "second"))
+    model = keras.Model(given, [first(given), second(given)])
+    for layer, kernel in zip((first, second), KERNELS):
+        layer.set_weights([kernel, np.zeros(4)])
+    return model
+
+
+def torch_model():
+    import torch
+
+    class Twins(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+            with torch.no_grad():
+                for layer, kernel in zip(({order}), KERNELS):
+                    layer.weight.copy_(torch.from_numpy({kernel}))
+                    layer.bias.zero_()
+
+        def forward(self, x):
+            return {answers}
+
+    return Twins()
+"""
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    first = HERE / "cnn1d.py"
+    with Pairs(source("keras", first), source("torch", first), Limits()) as pairs:
+        yield pairs
+
+
+def climb(pairs, path, **asked):
+    request = replace(PairRequest("net", source("keras", path), source("torch", path)), **asked)
+    return [verdict for verdicts in pairs.climb(request) for verdict in verdicts]
+
+
+def twins(folder, mapping="{}", order="self.a, self.b", kernel="kernel.T", answers="self.a(x), self.b(x)"):
+    path = folder / f"pair_{abs(hash((mapping, order, kernel, answers)))}.py"
+    path.write_text(TWINS.format(mapping=mapping, order=order, kernel=kernel, answers=answers))
+    return path
+
+
+def test_a_rung_alone_says_what_it_says_among_the_others(pairs):
+    whole = climb(pairs, HERE / "cnn1d.py")
+    assert len({verdict.rung for verdict in whole}) == 5
+    for rung in ("structure", "forward", "gradients", "state", "optimizer"):
+        alone = climb(pairs, HERE / "cnn1d.py", rungs=(rung,))
+        assert alone == [verdict for verdict in whole if verdict.rung == rung]
+
+
+def test_a_pair_brings_its_own_weights_which_must_be_the_same(pairs, tmp_path):
+    rungs = ("structure", "forward")
+    same = climb(pairs, twins(tmp_path), rungs=rungs, weights="own")
+    assert {verdict.outcome for verdict in same} == {"passes"}
+    turned = climb(pairs, twins(tmp_path, kernel="kernel"), rungs=rungs, weights="own")
+    assert turned[0].outcome == "breaks"
+    assert "first/kernel (a.weight): the weights are apart by" in turned[0].note
+    assert "one is the other's transpose" in turned[0].note
+    drawn = climb(pairs, twins(tmp_path, kernel="kernel"), rungs=rungs)  # whatever each has by itself
+    assert {verdict.outcome for verdict in drawn} == {"passes"}
+
+
+def test_what_cannot_be_told_apart_is_as_the_file_says(pairs, tmp_path):
+    crossed = {"order": "self.b, self.a", "answers": "self.b(x), self.a(x)"}
+    said = """{"first": "b", "second": "a"}"""
+    for path in (twins(tmp_path, said, **crossed), twins(tmp_path, **crossed)):  # said, and found by trying
+        verdicts = climb(pairs, path, rungs=("structure", "forward"))
+        assert {verdict.outcome for verdict in verdicts} == {"passes"}
+        assert {each.ours.name: each.theirs.name for each in pairs.paired.matched} == {"first": "b", "second": "a"}
+    wrong = climb(pairs, twins(tmp_path, """{"first": "a", "second": "b"}""", **crossed), rungs=("forward",))
+    assert {verdict.outcome for verdict in wrong} == {"breaks"}  # what is said is not tried again
