@@ -65,7 +65,7 @@ def pages(site):
     """Those about all suites, a suite's own, and one row of each that has records: axe takes seconds for each."""
     yield from ("index.html", "columns.html", "parity.html", "shift/index.html")
     for suite in [name for name in registry.with_data() if (site / name).is_dir()]:
-        rows = sorted(path.name for path in (site / suite).glob("b*.html"))
+        rows = sorted(path.name for path in (site / suite).glob("*-pytorch-*.html"))
         yield f"{suite}/{rows[0]}"
 
 
