@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.judging.records import Record, standing
-from harness.judging.stats import holm, of_clusters, paired_difference, paired_p_value
+from harness.judging.stats import holm, of_clusters, paired_difference, paired_p_value, skill_interval
 from harness.model.architecture import Estimator, Imported
 from harness.protocol import Predicted
 from harness.provenance import machine
@@ -100,6 +100,10 @@ class Row(NamedTuple):
     def skill(self) -> float:
         """1 - mean squared error / the trivial predictor's, over all seeds."""
         return float(1 - self.squared_errors().mean() / self.squared_errors_of_mean().mean())
+
+    def skill_interval(self) -> tuple[float, float]:
+        """Its 95 % interval; (nan, nan) for too few images."""
+        return skill_interval(self.squared_errors(), self.squared_errors_of_mean())
 
     def validation_error(self) -> float:
         """Mean over seeds of what a model is chosen by; see there."""

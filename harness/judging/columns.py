@@ -16,8 +16,8 @@ import numpy as np
 
 from harness.environment import switches
 from harness.judging.blocks import Difference, Row, difference
-from harness.judging.records import Examined, HeldOut, LatencyRecord, Record
-from harness.judging.stats import FEWEST_IMAGES, of_clusters, skill_interval, spread
+from harness.judging.records import Examined, LatencyRecord, Record
+from harness.judging.stats import FEWEST_IMAGES, spread
 from harness.judging.timing import Timing
 from harness.provenance import machine
 
@@ -71,7 +71,9 @@ class Group:
     @cached_property
     def interval(self) -> tuple[float | None, float | None]:
         """95 % interval of the skill on the test that models are ranked by."""
-        return skill_interval_on([record.held_out for record in self.good if record.held_out])
+        tested = self._tested
+        low, high = tested.skill_interval() if tested else (np.nan, np.nan)
+        return (None, None) if np.isnan(low) else (low, high)
 
     @cached_property
     def verdict(self) -> str:
@@ -89,8 +91,13 @@ class Group:
     @cached_property
     def over_rival(self) -> Difference | None:
         """How much higher its skill is than the rival's, on the same test images."""
-        good = tuple(record for record in self.good if record.held_out)
-        return difference(Row("", "", good), self.rival) if good and self.rival else None
+        return difference(self._tested, self.rival) if self._tested and self.rival else None
+
+    @property
+    def _tested(self) -> Row | None:
+        """Those of its records that have predictions."""
+        tested = tuple(record for record in self.good if record.held_out)
+        return Row("", "", tested) if tested else None
 
     @property
     def sized_alike(self) -> list[Record]:
@@ -507,15 +514,3 @@ def mean(values: Sequence[float | None], factor: float = 1.0) -> float | None:
     """Over seeds; None where one has none."""
     known = [value for value in values if value is not None]
     return factor * float(np.mean(known)) if known and len(known) == len(values) else None
-
-
-def skill_interval_on(held_out: Sequence[HeldOut]) -> tuple[float | None, float | None]:
-    """95 % interval of the skill of these seeds on one test; None and None where there is none."""
-    if not held_out:
-        return None, None
-    truth = np.array(held_out[0].truth)
-    errors = np.array([((np.array(item.predictions) - truth) ** 2).sum(axis=1) for item in held_out])
-    of_mean = ((truth - np.array(held_out[0].train_mean)) ** 2).sum(axis=1)
-    clusters = held_out[0].clusters
-    low, high = skill_interval(of_clusters(errors, clusters), of_clusters(of_mean, clusters))
-    return (None, None) if np.isnan(low) else (low, high)

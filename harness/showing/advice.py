@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from harness.judging.blocks import Row, difference, differences
-from harness.judging.stats import FEWEST_IMAGES, skill_interval
+from harness.judging.stats import FEWEST_IMAGES
 from harness.showing.questions import decimals, in_words, interval, seconds
 
 
@@ -32,7 +32,7 @@ def advice(
 
 
 def _which(best: Row) -> str:
-    low, high = skill_interval(best.squared_errors(), best.squared_errors_of_mean())
+    low, high = best.skill_interval()
     images = best.image_errors().shape[1]
     if np.isnan(low):
         sure = f"{images} test images are too few for an interval, which takes {FEWEST_IMAGES}"

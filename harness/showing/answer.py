@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.judging.blocks import Difference, Row
-from harness.judging.stats import skill_interval
+from harness.judging.blocks import Row
 from harness.model.architecture import Estimator
 from harness.protocol import Metric
-from harness.showing.questions import chosen_and_others, worth
+from harness.showing.questions import Family, family, worth
 from harness.showing.tables import last_decimal, rounded
 
 _NAMED = 3  # rows that are not told apart, before they are only counted
@@ -21,21 +20,22 @@ def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
     shown and need the truth, what who learns nothing has of these; who is not told apart from it, and whether it takes
     a network, as one family of comparisons.
     """
-    chosen, others = chosen_and_others(table)
+    among = family(table)
+    chosen = among.chosen
     shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
     told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}"
     told += "".join(f", {figure}" for figure in _figures(chosen, shown))
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
     if shown and trivial and trivial is not chosen:
         told += f"; {trivial.title}, which learns nothing, has {', '.join(_figures(trivial, shown))}"
-    network = worth(table)
+    network = worth(table, among)
     asked = f"Is a network worth it? {network}" if network else ""
-    return " ".join(filter(None, (f"**{told}.**", _equals(others), asked)))
+    return " ".join(filter(None, (f"**{told}.**", _equals(among), asked)))
 
 
 def _skill(row: Row) -> str:
     """With its interval, and the digits that this allows."""
-    low, high = skill_interval(row.squared_errors(), row.squared_errors_of_mean())
+    low, high = row.skill_interval()
     last = 3 if np.isnan(low) or high - low < 1e-6 else min(6, max(2, last_decimal((high - low) / 2)))
     ends = "" if np.isnan(low) else f" ({rounded(low, last)} to {rounded(high, last)})"
     return f"{rounded(row.skill(), last)}{ends}"
@@ -52,8 +52,8 @@ def _figures(row: Row, metrics: Sequence[Metric]) -> list[str]:
     return told
 
 
-def _equals(others: Sequence[tuple[Row, Difference]]) -> str:
-    equal = [row.title for row, found in others if found.verdict == "not told apart"]
+def _equals(among: Family) -> str:
+    equal = [row.title for row, found in among.others if found.verdict == "not told apart"]
     if not equal:
         return ""
     return f"Not told apart from it: {', '.join(equal) if len(equal) <= _NAMED else f'{len(equal)} others'}."

@@ -54,15 +54,15 @@ def answers(
     """A Markdown section for each question that these rows can answer, the suite's own `comparisons` among them;
     `latency` is in ms, by model and backend.
     """
-    roles = _roles(table)
+    roles, among = _roles(table), family(table)
     told = [
         *filter(None, (_is_better(comparison, table) for comparison in comparisons)),
         _did_tuning_help(roles),
         _who_converges_first(roles),
         _did_fine_tuning_help(roles),
         _tuning_or_transfer(roles),
-        _is_a_network_worth_it(table),
-        _which_is_best(table, latency),
+        _is_a_network_worth_it(table, among),
+        _which_is_best(table, among, latency),
     ]
     return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
 
@@ -251,23 +251,30 @@ def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
     return best, rival
 
 
-def chosen_and_others(table: Sequence[Row]) -> tuple[Row, list[tuple[Row, Difference]]]:
-    """What the validation images choose, and by how much its skill is higher than that of each other row: one family of
+class Family(NamedTuple):
+    """What the validation images choose, and by how much the skill of each other row is higher: one family of
     comparisons.
     """
+
+    chosen: Row
+    others: list[tuple[Row, Difference]]
+
+
+def family(table: Sequence[Row]) -> Family:
+    """All rows of a table, held against the one that the validation images choose."""
     chosen = min(table, key=Row.validation_mse)
     others = [row for row in table if row is not chosen]
-    return chosen, list(zip(others, differences((chosen, row) for row in others), strict=True))
+    return Family(chosen, list(zip(others, differences((row, chosen) for row in others), strict=True)))
 
 
-def worth(table: Sequence[Row]) -> str:
+def worth(table: Sequence[Row], among: Family) -> str:
     """Whether a network is worth it, in a sentence; empty where there is none, or nothing else."""
     best, rival = _with_and_without(table)
     if not best or not rival:
         return ""
-    chosen, others = chosen_and_others(table)  # it is one of the two
-    verdict = next(found.verdict for row, found in others if row is (rival if chosen is best else best))
-    if chosen is rival:
+    other = rival if among.chosen is best else best  # for the chosen one is one of the two
+    verdict = next(found.verdict for row, found in among.others if row is other)
+    if other is rival:
         verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
     return {
         "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
@@ -277,7 +284,7 @@ def worth(table: Sequence[Row]) -> str:
     }.get(verdict, _TOO_FEW)
 
 
-def _is_a_network_worth_it(table: Sequence[Row]) -> str:
+def _is_a_network_worth_it(table: Sequence[Row], among: Family) -> str:
     best, rival = _with_and_without(table)
     if not best or not rival:
         return ""
@@ -294,20 +301,19 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
     ]
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
     return (
-        f"is a network worth it?\n\n{worth(table)}\n\nBoth are chosen by the validation images. The answer holds among "
-        "all comparisons with what they choose; intervals are of one comparison each.\n\n" + markdown(heading, lines)
+        f"is a network worth it?\n\n{worth(table, among)}\n\nBoth are chosen by the validation images. The answer "
+        "holds among all comparisons with what they choose; intervals are of one comparison each.\n\n"
+        + markdown(heading, lines)
     )
 
 
 _FINELY = 4  # decimals, where all are near to perfect
 
 
-def _which_is_best(table: Sequence[Row], latency: dict[tuple[str, str], str]) -> str:
-    chosen = min(table, key=Row.validation_mse)
+def _which_is_best(table: Sequence[Row], among: Family, latency: dict[tuple[str, str], str]) -> str:
+    chosen, behind = among.chosen, {id(row): found for row, found in among.others}
     ranked = sorted(table, key=Row.skill, reverse=True)
-    others = [row for row in ranked if row is not chosen]
-    behind = dict(zip(map(id, others), differences((row, chosen) for row in others), strict=True))
-    equals = [row.title for row in others if behind[id(row)].verdict != "worse"]
+    equals = [row.title for row in ranked if row is not chosen and behind[id(row)].verdict != "worse"]
     lines = [
         [
             row.name,

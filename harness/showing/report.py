@@ -15,7 +15,6 @@ from harness.judging.blocks import Row, curves, newest, rows
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
 from harness.judging.searches import last_trials, top_tens
-from harness.judging.stats import skill_interval
 from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.provenance import source
@@ -179,9 +178,8 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
     factor = suite.unit_factor(source.unit) if source else 1.0
     lines = []
     for row in sorted(table, key=Row.skill, reverse=True):
-        errors, of_mean = row.squared_errors(), row.squared_errors_of_mean()
-        low, high = skill_interval(errors, of_mean)
-        mse = float(errors.mean() / row.targets)
+        low, high = row.skill_interval()
+        mse = float(row.squared_errors().mean() / row.targets)
         r2 = [record.test.r2_mean for record in row.records if record.test and record.test.r2_mean is not None]
         lines.append(
             [
@@ -275,7 +273,7 @@ def _table_5(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row])
 def _with_interval(row: Row | None) -> str:
     if row is None:
         return "–"
-    return f"{decimals(row.skill())} ({interval(*skill_interval(row.squared_errors(), row.squared_errors_of_mean()))})"
+    return f"{decimals(row.skill())} ({interval(*row.skill_interval())})"
 
 
 def _reported(row: Row, source: Source) -> str:
@@ -306,7 +304,7 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     unit = networks[0].records[0].cell.settings.unit
     factor = suite.unit_factor(unit)
     lines = [_raw_line(row, factor) for row in raw]
-    lowest = [skill_interval(row.squared_errors(), row.squared_errors_of_mean())[0] for row in networks]
+    lowest = [row.skill_interval()[0] for row in networks]
     useless = sum(not low > NOTHING_LEARNED for low in lowest)
     columns = [
         "model",
@@ -336,7 +334,7 @@ def _raw_line(row: Row, factor: float) -> list[str]:
     assert test is not None
     assert held_out is not None
     predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))
-    low, high = skill_interval(row.squared_errors(), row.squared_errors_of_mean())
+    low, high = row.skill_interval()
     return [
         row.name,
         row.backend,

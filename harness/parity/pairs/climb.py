@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +17,7 @@ from harness.parity.pairs import drawn, judging, written
 from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import Paired, pair
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
-from harness.parity.pairs.process import SideProcess
+from harness.parity.pairs.process import TwoSides
 from harness.parity.pairs.trying import tell_apart
 from harness.running.guard import Limits
 
@@ -40,27 +38,15 @@ class PairRequest(msgspec.Struct, frozen=True):
     limits: Limits = Limits()
 
 
-class Pairs:
-    """Two processes, which are asked about one pair after the other, but nothing that they have just answered."""
+class Pairs(TwoSides):
+    """Two sides, which are asked nothing that they have just answered."""
 
     def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
-        self._sides = SideProcess(ours, limits), SideProcess(theirs, limits)
-        self._temporary = tempfile.TemporaryDirectory()
-        self._folder = Path(self._temporary.name)
-        self._pool = ThreadPoolExecutor(2)
+        super().__init__(ours, theirs, limits)
         self._looked: list[tuple[Source, str, Looked] | None] = [None, None]
         self._given: dict[tuple[Source, int], str] = {}
         self._computed: dict[tuple[bool, str], tuple[Computed, Arrays]] = {}
         self.paired: Paired | None = None
-
-    def __enter__(self) -> Pairs:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for side in self._sides:
-            side.__exit__()
-        self._pool.shutdown()
-        self._temporary.cleanup()
 
     def table(self) -> str:
         """The mapping, for the terminal."""

@@ -5,9 +5,7 @@ What is compared are the answers, and whose weights they are.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,33 +22,21 @@ from harness.parity.pairs.climb import PairRequest
 from harness.parity.pairs.contents import Found, How
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
 from harness.parity.pairs.parting import where
-from harness.parity.pairs.process import SideProcess
+from harness.parity.pairs.process import TwoSides
 from harness.parity.side import Told
 from harness.running.guard import Limits
 
 RUNGS = ("structure", "forward")
 
 
-class Graphs:
-    """Two processes, which are asked about one pair after the other."""
+class Graphs(TwoSides):
+    """A pair with an ONNX file."""
 
     def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
-        self._sides = SideProcess(ours, limits), SideProcess(theirs, limits)
-        self._temporary = tempfile.TemporaryDirectory()
-        self._folder = Path(self._temporary.name)
-        self._pool = ThreadPoolExecutor(2)
+        super().__init__(ours, theirs, limits)
         self._found: list[Found] = []
         self._remarks: list[str] = []
         self._labels: list[str] = []
-
-    def __enter__(self) -> Graphs:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for side in self._sides:
-            side.__exit__()
-        self._pool.shutdown()
-        self._temporary.cleanup()
 
     def table(self) -> str:
         """Which array is which, and what is worth knowing, for the terminal."""

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import tempfile
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -21,6 +23,25 @@ from harness.running.guard import Guard, Limits, ending
 from harness.running.launch import worker_environment
 
 _Answered = TypeVar("_Answered", bound=msgspec.Struct)
+
+
+class TwoSides:
+    """Two processes, which are asked about one pair after the other, and a folder for what they leave."""
+
+    def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
+        self._sides = SideProcess(ours, limits), SideProcess(theirs, limits)
+        self._temporary = tempfile.TemporaryDirectory()
+        self._folder = Path(self._temporary.name)
+        self._pool = ThreadPoolExecutor(2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for side in self._sides:
+            side.__exit__()
+        self._pool.shutdown()
+        self._temporary.cleanup()
 
 
 class SideProcess:
