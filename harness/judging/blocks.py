@@ -65,8 +65,11 @@ class Row(NamedTuple):
         return (*([first.held_out.test] if first.held_out else []), *first.others)
 
     def image_errors(self) -> Errors:
-        """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared."""
-        return np.array([((_predictions(r) - _truth(r)) ** 2).sum(axis=1) for r in self.records])
+        """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared; where
+        these are of unlike units, each as a share of the trivial predictor's (`metrics.target_weights`).
+        """
+        weights = _weights(self.records[0])
+        return np.array([(weights * (_predictions(r) - _truth(r)) ** 2).sum(axis=1) for r in self.records])
 
     def squared_errors(self) -> Errors:
         """(seeds, c) the same of each thing that the test images show, which were drawn: see `stats.of_clusters`."""
@@ -86,7 +89,8 @@ class Row(NamedTuple):
         """(n,) the trivial predictor's of each test image, which answers the mean of the training labels."""
         held_out = self.records[0].held_out
         assert held_out is not None
-        errors: Errors = ((_truth(self.records[0]) - np.array(held_out.train_mean)) ** 2).sum(axis=1)
+        squared = (_truth(self.records[0]) - np.array(held_out.train_mean)) ** 2
+        errors: Errors = (_weights(self.records[0]) * squared).sum(axis=1)
         return errors
 
     def squared_errors_of_mean(self) -> Errors:
@@ -108,10 +112,6 @@ class Row(NamedTuple):
     def validation_error(self) -> float:
         """Mean over seeds of what a model is chosen by; see there."""
         return float(np.mean([validation_error(record) for record in self.records]))
-
-    def validation_mse(self) -> float:
-        """Mean over seeds: what a model may be chosen by."""
-        return float(np.mean([record.validation.mse for record in self.records if record.validation]))
 
 
 def validation_error(record: Record) -> float:
@@ -175,6 +175,12 @@ def _predictions(record: Record) -> Errors:
     return np.array(record.held_out.predictions)
 
 
+def _weights(record: Record) -> Errors:
+    assert record.held_out is not None
+    weights: Errors = record.held_out.target_weights()
+    return weights
+
+
 def _truth(record: Record) -> Errors:
     assert record.held_out is not None
     return np.array(record.held_out.truth)
@@ -228,7 +234,7 @@ class Rivals:
             good = tuple(record for record in group if record.status == "ok" and record.held_out and record.validation)
             if good and not good[0].cell.has_network and good[0].cell.architecture != Estimator("mean"):
                 row, place = Row(good[0].cell.row, good[0].cell.backend, good), self._place(good[0])
-                if place not in self._best or row.validation_mse() < self._best[place].validation_mse():
+                if place not in self._best or row.validation_error() < self._best[place].validation_error():
                     self._best[place] = row
 
     def of(self, record: Record) -> Row | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, get_args
 
+import msgspec
 import numpy as np
 import pandas as pd
 
 from harness.errors import BenchError
-from harness.judging.metrics import accuracy
 from harness.judging.records import Deployment, Record, Runtime
 from harness.judging.timing import Timing
 from harness.provenance import machine
@@ -45,11 +45,10 @@ def _line(record: Record, deployment: Deployment, float32: Deployment | None) ->
     if deployment.predictions:
         native = np.array(held_out.predictions)
         try:
-            predicted = np.array(deployment.predictions)
-            score = accuracy(predicted, np.array(held_out.truth), np.array(held_out.train_mean), held_out.targets)
+            score = msgspec.structs.replace(held_out, predictions=deployment.predictions).accuracy()
         except ValueError as error:
             raise BenchError(f"{cell.title} ({record.key}) in {deployment.runtime}: no scores: {error}") from None
-        change = float(np.abs(predicted - native).max() / np.abs(native).max())
+        change = float(np.abs(np.array(deployment.predictions) - native).max() / np.abs(native).max())
     times = {batch: (_timing(deployment, batch), _timing(float32, batch)) for batch in (1, 32)}
     return {
         "variant": cell.row,

@@ -173,7 +173,8 @@ def _place(group: Sequence[Record]) -> tuple[str, ...]:
 def _intervals(examined: Sequence[Examined]) -> dict[str, tuple[float, float]]:
     first = examined[0].held_out
     predictions = [one.held_out.predictions for one in examined]
-    found = score_intervals(predictions, first.truth, first.train_mean, clusters=first.clusters)
+    weights = first.target_weights()
+    found = score_intervals(predictions, first.truth, first.train_mean, clusters=first.clusters, weights=weights)
     return {
         f"r2_{first.targets[int(name[3:])]}" if name[3:].isdecimal() else name: ends for name, ends in found.items()
     }

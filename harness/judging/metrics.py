@@ -39,7 +39,8 @@ class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         `mse` of the trivial predictor, in the unit of the targets squared.
     skill
         1 - mse / mse_of_mean (Murphy 1988): 1 is perfect, 0 no better than the trivial predictor, below 0 worse. None
-        where the trivial predictor is perfect.
+        where the trivial predictor is perfect. Of targets of unlike units, whose squares cannot be added, the mean of
+        what each of them has: see `target_weights`.
     """
 
     mse: float
@@ -53,23 +54,41 @@ class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skill: float | None
 
 
-def accuracy(
-    predictions: NDArray[np.floating], truth: Targets, train_mean: NDArray[np.floating], names: Sequence[str]
-) -> Accuracy:
-    """Every score of `predictions` (n, t) against `truth` (n, t), given the mean training label of each target (t,).
+def target_weights(truth: Targets, train_mean: NDArray[np.floating], units: Sequence[str]) -> NDArray[np.float64]:
+    """(t,) what the squared errors of each target are multiplied by before a skill adds them up: ones where the targets
+    share a unit. Of unlike units the trivial predictor then errs by as much in each, and one that it predicts without
+    error does not count.
+    """
+    if len(set(units)) < 2:
+        return np.ones(len(train_mean))
+    of_mean = np.mean((truth - train_mean) ** 2, axis=0)
+    return np.divide(1.0, of_mean, out=np.zeros(len(of_mean)), where=of_mean > 0)
 
-    All in one physical unit; computed in float64. Raises ValueError for shapes that do not fit, for no images, and
-    for values that are not finite.
+
+def accuracy(
+    predictions: NDArray[np.floating],
+    truth: Targets,
+    train_mean: NDArray[np.floating],
+    names: Sequence[str],
+    units: Sequence[str] = (),
+) -> Accuracy:
+    """Every score of `predictions` (n, t) against `truth` (n, t), given the mean training label of each target (t,) and
+    the unit of each; without `units` they share one.
+
+    Computed in float64. Raises ValueError for shapes that do not fit, for no images, and for values that are not
+    finite.
     """
     predictions, truth, train_mean = (np.asarray(part, np.float64) for part in (predictions, truth, train_mean))
     _check(predictions, truth, train_mean, names)
     with np.errstate(all="ignore"):  # what is too large or too small for a score has none
-        return _scores(predictions, truth, train_mean, names)
+        return _scores(predictions, truth, train_mean, names, units)
 
 
-def _scores(predictions: Targets, truth: Targets, train_mean: Targets, names: Sequence[str]) -> Accuracy:
-    errors = predictions - truth
-    mse, mse_of_mean = float(np.mean(errors**2)), float(np.mean((truth - train_mean) ** 2))
+def _scores(
+    predictions: Targets, truth: Targets, train_mean: Targets, names: Sequence[str], units: Sequence[str]
+) -> Accuracy:
+    errors, of_mean = predictions - truth, (truth - train_mean) ** 2
+    mse, weights = float(np.mean(errors**2)), target_weights(truth, train_mean, units)
     r2 = dict(zip(names, _r2(errors, truth), strict=True))
     defined = [value for value in r2.values() if value is not None]
     size = np.abs(truth).mean(axis=0)
@@ -81,8 +100,8 @@ def _scores(predictions: Targets, truth: Targets, train_mean: Targets, names: Se
         nmae=_finite(np.mean(np.abs(errors).mean(axis=0) / size)),
         r2=r2,
         r2_mean=float(np.mean(defined)) if defined else None,
-        mse_of_mean=mse_of_mean,
-        skill=_finite(1 - np.float64(mse) / mse_of_mean),
+        mse_of_mean=float(np.mean(of_mean)),
+        skill=_finite(1 - np.mean(weights * errors**2) / np.mean(weights * of_mean)),
     )
 
 

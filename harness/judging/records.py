@@ -15,11 +15,12 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import disk, provenance
 from harness.environment import Environment
 from harness.errors import BenchError
-from harness.judging.metrics import Accuracy, accuracy
+from harness.judging.metrics import Accuracy, accuracy, target_weights
 from harness.judging.older import upgraded
 from harness.judging.timing import Latency
 from harness.model.architecture import Imported, Network
@@ -178,7 +179,12 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     def accuracy(self) -> Accuracy:
         """The scores that follow from these predictions."""
-        return accuracy(np.array(self.predictions), np.array(self.truth), np.array(self.train_mean), self.targets)
+        mean = np.array(self.train_mean)
+        return accuracy(np.array(self.predictions), np.array(self.truth), mean, self.targets, self.units)
+
+    def target_weights(self) -> NDArray[np.float64]:
+        """(t,) what squared errors of each target are multiplied by before they are added up."""
+        return target_weights(np.array(self.truth), np.array(self.train_mean), self.units)
 
 
 class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):

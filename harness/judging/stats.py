@@ -85,14 +85,16 @@ def score_intervals(
     resamples: int = 2000,
     seed: int = 0,
     clusters: Sequence[int] = (),
+    weights: ArrayLike = 1.0,
 ) -> dict[str, tuple[float, float]]:
     """Confidence interval of the mean over seeds of every score of `metrics.Accuracy` but the trivial predictor's own.
 
     `predictions` (seeds, n, t), `truth` (n, t) and `train_mean` (t,); `r2_<index>` are of single targets. Images and
     seeds are resampled as for `skill_interval`, things with all of their images where `clusters` says which each shows.
+    `weights` (t,) are those of the targets in the skill (`metrics.target_weights`).
     Empty for fewer of them than `FEWEST_IMAGES`; a score that no resample has is left out.
     """
-    predicted, true = np.asarray(predictions, np.float64), np.asarray(truth, np.float64)
+    predicted, true, weights = (np.asarray(part, np.float64) for part in (predictions, truth, weights))
     seeds, images, _ = predicted.shape
     things, which = np.unique(clusters or range(images), return_inverse=True)
     if len(things) < FEWEST_IMAGES:
@@ -110,7 +112,7 @@ def score_intervals(
         errors, centred = predicted - true, true - true.mean(axis=0)
         squared, absolute = over_images(errors**2), over_images(np.abs(errors))
         variance = counts @ centred**2 - (counts @ centred) ** 2
-        of_mean = (counts @ (true - np.asarray(train_mean)) ** 2).mean(axis=1)
+        of_mean = (counts @ (weights * (true - np.asarray(train_mean)) ** 2)).mean(axis=1)
         r2 = 1 - squared / np.where(variance > 0, variance, np.nan)[:, None]
         scores = {
             "mse": squared.mean(axis=2),
@@ -119,7 +121,7 @@ def score_intervals(
             "mape": 100 * over_images(np.abs(errors / true)).mean(axis=2),
             "nmae": (absolute / (counts @ np.abs(true))[:, None]).mean(axis=2),
             "r2_mean": r2.mean(axis=2),
-            "skill": 1 - squared.mean(axis=2) / of_mean[:, None],
+            "skill": 1 - (weights * squared).mean(axis=2) / of_mean[:, None],
         } | {f"r2_{index}": r2[:, :, index] for index in range(r2.shape[2])}
         means = {name: (values * seed_shares).sum(axis=1) for name, values in scores.items()}
     known = {name: values[np.isfinite(values)] for name, values in means.items()}

@@ -212,16 +212,14 @@ def now() -> str:
 def _train_and_test(
     record: Record, job: Job, orders: Orders, backend: Backend, send: Callable[[Message], None]
 ) -> Record:
-    cell = job.cell
-    dataset, whole = _load(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
+    cell, source, suite = job.cell, msgspec.json.encode(job.source), registry.suite(job.cell.suite)
+    dataset, whole = _load(cell.suite, source, cell.data_hash)
     split = whole.first(cell.originals).first(cell.settings.originals)
-    suite = registry.suite(cell.suite)
     met = view(suite, dataset, split, cell.encoding, cell.decoding, cell.settings.averaged)
-    task = data.task(suite, met.met, split, cell.settings)
     fitting = Fitting(
         cell,
         backend,
-        task,
+        data.task(suite, met.met, split, cell.settings),
         met,
         split,
         Path(orders.results),
@@ -231,47 +229,53 @@ def _train_and_test(
         job.code,
     )
     model, history, searched = fit(fitting)
-    # Whatever a variant is trained on, it is held against the mean of all training labels, as every other.
-    tests = {name: _tested(name, model, suite, met, whole) for name in whole.tests}
-    ranking = tests.pop(next(iter(split.tests)))
-    validation = _finite(met.predict(model, dataset.images[split.validation]), "validation")
-    encoded_before = met.encoder is not None and met.encoder.operators() is None
-    truth = dataset.targets[split.validation]
-    described = _described(cell.suite, msgspec.json.encode(job.source), cell.data_hash)
-    known = calibrated(validation, truth, described[split.validation], described[split.train], dataset.classes)
-    exported, unexported = None, ""
-    if orders.exports:
-        try:
-            exported = _export(model, cell, met, Path(orders.results), split, ranking, known)
-        except NotExported as error:
-            unexported = job.public(str(error), orders.results)
-    return msgspec.structs.replace(
+    record = msgspec.structs.replace(
         record,
         status="ok",
         data_warnings=dataset.warnings,
         counts=model.counts(),
         history=history,
         searched=searched,
-        validation=accuracy(
-            validation,
-            truth,
-            np.array(ranking.held_out.train_mean),
-            dataset.target_names,
-        ),
+        dimension=math.prod(met.met.images.shape[1:]),
+    )
+    record, known = _examined(record, model, fitting, whole, _described(cell.suite, source, cell.data_hash))
+    if not orders.exports:
+        return record
+    try:
+        return msgspec.structs.replace(record, onnx=_export(model, record, fitting, known))
+    except NotExported as error:
+        return msgspec.structs.replace(record, unexported=job.public(str(error), orders.results))
+
+
+def _examined(
+    record: Record, model: Model, fitting: Fitting, whole: Split, described: NDArray[np.float64]
+) -> tuple[Record, Calibration]:
+    """The record with what the model makes of validation and tests, and what it then knows of its errors. Whatever a
+    variant is trained on, it is held against the mean of all training labels, as every other: `whole`.
+    """
+    met, dataset, split = fitting.view, fitting.view.dataset, fitting.split
+    tests = [_tested(name, model, registry.suite(record.cell.suite), met, whole) for name in whole.tests]
+    ranking, *others = tests
+    validation = _finite(met.predict(model, dataset.images[split.validation]), "validation")
+    truth = dataset.targets[split.validation]
+    known = calibrated(validation, truth, described[split.validation], described[split.train], dataset.classes)
+    encoded_before = met.encoder is not None and met.encoder.operators() is None
+    mean = np.array(ranking.held_out.train_mean)
+    examined = msgspec.structs.replace(
+        record,
+        validation=accuracy(validation, truth, mean, dataset.target_names, dataset.units),
         test=ranking.accuracy,
         metrics=ranking.metrics,
         moved=changes(met, model, split.test),
         held_out=ranking.held_out,
-        others=tests,
-        onnx=exported,
-        dimension=math.prod(met.met.images.shape[1:]),
+        others={tested.held_out.test: tested for tested in others},
         encoding_ms=_milliseconds(met, dataset.images[split.test]) if encoded_before else None,
         calibrated={
             tested.held_out.test: _held_to(known, tested.held_out, described[rows])
-            for tested, rows in zip([ranking, *tests.values()], whole.tests.values(), strict=True)
+            for tested, rows in zip(tests, whole.tests.values(), strict=True)
         },
-        unexported=unexported,
     )
+    return examined, known
 
 
 def _held_to(known: Calibration, held_out: HeldOut, described: NDArray[np.float64]) -> Calibrated:
@@ -355,21 +359,37 @@ def _rows(values: Targets) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(float(f"{value:.10g}") for value in row) for row in values)
 
 
-def _export(
-    model: Model, cell: Cell, met: View, results: Path, split: Split, tested: Examined, known: Calibration
-) -> OnnxFile:
+def _export(model: Model, record: Record, fitting: Fitting, known: Calibration) -> OnnxFile:
     """Write weights and ONNX file below `results/models/<suite>/`, and hold the exported model against the native, on
     the images of the test, or on what they are encoded to where the encoding is not part of the graph.
     """
-    onnx, dataset = registry.onnx(), met.dataset
-    encoding = met.encoder.operators() if met.encoder else None
-    takes = met.met if met.encoder and not encoding else dataset
-    averaging = met.averaging(len(met.met.target_names))
-    if (met.decoder or averaging) and takes is not dataset:
+    cell, met, onnx = record.cell, fitting.view, registry.onnx()
+    encoded_before = met.encoder is not None and met.encoder.operators() is None
+    if encoded_before and (met.decoder or met.averaged_over):
         raise BenchError("its exported model would not see the image, by which it is decoded or averaged")
-    folder = results / "models" / cell.suite
-    path = folder / f"{cell.file_stem}.onnx"
-    metadata = {
+    metadata = _metadata(cell, met.dataset, known)
+    path = fitting.results / "models" / cell.suite / f"{cell.file_stem}.onnx"
+    with disk.replacing(path.with_suffix(".safetensors")) as fresh:
+        save_weights(fresh, model.weights(), metadata)
+    with disk.replacing(path) as fresh:
+        model.export(fresh)
+        _surround(fresh, met)
+        onnx.annotate(fresh, metadata)
+    assert record.held_out
+    takes, predictions = met.met if encoded_before else met.dataset, np.array(record.held_out.predictions)
+    answered = onnx.open_model(path).predict(takes.images[fitting.split.test])
+    return OnnxFile(
+        file=path.name,
+        bytes=path.stat().st_size,
+        opset=onnx.opset(path),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        difference=float(np.abs(answered - predictions).max() / np.abs(predictions).max()),
+    )
+
+
+def _metadata(cell: Cell, dataset: Dataset, known: Calibration) -> dict[str, str]:
+    """What an exported model says of itself."""
+    return {
         "targets": ",".join(dataset.target_names),
         "units": ",".join(dataset.units),
         "suite": cell.suite,
@@ -383,29 +403,18 @@ def _export(
         "facts": msgspec.json.encode(dataset.facts).decode(),
         calibration.KEY: msgspec.json.encode(known).decode(),
     }
-    with disk.replacing(folder / f"{cell.file_stem}.safetensors") as fresh:
-        save_weights(fresh, model.weights(), metadata)
-    with disk.replacing(path) as fresh:
-        model.export(fresh)
-        if encoding:
-            onnx.prepend(fresh, encoding, dataset.images.shape[1:], "encoding")
-        if averaging:
-            onnx.prepend(fresh, averaging[0], dataset.images.shape[1:], "moves")
-            onnx.append(fresh, averaging[1], len(met.met.target_names), "average")
-        if met.decoder:
-            onnx.append(fresh, met.decoder.operators(), len(dataset.target_names), "decoding")
-        onnx.annotate(fresh, metadata)
-    predictions = np.array(tested.held_out.predictions)
-    difference = (
-        np.abs(onnx.open_model(path).predict(takes.images[split.test]) - predictions).max() / np.abs(predictions).max()
-    )
-    return OnnxFile(
-        file=path.name,
-        bytes=path.stat().st_size,
-        opset=onnx.opset(path),
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        difference=float(difference),
-    )
+
+
+def _surround(path: Path, met: View) -> None:
+    """Put into an exported graph what the view does before and after the model, as far as there are operators."""
+    onnx, shape = registry.onnx(), met.dataset.images.shape[1:]
+    if encoding := met.encoder.operators() if met.encoder else None:
+        onnx.prepend(path, encoding, shape, "encoding")
+    if averaging := met.averaging(len(met.met.target_names)):
+        onnx.prepend(path, averaging[0], shape, "moves")
+        onnx.append(path, averaging[1], len(met.met.target_names), "average")
+    if met.decoder:
+        onnx.append(path, met.decoder.operators(), len(met.dataset.target_names), "decoding")
 
 
 if __name__ == "__main__":

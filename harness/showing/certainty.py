@@ -95,7 +95,7 @@ def draw_ranks(table: Sequence[Row], picture: Path, note: str) -> Path | None:
     """Draw mean ranks over test images, and join models that are not told apart; None where there are too few of
     either to say anything.
     """
-    rows = sorted(table, key=Row.validation_mse)[:MOST]
+    rows = sorted(table, key=Row.validation_error)[:MOST]
     errors = [row.squared_errors() for row in rows]
     if len(rows) < 3 or len({e.shape[1] for e in errors}) > 1 or errors[0].shape[1] < fewest_blocks(len(rows)):
         return None

@@ -226,7 +226,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
     for r in roles:
         transfer = [*r.head_only.values(), *r.fine_tuned.values()]
         if r.tuned and transfer:
-            pairs.append((r.backend, r.tuned, min(transfer, key=Row.validation_mse)))
+            pairs.append((r.backend, r.tuned, min(transfer, key=Row.validation_error)))
     if not pairs:
         return ""
     found = _named(pairs)
@@ -247,7 +247,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
 def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
     """The best network by the validation images, and the best without one."""
     networks, others = ([row for row in table if row.records[0].cell.has_network == wanted] for wanted in (True, False))
-    best, rival = (min(some, key=Row.validation_mse, default=None) for some in (networks, others))
+    best, rival = (min(some, key=Row.validation_error, default=None) for some in (networks, others))
     return best, rival
 
 
@@ -262,7 +262,7 @@ class Family(NamedTuple):
 
 def family(table: Sequence[Row]) -> Family:
     """All rows of a table, held against the one that the validation images choose."""
-    chosen = min(table, key=Row.validation_mse)
+    chosen = min(table, key=Row.validation_error)
     others = [row for row in table if row is not chosen]
     return Family(chosen, list(zip(others, differences((row, chosen) for row in others), strict=True)))
 

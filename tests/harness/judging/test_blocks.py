@@ -64,7 +64,31 @@ def test_a_rows_skill_is_that_of_its_records():
     (row,) = rows(records)
     assert row.squared_errors().shape == (3, 20)
     assert row.skill() == pytest.approx(np.mean([record.test.skill for record in records]))
-    assert row.validation_mse() == pytest.approx(np.mean([record.validation.mse for record in records]))
+    assert row.validation_error() == pytest.approx(np.mean([record.validation.mse for record in records]))
+
+
+def in_unlike_units(record):
+    """The same, its second target a thousand times as large and in another unit."""
+    held_out, factor = record.held_out, np.array([1.0, 1000.0])
+    predictions, truth = (
+        tuple(map(tuple, (np.array(part) * factor).tolist())) for part in (held_out.predictions, held_out.truth)
+    )
+    mean = tuple((np.array(held_out.train_mean) * factor).tolist())
+    units = ("GPa", "kg/m3")
+    held_out = msgspec.structs.replace(held_out, predictions=predictions, truth=truth, train_mean=mean, units=units)
+    accuracy = held_out.accuracy()
+    return msgspec.structs.replace(record, held_out=held_out, test=accuracy, validation=accuracy)
+
+
+def test_targets_of_unlike_units_count_alike_in_errors_and_in_what_is_chosen_by():
+    records = [in_unlike_units(a_record(a_cell(seed=seed), error=3.0)) for seed in (0, 1, 2)]
+    (row,) = rows(records)
+    assert row.skill() == pytest.approx(np.mean([record.test.skill for record in records]))
+    held_out = records[0].held_out
+    predictions, truth, mean = map(np.array, (held_out.predictions, held_out.truth, held_out.train_mean))
+    shares = (predictions - truth) ** 2 / np.mean((truth - mean) ** 2, axis=0)
+    np.testing.assert_allclose(row.squared_errors()[0], shares.sum(axis=1))
+    assert row.validation_error() == pytest.approx(np.mean([1 - record.validation.r2_mean for record in records]))
 
 
 def test_weights_of_the_backbone_make_rows_of_their_own():

@@ -53,6 +53,25 @@ def test_nmae_weighs_targets_alike() -> None:
     assert scores.nmae == pytest.approx(0.1)
 
 
+@given(st.integers(0, 10_000), st.floats(1e-6, 1e6))
+def test_the_skill_of_unlike_units_is_the_mean_of_each_targets_own(seed: int, factor: float) -> None:
+    predictions, truth, train_mean = _case(seed)
+    own = [accuracy(predictions[:, [i]], truth[:, [i]], train_mean[[i]], NAMES[i : i + 1]).skill for i in range(3)]
+    in_one = np.array([1, factor, 1])  # a target in another unit says nothing else
+    scores = accuracy(predictions * in_one, truth * in_one, train_mean * in_one, NAMES, ("GPa", "m", "%"))
+    assert scores.skill == pytest.approx(np.mean(own), rel=1e-9, abs=1e-9)
+
+
+def test_of_unlike_units_a_target_that_the_mean_predicts_does_not_count() -> None:
+    predictions, truth, train_mean = _case(1)
+    truth[:, 1] = train_mean[1]
+    scores = accuracy(predictions, truth, train_mean, NAMES, ("GPa", "m", "%"))
+    own = [accuracy(predictions[:, [i]], truth[:, [i]], train_mean[[i]], NAMES[i : i + 1]).skill for i in (0, 2)]
+    assert scores.skill == pytest.approx(np.mean(own))
+    constant = np.tile(train_mean, (len(truth), 1))
+    assert accuracy(predictions, constant, train_mean, NAMES, ("GPa", "m", "%")).skill is None
+
+
 @given(st.integers(0, 10_000))
 def test_perfect_predictions(seed: int) -> None:
     _, truth, train_mean = _case(seed)

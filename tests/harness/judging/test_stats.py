@@ -185,11 +185,13 @@ def a_sample(images=60, seeds=3, targets=2):
     return truth + draw.normal(0, 3, (seeds, images, targets)), truth, truth.mean(axis=0) + 0.5
 
 
-def test_the_interval_of_the_skill_is_the_same_either_way():
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 25.0)])
+def test_the_interval_of_the_skill_is_the_same_either_way(weights):
     predictions, truth, mean = a_sample()
-    squared = ((predictions - truth) ** 2).sum(axis=2)
-    expected = skill_interval(squared, ((truth - mean) ** 2).sum(axis=1))
-    np.testing.assert_allclose(score_intervals(predictions, truth, mean)["skill"], expected, rtol=1e-12)
+    squared = (weights * (predictions - truth) ** 2).sum(axis=2)
+    expected = skill_interval(squared, (weights * (truth - mean) ** 2).sum(axis=1))
+    found = score_intervals(predictions, truth, mean, weights=weights)
+    np.testing.assert_allclose(found["skill"], expected, rtol=1e-12)
 
 
 # --- images of one thing ------------------------------------------------------------------------------------------
