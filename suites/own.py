@@ -96,21 +96,33 @@ def _resize(word: str) -> Size | None:
 
 def split(dataset: Dataset) -> Split:
     """As the table says, where it does; else 70 % to train, 15 % to validate, 15 % to test, by a fixed seed. Groups
-    stay together; where there are none, each class is shared out alike. Where the table names no validation, every
-    sixth of the training images, or groups, is for that. Raises BenchError for too few images or groups.
+    stay together, and each class is shared out alike. Where the table names no validation, every sixth of the training
+    images, or groups, is for that. Raises BenchError for too few images or groups.
     """
     if dataset.parts:
         return _given(dataset)
-    if not dataset.classes or dataset.groups:
-        return question.split(dataset)
+    return _by_class(dataset) if dataset.classes else question.split(dataset)
+
+
+def _by_class(dataset: Dataset) -> Split:
+    """A group, or an image that is of none, is taken for what most of its images are; of each class as many are held
+    back for validation as for the test, none where there are fewer than three.
+    """
+    _, thing = np.unique(dataset.groups or np.arange(len(dataset.images)), return_inverse=True)
+    images_of = np.zeros((thing.max() + 1, len(dataset.target_names)))
+    np.add.at(images_of, thing, dataset.targets)
     shares: list[list[NDArray[np.intp]]] = [[], [], []]
-    for of_class in dataset.targets.T:
-        members = np.random.RandomState(42).permutation(np.flatnonzero(of_class))
-        held = max(1, round(0.15 * len(members)))
-        for share, rows in zip(shares, np.split(members, [len(members) - 2 * held, len(members) - held]), strict=True):
-            share.append(rows)
+    for number in range(len(dataset.target_names)):
+        members = np.random.RandomState(42).permutation(np.flatnonzero(images_of.argmax(axis=1) == number))
+        held = min(max(1, round(0.15 * len(members))), max(0, len(members) - 1) // 2)
+        for share, some in zip(shares, np.split(members, [len(members) - 2 * held, len(members) - held]), strict=True):
+            share.append(some)
     # Mixed, for a learning curve takes the first of them.
-    train, validation, test = (np.random.RandomState(42).permutation(np.concatenate(share)) for share in shares)
+    train, validation, test = (
+        np.random.RandomState(42).permutation(np.flatnonzero(np.isin(thing, np.concatenate(share)))) for share in shares
+    )
+    if not len(validation):
+        raise BenchError(f"{dataset.name}: no class has three groups, one each to train, validate and test")
     return Split(train, validation, {TEST: test})
 
 

@@ -123,6 +123,7 @@ def _classes(table: Table, name: str) -> list[Finding]:
         findings.append(Finding("error", name, f"{what}add some, or take them out; {few(lone)}"))
     elif rare := [f"{one} ({count})" for one, count in counts.items() if count < _FEW_OF_A_CLASS]:
         findings.append(Finding("warning", name, f"classes with few images, whose scores will say little: {few(rare)}"))
+    findings += _few_groups(table, name)
     most = max(counts, key=lambda one: counts[one])
     least = min(counts, key=lambda one: counts[one])
     if counts[most] > _IMBALANCE * max(counts[least], 1):
@@ -130,6 +131,17 @@ def _classes(table: Table, name: str) -> list[Finding]:
         share = counts[most] / sum(counts.values())
         findings.append(Finding("warning", name, f"{what}{share:.0%}; read balanced_accuracy and skill, not accuracy"))
     return findings
+
+
+def _few_groups(table: Table, name: str) -> list[Finding]:
+    """Groups stay together: a class in fewer than three is lacking somewhere, unless the table has the split."""
+    if table.parts or not table.groups:
+        return []
+    groups = np.array(table.groups)
+    counts = {one: len(np.unique(groups[of == 1])) for one, of in zip(table.names, table.targets.T, strict=True)}
+    lone = [f"{one} ({count})" for one, count in counts.items() if count < 3]
+    what = "classes in fewer than three groups, which training, validation and test cannot all have: "
+    return [Finding("warning", name, f"{what}{few(lone)}")] if lone else []
 
 
 def of_one_thing(which: NDArray[np.intp], groups: Sequence[str]) -> tuple[str, ...]:

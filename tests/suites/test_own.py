@@ -4,6 +4,8 @@ import csv
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss
 
@@ -63,6 +65,39 @@ def test_classes_are_shared_out_alike(folder):
     assert split.fingerprint() == split_of(own, free).fingerprint()
     first = free.targets[split.first(20).train].mean(axis=0)  # a learning curve takes these
     assert 0.2 < first[0] < 0.8
+
+
+def of_classes(classes, groups):
+    """A data set without anything to see, whose images are of these classes and groups, by number."""
+    names = tuple(f"class {number}" for number in range(1 + max(classes)))
+    return Dataset(
+        name="drawn",
+        images=np.zeros((len(classes), 2, 2, 1), np.float32),
+        targets=np.eye(len(names))[list(classes)],
+        target_names=names,
+        units=("",) * len(names),
+        ids=tuple(map(str, range(len(classes)))),
+        groups=tuple(f"specimen {number}" for number in groups),
+        classes=True,
+    )
+
+
+@given(st.lists(st.integers(3, 20), min_size=2, max_size=5), st.integers(1, 4))
+def test_classes_of_groups_are_shared_out_alike(specimens, patches):
+    kinds = np.repeat(np.arange(len(specimens)), specimens)
+    dataset = of_classes(np.repeat(kinds, patches), np.repeat(np.arange(len(kinds)), patches))
+    parts = own.split(dataset).parts
+    sides = [{dataset.groups[row] for row in part} for part in parts.values()]
+    assert sum(map(len, sides)) == len(set().union(*sides)) == len(kinds)
+    for part in parts.values():
+        assert (dataset.targets[part].sum(axis=0) >= patches).all()  # the rarest class, too
+
+
+def test_a_group_of_several_classes_stays_together_and_too_few_groups_are_refused():
+    mixed = of_classes([0, 1, 1] * 12, np.repeat(np.arange(12), 3))
+    assert [len(part) for part in own.split(mixed).parts.values()] == [24, 6, 6]
+    with pytest.raises(BenchError, match="no class has three groups"):
+        own.split(of_classes([0, 0, 1, 1], [0, 1, 2, 3]))
 
 
 def test_a_split_of_the_users_own_is_kept(folder):

@@ -62,6 +62,17 @@ def test_classes_that_are_rare():
     only(labelled(targets=rare, names=("a", "b"), classes=True), "warning", "classes with few images", "b (6)")
 
 
+def test_a_class_of_few_groups():
+    which = np.eye(2)[[0] * 40 + [1] * 20]
+    groups = [f"g{row // 2}" if row < 40 else f"h{row % 2}" for row in range(60)]
+    data = labelled(targets=which, names=("a", "b"), classes=True, groups=groups)
+    only(data, "warning", "classes in fewer than three groups", "b (2)")
+    parts = ["test" if row % 40 < 10 else "train" for row in range(60)]
+    assert not any(
+        "fewer than three groups" in what for _, what in told(labelled(None, which, "ab", True, groups, parts))
+    )
+
+
 def test_a_class_that_a_part_of_the_split_lacks():
     which = np.eye(2)[[0] * 25 + [1] * 35]
     data = labelled(targets=which, names=("a", "b"), classes=True, parts=["test"] * 20 + ["train"] * 40)
