@@ -65,7 +65,7 @@ METRICS = (scores.ACCURACY, scores.BALANCED_ACCURACY, scores.LOG_LOSS, scores.CA
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     """See `Suite.load`. Raises BenchError without a folder: the suite ships no data."""
     if folder is None:
-        raise BenchError("suite=own: give data=FOLDER, a folder of your images and one table")
+        raise BenchError("suite=own: give data=FOLDER, a folder of your images and one table, or of one for each class")
     return folders.read_folder(folder, _asked(options), _resize(options.get("resize", "")))
 
 

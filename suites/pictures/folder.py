@@ -1,7 +1,10 @@
-"""A folder of images and a table as a data set, with everything that is wrong with it, or that would mislead."""
+"""A folder of images and a table, or of a folder of images for each class, as a data set, with everything that is wrong
+with it, or that would mislead.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +15,10 @@ from harness.text import label
 from suites.microstructure.findings import Unusable
 from suites.microstructure.images import text
 from suites.microstructure.names import Names
-from suites.microstructure.pairing import by_name
+from suites.microstructure.pairing import Pairing, by_name
 from suites.pictures.checks import Labelled, check, equal_images, of_one_thing
-from suites.pictures.images import Size, find_images, read_images
-from suites.pictures.table import Asked, Table, find_table, read_table
+from suites.pictures.images import Read, Size, class_folders, find_images, read_images
+from suites.pictures.table import Asked, Table, find_table, of_folders, read_table
 
 CLASSES = {"answers": "classes"}
 """The facts of a data set whose targets are classes."""
@@ -39,20 +42,18 @@ def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset |
     if not folder.is_dir():
         return None, [Finding("error", str(folder), "there is no such folder")]
     try:
-        paths = find_images(folder)
+        classes = class_folders(folder)
+        paths = [path for images in classes.values() for path in images] or find_images(folder)
     except BenchError as error:
         return None, [Finding("error", str(folder), str(error).partition(": ")[2])]
     try:
-        path = find_table(folder)
-        table = read_table(path, Names(paths), asked)
+        where, table, pairing = _of_classes(paths, asked) if classes else _of_table(folder, paths, asked)
     except Unusable as problem:
-        return None, [Finding("error", str(folder), str(problem)), *read_images(paths, resize).findings]
-    pairing = by_name(paths, table.files, path.name)
-    read = read_images(pairing.paths, resize)
+        return None, [Finding("error", str(folder), str(problem)), *_read(folder, paths, resize)[0].findings]
+    read, names = _read(folder, pairing.paths, resize)
     rows = [pairing.rows[place] for place in read.places]
-    names = [text(pairing.paths[place].name) for place in read.places]
     labelled = Labelled(read.images, names, rows, _of(table, rows), equal_images(read.images))
-    findings = table.findings + pairing.findings + read.findings + check(labelled, path.name)
+    findings = table.findings + pairing.findings + read.findings + check(labelled, where)
     if any(finding.severity == "error" for finding in findings):
         return None, findings
     table = labelled.table
@@ -69,6 +70,24 @@ def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset |
         facts=(CLASSES if table.classes else {}) | _sizes(read.size),
         warnings=tuple(f"{finding.where}: {finding.what}" for finding in findings),
     ), findings
+
+
+def _read(folder: Path, paths: Sequence[Path], resize: Size | None) -> tuple[Read, list[str]]:
+    """Images of a folder, and the names of those that could be read, with the folder that each is in, if any."""
+    names = [text(path.relative_to(folder).as_posix()) for path in paths]
+    read = read_images(paths, resize, names=names)
+    return read, [names[place] for place in read.places]
+
+
+def _of_table(folder: Path, paths: list[Path], asked: Asked) -> tuple[str, Table, Pairing]:
+    path = find_table(folder)
+    table = read_table(path, Names(paths), asked)
+    return path.name, table, by_name(paths, table.files, path.name)
+
+
+def _of_classes(paths: list[Path], asked: Asked) -> tuple[str, Table, Pairing]:
+    table = of_folders([path.parent.name for path in paths], asked)
+    return "folders of classes", table, Pairing(tuple(paths), tuple(range(len(paths))), [])
 
 
 def _of(table: Table, rows: list[int]) -> Table:

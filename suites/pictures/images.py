@@ -19,6 +19,7 @@ from suites.microstructure.findings import Spot, Unusable, gather, of_images
 from suites.microstructure.images import file_bytes, natural, text
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+TABLES = (".csv", ".parquet")
 SMALLEST, LARGEST = 16, 8192  # pixels along an edge
 MOST = 128
 """Pixels along the longer edge that models are shown, unless more are asked for."""
@@ -34,12 +35,32 @@ def find_images(folder: Path) -> list[Path]:
     Raises BenchError for a folder that cannot be listed or holds none.
     """
     try:
-        found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
+        found = _images(folder)
     except OSError as error:
         raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of images") from None
     if not found:
         raise BenchError(f"{folder}: no image in this folder; {', '.join(SUFFIXES)} are read")
+    return found
+
+
+def _images(folder: Path) -> list[Path]:
+    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
     return sorted(found, key=natural)
+
+
+def class_folders(folder: Path) -> dict[str, list[Path]]:
+    """The images of each folder in a folder that has neither images nor a table of its own, by that folder's name, in
+    natural order; hidden ones and those without an image are left out. Empty where it is no such folder.
+
+    Raises BenchError for a folder that cannot be listed.
+    """
+    try:
+        inside = sorted((path for path in folder.iterdir() if path.name[0] != "."), key=natural)
+    except OSError as error:
+        raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of images") from None
+    if any(path.suffix.lower() in (*SUFFIXES, *TABLES) for path in inside if path.is_file()):
+        return {}
+    return {path.name: images for path in inside if path.is_dir() and (images := _images(path))}
 
 
 class Read(NamedTuple):
@@ -56,10 +77,15 @@ class Read(NamedTuple):
 
 
 def read_images(
-    paths: Sequence[Path], resize: Size | None = None, channels: int | None = None, pixels: str | None = None
+    paths: Sequence[Path],
+    resize: Size | None = None,
+    channels: int | None = None,
+    pixels: str | None = None,
+    names: Sequence[str] | None = None,
 ) -> Read:
     """Read image files; of `resize` (height, width) where that is said, else reduced as `reduced` says. Coloured where
-    any is, or as `channels` says. Never raises for what a file holds.
+    any is, or as `channels` says. Findings call them by `names`, else by those of the files. Never raises for what a
+    file holds.
 
     Images of unlike sizes are an error without `resize`, as are those of unlike shape (width over height) with it, and
     those of other `pixels` (as in 640x480) where that is said.
@@ -94,7 +120,7 @@ def read_images(
     images = [_of_channels(picture, 3 if coloured else 1) for picture in found]
     empty = np.empty((0, *(resize or (SMALLEST, SMALLEST)), 3 if coloured else 1), np.float32)
     same = len({sizes[place] for place in places}) == 1
-    findings = gather(spots, of_images([text(path.name) for path in paths]))
+    findings = gather(spots, of_images([text(path.name) for path in paths] if names is None else names))
     return Read(np.stack(images) if images else empty, places, common if same else None, findings, spots)
 
 

@@ -23,8 +23,8 @@ from suites.microstructure.findings import Spot, Unusable, few, gather, of_rows
 from suites.microstructure.header import GROUP, ROW_NUMBER, SPLIT, file_columns, is_number, plain, unused
 from suites.microstructure.names import Names
 from suites.microstructure.table import read_rows
+from suites.pictures.images import TABLES
 
-SUFFIXES = (".csv", ".parquet")
 LAYOUT = "needed are a header, a column that names each image's file, and columns of what is to be predicted"
 MOST_CLASSES = 50
 
@@ -59,10 +59,10 @@ class Asked(NamedTuple):
 
 def find_table(folder: Path) -> Path:
     """The one table of a folder. Raises Unusable where there is none, or more."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.name[0] != ".")
     if len(found) != 1:
         told = f"leave one; there are {len(found)}: {few([path.name for path in found])}" if found else LAYOUT
-        raise Unusable(f"no table{' of its own' if found else ''}, {' or '.join(SUFFIXES)}: {told}")
+        raise Unusable(f"no table{' of its own' if found else ''}, {' or '.join(TABLES)}: {told}")
     return found[0]
 
 
@@ -90,6 +90,16 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
         parts=tuple(map(_part, cells[roles.part])) if roles.part else (),
         findings=unused(others, path.name) + gather(spots, of_rows(path.name)),
     )
+
+
+def of_folders(classes: Sequence[str], asked: Asked) -> Table:
+    """The table of images whose class is the folder that they are in: `classes` (n,) of these. Raises Unusable for too
+    few or too many, and BenchError for targets or units, of which there are none.
+    """
+    if asked.targets or asked.units:
+        raise BenchError("targets=, units=: folders of images and no table, so that each folder's name is a class")
+    values, names, _ = _classes({"folder": list(classes)})
+    return Table((), values, names, ("",) * len(names), True, (), (), [])
 
 
 def _columns(rows: list[list[str]], table: str) -> dict[str, list[str]]:

@@ -1,6 +1,7 @@
 """Anybody's images and table, from the folder to predictions."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -110,6 +111,46 @@ def test_a_split_of_the_users_own_is_kept(folder):
     assert (len(split.train), len(split.validation)) == (84, 16)
     split = split_of(own, Dataset(**free | {"parts": ("validation",) * 10 + parts[10:]}))
     np.testing.assert_array_equal(split.validation, np.arange(10))
+
+
+@pytest.fixture(scope="module")
+def of_kinds(folder, tmp_path_factory):
+    """The same images in a folder for each of the two kinds."""
+    place = tmp_path_factory.mktemp("own") / "kinds"
+    for number in range(120):
+        kind = place / ("narrow", "wide")[number % 2]
+        kind.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / f"s{number}.tif", kind / f"{number // 2}.tif")
+    return place
+
+
+def test_a_folder_for_each_class_is_a_data_set(folder, of_kinds):
+    (of_kinds / ".hidden").mkdir(exist_ok=True)
+    (of_kinds / "empty").mkdir(exist_ok=True)
+    found, told = own.load(of_kinds, {}), own.load(folder, {"targets": "kind"})
+    assert (found.classes, found.target_names, found.facts) == (True, told.target_names, told.facts)
+    assert found.ids[:2] == ("narrow/0.tif", "narrow/1.tif")
+    by_number = {f"s{2 * int(i[7:-4])}.tif" if "narrow" in i else f"s{2 * int(i[5:-4]) + 1}.tif": i for i in found.ids}
+    for row in (0, 7, 119):
+        same = found.ids.index(by_number[told.ids[row]])
+        np.testing.assert_array_equal(found.images[same], told.images[row])
+        np.testing.assert_array_equal(found.targets[same], told.targets[row])
+    assert [len(part) for part in split_of(own, found).parts.values()] == [84, 18, 18]
+
+
+def test_what_is_wrong_with_folders_of_classes_is_told(of_kinds, tmp_path):
+    shutil.copytree(of_kinds, tmp_path / "kinds")
+    (tmp_path / "kinds" / "wide" / "9.tif").write_bytes(b"")
+    with pytest.raises(DataError, match=r"wide/9\.tif: zero bytes"):
+        own.load(tmp_path / "kinds", {})
+    with pytest.raises(BenchError, match="each folder's name is a class"):
+        own.load(of_kinds, {"targets": "kind"})
+    shutil.rmtree(tmp_path / "kinds" / "wide")
+    with pytest.raises(DataError, match="has 1 classes: 2 to 50 can be told apart"):
+        own.load(tmp_path / "kinds", {})
+    shutil.copy(of_kinds / "wide" / "1.tif", tmp_path / "kinds")  # an image beside them: it is of no class
+    with pytest.raises(DataError, match="no table"):
+        own.load(tmp_path / "kinds", {})
 
 
 def test_figures_of_classes_are_scikit_learns():
