@@ -33,6 +33,7 @@ _PACKAGES = (
     "onnxruntime-gpu",
     "onnxscript",
     "openvino",
+    "optuna",
     "pandas",
     "scikit-learn",
     "scipy",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -195,10 +195,10 @@ def _is_string(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def computing_versions(backend: str, environment: Environment) -> dict[str, str]:
-    """Versions of the packages that a backend computes with, and of the engine that Keras was given."""
+def computing_versions(backend: str, environment: Environment, packages: Iterable[str] = ()) -> dict[str, str]:
+    """Versions of the packages that a backend computes with, of the engine that Keras was given, and of others."""
     engine = environment.flags.get("KERAS_BACKEND", "") if backend == "keras" else ""
-    names = {*registry.computes_with(backend), engine, f"{engine}lib"}
+    names = {*registry.computes_with(backend), engine, f"{engine}lib", *packages}
     return {name: environment.versions[name] for name in sorted(names) if name in environment.versions}
 
 
@@ -210,22 +210,35 @@ def machine(environment: Environment) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
-def computed_by(backend: str, environment: Environment, source_hash: str, device: Device = "cpu") -> str:
-    """SHA-256 (hex) of all that a cell's numbers hang on besides the cell itself, the GPU among it where it is used."""
-    versions = computing_versions(backend, environment)
+def computed_by(
+    backend: str, environment: Environment, source_hash: str, device: Device = "cpu", packages: Iterable[str] = ()
+) -> str:
+    """SHA-256 (hex) of all that a cell's numbers hang on besides the cell itself, the GPU among it where it is used;
+    `packages` are those besides the backend's.
+    """
+    versions = computing_versions(backend, environment, packages)
     parts: tuple[object, ...] = (versions, environment.flags.get("KERAS_BACKEND", "tensorflow"), machine(environment))
     parts += (source_hash,) if device == "cpu" else (source_hash, environment.gpu)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
-def differences(backend: str, then: Environment, then_source: str, now: Environment, now_source: str) -> list[str]:
-    """In words, why what was computed then is not what would be computed now; empty where it is."""
+def differences(
+    backend: str,
+    then: Environment,
+    then_source: str,
+    now: Environment,
+    now_source: str,
+    packages: Sequence[str] = (),
+) -> list[str]:
+    """In words, why what was computed then is not what would be computed now; empty where it is. `packages` are those
+    besides the backend's.
+    """
     told = []
     if (then.processor, then.machine, then.features) != (now.processor, now.machine, now.features):
         told.append(f"another processor, {then.processor} with {then.features or 'unknown instructions'}")
     if switches(then) != switches(now):
         told.append(f"other switches, {' '.join(f'{k}={v}' for k, v in switches(then).items()) or 'none'}")
-    old, new = computing_versions(backend, then), computing_versions(backend, now)
+    old, new = (computing_versions(backend, environment, packages) for environment in (then, now))
     told += [f"{name} {old.get(name, 'none')}" for name in sorted(old | new) if old.get(name) != new.get(name)]
     if then_source != now_source:
         told.append(f"other code, of commit {then.short_commit}")

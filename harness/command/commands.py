@@ -88,8 +88,11 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
         ),
     ] = ""
     search: Annotated[
-        Literal["", "grid", "halving"],
-        _about("grid tries all of a search, halving goes on with the better third; empty: the profile's"),
+        Literal["", "grid", "halving", "optuna"],
+        _about(
+            "grid tries all of a search, halving goes on with the better third, optuna tries what it proposes, for no "
+            "more epochs in all than grid; empty: the profile's"
+        ),
     ] = ""
     device: Annotated[Device, _about("where networks are trained; cuda-tf32 rounds what a GPU multiplies")] = "cpu"
     tracker: Annotated[

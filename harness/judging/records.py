@@ -94,6 +94,11 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return isinstance(architecture, Network)
 
     @property
+    def packages(self) -> tuple[str, ...]:
+        """What its numbers hang on besides what its backend computes with."""
+        return self.architecture.packages if isinstance(self.architecture, Search) else ()
+
+    @property
     def imported(self) -> bool:
         """Whether its model is somebody's code, of which there is one framework's alone: no parity verifies it."""
         return isinstance(self.architecture, Imported)
@@ -106,6 +111,8 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         if self.imported:
             told.append("own code, no parity")
+        if isinstance(self.architecture, Search) and self.architecture.method == "optuna":
+            told.append("by Optuna")
         if self.settings.averaged:
             told.append(f"mean over {self.settings.averaged} moves")
         if self.settings.originals is not msgspec.UNSET:
@@ -282,7 +289,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def computed_by(self) -> str:
         """What its numbers hang on besides its cell: records of one cell are the same where this is."""
         device = self.cell.settings.device
-        return provenance.computed_by(self.cell.backend, self.environment, self.source, device)
+        return provenance.computed_by(self.cell.backend, self.environment, self.source, device, self.cell.packages)
 
 
 class LatencyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

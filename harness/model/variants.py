@@ -10,7 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.model import proposed
 from harness.model.architecture import Count, Estimator, Factors, Imported, Network
+from harness.model.proposed import FACTOR
 from harness.text import Name
 
 Trains = Literal["all", "all-but-norms", "head"]
@@ -58,17 +60,19 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recipe: Recipe | None = None
 
 
-Method = Literal["grid", "halving"]
+Method = Literal["grid", "halving", "optuna"]
 
 
 class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=True):
     """A model that is chosen among configurations by its validation error, and by that alone.
 
-    Configurations are trained anew for each try, in rounds. Of those in the last round, which takes at most `epochs`,
-    the one with the lowest validation loss of any epoch is then trained by its whole recipe, and only that one meets
-    the test images. `method` says how many rounds there are: `grid` has one, of all; `halving` goes on with the better
-    third after each, for three times as many epochs (successive halving: Jamieson and Talwalkar 2016; numbers as
-    scikit-learn's HalvingGridSearchCV has them). What is not trained by gradient has no epochs to save: it has a grid.
+    Configurations are trained anew for each try, in rounds. Of those tried longest, in the last round for at most
+    `epochs`, the one with the lowest validation loss of any epoch is then trained by its whole recipe, and only that
+    one meets the test images. `method` says how many rounds there are: `grid` has one, of all; `halving` goes on with
+    the better third after each, for three times as many epochs (successive halving: Jamieson and Talwalkar 2016;
+    numbers as scikit-learn's HalvingGridSearchCV has them); by `optuna` configurations come one after the other, as
+    Optuna proposes them, each for as many of the same rounds as it is good (`proposed`). What is not trained by
+    gradient has no epochs to save: it has a grid.
     """
 
     configurations: tuple[Configuration, ...]
@@ -80,20 +84,40 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
         """Whether its configurations are networks; they are all of one kind."""
         return any(isinstance(one.architecture, Network) for one in self.configurations)
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What must be installed for it besides what its backend needs, and what it tries hangs on."""
+        return ("optuna",) if self.method == "optuna" else ()
+
+    @property
+    def budget(self) -> int:
+        """How many epochs of training a grid takes."""
+        return sum(self.cost(number, self.epochs) for number in range(len(self.configurations)))
+
+    def cost(self, number: int, epochs: int) -> int:
+        """For how many epochs a configuration that is tried for so many is trained: its recipe may have fewer."""
+        recipe = self.configurations[number].recipe
+        return min(recipe.epochs, epochs) if recipe else 0
+
     def rounds(self) -> list[tuple[int, int]]:
-        """How many configurations each round tries, and for how many epochs."""
+        """How many configurations each round tries, which is not known of `optuna`'s later ones and told as if it were
+        a halving, and for how many epochs.
+        """
         counts = [len(self.configurations)]
-        if self.method == "halving" and self.of_networks:
-            while _FACTOR ** len(counts) <= len(self.configurations):
-                counts.append(math.ceil(counts[-1] / _FACTOR))
-        first = max(1, self.epochs // _FACTOR ** (len(counts) - 1))
-        rounds = [(count, first * _FACTOR**number) for number, count in enumerate(counts)]
+        if self.method != "grid" and self.of_networks:
+            while FACTOR ** len(counts) <= len(self.configurations):
+                counts.append(math.ceil(counts[-1] / FACTOR))
+        first = max(1, self.epochs // FACTOR ** (len(counts) - 1))
+        rounds = [(count, first * FACTOR**number) for number, count in enumerate(counts)]
         return [(count, epochs) for count, epochs in rounds if epochs <= self.epochs]
 
-    def tries(self, losses: Sequence[float]) -> list[tuple[int, int]]:
+    def tries(self, losses: Sequence[float], seed: int = 0) -> list[tuple[int, int]]:
         """Configuration and epochs of each try, in order, given the validation losses of the tries so far: the tries of
-        a round are known once all of the round before it have ended.
+        a round are known once all of the round before it have ended; by `optuna`, which has a `seed`, one is known
+        after the other.
         """
+        if self.method == "optuna" and len(self.rounds()) > 1:
+            return proposed.tries(self, losses, seed)
         found: list[tuple[int, int]] = []
         candidates = list(range(len(self.configurations)))
         for count, epochs in self.rounds():
@@ -105,13 +129,17 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
             found += [(number, epochs) for number in candidates]
         return found
 
-    def selected(self, losses: Sequence[float]) -> int:
-        """The configuration with the lowest of the validation losses in the last round."""
-        last, _ = self.rounds()[-1]
-        return min(zip(losses[-last:], self.tries(losses)[-last:], strict=True))[1][0]
+    def epochs_of(self, tried: Sequence[int]) -> list[int]:
+        """For how many epochs each of these tries was: the nth of a configuration is in the nth round."""
+        lengths = [epochs for _, epochs in self.rounds()]
+        return [lengths[tried[:place].count(number)] for place, number in enumerate(tried)]
 
+    def selected(self, tried: Sequence[int], losses: Sequence[float]) -> int:
+        """The configuration with the lowest of the validation losses among those of these tries that were longest."""
+        epochs = self.epochs_of(tried)
+        tries = zip(losses, tried, epochs, strict=True)
+        return min((loss, number) for loss, number, length in tries if length == max(epochs))[1]
 
-_FACTOR = 3
 
 Architecture = Network | Estimator | Imported | Search
 

@@ -190,7 +190,8 @@ class Cluster:
         found: dict[str, None] = {}
         for (backend, suite), source in zip(self._errand.pairs, told.sources, strict=True):
             ours = provenance.source(backend, suite)
-            found |= dict.fromkeys(provenance.differences(backend, theirs, source, expected, ours))
+            packages = self._errand.packages
+            found |= dict.fromkeys(provenance.differences(backend, theirs, source, expected, ours, packages))
         if theirs.flags.get("KERAS_BACKEND") != here.flags.get("KERAS_BACKEND"):
             found[f"KERAS_BACKEND={theirs.flags.get('KERAS_BACKEND', '')}"] = None
         if self._errand.device != "cpu" and theirs.gpu != machine.gpu:

@@ -35,8 +35,9 @@ EVERY_SECONDS = 2.0
 
 
 class Errand(msgspec.Struct, frozen=True):
-    """What holds for all cells of a run. `pairs` are the backends and suites of its cells, `seconds` and `memory_gib`
-    the limits of each, None for as long as it likes and as much as the machine has.
+    """What holds for all cells of a run. `pairs` are the backends and suites of its cells, `packages` what these hang
+    on besides, `seconds` and `memory_gib` the limits of each, None for as long as it likes and as much as the machine
+    has.
     """
 
     run: str
@@ -45,6 +46,7 @@ class Errand(msgspec.Struct, frozen=True):
     seconds: float | None = None
     memory_gib: float | None = None
     command: tuple[str, ...] = WORKER
+    packages: tuple[str, ...] = ()
 
 
 class Introduction(msgspec.Struct, frozen=True):

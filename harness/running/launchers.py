@@ -41,7 +41,9 @@ def opened(request: Request, cells: Iterable[Cell]) -> Iterator[Launcher]:
 
     pairs = tuple(sorted({(cell.backend, cell.suite) for cell in cells}))
     memory = request.limits.memory_gib if math.isfinite(request.limits.memory_gib) else None
-    errand = Errand(f"cijbench-{uuid.uuid4().hex[:12]}", device, pairs, request.limits.seconds, memory)
+    packages = tuple(sorted({package for cell in cells for package in cell.packages}))
+    run = f"cijbench-{uuid.uuid4().hex[:12]}"
+    errand = Errand(run, device, pairs, request.limits.seconds, memory, packages=packages)
     with _client(request) as client:
         print(f"cluster: {client.scheduler.address}, dashboard: {client.dashboard_link}")
         cluster = Cluster(client, request.results, errand)

@@ -11,6 +11,7 @@ import msgspec
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
+from harness.model import proposed
 from harness.model.architecture import Estimator, Imported, Network, answering, backbone_of
 from harness.model.backbones import Family
 from harness.model.pretrained import RANDOM, Origin, Origins
@@ -66,7 +67,7 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
 
     `weights` says what a backbone starts from, and is asked only for those to be run. Cells are in the suite's order of
     variants, then backends, then originals, then seeds. Raises BenchError for unknown names, an empty plan, originals
-    that there are not and a split that leaks, and DataError for unusable data.
+    that there are not, a split that leaks and a search by what is not installed, and DataError for unusable data.
     """
     suite = registry.suite(suite_name)
     if request.profile not in suite.PROFILES:
@@ -112,6 +113,8 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
         if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
         for seed in request.seeds or profile.seeds
     )
+    if any(cell.packages for cell in cells) and not proposed.installed():
+        raise BenchError(proposed.NOT_INSTALLED)
     return Plan(suite_name, source, dataset, split, cells, {i.variant.name: i.folder for i in items if i.folder})
 
 

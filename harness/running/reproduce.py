@@ -124,7 +124,8 @@ def compare(record: Record, again: Record | None, spread: float | None) -> Again
         return Again(record, None, "no", np.nan, spread, ["it is no cell of the suite any more"])
     if again.status != "ok":
         return Again(record, None, "no", np.nan, spread, [f"it is {again.status} here: {again.reason}"])
-    why = differences(record.cell.backend, record.environment, record.source, again.environment, again.source)
+    then, now = (record.environment, record.source), (again.environment, again.source)
+    why = differences(record.cell.backend, *then, *now, record.cell.packages)
     why = [f"it was made with {told}" for told in why]
     if again.key != record.key:
         why.append("it is another cell: the variant was defined otherwise, or the profile")

@@ -204,7 +204,8 @@ def good_here(cells: Iterable[Cell], store: Store, environment: Environment | No
 
 
 def _computed_by(cell: Cell, environment: Environment) -> str:
-    return computed_by(cell.backend, environment, provenance.source(cell.backend, cell.suite), cell.settings.device)
+    source = provenance.source(cell.backend, cell.suite)
+    return computed_by(cell.backend, environment, source, cell.settings.device, cell.packages)
 
 
 def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict[str, int]:
@@ -219,7 +220,7 @@ def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict
     for cell in cells:
         if found := known.get(place(cell)):
             now_source = provenance.source(cell.backend, cell.suite)
-            why = differences(cell.backend, found.environment, found.source, environment, now_source)
+            why = differences(cell.backend, found.environment, found.source, environment, now_source, cell.packages)
             if found.cell != cell and found.schema == SCHEMA:
                 why.append("another definition, or other settings")
             if why:

@@ -137,9 +137,12 @@ def epoch_work(cell: Cell) -> list[float]:
 
 
 def _search_work(search: Search) -> list[float]:
-    """Which configurations a later round tries is not known, nor which is selected: as much as usual, and at most."""
+    """Which configurations a later round tries is not known, nor which is selected: as much as usual, and at most. By
+    Optuna it is not known how many, either: what a grid takes.
+    """
+    rounds = [(len(search.configurations), search.epochs)] if search.method == "optuna" else search.rounds()
     epochs: list[float] = []
-    for count, length in search.rounds():
+    for count, length in rounds:
         tried = [_epochs_of(_tried(configuration, length)) for configuration in search.configurations]
         of_round = [work for trial in tried for work in trial]
         share = count / len(tried)
@@ -348,13 +351,13 @@ def _search(search: Search, fitting: Fitting) -> Fitted:
     kept = trials_file(fitting.results, fitting.cell)
     trials = _kept_trials(kept)
     number, before = 0, 0
-    while number < len(tries := search.tries([trial.validation_loss for trial in trials])):
+    while number < len(tries := search.tries([trial.validation_loss for trial in trials], fitting.cell.seed)):
         tried = _tried(search.configurations[tries[number][0]], tries[number][1])
         if number == len(trials):
             trials.append(_try(tries[number][0], tried, fitting, _later(fitting.on_epoch, before)))
             disk.append_line(kept, msgspec.json.encode(trials[-1]))
         number, before = number + 1, before + len(_epochs_of(tried))
-    selected = search.selected([trial.validation_loss for trial in trials])
+    selected = search.selected([t.configuration for t in trials], [t.validation_loss for t in trials])
     chosen = _variant(search.configurations[selected], fitting.cell)
     model, history = _train(chosen, fitting, _later(fitting.on_epoch, before))
     return Fitted(model, history, Searched(tuple(trials), selected))
@@ -394,7 +397,7 @@ def _variant(configuration: Configuration, cell: Cell) -> Variant:
 def computed_by(cell: Cell) -> str:
     """What a record of this cell would be computed by, were it made here and now."""
     source = provenance.source(cell.backend, cell.suite)
-    return provenance.computed_by(cell.backend, observe(), source, cell.settings.device)
+    return provenance.computed_by(cell.backend, observe(), source, cell.settings.device, cell.packages)
 
 
 def trials_file(results: Path, cell: Cell) -> Path:

@@ -14,7 +14,7 @@ from harness.judging import leaderboard
 from harness.judging.blocks import Row, curves, newest, rows
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
-from harness.judging.searches import last_trials, top_tens
+from harness.judging.searches import last_trials, losses_of, top_tens
 from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.provenance import source
@@ -140,6 +140,9 @@ def _how_long(search: Search) -> str:
     *earlier, (_, last) = search.rounds()
     if not earlier:
         return f"of {last} epoch{'s' * (last != 1)}"
+    if search.method == "optuna":
+        lengths = ", ".join(str(epochs) for _, epochs in search.rounds())
+        return f"in the last round it came to (epochs of the rounds: {lengths}; tried as Optuna proposed)"
     rounds = ", ".join(f"{count} for {epochs}" for count, epochs in search.rounds())
     return f"in the last round it came to (epochs by successive halving: {rounds})"
 
@@ -152,7 +155,7 @@ def _table_2(block: Sequence[Record]) -> str:
     search = found[0].cell.architecture
     assert isinstance(search, Search)
     last = last_trials(found)
-    best = {number: [trial.validation_loss for _, trial in last[number]] for number in list(last)[:3]}
+    best = {number: losses_of(last[number]) for number in list(last)[:3]}
     axes = list(search.configurations[0].choices)
     lines = [
         [

@@ -198,9 +198,8 @@ def facts(row: BoardRow) -> list[tuple[str, str]]:
     environment = first.environment
     settings = ", ".join(f"{name} {value}" for name, value in first.framework.items())
     started = sorted(record.started for record in row.group.records)
-    versions = ", ".join(
-        f"{name} {version}" for name, version in computing_versions(first.cell.backend, environment).items()
-    )
+    computed_with = computing_versions(first.cell.backend, environment, first.cell.packages)
+    versions = ", ".join(f"{name} {version}" for name, version in computed_with.items())
     told_of = [
         (
             "run",
