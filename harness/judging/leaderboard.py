@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -295,7 +296,10 @@ def text(value: object) -> str:
     """Six significant digits for a float, no more than nine decimals: enough to rank by, and stable to recompute."""
     if isinstance(value, float):
         return "" if math.isnan(value) else f"{round(value, 9) + 0.0:.6g}"
-    return "" if value is None else harmless(str(value))
+    return "" if value is None else _harmless(str(value))
+
+
+_harmless = lru_cache(maxsize=4096)(harmless)  # the same few words stand in a million cells
 
 
 # --- on a terminal ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ such.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -47,7 +48,8 @@ def spread(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     if len(known) < max(2, len(values)):
         return None
-    return float(np.std(known, ddof=1))
+    mean = math.fsum(known) / len(known)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1))
 
 
 def skill_interval(
@@ -96,39 +98,40 @@ def score_intervals(
     which = tuple(clusters) or tuple(range(images))
     if len(set(which)) < FEWEST_IMAGES:
         return {}
-    counts, of_seeds = _shares(seed, resamples, which, seeds)
+    shares, of_seeds = _shares(seed, resamples, which, seeds)
     with np.errstate(all="ignore"):
         errors, centred = predicted - true, true - true.mean(axis=0)
         relative = np.abs(errors / true).mean(axis=2, keepdims=True)
         # What is linear in a seed's errors may be averaged over seeds first; the root of its mean square may not.
-        squared, root = _resampled(errors**2, counts, of_seeds)
-        absolute, _ = _resampled(np.abs(errors), counts, of_seeds)
-        variance = counts @ centred**2 - (counts @ centred) ** 2
-        of_mean = (counts @ (true - np.asarray(train_mean)) ** 2).mean(axis=1)
+        squared, root = _resampled(errors**2, shares, of_seeds)
+        absolute, _ = _resampled(np.abs(errors), shares, of_seeds)
+        variance = (centred**2).T @ shares - (centred.T @ shares) ** 2
+        of_mean = ((true - np.asarray(train_mean)) ** 2).mean(axis=1) @ shares
         r2 = 1 - squared / np.where(variance > 0, variance, np.nan)
+        mse = squared.mean(axis=0)
         scores = {
-            "mse": squared.mean(axis=1),
+            "mse": mse,
             "rmse": root,
-            "mae": absolute.mean(axis=1),
-            "mape": 100 * _resampled(relative, counts, of_seeds)[0][:, 0],
-            "nmae": (absolute / (counts @ np.abs(true))).mean(axis=1),
-            "r2_mean": r2.mean(axis=1),
-            "skill": 1 - squared.mean(axis=1) / of_mean,
+            "mae": absolute.mean(axis=0),
+            "mape": 100 * _resampled(relative, shares, of_seeds)[0][0],
+            "nmae": (absolute / (np.abs(true).T @ shares)).mean(axis=0),
+            "r2_mean": r2.mean(axis=0),
+            "skill": 1 - mse / of_mean,
         }
-    return _ends(scores | {f"r2_{index}": of_target for index, of_target in enumerate(r2.T)}, confidence)
+    return _ends(scores | {f"r2_{index}": of_target for index, of_target in enumerate(r2)}, confidence)
 
 
-def _resampled(values: Floats, counts: Floats, of_seeds: Floats) -> tuple[Floats, Floats]:
-    """In each resample, of what each seed has on each image (seeds, n, t): the mean (resamples, t), and the mean over
+def _resampled(values: Floats, shares: Floats, of_seeds: Floats) -> tuple[Floats, Floats]:
+    """Of what each seed has on each image (seeds, n, t), in each resample: the mean (t, resamples), and the mean over
     seeds of the root of a seed's mean over images and targets (resamples,).
     """
     seeds, images, targets = values.shape
-    means, roots = np.zeros((len(counts), targets)), np.zeros(len(counts))
-    for start in range(0, seeds, 64):  # a thousand seeds would take a gigabyte
-        some, shares = values[start : start + 64], of_seeds[:, start : start + 64]
-        of_each = (counts @ some.transpose(1, 0, 2).reshape(images, -1)).reshape(len(counts), -1, targets)
-        means += np.einsum("rst,rs->rt", of_each, shares)
-        roots += (np.sqrt(of_each.mean(axis=2)) * shares).sum(axis=1)
+    means, roots = np.zeros((targets, shares.shape[1])), np.zeros(shares.shape[1])
+    for start in range(0, seeds, 64):  # of a thousand at once it would take gigabytes
+        some, their = values[start : start + 64], of_seeds[start : start + 64]
+        of_each = (some.transpose(2, 0, 1).reshape(-1, images) @ shares).reshape(targets, len(some), -1)
+        means += np.einsum("tsr,sr->tr", of_each, their)
+        roots += (np.sqrt(of_each.mean(axis=0)) * their).sum(axis=0)
     return means, roots
 
 
@@ -317,11 +320,14 @@ def _drawn_images(seed: int, resamples: int, images: int) -> tuple[Floats, Mappi
 
 @lru_cache(maxsize=4)
 def _shares(seed: int, resamples: int, which: tuple[int, ...], seeds: int) -> tuple[Floats, Floats]:
-    """Of each image, which shows the thing that `which` says, and of each seed its share in each resample of things."""
+    """Of each image, which shows the thing that `which` says, its share in each resample of things (n, resamples), and
+    of each seed (seeds, resamples).
+    """
     things, number = np.unique(which, return_inverse=True)
     counts, of_seeds = _drawn(seed, resamples, len(things), seeds)
     counts = counts[:, number]
-    return _fixed(counts / counts.sum(axis=1, keepdims=True)), _fixed(of_seeds / seeds)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return _fixed(np.ascontiguousarray(shares.T)), _fixed(np.ascontiguousarray(of_seeds.T) / seeds)
 
 
 def _fixed(drawn: Floats) -> Floats:
