@@ -51,7 +51,16 @@ def mend(path: Path) -> Path | None:
 
 def whole_lines(path: Path) -> list[bytes]:
     """The lines of a file that were written whole; none where there is no file. Raises OSError for what is none."""
-    return path.read_bytes().split(b"\n")[:-1] if is_file(path) else []
+    return list(each_whole_line(path))
+
+
+def each_whole_line(path: Path) -> Iterator[bytes]:
+    """The same one after the other, where they are more than memory holds."""
+    if is_file(path):
+        with path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield line[:-1]
 
 
 def write_whole(path: Path, text: str) -> None:

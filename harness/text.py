@@ -30,6 +30,8 @@ def label(text: str) -> str:
 
 def shown(text: str) -> str:
     """For a terminal: without control characters, which could move its cursor or change its title; lines are kept."""
+    if text.isprintable():
+        return text
     return "".join(c for c in text if c.isprintable() or c in "\n\t" or unicodedata.category(c) == "Zs")
 
 

@@ -218,7 +218,6 @@ def predicted(options: PredictOptions) -> Predicted:
 def _best(options: PredictOptions) -> Path:
     """The model that takes images and is the best on the validation images of the newest data set."""
     from harness import registry
-    from harness.judging.blocks import validation_error
     from harness.running.deploy import at_hand
 
     registry.suite(options.suite)  # refused here where there is none of that name
@@ -231,7 +230,7 @@ def _best(options: PredictOptions) -> Path:
         asked = registry.choose(options.variant, sorted(known), "variant with a model")
         usable = {path: record for path, record in usable.items() if record.cell.variant in asked}
     newest = max(usable.values(), key=lambda record: record.started).cell.data_hash
-    errors = {path: validation_error(r) for path, r in usable.items() if r.cell.data_hash == newest}
+    errors = {path: r.validation_error for path, r in usable.items() if r.cell.data_hash == newest}
     best = min(errors, key=lambda path: errors[path])
     record = usable[best]
     print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {best}"))

@@ -8,15 +8,15 @@ of its framework or of this code, the newest are shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.judging.records import Record, standing
-from harness.judging.stats import holm, of_clusters, paired_difference, paired_p_value, skill_interval
+from harness.judging.records import Cell, HeldOut, Placed, Record, standing
+from harness.judging.stats import holm, of_clusters, paired_difference, paired_p_values, skill_interval
 from harness.model.architecture import Estimator, Imported
 from harness.protocol import Predicted
 from harness.provenance import machine
@@ -68,8 +68,9 @@ class Row(NamedTuple):
         """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared; where
         these are of unlike units, each as a share of the trivial predictor's (`metrics.target_weights`).
         """
-        weights = _weights(self.records[0])
-        return np.array([(weights * (_predictions(r) - _truth(r)) ** 2).sum(axis=1) for r in self.records])
+        weights, truth = self._held_out[0].target_weights(), np.array([held_out.true for held_out in self._held_out])
+        errors: Errors = (weights * (self._predictions - truth) ** 2).sum(axis=2)
+        return errors
 
     def squared_errors(self) -> Errors:
         """(seeds, c) the same of each thing that the test images show, which were drawn: see `stats.of_clusters`."""
@@ -79,23 +80,30 @@ class Row(NamedTuple):
         """What its models answered on each test."""
         met = [self.on(test) for test in self.tests]
         return [
-            Predicted(
-                self.name, self.backend, test, _truth(row.records[0]), np.array([_predictions(r) for r in row.records])
-            )
+            Predicted(self.name, self.backend, test, row._held_out[0].true, row._predictions)
             for test, row in zip(self.tests, met, strict=True)
         ]
 
     def image_errors_of_mean(self) -> Errors:
         """(n,) the trivial predictor's of each test image, which answers the mean of the training labels."""
-        held_out = self.records[0].held_out
-        assert held_out is not None
-        squared = (_truth(self.records[0]) - np.array(held_out.train_mean)) ** 2
-        errors: Errors = (_weights(self.records[0]) * squared).sum(axis=1)
+        first = self._held_out[0]
+        squared = (first.true - np.array(first.train_mean)) ** 2
+        errors: Errors = (first.target_weights() * squared).sum(axis=1)
         return errors
 
     def squared_errors_of_mean(self) -> Errors:
         """(c,) the same of each thing that the test images show."""
         return of_clusters(self.image_errors_of_mean(), self._clusters)
+
+    @property
+    def _held_out(self) -> list[HeldOut]:
+        """Of its records, all of which have predictions."""
+        return [record.held_out for record in self.records if record.held_out]
+
+    @property
+    def _predictions(self) -> Errors:
+        """(seeds, n, t)."""
+        return np.array([held_out.predicted for held_out in self._held_out])
 
     @property
     def _clusters(self) -> tuple[int, ...]:
@@ -110,19 +118,11 @@ class Row(NamedTuple):
         return skill_interval(self.squared_errors(), self.squared_errors_of_mean())
 
     def validation_error(self) -> float:
-        """Mean over seeds of what a model is chosen by; see there."""
-        return float(np.mean([validation_error(record) for record in self.records]))
+        """Mean over seeds of what a model is chosen by; see `Record`."""
+        return float(np.mean([record.validation_error for record in self.records]))
 
 
-def validation_error(record: Record) -> float:
-    """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
-    squares cannot be added, what their R² lack to one on average.
-    """
-    if record.validation is None:
-        return math.inf
-    units = record.held_out.units if record.held_out else ()
-    r2 = record.validation.r2_mean
-    return record.validation.mse if len(set(units)) < 2 or r2 is None else 1 - r2
+_P = TypeVar("_P", bound=Placed)
 
 
 SIGNIFICANT = 0.05
@@ -167,23 +167,7 @@ def differences(pairs: Iterable[tuple[Row, Row]]) -> list[Difference]:
 
 def p_values(pairs: Iterable[tuple[Row, Row]]) -> list[float]:
     """Of equal skills of each pair, after Holm; NaN for too few test images."""
-    return holm([paired_p_value(row.squared_errors(), other.squared_errors()) for row, other in pairs])
-
-
-def _predictions(record: Record) -> Errors:
-    assert record.held_out is not None
-    return np.array(record.held_out.predictions)
-
-
-def _weights(record: Record) -> Errors:
-    assert record.held_out is not None
-    weights: Errors = record.held_out.target_weights()
-    return weights
-
-
-def _truth(record: Record) -> Errors:
-    assert record.held_out is not None
-    return np.array(record.held_out.truth)
+    return holm([paired_p_values([row.squared_errors()], other.squared_errors())[0] for row, other in pairs])
 
 
 def newest(
@@ -228,38 +212,43 @@ class Rivals:
     Rows of a learning curve have one of as many training images.
     """
 
-    def __init__(self, groups: Iterable[Sequence[Record]]) -> None:
-        self._best: dict[object, Row] = {}
+    def __init__(self, groups: Iterable[Sequence[_P]], whole: Callable[[Sequence[_P]], Sequence[Record]]) -> None:
+        """`whole` makes records of what places them."""
+        best: dict[object, tuple[float, list[_P]]] = {}
         for group in groups:
-            good = tuple(record for record in group if record.status == "ok" and record.held_out and record.validation)
+            good = [one for one in group if one.status == "ok" and math.isfinite(one.validation_error)]
             if good and not good[0].cell.has_network and good[0].cell.architecture != Estimator("mean"):
-                row, place = Row(good[0].cell.row, good[0].cell.backend, good), self._place(good[0])
-                if place not in self._best or row.validation_error() < self._best[place].validation_error():
-                    self._best[place] = row
+                place, error = self._place(good[0].cell), float(np.mean([one.validation_error for one in good]))
+                if place not in best or error < best[place][0]:
+                    best[place] = (error, good)
+        self._best = {
+            place: Row(good[0].cell.row, good[0].cell.backend, tuple(whole(good))) for place, (_, good) in best.items()
+        }
+        self._compared: dict[object, list[tuple[int, Errors]]] = {place: [] for place in best}
 
     def of(self, record: Record) -> Row | None:
         """The rival of a network's record; None for other models, and where nothing without a network was trained."""
-        return self._best.get(self._place(record)) if record.cell.has_network else None
+        return self._best.get(self._place(record.cell)) if record.cell.has_network else None
 
-    def p_values(self, groups: Iterable[Sequence[Record]]) -> list[float | None]:
-        """Of a network's having the skill of its rival, for each group; None where it has none. Those that have the
-        same rival, on the same test, are one family of comparisons, and its p-values Holm's.
+    def compare(self, number: int, group: Sequence[Record]) -> None:
+        """Take the comparison of row `number` with its rival, where it has one, into the rival's family of them."""
+        good = tuple(record for record in group if record.status == "ok" and record.held_out)
+        if good and self.of(group[0]):
+            errors = Row("", "", good).squared_errors()
+            self._compared[self._place(group[0].cell)].append((number, errors))
+
+    def p_values(self) -> dict[int, float]:
+        """Of each row's having the skill of its rival, by the row's number, without those that have too few test
+        images. Those that have the same rival, on the same test, are one family of comparisons, with p-values Holm's.
         """
-        groups = list(groups)
-        found: list[float | None] = [None] * len(groups)
-        families: dict[object, list[tuple[int, tuple[Row, Row]]]] = {}
-        for number, group in enumerate(groups):
-            good = tuple(record for record in group if record.status == "ok" and record.held_out)
-            if good and (rival := self.of(group[0])):
-                families.setdefault(self._place(group[0]), []).append((number, (Row("", "", good), rival)))
-        for family in families.values():
-            for (number, _), p_value in zip(family, p_values(pair for _, pair in family), strict=True):
-                found[number] = None if np.isnan(p_value) else p_value
+        found: dict[int, float] = {}
+        for place, family in self._compared.items():
+            of_family = holm(paired_p_values([errors for _, errors in family], self._best[place].squared_errors()))
+            found |= {number: p for (number, _), p in zip(family, of_family, strict=True) if not np.isnan(p)}
         return found
 
     @staticmethod
-    def _place(record: Record) -> object:
-        cell = record.cell
+    def _place(cell: Cell) -> object:
         return cell.profile, cell.data_hash, cell.split_hash, cell.settings.originals
 
 

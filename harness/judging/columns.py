@@ -7,6 +7,7 @@ come between scores and costs.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -42,7 +43,7 @@ class Group:
         self.tests = [record.test for record in self.good if record.test]
         self._timings = timings
 
-    @property
+    @cached_property
     def unit(self) -> str:
         """The targets' unit."""
         return next((record.held_out.unit for record in self.good if record.held_out), "")
@@ -513,4 +514,4 @@ def named(name: str, unit: str) -> str:
 def mean(values: Sequence[float | None], factor: float = 1.0) -> float | None:
     """Over seeds; None where one has none."""
     known = [value for value in values if value is not None]
-    return factor * float(np.mean(known)) if known and len(known) == len(values) else None
+    return factor * math.fsum(known) / len(known) if known and len(known) == len(values) else None

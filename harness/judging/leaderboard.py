@@ -7,9 +7,14 @@ Tables keep numbers as numbers until they are written.
 
 from __future__ import annotations
 
+import csv
+import io
+import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +38,12 @@ from harness.judging.columns import (
 )
 from harness.judging.deployments import table as deployment_table
 from harness.judging.metrics import Accuracy
+from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Cell, Examined, Record, Store, comparable, standing
-from harness.judging.searches import top_tens
+from harness.judging.searches import top_tens_of
 from harness.judging.stats import score_intervals, spread
-from harness.judging.verify import verify, verify_together
+from harness.judging.verify import Tested, verify_each, verify_together
+from harness.model.variants import Search
 from harness.provenance import machine, source
 from harness.text import harmless
 
@@ -75,16 +82,38 @@ def _difference(path: Path, text: str) -> str:
 
 def _texts(results: Path, suite: str) -> dict[Path, str]:
     """Every table that follows from the records of a suite, as the CSV that it is written to."""
-    records = believed(results, suite)
-    stands = standing(records)
-    tables = {leaderboard_file(results, suite): of_block(results, suite, stands)}
-    tables[results / "leaderboards" / f"{suite}-tests.csv"] = of_tests(stands)
-    if deployments := Store(results, suite).deployments():
-        tables[results / "leaderboards" / f"{suite}-deployment.csv"] = deployment_table(records, deployments)
-    for variant, table in top_tens(records).items():
-        tables[results / "leaderboards" / f"{suite}-{variant}-top-ten.csv"] = table
-    texts = {path: table.map(text).to_csv(index=False, lineterminator="\n") for path, table in tables.items()}
-    return texts | {results / "leaderboards" / "columns.csv": dictionary.written()}
+    store, folder, tests = Store(results, suite), results / "leaderboards", list[tuple[tuple[str, ...], str]]()
+    shelf = Shelf(store)
+
+    def told_of_tests(group: Group) -> None:
+        tests.append((_place(group.records), _lines_of_csv([line.values() for line in _lines_of_tests(group)])))
+
+    texts = {leaderboard_file(results, suite): as_csv(_of_shelf(store, shelf, told_of_tests))}
+    heading = _lines_of_csv([[meaning.name for meaning in dictionary.OF_TESTS]])
+    ordered = sorted(tests, key=itemgetter(0))
+    texts[folder / f"{suite}-tests.csv"] = "".join([heading, *(lines for _, lines in ordered)]) if tests else "\n"
+    if deployments := store.deployments():
+        deployed = {deployment.key for deployment in deployments}
+        records = shelf.whole([outline for outline in shelf.outlines if outline.key in deployed])
+        texts[folder / f"{suite}-deployment.csv"] = as_csv(deployment_table(records, deployments))
+    searches = [
+        one for one in standing(shelf.outlines) if one.status == "ok" and isinstance(one.cell.architecture, Search)
+    ]
+    for variant, table in top_tens_of(map(shelf.whole, comparable(searches))).items():
+        texts[folder / f"{suite}-{variant}-top-ten.csv"] = as_csv(table)
+    return texts | {folder / "columns.csv": dictionary.written()}
+
+
+def as_csv(table: pd.DataFrame) -> str:
+    """A table as it is written."""
+    return str(table.map(text).to_csv(index=False, lineterminator="\n"))
+
+
+def _lines_of_csv(lines: Iterable[Iterable[object]]) -> str:
+    """What `as_csv` makes of such lines, at a tenth of the time that pandas takes for a few."""
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows(map(text, line) for line in lines)
+    return written.getvalue()
 
 
 def leaderboard_file(results: Path, suite: str) -> Path:
@@ -96,7 +125,44 @@ def compute(results: Path, suite: str) -> pd.DataFrame:
     """The leaderboard, best first, with None where there is nothing. Raises BenchError where a record contradicts
     itself.
     """
-    return of_block(results, suite, standing(believed(results, suite)))
+    store = Store(results, suite)
+    return _of_shelf(store, Shelf(store), lambda _: None)
+
+
+def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.DataFrame:
+    """The leaderboard of all records of a shelf, of which those of one row at a time are in memory; `tell` is told of
+    each row while they are. Raises BenchError where a record contradicts itself.
+    """
+    every: dict[str, list[Outline]] = {}  # those that others stand in for must be believed, too
+    for outline in shelf.outlines:
+        every.setdefault(outline.row, []).append(outline)
+    found, timings, tested, lies = comparable(standing(shelf.outlines)), _timings(store), Tested(), list[str]()
+
+    def believed_rival(outlines: Sequence[Outline]) -> list[Record]:
+        records = shelf.whole(outlines)
+        _refuse(store, _lies(records, {}))
+        return records
+
+    rivals = Rivals(found, believed_rival)
+    rows = list[dict[str, object]]()
+    for number, outlines in enumerate(found):
+        records = shelf.whole(every[outlines[0].row])
+        if more := _lies(records, tested):
+            lies += more
+            continue
+        (row,) = comparable(standing(records))
+        rivals.compare(number, row)
+        group = Group(row, timings, rivals.of(row[0]))
+        rows.append(_row(group))
+        tell(group)
+    _refuse(store, lies)
+    for number, p_value in rivals.p_values().items():
+        rows[number]["over_rival_p_holm"] = p_value
+    return _best_first(rows)
+
+
+def _timings(store: Store) -> Timings:
+    return {(item.key, item.sha256, machine(item.environment)): item for item in store.latencies()}
 
 
 def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFrame:
@@ -106,21 +172,24 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
 
 def groups(results: Path, suite: str, records: Sequence[Record]) -> list[Group]:
     """What each row of the leaderboard of some `believed` records is made of, with their timings and rivals."""
-    timings: Timings = {
-        (item.key, item.sha256, machine(item.environment)): item for item in Store(results, suite).latencies()
-    }
-    found = comparable(records)
-    rivals = Rivals(found)
-    p_values = rivals.p_values(found)
-    return [Group(group, timings, rivals.of(group[0]), p) for group, p in zip(found, p_values, strict=True)]
+    timings, found = _timings(Store(results, suite)), comparable(records)
+    rivals = Rivals(found, tuple)
+    for number, group in enumerate(found):
+        rivals.compare(number, group)
+    p_values = rivals.p_values()
+    return [Group(group, timings, rivals.of(group[0]), p_values.get(n)) for n, group in enumerate(found)]
 
 
 def of_groups(of: Sequence[Group]) -> pd.DataFrame:
     """The leaderboard of these rows, best first; its index says which of them a line is of."""
-    if not of:
+    return _best_first([_row(group) for group in of])
+
+
+def _best_first(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
+    if not rows:
         return pd.DataFrame()
     # As objects: pandas would make floats of whole numbers where one is lacking.
-    table = pd.DataFrame([_row(group) for group in of], dtype=object)
+    table = pd.DataFrame(rows, dtype=object)
     table = table.where(table.notna(), None)
     order = ["data", "profile", "skill", "variant", "backend", "computed_by", "settings"]
     return table.sort_values(order, ascending=[name != "skill" for name in order], na_position="last", kind="stable")
@@ -141,27 +210,29 @@ def of_tests(records: Sequence[Record]) -> pd.DataFrame:
     """One line for each row of the leaderboard, named test and figure: mean over seeds, their spread, and of scores the
     95 % interval. The suite's own figures have none: what they are made of is the suite's business.
     """
-    lines = []
-    for found in sorted(comparable(records), key=_place):
-        group = Group(found, {})
-        origin = {column.name: column.of(group) for column in ORIGIN if column.name in _TOLD_OF_TESTS}
-        for name, examined in group.examined.items():
-            figures = {score: [getattr(one.accuracy, score) for one in examined] for score in _SCORES}
-            figures |= {
-                f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2
-            }
-            figures |= {own: [one.metrics.get(own) for one in examined] for own in examined[0].metrics}
-            figures |= calibrated(group.good, name)
-            intervals = _intervals(examined)
-            for figure, values in figures.items():
-                low, high = intervals.get(figure, (None, None))
-                lines.append(
-                    {"variant": found[0].cell.row, "backend": found[0].cell.backend, "test": name, "metric": figure}
-                    | {"value": mean(values), "sd": spread(values), "low": low, "high": high}
-                    | {"unit": _unit_of(figure, group.unit), "seeds": group.seeds}
-                    | origin
-                )
+    groups = [Group(found, {}) for found in sorted(comparable(records), key=_place)]
+    lines = [line for group in groups for line in _lines_of_tests(group)]
     return pd.DataFrame(lines, dtype=object)
+
+
+def _lines_of_tests(group: Group) -> list[dict[str, object]]:
+    lines, cell = [], group.first.cell
+    origin = {column.name: column.of(group) for column in ORIGIN if column.name in _TOLD_OF_TESTS}
+    for name, examined in group.examined.items():
+        figures = {score: [getattr(one.accuracy, score) for one in examined] for score in _SCORES}
+        figures |= {f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2}
+        figures |= {own: [one.metrics.get(own) for one in examined] for own in examined[0].metrics}
+        figures |= calibrated(group.good, name)
+        intervals = _intervals(examined)
+        for figure, values in figures.items():
+            low, high = intervals.get(figure, (None, None))
+            lines.append(
+                {"variant": cell.row, "backend": cell.backend, "test": name, "metric": figure}
+                | {"value": mean(values), "sd": spread(values), "low": low, "high": high}
+                | {"unit": _unit_of(figure, group.unit), "seeds": group.seeds}
+                | origin
+            )
+    return lines
 
 
 def _place(group: Sequence[Record]) -> tuple[str, ...]:
@@ -172,9 +243,8 @@ def _place(group: Sequence[Record]) -> tuple[str, ...]:
 
 def _intervals(examined: Sequence[Examined]) -> dict[str, tuple[float, float]]:
     first = examined[0].held_out
-    predictions = [one.held_out.predictions for one in examined]
-    weights = first.target_weights()
-    found = score_intervals(predictions, first.truth, first.train_mean, clusters=first.clusters, weights=weights)
+    predictions, weights = [one.held_out.predicted for one in examined], first.target_weights()
+    found = score_intervals(predictions, first.true, first.train_mean, clusters=first.clusters, weights=weights)
     return {
         f"r2_{first.targets[int(name[3:])]}" if name[3:].isdecimal() else name: ends for name, ends in found.items()
     }
@@ -196,19 +266,27 @@ def believed(results: Path, suite: str) -> list[Record]:
     """
     store = Store(results, suite)
     records = store.trainings()
-    if lies := [line for record in records for line in verify(record)] + verify_together(records):
-        raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
+    _refuse(store, _lies(records, {}))
     return records
+
+
+def _lies(records: Sequence[Record], tested: Tested) -> list[str]:
+    return verify_each(records) + verify_together(records, tested)
+
+
+def _refuse(store: Store, lies: Sequence[str]) -> None:
+    if lies:
+        raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
 
 
 def lagging(results: Path, suite: str) -> list[str]:
     """How many rows were computed by other code than what is here, of which commits; empty where none was."""
-    groups = comparable(standing(believed(results, suite)))
+    groups = comparable(standing(Shelf(Store(results, suite)).outlines))
     counts: Counter[str] = Counter()
     for group in groups:
         first = group[0]
         if first.source != source(first.cell.backend, suite):
-            commits = sorted({record.environment.short_commit for record in group})
+            commits = sorted({one.environment.short_commit for one in group})
             what = "other code, which can change their numbers" if first.source else "code that is not known to be this"
             counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
     return [f"{count} of {len(groups)} rows were {told}" for told, count in counts.items()]
@@ -216,9 +294,12 @@ def lagging(results: Path, suite: str) -> list[str]:
 
 def text(value: object) -> str:
     """Six significant digits for a float, no more than nine decimals: enough to rank by, and stable to recompute."""
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    return f"{round(value, 9) + 0.0:.6g}" if isinstance(value, float) else harmless(str(value))
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{round(value, 9) + 0.0:.6g}"
+    return "" if value is None else _harmless(str(value))
+
+
+_harmless = lru_cache(maxsize=4096)(harmless)  # the same few words stand in a million cells
 
 
 # --- on a terminal ------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -65,6 +66,13 @@ def target_weights(truth: Targets, train_mean: NDArray[np.floating], units: Sequ
     return np.divide(1.0, of_mean, out=np.zeros(len(of_mean)), where=of_mean > 0)
 
 
+def error_to_choose_by(mse: float, r2_mean: float | None, units: Sequence[str]) -> float:
+    """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
+    squares cannot be added, what their R² lack to one on average.
+    """
+    return mse if len(set(units)) < 2 or r2_mean is None else 1 - r2_mean
+
+
 def accuracy(
     predictions: NDArray[np.floating],
     truth: Targets,
@@ -78,6 +86,17 @@ def accuracy(
     Computed in float64. Raises ValueError for shapes that do not fit, for no images, and for values that are not
     finite.
     """
+    return accuracies(np.asarray(predictions)[None], truth, train_mean, names, units)[0]
+
+
+def accuracies(
+    predictions: NDArray[np.floating],
+    truth: Targets,
+    train_mean: NDArray[np.floating],
+    names: Sequence[str],
+    units: Sequence[str] = (),
+) -> list[Accuracy]:
+    """The `accuracy` of each of several predictions (s, n, t) of the same truth (n, t), in a fraction of the time."""
     predictions, truth, train_mean = (np.asarray(part, np.float64) for part in (predictions, truth, train_mean))
     _check(predictions, truth, train_mean, names)
     with np.errstate(all="ignore"):  # what is too large or too small for a score has none
@@ -86,44 +105,54 @@ def accuracy(
 
 def _scores(
     predictions: Targets, truth: Targets, train_mean: Targets, names: Sequence[str], units: Sequence[str]
-) -> Accuracy:
+) -> list[Accuracy]:
     errors, of_mean = predictions - truth, (truth - train_mean) ** 2
-    mse, weights = float(np.mean(errors**2)), target_weights(truth, train_mean, units)
-    r2 = dict(zip(names, _r2(errors, truth), strict=True))
-    defined = [value for value in r2.values() if value is not None]
-    size = np.abs(truth).mean(axis=0)
-    return Accuracy(
-        mse=mse,
-        rmse=float(np.sqrt(mse)),
-        mae=float(np.abs(errors).mean()),
-        mape=_finite(100 * np.mean(np.abs(errors / truth))),
-        nmae=_finite(np.mean(np.abs(errors).mean(axis=0) / size)),
-        r2=r2,
-        r2_mean=float(np.mean(defined)) if defined else None,
-        mse_of_mean=float(np.mean(of_mean)),
-        skill=_finite(1 - np.mean(weights * errors**2) / np.mean(weights * of_mean)),
-    )
+    squared, absolute, weights = errors**2, np.abs(errors), target_weights(truth, train_mean, units)
+    mse, mae, relative = (_over_all(part) for part in (squared, absolute, absolute / np.abs(truth)))
+    skill = 1 - _over_all(weights * squared) / np.mean(weights * of_mean)
+    nmae = (absolute.mean(axis=1) / np.abs(truth).mean(axis=0)).mean(axis=1)
+    found = []
+    for place, r2 in enumerate(_r2(squared, truth)):
+        defined = [value for value in r2 if value is not None]
+        found.append(
+            Accuracy(
+                mse=float(mse[place]),
+                rmse=float(np.sqrt(mse[place])),
+                mae=float(mae[place]),
+                mape=_finite(100 * relative[place]),
+                nmae=_finite(nmae[place]),
+                r2=dict(zip(names, r2, strict=True)),
+                r2_mean=float(np.mean(defined)) if defined else None,
+                mse_of_mean=float(np.mean(of_mean)),
+                skill=_finite(skill[place]),
+            )
+        )
+    return found
+
+
+def _over_all(values: Targets) -> Targets:
+    """(s,) mean over images and targets of (s, n, t)."""
+    means: Targets = values.reshape(len(values), -1).mean(axis=1)
+    return means
 
 
 def _finite(score: np.floating) -> float | None:
     """None for a score that would divide by zero, or that no float holds."""
-    return float(score) if np.isfinite(score) else None
+    return float(score) if math.isfinite(score) else None
 
 
-def _r2(errors: Targets, truth: Targets) -> list[float | None]:
-    """Coefficient of determination of each target; None where the truth does not vary beyond rounding."""
+def _r2(squared: Targets, truth: Targets) -> list[list[float | None]]:
+    """Coefficient of determination of each target by each model; None where the truth does not vary beyond rounding."""
     variance, mean = truth.var(axis=0), truth.mean(axis=0)
     varies = np.sqrt(variance) > 1e-12 * np.abs(mean)
-    return [
-        _finite(1 - error / spread) if defined else None
-        for error, spread, defined in zip(np.mean(errors**2, axis=0), variance, varies, strict=True)
-    ]
+    r2 = 1 - squared.mean(axis=1) / np.where(varies, variance, np.nan)
+    return [[value if math.isfinite(value) else None for value in of_model] for of_model in r2.tolist()]
 
 
 def _check(predictions: Targets, truth: Targets, train_mean: Targets, names: Sequence[str]) -> None:
-    if predictions.shape != truth.shape or truth.shape[1:] != (len(names),) or train_mean.shape != (len(names),):
+    if predictions.shape[1:] != truth.shape or truth.shape[1:] != (len(names),) or train_mean.shape != (len(names),):
         raise ValueError(
-            f"predictions {predictions.shape}, truth {truth.shape} and training mean {train_mean.shape} "
+            f"predictions {predictions.shape[1:]}, truth {truth.shape} and training mean {train_mean.shape} "
             f"must be (n, t), (n, t) and (t,) with t = {len(names)} targets"
         )
     if not len(truth):

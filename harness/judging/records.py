@@ -7,11 +7,14 @@ predictions themselves, so that anyone can recompute every score in it; `harness
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, Protocol, TypeVar
 
 import msgspec
 import numpy as np
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 from harness import disk, provenance
 from harness.environment import Environment
 from harness.errors import BenchError
-from harness.judging.metrics import Accuracy, accuracy, target_weights
+from harness.judging.metrics import Accuracy, accuracy, error_to_choose_by, target_weights
 from harness.judging.older import upgraded
 from harness.judging.timing import Latency
 from harness.model.architecture import Imported, Network
@@ -156,7 +159,7 @@ class Searched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     selected: int
 
 
-class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, dict=True):
     """Predictions and truth on the images of a test, (n, t) each in `units`, and the mean of the training labels (t,).
 
     `clusters` numbers what the images show (a specimen, of which several are patches), one number for each image; it is
@@ -184,14 +187,37 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         """How many things the images show: specimens, or as many as there are images."""
         return len(set(self.clusters)) or len(self.truth)
 
+    @cached_property
+    def predicted(self) -> NDArray[np.float64]:
+        """The predictions as an array."""
+        return np.array(self.predictions)
+
+    @property
+    def true(self) -> NDArray[np.float64]:
+        """The truth as an array."""
+        return _shared_array(self.truth)
+
     def accuracy(self) -> Accuracy:
         """The scores that follow from these predictions."""
-        mean = np.array(self.train_mean)
-        return accuracy(np.array(self.predictions), np.array(self.truth), mean, self.targets, self.units)
+        return accuracy(self.predicted, self.true, np.array(self.train_mean), self.targets, self.units)
 
     def target_weights(self) -> NDArray[np.float64]:
         """(t,) what squared errors of each target are multiplied by before they are added up."""
-        return target_weights(np.array(self.truth), np.array(self.train_mean), self.units)
+        return target_weights(self.true, np.array(self.train_mean), self.units)
+
+
+_arrays: dict[int, tuple[object, NDArray[np.float64]]] = {}
+
+
+def _shared_array(table: tuple[tuple[float, ...], ...]) -> NDArray[np.float64]:
+    """A table that many records share as an array that they share, too, as long as few others come between."""
+    known = _arrays.get(id(table))
+    if known is None:
+        if len(_arrays) >= 64:
+            _arrays.clear()
+        known = _arrays[id(table)] = (table, np.array(table))  # which keeps the table, and so its number
+        known[1].flags.writeable = False
+    return known[1]
 
 
 class Truth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -291,6 +317,23 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         device = self.cell.settings.device
         return provenance.computed_by(self.cell.backend, self.environment, self.source, device, self.cell.packages)
 
+    @property
+    def seed(self) -> int:
+        """Its cell's."""
+        return self.cell.seed
+
+    @property
+    def row(self) -> str:
+        """Equal for records that differ in nothing but their seed."""
+        return f"{msgspec.structs.replace(self.cell, seed=0).key} {self.computed_by}"
+
+    @property
+    def validation_error(self) -> float:
+        """What models are chosen by (`metrics.error_to_choose_by`); infinite where it was not measured."""
+        if not self.validation or not self.held_out:
+            return math.inf
+        return error_to_choose_by(self.validation.mse, self.validation.r2_mean, self.held_out.units)
+
 
 class LatencyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Timings of the exported model of the training record `key`, measured beside the reference model."""
@@ -350,19 +393,20 @@ class Store:
     def trainings(self) -> list[Record]:
         """Every training record, oldest first. Raises RecordsError for a line that is not one, or not of here."""
         records, truths = _load(self.trainings_file, Record), self.truths()
-        whole = []
-        for number, record in enumerate(records, 1):
-            place = f"{self.trainings_file}:{number}"
-            if record.cell.suite != self.folder.name:
-                raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
-            try:
-                whole.append(with_truth(record, truths))
-            except KeyError as lacking:
-                raise RecordsError(
-                    f"{place}: what it was tested on ({lacking.args[0]}) is not in {self.truths_file.name}: that file "
-                    "belongs to this one"
-                ) from None
-        return whole
+        return [self.whole(record, truths, number) for number, record in enumerate(records, 1)]
+
+    def whole(self, record: Record, truths: Mapping[tuple[str, str, str], Truth], number: int) -> Record:
+        """The record of line `number` with what it was tested on. Raises RecordsError where it is not of here."""
+        place = f"{self.trainings_file}:{number}"
+        if record.cell.suite != self.folder.name:
+            raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
+        try:
+            return with_truth(record, truths)
+        except KeyError as lacking:
+            raise RecordsError(
+                f"{place}: what it was tested on ({lacking.args[0]}) is not in {self.truths_file.name}: that file "
+                "belongs to this one"
+            ) from None
 
     def truths(self) -> dict[tuple[str, str, str], Truth]:
         """What records were tested on. Raises RecordsError where two of them contradict each other."""
@@ -420,7 +464,8 @@ def same_constants(one: Truth | HeldOut, other: Truth | HeldOut) -> bool:
     known to one alone.
     """
     constants = ("targets", "units", "truth", "train_mean", *(["clusters"] if one.clusters and other.clusters else []))
-    return all(close(getattr(one, name), getattr(other, name)) for name in constants)
+    pairs = ((getattr(one, name), getattr(other, name)) for name in constants)
+    return all(ours is theirs or close(ours, theirs) for ours, theirs in pairs)
 
 
 def close(claimed: object, recomputed: object) -> bool:
@@ -433,7 +478,7 @@ def close(claimed: object, recomputed: object) -> bool:
         return len(claimed) == len(recomputed) and all(map(close, claimed, recomputed))
     if isinstance(claimed, int | float) and isinstance(recomputed, int | float):
         # Another machine sums in another order; nobody's edit is as small as this.
-        return bool(np.isclose(claimed, recomputed, rtol=1e-9, atol=1e-12))
+        return math.isclose(claimed, recomputed, rel_tol=1e-9, abs_tol=1e-12)
     return False
 
 
@@ -479,9 +524,44 @@ def _each_held_out(record: Record, change: Callable[[HeldOut], HeldOut]) -> Reco
     return msgspec.structs.replace(record, held_out=held_out, others=others)
 
 
-def standing(records: Iterable[Record]) -> list[Record]:
+class Placed(Protocol):
+    """What of a record says which cell and which row it is of: all that an outline has."""
+
+    @property
+    def key(self) -> str:
+        """See `Record`."""
+
+    @property
+    def row(self) -> str:
+        """See `Record`."""
+
+    @property
+    def seed(self) -> int:
+        """See `Record`."""
+
+    @property
+    def status(self) -> str:
+        """See `Record`."""
+
+    @property
+    def computed_by(self) -> str:
+        """See `Record`."""
+
+    @property
+    def cell(self) -> Cell:
+        """See `Record`, but for the seed."""
+
+    @property
+    def validation_error(self) -> float:
+        """See `Record`."""
+
+
+_P = TypeVar("_P", bound=Placed)
+
+
+def standing(records: Iterable[_P]) -> list[_P]:
     """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest."""
-    stands: dict[tuple[str, str], Record] = {}
+    stands: dict[tuple[str, str], _P] = {}
     for record in records:
         place = (record.key, record.computed_by)
         if record.status == "ok" or place not in stands or stands[place].status != "ok":
@@ -489,60 +569,87 @@ def standing(records: Iterable[Record]) -> list[Record]:
     return list(stands.values())
 
 
-def comparable(records: Iterable[Record]) -> list[list[Record]]:
+def comparable(records: Iterable[_P]) -> list[list[_P]]:
     """Records that differ in nothing but their seed, together, by ascending seed."""
-    groups: dict[str, list[Record]] = {}
-    for record in sorted(records, key=lambda item: item.cell.seed):
-        cell = msgspec.structs.replace(record.cell, seed=0)
-        groups.setdefault(f"{cell.key} {record.computed_by}", []).append(record)
+    groups: dict[str, list[_P]] = {}
+    for record in sorted(records, key=lambda item: item.seed):
+        groups.setdefault(record.row, []).append(record)
     return list(groups.values())
 
 
 _R = TypeVar("_R", Record, LatencyRecord, Truth, Deployment)
 
 
-class _Schema(msgspec.Struct):
-    """The one field that records of every schema have."""
+class Head(msgspec.Struct):
+    """What records of every schema have, and what a key is the hash of, as it stands in the file."""
 
     schema: int
+    key: object = None
+    cell: msgspec.Raw = msgspec.Raw(b"null")
 
 
 # The last three from lines of an older schema that were edited.
-_NO_RECORD = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError, AttributeError, TypeError)
+NO_RECORD = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError, AttributeError, TypeError)
 
 
 def _load(path: Path, kind: type[_R]) -> list[_R]:
     records = []
     first: dict[bytes, int] = {}  # of records as we would write them: other spaces make no other record
     # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.
-    for number, line in enumerate(disk.whole_lines(path), 1):
-        place = f"{path}:{number}"
-        record, written = read(line, kind, place)
+    for number, line in enumerate(disk.each_whole_line(path), 1):
+        record = read(line, kind, f"{path}:{number}")
         records.append(record)
-        same = first.setdefault(written, number)
+        same = first.setdefault(fingerprint(record), number)
         if same != number:
-            raise RecordsError(f"{place}: the same record as in line {same}: take one of them out")
+            raise twice(path, number, same)
     return records
 
 
-def read(line: bytes, kind: type[_R], place: str) -> tuple[_R, bytes]:
-    """One line as a record of this schema, whatever its own, and as we would write it. Raises RecordsError, which names
-    its `place`, for what is none.
+def fingerprint(record: Record | LatencyRecord | Truth | Deployment) -> bytes:
+    """Equal for the same record, however its line is spaced."""
+    return hashlib.sha256(msgspec.json.encode(record)).digest()
+
+
+def twice(path: Path, number: int, same: int) -> RecordsError:
+    """What to raise where two lines are the same record."""
+    return RecordsError(f"{path}:{number}: the same record as in line {same}: take one of them out")
+
+
+def read(line: bytes, kind: type[_R], place: str) -> _R:
+    """One line as a record of this schema, whatever its own. Raises RecordsError, which names its `place`, for what is
+    none.
     """
-    try:
-        raw = msgspec.json.decode(line)
-        schema = msgspec.convert(raw, _Schema).schema
-        _refuse_schema(place, schema)
-        with uninterrupted():
-            record = msgspec.convert(upgraded(raw) if schema < SCHEMA else raw, kind)
+    with uninterrupted(), _readable(place):
+        head = decoder(Head).decode(line)
+        _refuse_schema(place, head.schema)
+        if head.schema < SCHEMA:
+            record = msgspec.convert(upgraded(msgspec.json.decode(line)), kind)
+        else:
+            record = decoder(kind).decode(line)
         if kind is Record:
-            _refuse_other_key(place, raw)
-        return record, msgspec.json.encode(record)
-    except _NO_RECORD as error:
+            refuse_other_key(place, head)
+        return record
+
+
+@contextlib.contextmanager
+def _readable(place: str) -> Iterator[None]:
+    """Raise RecordsError, which names the `place` of a line, for what it lacks."""
+    try:
+        yield
+    except NO_RECORD as error:
         told = without_patterns(f"it lacks {error}" if isinstance(error, KeyError) else str(error))
         raise RecordsError(
             f"{place}: not a record of schema {SCHEMA}: {told}. Take the line out, or move the file aside, to go on"
         ) from None
+
+
+_K = TypeVar("_K")
+
+
+@cache
+def decoder(kind: type[_K]) -> msgspec.json.Decoder[_K]:
+    """One for each kind, for to make one takes longer than to use it."""
+    return msgspec.json.Decoder(kind)
 
 
 def _refuse_schema(place: str, found: int) -> None:
@@ -554,11 +661,11 @@ def _refuse_schema(place: str, found: int) -> None:
         )
 
 
-def _refuse_other_key(place: str, raw: dict[str, Any]) -> None:
+def refuse_other_key(place: str, head: Head) -> None:
     """A key is the hash of the cell as it stands in the file, whatever its schema."""
-    key = hashlib.sha256(msgspec.json.encode(raw.get("cell"), order="sorted")).hexdigest()[:16]
-    if raw.get("key") != key:
+    cell = msgspec.json.encode(msgspec.json.decode(head.cell), order="sorted")
+    key = hashlib.sha256(cell).hexdigest()[:16]
+    if head.key != key:
         raise RecordsError(
-            f"{place}: the key {raw.get('key')} is not the hash of its cell, {key}: the line was edited after it was "
-            "written"
+            f"{place}: the key {head.key} is not the hash of its cell, {key}: the line was edited after it was written"
         )

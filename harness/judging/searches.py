@@ -19,8 +19,13 @@ def top_tens(records: Iterable[Record]) -> dict[str, pd.DataFrame]:
     One ranking for each backend and whatever else must be equal. Losses are means over the seeds that tried it, of the
     lowest of any epoch, on the network's scale; nothing in a search comes from the test images.
     """
+    return top_tens_of(comparable(record for record in standing(records) if record.status == "ok" and record.searched))
+
+
+def top_tens_of(groups: Iterable[Sequence[Record]]) -> dict[str, pd.DataFrame]:
+    """The same, of the `ok` records of each row that is a search."""
     rows: dict[str, list[dict[str, object]]] = {}
-    for group in comparable(record for record in standing(records) if record.status == "ok" and record.searched):
+    for group in groups:
         rows.setdefault(group[0].cell.variant, []).extend(_ranked(group)[:10])
     order = ["data", "profile", "settings", "computed_by", "definition", "backend", "rank"]
     return {name: pd.DataFrame(ranked, dtype=object).sort_values(order) for name, ranked in rows.items()}

@@ -14,9 +14,10 @@ such.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -47,7 +48,8 @@ def spread(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     if len(known) < max(2, len(values)):
         return None
-    return float(np.std(known, ddof=1))
+    mean = math.fsum(known) / len(known)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1))
 
 
 def skill_interval(
@@ -69,10 +71,9 @@ def skill_interval(
     _check_images(errors, of_mean)
     if not of_mean.any() or errors.shape[1] < FEWEST_IMAGES:
         return (np.nan, np.nan)
-    draw = np.random.default_rng(seed)
-    counts = _resample(draw, resamples, errors.shape[1])
+    counts, of_seeds = _drawn(seed, resamples, errors.shape[1], len(errors))
     baseline = (counts @ of_mean.T).squeeze(axis=1)
-    model = _resampled_mean(draw, errors, counts) * errors.shape[1]
+    model = _weighed(errors, counts, of_seeds) * errors.shape[1]
     possible = baseline > 0
     return _percentiles(1 - model[possible] / baseline[possible], confidence)
 
@@ -96,36 +97,43 @@ def score_intervals(
     """
     predicted, true, weights = (np.asarray(part, np.float64) for part in (predictions, truth, weights))
     seeds, images, _ = predicted.shape
-    things, which = np.unique(clusters or range(images), return_inverse=True)
-    if len(things) < FEWEST_IMAGES:
+    which = tuple(clusters) or tuple(range(images))
+    if len(set(which)) < FEWEST_IMAGES:
         return {}
-    draw = np.random.default_rng(seed)
-    counts = _resample(draw, resamples, len(things))[:, which]
-    counts /= counts.sum(axis=1, keepdims=True)
-    seed_shares = _resample(draw, resamples, seeds) / seeds
-
-    def over_images(values: Floats) -> Floats:  # (seeds, n, t) to (resamples, seeds, t)
-        means: Floats = np.einsum("rn,snt->rst", counts, values, optimize=True)
-        return means
-
+    shares, of_seeds = _shares(seed, resamples, which, seeds)
     with np.errstate(all="ignore"):
         errors, centred = predicted - true, true - true.mean(axis=0)
-        squared, absolute = over_images(errors**2), over_images(np.abs(errors))
-        variance = counts @ centred**2 - (counts @ centred) ** 2
-        of_mean = (counts @ (weights * (true - np.asarray(train_mean)) ** 2)).mean(axis=1)
-        r2 = 1 - squared / np.where(variance > 0, variance, np.nan)[:, None]
+        relative = np.abs(errors / true).mean(axis=2, keepdims=True)
+        # What is linear in a seed's errors may be averaged over seeds first; the root of its mean square may not.
+        squared, root = _resampled(errors**2, shares, of_seeds)
+        absolute, _ = _resampled(np.abs(errors), shares, of_seeds)
+        variance = (centred**2).T @ shares - (centred.T @ shares) ** 2
+        of_mean = (weights * (true - np.asarray(train_mean)) ** 2).mean(axis=1) @ shares
+        r2 = 1 - squared / np.where(variance > 0, variance, np.nan)
         scores = {
-            "mse": squared.mean(axis=2),
-            "rmse": np.sqrt(squared.mean(axis=2)),
-            "mae": absolute.mean(axis=2),
-            "mape": 100 * over_images(np.abs(errors / true)).mean(axis=2),
-            "nmae": (absolute / (counts @ np.abs(true))[:, None]).mean(axis=2),
-            "r2_mean": r2.mean(axis=2),
-            "skill": 1 - (weights * squared).mean(axis=2) / of_mean[:, None],
-        } | {f"r2_{index}": r2[:, :, index] for index in range(r2.shape[2])}
-        means = {name: (values * seed_shares).sum(axis=1) for name, values in scores.items()}
-    known = {name: values[np.isfinite(values)] for name, values in means.items()}
-    return {name: _percentiles(values, confidence) for name, values in known.items() if len(values)}
+            "mse": squared.mean(axis=0),
+            "rmse": root,
+            "mae": absolute.mean(axis=0),
+            "mape": 100 * _resampled(relative, shares, of_seeds)[0][0],
+            "nmae": (absolute / (np.abs(true).T @ shares)).mean(axis=0),
+            "r2_mean": r2.mean(axis=0),
+            "skill": 1 - (np.atleast_1d(weights)[:, None] * squared).mean(axis=0) / of_mean,
+        }
+    return _ends(scores | {f"r2_{index}": of_target for index, of_target in enumerate(r2)}, confidence)
+
+
+def _resampled(values: Floats, shares: Floats, of_seeds: Floats) -> tuple[Floats, Floats]:
+    """Of what each seed has on each image (seeds, n, t), in each resample: the mean (t, resamples), and the mean over
+    seeds of the root of a seed's mean over images and targets (resamples,).
+    """
+    seeds, images, targets = values.shape
+    means, roots = np.zeros((targets, shares.shape[1])), np.zeros(shares.shape[1])
+    for start in range(0, seeds, 64):  # of a thousand at once it would take gigabytes
+        some, their = values[start : start + 64], of_seeds[start : start + 64]
+        of_each = (some.transpose(2, 0, 1).reshape(-1, images) @ shares).reshape(targets, len(some), -1)
+        means += np.einsum("tsr,sr->tr", of_each, their)
+        roots += (np.sqrt(of_each.mean(axis=0)) * their).sum(axis=0)
+    return means, roots
 
 
 def paired_difference(
@@ -142,40 +150,55 @@ def paired_difference(
     _check_images(a, b)
     if a.shape[1] < FEWEST_IMAGES:
         return float(a.mean() - b.mean()), np.nan, np.nan
-    draw = np.random.default_rng(seed)
-    counts = _resample(draw, resamples, a.shape[1])
-    differences = _resampled_mean(draw, a, counts) - _resampled_mean(draw, b, counts)
+    counts, of_a, of_b = _drawn(seed, resamples, a.shape[1], len(a), len(b))
+    differences = _weighed(a, counts, of_a) - _weighed(b, counts, of_b)
     return (float(a.mean() - b.mean()), *_percentiles(differences, confidence))
 
 
-def paired_p_value(errors_a: ArrayLike, errors_b: ArrayLike, resamples: int = 20_000, seed: int = 0) -> float:
-    """Two-sided p-value of equal mean errors: of resamples as `paired_difference` draws them, twice the share on the
-    other side of zero, which is below 0.05 where their 95 % interval leaves out zero (Efron and Tibshirani 1993,
-    chapter 15). They are drawn for it alone, and are more, for a p-value needs more than an interval: at the edge, it
-    may be below 0.05 where the interval of `paired_difference` holds zero, and the other way round.
+def paired_p_values(
+    errors: Sequence[ArrayLike], other: ArrayLike, resamples: int = 20_000, seed: int = 0
+) -> list[float]:
+    """Two-sided p-value of equal mean errors of each of `errors` (seeds, n) and of `other` (seeds, n), on the same n
+    test images: of resamples as `paired_difference` draws them, twice the share on the other side of zero, which is
+    below 0.05 where their 95 % interval leaves out zero (Efron and Tibshirani 1993, chapter 15). They are drawn for it
+    alone, and are more, for a p-value needs more than an interval: at the edge, it may be below 0.05 where the interval
+    of `paired_difference` holds zero, and the other way round.
 
     No p-value is below 2 / (resamples + 1). NaN for fewer images than `FEWEST_IMAGES`. Raises ValueError for shapes
     that do not fit.
     """
-    a, b = _seeds_by_images(errors_a), _seeds_by_images(errors_b)
-    _check_images(a, b)
-    if a.shape[1] < FEWEST_IMAGES:
-        return np.nan
-    counts = _image_counts(resamples, a.shape[1], seed)
-    draw = np.random.default_rng((seed, 1))
-    of_seeds = [_resample(draw, resamples, len(errors)) / errors.size for errors in (a, b)]
-    together = np.concatenate([a, b]).T
-    above = below = 0
+    tables, against = [_seeds_by_images(one) for one in errors], _seeds_by_images(other)
+    for table in tables:
+        _check_images(table, against)
+    found = np.full(len(tables), np.nan)
+    if against.shape[1] < FEWEST_IMAGES:
+        return found.tolist()
+    alike: dict[int, list[int]] = {}  # by how many seeds they are
+    for number, table in enumerate(tables):
+        alike.setdefault(len(table), []).append(number)
+    for seeds, numbers in alike.items():
+        at_once = max(1, 256 // seeds)
+        for start in range(0, len(numbers), at_once):
+            some = numbers[start : start + at_once]
+            found[some] = _p_values(np.stack([tables[number] for number in some]), against, resamples, seed)
+    return found.tolist()
+
+
+def _p_values(errors: Floats, other: Floats, resamples: int, seed: int) -> Floats:
+    """(k,) the p-values of `paired_p_values` of errors (k, seeds, n), all of as many seeds."""
+    models, seeds, images = errors.shape
+    counts, of_seeds = _image_counts(resamples, images, seed), _seed_counts(resamples, seeds, len(other), seed)
+    together = np.concatenate([errors.reshape(-1, images), other]).T
+    above, below = np.zeros((2, models), int)
     for start in range(0, resamples, _AT_A_TIME):
         part = slice(start, start + _AT_A_TIME)
         sums = counts[part].astype(np.float64) @ together
-        one, other = (
-            (each * seeds[part]).sum(axis=1)
-            for each, seeds in zip(np.split(sums, [len(a)], axis=1), of_seeds, strict=True)
-        )
-        above += int(np.count_nonzero(one >= other))
-        below += int(np.count_nonzero(one <= other))
-    return min(1.0, 2 * (1 + min(above, below)) / (1 + resamples))
+        shares, shares_of_other = (drawn[part] / (drawn.shape[1] * images) for drawn in of_seeds)
+        of_other = (sums[:, models * seeds :] * shares_of_other).sum(axis=1)[:, None]
+        own = (sums[:, : models * seeds].reshape(-1, models, seeds) * shares[:, None]).sum(axis=2)
+        above += np.count_nonzero(own >= of_other, axis=0)
+        below += np.count_nonzero(own <= of_other, axis=0)
+    return np.minimum(1.0, 2 * (1 + np.minimum(above, below)) / (1 + resamples))
 
 
 _AT_A_TIME = 2000  # resamples whose counts are held as floats
@@ -184,10 +207,20 @@ _AT_A_TIME = 2000  # resamples whose counts are held as floats
 @lru_cache(maxsize=2)
 def _image_counts(resamples: int, images: int, seed: int) -> NDArray[np.uint8]:
     """How often each image is in each resample: the same for all pairs that are compared on as many images."""
-    draw = np.random.default_rng((seed, 0))
-    counts = np.empty((resamples, images), np.uint8)  # an image more than 255 times in one resample is not to be met
+    return _counted(np.random.default_rng((seed, 0)), resamples, images)
+
+
+@lru_cache(maxsize=2)
+def _seed_counts(resamples: int, seeds: int, of_other: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
+    """The same of the seeds of both of a pair."""
+    draw = np.random.default_rng((seed, 1))
+    return _counted(draw, resamples, seeds), _counted(draw, resamples, of_other)
+
+
+def _counted(draw: np.random.Generator, resamples: int, size: int) -> NDArray[np.uint8]:
+    counts = np.empty((resamples, size), np.uint8)  # one more than 255 times in one resample is not to be met
     for start in range(0, resamples, _AT_A_TIME):
-        counts[start : start + _AT_A_TIME] = _resample(draw, min(_AT_A_TIME, resamples - start), images)
+        counts[start : start + _AT_A_TIME] = _resample(draw, min(_AT_A_TIME, resamples - start), size)
     return counts
 
 
@@ -219,18 +252,16 @@ def paired_differences(
         return found
     # The first of a pair has its seeds drawn first, and how far that takes the generator hangs on how many they are.
     second: dict[int, Floats] = {}
+    images = tables[0].shape[1]
     for i, table in enumerate(tables):
-        draw = np.random.default_rng(seed)
-        counts = _resample(draw, resamples, table.shape[1])
-        first = _resampled_mean(draw, table, counts)
         if len(table) not in second:
-            after = draw.bit_generator.state
-            means = []
-            for other in tables:
-                draw.bit_generator.state = after
-                means.append(_resampled_mean(draw, other, counts))
+            drawn = [_drawn(seed, resamples, images, len(table), len(other)) for other in tables]
+            means = [
+                _weighed(other, counts, of_other) for other, (counts, _, of_other) in zip(tables, drawn, strict=True)
+            ]
             second[len(table)] = np.array(means)
-        found[i] = np.percentile(first - second[len(table)], ends, axis=1).T
+        counts, of_seeds = _drawn(seed, resamples, images, len(table))
+        found[i] = np.percentile(_weighed(table, counts, of_seeds) - second[len(table)], ends, axis=1).T
     return found
 
 
@@ -272,16 +303,69 @@ def _resample(draw: np.random.Generator, resamples: int, size: int) -> Floats:
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size).astype(np.float64)
 
 
-def _resampled_mean(draw: np.random.Generator, errors: Floats, image_counts: Floats) -> Floats:
-    """Mean of `errors` (seeds, n) in each resample: images drawn as `image_counts` says, seeds drawn here."""
-    seed_counts = _resample(draw, len(image_counts), len(errors))
+@lru_cache(maxsize=4)
+def _drawn(seed: int, resamples: int, images: int, *seeds: int) -> tuple[Floats, ...]:
+    """How often each image is in each resample, then each seed of each model that has so many of them."""
+    counts, after = _drawn_images(seed, resamples, images)
+    draw = np.random.default_rng()
+    draw.bit_generator.state = after
+    return (counts, *(_fixed(_resample(draw, resamples, size)) for size in seeds))
+
+
+@lru_cache(maxsize=4)
+def _drawn_images(seed: int, resamples: int, images: int) -> tuple[Floats, Mapping[str, Any]]:
+    """How often each image is in each resample, and the generator's state after it."""
+    draw = np.random.default_rng(seed)
+    return _fixed(_resample(draw, resamples, images)), draw.bit_generator.state
+
+
+@lru_cache(maxsize=4)
+def _shares(seed: int, resamples: int, which: tuple[int, ...], seeds: int) -> tuple[Floats, Floats]:
+    """Of each image, which shows the thing that `which` says, its share in each resample of things (n, resamples), and
+    of each seed (seeds, resamples).
+    """
+    things, number = np.unique(which, return_inverse=True)
+    counts, of_seeds = _drawn(seed, resamples, len(things), seeds)
+    counts = counts[:, number]
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return _fixed(np.ascontiguousarray(shares.T)), _fixed(np.ascontiguousarray(of_seeds.T) / seeds)
+
+
+def _fixed(drawn: Floats) -> Floats:
+    """What is drawn once for all models, which nobody may change."""
+    drawn.flags.writeable = False
+    return drawn
+
+
+def _weighed(errors: Floats, image_counts: Floats, seed_counts: Floats) -> Floats:
+    """Mean of `errors` (seeds, n) in each resample, of images and seeds drawn so often."""
     means: Floats = ((image_counts @ errors.T) * seed_counts).sum(axis=1) / errors.size
     return means
 
 
+def _ends(resampled: Mapping[str, Floats], confidence: float) -> dict[str, tuple[float, float]]:
+    """The interval of each score, of those resamples that have it; without those that none has."""
+    whole = {name: bool(np.isfinite(values).all()) for name, values in resampled.items()}
+    found = {
+        name: _percentiles(known, confidence)
+        for name, values in resampled.items()
+        if not whole[name] and (known := values[np.isfinite(values)]).size
+    }
+    if together := [name for name in resampled if whole[name]]:
+        low, high = _percentiles_of(np.stack([resampled[name] for name in together]), confidence)
+        found |= dict(zip(together, zip(low.tolist(), high.tolist(), strict=True), strict=True))
+    return found
+
+
 def _percentiles(scores: Floats, confidence: float) -> tuple[float, float]:
-    low, high = np.percentile(scores, (50 * (1 - confidence), 50 * (1 + confidence)))
+    low, high = _percentiles_of(scores, confidence)
     return float(low), float(high)
+
+
+def _percentiles_of(scores: Floats, confidence: float) -> Floats:
+    """(2, ...) both ends of the interval of each of `scores` (..., resamples)."""
+    ends: Floats = np.percentile(scores, (50 * (1 - confidence), 50 * (1 + confidence)), axis=-1)
+    return ends
 
 
 def _seeds_by_images(errors: ArrayLike) -> Floats:

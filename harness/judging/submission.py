@@ -119,7 +119,7 @@ def _read(path: Path, suite: str) -> tuple[dict[int, Record], list[Finding]]:
             findings.append(Finding("error", where, f"has {len(line):,} bytes, more than {LONGEST_LINE:,}"))
             continue
         try:
-            record, _ = read(line, Record, where)
+            record = read(line, Record, where)
         except RecordsError as error:
             findings.append(Finding("error", where, str(error).removeprefix(f"{where}: ")))
             continue

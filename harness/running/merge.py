@@ -16,7 +16,17 @@ from typing import Generic, NamedTuple, TypeVar
 from harness import disk
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.records import Deployment, LatencyRecord, Record, Store, Truth, close, read, same_constants
+from harness.judging.records import (
+    Deployment,
+    LatencyRecord,
+    Record,
+    Store,
+    Truth,
+    close,
+    fingerprint,
+    read,
+    same_constants,
+)
 from harness.judging.verify import contradicts
 from harness.running.run import exported
 
@@ -25,11 +35,10 @@ _Dated = TypeVar("_Dated", Record, LatencyRecord, Deployment)
 
 
 class _Line(NamedTuple, Generic[_R]):
-    """A record as it stands at a place, and as we would write it."""
+    """A record as it stands at a place."""
 
     raw: bytes
     record: _R
-    written: bytes
     place: str
 
 
@@ -156,14 +165,14 @@ class _Part:
 
 def _lines(path: Path, kind: type[_R]) -> list[_Line[_R]]:
     places = ((line, f"{path}:{number}") for number, line in enumerate(disk.whole_lines(path), 1))
-    return [_Line(line, *read(line, kind, place), place) for line, place in places]
+    return [_Line(line, read(line, kind, place), place) for line, place in places]
 
 
 def _in_order(lines: Iterable[_Line[_Dated]]) -> list[_Line[_Dated]]:
     """By age, and each once: other spaces make no other record."""
     once: dict[bytes, _Line[_Dated]] = {}
     for line in sorted(lines, key=lambda line: (line.record.started, line.raw)):
-        once.setdefault(line.written, line)
+        once.setdefault(fingerprint(line.record), line)
     return list(once.values())
 
 

@@ -16,7 +16,7 @@ from harness import disk, provenance, registry
 from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
-from harness.judging.blocks import newest, validation_error
+from harness.judging.blocks import newest
 from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
 from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
@@ -175,7 +175,7 @@ def _run_suite(
     # By the validation images: who chooses by the test images has no test any more.
     # Whose encoding is no part of the exported model, that takes no images.
     usable = [record for record in good.values() if record.encoding_ms is None and not record.unexported]
-    chosen = min(usable, key=validation_error, default=None)
+    chosen = min(usable, key=lambda record: record.validation_error, default=None)
     if chosen and (model := exported(chosen, request.results)):
         words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
         of_those = "" if len(usable) == len(good) else ", of those that take images"

@@ -1,58 +1,43 @@
-"""What a leaderboard of many records takes: seconds and memory in proportion to their number, printed for each."""
+"""What a leaderboard of many records takes, row by row, beside what it takes of all records at once."""
 
 import json
-import resource
 import subprocess
 import sys
-import time
-from pathlib import Path
 
-import msgspec
-import numpy as np
 import pytest
 
-from harness.judging import leaderboard
-from harness.judging.records import Store, standing
+from tests.benchmarks.many_records import ROOT
 
-ROOT = Path(leaderboard.__file__).parents[2]
+SHAPES = {"100 rows of 10 seeds": (100, 10), "100 rows of 100 seeds": (100, 100), "3,334 rows of 3 seeds": (3334, 3)}
 
 
 @pytest.mark.benchmark(group="records")
-def test_seconds_and_memory_grow_as_records_do(benchmark, tmp_path):
+def test_a_leaderboard_holds_one_row_at_a_time(benchmark, tmp_path):
     def measure():
-        return {count: of(count, tmp_path / str(count)) for count in (300, 1200)}
+        return {title: of(tmp_path / title, *shape) for title, shape in SHAPES.items()}
 
     found = benchmark.pedantic(measure, rounds=1)
-    few, many = found[300], found[1200]
-    each = {name: (many[name] - few[name]) / 900 for name in few}
-    benchmark.extra_info.update(each)
-    print({name: f"{value:.3g} each, {1e5 * value:.3g} of 100,000" for name, value in each.items()})
-    assert many["seconds"] <= 4 * 1.5 * few["seconds"]
+    few, many, short = (found[title]["write"] for title in SHAPES)
+    each = {
+        "ms of a record": 1e3 * (many["seconds"] - few["seconds"]) / 9000,
+        "ms of a row": 1e3 * (short["seconds"] - many["seconds"]) / 3234,
+    }
+    benchmark.extra_info.update(found | each)
+    for title, of_both in found.items():
+        ratios = {name: of_both["held"][name] / of_both["write"][name] for name in ("seconds", "GB")}
+        print(title, of_both, {f"{name}, all at once / row by row": round(ratio, 1) for name, ratio in ratios.items()})
+    print({name: round(value, 3) for name, value in each.items()})
+    assert found["100 rows of 100 seeds"]["held"]["GB"] > 4 * many["GB"]
+    assert many["GB"] < 10 * few["GB"]
+    assert many["seconds"] < 10 * 1.5 * few["seconds"]
 
 
-def of(count, results):
-    command = [sys.executable, "-m", "tests.benchmarks.test_many_records", str(count), str(results)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
+def of(results, rows, seeds):
+    told("make", rows, seeds, results)
+    return {how: json.loads(told(how, results)) for how in ("write", "held")}
 
 
-def main(count, results):
-    """In a process of its own, whose memory is that of the records: three seeds a row, 78 images of nine targets."""
-    records = standing(Store(ROOT / "results", "elasticity").trainings())
-    first = next(record for record in records if record.cell.variant == "baseline" and record.status == "ok")
-    store = Store(results, "elasticity")
-    for number in range(count):
-        noise = np.random.default_rng(number).normal(size=np.shape(first.held_out.truth))
-        predictions = tuple(map(tuple, np.round(np.array(first.held_out.truth) + noise, 6).tolist()))
-        held_out = msgspec.structs.replace(first.held_out, predictions=predictions)
-        cell = msgspec.structs.replace(first.cell, variant=f"v{number // 3}", seed=number % 3)
-        changes = {"cell": cell, "key": cell.key, "held_out": held_out, "test": held_out.accuracy()}
-        store.folder.mkdir(parents=True, exist_ok=True)
-        store.append(msgspec.structs.replace(first, **changes))
-    begin, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    leaderboard.write(results, "elasticity")
-    taken = time.process_time() - begin
-    print(json.dumps({"seconds": taken, "GB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20}))
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+def told(*words):
+    """Of a process of its own, whose memory is that of the records."""
+    command = [sys.executable, "-m", "tests.benchmarks.many_records", *map(str, words)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout

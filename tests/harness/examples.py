@@ -74,6 +74,19 @@ def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
     return msgspec.structs.replace(record, **changes)
 
 
+def in_unlike_units(record):
+    """The same, its second target a thousand times as large and in another unit."""
+    held_out, factor = record.held_out, np.array([1.0, 1000.0])
+    predictions, truth = (
+        tuple(map(tuple, (np.array(part) * factor).tolist())) for part in (held_out.predictions, held_out.truth)
+    )
+    mean = tuple((np.array(held_out.train_mean) * factor).tolist())
+    units = ("GPa", "kg/m3")
+    held_out = msgspec.structs.replace(held_out, predictions=predictions, truth=truth, train_mean=mean, units=units)
+    accuracy = held_out.accuracy()
+    return msgspec.structs.replace(record, held_out=held_out, test=accuracy, validation=accuracy)
+
+
 def with_images(record, count):
     """The record as if the test set had its first `count` images alone."""
     held_out = record.held_out

@@ -17,6 +17,7 @@ from harness import registry
 from harness.judging import leaderboard
 from harness.judging.blocks import Row
 from harness.judging.columns import Group, digest, status
+from harness.judging.leaderboard import as_csv
 from harness.judging.records import Record, standing
 from harness.judging.stats import paired_differences
 from harness.model.architecture import Estimator
@@ -118,12 +119,16 @@ def read(results: Path, name: str) -> Board:
     ]
     columns = table_columns(ordered, suite)
     return Board(
-        name, suite, rows, columns, low, high, _csv(table), _csv(pd.DataFrame(_joined(rows), dtype=object)), believed
+        name,
+        suite,
+        rows,
+        columns,
+        low,
+        high,
+        as_csv(table),
+        as_csv(pd.DataFrame(_joined(rows), dtype=object)),
+        believed,
     )
-
-
-def _csv(table: pd.DataFrame) -> str:
-    return str(table.map(leaderboard.text).to_csv(index=False, lineterminator="\n"))
 
 
 def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:

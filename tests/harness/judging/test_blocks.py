@@ -5,7 +5,7 @@ import pytest
 from harness.judging.blocks import curves, newest, rows
 from harness.judging.records import Settings
 from harness.model.architecture import Imported
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, in_unlike_units
 
 LATER = "2026-02-01T00:00:00+00:00"
 
@@ -65,19 +65,6 @@ def test_a_rows_skill_is_that_of_its_records():
     assert row.squared_errors().shape == (3, 20)
     assert row.skill() == pytest.approx(np.mean([record.test.skill for record in records]))
     assert row.validation_error() == pytest.approx(np.mean([record.validation.mse for record in records]))
-
-
-def in_unlike_units(record):
-    """The same, its second target a thousand times as large and in another unit."""
-    held_out, factor = record.held_out, np.array([1.0, 1000.0])
-    predictions, truth = (
-        tuple(map(tuple, (np.array(part) * factor).tolist())) for part in (held_out.predictions, held_out.truth)
-    )
-    mean = tuple((np.array(held_out.train_mean) * factor).tolist())
-    units = ("GPa", "kg/m3")
-    held_out = msgspec.structs.replace(held_out, predictions=predictions, truth=truth, train_mean=mean, units=units)
-    accuracy = held_out.accuracy()
-    return msgspec.structs.replace(record, held_out=held_out, test=accuracy, validation=accuracy)
 
 
 def test_targets_of_unlike_units_count_alike_in_errors_and_in_what_is_chosen_by():

@@ -14,7 +14,7 @@ from harness.judging.stats import (
     of_clusters,
     paired_difference,
     paired_differences,
-    paired_p_value,
+    paired_p_values,
     score_intervals,
     skill_interval,
     spread,
@@ -283,7 +283,7 @@ def test_a_p_value_is_below_a_level_where_the_interval_leaves_out_zero() -> None
     for shift in np.linspace(0, 0.3, 40):
         a, b = draw.normal(1 + shift, 0.5, (3, 60)), draw.normal(1, 0.5, (3, 60))
         _, low, high = paired_difference(a, b)
-        agree.append((paired_p_value(a, b) < 0.05) == (low > 0 or high < 0))
+        agree.append((paired_p_values([a], b)[0] < 0.05) == (low > 0 or high < 0))
     assert np.mean(agree) > 0.9  # but for what resampling leaves to chance
 
 
@@ -292,19 +292,19 @@ def test_a_p_value_of_one_seed_is_near_that_of_a_t_test() -> None:
     for shift in (0.0, 0.05, 0.1, 0.15):
         a = draw.normal(1 + shift, 0.5, 200)
         b = a - shift + draw.normal(0, 0.4, 200)
-        assert paired_p_value(a, b) == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue, abs=0.03)
+        assert paired_p_values([a], b)[0] == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue, abs=0.03)
 
 
 def test_the_smallest_p_value_survives_a_family_of_two_hundred() -> None:
     a, b = np.ones((3, 50)), np.zeros((3, 50))
-    assert paired_p_value(a, b) == 2 / 20_001
-    assert holm([paired_p_value(a, b)] * 200)[0] < 0.05
+    assert paired_p_values([a], b)[0] == 2 / 20_001
+    assert holm([paired_p_values([a], b)[0]] * 200)[0] < 0.05
 
 
 def test_what_errs_alike_has_a_p_value_of_one() -> None:
     a = np.random.default_rng(2).random((1, 50))
-    assert paired_p_value(a, a) == 1
-    assert np.isnan(paired_p_value(a[:, :5], a[:, :5]))
+    assert paired_p_values([a], a)[0] == 1
+    assert np.isnan(paired_p_values([a[:, :5]], a[:, :5])[0])
 
 
 def test_holm_on_a_worked_example() -> None:
