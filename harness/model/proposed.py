@@ -1,6 +1,6 @@
 """What a search by Optuna tries next: TPE proposes a configuration, successive halving says how long it goes on.
 
-A study is made anew from the losses so far each time that it is asked, in memory, so nothing of Optuna's has to be kept
+A study is in memory, and follows from the seed and the losses that it is told, so nothing of Optuna's has to be kept
 for a search to go on to the bit. Optuna is the extra `optuna`, and is imported here alone, once it is asked.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from harness.errors import Unavailable
@@ -27,8 +27,8 @@ def installed() -> bool:
     return importlib.util.find_spec("optuna") is not None
 
 
-def tries(search: Search, losses: Sequence[float], seed: int) -> list[tuple[int, int]]:
-    """Configuration and epochs of each try whose loss is known, and of the one after them, where there is one.
+def tries(search: Search, losses: Sequence[float], seed: int) -> Iterator[tuple[int, int]]:
+    """Configuration and epochs of each try, in order, as `Search.tries`.
 
     TPE (Bergstra et al. 2011) proposes a configuration, which is tried for as many epochs as each of the search's
     rounds has, one after the other, until Optuna's pruner ends it: asynchronous successive halving (Li et al. 2020), by
@@ -49,8 +49,7 @@ def tries(search: Search, losses: Sequence[float], seed: int) -> list[tuple[int,
     )
     sizes, numbers = _space([one.choices for one in search.configurations])
     axes = {name: optuna.distributions.IntDistribution(0, size - 1) for name, size in sizes.items()}
-    found: list[tuple[int, int]] = []
-    left, budget, in_vain = set(numbers.values()), search.budget, 0
+    left, budget, made, in_vain = set(numbers.values()), search.budget, 0, 0
     while left and in_vain < len(numbers):
         trial = study.ask(axes)
         number = numbers[tuple(trial.params[name] for name in axes)]
@@ -63,17 +62,17 @@ def tries(search: Search, losses: Sequence[float], seed: int) -> list[tuple[int,
         for epochs in rounds:
             budget -= search.cost(number, epochs)
             if budget < 0:
-                return found
-            found.append((number, epochs))
-            if len(found) > len(losses):
-                return found
-            trial.report(losses[len(found) - 1], epochs)
+                return
+            yield number, epochs
+            if made == len(losses):
+                return
+            loss, made = losses[made], made + 1
+            trial.report(loss, epochs)
             if epochs == rounds[-1]:
-                study.tell(trial, losses[len(found) - 1])
+                study.tell(trial, loss)
             elif trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
                 break
-    return found
 
 
 # Of so many draws TPE proposes the best. Of 24, Optuna's default, that soon is one that was tried already: a search

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -111,23 +111,24 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
         rounds = [(count, first * FACTOR**number) for number, count in enumerate(counts)]
         return [(count, epochs) for count, epochs in rounds if epochs <= self.epochs]
 
-    def tries(self, losses: Sequence[float], seed: int = 0) -> list[tuple[int, int]]:
-        """Configuration and epochs of each try, in order, given the validation losses of the tries so far: the tries of
-        a round are known once all of the round before it have ended; by `optuna`, which has a `seed`, one is known
-        after the other.
+    def tries(self, losses: Sequence[float], seed: int = 0) -> Iterator[tuple[int, int]]:
+        """Configuration and epochs of each try, in order, given the validation losses of the tries so far: it ends
+        after the first whose loss is not there, so whoever makes the tries adds the loss of each before asking for the
+        next. The `seed` is `optuna`'s.
         """
         if self.method == "optuna" and len(self.rounds()) > 1:
-            return proposed.tries(self, losses, seed)
-        found: list[tuple[int, int]] = []
-        candidates = list(range(len(self.configurations)))
+            yield from proposed.tries(self, losses, seed)
+            return
+        candidates, made = list(range(len(self.configurations))), 0
+        loss = dict.fromkeys(candidates, 0.0)
         for count, epochs in self.rounds():
-            if found:
-                if len(losses) < len(found):
-                    break
-                loss = dict(zip(candidates, losses[len(found) - len(candidates) :], strict=False))
-                candidates = sorted(sorted(candidates, key=loss.__getitem__)[:count])
-            found += [(number, epochs) for number in candidates]
-        return found
+            candidates = sorted(sorted(candidates, key=loss.__getitem__)[:count])
+            for number in candidates:
+                yield number, epochs
+                if made == len(losses):
+                    return
+                loss[number] = losses[made]
+                made += 1
 
     def epochs_of(self, tried: Sequence[int]) -> list[int]:
         """For how many epochs each of these tries was: the nth of a configuration is in the nth round."""

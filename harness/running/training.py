@@ -350,14 +350,15 @@ def _search(search: Search, fitting: Fitting) -> Fitted:
     """Try the configurations that the search asks for, select by validation loss, and train the selected anew."""
     kept = trials_file(fitting.results, fitting.cell)
     trials = _kept_trials(kept)
-    number, before = 0, 0
-    while number < len(tries := search.tries([trial.validation_loss for trial in trials], fitting.cell.seed)):
-        tried = _tried(search.configurations[tries[number][0]], tries[number][1])
-        if number == len(trials):
-            trials.append(_try(tries[number][0], tried, fitting, _later(fitting.on_epoch, before)))
+    losses, before = list[float](), 0
+    for number, epochs in search.tries(losses, fitting.cell.seed):
+        tried = _tried(search.configurations[number], epochs)
+        if len(losses) == len(trials):
+            trials.append(_try(number, tried, fitting, _later(fitting.on_epoch, before)))
             disk.append_line(kept, msgspec.json.encode(trials[-1]))
-        number, before = number + 1, before + len(_epochs_of(tried))
-    selected = search.selected([t.configuration for t in trials], [t.validation_loss for t in trials])
+        losses.append(trials[len(losses)].validation_loss)
+        before += len(_epochs_of(tried))
+    selected = search.selected([trial.configuration for trial in trials], losses)
     chosen = _variant(search.configurations[selected], fitting.cell)
     model, history = _train(chosen, fitting, _later(fitting.on_epoch, before))
     return Fitted(model, history, Searched(tuple(trials), selected))

@@ -57,7 +57,7 @@ def test_a_search_that_selected_by_validation_verifies():
 def a_halving(losses, selected):
     """12 configurations for an epoch, and the best 4 for three."""
     halving = msgspec.structs.replace(GRID, method="halving")
-    tries = halving.tries(losses)
+    tries = list(halving.tries(losses))
     trials = [Trial(number, loss, 1, loss, 100, 1.0) for (number, _), loss in zip(tries, losses, strict=True)]
     return a_record(a_cell(variant="tuned", architecture=halving), searched=Searched(tuple(trials), selected))
 

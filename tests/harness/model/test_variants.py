@@ -44,10 +44,11 @@ def test_rounds_are_scikit_learns(count, epochs):
 @given(st.integers(1, 30), st.integers(1, 300), st.data())
 def test_a_halving_tries_the_better_third_of_a_round_longer(count, epochs, data):
     search = a_search(count, epochs)
-    losses, rounds = [], []
-    while len(tries := search.tries(losses)) > len(losses):
-        rounds.append(tries[len(losses) :])
-        losses += data.draw(st.lists(st.floats(0, 10), min_size=len(rounds[-1]), max_size=len(rounds[-1])))
+    tries, losses = [], []
+    for one in search.tries(losses):
+        tries.append(one)
+        losses.append(data.draw(st.floats(0, 10)))
+    rounds = [list(of_round) for _, of_round in itertools.groupby(tries, lambda one: one[1])]
     assert [(len(one), one[0][1]) for one in rounds] == search.rounds()
     begin = 0
     for earlier, later in itertools.pairwise(rounds):
@@ -57,20 +58,24 @@ def test_a_halving_tries_the_better_third_of_a_round_longer(count, epochs, data)
         assert max(loss[number] for number in kept) <= min((loss[number] for number in left), default=11)
         begin += len(earlier)
     last = {number: losses[begin + place] for place, (number, _) in enumerate(rounds[-1])}
-    assert last[search.selected([number for number, _ in tries], losses)] == min(last.values())
+    tried = [number for number, _ in tries]
+    assert last[search.selected(tried, losses)] == min(last.values())
+    assert search.epochs_of(tried) == [length for _, length in tries]
     assert rounds[-1][0][1] <= epochs
-    assert search.epochs_of([number for number, _ in tries]) == [length for _, length in tries]
 
 
 def test_tries_are_known_as_far_as_losses_are():
     search = a_search(9, 9)
-    assert search.tries([]) == [(number, 1) for number in range(9)]
-    assert search.tries([9.0 - number for number in range(8)]) == search.tries([])  # the ninth may be among the best
-    assert search.tries([9.0 - number for number in range(9)])[9:] == [(6, 3), (7, 3), (8, 3)]
+    assert list(search.tries([])) == [(0, 1)]
+    assert list(search.tries([9.0 - number for number in range(8)])) == [(number, 1) for number in range(9)]
+    assert list(search.tries([9.0 - number for number in range(9)]))[9:] == [(6, 3)]
+    losses = [9.0 - number for number in range(9)] + [1.0, 3.0, 2.0]
+    assert list(search.tries(losses))[9:] == [(6, 3), (7, 3), (8, 3), (6, 9)]
+    assert list(search.tries([*losses, 0.5])) == list(search.tries(losses))
 
 
 @pytest.mark.parametrize("search", [a_search(9, 9, "grid"), a_search(9, 9, architecture=Estimator("ridge"))])
 def test_a_grid_tries_all_once_and_what_has_no_epochs_has_a_grid(search):
     losses = [float(abs(number - 4)) for number in range(9)]
-    assert search.tries(losses) == [(number, 9) for number in range(9)]
+    assert list(search.tries(losses)) == [(number, 9) for number in range(9)]
     assert search.selected(list(range(9)), losses) == 4
