@@ -49,6 +49,8 @@ class Outline(NamedTuple):
     environment: Environment
     source: str
     computed_by: str
+    computed_on: str
+    answers: int
 
 
 class Shelf:
@@ -60,7 +62,7 @@ class Shelf:
         self.store, self._truths = store, store.truths()
         self._units = {(data, split): truth.units for (data, split, _), truth in self._truths.items()}
         self._environments: dict[bytes, Environment] = {}
-        self._rows: dict[str, tuple[Cell, str, str]] = {}
+        self._rows: dict[str, tuple[Cell, str, str, str]] = {}
         self.outlines = self._outlines()
 
     def whole(self, outlines: Sequence[Outline]) -> list[Record]:
@@ -106,9 +108,12 @@ class Shelf:
             read(line, Record, place)  # which says what is wrong, and where in the line
             raise
         of_row = msgspec.structs.replace(cell, seed=0)
-        by = computed_by(cell.backend, environment, part.source, cell.settings.device, cell.packages)
+        by, on = (
+            computed_by(cell.backend, environment, source, cell.settings.device, cell.packages)
+            for source in (part.source, "")
+        )
         row = f"{of_row.key} {by}"
-        of_row, row, by = self._rows.setdefault(row, (of_row, row, by))
+        of_row, row, by, on = self._rows.setdefault(row, (of_row, row, by, on))
         return Outline(
             number=number,
             start=start,
@@ -123,6 +128,8 @@ class Shelf:
             environment=environment,
             source=part.source,
             computed_by=by,
+            computed_on=on,
+            answers=hash(part.answers()),
         )
 
     def _validation_error(self, part: _Part, cell: Cell) -> float:
@@ -150,6 +157,11 @@ class _Validation(msgspec.Struct):
     r2_mean: float | None
 
 
+class _Examined(msgspec.Struct):
+    held_out: msgspec.Raw
+    metrics: msgspec.Raw = msgspec.Raw(b"")
+
+
 class _Part(Head, kw_only=True):
     """What of a line an outline is made of; the rest of the line is passed over, and not made."""
 
@@ -158,4 +170,11 @@ class _Part(Head, kw_only=True):
     environment: msgspec.Raw
     source: str = ""
     validation: _Validation | None = None
+    metrics: msgspec.Raw = msgspec.Raw(b"")
     held_out: msgspec.Raw = msgspec.Raw(b"")
+    others: dict[str, _Examined] = msgspec.field(default_factory=dict)
+
+    def answers(self) -> tuple[bytes | str, ...]:
+        """What `Record.answers` is made of, as it was written."""
+        tests = [(name, bytes(one.metrics), bytes(one.held_out)) for name, one in self.others.items()]
+        return bytes(self.metrics), bytes(self.held_out), *(part for test in tests for part in test)

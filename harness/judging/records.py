@@ -318,6 +318,19 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return provenance.computed_by(self.cell.backend, self.environment, self.source, device, self.cell.packages)
 
     @property
+    def computed_on(self) -> str:
+        """The same without the source: where a row is of the same cells, and this is equal, only our code changed."""
+        device = self.cell.settings.device
+        return provenance.computed_by(self.cell.backend, self.environment, "", device, self.cell.packages)
+
+    @property
+    def answers(self) -> int:
+        """Equal where every prediction is, to the bit, and every figure of the suite's own."""
+        tests = [(name, tested.metrics, tested.held_out.predictions) for name, tested in self.others.items()]
+        predictions = self.held_out.predictions if self.held_out else ()
+        return hash((predictions, *self.metrics.items(), *((name, *m.items(), p) for name, m, p in tests)))
+
+    @property
     def seed(self) -> int:
         """Its cell's."""
         return self.cell.seed
@@ -555,18 +568,48 @@ class Placed(Protocol):
     def validation_error(self) -> float:
         """See `Record`."""
 
+    @property
+    def started(self) -> str:
+        """See `Record`."""
+
+    @property
+    def computed_on(self) -> str:
+        """See `Record`."""
+
+    @property
+    def answers(self) -> int:
+        """See `Record`."""
+
 
 _P = TypeVar("_P", bound=Placed)
 
 
 def standing(records: Iterable[_P]) -> list[_P]:
-    """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest."""
+    """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest. None of a
+    row that newer code made again to the bit, which stands for both.
+    """
     stands: dict[tuple[str, str], _P] = {}
     for record in records:
         place = (record.key, record.computed_by)
         if record.status == "ok" or place not in stands or stands[place].status != "ok":
             stands[place] = record
-    return list(stands.values())
+    again = _made_again(stands.values())
+    return [record for record in stands.values() if record.row not in again]
+
+
+def _made_again(records: Iterable[_P]) -> set[str]:
+    """The rows of which a newer one has every record, with the same answers, by the same versions and machine."""
+    rows: dict[str, dict[str, list[_P]]] = {}
+    for record in records:
+        cell, _, _ = record.row.partition(" ")
+        rows.setdefault(cell, {}).setdefault(record.row, []).append(record)
+    found = set()
+    for of_cell in rows.values():
+        if len(of_cell) > 1:
+            by_age = sorted(of_cell.items(), key=lambda item: max(record.started for record in item[1]))
+            told = [(row, {(r.computed_on, r.seed, r.status, r.answers) for r in of_row}) for row, of_row in by_age]
+            found |= {row for place, (row, old) in enumerate(told) if any(old <= new for _, new in told[place + 1 :])}
+    return found
 
 
 def comparable(records: Iterable[_P]) -> list[list[_P]]:

@@ -32,10 +32,12 @@ def test_outlines_say_of_published_records_what_these_say_themselves(suite):
             "environment",
             "source",
             "computed_by",
+            "computed_on",
         ):
             assert getattr(outline, name) == getattr(record, name)
         assert msgspec.structs.replace(outline.cell, seed=record.seed) == record.cell
     assert shelf.whole(shelf.outlines[::-1]) == records[::-1]
+    assert len({outline.answers for outline in shelf.outlines}) == len({record.answers for record in records})
     ours, theirs = (
         [[one.key for one in group] for group in comparable(standing(each))] for each in (shelf.outlines, records)
     )
