@@ -111,10 +111,12 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
 def _table_1(block: Sequence[Record]) -> str:
     """The report's table 1: the ten best configurations by validation MSE."""
     parts = []
-    for variant, table in top_tens(block).items():
-        first = next(r for r in block if r.cell.variant == variant and isinstance(r.cell.architecture, Search))
-        assert isinstance(first.cell.architecture, Search)
-        axes = list(first.cell.architecture.configurations[0].choices)
+    for searched in sorted({record.cell.row for record in block}):
+        of_one = [record for record in block if record.cell.row == searched]
+        (table,) = top_tens(of_one).values()
+        search = of_one[0].cell.architecture
+        assert isinstance(search, Search)
+        axes = list(search.configurations[0].choices)
         lines = [
             [
                 row["backend"],
@@ -126,9 +128,8 @@ def _table_1(block: Sequence[Record]) -> str:
             for _, row in table.iterrows()
         ]
         heading = ["backend", "rank", "no.", *axes, "parameters", "best validation MSE", "± seeds", "selected by seed"]
-        search = first.cell.architecture
         parts.append(
-            f"## Table 1: the ten best of {len(search.configurations)} configurations of `{variant}`\n\n"
+            f"## Table 1: the ten best of {len(search.configurations)} configurations of `{searched}`\n\n"
             f"By the lowest validation MSE {_how_long(search)}, on standardised targets (1 is the mean of the training "
             "labels). No configuration but the selected one ever met the test images.\n\n" + markdown(heading, lines)
         )
@@ -148,10 +149,13 @@ def _how_long(search: Search) -> str:
 
 
 def _table_2(block: Sequence[Record]) -> str:
-    """The report's table 2: the best few over all; here also whether the backends agree on them."""
-    found = [record for record in block if record.searched]
-    if not found:
+    """The report's table 2: the best few over all; here also whether the backends agree on them. Of several searches,
+    as one by Optuna beside the usual one, of the first by name.
+    """
+    if not block:
         return ""
+    name = min(record.cell.row for record in block)
+    found = [record for record in block if record.cell.row == name]
     search = found[0].cell.architecture
     assert isinstance(search, Search)
     last = last_trials(found)

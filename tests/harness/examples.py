@@ -2,12 +2,16 @@
 
 import msgspec
 import numpy as np
+import pytest
 
 from harness.environment import Environment
 from harness.judging.records import SCHEMA, Cell, HeldOut, LatencyRecord, OnnxFile, Record, Settings
 from harness.judging.timing import Latency, Timing
+from harness.model import proposed
 from harness.model.architecture import Estimator
 from harness.protocol import Counts, History
+
+needs_optuna = pytest.mark.skipif(not proposed.installed(), reason="optuna is not installed: it is an extra")
 
 ENVIRONMENT = Environment(
     python="3.11.7",

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from harness import environment, provenance, registry
+from harness.model.variants import Search
 from harness.provenance import computed_by, computing_versions, differences, machine
-from tests.harness.examples import ENVIRONMENT
+from tests.harness.examples import ENVIRONMENT, a_cell, a_record
 
 HERE = msgspec.structs.replace(
     ENVIRONMENT, versions={"numpy": "2", "pandas": "3", "torch": "2.13", "keras": "3.15", "tensorflow": "2.21"}
@@ -39,6 +40,20 @@ def test_keras_computes_with_its_engine_too():
 def test_every_package_that_a_backend_computes_with_is_recorded():
     for backend in registry.names("backends"):
         assert set(registry.computes_with(backend)) <= set(environment._PACKAGES), backend
+
+
+def test_what_a_cell_hangs_on_besides_is_told_and_counts_for_it_alone():
+    here, newer = changed(optuna="5"), changed(optuna="6")
+    assert computed_by("pytorch", here, "s") == computed_by("pytorch", newer, "s")
+    assert computed_by("pytorch", here, "s", packages=["optuna"]) != computed_by(
+        "pytorch", newer, "s", packages=["optuna"]
+    )
+    assert differences("pytorch", here, "s", newer, "s") == []
+    assert differences("pytorch", here, "s", newer, "s", ["optuna"]) == ["optuna 5"]
+    search = Search((), method="optuna")
+    assert set(search.packages) <= set(environment._PACKAGES)
+    record = a_record(a_cell(architecture=search, backend="pytorch"), environment=here, source="s")
+    assert record.computed_by == computed_by("pytorch", here, "s", packages=["optuna"])
 
 
 def test_switches_make_a_machine_of_their_own_and_threads_do_not():

@@ -1,4 +1,5 @@
 import io
+import sys
 
 import msgspec
 import numpy as np
@@ -8,12 +9,12 @@ import pytest
 from harness.errors import BenchError
 from harness.judging import columns, leaderboard
 from harness.judging.dictionary import of_leaderboard
-from harness.judging.records import Examined, Record, Settings, Store
+from harness.judging.records import Examined, Record, Searched, Settings, Store, Trial
 from harness.judging.timing import Latency
 from harness.model.architecture import Estimator
 from harness.protocol import Counts
 from harness.provenance import source
-from tests.harness.a_benchmark import benchmark, fill, searched
+from tests.harness.a_benchmark import GRID, benchmark, fill, history, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, with_images
 
 
@@ -266,6 +267,39 @@ def test_the_top_ten_of_a_search(tmp_path):
     path = tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv"
     path.write_text(path.read_text().replace("keras,1,5", "keras,1,6"))
     assert "top-ten.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
+
+
+def searched_by(method, seed, tried):
+    search = msgspec.structs.replace(GRID, method=method)
+    trials = tuple(Trial(number, 1.0 + number + seed, 1, 9.0, 100, 2.0) for number in tried)
+    selected = search.selected(tried, [trial.validation_loss for trial in trials])
+    cell = a_cell(variant="tuned", backend="keras", architecture=search, seed=seed)
+    return a_record(cell, history=history(4), searched=Searched(trials, selected))
+
+
+def test_a_search_by_optuna_is_a_row_beside_the_others_and_has_a_top_ten_of_what_it_tried(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)  # nobody needs it who only looks
+    records = [
+        searched_by("grid", 0, list(range(12))),
+        searched_by("optuna", 0, [3, 3, 1, 1, 8]),
+        searched_by("optuna", 1, [3, 3, 5]),
+    ]
+    fill(Store(tmp_path, "elasticity"), records)
+    leaderboard.write(tmp_path, "elasticity")
+    rows = pd.read_csv(tmp_path / "leaderboards" / "elasticity.csv").set_index("variant")
+    assert rows["configuration"].to_dict() == {"tuned": "0", "tuned (by Optuna)": "1 3"}
+    assert rows["search_seconds"].to_dict() == {"tuned": 24.0, "tuned (by Optuna)": (10 + 6) / 2}
+    table = pd.read_csv(tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv", keep_default_na=False)
+    found = {name: part.drop(columns="variant").to_dict("records") for name, part in table.groupby("variant")}
+    assert [row["configuration"] for row in found["tuned"]] == list(range(10))
+    columns_told = ("rank", "configuration", "validation_mse", "epochs", "best_epochs", "selected_by")
+    assert [tuple(str(row[name]) for name in columns_told) for row in found["tuned (by Optuna)"]] == [
+        ("1", "3", "4.5", "3", "1 1", "1"),
+        ("2", "1", "2.0", "3 0", "1 0", "0"),
+        ("3", "5", "7.0", "0 1", "0 1", ""),
+        ("4", "8", "9.0", "1 0", "1 0", ""),
+    ]
+    assert leaderboard.differs(tmp_path, "elasticity") == ""
 
 
 def test_too_few_test_images_give_no_verdict(board):

@@ -1,3 +1,5 @@
+import sys
+
 import msgspec
 import pytest
 
@@ -79,6 +81,40 @@ def test_a_halving_that_went_on_with_others_than_the_best_does_not():
     assert "halving among 12 configurations tries" in lie
     (lie,) = verify(msgspec.structs.replace(record, searched=Searched(tuple(trials), 5)))
     assert "halving among 12 configurations tries" in lie
+
+
+def by_optuna(*tried, selected):
+    """12 configurations, rounds of one and three epochs, for 36 at most; each loss is lower than the one before."""
+    search = msgspec.structs.replace(GRID, method="optuna")
+    assert [epochs for _, epochs in search.rounds()] == [1, 3]
+    trials = [Trial(number, 9.0 - 0.1 * place, 1, 9.0, 100, 1.0) for place, number in enumerate(tried)]
+    return a_record(a_cell(variant="tuned", architecture=search), searched=Searched(tuple(trials), selected))
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_what_optuna_proposed_verifies_with_and_without_it(monkeypatch, present):
+    if not present:
+        monkeypatch.setitem(sys.modules, "optuna", None)
+    assert verify(by_optuna(4, 4, 2, 7, 7, 1, selected=7)) == []
+    (lie,) = verify(by_optuna(4, 4, 2, 7, 7, 1, selected=1))  # which has the lowest loss, after one epoch
+    assert "selected configuration 1, but 7 has the lowest loss" in lie
+
+
+@pytest.mark.parametrize(
+    ("tried", "said"),
+    [
+        ((4, 4, 2, 7, 7, 2), "one round after the other"),
+        ((4, 4, 4), "tries each in up to 2 rounds"),
+        ((4, 12), "has none but 0 to 11"),
+        ((4, -1), "has none but 0 to 11"),
+        ((), "at most 36 in all, not 0"),
+        ([number for number in range(10) for _ in range(2)], "at most 36 in all, not 40"),
+    ],
+)
+def test_what_it_cannot_have_tried_does_not(tried, said):
+    (lie,) = verify(by_optuna(*tried, selected=4))
+    assert "optuna among 12 configurations" in lie
+    assert said in lie
 
 
 @pytest.mark.parametrize(

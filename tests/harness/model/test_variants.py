@@ -62,6 +62,7 @@ def test_a_halving_tries_the_better_third_of_a_round_longer(count, epochs, data)
     assert last[search.selected(tried, losses)] == min(last.values())
     assert search.epochs_of(tried) == [length for _, length in tries]
     assert rounds[-1][0][1] <= epochs
+    assert search.epochs_of([number for number, _ in tries]) == [length for _, length in tries]
 
 
 def test_tries_are_known_as_far_as_losses_are():

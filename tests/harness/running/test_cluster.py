@@ -176,6 +176,10 @@ def test_one_worker_dies_amid_a_cell_one_comes_late_and_one_is_refused(tmp_path,
         ("from harness import provenance as p; p.source = lambda *_: 'f' * 64", "other code, of commit"),
         ("import os; os.environ['KERAS_BACKEND'] = 'jax'", "KERAS_BACKEND=jax"),
         ("import sys; sys.modules['harness'] = None", "cijbench there cannot be asked"),
+        (
+            "from harness import environment as e; f = e.installed; e.installed = lambda p: f(p) | {'optuna': '1'}",
+            "optuna 1",
+        ),
     ],
 )
 def test_where_all_are_refused_the_run_ends_with_the_reason(tmp_path, before, why):
@@ -183,7 +187,7 @@ def test_where_all_are_refused_the_run_ends_with_the_reason(tmp_path, before, wh
         started.worker(before=before)
         with client_of(started.address, 1) as client:
             with pytest.raises(BenchError, match="none of its workers can be used") as refused:
-                _ = Cluster(client, tmp_path, errand("refused")).environment
+                _ = Cluster(client, tmp_path, errand("refused", packages=("optuna",))).environment
             assert why in str(refused.value)
 
 

@@ -1,3 +1,5 @@
+import sys
+
 import msgspec
 import numpy as np
 import pytest
@@ -6,9 +8,11 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
 from harness.model.pretrained import RANDOM, Origin
+from harness.model.variants import Search
 from harness.running import plan as plans
 from harness.running.data import task
 from harness.running.plan import Request
+from tests.harness.examples import needs_optuna
 
 
 def plan(suite, profile, variant="all", backend="all", seeds=(), weights=lambda _: RANDOM):
@@ -180,3 +184,31 @@ def test_each_suite_is_told_its_own_options_alone():
     source = plans.DataSource(options={"unit": "MPa", "crystal": "silicon"})
     request = Request(("elasticity",), source=source, profile="smoke", variant="ridge")
     assert plans.plan("elasticity", request).source.options == {"unit": "MPa"}
+
+
+def by_search(method, profile="standard", variant="tuned"):
+    request = Request(("elasticity",), profile=profile, variant=variant, backend="all", seeds=(0,), search=method)
+    return [cell for cell in plans.plan("elasticity", request).cells if isinstance(cell.architecture, Search)]
+
+
+@needs_optuna
+def test_each_way_of_searching_makes_cells_of_its_own():
+    cells = {method: by_search(method) for method in ("grid", "halving", "optuna")}
+    assert all(cell.architecture.method == method for method, found in cells.items() for cell in found)
+    assert len({cell.key for found in cells.values() for cell in found}) == sum(map(len, cells.values()))
+    for searched in zip(*cells.values(), strict=True):
+        same = [msgspec.structs.replace(cell.architecture, method="grid") for cell in searched]
+        assert same[0] == same[1] == same[2]
+        assert len({cell.row for cell in searched}) == 2  # that by Optuna is told
+        assert searched[2].packages == ("optuna",)
+
+
+def test_without_optuna_it_is_refused_and_nothing_else_is(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(BenchError, match=r"search=optuna: optuna is not installed: pip install 'cijbench\[optuna\]'"):
+        by_search("optuna")
+    assert by_search("grid")
+    assert by_search("halving")
+    # One round is a grid, by whatever name it was asked for, and so is what is not trained by gradient.
+    assert {cell.architecture.method for cell in by_search("optuna", "smoke")} == {"grid"}
+    assert {cell.architecture.method for cell in by_search("optuna", variant="trees,cubic")} == {"grid"}

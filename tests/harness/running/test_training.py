@@ -1,3 +1,5 @@
+import sys
+
 import msgspec
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from harness.running import training
 from harness.running.centring import Centring
 from harness.running.training import Fitting, epoch_work, fit, trials_file, work
 from harness.running.view import View
-from tests.harness.examples import a_cell
+from tests.harness.examples import a_cell, needs_optuna
 
 TARGETS = ("C11", "C22")
 HEAD, TUNING = Recipe(epochs=2, trains="head"), Recipe(epochs=1, learning_rate=1e-4)
@@ -338,6 +340,31 @@ def test_a_halving_goes_on_with_the_better_third(tmp_path):
     assert [epoch for epoch, _, _ in told] == list(range(1, 4 + 2 * 3 + 5 + 1))
 
 
+@needs_optuna
+@pytest.mark.parametrize("seed", range(3))
+def test_optuna_proposes_one_after_the_other(tmp_path, seed):
+    search = msgspec.structs.replace(a_search(), method="optuna")
+    backend = FakeBackend(dips)
+    fitting, told = a_fitting(tmp_path, backend, a_cell(architecture=search, backend="fake", seed=seed))
+    fitted = fit(fitting)
+    tried, losses = zip(
+        *((trial.configuration, trial.validation_loss) for trial in fitted.searched.trials), strict=True
+    )
+    assert list(search.tries(losses, seed)) == list(zip(tried, search.epochs_of(tried), strict=True))
+    assert [variant.recipes[0].epochs for variant in backend.built] == [*search.epochs_of(tried), 5]
+    assert [RATES.index(variant.recipes[0].learning_rate) for variant in backend.built[:-1]] == list(tried)
+    assert fitted.searched.selected == search.selected(tried, losses)
+    assert [epoch for epoch, _, _ in told] == list(range(1, sum(search.epochs_of(tried)) + 5 + 1))
+    assert len(told) <= len(epoch_work(fitting.cell)) == 4 * 3 + 5  # a grid's
+
+
+def test_without_optuna_its_cell_is_unavailable(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    cell = a_cell(architecture=msgspec.structs.replace(a_search(), method="optuna"), backend="fake")
+    with pytest.raises(Unavailable, match="optuna is not installed"):
+        fit(a_fitting(tmp_path, FakeBackend(dips), cell)[0])
+
+
 def test_a_search_sees_no_test_image(tmp_path):
     backend = FakeBackend(dips)
     fitting, _ = a_fitting(tmp_path, backend, a_cell(architecture=a_search(), backend="fake"))
@@ -350,7 +377,13 @@ def test_a_search_sees_no_test_image(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("method", "interrupted_at"), [("grid", (0.3, 3)), ("halving", (0.3, 1)), ("halving", (0.1, 3))]
+    ("method", "interrupted_at"),
+    [
+        ("grid", (0.3, 3)),
+        ("halving", (0.3, 1)),
+        ("halving", (0.1, 3)),
+        *(pytest.param("optuna", at, marks=needs_optuna) for at in ((0.3, 3), (0.2, 3))),
+    ],
 )
 def test_an_interrupted_search_goes_on_where_it_was(tmp_path, method, interrupted_at):
     cell = a_cell(architecture=msgspec.structs.replace(a_search(), method=method), backend="fake")
