@@ -46,4 +46,4 @@ class Scale:
 def _svg(content: str, kind: str = "") -> Markup:
     """Numbers and the names of backends alone: nothing of it is a stranger's text."""
     kind = f' class="{kind}"' if kind else ""
-    return Markup(f'<svg{kind} width="{_WIDTH:g}" height="{_HEIGHT}" aria-hidden="true">{content}</svg>')
+    return Markup(f'<svg{kind} aria-hidden="true">{content}</svg>')

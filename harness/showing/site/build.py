@@ -26,6 +26,7 @@ from harness.showing.site.answers import answered, block_of, headline
 from harness.showing.site.bars import Scale
 from harness.showing.site.examples import Examples, examples
 from harness.showing.site.ladder import climbed
+from harness.showing.site.packed import by_columns, to_three_digits
 from harness.showing.site.rows import Board, BoardRow, read
 from harness.showing.site.shown import FORMULAS, GROUPS, digits, told
 
@@ -87,6 +88,7 @@ class _Site:
             undefined=jinja2.StrictUndefined,
             trim_blocks=True,
         )
+        self._templates.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
         self._templates.globals |= {"suites": suites, "version": __version__, "parity": bool(self._parity)}
 
     def _page(self, template: str, path: str, here: str, **content: Any) -> None:
@@ -214,10 +216,10 @@ def _table(board: Board) -> dict[str, Any]:
     unit = next((row.group.unit for row in board.rows if row.group.unit), "")
     data = {
         "suite": board.name,
-        "csv": board.csv,
+        "columns": by_columns(board.csv),
         "unit": unit,
         "mse_of_mean": next((c.key for c in board.columns if c.key.startswith("mse_of_mean")), ""),
-        "better": {column.key: column.better for column in board.columns},
+        "better": {column.key: column.better for column in board.columns if column.better},
         "facets": {name: [values.index(row.facets[name]) for row in board.rows] for name, values in facets.items()},
         "ends": _ends(board),
     }
@@ -249,15 +251,12 @@ def _tags(row: BoardRow) -> list[str]:
     return tags + [facets["device"]] * (facets["device"] != "cpu")
 
 
-def _ends(board: Board) -> list[list[float | None]]:
-    """For each row low and high of its skill over each later one's, one after the other, to three digits; None where
+def _ends(board: Board) -> list[str]:
+    """For each row low and high of its skill over each later one's, one after the other, to three digits; nan where
     they met other images.
     """
     both = np.stack([board.low, board.high], axis=2)
-    return [
-        [None if np.isnan(end) else float(f"{end:.3g}") for end in both[place, place + 1 :].ravel()]
-        for place in range(len(board.rows))
-    ]
+    return [to_three_digits(both[place, place + 1 :]) for place in range(len(board.rows))]
 
 
 def _tests(board: Board) -> dict[str, Any]:

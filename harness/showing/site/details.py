@@ -156,7 +156,7 @@ def losses(row: BoardRow) -> dict[str, Any]:
     return {"epochs": epochs, "seeds": [record.cell.seed for record in good], "ends": ends, **logs}
 
 
-_MOST_POINTS = 500  # more images of a test than about these would lie on each other
+_MOST_POINTS = 300  # more images of a test than about these would lie on each other
 
 
 def predictions(row: BoardRow, worst_places: Sequence[int]) -> dict[str, Any]:

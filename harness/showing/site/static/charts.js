@@ -9,10 +9,18 @@ const svg = (name, attributes, ...children) => {
 
 // See packed.py: two digits to the base 64 each, NaN for 4095.
 const digits64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const number64 = (letters) => [...letters].reduce((sum, letter) => 64 * sum + digits64.indexOf(letter), 0);
 const unpack = ([low, high, text]) =>
   Array.from({ length: text.length / 2 }, (_, i) => {
-    const step = 64 * digits64.indexOf(text[2 * i]) + digits64.indexOf(text[2 * i + 1]);
+    const step = number64(text.slice(2 * i, 2 * i + 2));
     return step === 4095 ? NaN : low + (step / 4094) * (high - low);
+  });
+
+// See packed.py: three digits and a power of ten, NaN for the last step; `count` numbers from the `first` on.
+const unpackDigits = (text, first, count) =>
+  Array.from({ length: count }, (_, i) => {
+    const step = number64(text.slice(3 * (first + i), 3 * (first + i + 1)));
+    return step === 64 ** 3 - 1 ? NaN : +`${(step % 2000) - 1000}e${Math.floor(step / 2000) - 65}`;
   });
 
 const short = (value) => {

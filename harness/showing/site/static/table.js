@@ -11,22 +11,16 @@
   const boxes = [...document.querySelectorAll("[data-column]")];
   const status = document.getElementById("status");
 
-  const parse = (text) => {
-    const lines = [];
-    let [line, cell, quoted] = [[], "", false];
-    for (let i = 0; i < text.length; i += 1) {
-      const letter = text[i];
-      if (quoted) {
-        if (letter !== '"') cell += letter;
-        else if (text[i + 1] === '"') { cell += '"'; i += 1; } else quoted = false;
-      } else if (letter === '"') quoted = true;
-      else if (letter === ",") { line.push(cell); cell = ""; }
-      else if (letter === "\n") { line.push(cell); lines.push(line); line = []; cell = ""; }
-      else cell += letter;
-    }
-    return lines;
+  // See packed.py: heading, texts, and which of them each row has.
+  const count = body.rows.length;
+  const cells = ([, texts, places]) => {
+    const [known, each] = [texts.split("\n"), places.length / count];
+    const place = (i) => (places ? number64(places.slice(each * i, each * (i + 1))) : i % known.length);
+    return Array.from({ length: count }, (_, i) => known[place(i)]);
   };
-  const [names, ...lines] = parse(data.csv);
+  const names = data.columns.map(([name]) => name);
+  const columns = data.columns.map(cells);
+  const lines = Array.from({ length: count }, (_, i) => columns.map((column) => column[i]));
   const numeric = new Set(names.filter((_, i) => lines.every((line) => line[i] === "" || Number.isFinite(+line[i]))));
   const options = (name) => [...facets.find((one) => one.dataset.facet === name).options].slice(1).map((one) => one.value);
   const rows = [...body.rows].map((element, i) => {
@@ -77,9 +71,8 @@
   const over = (row, base) => {
     if (row === base) return null;
     const [better, worse] = row.index < base.index ? [row, base] : [base, row];
-    const at = 2 * (worse.index - better.index - 1);
-    const ends = data.ends[better.index].slice(at, at + 2);
-    if (ends[0] === null || row.skill === null || base.skill === null) return null;
+    const ends = unpackDigits(data.ends[better.index], 2 * (worse.index - better.index - 1), 2);
+    if (Number.isNaN(ends[0]) || row.skill === null || base.skill === null) return null;
     const [low, high] = row === better ? ends : [-ends[1], -ends[0]];
     return { value: row.skill - base.skill, low, high };
   };
@@ -255,7 +248,7 @@
     });
   }
   body.addEventListener("change", (event) => {
-    if (event.target.name === "base") { state.base = event.target.value; change(); }
+    if (event.target.name === "base") { state.base = event.target.closest("tr").id; change(); }
   });
   document.getElementById("reset").addEventListener("click", () => {
     history.replaceState(null, "", location.href.split("#")[0]);
@@ -265,7 +258,9 @@
   for (const form of document.querySelectorAll("form")) form.addEventListener("submit", (event) => event.preventDefault());
   document.getElementById("download").addEventListener("click", (event) => {
     event.preventDefault();
-    save(`${data.suite}.csv`, "text/csv", data.csv);
+    const quoted = (cell) => (/[",]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+    const csv = [names, ...lines].map((line) => `${line.map(quoted).join(",")}\n`).join("");
+    save(`${data.suite}.csv`, "text/csv", csv);
   });
   addEventListener("hashchange", () => { read(); show(); });
   read();

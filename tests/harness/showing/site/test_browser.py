@@ -118,7 +118,7 @@ def test_the_address_restores_what_was_chosen(visit, site, board):
     again = visit(site)
     restored = again.open(address.partition("site/")[2])
     assert again.shown() == before
-    assert restored.is_checked(f"input[value={before[0]}]")
+    assert restored.is_checked(f"tr#{before[0]} input")
     assert restored.is_visible("#board th[data-key=onnx_kB]")
     assert not restored.is_visible("#board th[data-key=r2]")
     assert restored.input_value("#cost-of") == "parameters"
@@ -141,7 +141,7 @@ def test_rows_are_coloured_by_their_paired_difference_to_the_base(visit, site, b
     here = visit(site)
     page = here.open(SUITE)
     chosen = next(row for row in board.rows if row.first.cell.variant == base)
-    page.check(f"input[value={chosen.id}]")
+    page.check(f"tr#{chosen.id} input")
     verdicts = {"better": "better", "worse": "worse", "not told apart": "same"}
     found = 0
     for row in board.rows:

@@ -209,13 +209,13 @@ def test_of_a_large_test_a_part_is_drawn_and_the_worst(tmp_path):
         truth=tuple(map(tuple, truth.tolist())),
         predictions=tuple(map(tuple, (truth + 1).tolist())),
     )
-    far = msgspec.structs.replace(held_out, test="far", **{name: getattr(held_out, name)[:500] for name in PARTS})
+    far = msgspec.structs.replace(held_out, test="far", **{name: getattr(held_out, name)[:300] for name in PARTS})
     others = {"far": Examined(far, far.accuracy(), {})}
     record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), others=others)
     (row,) = board_of(tmp_path, [record]).rows
     drawn = details.predictions(row, [7, 1202])
-    assert (drawn["test"]["points"], drawn["far"]["points"]) == ([3, [7, 1202]], [1, []])
-    places = sorted({*range(0, 1203, 3), 7, 1202})
+    assert (drawn["test"]["points"], drawn["far"]["points"]) == ([5, [7, 1202]], [1, []])
+    places = sorted({*range(0, 1203, 5), 7, 1202})
     low, high, text = drawn["test"]["columns"][1]
     assert len(text) == 2 * len(places)
     assert (low, high) == pytest.approx((truth[places, 1].min() + 1, truth[places, 1].max() + 1), rel=1e-5)

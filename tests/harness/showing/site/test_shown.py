@@ -1,4 +1,8 @@
 import base64
+import csv
+import io
+import math
+import string
 
 import numpy as np
 import pytest
@@ -6,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.judging import dictionary
-from harness.showing.site.packed import packed
+from harness.showing.site.packed import by_columns, packed, to_three_digits
 from harness.showing.site.shown import FORMULAS, decimals_of, digits, told
 
 
@@ -63,3 +67,35 @@ def test_packed_values_are_what_they_were_to_a_part_of_their_range(values):
     back = np.where(steps == 4095, np.nan, low + steps / 4094 * (high - low))
     span = np.nanmax(values) - np.nanmin(values) if np.isfinite(values).any() else 0
     np.testing.assert_allclose(back, values, atol=span / 8000 + 1e-5 * max(abs(low), abs(high)))
+
+
+@given(st.lists(st.floats(-1e60, 1e60) | st.just(float("nan")), min_size=1, max_size=50))
+def test_three_digits_of_numbers_of_any_size(values):
+    text = to_three_digits(values)
+    letters = base64.b64decode("".join("A" + text[i : i + 3] for i in range(0, len(text), 3)))
+    steps = [int.from_bytes(letters[i : i + 3], "big") for i in range(0, len(letters), 3)]
+    back = [math.nan if step == 64**3 - 1 else float(f"{step % 2000 - 1000}e{step // 2000 - 65}") for step in steps]
+    expected = [value if math.isnan(value) or abs(value) >= 1e-63 else 0.0 for value in values]
+    np.testing.assert_allclose(back, [float(f"{value:.2e}") for value in expected], rtol=0)
+    assert to_three_digits([1e70, -1e70]) == to_three_digits([9.99e67, -9.99e67])
+
+
+def test_a_csv_by_columns_is_what_it_was():
+    lines = [[f"row {number}", "all", "a,b" if number % 3 else 'say "no"', str(number % 70)] for number in range(200)]
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\n").writerows([["own", "one", "some", "many"], *lines])
+    found = by_columns(written.getvalue())
+    assert [(name, len(places)) for name, _, places in found] == [("own", 0), ("one", 0), ("some", 200), ("many", 400)]
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    for number, line in enumerate(lines):
+        for cell, (_, texts, places) in zip(line, found, strict=True):
+            known, each = texts.split("\n"), len(places) // len(lines)
+            letters = places[each * number : each * (number + 1)]
+            place = 0
+            for letter in letters:
+                place = 64 * place + alphabet.index(letter)
+            assert known[place if places else number % len(known)] == cell
+
+
+def test_a_csv_of_no_rows_has_columns_yet():
+    assert by_columns("a,b\n") == [("a", "", ""), ("b", "", "")]
