@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from harness.environment import git
 from harness.errors import BenchError
+from harness.judging.columns import COSTS, ORIGIN, RUN
 from harness.text import escaped
 
 Line = Mapping[str, str]
@@ -22,12 +23,16 @@ Key = tuple[str, ...]
 _ROW = ("variant", "backend", "profile", "data_hash", "split_hash", "settings", "definition", "computed_by", "weights")
 _RANKED = ("profile", "data_hash", "split_hash", "target_scaling", "device")  # rows of one ranking
 
+# What is another thing each time that a row is made.
+_OF_A_RUN = frozenset(column.name for column in (*COSTS, *RUN, *ORIGIN))
+
 _SHOWN = 20  # lines of each kind that are told
 
 
 class Moved(NamedTuple):
-    """What moved in one leaderboard, in words: `columns` that came or went, rows `gone` and `new`, `values` that
-    changed beyond their last printed digit, and `ranks`, by skill, of rows that both have.
+    """What moved in one leaderboard, in words: `columns` that came or went, rows `gone` and `new`, those made `again`
+    by other code, versions or machine, `values` that changed beyond their last printed digit, and `ranks`, by skill, of
+    rows that both have. Of a row made again, what it costs and where it comes from is no change.
     """
 
     suite: str
@@ -36,6 +41,7 @@ class Moved(NamedTuple):
     new: list[str]
     values: list[str]
     ranks: list[str]
+    again: list[str]
 
     @property
     def anything(self) -> bool:
@@ -61,13 +67,19 @@ def between(suite: str, then: str, now: str) -> Moved:
     came = [f"{name} is new" for name in columns[1] if name not in columns[0]] if then else []
     went = [f"{name} is gone" for name in columns[0] if name not in columns[1]] if now else []
     both = [key for key in after if key in before]
+    again = _made_again(before, after, identity)
     return Moved(
         suite,
         came + went,
-        [_told(before[key]) for key in before if key not in after],
-        [f"{_told(line)}{_ranked(key, after)}" for key, line in after.items() if key not in before],
+        [_told(before[key]) for key in before if key not in after and key not in again],
+        [
+            f"{_told(line)}{_ranked(key, after)}"
+            for key, line in after.items()
+            if key not in before and key not in again.values()
+        ],
         [change for key in both for change in _changes(before[key], after[key])],
         _ranks(before, after),
+        [_told_again(before[old], after[new]) for old, new in again.items()],
     )
 
 
@@ -82,6 +94,7 @@ def in_markdown(moved: Iterable[Moved], reference: str) -> str:
         for what, found in (
             ("gone", item.gone),
             ("new", item.new),
+            ("made again", item.again),
             ("changed", item.values),
             ("rank", item.ranks),
             ("column", item.columns),
@@ -93,9 +106,10 @@ def in_markdown(moved: Iterable[Moved], reference: str) -> str:
 
 
 def _counted(moved: Moved) -> str:
-    counts = ((len(moved.gone), "rows gone"), (len(moved.new), "new"), (len(moved.values), "values changed"))
-    more = ((len(moved.ranks), "ranks changed"), (len(moved.columns), "columns came or went"))
-    return ", ".join(f"{count} {what}" for count, what in (*counts, *more) if count)
+    rows = ((len(moved.gone), "rows gone"), (len(moved.new), "new"), (len(moved.again), "made again"))
+    values = ((len(moved.values), "values changed"), (len(moved.ranks), "ranks changed"))
+    counts = (*rows, *values, (len(moved.columns), "columns came or went"))
+    return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
 # --- git ----------------------------------------------------------------------------------------------------------
@@ -148,6 +162,20 @@ def _rows(suite: str, text: str, identity: Sequence[str]) -> dict[Key, Line]:
     return rows
 
 
+def _made_again(before: Mapping[Key, Line], after: Mapping[Key, Line], identity: Sequence[str]) -> dict[Key, Key]:
+    """Of rows that are gone the new ones that differ in what computed them alone, where there is one of each."""
+
+    def by_cells(keys: Iterable[Key]) -> dict[Key, Key]:
+        found: dict[Key, list[Key]] = {}
+        for key in keys:
+            named = zip(identity, key, strict=False)
+            found.setdefault(tuple(part for name, part in named if name != "computed_by"), []).append(key)
+        return {cells: keys[0] for cells, keys in found.items() if len(keys) == 1}
+
+    gone, new = by_cells(key for key in before if key not in after), by_cells(key for key in after if key not in before)
+    return {key: new[cells] for cells, key in gone.items() if cells in new}
+
+
 def _refuse_no_number(suite: str, skill: str) -> None:
     try:
         float(skill)
@@ -161,6 +189,12 @@ def _told(line: Line) -> str:
     status = line.get("status", "ok")
     skill = f"skill {line.get('skill')}" if line.get("skill") else "no skill"
     return f"{_name(line)}, {skill if status == 'ok' else status.partition(':')[0]}, {_place(line)}"
+
+
+def _told_again(before: Line, after: Line) -> str:
+    changes = _changes(before, {name: value for name, value in after.items() if name not in _OF_A_RUN})
+    told = [change.removeprefix(f"{_name(after)}: ") for change in changes]
+    return f"{_told(after)}, {', '.join(told) or 'as it was'}"
 
 
 def _ranked(key: Key, rows: Mapping[Key, Line]) -> str:

@@ -37,6 +37,19 @@ def test_rows_go_and_come_with_their_rank():
     assert moved.values == moved.ranks == []
 
 
+def test_a_row_that_is_made_again_neither_went_nor_came():
+    head = f"{HEAD},computed_by,train_seconds"
+    then, same, other = f"{A},old,5.0", f"{A},new,7.0", f"{A.replace('1.5', '1.6')},new,7.0"
+    moved = between("x", table(then, head=head), table(same.replace("c1", "c2"), head=head))
+    assert moved.again == ["a on keras, skill 0.9, profile standard, seeds 0 1, commit c2, as it was"]
+    assert moved.gone == moved.new == moved.values == moved.ranks == []
+    assert "**x**: 1 made again" in in_markdown([moved], "main")
+    moved = between("x", table(then, head=head), table(other, head=head))
+    assert moved.again == ["a on keras, skill 0.9, profile standard, seeds 0 1, commit c1, rmse_GPa 1.5 → 1.6"]
+    twice = between("x", table(then, f"{A},older,5.0", head=head), table(same, head=head))
+    assert not twice.again  # of two it is not known which
+
+
 def test_values_and_ranks_change():
     moved = between("x", table(A, B, C), table(A, B, C.replace("0.7", "0.95")))
     assert moved.values == ["c on keras: skill 0.7 → 0.95"]
