@@ -147,10 +147,10 @@ def test_configurations_that_are_no_grid_are_a_list(points):
 
 
 def test_places_on_an_axis_are_in_the_order_of_its_values():
-    sizes, numbers = proposed._space([{"rate": rate, "a": a} for rate in (1e-3, 1e-4) for a in (2.0, 1.0, 3.0)])
+    sizes, numbers = proposed._space([{"rate": rate, "a": a} for rate in (1e-3, 1e-4) for a in (16.0, 8.0, 32.0)])
     assert sizes == {"a": 3, "rate": 2}
-    assert numbers[1, 1] == 0  # a = 2 and the higher rate
-    assert numbers[0, 0] == 4  # a = 1 and the lower rate
+    assert numbers[1, 1] == 0  # a = 16 and the higher rate
+    assert numbers[0, 0] == 4  # a = 8 and the lower rate
     assert math.prod(sizes.values()) == len(numbers) == 6
 
 
