@@ -1,4 +1,5 @@
 import io
+import itertools
 import sys
 
 import msgspec
@@ -290,6 +291,7 @@ def test_a_search_by_optuna_is_a_row_beside_the_others_and_has_a_top_ten_of_what
     assert rows["configuration"].to_dict() == {"tuned": "0", "tuned (by Optuna)": "1 3"}
     assert rows["search_seconds"].to_dict() == {"tuned": 24.0, "tuned (by Optuna)": (10 + 6) / 2}
     table = pd.read_csv(tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv", keep_default_na=False)
+    assert len(list(itertools.groupby(table["variant"]))) == 2  # each ranking stands by itself
     found = {name: part.drop(columns="variant").to_dict("records") for name, part in table.groupby("variant")}
     assert [row["configuration"] for row in found["tuned"]] == list(range(10))
     columns_told = ("rank", "configuration", "validation_mse", "epochs", "best_epochs", "selected_by")

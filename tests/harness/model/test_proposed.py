@@ -86,13 +86,19 @@ def test_seeds_search_otherwise():
 
 
 @needs_optuna
-@pytest.mark.parametrize("seed", range(10))
-def test_it_selects_what_a_grid_selects_in_fewer_epochs(seed):
-    """Which it need not where choices do not act one by one, or where few epochs say nothing of many."""
-    loss, best = additive(np.random.default_rng(seed))
-    tries, losses = searched(GRID, loss, seed)
-    assert GRID.selected([number for number, _ in tries], losses) == best
-    assert sum(length for _, length in tries) < GRID.budget * 2 / 3
+def test_it_selects_what_a_grid_selects_in_half_the_epochs():
+    """Mostly: not where choices do not act one by one, nor where few epochs say nothing of many."""
+    ranks, taken = [], []
+    for seed in range(10):
+        loss, best = additive(np.random.default_rng(seed))
+        tries, losses = searched(GRID, loss, seed)
+        order = sorted(range(24), key=lambda number, loss=loss: loss(number, 9))
+        assert order[0] == best
+        ranks.append(order.index(GRID.selected([number for number, _ in tries], losses)))
+        taken.append(sum(length for _, length in tries))
+    assert ranks.count(0) >= 8  # another version of Optuna draws others
+    assert max(ranks) <= 3
+    assert np.mean(taken) < GRID.budget / 2
 
 
 @needs_optuna
@@ -141,10 +147,10 @@ def test_configurations_that_are_no_grid_are_a_list(points):
 
 
 def test_places_on_an_axis_are_in_the_order_of_its_values():
-    sizes, numbers = proposed._space([{"rate": rate, "a": a} for rate in (1e-3, 1e-4) for a in (2.0, 1.0, 3.0)])
+    sizes, numbers = proposed._space([{"rate": rate, "a": a} for rate in (1e-3, 1e-4) for a in (16.0, 8.0, 32.0)])
     assert sizes == {"a": 3, "rate": 2}
-    assert numbers[1, 1] == 0  # a = 2 and the higher rate
-    assert numbers[0, 0] == 4  # a = 1 and the lower rate
+    assert numbers[1, 1] == 0  # a = 16 and the higher rate
+    assert numbers[0, 0] == 4  # a = 8 and the lower rate
     assert math.prod(sizes.values()) == len(numbers) == 6
 
 

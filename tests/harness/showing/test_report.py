@@ -3,16 +3,17 @@ import re
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 from harness.errors import BenchError
 from harness.judging.blocks import rows
-from harness.judging.records import Examined, Settings, Store
+from harness.judging.records import Examined, Searched, Settings, Store, Trial
 from harness.model.architecture import Estimator
 from harness.showing import report
 from harness.showing.answer import in_one_sentence
 from suites import defects, shift
-from tests.harness.a_benchmark import RAW, benchmark, fill
+from tests.harness.a_benchmark import GRID, RAW, benchmark, fill, history
 from tests.harness.examples import a_cell, a_record, with_images
 
 ERRORS = {
@@ -211,3 +212,22 @@ def test_a_suite_without_figures_of_its_own_shows_r2_on_every_test():
         f"| baseline | classical | {near} | {far} |",
         f"| tuned | classical | {near} | {far} |",
     ]
+
+
+def test_a_search_by_optuna_has_a_table_of_what_it_tried(tmp_path):
+    by_optuna = msgspec.structs.replace(GRID, method="optuna")
+    trials = tuple(Trial(number, loss, 1, loss, 100, 1.0) for number, loss in ((7, 0.9), (7, 0.5), (2, 0.8)))
+    cell = a_cell(variant="tuned", backend="keras", architecture=by_optuna)
+    store = Store(tmp_path, "elasticity")
+    fill(store, [*benchmark(ERRORS), a_record(cell, history=history(4), searched=Searched(trials, 7))])
+    text = report.write(tmp_path, "elasticity", tmp_path / "page", "standard").read_text(encoding="utf-8")
+    usual, other = (part.split("## ")[0] for part in text.split("## Table 1")[1:])
+    assert "of 12 configurations of `tuned`" in usual
+    assert len([line for line in usual.splitlines() if line.startswith(("| keras", "| pytorch"))]) == 20
+    assert "of 12 configurations of `tuned (by Optuna)`" in other
+    assert "(epochs of the rounds: 1, 3; tried as Optuna proposed)" in other
+    lines = [line.split(" | ") for line in other.splitlines() if line.startswith("| keras")]
+    assert [(line[1], line[2], line[-1][0]) for line in lines] == [("1", "7", "0"), ("2", "2", "–")]
+    second = text.split("## Table 2")[1].split("## ")[0]
+    assert "keras seed 10: 5" in second
+    assert "keras seed 0: 7" not in second
