@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import itertools
+import os
 import threading
 import time
 import uuid
@@ -39,6 +41,9 @@ LOOKS_EVERY = 1.0
 
 PATIENCE = 60.0
 """Seconds that a run under way waits for another worker where all that are there get no cells."""
+
+
+_NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Cluster:
@@ -156,7 +161,7 @@ class Cluster:
     def _forget(self, address: str) -> None:
         """A worker is gone; another one may come to its address, with nothing of what was sent there."""
         if self._seats_of.pop(address, None):
-            tell_user(f"worker {address} is gone")
+            tell_user(f"worker {address} is gone: it ended, or was cut off; one that is started there again takes part")
         self._refused.pop(address, None)
         with self._lock:
             for sent in [one for one in self._sent if one[0] == address]:
@@ -218,6 +223,8 @@ class Cluster:
         except OSError as error:
             if error.filename and str(error.filename).startswith(str(self._results)):
                 raise  # of this machine's disk
+            if error.errno in _NO_DISK:  # and of that one's: it would lose the next cell, too
+                self.refuse(seat.address, os.strerror(error.errno))
             raise LostHand(f"worker {seat.address} cannot be reached: {error}") from None
         except LostHand:
             raise

@@ -15,19 +15,20 @@ DASK = (sys.executable, "-m", "dask")
 class Town:
     """Processes that were started, all of which end with it; what they say is in `folder`."""
 
-    def __init__(self, folder, *tls, protocol="tcp"):
+    def __init__(self, folder, *tls, protocol="tcp", host="127.0.0.1"):
         self.folder, self._tls, self._processes = folder, tls, []
         told = folder / "scheduler.json"
-        words = ["--host", f"{protocol}://127.0.0.1", "--port", "0", "--no-dashboard"]
+        words = ["--host", f"{protocol}://{host}", "--port", "0", "--no-dashboard"]
         self.scheduler = self.start([*DASK, "scheduler", *words, "--scheduler-file", str(told), *tls])
         await_that(lambda: told.exists() or self.scheduler.poll() is not None)
         self.address = json.loads(until(told.read_text))["address"]
 
-    def worker(self, *words, threads=1, before="", **variables):
-        """Start a worker, after some Python code in its process."""
-        code = f"{before}\nfrom distributed.cli.dask_worker import main\nmain()"
-        settings = ["--nthreads", str(threads), "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder)]
-        command = [sys.executable, "-c", code, self.address, *settings, *self._tls, *words]
+    def worker(self, *words, threads=1, before="", within=(), folder=None, nanny=False, **variables):
+        """Start a worker, after some Python code in its process; with Dask's nanny, which starts it again."""
+        code = f"{before}\nfrom distributed.cli.dask_worker import main\nif __name__ == '__main__':\n    main()"
+        settings = ["--nthreads", str(threads), "--nanny" if nanny else "--no-nanny", "--no-dashboard"]
+        settings += ["--local-directory", str(folder or self.folder)]
+        command = [*within, sys.executable, "-c", code, self.address, *settings, *self._tls, *words]
         return self.start(command, **variables)
 
     def start(self, command, **variables):
@@ -58,8 +59,8 @@ def await_that(true, seconds=60):
 
 
 @contextlib.contextmanager
-def town(folder, *tls, protocol="tcp"):
-    started = Town(folder, *tls, protocol=protocol)
+def town(folder, *tls, **options):
+    started = Town(folder, *tls, **options)
     try:
         yield started
     finally:

@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import msgspec
@@ -43,8 +44,8 @@ def main():
             case "hangs-once" if not (mark := Path(os.environ["FAKE_MARKS"]) / cell.key).exists():
                 mark.touch()
                 threading.Event().wait()
-            case "hangs" | "never-starts":
-                threading.Event().wait()
+            case "hangs" | "never-starts" | "waits":
+                hang(until="go-on" if cell.variant == "waits" else None)
             case "grows":
                 hoard = np.ones(2**27)  # 1 GiB
                 threading.Event().wait()
@@ -54,6 +55,12 @@ def main():
         done = Done(record, peak_gib=99.0 if cell.variant.startswith("hungry") else 0.1)
         for message in (Epoch(1, 2, 0.5, 0.5, 0.6), Epoch(2, 2, 1.0, 0.25, 0.3), done):
             send(message)
+
+
+def hang(until):
+    """For ever, or until there is a mark of this name."""
+    while until is None or not Path(os.environ["FAKE_MARKS"], until).exists():
+        time.sleep(0.05)
 
 
 def send(message):
