@@ -1,5 +1,5 @@
-"""Functions of JAX beside Keras models and torch modules: what is right passes, and each planted mistake is found where it
-is. Mistakes are planted into the text of the JAX side, as a porter writes them.
+"""Functions of JAX beside Keras models and torch modules: what is right passes, and each planted mistake is found where
+it is. Mistakes are planted into the text of the JAX side, as a porter writes them.
 """
 
 from typing import NamedTuple
