@@ -34,7 +34,7 @@ from backends._jax_foreign_layers import (
 )
 from harness.foreign import Array, Shape, Step
 
-_CALLS = ("jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
+_CALLS = ("jit", "closed_call", "core_call", "checkpoint", "remat2", "custom_jvp_call", "custom_vjp_call")
 _ROLES = {"mul": "gamma", "div": "gamma", "add": "beta", "sub": "moving_mean"}
 _WEIGHED = ("conv", "conv_transpose", "dense", "lstm", "rnn")
 _GATES = {4: "lstm", 1: "rnn"}
@@ -259,9 +259,8 @@ def _computed(equation: Any, given: Sequence[Value]) -> list[Any]:
     """What an equation makes; None for what cannot be said, in a loop's body."""
     if any(value.array is None for value in given):
         return [None] * len(equation.outvars)
-    bound = equation.primitive.get_bind_params(equation.params)
-    functions, params = bound if isinstance(bound, tuple) else ((), bound)  # before JAX 0.10 functions beside them
-    made = equation.primitive.bind(*functions, *(value.array for value in given), **params)
+    params = equation.primitive.get_bind_params(equation.params)
+    made = equation.primitive.bind(*(value.array for value in given), **params)
     return list(made) if equation.primitive.multiple_results else [made]
 
 

