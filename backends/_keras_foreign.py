@@ -7,7 +7,7 @@ import importlib
 import json
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -29,11 +29,13 @@ from backends._keras_foreign_layers import (
     without_arrays,
 )
 from backends._keras_foreign_parts import parts_of
-from harness.errors import BenchError
+from harness.errors import BenchError, NotExported
 from harness.foreign import (
     Arrays,
     Inputs,
     Inspected,
+    Kind,
+    Layout,
     Pairing,
     Part,
     Random,
@@ -42,6 +44,7 @@ from harness.foreign import (
     Trained,
     leaves,
 )
+from harness.model.code import first_line
 from harness.protocol import Precision
 
 NAME = "keras"
@@ -225,12 +228,15 @@ class ForeignKeras:
         return [(name, layer) for name, layer in every(self._model, "") if isinstance(layer, DROPOUTS)]
 
     def _answers(self, inputs: Arrays, training: bool) -> list[Any]:
-        given = {name: self._given(array) for name, array in inputs.items()}
-        positional = all(name.isdigit() for name in given)
-        value: Any = given
-        if positional:
-            value = list(given.values()) if len(given) > 1 else next(iter(given.values()))
+        value = self._as_called({name: self._given(array) for name, array in inputs.items()})
         return leaves(self._model(value, training=training))
+
+    @staticmethod
+    def _as_called(given: dict[str, Any]) -> Any:
+        """What the model is called with: one input, a list of several, or a dictionary of those with names."""
+        if not all(name.isdigit() for name in given):
+            return given
+        return list(given.values()) if len(given) > 1 else next(iter(given.values()))
 
     def _given(self, array: NDArray[Any]) -> Any:
         return self._tf.constant(array.astype(self._precision) if array.dtype.kind == "f" else array)
@@ -277,6 +283,20 @@ class ForeignKeras:
         for name in [name for name in seen if name.endswith("/raw")]:
             seen[name.removesuffix("/raw")] = seen.pop(name)
         return seen | {f"answer {place}": np.asarray(answer) for place, answer in enumerate(answers)}
+
+    def export(self, inputs: Arrays, path: str) -> Layout:
+        """See `Foreign.export`. Opset 18, the newest that tf2onnx writes."""
+        value = self._as_called(
+            {
+                name: keras.InputSpec(str(array.dtype), (None, *array.shape[1:]), name="input" * name.isdigit() + name)
+                for name, array in inputs.items()
+            }
+        )
+        try:
+            self._model.export(path, format="onnx", verbose=False, input_signature=[value], opset_version=18)
+        except Exception as error:  # whatever Keras, TensorFlow and tf2onnx raise over what they cannot write
+            raise NotExported(f"Keras's exporter: {first_line(error)}") from error
+        return "last"
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
         """See `Foreign.gradients`."""
@@ -328,38 +348,49 @@ class ForeignKeras:
         order: NDArray[np.intp],
         steps: tuple[int, ...],
         held: tuple[str, ...] = (),
+        other: Kind = "keras",
     ) -> Trained:
         """See `Foreign.train`."""
         start = self.arrays()
         self._sparse = False
-        losses, rates, arrays, settings = self._train(inputs, targets, order, steps, dense=False)
-        if not self._sparse or settings["name"] == "sgd":
+        losses, rates, arrays, settings = self._train(inputs, targets, order, steps)
+        formulas = [_SPARSE] if self._sparse and settings["name"] != "sgd" else []
+        if other == "jax" and settings["name"] in ("adam", "adamw") and not settings.get("amsgrad"):
+            formulas.append(_EPSILON)
+        if not formulas:
             return Trained(losses, rates, arrays, settings)
         self.set_arrays(start)
-        corrected = self._train(inputs, targets, order, steps, dense=True)[::2]
-        return Trained(losses, rates, arrays, settings, corrected, _SPARSE)
+        corrected = self._train(inputs, targets, order, steps, formulas)[::2]
+        return Trained(losses, rates, arrays, settings, corrected, "; ".join(formulas))
 
     def _train(
-        self, inputs: Arrays, targets: Arrays, order: NDArray[np.intp], steps: tuple[int, ...], dense: bool
+        self,
+        inputs: Arrays,
+        targets: Arrays,
+        order: NDArray[np.intp],
+        steps: tuple[int, ...],
+        without: Sequence[str] = (),
     ) -> tuple[tuple[float, ...], tuple[float, ...], dict[int, Arrays], dict[str, Setting]]:
         make = self._pairing.get("keras_optimizer")
         optimizer = keras.optimizers.get(made) if isinstance(made := make(), str) else made
         settings = _settings_of(optimizer)
         optimizer.build(self._model.trainable_variables)
         self._with_exact_constants(optimizer)
-        step = self._pairing.get("keras_step")
+        step, epsilon = self._pairing.get("keras_step"), getattr(optimizer, "epsilon", 0.0)
         losses, rates, arrays = [], [], {}
         with self._still():
             for done, rows in enumerate(order, 1):
                 batch = {name: array[rows] for name, array in inputs.items()}
                 expected = {name: array[rows] for name, array in targets.items()}
                 rates.append(float(keras.ops.convert_to_numpy(optimizer.learning_rate)))
+                if _EPSILON in without:
+                    optimizer.epsilon = epsilon * float(np.sqrt(1 - float(optimizer.beta_2) ** done))
                 if step:
                     loss = step(self._model, optimizer, *self._as_given(batch), *self._as_given(expected))
                 else:
                     loss, gradients = self._gradients(batch, expected)
                     self._sparse = self._sparse or any(isinstance(g, self._tf.IndexedSlices) for g in gradients)
-                    if dense:
+                    if _SPARSE in without:
                         gradients = [g if g is None else self._tf.convert_to_tensor(g) for g in gradients]
                     optimizer.apply(gradients, self._model.trainable_variables)
                 losses.append(float(loss))
@@ -408,6 +439,7 @@ def measured(given: NDArray[Any], made: NDArray[Any]) -> tuple[float, float, int
     return float(kept.sum() / max(there.sum(), 1)), factor, int(there.sum())
 
 
+_EPSILON = "Keras adds epsilon before the bias correction, optax after it"
 _SPARSE = "Keras squares the parts of an embedding's gradient, one for each time a token occurs, not their sum"
 
 

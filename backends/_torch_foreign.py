@@ -16,19 +16,23 @@ from torch import Tensor, nn
 from backends._torch_foreign_parts import is_leaf, native_arrays, parts_of
 from backends._torch_formulas import as_keras, formula_of, settings_of
 from backends._torch_layouts import Layouts
-from harness.errors import BenchError
+from harness.errors import BenchError, NotExported
 from harness.foreign import (
     Arrays,
     Inputs,
     Inspected,
+    Kind,
+    Layout,
     Pairing,
     Part,
     Random,
     Setting,
     Shape,
     Trained,
+    doors,
     leaves,
 )
+from harness.model.code import first_line
 from harness.protocol import Precision
 
 NAME = "torch"
@@ -103,7 +107,7 @@ class ForeignTorch:
         """
         given = self._pairing.get("torch_inputs")
         shapes = dict(zip(inputs, given.values() if isinstance(given, Mapping) else given or [], strict=False))
-        choices = [_doors(array, shapes.get(name)) for name, array in inputs.items()]
+        choices = [doors(array, shapes.get(name), "torch_inputs") for name, array in inputs.items()]
         errors = []
         for axes in itertools.product(*choices):
             self._axes = dict(zip(inputs, axes, strict=True))
@@ -168,6 +172,28 @@ class ForeignTorch:
             answers = self._answers(inputs, watch)
             return watch.seen | {f"answer {place}": watch.common(each) for place, each in enumerate(answers)}
 
+    def export(self, inputs: Arrays, path: str) -> Layout:
+        """See `Foreign.export`. Opset 18, as ours are."""
+        self._model.eval()
+        given = {name: self._given(array, self._axes[name]) for name, array in inputs.items()}
+        positional = all(name.isdigit() for name in given)
+        free = [{0: torch.export.Dim("batch")} for _ in given]
+        try:
+            torch.onnx.export(
+                self._model,
+                tuple(given.values()) if positional else (),
+                path,
+                kwargs=None if positional else given,
+                dynamo=True,
+                opset_version=18,
+                dynamic_shapes=tuple(free) if positional else dict(zip(given, free, strict=True)),
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:  # whatever torch's exporter raises over what it cannot write
+            raise NotExported(f"torch's exporter: {first_line(error)}") from error
+        return "first" if any(self._axes.values()) else "last"
+
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
         """See `Foreign.gradients`."""
         self._model.train()
@@ -213,11 +239,12 @@ class ForeignTorch:
         order: NDArray[np.intp],
         steps: tuple[int, ...],
         held: tuple[str, ...] = (),
+        other: Kind = "keras",
     ) -> Trained:
         """See `Foreign.train`."""
         start = self.arrays()
         losses, rates, arrays, settings = self._train(inputs, targets, order, steps)
-        formula = formula_of(settings, len(set(rates)) > 1)
+        formula = formula_of(settings, len(set(rates)) > 1) if other == "keras" else ""
         corrected = None
         if (formula or held) and not self._pairing.get("torch_step"):
             self.set_arrays(start)
@@ -287,18 +314,3 @@ class ForeignTorch:
 
 def _single(values: list[Any]) -> list[Any]:
     return values if len(values) == 1 else [values]
-
-
-def _doors(array: NDArray[Any], shape: Shape | None) -> list[Shape]:
-    """The ways in which an input may be meant: as it is (none), or channels first."""
-    rank = array.ndim
-    first = (0, rank - 1, *range(1, rank - 1))
-    if rank < 3 or array.dtype.kind != "f":
-        return [()]
-    if shape is not None:
-        if tuple(shape) == array.shape[1:]:
-            return [()]
-        if tuple(shape) == tuple(array.shape[axis] for axis in first[1:]):
-            return [first]
-        raise BenchError(f"torch_inputs: {tuple(shape)} is no order of the axes of {array.shape[1:]}")
-    return [first, ()] if rank > 3 else [(), first]

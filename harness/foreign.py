@@ -1,4 +1,4 @@
-"""A model that is not ours, as one framework tells of it: somebody's Keras model or torch module.
+"""A model that is not ours, as one framework tells of it: somebody's Keras model, torch module or function of JAX.
 
 Its arrays stay in the framework's own layout. The steps from there to the common one, Keras's, are data, so that
 arrays, gradients and a converter that stands alone are all made from the same.
@@ -13,11 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import BenchError
+
 Shape = tuple[int, ...]
 Arrays = dict[str, NDArray[Any]]
 
 
-Kind = Literal["keras", "torch", "onnx"]
+Kind = Literal["keras", "torch", "jax", "onnx"]
+Layout = Literal["", "first", "last"]
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -32,7 +35,7 @@ class Source(msgspec.Struct, frozen=True):
     function: str = ""
     said: str = ""
     trusted: bool = False
-    layout: Literal["", "first", "last"] = ""
+    layout: Layout = ""
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True):
@@ -76,6 +79,23 @@ def moves(shape: Shape, wanted: Sequence[int | None]) -> list[Shape]:
         for order in dict.fromkeys(orders)
         if rank == len(wanted) and all(want in (None, shape[axis]) for axis, want in zip(order, wanted, strict=True))
     ]
+
+
+def doors(array: NDArray[Any], shape: Shape | None, said: str) -> list[Shape]:
+    """Orders of axes in which an input, channels last, may be meant: as it is (none), or channels first. Raises
+    BenchError for a `shape`, without the batch, that is neither; `said` names where somebody has said it.
+    """
+    rank = array.ndim
+    first = (0, rank - 1, *range(1, rank - 1))
+    if rank < 3 or array.dtype.kind != "f":
+        return [()]
+    if shape is not None:
+        if tuple(shape) == array.shape[1:]:
+            return [()]
+        if tuple(shape) == tuple(array.shape[axis] for axis in first[1:]):
+            return [first]
+        raise BenchError(f"{said}: {tuple(shape)} is no order of the axes of {array.shape[1:]}")
+    return [first, ()] if rank > 3 else [(), first]
 
 
 class Array(msgspec.Struct, frozen=True):
@@ -131,13 +151,14 @@ class Inputs(msgspec.Struct, frozen=True):
 
 class Inspected(msgspec.Struct, frozen=True):
     """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
-    last, its dropouts, which of its layers were not called, how many arrays it answers, and what is worth knowing.
+    last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers, and
+    what is worth knowing.
     """
 
     framework: str
     parts: tuple[Part, ...]
     after: tuple[str, ...] = ()
-    dropouts: tuple[Random, ...] = ()
+    dropouts: tuple[Random, ...] | None = ()
     unused: tuple[str, ...] = ()
     answers: int = 1
     remarks: tuple[str, ...] = ()
@@ -205,6 +226,12 @@ class Foreign(Protocol):
         """
         ...
 
+    def export(self, inputs: Arrays, path: str) -> Layout:
+        """Write it as its framework's own exporter does, as an ONNX file for any number of rows, and say whether that
+        takes images with their channels first or last. Raises NotExported where it cannot be written.
+        """
+        ...
+
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
         """The loss in training mode, and its gradients. Dropout is off. Moving statistics move."""
         ...
@@ -220,8 +247,9 @@ class Foreign(Protocol):
         order: NDArray[np.intp],
         steps: tuple[int, ...],
         held: tuple[str, ...] = (),
+        other: Kind = "keras",
     ) -> Trained:
         """Steps with the user's optimizer, on rows of the inputs as `order` says. Dropout is off. The corrected steps
-        leave the arrays in `held` where they are.
+        are by the formula of the `other` side's framework, and leave the arrays in `held` where they are.
         """
         ...

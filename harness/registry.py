@@ -76,7 +76,7 @@ def onnx() -> Any:
 
 
 def foreign(kind: str) -> Any:
-    """What looks at models that are not ours: `keras`, `torch` or `onnx`; imports that framework."""
+    """What looks at models that are not ours: `keras`, `torch`, `jax` or `onnx`; imports that framework."""
     return importlib.import_module(f"backends._{kind}_foreign")
 
 

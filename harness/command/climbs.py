@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.parity.ladder import Verdict
 
 
-_OF_VARIANTS = ("suite", "between", "variant", "profile", "workers", "keep", "results")
+_OF_VARIANTS = ("suite", "variant", "profile", "workers", "keep", "results")
 _OF_PAIRS = ("layout", "weights", "mapping", "converter", "trust", "timeout", "memory")
 _OF_DRAWN = ("weights", "converter")
 
@@ -30,6 +30,7 @@ def parity(options: ParityOptions) -> int:
         _refuse_given(options, _OF_VARIANTS, "is for the project's own variants, and not for a pair")
         return _pair(options)
     _refuse_given(options, _OF_PAIRS, "is for a pair: give pair=FILE.py too")
+    between = options.between or "keras,pytorch"
     from harness import disk, registry
     from harness.environment import usable_workers
     from harness.parity import verdicts
@@ -42,7 +43,7 @@ def parity(options: ParityOptions) -> int:
         rungs = tuple(rung for rung in rungs if rung not in TRAINED_RUNGS)
     request = Request(
         suite=options.suite,
-        between=frameworks(options.between),
+        between=frameworks(between),
         variants=options.variant,
         rungs=rungs,
         profile=options.profile,
@@ -61,9 +62,9 @@ def parity(options: ParityOptions) -> int:
         raise BenchError(f"rung={options.rung}: these variants have none of it in profile={options.profile}")
     print(f"\n{verdicts.summary(found)}")
     table = options.results / "parity.csv"
-    verdicts.write_csv(table, found, options.between)
+    verdicts.write_csv(table, found, between)
     print(f"table:  {table}")
-    return _ended(options, found, options.between)
+    return _ended(options, found, between)
 
 
 def _refuse_given(options: ParityOptions, keys: Sequence[str], why: str) -> None:
@@ -94,12 +95,12 @@ def _pair(options: ParityOptions) -> int:
     """Somebody's own two models."""
     from harness import registry
     from harness.parity import verdicts
-    from harness.parity.pairs import climb, graphs
+    from harness.parity.pairs import climb, exports, graphs
     from harness.parity.pairs.sources import sources
 
     _refuse_folders(options, ("junit", "markdown", "mapping", "converter"))
     files = options.pair, options.keras, options.onnx, options.onnx2
-    ours, theirs = sources(*files, options.layout, trusted=options.trust)
+    ours, theirs = sources(*files, options.layout, options.trust, options.between)
     kind, what = (graphs, "a pair with an ONNX file") if theirs.kind == "onnx" else (climb, "a pair")
     request = climb.PairRequest(
         name=label(Path(next(filter(None, files))).stem),
@@ -109,6 +110,7 @@ def _pair(options: ParityOptions) -> int:
         seeds=values.numbers("seeds", options.seeds) or (0,),
         weights=options.weights,
         limits=values.limits(options),
+        insists=exports.RUNG in options.rung,
     )
     found: list[Verdict] = []
     told, pairs = "", None

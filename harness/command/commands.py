@@ -206,8 +206,8 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     pair: Annotated[
         str,
         _path(
-            "your own pair instead: a Python file with functions keras_model() and torch_model(), and what else "
-            "docs/parity.md names; it is run, in processes of its own"
+            "your own pair instead: a Python file with two of the functions keras_model(), torch_model() and "
+            "jax_model(), and what else docs/parity.md names; it is run, in processes of its own"
         ),
     ] = ""
     keras: Annotated[str, _path("a .keras file in the place of keras_model()")] = ""
@@ -254,10 +254,11 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     between: Annotated[
         str,
         _about(
-            "the two backends, with an engine of Keras behind a slash and a device behind an @: keras,pytorch; "
-            "keras,keras/jax; pytorch,pytorch@cuda"
+            "the two backends, with an engine of Keras behind a slash and a device behind an @: keras,pytorch (the "
+            "default); keras,keras/jax; pytorch,pytorch@cuda. Of a pair two of keras, jax and torch; empty: those of "
+            "which its file has a function"
         ),
-    ] = "keras,pytorch"
+    ] = ""
     variant: Annotated[str, _about("variants, comma-separated, or all; also of your own, as my.toml")] = "all"
     rung: Annotated[
         str,

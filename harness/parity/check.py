@@ -8,12 +8,12 @@ from pathlib import Path
 
 from harness import registry
 from harness.errors import BenchError
-from harness.foreign import Source
+from harness.foreign import Kind, Layout, Source
 from harness.parity import verdicts
 from harness.parity.ladder import Verdict
-from harness.parity.pairs import climb, graphs
+from harness.parity.pairs import climb, exports, graphs
 from harness.parity.pairs.climb import PairRequest, Weights
-from harness.parity.pairs.sources import Layout, sources
+from harness.parity.pairs.sources import sources
 from harness.running.guard import Limits
 from harness.text import shown
 
@@ -26,6 +26,7 @@ def assert_same_model(
     onnx: str | Path = "",
     onnx2: str | Path = "",
     layout: Layout = "",
+    between: str = "",
     rungs: str = "all",
     seeds: Sequence[int] = (0,),
     weights: Weights = "drawn",
@@ -33,7 +34,8 @@ def assert_same_model(
     timeout: float | None = None,
 ) -> list[Verdict]:
     """Have a pair climb, and return its verdicts: that of the files that `bench parity` takes as pair=, keras=, onnx=
-    and onnx2=, or of two functions, of which the first makes the Keras model and the second the torch module.
+    and onnx2=, with its between=, or of two functions, named by their frameworks as `my_jax_model`; of those that are
+    not the first makes the Keras model and the second the torch module.
 
     The functions are not called here: they must be those of a Python file, which each side's process runs.
 
@@ -44,7 +46,7 @@ def assert_same_model(
         assert second is not None
         ours, theirs = _source("keras", first), _source("torch", second)
     else:
-        ours, theirs = sources(str(first), str(keras), str(onnx), str(onnx2), layout)
+        ours, theirs = sources(str(first), str(keras), str(onnx), str(onnx2), layout, between=between)
     kind = graphs if theirs.kind == "onnx" else climb
     request = PairRequest(
         name=Path(ours.said or ours.path).stem,
@@ -54,6 +56,7 @@ def assert_same_model(
         seeds=tuple(seeds),
         weights=weights,
         limits=Limits(timeout),
+        insists=exports.RUNG in rungs,
     )
     found = [found for _, found in kind.climb(request)]
     bad = ("breaks", "skipped") if strict else ("breaks",)
@@ -62,8 +65,9 @@ def assert_same_model(
     return [verdict for climbed in found for verdict in climbed]
 
 
-def _source(kind: str, function: Callable[[], object]) -> Source:
+def _source(kind: Kind, function: Callable[[], object]) -> Source:
     path, name = inspect.getsourcefile(function), getattr(function, "__qualname__", "")
+    kind = next((word for word in ("keras", "jax", "torch") if word in name.split("_")), kind)
     if path is None or not name.isidentifier():
         raise BenchError(f"{name or function!r}: must be a function of a Python file, for it runs in another process")
-    return Source("keras" if kind == "keras" else "torch", path, name, path)
+    return Source(kind, path, name, path)

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from harness.foreign import Arrays, Source
 from harness.parity.ladder import Verdict
-from harness.parity.pairs import drawn, judging, written
+from harness.parity.pairs import drawn, exports, judging, written
 from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import Paired, pair
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
@@ -21,7 +21,7 @@ from harness.parity.pairs.process import TwoSides
 from harness.parity.pairs.trying import tell_apart
 from harness.running.guard import Limits
 
-RUNGS = ("structure", "forward", "gradients", "state", "optimizer")
+RUNGS = ("structure", "forward", "gradients", "state", "optimizer", exports.RUNG)
 
 Weights = Literal["drawn", "ours", "theirs", "own"]
 
@@ -36,6 +36,8 @@ class PairRequest(msgspec.Struct, frozen=True):
     seeds: tuple[int, ...] = (0,)
     weights: Weights = "drawn"
     limits: Limits = Limits()
+    insists: bool = False
+    """On graphs of both models, where `export` was asked for by name: that one cannot be made then breaks it."""
 
 
 class Pairs(TwoSides):
@@ -80,6 +82,8 @@ class Pairs(TwoSides):
         if "structure" in request.rungs or request.weights == "own" or not alike:
             yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
         rungs = [rung for rung in request.rungs if rung != "structure"]
+        if not request.insists and "jax" in self._labels():  # which has no exporter
+            rungs = [rung for rung in rungs if rung != exports.RUNG]
         if paired.problems:
             note = "the arrays of the two models do not map onto each other: see structure"
             yield from ([Verdict(request.name, rung, "skipped", note=note)] for rung in rungs)
@@ -144,7 +148,8 @@ class Pairs(TwoSides):
         lacking = _lacking((request.ours, request.theirs), looked)
         climbed = [rung for rung in rungs if rung != "optimizer" or not lacking]
         # Answers are needed whatever is asked: to tell layers apart, and for what norms make of a batch.
-        needed = tuple(dict.fromkeys(["forward", *climbed])) if climbed else ()
+        trained = [rung for rung in climbed if rung != exports.RUNG]
+        needed = tuple(dict.fromkeys(["forward", *trained])) if climbed else ()
         judged, tried = judge(self.paired, needed), ""
         if climbed and not own:
 
@@ -159,6 +164,10 @@ class Pairs(TwoSides):
             if rung not in climbed:
                 note = f"the pair's file has no {' and no '.join(lacking)}"
                 yield [Verdict(request.name, rung, "skipped", note=note, seed=seed)]
+            elif rung == exports.RUNG:
+                computed = self._compute(self.paired, needed, judged.start, given)  # which is known
+                verdicts = self._exported(request, looked, computed, judged.start, given)
+                yield [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
             elif verdicts := judged.rung(rung):
                 note = tried if rung == climbed[0] else ""
                 yield [_noted(msgspec.structs.replace(verdict, seed=seed), note) for verdict in verdicts]
@@ -168,19 +177,47 @@ class Pairs(TwoSides):
     ) -> list[tuple[Computed, Arrays]]:
         def compute(ours: bool) -> tuple[Computed, Arrays]:
             side = self._sides[0 if ours else 1]
-            natives = drawn.natives(paired.lines, start, ours)
-            if not ours:
-                natives |= {array.name: np.zeros(array.shape, np.float32) for array in paired.held}
-            file, out = (self._file(f"{word}-{'ours' if ours else 'theirs'}") for word in ("start", "out"))
-            save_file(given | {f"weights/{name}": array for name, array in natives.items()}, file)
+            file, out = self._start(paired, start, given, ours), self._file(f"out-{'ours' if ours else 'theirs'}")
             held = () if ours else tuple(array.name for array in paired.held if array.trained)
             key = ours, hashlib.sha256(repr((rungs, held)).encode() + Path(file).read_bytes()).hexdigest()
             if key not in self._computed:
-                computed = side.ask(Compute(tuple(rungs), file, out, held), Computed)
+                other = self._sides[int(ours)].source.kind
+                computed = side.ask(Compute(tuple(rungs), file, out, held, other), Computed)
                 self._computed[key] = computed, load_file(out)
             return self._computed[key]
 
         return list(self._pool.map(compute, (True, False)))
+
+    def _start(self, paired: Paired, start: Arrays, given: Arrays, ours: bool) -> str:
+        """A file with inputs, and with the weights as one side's framework has them."""
+        natives = drawn.natives(paired.lines, start, ours)
+        if not ours:
+            natives |= {array.name: np.zeros(array.shape, np.float32) for array in paired.held}
+        file = self._file(f"start-{'ours' if ours else 'theirs'}")
+        save_file(given | {f"weights/{name}": array for name, array in natives.items()}, file)
+        return file
+
+    def _exported(
+        self,
+        request: PairRequest,
+        looked: tuple[Looked, Looked],
+        computed: list[tuple[Computed, Arrays]],
+        start: Arrays,
+        given: Arrays,
+    ) -> list[Verdict]:
+        assert self.paired is not None
+        save_file(given, self._file("given"))
+        files = [self._start(self.paired, start, given, ours) for ours in (True, False)]
+        inspected = [each.inspected for each in looked]
+        verdicts = exports.exported(
+            request.name, self._sides, files, self._file("given"), inspected, computed, request.limits
+        )
+        if not request.insists:
+            return verdicts
+        return [
+            msgspec.structs.replace(verdict, outcome="breaks") if verdict.outcome == "skipped" else verdict
+            for verdict in verdicts
+        ]
 
 
 def _lacking(sources: Sequence[Source], looked: Sequence[Looked]) -> list[str]:

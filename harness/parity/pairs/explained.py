@@ -142,7 +142,7 @@ def _optimizers(told: Sequence[Computed], labels: Sequence[str]) -> str:
         if abs(one - two) > 1e-6 * abs(one):
             found.append(f"the rate of step {step} is {one:.6g} in {labels[0]}, {two:.6g} in {labels[1]}")
             break
-    for name in dict.fromkeys([*ours, *theirs]):
+    for name in dict.fromkeys([*ours, *theirs]) if ours and theirs else ():  # optax's transformations tell nothing
         one, two = ours.get(name), theirs.get(name)
         if not _same(one, two) and not (name == "name" and {one, two} <= {"adam", "adamw"}):
             found.append(f"{name} is {_said(one)} in {labels[0]}, {_said(two)} in {labels[1]}")

@@ -5,25 +5,22 @@ What is compared are the answers, and whose weights they are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from harness.foreign import Arrays, Inspected, Source, moves
-from harness.parity import ladder
-from harness.parity.ladder import Pair, Side, Verdict
+from harness.foreign import Arrays, Inspected, Source
+from harness.parity.ladder import Verdict
 from harness.parity.pairs import contents, judging, written
+from harness.parity.pairs.answers import answered
 from harness.parity.pairs.climb import PairRequest
 from harness.parity.pairs.contents import Found, How
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
-from harness.parity.pairs.parting import where
 from harness.parity.pairs.process import TwoSides
-from harness.parity.side import Told
 from harness.running.guard import Limits
 
 RUNGS = ("structure", "forward")
@@ -66,7 +63,7 @@ class Graphs(TwoSides):
             if seed != FIRST_SEED:
                 self._sides[0].ask(Draw(given, seed), Computed)
             computed = self._compute(load_file(given), own[0] if request.ours.kind != "onnx" else {})
-            verdicts = _forward(request.name, looked, computed)
+            verdicts = answered(request.name, looked, computed)
             yield [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
 
     def _look(self, request: PairRequest, given: str) -> tuple[Inspected, Inspected]:
@@ -145,46 +142,3 @@ def _extra(names: Sequence[str], arrays: Arrays, label: str) -> list[str]:
         return []
     told = ", ".join(f"{name} {arrays[name].shape}" for name in names[:4])
     return [f"of {label} alone: {told}" + _more(len(names) - 4)]
-
-
-# --- what they answer -------------------------------------------------------------------------------------------------
-
-
-def _forward(name: str, looked: Sequence[Inspected], computed: Sequence[tuple[Computed, Arrays]]) -> list[Verdict]:
-    left = [judging.by_precision(arrays) for _, arrays in computed]
-    answers = [_answers(side["float32"]) for side in left]
-    exact = [_answers(side["float64"]) or None for side in left]
-    if not any(exact):  # two graphs: by how much rounding moves one of them calibrates
-        exact[0] = _answers(left[0]["float32"], "moved answer ")
-    for side in (answers[1], exact[1] or {}):
-        side |= {each: _like(array, answers[0].get(each, array)) for each, array in side.items()}
-    sides = [
-        Side(each.framework, Told(broken=told.broken), _reader(single), _reader(double) if double else None)
-        for each, (told, _), single, double in zip(looked, computed, answers, exact, strict=True)
-    ]
-    verdicts = ladder.judge("forward", name, False, Pair(sides[0], sides[1], {}), FIRST_SEED)
-    return [
-        msgspec.structs.replace(
-            verdict, note="; ".join(filter(None, [verdict.note, where(looked, left, verdict.allowed or 0)]))
-        )
-        if verdict.outcome == "breaks" and verdict.difference is not None
-        else verdict
-        for verdict in verdicts
-    ]
-
-
-def _answers(arrays: Arrays, prefix: str = "answer ") -> Arrays:
-    found = {name: array for name, array in arrays.items() if name.startswith(f"forward/{prefix}")}
-    return {name.removeprefix("forward/").removeprefix("moved "): array for name, array in found.items()}
-
-
-def _reader(arrays: Arrays) -> Callable[[str], Arrays]:
-    return lambda _: arrays
-
-
-def _like(array: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
-    """An answer with its channels where the other's are: of several ways that its shape allows, by the one by which the
-    two are nearest, for by chance no two agree.
-    """
-    turned = [array.transpose(order) for order in moves(array.shape, other.shape)]
-    return min(turned, key=lambda each: float(np.linalg.norm(each - other)), default=array)

@@ -52,8 +52,9 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
         if line.ours.trained != line.theirs.trained and not line.role.startswith("moving_"):
             trained, still = labels if line.ours.trained else labels[::-1]
             wrong.append(f"{line.name} ({line.theirs.name}) is trained in {trained}, not in {still}")
-    dropouts = [[each.rate for each in side.inspected.dropouts] for side in looked]
-    if dropouts[0] != dropouts[1]:
+    seen = [side.inspected.dropouts for side in looked]
+    rates = [[each.rate for each in dropouts] for dropouts in seen if dropouts is not None]
+    if len(rates) == 2 and rates[0] != rates[1]:
         wrong.append("dropouts: " + "; ".join(map(_dropouts, looked)))
     if own and not wrong:
         wrong = _own_weights(paired, own)
@@ -77,7 +78,7 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
 
 
 def _dropouts(side: Looked) -> str:
-    told = ", ".join(f"{each.name} {each.rate:g}" for each in side.inspected.dropouts)
+    told = ", ".join(f"{each.name} {each.rate:g}" for each in side.inspected.dropouts or ())
     return f"{side.inspected.framework} has {told or 'none'}"
 
 
@@ -112,7 +113,7 @@ class Judge:
         start: Arrays,
         computed: Sequence[tuple[Computed, Arrays]],
     ) -> None:
-        self._name, self._looked, self._paired, self._start = name, looked, paired, start
+        self._name, self._looked, self._paired, self.start = name, looked, paired, start
         self._told = [told for told, _ in computed]
         self._left = [by_precision(arrays) for _, arrays in computed]
         self._labels = [each.inspected.framework for each in looked]
@@ -178,15 +179,24 @@ class Judge:
             _alike(arrays, self._mended())
         sides = []
         for label, told, own, steep in zip(self._labels, self._told, arrays, gradients, strict=True):
-            broken = {name: error for name, error in told.broken.items() if name in (rung, "gradients")}
-            if rung == "state" and "gradients" in broken:
-                broken["state"] = broken["gradients"]
+            broken, lacks = (
+                {name: error for name, error in errors.items() if name in (rung, "gradients")}
+                for errors in (told.broken, told.lacks)
+            )
+            for errors in (broken, lacks):
+                if rung == "state" and "gradients" in errors:
+                    errors["state"] = errors["gradients"]
             kept = {rung: own} | ({"gradients": steep} if rung == "optimizer" else {})
             order = tuple(own["float32"])
             sides.append(
-                Side(label, Told(layers=order, broken=broken), _reader(kept, "float32"), _reader(kept, "float64"))
+                Side(
+                    label,
+                    Told(layers=order, lacks=lacks, broken=broken),
+                    _reader(kept, "float32"),
+                    _reader(kept, "float64"),
+                )
             )
-        return ladder.judge(rung, self._name, False, Pair(sides[0], sides[1], self._start, unlike=True), 0)
+        return ladder.judge(rung, self._name, False, Pair(sides[0], sides[1], self.start, unlike=True), 0)
 
     def _arrays(self, rung: str, ours: bool, precision: Precision, corrections: Sequence[str]) -> Arrays:
         left = self._left[0 if ours else 1][precision]
@@ -223,7 +233,7 @@ class Judge:
     def _dropped(self, left: Arrays, ours: bool) -> Arrays:
         """What dropouts keep and by what they multiply it, under the names and rates that ours have."""
         found: Arrays = {}
-        mine, others = (side.inspected.dropouts for side in self._looked)
+        mine, others = (side.inspected.dropouts or () for side in self._looked)
         for one, two in zip(mine, others, strict=False):
             measured = [
                 side["float32"].get(f"dropped/{each.name}") for side, each in zip(self._left, (one, two), strict=True)
@@ -254,8 +264,6 @@ class Judge:
         return "; ".join(told) or "-"
 
     def _corrections(self, rung: str) -> list[tuple[str, ...]]:
-        if self._labels != ["keras", "torch"]:
-            return []
         norms = any(line.role == "moving_variance" for line in self._paired.lines)
         match rung:
             case "state" if norms:
@@ -277,7 +285,7 @@ class Judge:
             kept = each.theirs.settings.get("momentum")
             if name in arrays and given is not None and isinstance(kept, float):
                 count = given.size / given.shape[-1]
-                old = kept**steps * self._start[name].astype(np.float64)
+                old = kept**steps * self.start[name].astype(np.float64)
                 found[name] = old + (arrays[name] - old) * (count - 1) / count
         return found
 

@@ -202,7 +202,7 @@ class _Search:
         """Single arrays by their sizes, whatever holds them: positions, say, kept as an embedding by one side."""
         for one in [part for part in self._ours if len(part.arrays) == 1]:
             for two in [part for part in self._theirs if len(part.arrays) == 1]:
-                if _squeezed(one) == _squeezed(two) and {one.kind, two.kind} <= {"own", "embedding"}:
+                if _squeezed(one) == _squeezed(two) and {one.kind, two.kind} <= {"own", "embedding", "prelu"}:
                     self._match(one, two, "by its size")
                     break
 

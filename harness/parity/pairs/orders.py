@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.foreign import Inspected, Setting, Source
+from harness.foreign import Inspected, Kind, Layout, Setting, Source
 
 BATCH = 8
 DRAWN = 32  # samples
@@ -33,13 +33,14 @@ class Draw(msgspec.Struct, frozen=True, tag=True):
 class Compute(msgspec.Struct, frozen=True, tag=True):
     """Compute the rungs in both precisions: from the arrays in `given`, as the framework names them, into `out`.
 
-    `held` are arrays that the other framework does not have, of which the corrected steps train none.
+    `held` are arrays that the `other` side's framework does not have, of which the corrected steps train none.
     """
 
     rungs: tuple[str, ...]
     given: str
     out: str
     held: tuple[str, ...] = ()
+    other: Kind = "keras"
 
 
 class Own(msgspec.Struct, frozen=True, tag=True):
@@ -48,7 +49,14 @@ class Own(msgspec.Struct, frozen=True, tag=True):
     out: str
 
 
-Request = Inspect | Draw | Compute | Own
+class Export(msgspec.Struct, frozen=True, tag=True):
+    """Write the model as its framework's own exporter does, with the weights in `given`, as ONNX to `out`."""
+
+    given: str
+    out: str
+
+
+Request = Inspect | Draw | Compute | Own | Export
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -59,12 +67,20 @@ class Looked(msgspec.Struct, frozen=True):
     mapping: dict[str, str] = {}
 
 
+class Exported(msgspec.Struct, frozen=True):
+    """The answer to `Export`: whether the graph takes images with channels first or last, or why there is none."""
+
+    layout: Layout = "last"
+    reason: str = ""
+
+
 class Computed(msgspec.Struct, frozen=True):
-    """The answer to the others: rungs that failed, and why; the optimizer's settings, its rates, and the formula that
-    the corrected steps did without.
+    """The answer to the others: rungs that failed, and why; those that this side cannot climb, and why; the optimizer's
+    settings, its rates, and the formula that the corrected steps did without.
     """
 
     broken: dict[str, str] = {}
+    lacks: dict[str, str] = {}
     optimizer: dict[str, Setting] = {}
     rates: tuple[float, ...] = ()
     formula: str = ""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from harness import registry
-from harness.errors import BenchError
+from harness.errors import BenchError, NotExported, Unavailable
 from harness.foreign import Arrays, Foreign, Inputs, Source
 from harness.parity.pairs.orders import (
     BATCH,
@@ -35,6 +35,8 @@ from harness.parity.pairs.orders import (
     Compute,
     Computed,
     Draw,
+    Export,
+    Exported,
     Inspect,
     Looked,
     Own,
@@ -46,9 +48,14 @@ from harness.running.child import Answer, Ready, Refused, peak_gib, take_over_st
 
 _Made = TypeVar("_Made")
 
-OTHERS = {"keras": ("torch",), "torch": ("keras", "tensorflow"), "onnx": ("keras", "tensorflow", "torch")}
-SAID = ("inputs", "targets", "torch_inputs", "mapping", "keras_loss", "torch_loss", "keras_optimizer",
-        "torch_optimizer", "keras_step", "torch_step")  # fmt: skip
+OTHERS = {
+    "keras": ("torch",),
+    "torch": ("keras", "tensorflow"),
+    "jax": ("keras", "torch"),  # TensorFlow may come: libraries of JAX read files with it, where it is installed
+    "onnx": ("keras", "tensorflow", "torch"),
+}
+_MADE = [f"{kind}_{what}" for what in ("loss", "optimizer", "step") for kind in ("keras", "torch", "jax")]
+SAID = ("inputs", "targets", "torch_inputs", "jax_inputs", "mapping", *_MADE)
 
 
 def main(kind: str) -> None:
@@ -168,6 +175,8 @@ class Served:
                 return Computed()
             case Compute():
                 return self._compute(request)
+            case Export():
+                return self._export(request)
 
     def _model(self, precision: Precision) -> Foreign:
         self._framework.configure(precision, fresh=precision not in self._models)
@@ -245,7 +254,20 @@ class Served:
         for precision in self._framework.PRECISIONS:
             found.climb(self._model(precision), precision, self._said)
         save_file({name: np.ascontiguousarray(array) for name, array in found.arrays.items()}, request.out)
-        return Computed(found.broken, found.optimizer, found.rates, found.formula)
+        return Computed(found.broken, found.lacks, found.optimizer, found.rates, found.formula)
+
+    def _export(self, request: Export) -> Exported:
+        given = load_file(request.given)
+        model = self._model("float32")
+        model.set_arrays({name[8:]: array for name, array in given.items() if name.startswith("weights/")})
+        few = {name[7:]: array[:BATCH] for name, array in given.items() if name.startswith("inputs/")}
+        try:
+            layout = model.export(few, request.out)
+            registry.foreign("onnx").load(Source("onnx", request.out), "float32")  # one that nothing can run is none
+        except (NotExported, BenchError) as error:
+            traceback.print_exc()
+            return Exported(reason=str(error).replace(f"{request.out}: ", "its graph "))
+        return Exported(layout)
 
 
 class _Found:
@@ -255,6 +277,7 @@ class _Found:
         self._start, self._inputs, self._targets, self._request = start, inputs, targets, request
         self.arrays: Arrays = {}
         self.broken: dict[str, str] = {}
+        self.lacks: dict[str, str] = {}
         self.optimizer: dict[str, Any] = {}
         self.rates: tuple[float, ...] = ()
         self.formula = ""
@@ -268,13 +291,15 @@ class _Found:
             ("gradients", bool(trains), self._gradients),
             ("optimizer", "optimizer" in rungs, self._optimizer),
         ):
-            if not asked or rung in self.broken:
+            if not asked or rung in self.broken or rung in self.lacks:
                 continue
             try:
                 if self._start:
                     model.set_arrays(self._start)
                 for name, array in climb(model, said).items():
                     self.arrays[f"{precision}/{name}"] = np.asarray(array)
+            except Unavailable as error:
+                self.lacks[rung] = str(error)
             except Exception as error:  # whatever the user's code raises, the other rungs are still worth climbing
                 traceback.print_exc()
                 told = error if isinstance(error, BenchError) else failed(error)
@@ -298,7 +323,7 @@ class _Found:
     def _optimizer(self, model: Foreign, _: Said) -> Arrays:
         draw = np.random.default_rng(ROW_SEED)
         order = np.stack([draw.permutation(DRAWN)[:BATCH] for _ in range(STEPS[-1])])
-        trained = model.train(self._inputs, self._targets, order, STEPS, self._request.held)
+        trained = model.train(self._inputs, self._targets, order, STEPS, self._request.held, self._request.other)
         self.optimizer, self.rates, self.formula = trained.optimizer, trained.rates, trained.formula
         found = _steps("optimizer", trained.losses, trained.arrays)
         if trained.corrected:

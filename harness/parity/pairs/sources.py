@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from harness import registry
 from harness.errors import BenchError
-from harness.foreign import Source
-
-Layout = Literal["", "first", "last"]
+from harness.foreign import Kind, Layout, Source
 
 
 def sources(
-    pair: str, keras: str = "", onnx: str = "", onnx2: str = "", layout: Layout = "", trusted: bool = False
+    pair: str,
+    keras: str = "",
+    onnx: str = "",
+    onnx2: str = "",
+    layout: Layout = "",
+    trusted: bool = False,
+    between: str = "",
 ) -> tuple[Source, Source]:
-    """The first model and the second: of a pair's file keras_model() and torch_model(), but a saved Keras model in the
-    place of the first, and an ONNX file in that of the second (beside torch_model(), where the file has that); or two
-    ONNX files.
+    """The first model and the second: of a pair's file those of `between`, or of its functions keras_model(),
+    torch_model() and jax_model() those two that it has (without `between`, of three the first two); but a saved Keras
+    model in the place of the first, and an ONNX file in that of the second (beside torch_model(), where the file has
+    that); or two ONNX files.
 
-    Raises BenchError where a file is not there, or there are not two models.
+    Raises BenchError where a file is not there, there are not two models, or JAX is asked for and not installed.
     """
     for key, path in (("pair", pair), ("keras", keras), ("onnx", onnx), ("onnx2", onnx2)):
         if path and not Path(path).is_file():
@@ -39,29 +46,67 @@ def sources(
         return saved("onnx", onnx), saved("onnx", onnx2, layout or "last")
     if layout and not onnx:
         raise BenchError(f"layout={layout}: is for an ONNX file: give onnx=FILE.onnx too")
-    if keras:
-        ours = saved("keras", keras)
-    else:
-        kind: Literal["keras", "torch"] = "torch" if onnx and not _has_keras_alone(pair) else "keras"
-        ours = Source(kind, said, f"{kind}_model", said, trusted)
-    return ours, saved("onnx", onnx, layout) if onnx else Source("torch", said, "torch_model", said, trusted)
+    if onnx:
+        if between:
+            raise BenchError(f"between={between}: is for two models of a pair, and not for an ONNX file")
+        return (
+            saved("keras", keras) if keras else _made(_beside_a_graph(pair), said, trusted),
+            saved("onnx", onnx, layout),
+        )
+    first, second = _between(between, _kinds(pair), bool(keras))
+    return saved("keras", keras) if keras else _made(first, said, trusted), _made(second, said, trusted)
 
 
 _OTHER = {
-    "keras": "pair=FILE.py with a function torch_model(), or onnx=FILE.onnx",
+    "keras": "pair=FILE.py with a function torch_model() or jax_model(), or onnx=FILE.onnx",
     "onnx": "keras=FILE.keras, onnx2=FILE.onnx, or pair=FILE.py with a function torch_model() or keras_model()",
     "onnx2": "onnx=FILE.onnx",
 }
 
 
-def _has_keras_alone(pair: str) -> bool:
-    """Whether a Python file has a function keras_model and none torch_model, without running it."""
+_KINDS: tuple[Kind, ...] = ("keras", "jax", "torch")  # in this order they stand in a table
+
+
+def _made(kind: Kind, said: str, trusted: bool) -> Source:
+    """What a function of the pair's file makes."""
+    if kind == "jax" and importlib.util.find_spec("jax") is None:
+        raise BenchError("jax is not installed: pip install 'cijbench[jax]'")
+    return Source(kind, said, f"{kind}_model", said, trusted)
+
+
+def _beside_a_graph(pair: str) -> Kind:
+    """The framework of the function that a graph is compared with: torch's, where the file has that."""
+    kinds = _kinds(pair)
+    return "torch" if "torch" in kinds or not kinds else kinds[0]
+
+
+def _between(between: str, has: Sequence[Kind], saved: bool) -> tuple[Kind, Kind]:
+    """The frameworks of both models, as asked for or as the file has them; Keras's model may be `saved` elsewhere."""
+    if between:
+        words = tuple(word.strip() for word in between.split(","))
+        for word in words:
+            if word not in _KINDS:
+                raise registry.unknown(word, _KINDS, "framework of a pair")
+        first, *second = [kind for kind in _KINDS if kind in words]
+        if len(words) != 2 or len(second) != 1:
+            raise BenchError(f"between={between}: must name two frameworks of a pair, as in jax,torch")
+        if saved and first != "keras":
+            raise BenchError(f"between={between}: names no Keras model, and keras= is one")
+        return first, second[0]
+    beside = [kind for kind in ("torch", "jax") if kind in has]
+    if "keras" in has or saved or len(beside) < 2:
+        return "keras", "jax" if beside == ["jax"] else "torch"
+    return "jax", "torch"
+
+
+def _kinds(pair: str) -> list[Kind]:
+    """The frameworks of which a Python file has a function that makes a model, without running it."""
     if not pair:
-        return False
+        return []
     try:
         body = registry.parsed(Path(pair)).body
     except (SyntaxError, ValueError):  # which the process that runs it tells
-        return False
+        return []
     names = {node.name for node in body if isinstance(node, ast.FunctionDef)}
     names |= {each.asname or each.name for node in body if isinstance(node, ast.ImportFrom) for each in node.names}
-    return "keras_model" in names and "torch_model" not in names
+    return [kind for kind in _KINDS if f"{kind}_model" in names]

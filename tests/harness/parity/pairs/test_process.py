@@ -137,7 +137,12 @@ def test_a_side_that_dies_leaves_its_last_words(tmp_path):
     ("words", "said"),
     [
         (["pair=nothing.py"], "pair=nothing.py: there is no such file"),
-        (["pair=p.py", "rung=export"], "unknown rung of a pair 'export'"),
+        (["pair=p.py", "rung=training"], "unknown rung of a pair 'training'"),
+        (["pair=p.py", "between=jax,flax"], "unknown framework of a pair 'flax': did you mean"),
+        (["pair=p.py", "between=jax"], "between=jax: must name two frameworks of a pair, as in jax,torch"),
+        (["pair=p.py", "between=jax,jax"], "between=jax,jax: must name two frameworks of a pair"),
+        (["pair=p.py", "keras=p.py", "between=jax,torch"], "names no Keras model, and keras= is one"),
+        (["pair=p.py", "onnx=p.py", "between=jax,torch"], "is for two models of a pair, and not for an ONNX file"),
         (["pair=p.py", "weights=mine"], "must be one of drawn, ours, theirs, own"),
         (["pair=p.py", "mapping=."], "mapping=.: is a folder"),
         (["keras=p.py"], "and the other model?"),
