@@ -242,9 +242,10 @@ def _forward(model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _gradcam(orders: Orders, convolution: str, model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Where the network looks, of few images, for each of its answers."""
-    maps = registry.gradcam(orders.backend).maps(model, convolution, given.images[:4])
-    yield from zip(orders.task.targets, np.moveaxis(maps, -1, 0), strict=True)
+    """Where the network looks, of few images, for all of its answers: in one array, for of one answer maps may be zero,
+    and nothing is relative to that.
+    """
+    yield "maps", registry.gradcam(orders.backend).maps(model, convolution, given.images[:4])
 
 
 def _gradients(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -44,8 +44,8 @@ def _padded(kernel: int, padding: Padding) -> int:
 
 def onto_image(maps: NDArray[np.float64], begin: float, stride: int, height: int, width: int) -> NDArray[np.float64]:
     """Maps (n, h, w), whose pixels are centred as `centres` says, on the pixels of an image: (n, height, width), linear
-    between centres, and zero from a stride beyond the outermost on. Stretched over the whole image, as is usual, they
-    would tell less of where answers come from: docs/gradcam.md has the numbers.
+    between centres, and zero from a stride beyond the outermost on. Stretched over the whole image, as is usual, a
+    bright pixel would stand beside what it has seen, towards the edge.
     """
 
     def tents(count: int, pixels: int) -> NDArray[np.float64]:

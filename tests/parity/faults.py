@@ -631,40 +631,40 @@ def change_maps(at, change):
     at.gradcam.maps = lambda *given: change(maps(*given))
 
 
-@fault("gradients clipped at zero before their mean", "baseline", "gradcam", "C")
+@fault("gradients clipped at zero before their mean", "baseline", "gradcam", "maps")
 def _(at):
     right = at.gradcam._map
     at.gradcam._map = lambda activations, gradients: right(activations, gradients.relu())
 
 
-@fault("weights that are the mean over rows and channels", "baseline", "gradcam", "C")
+@fault("weights that are the mean over rows and channels", "baseline", "gradcam", "maps")
 def _(at):
     at.gradcam._map = lambda a, gradients: at.torch.relu((gradients.mean(dim=(1, 2), keepdim=True) * a).sum(dim=1))
 
 
-@fault("gradients times activations, pixel by pixel", "baseline", "gradcam", "C")
+@fault("gradients times activations, pixel by pixel", "baseline", "gradcam", "maps")
 def _(at):
     """HiResCAM (Draelos and Carin 2020), which is the same behind a global average alone."""
     at.gradcam._map = lambda activations, gradients: at.torch.relu((gradients * activations).sum(dim=1))
 
 
-@fault("weights that are the sum over pixels", "tuned", "gradcam", "C")
+@fault("weights that are the sum over pixels", "tuned", "gradcam", "maps")
 def _(at):
     right = at.gradcam._map
     at.gradcam._map = lambda activations, gradients: right(activations, gradients * gradients[0, 0].numel())
 
 
-@fault("a map that may be negative", "tuned", "gradcam", "C")
+@fault("a map that may be negative", "tuned", "gradcam", "maps")
 def _(at):
     at.gradcam._map = lambda a, gradients: (gradients.mean(dim=(2, 3), keepdim=True) * a).sum(dim=1)
 
 
-@fault("a map by absolute values", "baseline", "gradcam", "C")
+@fault("a map by absolute values", "baseline", "gradcam", "maps")
 def _(at):
     at.gradcam._map = lambda a, gradients: (gradients.mean(dim=(2, 3), keepdim=True) * a).sum(dim=1).abs()
 
 
-@fault("a map by the convolution before its ReLU", "baseline", "gradcam", "C")
+@fault("a map by the convolution before its ReLU", "baseline", "gradcam", "maps")
 def _(at):
     change_cut(at, lambda names, place: place - 1)
 
@@ -679,29 +679,29 @@ def _(at):
     change_cut(at, lambda names, place: names.index("conv2d_1_relu") + 1)
 
 
-@fault("a map of another answer", "tuned", "gradcam", "C")
+@fault("a map of another answer", "tuned", "gradcam", "maps")
 def _(at):
     change_maps(at, lambda found: at.torch.from_numpy(found).roll(1, dims=-1).numpy())
 
 
-@fault("a map of the sum of all answers", "tuned", "gradcam", "C")
+@fault("a map of the sum of all answers", "tuned", "gradcam", "maps")
 def _(at):
     unbind = at.torch.Tensor.unbind
     at.torch.Tensor.unbind = lambda self, dim=0: [self.sum(dim=1)] * len(unbind(self, dim))
 
 
-@fault("maps of a batch by its mean gradients", "tuned", "gradcam", "C")
+@fault("maps of a batch by its mean gradients", "tuned", "gradcam", "maps")
 def _(at):
     right = at.gradcam._map
     at.gradcam._map = lambda a, gradients: right(a, gradients.mean(dim=0, keepdim=True).expand_as(gradients))
 
 
-@fault("a map that is scaled to its brightest pixel", "tuned", "gradcam", "C")
+@fault("a map that is scaled to its brightest pixel", "tuned", "gradcam", "maps")
 def _(at):
     change_maps(at, lambda found: found / found.max(axis=(1, 2), keepdims=True).clip(1e-12))
 
 
-@fault("dropout while maps are made", "tuned", "gradcam", "C")
+@fault("dropout while maps are made", "tuned", "gradcam", "maps")
 def _(at):
     maps = at.gradcam.maps
 
@@ -714,7 +714,7 @@ def _(at):
     at.gradcam.maps = trained
 
 
-@fault("weights in half precision", "baseline", "gradcam", "C")
+@fault("weights in half precision", "baseline", "gradcam", "maps")
 def _(at):
     right = at.gradcam._map
     at.gradcam._map = lambda a, gradients: right(a, gradients.bfloat16().to(gradients.dtype))
@@ -739,7 +739,7 @@ def _(at):
     at.pytorch._criterion = lambda scaling, recipe: at.nn.functional.cross_entropy
 
 
-@fault("a map of the probability in the place of its logit", "cnn-weighted", "gradcam", "", OF_CLASSES)
+@fault("a map of the probability in the place of its logit", "cnn-weighted", "gradcam", "maps", OF_CLASSES)
 def _(at):
     cut = at.gradcam._cut
 
