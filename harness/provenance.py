@@ -47,7 +47,7 @@ def source(backend: str, suite: str) -> str:
 @cache
 def source_of_side(backend: str) -> str:
     """SHA-256 (hex) of the source that can change what a side of `bench parity` computes in a backend, as `source`."""
-    return _source_of(backend, "harness/parity/side.py")
+    return _source_of(backend, "harness/parity/side.py", "harness/running/fields.py", f"backends/_{backend}_gradcam.py")
 
 
 @cache

@@ -80,6 +80,15 @@ def foreign(kind: str) -> Any:
     return importlib.import_module(f"backends._{kind}_foreign")
 
 
+def gradcam(backend: str) -> Any:
+    """What makes Grad-CAM maps of a backend's models, its framework imported. Raises NotImplementedError where nothing
+    does.
+    """
+    if not (_HOUSE / "backends" / f"_{backend}_gradcam.py").is_file():
+        raise NotImplementedError(f"{backend} gives no gradients by activations")
+    return importlib.import_module(f"backends._{backend}_gradcam")
+
+
 def lighter() -> Any:
     """What makes exported models lighter."""
     return importlib.import_module("backends._onnx_lighter")

@@ -452,7 +452,9 @@ def test_the_published_climb_is_whole_and_passes_but_for_initial_weights():
     table = pd.read_csv(RESULTS / "parity.csv")
     climbed = {(variant, rung) for variant, rung in zip(table.variant, table.rung, strict=True)}
     names = {variant.name for variant in subjects(elasticity)}
-    always = set(RUNGS) - {"state", "statistics"}
+    # A rung that came after the published climb is of all variants in the next one.
+    later = {"gradcam"} - {rung for _, rung in climbed}
+    always = set(RUNGS) - {"state", "statistics"} - later
     assert {(name, rung) for name in names for rung in always} <= climbed
     assert {name for name, rung in climbed if rung == "statistics"} == {"baseline", "tuned", "augmented"}
     broken = table[table.outcome != "passes"]

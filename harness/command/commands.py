@@ -263,8 +263,8 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
     rung: Annotated[
         str,
         _about(
-            "rungs, comma-separated, or all: structure, forward, gradients, state, optimizer, training, export, "
-            "statistics"
+            "rungs, comma-separated, or all: structure, forward, gradients, gradcam, state, optimizer, training, "
+            "export, statistics"
         ),
     ] = "all"
     profile: Annotated[
@@ -326,6 +326,19 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     timeout: Timeout = 0
     memory: Memory = 0
     results: Results = Path("results")
+
+
+class GradcamOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """Draw where on its test images a trained network looks (Grad-CAM), and say whether its answers come from there."""
+
+    model: Annotated[str, _path("ONNX or safetensors file as `bench run` wrote it, where it wrote it")]
+    target: Annotated[
+        str, _about("which of its answers; empty: the only one, or of classes the one that it answers")
+    ] = ""
+    n: Annotated[int, msgspec.Meta(ge=1, le=64, description="test images to draw")] = 10
+    data: Annotated[str, _path("the folder that it was trained on; empty: the data the suite ships")] = ""
+    out: Annotated[str, _path("PNG file to write; empty: beside the model")] = ""
+    own: Own = {}
 
 
 class RecordsMergeOptions(msgspec.Struct, forbid_unknown_fields=True):

@@ -11,7 +11,15 @@ from harness.errors import BenchError
 from harness.text import one_line
 
 if TYPE_CHECKING:
-    from harness.command.commands import DeployOptions, LatencyOptions, PredictOptions, ReproduceOptions, RunOptions
+    from harness.command.commands import (
+        DeployOptions,
+        GradcamOptions,
+        LatencyOptions,
+        PredictOptions,
+        ReproduceOptions,
+        RunOptions,
+    )
+    from harness.judging.maps import Deletion
     from harness.judging.records import Runtime
     from harness.running.predict import Predicted
     from harness.running.reproduce import Again
@@ -213,6 +221,46 @@ def predicted(options: PredictOptions) -> Predicted:
         name, why = next(iter(found.unread.items()))
         print(one_line(f"{len(found.unread)} images could not be read: {name}: {why}"), file=sys.stderr)
     return found
+
+
+def gradcam(options: GradcamOptions) -> int:
+    from harness.running.data import DataSource
+    from harness.running.gradcam import look
+    from harness.running.progress import show_count
+    from harness.showing.gradcam import draw
+
+    model = values.file("model", options.model)
+    out = (
+        Path(options.out)
+        if options.out
+        else model.with_suffix(f".gradcam{f'-{options.target}' * bool(options.target)}.png")
+    )
+    if out.is_dir() or not out.parent.is_dir():
+        raise BenchError(f"out={out}: name a file in a folder that is there")
+    source = DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
+    found = look(model, source, options.target, options.n, show_count)
+    draw(found.images, f"{found.title}: test images, and where {found.layer} looks", out)
+    print(
+        f"{out}: {len(found.images)} of {found.tested} test images, by {found.layer}, {found.size[0]}x{found.size[1]}"
+    )
+    print(_deletion(found.deletion, found.images[0].unit))
+    return 0
+
+
+def _deletion(found: Deletion | None, unit: str) -> str:
+    """Whether the maps tell where answers come from."""
+    from harness.judging.maps import SHARE
+
+    if found is None:
+        return "every map is zero: nothing that the convolution sees pushes these answers up"
+    told = (
+        f"without the brightest {100 * SHARE:.0f} % of pixels answers change by {found.brightest:.3g} {unit}".rstrip()
+        + f", without as many elsewhere by {found.elsewhere:.3g} (mean of {found.images} images"
+    )
+    if found.interval is None:
+        return f"{told}): too few to say whether that is chance"
+    told += f"; difference {found.interval[0]:.3g} to {found.interval[1]:.3g}, 95 %)"
+    return told + (": answers come from there" if found.tells else ": the maps do not tell where answers come from")
 
 
 def _best(options: PredictOptions) -> Path:

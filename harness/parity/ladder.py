@@ -39,6 +39,7 @@ RUNGS = {
     "structure": "the same named parameters, shapes and counts",
     "forward": "the same outputs of every layer, from the same weights and images",
     "gradients": "the same loss and gradient of every parameter",
+    "gradcam": "the same Grad-CAM map of every answer, by the last convolution",
     "state": "the same batch-norm statistics after a training step, unmoved where they are frozen",
     "optimizer": "the same losses and weights after 1, 10 and 100 steps on the same batches",
     "training": "predictions after the whole recipe differ less between frameworks than between seeds",
@@ -52,7 +53,8 @@ ULPS = 4.0
 ILL_CONDITIONED = 1e-3
 LOST = 1.0
 """Rounding leaves no digit of such an array, as of the gradient of a bias before a batch norm, which is zero."""
-_JUMPS = ("gradients", "optimizer")
+_JUMPS = ("gradients", "gradcam", "optimizer")
+_OF_NETWORKS = ("forward", "gradcam")
 _EPSILON: dict[Precision, float] = {"float32": 2.0**-23, "float64": 2.0**-52}
 
 Outcome = Literal["passes", "breaks", "differs", "skipped"]
@@ -209,12 +211,12 @@ class Compared:
 
 def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> list[Verdict]:
     """Verdicts in float32 and in float64 on everything that the sides left of this rung."""
-    forward = rung == "forward"
-    arrays = Compared(pair, f"{rung}/{'' if forward else variant}/", pair.ours.told.layers if forward else ())
+    layers = pair.ours.told.layers if rung == "forward" else ()
+    arrays = Compared(pair, f"{rung}/{'' if rung in _OF_NETWORKS else variant}/", layers)
     if wrong := _surplus(rung, pair, *arrays.single):
         return [Verdict(variant, rung, "breaks", "float32", note=wrong)]
     if not arrays.single[0]:
-        return []  # a network without batch norms has no state
+        return []  # a network without batch norms has no state, one without a convolution no map
     if keeps_statistics and rung == "state" and (moved := _moved(pair, arrays.single)):
         return [Verdict(variant, rung, "breaks", "float32", worst=moved[0], note=moved[1])]
     if arrays.exact is None:
@@ -223,7 +225,7 @@ def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> li
         return [Verdict(variant, rung, "breaks", "float32", worst=wrong)]
     conditioning = 0.0
     if rung in _JUMPS:
-        gradients = arrays if rung == "gradients" else Compared(pair, f"gradients/{variant}/")
+        gradients = Compared(pair, f"gradients/{variant}/") if rung == "optimizer" else arrays
         conditioning = gradients.conditioning()
     untrained = pair.ours.told.recipes.get(variant, 1) == 1
     return _judged(rung, variant, arrays, conditioning, pair.unlike, untrained)

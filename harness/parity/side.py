@@ -38,6 +38,7 @@ from harness.protocol import (
     TrainingData,
 )
 from harness.running.child import end_with_input
+from harness.running.fields import last_convolution
 from harness.text import Device, one_line
 
 BATCH = 16
@@ -185,6 +186,8 @@ def climb(backend: Backend, orders: Orders, given: Given) -> tuple[Arrays, Told]
     if "forward" in orders.rungs:
         climbed.take("forward", "", _forward(model, given))
         layers = tuple(name.removeprefix("forward//") for name in climbed.arrays)
+    if "gradcam" in orders.rungs and (convolution := last_convolution(orders.network)):
+        climbed.take("gradcam", "", _gradcam(orders, convolution, model, given))
     if "export" in orders.rungs:
         climbed.take("prediction", "", iter([("images", model.predict(given.images))]))
         if orders.precision == "float32":
@@ -236,6 +239,13 @@ def _forward(model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:
     with contextlib.suppress(NotImplementedError):  # then the predictions alone must do
         yield from model.activations(given.images[:4]).items()
     yield "prediction", model.predict(given.images)
+
+
+def _gradcam(orders: Orders, convolution: str, model: Model, given: Given) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Where the network looks, of few images, for all of its answers: in one array, for of one answer maps may be zero,
+    and nothing is relative to that.
+    """
+    yield "maps", registry.gradcam(orders.backend).maps(model, convolution, given.images[:4])
 
 
 def _gradients(model: Model, given: Given, recipe: Recipe) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -1,7 +1,8 @@
 """Mistakes that porters make, each planted alone into the PyTorch side, and where the ladder must break.
 
 A fault is a function of `at`, which holds what it may change: torch, nn, the backend `pytorch`, its `parts` for
-backbones, and the harness's `backbones`. It runs in the faulty side's own interpreter, before anything is built.
+backbones, its `gradcam`, and the harness's `backbones`. It runs in the faulty side's own interpreter, before anything
+is built.
 """
 
 import inspect
@@ -37,11 +38,11 @@ def plant(fault):
     """Plant a fault, or a stranger's, into this interpreter."""
     import torch
 
-    from backends import _torch_backbones, pytorch
+    from backends import _pytorch_gradcam, _torch_backbones, pytorch
     from harness.model import backbones
 
-    at = SimpleNamespace(torch=torch, nn=torch.nn, pytorch=pytorch, parts=_torch_backbones, backbones=backbones)
-    fault.plant(at)
+    ours = {"pytorch": pytorch, "parts": _torch_backbones, "gradcam": _pytorch_gradcam, "backbones": backbones}
+    fault.plant(SimpleNamespace(torch=torch, nn=torch.nn, **ours))
 
 
 def change_layer(at, name, forward):
@@ -610,6 +611,115 @@ def _(at):
     at.parts.KerasBatchNorm2d.train = lambda self, mode=True: at.nn.BatchNorm2d.train(self, True)
 
 
+# --- Grad-CAM ---------------------------------------------------------------------------------------------------------
+
+
+def change_cut(at, change):
+    """Cut the network elsewhere: `change(names, place)` is where, of the names of its modules and the right place."""
+    cut = at.gradcam._cut
+
+    def changed(module, layer):
+        names = [name for name, _ in module.named_children()]
+        place = change(names, len(cut(module, layer)[0]))
+        return module[:place], module[place:]
+
+    at.gradcam._cut = changed
+
+
+def change_maps(at, change):
+    maps = at.gradcam.maps
+    at.gradcam.maps = lambda *given: change(maps(*given))
+
+
+@fault("gradients clipped at zero before their mean", "baseline", "gradcam", "maps")
+def _(at):
+    right = at.gradcam._map
+    at.gradcam._map = lambda activations, gradients: right(activations, gradients.relu())
+
+
+@fault("weights that are the mean over rows and channels", "baseline", "gradcam", "maps")
+def _(at):
+    at.gradcam._map = lambda a, gradients: at.torch.relu((gradients.mean(dim=(1, 2), keepdim=True) * a).sum(dim=1))
+
+
+@fault("gradients times activations, pixel by pixel", "baseline", "gradcam", "maps")
+def _(at):
+    """HiResCAM (Draelos and Carin 2020), which is the same behind a global average alone."""
+    at.gradcam._map = lambda activations, gradients: at.torch.relu((gradients * activations).sum(dim=1))
+
+
+@fault("weights that are the sum over pixels", "tuned", "gradcam", "maps")
+def _(at):
+    right = at.gradcam._map
+    at.gradcam._map = lambda activations, gradients: right(activations, gradients * gradients[0, 0].numel())
+
+
+@fault("a map that may be negative", "tuned", "gradcam", "maps")
+def _(at):
+    at.gradcam._map = lambda a, gradients: (gradients.mean(dim=(2, 3), keepdim=True) * a).sum(dim=1)
+
+
+@fault("a map by absolute values", "baseline", "gradcam", "maps")
+def _(at):
+    at.gradcam._map = lambda a, gradients: (gradients.mean(dim=(2, 3), keepdim=True) * a).sum(dim=1).abs()
+
+
+@fault("a map by the convolution before its ReLU", "baseline", "gradcam", "maps")
+def _(at):
+    change_cut(at, lambda names, place: place - 1)
+
+
+@fault("a map by the layer behind the convolution", "tuned", "gradcam", "shapes")
+def _(at):
+    change_cut(at, lambda names, place: place + 1)
+
+
+@fault("a map by the first convolution", "tuned", "gradcam", "shapes")
+def _(at):
+    change_cut(at, lambda names, place: names.index("conv2d_1_relu") + 1)
+
+
+@fault("a map of another answer", "tuned", "gradcam", "maps")
+def _(at):
+    change_maps(at, lambda found: at.torch.from_numpy(found).roll(1, dims=-1).numpy())
+
+
+@fault("a map of the sum of all answers", "tuned", "gradcam", "maps")
+def _(at):
+    unbind = at.torch.Tensor.unbind
+    at.torch.Tensor.unbind = lambda self, dim=0: [self.sum(dim=1)] * len(unbind(self, dim))
+
+
+@fault("maps of a batch by its mean gradients", "tuned", "gradcam", "maps")
+def _(at):
+    right = at.gradcam._map
+    at.gradcam._map = lambda a, gradients: right(a, gradients.mean(dim=0, keepdim=True).expand_as(gradients))
+
+
+@fault("a map that is scaled to its brightest pixel", "tuned", "gradcam", "maps")
+def _(at):
+    change_maps(at, lambda found: found / found.max(axis=(1, 2), keepdims=True).clip(1e-12))
+
+
+@fault("dropout while maps are made", "tuned", "gradcam", "maps")
+def _(at):
+    maps = at.gradcam.maps
+
+    def trained(model, *given):
+        model.module.eval = model.module.train
+        found = maps(model, *given)
+        del model.module.eval
+        return found
+
+    at.gradcam.maps = trained
+
+
+@fault("weights in half precision", "baseline", "gradcam", "maps")
+def _(at):
+    right = at.gradcam._map
+    at.gradcam._map = lambda a, gradients: right(a, gradients.bfloat16().to(gradients.dtype))
+
+
 # --- classes ----------------------------------------------------------------------------------------------------------
 
 
@@ -627,6 +737,17 @@ def _(at):
 @fault("classes without their weights", "cnn-weighted", "gradients", "loss", OF_CLASSES)
 def _(at):
     at.pytorch._criterion = lambda scaling, recipe: at.nn.functional.cross_entropy
+
+
+@fault("a map of the probability in the place of its logit", "cnn-weighted", "gradcam", "maps", OF_CLASSES)
+def _(at):
+    cut = at.gradcam._cut
+
+    def softened(module, layer):
+        before, after = cut(module, layer)
+        return before, at.nn.Sequential(after, at.nn.Softmax(dim=1))
+
+    at.gradcam._cut = softened
 
 
 @fault("weights of the classes in the other order", "cnn-weighted", "gradients", "loss", OF_CLASSES)

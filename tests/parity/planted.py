@@ -22,7 +22,7 @@ from tests.parity.strangers import STRANGERS
 
 KERAS, PYTORCH, ONNX = Framework("keras"), Framework("pytorch"), Framework("onnx")
 EVERY = FAULTS | OF_CLASSES | STRANGERS
-ARRAY_RUNGS = ("structure", "forward", "gradients", "state", "optimizer", "export")
+ARRAY_RUNGS = ("structure", "forward", "gradients", "gradcam", "state", "optimizer", "export")
 
 
 class FaultySides(Sides):

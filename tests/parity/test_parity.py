@@ -27,7 +27,11 @@ def test_keras_and_pytorch_are_the_same_model(climbs, variant):
     assert {(verdict.rung, verdict.precision) for verdict in found} == {
         ("structure", ""),
         ("export", "float32"),
-        *((rung, precision) for rung in ("forward", "gradients", "optimizer") for precision in ("float32", "float64")),
+        *(
+            (rung, precision)
+            for rung in ("forward", "gradients", "gradcam", "optimizer")
+            for precision in ("float32", "float64")
+        ),
     }
 
 
@@ -38,6 +42,7 @@ def test_the_onnx_backend_is_the_same_model_as_far_as_it_goes(climbs, variant):
         "structure": "passes",
         "forward": "passes",
         "gradients": "skipped",
+        "gradcam": "skipped",
         "optimizer": "skipped",
         "export": "passes",
     }
@@ -75,7 +80,14 @@ def test_weighted_classes_are_the_same_model(climbs_of_classes):
     """Of images that show both classes, however rare one of them is."""
     found = climbs_of_classes.verdicts("cnn-weighted")
     assert [verdict for verdict in found if verdict.outcome != "passes"] == []
-    assert {verdict.rung for verdict in found} == {"structure", "forward", "gradients", "optimizer", "export"}
+    assert {verdict.rung for verdict in found} == {
+        "structure",
+        "forward",
+        "gradients",
+        "gradcam",
+        "optimizer",
+        "export",
+    }
 
 
 @pytest.mark.slow
@@ -98,6 +110,7 @@ def test_there_are_enough_faults():
         "structure",
         "forward",
         "gradients",
+        "gradcam",
         "state",
         "optimizer",
         "export",

@@ -112,6 +112,10 @@ assert not heavy, heavy
         (["latency"], "bench latency needs model="),
         (["latency", "model=none.onnx"], "model=none.onnx: there is no such file"),
         (["predict", "model=none.onnx", "images=.", "out=x.csv"], "model=none.onnx: there is no such file"),
+        (["gradcam"], "bench gradcam needs model="),
+        (["gradcam", "model=none.onnx"], "model=none.onnx: there is no such file"),
+        (["gradcam", "model=x", "n=0"], "n=0: must be a whole number of at least 1"),
+        (["gradcam", "model=x", "targte=C11"], "no option 'targte': did you mean 'target'?"),
     ],
 )
 def test_wrong_usage_is_refused_and_leaves_nothing_behind(capsys, tmp_path, monkeypatch, words, said):

@@ -358,6 +358,7 @@ def test_every_rung_is_described():
         "structure",
         "forward",
         "gradients",
+        "gradcam",
         "state",
         "optimizer",
         "training",
