@@ -256,14 +256,14 @@ def test_what_starts_from_hill_knows_the_size_effect(films):
 def test_the_lectures_network_does_not(films):
     for backend in ("keras", "pytorch"):
         many, waves = films["many-originals", backend], films["many-waves", backend]
-        assert many.on("ratio-10").skill() < -0.9
-        assert figure(many, "ratio-10", "sd_error") < 7
+        assert many.on("ratio-10").skill() < -0.8
+        assert figure(many, "ratio-10", "sd_error") < 9
         assert figure(many, "ratio-4", "sd_error") < 15
         assert figure(waves, "ratio-10", "sd_error") > 15
         assert waves.squared_errors().mean() < 0.12 * many.squared_errors().mean()
         few = [films[name, backend] for name in ("few-originals", "few-copied", "few-moved")]
-        # in Keras as many few films that are moved have the same error within its interval
-        worse = few if backend == "pytorch" else few[:2]
+        # in PyTorch as many few films that are moved have the same error within its interval
+        worse = few if backend == "keras" else few[:2]
         assert all(difference(many, row).verdict == "better" for row in worse)
         assert difference(few[2], few[0]).verdict == "better"
 
