@@ -17,8 +17,8 @@ Measured = tuple[float, float, int]
 
 
 class Tag(NamedTuple):
-    """How a tensor lies: channels `first`; `flat`, from that shape, channels first; `given` that shape by a reshape of
-    what a layer answered; or just `from` a layer.
+    """How a tensor lies: channels `first`, or turned from there to be `last`; `flat`, from that shape, channels first;
+    `given` that shape by a reshape of what a layer answered; or just `from` a layer.
     """
 
     lies: str
@@ -151,8 +151,32 @@ class Layouts(TorchFunctionMode):
             tensors = list(_tensors(args, kwargs))
             if len(tensors) == 1 and id(tensors[0]) in self._sources:
                 self._sources[id(made)] = (made, self._sources[id(tensors[0])][1])
-            self._follow(name, tensors, made, args, kwargs)
+            if name in _TURNS:
+                self._turned(self._tag(tensors[0]), made, self._order(function, made.ndim, args, kwargs))
+            else:
+                self._follow(name, tensors, made)
         return made
+
+    def _order(self, function: Any, rank: int, args: Any, kwargs: Any) -> tuple[int, ...]:
+        """Which axis of what it is given each axis of what such a function makes is: a tensor tells by its shape."""
+        others = {name: value for name, value in kwargs.items() if name != "input"}
+        self._paused = True
+        try:
+            made = function(torch.empty(*range(2, 2 + rank)), *(args if "input" in kwargs else args[1:]), **others)
+        finally:
+            self._paused = False
+        return tuple(length - 2 for length in made.shape)
+
+    def _turned(self, tag: Tag, made: Tensor, order: tuple[int, ...]) -> None:
+        inner = tuple(range(1, len(order) - 1))
+        if tag.lies and tag.lies != "last" and order[:2] == (0, 1):
+            self._put(made, tag)
+        elif tag.lies == "first" and order == (0, *(axis + 1 for axis in inner), 1):
+            self._put(made, Tag("last"))
+        elif tag.lies == "last" and order == (0, len(order) - 1, *inner):
+            self._put(made, Tag("first"))
+        elif tag.lies == "last" and (order[0], order[-1]) == (0, len(order) - 1):
+            self._put(made, tag)
 
     def _dropped(self, name: str, function: Any, args: Any, kwargs: Any) -> Any:
         """A dropout as a function: in training mode it is measured, or does nothing."""
@@ -172,7 +196,7 @@ class Layouts(TorchFunctionMode):
         self._put(made, self._tag(args[0]))
         return made
 
-    def _follow(self, name: str, given: list[Tensor], made: Tensor, args: Any, kwargs: Any) -> None:
+    def _follow(self, name: str, given: list[Tensor], made: Tensor) -> None:
         tags = [tag for tensor in given if (tag := self._tag(tensor)).lies]
         tag = tags[0] if tags else Tag("")
         spatial = any(word in name for word in _SPATIAL) and made.ndim > 2
@@ -180,12 +204,9 @@ class Layouts(TorchFunctionMode):
             if tag.lies == "given":
                 self.unflattened[tag.source] = tag.shape
             self._put(made, Tag("first"))
-        elif name in _TURNS and tag.lies:
-            if _stays(name, args, kwargs, made.ndim):
-                self._put(made, tag)
         elif name in _RESHAPES and given:
             self._reshaped(given[0], tag, made)
-        elif tag.lies and given[0].ndim == made.ndim and name not in _MIXES and _fits(tag, given[0], made):
+        elif tag.lies and given[0].ndim == made.ndim and not _mixes(name, tag) and _fits(tag, given[0], made):
             self._put(made, tag)
 
     def _reshaped(self, given: Tensor, tag: Tag, made: Tensor) -> None:
@@ -213,11 +234,9 @@ def _fits(tag: Tag, given: Tensor, made: Tensor) -> bool:
     return tag.lies != "flat" or given.shape == made.shape
 
 
-def _stays(name: str, args: Any, kwargs: Any, rank: int) -> bool:
-    """Whether the channels, on axis 1, are still there afterwards."""
-    axes = args[1] if len(args) == 2 and not isinstance(args[1], int) else args[1:] or tuple(kwargs.values())
-    axes = [axis % rank for axis in leaves(list(axes))]
-    return axes[:2] == [0, 1] if name == "permute" else not {0, 1} & set(axes)
+def _mixes(name: str, tag: Tag) -> bool:
+    """Whether it is not known afterwards which axis is which; dense layers are of the last one."""
+    return name in _MIXES and not (name == "linear" and tag.lies == "last")
 
 
 def _tensors(args: Any, kwargs: Any) -> Iterator[Tensor]:

@@ -683,3 +683,39 @@ def _(at):
 @fault("autoencoder", "a dense layer that is not linear", "forward", "code (5); it is given the same")
 def _(at):
     at.model[5].register_forward_hook(lambda _, __, made: made.tanh())
+
+
+# --- ConvNeXt -----------------------------------------------------------------------------------------------------
+
+
+@fault("convnext", "torch's own epsilon", "forward", "epsilon is 1e-06 in keras, 1e-05 in torch")
+def _(at):
+    for norm in modules(at, at.nn.LayerNorm):
+        norm.eps = 1e-5
+
+
+@fault("convnext", "an image that is transposed as its channels come back", "forward", "stem_norm")
+def _(at):
+    def forward(norm, x):
+        return type(norm).__mro__[1].forward(norm, x.permute(0, 2, 3, 1)).permute(0, 3, 2, 1)
+
+    instead(at.model.stem_norm, forward)
+
+
+@fault("convnext", "a block without what goes around it", "forward", "block1_depthwise")
+def _(at):
+    def forward(block, x):
+        y = block.norm(block.depthwise(x).movedim(1, -1))
+        return block.narrow(at.F.silu(block.wide(y))).movedim(-1, 1)
+
+    instead(at.model.blocks[0], forward)
+
+
+@fault("convnext", "GELU for SiLU", "forward", "block0_narrow")
+def _(at):
+    def forward(block, x):
+        y = block.norm(block.depthwise(x).movedim(1, -1))
+        return x + block.narrow(at.F.gelu(block.wide(y))).movedim(-1, 1)
+
+    for block in at.model.blocks:
+        instead(block, forward)
