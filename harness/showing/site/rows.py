@@ -154,22 +154,30 @@ def _id(group: Group) -> str:
 
 
 def _place(group: Group) -> tuple[object, ...]:
-    """Equal for rows of the same model, of the same question, on the same machine: of these the last to run counts."""
+    """Equal for rows of the same model, of the same question: of these what the newest code made counts."""
     cell = group.first.cell
-    of = cell.row, cell.backend, cell.profile, cell.data_hash, cell.split_hash, digest(cell.settings)
-    return (*of, machine(group.first.environment))
+    return cell.row, cell.backend, cell.profile, cell.data_hash, cell.split_hash, digest(cell.settings)
 
 
 def _older(groups: Sequence[Group]) -> list[bool]:
-    """Of each row whether the same model was trained again later, by other code."""
+    """Of each row whether the same model was trained again later, by other code, here or elsewhere; or, on the same
+    machine, with other versions.
+    """
 
     def started(group: Group) -> str:
         return max(record.started for record in group.records)
 
-    newest: dict[tuple[object, ...], str] = {}
-    for group in groups:
-        newest[_place(group)] = max(newest.get(_place(group), ""), started(group))
-    return [started(group) < newest[_place(group)] for group in groups]
+    newest: dict[tuple[object, ...], Group] = {}
+    for group in sorted(groups, key=started):
+        newest[_place(group)] = newest[*_place(group), machine(group.first.environment)] = group
+
+    def older(group: Group) -> bool:
+        last = newest[_place(group)]
+        here = newest[*_place(group), machine(group.first.environment)]
+        by_other_code = group.first.source != last.first.source
+        return started(group) < (started(last) if by_other_code else started(here))
+
+    return [older(group) for group in groups]
 
 
 def _question(group: Group) -> tuple[str, str]:
