@@ -256,7 +256,7 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
         _about(
             "the two backends, with an engine of Keras behind a slash and a device behind an @: keras,pytorch (the "
             "default); keras,keras/jax; pytorch,pytorch@cuda. Of a pair two of keras, jax and torch; empty: those of "
-            "which its file has a function"
+            "which there is a function"
         ),
     ] = ""
     variant: Annotated[str, _about("variants, comma-separated, or all; also of your own, as my.toml")] = "all"
