@@ -122,9 +122,6 @@ class Row(NamedTuple):
         return float(np.mean([record.validation_error for record in self.records]))
 
 
-_P = TypeVar("_P", bound=Placed)
-
-
 SIGNIFICANT = 0.05
 """A p-value below says that two differ."""
 
@@ -204,6 +201,9 @@ def _block(record: Record) -> tuple[object, ...]:
     if isinstance(cell.architecture, Imported):
         settings = msgspec.structs.replace(settings, init="shared")
     return cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment)
+
+
+_P = TypeVar("_P", bound=Placed)
 
 
 class Rivals:

@@ -21,13 +21,13 @@ from harness.judging.records import (
     Head,
     Record,
     Store,
+    cell_computed_by,
     decoder,
     fingerprint,
     read,
     refuse_other_key,
     twice,
 )
-from harness.provenance import computed_by
 from harness.signals import uninterrupted
 
 
@@ -108,12 +108,11 @@ class Shelf:
             read(line, Record, place)  # which says what is wrong, and where in the line
             raise
         of_row = msgspec.structs.replace(cell, seed=0)
-        by, on = (
-            computed_by(cell.backend, environment, source, cell.settings.device, cell.packages)
-            for source in (part.source, "")
-        )
+        by = cell_computed_by(cell, environment, part.source)
         row = f"{of_row.key} {by}"
-        of_row, row, by, on = self._rows.setdefault(row, (of_row, row, by, on))
+        if row not in self._rows:
+            self._rows[row] = (of_row, row, by, cell_computed_by(cell, environment, ""))
+        of_row, row, by, on = self._rows[row]
         return Outline(
             number=number,
             start=start,

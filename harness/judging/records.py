@@ -314,14 +314,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     @property
     def computed_by(self) -> str:
         """What its numbers hang on besides its cell: records of one cell are the same where this is."""
-        device = self.cell.settings.device
-        return provenance.computed_by(self.cell.backend, self.environment, self.source, device, self.cell.packages)
+        return cell_computed_by(self.cell, self.environment, self.source)
 
     @property
     def computed_on(self) -> str:
         """The same without the source: where a row is of the same cells, and this is equal, only our code changed."""
-        device = self.cell.settings.device
-        return provenance.computed_by(self.cell.backend, self.environment, "", device, self.cell.packages)
+        return cell_computed_by(self.cell, self.environment, "")
 
     @property
     def answers(self) -> int:
@@ -346,6 +344,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if not self.validation or not self.held_out:
             return math.inf
         return error_to_choose_by(self.validation.mse, self.validation.r2_mean, self.held_out.units)
+
+
+def cell_computed_by(cell: Cell, environment: Environment, source: str) -> str:
+    """SHA-256 (hex) of what a cell's numbers hang on besides the cell itself: `provenance.computed_by`."""
+    return provenance.computed_by(cell.backend, environment, source, cell.settings.device, cell.packages)
 
 
 class LatencyRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

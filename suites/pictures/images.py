@@ -34,18 +34,22 @@ def find_images(folder: Path) -> list[Path]:
 
     Raises BenchError for a folder that cannot be listed or holds none.
     """
-    try:
-        found = _images(folder)
-    except OSError as error:
-        raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of images") from None
+    found = _images(folder)
     if not found:
         raise BenchError(f"{folder}: no image in this folder; {', '.join(SUFFIXES)} are read")
     return found
 
 
 def _images(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-    return sorted(found, key=natural)
+    return [path for path in _listed(folder) if path.suffix.lower() in SUFFIXES]
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, in natural order, without what is hidden."""
+    try:
+        return sorted((path for path in folder.iterdir() if path.name[0] != "."), key=natural)
+    except OSError as error:
+        raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of images") from None
 
 
 def class_folders(folder: Path) -> dict[str, list[Path]]:
@@ -54,10 +58,7 @@ def class_folders(folder: Path) -> dict[str, list[Path]]:
 
     Raises BenchError for a folder that cannot be listed.
     """
-    try:
-        inside = sorted((path for path in folder.iterdir() if path.name[0] != "."), key=natural)
-    except OSError as error:
-        raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of images") from None
+    inside = _listed(folder)
     if any(path.suffix.lower() in (*SUFFIXES, *TABLES) for path in inside if path.is_file()):
         return {}
     return {path.name: images for path in inside if path.is_dir() and (images := _images(path))}

@@ -3,8 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from harness.parity.pairs.climb import RUNGS, PairRequest, Pairs
-from harness.running.guard import Limits
+from harness.parity.pairs.climb import RUNGS, PairRequest
 from tests.parity.pairs.planted import HERE, source
 
 pytestmark = [pytest.mark.parity, pytest.mark.slow]
@@ -45,13 +44,6 @@ def torch_model():
 
     return Twins()
 """
-
-
-@pytest.fixture(scope="module")
-def pairs():
-    first = HERE / "cnn1d.py"
-    with Pairs(source("keras", first), source("torch", first), Limits()) as pairs:
-        yield pairs
 
 
 def climb(pairs, path, **asked):

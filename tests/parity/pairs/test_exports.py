@@ -3,8 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from harness.parity.pairs.climb import PairRequest, Pairs
-from harness.running.guard import Limits
+from harness.parity.pairs.climb import PairRequest
 from tests.parity.pairs.planted import HERE, source
 
 pytestmark = [pytest.mark.parity, pytest.mark.slow]
@@ -58,13 +57,6 @@ NOT_WRITTEN = {
     "keras": "x = keras.ops.relu(x) if tf.executing_eagerly() else 1 / 0",
     "torch": "x = torch.relu(x) if not torch.compiler.is_exporting() else 1 / 0",
 }
-
-
-@pytest.fixture(scope="module")
-def pairs():
-    first = HERE / "cnn1d.py"
-    with Pairs(source("keras", first), source("torch", first), Limits()) as pairs:
-        yield pairs
 
 
 def climb(pairs, path, **asked):
