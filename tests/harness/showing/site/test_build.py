@@ -87,17 +87,40 @@ def test_learning_curves_and_raw_labels_are_not_ranked(tmp_path):
     }
 
 
-def test_a_row_that_was_trained_again_by_other_code_is_older(tmp_path):
-    later = {"started": "2026-03-01T00:00:00+00:00", "source": "b" * 64}
-    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
-    records = [a_record(), a_record(error=0.9, **later), a_record(environment=elsewhere)]
-    again = {"environment": elsewhere, "source": "b" * 64, "started": "2026-02-01T00:00:00+00:00"}
+LATER = {"started": "2026-03-01T00:00:00+00:00", "source": "b" * 64}
+ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+
+
+def test_of_a_model_the_row_of_the_newest_code_is_shown_and_tells_those_before(tmp_path):
+    records = [a_record(), a_record(error=0.9, **LATER), a_record(environment=ELSEWHERE)]
+    again = LATER | {"environment": ELSEWHERE, "started": "2026-02-01T00:00:00+00:00"}
     board = board_of(tmp_path, [*records, a_record(error=1.1, **again)])
-    older = [row for row in board.rows if row.older]
-    assert [row.first.source for row in older] == ["", ""]  # here and elsewhere
-    assert {row.rank for row in older} == {None}
-    assert all("older" in {badge.key for badge in row.badges} for row in older)
-    assert len(board.rows) == 4  # that the newest code made it elsewhere before does not make that row an older one
+    # That the newest code made it elsewhere before does not make that row an older one.
+    shown = {row.first.environment.processor: row for row in board.rows}
+    assert {row.first.source for row in board.rows} == {"b" * 64}
+    assert set(shown) == {ENVIRONMENT.processor, "Slide rule"}
+    assert board.csv.count("\n") == 3
+    gave_way = {name: [group.first for group, _ in row.before] for name, row in shown.items()}
+    assert {(name, one.source) for name, of in gave_way.items() for one in of} == {(ENVIRONMENT.processor, "")}
+    assert len(gave_way[ENVIRONMENT.processor]) == 2  # here and elsewhere
+    lines = {id(record): number for number, record in enumerate(board.records, 1)}
+    told = details.before(shown[ENVIRONMENT.processor], lines)
+    assert sorted(line["lines"] for line in told) == ["1", "3"]
+    assert ["other code" in line["other"] for line in told] == [True, True]
+    assert sorted("Slide rule" in line["other"] for line in told) == [False, True]
+
+
+def test_a_row_gives_way_to_what_counts_not_to_what_gave_way_itself(tmp_path):
+    """Here it was made by one version and then by another; elsewhere later, by the code of today."""
+    other = ENVIRONMENT.versions | {"scikit-learn": "0.1"}
+    records = [
+        a_record(environment=msgspec.structs.replace(ENVIRONMENT, versions=other)),
+        a_record(error=0.9, started="2026-02-01T00:00:00+00:00"),
+        a_record(error=1.1, environment=ELSEWHERE, **LATER),
+    ]
+    (row,) = board_of(tmp_path, records).rows
+    assert row.first.environment.processor == "Slide rule"
+    assert [group.first.started[:7] for group, _ in row.before] == ["2026-02", "2026-01"]
 
 
 def badges_of(tmp_path, record, latency=None):
