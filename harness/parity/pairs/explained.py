@@ -70,11 +70,25 @@ def _forward(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: L
         before = _between([each.ours.before, each.theirs.before], labels)
         return f"it is given {one.shape} in {labels[0]}, {two.shape} in {labels[1]}: {before}" + _also([each], labels)
     if _apart(one, two) > (verdict.allowed or 0):
-        since = shown[place - 1].ours.name if place else "the door"
+        since = "the door" if place == 0 else shown[place - 1].ours.name + _shapes(shown[place - 1], left, labels)
         return f"it is given other numbers: look behind {since}: " + _between(
             [each.ours.before, each.theirs.before], labels
         )
     return "it is given the same: " + (_settings([each], labels) or "no setting that is known here differs")
+
+
+def _shapes(each: Matched, left: Left, labels: Sequence[str]) -> str:
+    """That a layer answers arrays of two shapes, where it does. It is not compared then, for one side may cut off what
+    is too much; where the next pools over all that there is, a missing padding shows nowhere else.
+    """
+    parts = each.ours, each.theirs
+    found = [side["float32"].get(f"forward/{part.output}") for side, part in zip(left, parts, strict=True)]
+    if found[0] is None or found[1] is None:
+        return ""
+    one, two = alike({"output": found[0]}, {"output": found[1]}, "output")
+    if one.shape == two.shape:
+        return ""
+    return f", which answers {one.shape} in {labels[0]}, {two.shape} in {labels[1]}" + _also([each], labels)
 
 
 def _apart(one: NDArray[Any], two: NDArray[Any]) -> float:

@@ -86,3 +86,36 @@ def test_what_cannot_be_told_apart_is_as_the_file_says(pairs, tmp_path):
         assert {each.ours.name: each.theirs.name for each in pairs.paired.matched} == {"first": "b", "second": "a"}
     wrong = climb(pairs, twins(tmp_path, """{"first": "a", "second": "b"}""", **crossed), rungs=("forward",))
     assert {verdict.outcome for verdict in wrong} == {"breaks"}  # what is said is not tried again
+
+
+POOLED = """
+inputs = (8, 8, 2)
+
+
+def keras_model():
+    import keras
+
+    given = keras.Input(inputs)
+    seen = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="conv")(given)
+    return keras.Model(given, keras.layers.Dense(2, name="out")(keras.layers.GlobalAveragePooling2D()(seen)))
+
+
+def torch_model():
+    import torch
+
+    nn = torch.nn
+    pool = nn.AdaptiveAvgPool2d(1)
+    return nn.Sequential(nn.Conv2d(2, 3, 3, padding={padding}), nn.ReLU(), pool, nn.Flatten(), nn.Linear(3, 2))
+"""
+
+
+def test_a_padding_that_is_missing_before_all_is_pooled_is_told_by_the_shapes(pairs, tmp_path):
+    """The pooling hides it from the layer behind, which is given as many numbers."""
+    path = tmp_path / "pooled.py"
+    path.write_text(POOLED.replace("{padding}", "1"))
+    assert {verdict.outcome for verdict in climb(pairs, path, rungs=("structure", "forward"))} == {"passes"}
+    path = tmp_path / "unpadded.py"
+    path.write_text(POOLED.replace("{padding}", "0"))
+    _, *forward = climb(pairs, path, rungs=("structure", "forward"))
+    (told,) = {verdict.note for verdict in forward if verdict.outcome == "breaks"}
+    assert "look behind conv, which answers (8, 8, 8, 3) in keras, (8, 6, 6, 3) in torch; padding is same" in told
