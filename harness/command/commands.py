@@ -67,8 +67,9 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
     weights: Annotated[
         str,
         _path(
-            "what backbones start from: auto (ImageNet where it can be had, else random), imagenet, random, or a file "
-            "of yours, .h5 as Keras publishes them or .safetensors as `bench run` writes them"
+            "what backbones start from: auto (ImageNet where it can be had, else random), imagenet, random, the name "
+            "of a set that `bench weights make` made, or a file of yours, .h5 as Keras publishes them or .safetensors "
+            "as `bench run` writes them"
         ),
     ] = "auto"
     averaged: Annotated[

@@ -20,14 +20,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import disk, provenance
+from harness import disk, provenance, registry
 from harness.environment import Environment
 from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy, error_to_choose_by, target_weights
 from harness.judging.older import upgraded
 from harness.judging.timing import Latency
 from harness.model.architecture import Imported, Network
-from harness.model.variants import Architecture, Encoding, Recipe, Search, Variant
+from harness.model.variants import Architecture, Encoding, Method, Recipe, Search, Variant
 from harness.protocol import TEST, Counts, Facts, History, Number, Seconds, shared_unit
 from harness.signals import uninterrupted
 from harness.text import Device, Hash, Label, Name, without_patterns
@@ -55,6 +55,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     averaged: Annotated[int, msgspec.Meta(ge=0)] = 0
     facts: Facts = {}
     originals: int | msgspec.UnsetType = msgspec.UNSET
+
+
+@cache
+def _usual_method(suite: str, profile: str) -> Method:
+    """How a profile's searches go about it; by grid where nobody here knows the suite."""
+    try:
+        return registry.suite(suite).PROFILES[profile].search
+    except (BenchError, KeyError):
+        return "grid"
 
 
 class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,14 +117,19 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def row(self) -> str:
-        """What the model is called wherever results are shown: the variant, and what its backbone started from."""
+        """What the model is called wherever results are shown: the variant, what its backbone started from, and how it
+        was searched for where that is not the profile's way.
+        """
         told = [{"imagenet": "ImageNet", "random": "random weights"}.get(self.weights, self.weights)] * bool(
             self.weights
         )
         if self.imported:
             told.append("own code, no parity")
-        if isinstance(self.architecture, Search) and self.architecture.method == "optuna":
-            told.append("by Optuna")
+        if isinstance(search := self.architecture, Search) and search.of_networks:
+            usual = msgspec.structs.replace(search, method=_usual_method(self.suite, self.profile))
+            # What has one round is a grid, by whatever name it was asked for.
+            if search.method != usual.method and max(len(way.rounds()) for way in (search, usual)) > 1:
+                told.append(f"by {search.method.replace('optuna', 'Optuna')}")
         if self.settings.averaged:
             told.append(f"mean over {self.settings.averaged} moves")
         if self.settings.originals is not msgspec.UNSET:

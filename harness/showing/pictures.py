@@ -6,7 +6,9 @@ Okabe and Ito (2008), told apart by colour-blind readers too; what they mean is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,11 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device:
     note = f"profile {first.profile}, data set '{first.data}'"
     folder.mkdir(parents=True, exist_ok=True)
     files = [draw(scores, folder / "leaderboard.png", title)]
-    for name in dict.fromkeys(row.name for row in table):
+    for name, short in _short(row.name for row in table).items():
         same = [row for row in table if row.name == name]
         if any(record.history and record.history[0].loss for row in same for record in row.records):
-            files.append(_draw_losses(same, folder / f"loss-{_slug(name)}.png", note))
-        files.append(_draw_parity(same, folder / f"parity-{_slug(name)}.png", note))
+            files.append(_draw_losses(same, folder / f"loss-{_slug(short)}.png", note))
+        files.append(_draw_parity(same, folder / f"parity-{_slug(short)}.png", note))
     if any(file.stem.startswith("loss-") for file in files):
         files.append(_draw_all_losses(table, folder / "loss-all.png", note))
     for column, label, name in (
@@ -64,8 +66,15 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device:
     return files + module.draw([found for row in table for found in row.predicted()], folder)
 
 
+def _short(names: Iterable[str]) -> dict[str, str]:
+    """Each name without what stands in brackets, such as the weights, where that still tells it from the others."""
+    found = {name: name.partition(" (")[0] for name in names}
+    said = Counter(found.values())
+    return {name: short if said[short] == 1 or short == name else name for name, short in found.items()}
+
+
 def _slug(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in name.partition(" (")[0])
+    return re.sub("[^A-Za-z0-9_-]+", "-", name).strip("-")
 
 
 # --- losses -------------------------------------------------------------------------------------------------------
@@ -109,7 +118,8 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
     Of a model with several recipes the last is drawn, from where the one before it ended.
     """
     trained = [row for row in table if row.records[0].history and row.records[0].history[0].loss]
-    names = list(dict.fromkeys(row.name for row in trained))
+    short = _short(row.name for row in trained)
+    names = list(short)
     backends = list(dict.fromkeys(row.backend for row in trained))
     figure = Figure(figsize=(6.4 * len(backends), 9.6), layout="constrained")
     panels = figure.subplots(2, len(backends), sharey="row", squeeze=False)
@@ -122,7 +132,7 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
                 start = max(0, sum(len(history.loss) for history in row.records[0].history[:-1]) - 1)
                 colour = _SERIES[names.index(row.name) % len(_SERIES)]
                 axes.plot(np.arange(start + 1, len(median) + 1), median[start:], color=colour, linewidth=1.6)
-                ends[axes].append((float(median[-1]), row.name.partition(" (")[0], colour))
+                ends[axes].append((float(median[-1]), short[row.name], colour))
             axes.set_title(f"{label} loss, {backend}", loc="left", fontsize=10)
             _as_loss(axes)
     for axes, named in ends.items():
@@ -229,7 +239,8 @@ def _draw_cost(scores: pd.DataFrame, column: str, label: str, picture: Path, not
         size = 7 if place in front else 5
         colour = _COLOURS.get(backend, _OTHER)
         axes.plot(cost.iloc[place], height.iloc[place], marker, color=colour, markersize=size)
-    _label_points(axes, list(zip(cost, height, (name.partition(" (")[0] for name in table["variant"]), strict=True)))
+    short = _short(table["variant"])
+    _label_points(axes, list(zip(cost, height, (short[name] for name in table["variant"]), strict=True)))
     for number, backend in enumerate(dict.fromkeys(table["backend"])):
         colour = _COLOURS.get(backend, _OTHER)
         axes.text(1 - 0.09 * number, 1.01, backend, color=colour, transform=axes.transAxes, ha="right", va="bottom")
@@ -251,23 +262,29 @@ def pareto_front(cost: np.ndarray, skill: np.ndarray) -> list[int]:
 
 
 def _label_points(axes: Axes, points: list[tuple[float, float, str]]) -> None:
-    """Names right of their points; where names would overlap they are written under each other, each once."""
+    """Names right of their points; where names would overlap they are written under each other, with a line to the
+    point, each once for points that all but cover each other.
+    """
     (left, right), (bottom, top) = np.log10(axes.get_xlim()), axes.get_ylim()
-    taken: list[tuple[float, float, str]] = []
+    taken: list[tuple[float, float]] = []
+    named: list[tuple[float, float, str]] = []
     for x, y, name in sorted(points, key=lambda point: -point[1]):
         across, up = (np.log10(x) - left) / (right - left), (y - bottom) / (top - bottom)
-        near = [place for place in taken if abs(across - place[0]) < 0.22]
-        if any(name == other and abs(up - height) < 0.05 for _, height, other in near):
+        if any(name == other and abs(across - there) < 0.05 and abs(up - at) < 0.05 for there, at, other in named):
             continue
-        while any(abs(up - height) < 0.034 for _, height, _ in near):
-            up -= 0.005
-        taken.append((across, up, name))
-        axes.text(
-            across + 0.012, up, name, transform=axes.transAxes, color="#333333", fontsize=8.5, va="center", bbox=_PAPER
-        )
+        named.append((across, up, name))
+        height = up
+        while any(abs(across - there) < 0.22 and abs(height - at) < 0.034 for there, at in taken):
+            height -= 0.005
+        taken.append((across, height))
+        if up - height > 0.02:
+            axes.plot(
+                (across, across + 0.011), (up, height), transform=axes.transAxes, color="#CCCCCC", lw=0.6, zorder=1
+            )
+        axes.text(across + 0.012, height, name, transform=axes.transAxes, fontsize=8.5, va="center", bbox=_PAPER)
 
 
-_PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
+_PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
 
 
 def _plain(axes: Axes) -> None:

@@ -1,5 +1,6 @@
 """Records of a whole small benchmark: every role that the questions are asked of, with errors that are known."""
 
+import msgspec
 import numpy as np
 
 from harness.judging.records import Searched, Settings, Trial
@@ -17,6 +18,8 @@ GRID = Search(
     ),
     epochs=3,
 )
+IN_ONE_ROUND = msgspec.structs.replace(GRID, epochs=2)
+"""What is a grid by whatever name it was asked for, so that no row tells by which."""
 HEAD, TUNING = Recipe(epochs=5, trains="head"), Recipe(epochs=3, learning_rate=1e-4)
 RAW = Settings(target_scaling="none", unit="N/nm^2")
 
@@ -45,7 +48,7 @@ def benchmark(errors, backends=("keras", "pytorch"), seeds=(0, 1, 2), settings=N
     settings = settings or Settings()
     roles = {
         "baseline": ({"architecture": SCRATCH, "recipes": (Recipe(4),)}, {"history": history(4)}),
-        "tuned": ({"architecture": GRID}, {"history": history(4)}),
+        "tuned": ({"architecture": IN_ONE_ROUND}, {"history": history(4)}),
     }
     for family in ("vgg16", "resnet50"):
         head = {"architecture": transfer(family), "weights": "random"}

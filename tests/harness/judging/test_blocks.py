@@ -5,6 +5,7 @@ import pytest
 from harness.judging.blocks import curves, newest, rows
 from harness.judging.records import Settings
 from harness.model.architecture import Imported
+from tests.harness.a_benchmark import GRID
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, in_unlike_units
 
 LATER = "2026-02-01T00:00:00+00:00"
@@ -103,3 +104,16 @@ def test_a_curve_has_a_row_for_each_number_of_images():
     assert {size: len(row.records) for size, row in found["ridge", "classical"].items()} == {25: 2, 50: 1}
     assert list(found["ridge", "classical"]) == [25, 50]
     assert curves(block, block) == {}
+
+
+def test_the_ways_of_searching_are_rows_of_their_own():
+    """Records of a grid were averaged with those of the halving that stood beside them."""
+    halving, grid = (
+        a_cell(variant="tuned", backend="keras", architecture=msgspec.structs.replace(GRID, method=method))
+        for method in ("halving", "grid")
+    )
+    table = rows(newest([a_record(halving), a_record(grid, started=LATER)]))
+    assert [(row.name, len(row.records)) for row in table] == [("tuned", 1), ("tuned (by grid)", 1)]
+    elsewhere = msgspec.structs.replace(grid, suite="nobodys")  # whose profiles nobody here knows
+    assert elsewhere.row == "tuned"
+    assert msgspec.structs.replace(halving, suite="nobodys").row == "tuned (by halving)"

@@ -288,12 +288,12 @@ def test_a_search_by_optuna_is_a_row_beside_the_others_and_has_a_top_ten_of_what
     fill(Store(tmp_path, "elasticity"), records)
     leaderboard.write(tmp_path, "elasticity")
     rows = pd.read_csv(tmp_path / "leaderboards" / "elasticity.csv").set_index("variant")
-    assert rows["configuration"].to_dict() == {"tuned": "0", "tuned (by Optuna)": "1 3"}
-    assert rows["search_seconds"].to_dict() == {"tuned": 24.0, "tuned (by Optuna)": (10 + 6) / 2}
+    assert rows["configuration"].to_dict() == {"tuned (by grid)": "0", "tuned (by Optuna)": "1 3"}
+    assert rows["search_seconds"].to_dict() == {"tuned (by grid)": 24.0, "tuned (by Optuna)": (10 + 6) / 2}
     table = pd.read_csv(tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv", keep_default_na=False)
     assert len(list(itertools.groupby(table["variant"]))) == 2  # each ranking stands by itself
     found = {name: part.drop(columns="variant").to_dict("records") for name, part in table.groupby("variant")}
-    assert [row["configuration"] for row in found["tuned"]] == list(range(10))
+    assert [row["configuration"] for row in found["tuned (by grid)"]] == list(range(10))
     columns_told = ("rank", "configuration", "validation_mse", "epochs", "best_epochs", "selected_by")
     assert [tuple(str(row[name]) for name in columns_told) for row in found["tuned (by Optuna)"]] == [
         ("1", "3", "4.5", "3", "1 1", "1"),

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -52,6 +53,16 @@ def test_every_picture_of_a_suite_in_the_suites_order(tmp_path):
         "ranks",
     ]
     assert all(map(is_a_picture, files))
+
+
+def test_what_one_variant_was_made_from_in_two_ways_has_pictures_of_its_own(tmp_path):
+    """One overwrote the other's."""
+    random = [r for r in benchmark({"vgg16-head-only": 1.0}, ("keras",), (0,)) if r.cell.weights]
+    imagenet = [a_record(msgspec.structs.replace(r.cell, weights="imagenet"), history=r.history) for r in random]
+    fill(Store(tmp_path, "elasticity"), [*random, *imagenet])
+    files = [path.stem for path in draw_all(tmp_path, "elasticity", tmp_path / "pictures")]
+    assert {"loss-vgg16-head-only-ImageNet", "loss-vgg16-head-only-random-weights"} < set(files)
+    assert len(files) == len(set(files))
 
 
 def test_a_single_backend_seed_and_model_is_drawn(tmp_path):
