@@ -115,9 +115,9 @@ def subjects(suite: Suite, own: Sequence[Variant] = ()) -> list[Variant]:
             case Search() as search:
                 if search.of_networks:
                     found.append(_of(variant, largest(search)))
-            case Network() as network:
+            case Network():
                 found.append(variant)
-                if variant.recipes[-1].trains == "all" and has_norms(network):
+                if variant.recipes[-1].trains == "all" and has_norms(variant):
                     frozen = msgspec.structs.replace(variant.recipes[-1], trains="all-but-norms")
                     name = variant.name + FROZEN_NORMS
                     found.append(msgspec.structs.replace(variant, name=name, recipes=(*variant.recipes[:-1], frozen)))
@@ -145,7 +145,7 @@ def _kind(variant: Variant) -> object:
 
 def _trained_alike(variant: Variant) -> object:
     """Equal for variants with one backbone of which the same parts are trained, one after the other."""
-    norms = isinstance(variant.architecture, Network) and has_norms(variant.architecture)
+    norms = has_norms(variant)
     parts = [recipe.trains if norms or recipe.trains == "head" else "all" for recipe in variant.recipes]
     return network_of(variant), tuple(parts)
 
@@ -172,9 +172,10 @@ def largest(search: Search) -> Configuration:
 _PROBED = (64, 64, 1)
 
 
-def has_norms(network: Network) -> bool:
-    """Whether it has batch norms."""
-    return any(name.endswith("/gamma") for name in parameter_shapes(network, _PROBED))
+def has_norms(variant: Variant) -> bool:
+    """Whether it is a network with batch norms."""
+    network = variant.architecture
+    return isinstance(network, Network) and any(name.endswith("/gamma") for name in parameter_shapes(network, _PROBED))
 
 
 class Group(NamedTuple):
@@ -224,9 +225,8 @@ def _tells_most(chosen: Sequence[Variant]) -> str:
     """
 
     def tells(variant: Variant) -> tuple[bool, int, bool]:
-        assert isinstance(variant.architecture, Network)
         frozen = variant.recipes[-1].trains == "all-but-norms"
-        return has_norms(variant.architecture), len(variant.recipes), frozen
+        return has_norms(variant), len(variant.recipes), frozen
 
     return max(filter(deep, chosen), key=tells).name
 

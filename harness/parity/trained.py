@@ -86,7 +86,7 @@ def _beginnings(variant: Variant, ours: Sequence[Record], theirs: Sequence[Recor
     """The first epoch of each recipe, in which nothing has been rounded far apart; and how many epochs each has. Once a
     recipe has trained a whole network nothing is alike any more: the rung `optimizer` sees what later ones do.
     """
-    norms = isinstance(variant.architecture, Network) and has_norms(variant.architecture)
+    norms = has_norms(variant)
     found = []
     for one, other in zip(ours, theirs, strict=True):
         epochs = [[len(history.loss) for history in record.history] for record in (one, other)]

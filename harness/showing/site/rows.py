@@ -162,8 +162,9 @@ def _newest_with_older(groups: Sequence[Group]) -> dict[int, list[int]]:
 
     found: dict[int, list[int]] = {}
     for place in reversed(at):
-        older = found.setdefault(counting(place), [])
-        if counting(place) != place:
+        newer = counting(place)
+        older = found.setdefault(newer, [])
+        if newer != place:
             older.append(place)
     return found
 
