@@ -24,19 +24,18 @@ FAKE = (sys.executable, "-m", "tests.harness.fake_worker")
 
 @pytest.mark.benchmark(group="launching")
 def test_two_workers_and_dask_against_one_and_none(benchmark, tmp_path):
+    ways = {"one": {"workers": 1}, "two": {"workers": 2}, "two by dask": {"workers": 2, "launcher": "dask"}}
+
     def measure():
-        return {
-            "one": seconds(tmp_path / "one", workers=1),
-            "two": seconds(tmp_path / "two", workers=2),
-            "two by dask": seconds(tmp_path / "dask", workers=2, launcher="dask"),
-        }
+        rounds = [{way: seconds(tmp_path / way / str(n), **options) for way, options in ways.items()} for n in range(3)]
+        return {way: min(taken[way] for taken in rounds) for way in ways}
 
     taken = benchmark.pedantic(measure, rounds=1)
     ratios = {"two workers": taken["one"] / taken["two"], "dask": taken["two by dask"] / taken["two"]}
     benchmark.extra_info.update(taken, **ratios)
     print({key: f"{value:.4g}" for key, value in benchmark.extra_info.items()})
     assert ratios["two workers"] >= 1.8
-    assert ratios["dask"] <= 1.15  # 1.05 is meant: 1.09 where the scheduler shares two cores with two workers
+    assert ratios["dask"] <= 1.05
 
 
 def seconds(results, **options):

@@ -14,6 +14,8 @@ import pytest
 
 pytest.importorskip("distributed")
 
+import dask
+
 from harness import __version__
 from harness.command import cli
 from harness.errors import BenchError
@@ -25,6 +27,8 @@ from harness.running.cluster import Cluster
 from harness.running.crew import LostHand, Started
 from harness.running.data import DataSource
 from harness.running.host import Artifact, Delivery, Errand
+from harness.running.launchers import SELDOM, opened
+from harness.running.plan import Request
 from harness.running.worker import Done, Epoch, Job
 from tests.harness.a_cluster import await_that, client_of, town
 from tests.harness.examples import a_cell, a_failure, a_record
@@ -348,6 +352,19 @@ def test_a_cluster_of_this_machine_needs_one_key_more(data, tmp_path):
     assert re.search(r"cluster: tcp://127.0.0.1:\d+, dashboard: http://127.0.0.1:\d+/status", said)
     assert "2 cells, 0 done before, 2 at a time on 1 worker of tcp://" in said
     assert not (tmp_path / "home").exists()
+
+
+def test_dask_seldom_looks_at_itself_where_it_shares_the_cores_with_cells(tmp_path):
+    """Here in the scheduler, there in its worker; what a user has set for other clusters stays."""
+    before = dask.config.get("distributed")
+    own = Request(("elasticity",), tmp_path, launcher="dask", workers=1)
+    with opened(own, []) as launcher:
+        client = launcher._client
+        (there,) = client.run(lambda: [dask.config.get(name) for name in SELDOM]).values()
+        ticks = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.periodic_callbacks["tick"].callback_time)
+    assert there == list(SELDOM.values())
+    assert ticks == 500
+    assert dask.config.get("distributed") == before
 
 
 @pytest.mark.slow
