@@ -3,11 +3,13 @@
 A lecture on representations: R² 0.88 at the microscope that a model was trained at, 0.45 at another one of the same
 alloy. Here models are trained on patches of one laboratory, of specimens with up to half of the stiff phase, and meet
 new specimens there (`same`, by which they are ranked), in another laboratory (`elsewhere`), with one thing changed at a
-time, three times as much of it (`contrast-1` to `contrast-3`, ...), and with more of the stiff phase (`richer`). They
-are chosen by the validation images, which are of their own laboratory; no test of another one has a say in that.
+time, three times as much of it (`contrast-1` to `contrast-3`, ...), with more of the stiff phase (`richer`), and of a
+stiffer one (`stiffer`), which no image shows. They are chosen by the validation images, which are of their own
+laboratory; no test of another one has a say in that. The same validation specimens as the other laboratory sees them
+are a test of their own, `validation-elsewhere`: which model it would have chosen can be read off afterwards.
 
-The modulus is that of the micrograph, pores left out: nothing is hidden. What is asked is whether a model reads the
-material or the microscope.
+The modulus is that of the micrograph, pores left out: but for `stiffer` nothing is hidden. What is asked is whether a
+model reads the material or the microscope.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from harness.errors import BenchError, Finding
 from harness.model.variants import Encoding, Recipe, Variant
@@ -31,9 +34,9 @@ from harness.protocol import (
     Split,
 )
 from suites.micrographs import images as pngs
-from suites.micrographs import question, symmetries
+from suites.micrographs import question, stiffer, symmetries
 from suites.micrographs import specimens as shipped
-from suites.micrographs.imaging import Mask, Session, coarsened, photograph
+from suites.micrographs.imaging import Mask, Session, Shares, coarsened, photograph
 from suites.micrographs.variants import NUMBERS, PROCESS, RECIPE, SIMPLE
 from suites.microstructure.units import gpa_per
 from suites.microstructure.variants import baseline, thirty_epochs
@@ -106,11 +109,22 @@ _SEED, _SPLIT = 23, 1
 
 
 class Condition(NamedTuple):
-    """A test: a session, and pixels that are `down / up` as large as at home."""
+    """A test: a session, pixels that are `down / up` as large as at home, and the `threshold` above which the share of
+    the stiff phase, seen through a blur of a pixel, is taken for stiff; None for a mask as it is.
+    """
 
     session: Session
     down: int = 1
     up: int = 1
+    threshold: float | None = None
+
+    def seen(self, mask: Mask) -> Shares:
+        """The shares of the stiff phase in the pixels of a specimen."""
+        shares = coarsened(mask, self.down, self.up)
+        if self.threshold is None:
+            return shares
+        taken: Shares = (gaussian_filter(shares, 1.0, mode="wrap") > self.threshold).astype(np.float64)
+        return taken
 
 
 def _changed(**fields: float | tuple[float, float]) -> Condition:
@@ -124,6 +138,7 @@ SHIFTS: dict[str, tuple[Condition, ...]] = {
     "noise": tuple(_changed(noise=noise) for noise in (0.06, 0.09, 0.12)),
     "blur": tuple(_changed(blur=blur) for blur in (1.0, 1.5, 2.0)),
     "pixel": tuple(Condition(_HOME, *ratio) for ratio in ((5, 4), (3, 2), (2, 1))),
+    "threshold": tuple(Condition(_HOME, threshold=threshold) for threshold in (0.4, 0.3, 0.2)),
 }
 """What is changed, and how far, from less to more."""
 
@@ -131,7 +146,9 @@ CONDITIONS = {
     "same": Condition(_HOME),
     "elsewhere": Condition(_ELSEWHERE),
     **{f"{name}-{number}": each for name, steps in SHIFTS.items() for number, each in enumerate(steps, 1)},
+    "stiffer": Condition(_HOME),
 }
+_CONDITIONS_OF = {"new": tuple(CONDITIONS), "validation": ("same", "elsewhere")}
 
 
 def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
@@ -139,14 +156,13 @@ def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
     question.refuse_folder(folder)
     specimens = shipped.load()
     part = _parts(specimens.masks.mean(axis=(1, 2)))
-    patches, ids, moduli = [], [], []
+    patches, ids, moduli, stiffest = [], [], [], stiffer.load()
     for number, mask in enumerate(specimens.masks):
-        for name in CONDITIONS:
-            if name == "same" or part[number] == "new":
-                found = list(_patches(mask, number, name, _CUTS[part[number]]))
-                patches += found
-                ids += [f"{number:03}/{part[number]}/{name}/{place}" for place in range(len(found))]
-                moduli += [specimens.visible[number]] * len(found)
+        for name in _CONDITIONS_OF.get(part[number], ("same",)):
+            found = list(_patches(mask, number, name, _CUTS[part[number]]))
+            patches += found
+            ids += [f"{number:03}/{part[number]}/{name}/{place}" for place in range(len(found))]
+            moduli += [(stiffest if name == "stiffer" else specimens.visible)[number]] * len(found)
     return Dataset(
         name="shift",
         images=np.stack(patches)[..., None].astype(np.float32) / np.float32(255),
@@ -179,7 +195,7 @@ def _patches(mask: Mask, number: int, name: str, cuts: int) -> Iterator[NDArray[
         noise=condition.session.noise + noise,
         blur=condition.session.blur + blur,
     )
-    picture = photograph(coarsened(mask, condition.down, condition.up), session, draw)
+    picture = photograph(condition.seen(mask), session, draw)
     first = (len(picture) - cuts * _EDGE) // 2
     for row in range(cuts):
         for column in range(cuts):
@@ -192,11 +208,9 @@ def split(dataset: Dataset) -> Split:
     _, part, condition, _ = np.array([name.split("/") for name in dataset.ids]).T
     home = condition == "same"
     tests = {name: np.flatnonzero((part == "new") & (condition == name)) for name in CONDITIONS}
-    return Split(
-        np.flatnonzero((part == "train") & home),
-        np.flatnonzero((part == "validation") & home),
-        tests | {"richer": np.flatnonzero((part == "richer") & home)},
-    )
+    tests["richer"] = np.flatnonzero((part == "richer") & home)
+    tests["validation-elsewhere"] = np.flatnonzero((part == "validation") & ~home)
+    return Split(np.flatnonzero((part == "train") & home), np.flatnonzero((part == "validation") & home), tests)
 
 
 def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:

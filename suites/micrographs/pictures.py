@@ -107,6 +107,8 @@ def draw_severity(predicted: Sequence[Predicted], steps: Mapping[str, int], fold
         axes.set_ylim(-1, 1)
         axes.axhline(0, color="#999999", linewidth=0.8)
         axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[len(steps) :]:
+        axes.set_axis_off()
     figure.supylabel("R², mean over seeds (below -1 not shown)", fontsize=9)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=4, frameon=False, fontsize=8)

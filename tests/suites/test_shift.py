@@ -1,5 +1,7 @@
 """Who meets which laboratory, and that remedies remedy what they are said to."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
@@ -9,7 +11,7 @@ from harness.errors import BenchError
 from harness.model.variants import Encoding
 from harness.protocol import Predicted
 from suites import shift
-from suites.micrographs import specimens
+from suites.micrographs import specimens, stiffer
 from suites.micrographs.variants import NUMBERS
 
 SUITE = registry.suite("shift")
@@ -23,7 +25,11 @@ def of(rows):
 
 
 def test_training_and_validation_are_at_home_and_no_specimen_is_on_two_sides():
+    """But for what is said to show the validation specimens elsewhere."""
     assert set(CONDITION[SPLIT.train]) == set(CONDITION[SPLIT.validation]) == {"same"}
+    assert set(CONDITION[SPLIT.tests["validation-elsewhere"]]) == {"elsewhere"}
+    assert of(SPLIT.tests["validation-elsewhere"]) == of(SPLIT.validation)
+    assert len(SPLIT.tests["validation-elsewhere"]) == len(SPLIT.validation)
     sides = [of(SPLIT.train), of(SPLIT.validation), of(SPLIT.test), of(SPLIT.tests["richer"])]
     assert [len(side) for side in sides] == [90, 20, 36, 54]
     assert sum(map(len, sides)) == len(set.union(*sides)) == specimens.COUNT
@@ -31,7 +37,7 @@ def test_training_and_validation_are_at_home_and_no_specimen_is_on_two_sides():
 
 
 def test_every_condition_is_met_by_the_same_new_specimens():
-    assert list(SPLIT.tests) == [*shift.CONDITIONS, "richer"]
+    assert list(SPLIT.tests) == [*shift.CONDITIONS, "richer", "validation-elsewhere"]
     for name in shift.CONDITIONS:
         assert of(SPLIT.tests[name]) == of(SPLIT.test)
         assert set(CONDITION[SPLIT.tests[name]]) == {name}
@@ -49,7 +55,30 @@ def test_richer_specimens_have_more_of_the_stiff_phase_than_any_other():
 
 
 def test_the_modulus_is_what_the_image_shows():
-    np.testing.assert_array_equal(DATA.targets[:, 0], specimens.load().visible[SPECIMEN.astype(int)])
+    shown = CONDITION != "stiffer"
+    np.testing.assert_array_equal(DATA.targets[shown, 0], specimens.load().visible[SPECIMEN.astype(int)][shown])
+
+
+def test_no_image_shows_that_the_stiff_phase_is_stiffer():
+    rows = SPLIT.tests["stiffer"]
+    np.testing.assert_array_equal(DATA.targets[rows, 0], stiffer.load()[SPECIMEN.astype(int)][rows])
+    same = DATA.targets[SPLIT.test]
+    assert (DATA.targets[rows] > 1.05 * same).all()
+    assert gray("stiffer").mean() == pytest.approx(gray("same").mean(), abs=1)
+    assert gray("stiffer").std() == pytest.approx(gray("same").std(), abs=1)
+
+
+def test_a_lower_threshold_takes_more_for_stiff_and_leaves_the_gray_levels_of_phases():
+    mask = specimens.load().masks[0]
+    seen = [shift.CONDITIONS[name].seen(mask) for name in ("same", "threshold-1", "threshold-2", "threshold-3")]
+    np.testing.assert_array_equal(seen[0], mask)
+    for less, more in itertools.pairwise(seen):
+        assert set(np.unique(more)) == {0, 1}
+        assert more.mean() > less.mean() + 0.01
+    half = shift.Condition(shift.CONDITIONS["same"].session, threshold=0.5).seen(mask)
+    assert half.mean() == pytest.approx(mask.mean(), abs=0.01)
+    levels = [np.quantile(gray(name), (0.05, 0.95)) for name in ("same", "threshold-3")]
+    np.testing.assert_allclose(*levels, atol=8)
 
 
 def gray(name):
