@@ -6,11 +6,12 @@ Okabe and Ito (2008), told apart by colour-blind readers too; what they mean is 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +27,7 @@ from harness.showing.questions import decimals
 
 _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
 _OTHER = "#009E73"
+_DASHES = ("-", "--", ":")
 _SERIES = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#CC79A7", "#0072B2", "#D55E00", "#999999")
 
 
@@ -100,7 +102,7 @@ def _draw_losses(same: Sequence[Row], picture: Path, note: str) -> Path:
             epochs = np.arange(1, losses.shape[1] + 1)
             axes.plot(epochs, losses.T, color=colour, linewidth=0.7, alpha=0.5)
             axes.plot(epochs, np.median(losses, axis=0), color=colour, linewidth=2)
-            ends[-1].append((float(np.median(losses[:, -1])), label, colour))
+            ends[-1].append(End(len(epochs), float(np.median(losses[:, -1])), label, colour))
         _mark_recipes(axes, row)
         axes.set_title(row.backend, loc="left", fontsize=10)
         _as_loss(axes)
@@ -115,11 +117,11 @@ def _draw_losses(same: Sequence[Row], picture: Path, note: str) -> Path:
 def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
     """Validation and training losses of every model, medians over seeds, backends beside each other.
 
-    Of a model with several recipes the last is drawn, from where the one before it ended.
+    Of a model whose head was trained first what follows is drawn, from where that ended: the rest is its head's own.
     """
     trained = [row for row in table if row.records[0].history and row.records[0].history[0].loss]
     short = _short(row.name for row in trained)
-    names = list(short)
+    looks = dict(zip(short, itertools.product(_DASHES, _SERIES), strict=False))
     backends = list(dict.fromkeys(row.backend for row in trained))
     figure = Figure(figsize=(6.4 * len(backends), 9.6), layout="constrained")
     panels = figure.subplots(2, len(backends), sharey="row", squeeze=False)
@@ -129,10 +131,9 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
             ends[axes] = []
             for row in (row for row in trained if row.backend == backend):
                 median = np.median(_losses(row, which), axis=0)
-                start = max(0, sum(len(history.loss) for history in row.records[0].history[:-1]) - 1)
-                colour = _SERIES[names.index(row.name) % len(_SERIES)]
-                axes.plot(np.arange(start + 1, len(median) + 1), median[start:], color=colour, linewidth=1.6)
-                ends[axes].append((float(median[-1]), short[row.name], colour))
+                start, (dashes, colour) = _after_head(row), looks[row.name]
+                axes.plot(np.arange(start + 1, len(median) + 1), median[start:], dashes, color=colour, linewidth=1.6)
+                ends[axes].append(End(len(median), float(median[-1]), short[row.name], colour, dashes))
             axes.set_title(f"{label} loss, {backend}", loc="left", fontsize=10)
             _as_loss(axes)
     for axes, named in ends.items():
@@ -141,6 +142,14 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
         line[0].set_ylabel(_LOSS)
     figure.suptitle(f"median over seeds ({note})", x=0.01, ha="left", fontsize=10)
     return _saved(figure, picture)
+
+
+def _after_head(row: Row) -> int:
+    """The last epoch, from 0, in which its head alone was trained before anything else; 0 where it never was so."""
+    first = row.records[0]
+    before = zip(first.history[:-1], first.cell.recipes, strict=False)
+    heads = sum(len(history.loss) for history, recipe in before if recipe.trains == "head")
+    return max(0, heads - 1)
 
 
 _LOSS = "mean squared error, standardised targets\n(1 = the mean of the training labels)"
@@ -153,28 +162,39 @@ def _as_loss(axes: Axes) -> None:
 
 
 def _mark_recipes(axes: Axes, row: Row) -> None:
-    """A line where one recipe ends and the next begins."""
-    end = 0
-    for history in row.records[0].history[:-1]:
+    """A line where one recipe ends and the next begins, and what that does that the one before did not."""
+    end, recipes = 0, row.records[0].cell.recipes
+    for history, (before, after) in zip(row.records[0].history, itertools.pairwise(recipes), strict=False):
         end += len(history.loss)
         axes.axvline(end + 0.5, color="#CCCCCC", linewidth=1)
-        axes.text(
-            end + 0.5, 1.0, "fine-tuning ", transform=axes.get_xaxis_transform(), ha="right", va="top", fontsize=8
-        )
+        told = "fine-tuning" if before.trains == "head" else f"rate {after.learning_rate:g}"
+        place = axes.get_xaxis_transform()
+        axes.text(end + 0.5, 1.0, f"{told} \N{RIGHTWARDS ARROW} ", transform=place, ha="right", va="top", fontsize=8)
 
 
-End = tuple[float, str, str]  # where a line ends, its name, its colour
+class End(NamedTuple):
+    """Where a line ends, its name and its look."""
+
+    epoch: int
+    value: float
+    label: str
+    colour: str
+    dashes: str = "-"
 
 
 def _label_ends(axes: Axes, ends: list[End]) -> None:
-    """Names to the right of their lines, moved apart where they would overlap; once all on the axis is drawn."""
+    """Names to the right of their lines, moved apart where they would overlap, and each led to its line's end; once all
+    on the axis is drawn.
+    """
     last = max(2.0, *(float(np.max(line.get_xdata())) for line in axes.lines))
     axes.set_xlim(1, last * 1.35)
     low, high = np.log10(axes.get_ylim())
     gap, floor = 0.04 * (high - low), -np.inf
-    for value, label, colour in sorted(ends):
-        floor = max(np.log10(value), floor + gap)
-        axes.text(last * 1.02, 10**floor, label, color=colour, fontsize=8.5, va="center")
+    for end in sorted(ends, key=lambda end: end.value):
+        floor = max(np.log10(end.value), floor + gap)
+        way = (end.epoch, last * 1.07), (end.value, 10**floor)
+        axes.plot(*way, end.dashes, color=end.colour, linewidth=0.6, clip_on=False)
+        axes.text(last * 1.08, 10**floor, end.label, color=end.colour, fontsize=8.5, va="center")
 
 
 # --- predictions --------------------------------------------------------------------------------------------------

@@ -3,11 +3,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.figure import Figure
 from PIL import Image
 
 from harness.errors import BenchError
 from harness.judging import leaderboard
+from harness.judging.blocks import Row
 from harness.judging.records import Store
+from harness.model.variants import Recipe
+from harness.protocol import History
 from harness.showing import pictures
 from harness.showing.pictures import draw, draw_all, pareto_front
 from tests.harness.a_benchmark import benchmark, fill
@@ -63,6 +67,42 @@ def test_what_one_variant_was_made_from_in_two_ways_has_pictures_of_its_own(tmp_
     files = [path.stem for path in draw_all(tmp_path, "elasticity", tmp_path / "pictures")]
     assert {"loss-vgg16-head-only-ImageNet", "loss-vgg16-head-only-random-weights"} < set(files)
     assert len(files) == len(set(files))
+
+
+def staged(*recipes, epochs=2):
+    cell = msgspec.structs.replace(a_cell(), recipes=recipes)
+    return Row("x", "keras", (a_record(cell, history=(History((1.0,) * epochs, (1.0,) * epochs),) * len(recipes)),))
+
+
+@pytest.mark.parametrize(
+    ("recipes", "told", "start"),
+    [
+        ((Recipe(trains="head"), Recipe(learning_rate=1e-4)), ["fine-tuning \N{RIGHTWARDS ARROW} "], 1),
+        ((Recipe(), Recipe(learning_rate=5e-4)), ["rate 0.0005 \N{RIGHTWARDS ARROW} "], 0),
+        ((Recipe(),), [], 0),
+        ((Recipe(trains="head"),), [], 0),
+    ],
+)
+def test_a_recipe_is_told_by_what_it_changes_and_a_head_s_is_another_model_s(recipes, told, start):
+    """Every stage was called fine-tuning, and all but the last one left out."""
+    axes, row = Figure().subplots(), staged(*recipes)
+    pictures._mark_recipes(axes, row)
+    assert [text.get_text() for text in axes.texts] == told
+    assert pictures._after_head(row) == start
+
+
+def test_names_that_would_overlap_are_apart_and_each_is_led_to_its_line():
+    axes = Figure().subplots()
+    axes.plot((1, 50, 100), (1.0, 0.1, 0.01))
+    axes.set_yscale("log")
+    ends = [pictures.End(100, 0.01, "one", "#000000"), pictures.End(90, 0.0101, "other", "#E69F00", "--")]
+    pictures._label_ends(axes, ends)
+    heights = [np.log10(text.get_position()[1]) for text in axes.texts]
+    low, high = np.log10(axes.get_ylim())
+    assert heights[1] - heights[0] > 0.035 * (high - low)
+    led = axes.lines[1:]
+    assert [(line.get_xdata()[0], line.get_ydata()[0]) for line in led] == [(100, 0.01), (90, 0.0101)]
+    assert [line.get_ydata()[1] for line in led] == [text.get_position()[1] for text in axes.texts]
 
 
 def test_a_single_backend_seed_and_model_is_drawn(tmp_path):
