@@ -233,7 +233,7 @@ def before(row: BoardRow, lines: Mapping[int, int]) -> list[dict[str, str]]:
             {
                 "run": then.started[:10],
                 "skill": told(values["skill"], digits(values["skill_low"], values["skill_high"])),
-                "other": ", ".join(other),
+                "other": ", ".join([*["other data"] * (then.cell.data_hash != now.cell.data_hash), *other]),
                 "lines": ", ".join(str(lines[id(record)]) for record in group.records),
             }
         )

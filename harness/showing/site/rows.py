@@ -128,11 +128,18 @@ def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _joined(rows: Iterable[BoardRow]) -> list[dict[str, Any]]:
-    """The lines of tests of all rows, with the number of the row's line in the leaderboard's CSV, counting from 1 below
-    its heading, in the place of what it hangs on.
+    """A line for each test of each row, with the number of the row's line in the leaderboard's CSV, counting from 1
+    below its heading, in the place of what it hangs on; of each metric its value, and what is known of its `sd`, `low`
+    and `high`.
     """
-    kept = ("test", "metric", "value", "sd", "low", "high")
-    return [{"row": n} | {name: line[name] for name in kept} for n, row in enumerate(rows, 1) for line in row.tests]
+    joined: dict[tuple[int, str], dict[str, Any]] = {}
+    for number, row in enumerate(rows, 1):
+        for line in row.tests:
+            wide = joined.setdefault((number, line["test"]), {"row": number, "test": line["test"]})
+            wide[line["metric"]] = line["value"]
+            known = {name: line[name] for name in ("sd", "low", "high")}
+            wide.update({f"{line['metric']}_{name}": value for name, value in known.items() if not pd.isna(value)})
+    return list(joined.values())
 
 
 def _id(group: Group) -> str:
@@ -147,7 +154,8 @@ def _newest_with_older(groups: Sequence[Group]) -> dict[int, list[int]]:
     """The places of those groups that count, each with those that it took the place of, newest first.
 
     Of a model and a question what was made last counts: by other code than another group's, here or elsewhere; or, on
-    the same machine, with other versions. That the newest code made it elsewhere before makes nothing old.
+    the same machine, with other versions or of other data. That the newest code made it elsewhere before makes nothing
+    old.
     """
     newest: dict[tuple[object, ...], int] = {}
     at = sorted(range(len(groups)), key=lambda place: _started(groups[place]))
@@ -174,9 +182,12 @@ def _started(group: Group) -> str:
 
 
 def _place(group: Group) -> tuple[object, ...]:
-    """Equal for rows of the same model, of the same question."""
+    """Equal for rows of the same model, of the same question. A suite's own data set, which has its name, counts as it
+    is now; of anybody else's two may have one name.
+    """
     cell = group.first.cell
-    return cell.row, cell.backend, cell.profile, cell.data_hash, cell.split_hash, digest(cell.settings)
+    question = cell.suite if cell.data == cell.suite else _question(group)
+    return cell.row, cell.backend, cell.profile, question, digest(cell.settings)
 
 
 def _on_its_machine(group: Group) -> tuple[object, ...]:

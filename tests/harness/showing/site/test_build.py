@@ -42,17 +42,18 @@ def test_rows_and_csv_are_those_of_the_leaderboard(tmp_path):
     leaderboard.write(tmp_path, "elasticity")
     folder = tmp_path / "leaderboards"
     assert board.csv == (folder / "elasticity.csv").read_text()
-    ours, theirs = pd.read_csv(io.StringIO(board.tests_csv)), pd.read_csv(folder / "elasticity-tests.csv")
-    assert len(ours) == len(theirs)
-    named = ours.assign(
-        variant=[board.rows[n - 1].values["variant"] for n in ours["row"]],
-        backend=[board.rows[n - 1].values["backend"] for n in ours["row"]],
-    )
-    columns = ["variant", "backend", "test", "metric", "value", "sd", "low", "high"]
-    by = ["variant", "backend", "test", "metric"]
-    pd.testing.assert_frame_equal(
-        named[columns].sort_values(by, ignore_index=True), theirs[columns].sort_values(by, ignore_index=True)
-    )
+    ours = pd.read_csv(io.StringIO(board.tests_csv)).set_index(["row", "test"])
+    theirs, places = pd.read_csv(folder / "elasticity-tests.csv"), list(range(1, len(board.rows) + 1))
+    assert list(ours.index.levels[0]) == places
+    for n, row in zip(places, board.rows, strict=True):
+        of = theirs[(theirs["variant"] == row.values["variant"]) & (theirs["backend"] == row.values["backend"])]
+        assert len(of)
+        for line in of.to_dict("records"):
+            names = [line["metric"], *(f"{line['metric']}_{name}" for name in ("sd", "low", "high"))]
+            np.testing.assert_array_equal(
+                ours.loc[(n, line["test"])].reindex(names).to_numpy(), [line[k] for k in ("value", "sd", "low", "high")]
+            )
+    assert ours.notna().sum().sum() == theirs[["value", "sd", "low", "high"]].notna().sum().sum()
 
 
 def test_differences_and_ranks_are_those_of_paired_differences(tmp_path):
@@ -70,7 +71,7 @@ def test_differences_and_ranks_are_those_of_paired_differences(tmp_path):
 
 
 def test_other_images_are_not_compared(tmp_path):
-    cells = [a_cell(variant="ridge", data_hash=letter * 64) for letter in "de"]
+    cells = [a_cell(variant="ridge", data="somebody's", data_hash=letter * 64) for letter in "de"]
     board = board_of(tmp_path, [a_record(cell) for cell in cells])
     assert np.isnan(board.low[0, 1])
     assert [row.rank for row in board.rows] == [1, 1]
@@ -108,6 +109,17 @@ def test_of_a_model_the_row_of_the_newest_code_is_shown_and_tells_those_before(t
     assert sorted(line["lines"] for line in told) == ["1", "3"]
     assert ["other code" in line["other"] for line in told] == [True, True]
     assert sorted("Slide rule" in line["other"] for line in told) == [False, True]
+
+
+@pytest.mark.parametrize(("data", "rows"), [("elasticity", 1), ("somebody's", 2)])
+def test_a_suite_s_own_data_count_as_they_are_now_and_others_of_one_name_may_be_two(tmp_path, data, rows):
+    cells = [a_cell(data=data, data_hash=letter * 64, split_hash=letter * 64) for letter in "de"]
+    board = board_of(tmp_path, [a_record(cells[0]), a_record(cells[1], **LATER)])
+    assert len(board.rows) == rows
+    if rows == 1:
+        assert board.rows[0].first.cell == cells[1]
+        (told,) = details.before(board.rows[0], {id(record): 1 for record in board.records})
+        assert told["other"].startswith("other data, other code")
 
 
 def test_a_row_gives_way_to_what_counts_not_to_what_gave_way_itself(tmp_path):
