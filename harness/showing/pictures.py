@@ -121,7 +121,7 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
     """
     trained = [row for row in table if row.records[0].history and row.records[0].history[0].loss]
     short = _short(row.name for row in trained)
-    looks = dict(zip(short, itertools.product(_DASHES, _SERIES), strict=False))
+    looks = dict(zip(short, itertools.cycle(itertools.product(_DASHES, _SERIES)), strict=False))
     backends = list(dict.fromkeys(row.backend for row in trained))
     figure = Figure(figsize=(6.4 * len(backends), 9.6), layout="constrained")
     panels = figure.subplots(2, len(backends), sharey="row", squeeze=False)

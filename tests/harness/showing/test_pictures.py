@@ -91,6 +91,11 @@ def test_a_recipe_is_told_by_what_it_changes_and_a_head_s_is_another_model_s(rec
     assert pictures._after_head(row) == start
 
 
+def test_more_models_than_looks_are_drawn(tmp_path):
+    table = [staged(Recipe())._replace(name=f"model {number}") for number in range(30)]
+    assert is_a_picture(pictures._draw_all_losses(table, tmp_path / "all.png", "x"))
+
+
 def test_names_that_would_overlap_are_apart_and_each_is_led_to_its_line():
     axes = Figure().subplots()
     axes.plot((1, 50, 100), (1.0, 0.1, 0.01))
