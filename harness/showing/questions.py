@@ -84,8 +84,28 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
     names: dict[str, list[str]] = {}
     for name, comparison in comparisons:
         names.setdefault(comparison.verdict, []).append(name)
-    told = "; ".join(f"{verdict}: {', '.join(of)}" for verdict, of in names.items())
+    certain = sorted(names, key=lambda verdict: verdict not in ("better", "worse"))
+    told = "; ".join(f"{verdict}: {', '.join(_in_runs(names[verdict]))}" for verdict in certain)
     return f"It depends. {told[0].upper()}{told[1:]}."
+
+
+def _in_runs(names: Iterable[str]) -> list[str]:
+    """Steps of one thing that follow each other in one word: `blur-1`, `blur-2`, `blur-3` are `blur-1 to 3`."""
+    runs: list[tuple[str, int, int] | str] = []
+    for name in names:
+        stem, dash, number = name.rpartition("-")
+        last = runs[-1] if runs else ""
+        if not dash or not number.isdecimal() or number.startswith("0"):
+            runs.append(name)
+        elif isinstance(last, tuple) and last[0] == stem and last[2] + 1 == int(number):
+            runs[-1] = stem, last[1], int(number)
+        else:
+            runs.append((stem, int(number), int(number)))
+    return [run if isinstance(run, str) else _run(*run) for run in runs]
+
+
+def _run(stem: str, first: int, last: int) -> str:
+    return f"{stem}-{first}" + f" to {last}" * (last > first)
 
 
 def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:

@@ -7,7 +7,7 @@ import pytest
 from harness.judging.blocks import Difference, difference, differences, rows
 from harness.judging.records import Examined
 from harness.protocol import Comparison
-from harness.showing.questions import answers, decimals, settles
+from harness.showing.questions import _in_runs, answers, decimals, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record
@@ -124,6 +124,19 @@ def test_a_suites_own_question_is_answered_on_each_of_its_tests():
     mixed = asked(50.0)
     assert "It depends. Better: on test; worse: on second. Others say so." in mixed
     assert mixed.count("| second |") == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["on same", "on blur-1", "on blur-2", "on blur-3", "on noise-2"], ["on same", "on blur-1 to 3", "on noise-2"]),
+        (["on blur-1", "on blur-3", "keras on blur-4"], ["on blur-1", "on blur-3", "keras on blur-4"]),
+        (["on a-1", "on b-2", "on a-2"], ["on a-1", "on b-2", "on a-2"]),
+        (["on validation-elsewhere", "7", "8", "a-01", "a-²"], ["on validation-elsewhere", "7", "8", "a-01", "a-²"]),
+    ],
+)
+def test_steps_that_follow_each_other_are_told_in_one_word(names, told):
+    assert _in_runs(names) == told
 
 
 def test_backends_are_told_apart_where_they_differ():
