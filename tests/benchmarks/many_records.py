@@ -7,7 +7,6 @@ a process of its own, whose time and memory are those of the records.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import numpy as np
 
 from harness.judging import leaderboard
 from harness.judging.records import LatencyRecord, Record, Store, standing
+from harness.running.child import peak_gib
 
 ROOT = Path(leaderboard.__file__).parents[2]
 SUITE = "elasticity"
@@ -78,12 +78,12 @@ def _records(templates: list[Record], rows: int, seeds: int) -> Iterator[Record]
 
 
 def _measured(how: str, results: Path) -> dict[str, float]:
-    begin, before = time.process_time(), _gigabytes()
+    begin, before = time.process_time(), peak_gib()
     if how == "write":
         leaderboard.write(results, SUITE)
     else:
         held(results)
-    return {"seconds": time.process_time() - begin, "GB": _gigabytes() - before}
+    return {"seconds": time.process_time() - begin, "GiB": peak_gib() - before}
 
 
 def held(results: Path) -> None:
@@ -91,10 +91,6 @@ def held(results: Path) -> None:
     stands = standing(leaderboard.believed(results, SUITE))
     leaderboard.of_block(results, SUITE, stands)
     leaderboard.of_tests(stands)
-
-
-def _gigabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 if __name__ == "__main__":
