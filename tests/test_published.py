@@ -397,9 +397,7 @@ def test_of_the_simple_models_more_numbers_break_sooner(laboratories):
         assert r2_on(row, "richer") <= r2_on(laboratories["fraction", "classical"], "richer"), place
 
 
-def test_twenty_specimens_of_the_other_laboratory_would_have_chosen_right_and_those_of_home_choose_wrongly(
-    laboratories,
-):
+def test_twenty_specimens_seen_from_elsewhere_would_have_chosen_right_and_home_s_choose_wrongly(laboratories):
     at_home = min(laboratories, key=lambda place: laboratories[place].validation_error())
     there = max(laboratories, key=lambda place: r2_on(laboratories[place], "validation-elsewhere"))
     elsewhere = {place: r2_on(row, "elsewhere") for place, row in laboratories.items()}

@@ -91,21 +91,19 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
 
 def _in_runs(names: Iterable[str]) -> list[str]:
     """Steps of one thing that follow each other in one word: `blur-1`, `blur-2`, `blur-3` are `blur-1 to 3`."""
-    runs: list[tuple[str, int, int] | str] = []
+    runs: list[list[str]] = []
     for name in names:
-        stem, dash, number = name.rpartition("-")
-        last = runs[-1] if runs else ""
-        if not dash or not number.isdecimal() or number.startswith("0"):
-            runs.append(name)
-        elif isinstance(last, tuple) and last[0] == stem and last[2] + 1 == int(number):
-            runs[-1] = stem, last[1], int(number)
+        if runs and name == _step_after(runs[-1][-1]):
+            runs[-1].append(name)
         else:
-            runs.append((stem, int(number), int(number)))
-    return [run if isinstance(run, str) else _run(*run) for run in runs]
+            runs.append([name])
+    return [run[0] + f" to {run[-1].rpartition('-')[2]}" * (len(run) > 1) for run in runs]
 
 
-def _run(stem: str, first: int, last: int) -> str:
-    return f"{stem}-{first}" + f" to {last}" * (last > first)
+def _step_after(name: str) -> str:
+    """`blur-2` after `blur-1`; "" after what is no step."""
+    stem, dash, number = name.rpartition("-")
+    return f"{stem}-{int(number) + 1}" if dash and number.isdecimal() else ""
 
 
 def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
