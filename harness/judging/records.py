@@ -211,6 +211,12 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         """The truth as an array."""
         return _shared_array(self.truth)
 
+    @property
+    def of_classes(self) -> bool:
+        """Whether its targets are classes, one of which is 1 of each image and the others 0."""
+        true = self.true
+        return len(self.targets) > 1 and bool(np.isin(true, (0, 1)).all() and (true.sum(axis=1) == 1).all())
+
     def accuracy(self) -> Accuracy:
         """The scores that follow from these predictions."""
         return accuracy(self.predicted, self.true, np.array(self.train_mean), self.targets, self.units)

@@ -108,7 +108,7 @@ def _draw_losses(same: Sequence[Row], picture: Path, note: str) -> Path:
         _as_loss(axes)
     for axes, named in zip(panels, ends, strict=True):
         _label_ends(axes, named)
-    panels[0].set_ylabel(_LOSS)
+    panels[0].set_ylabel(_loss(same))
     title = f"{same[0].name}: thin lines are seeds, thick ones their median ({note})"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return _saved(figure, picture)
@@ -139,7 +139,7 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
     for axes, named in ends.items():
         _label_ends(axes, named)
     for line in panels:
-        line[0].set_ylabel(_LOSS)
+        line[0].set_ylabel(_loss(trained))
     figure.suptitle(f"median over seeds ({note})", x=0.01, ha="left", fontsize=10)
     return _saved(figure, picture)
 
@@ -152,7 +152,11 @@ def _after_head(row: Row) -> int:
     return max(0, heads - 1)
 
 
-_LOSS = "mean squared error, standardised targets\n(1 = the mean of the training labels)"
+def _loss(table: Sequence[Row]) -> str:
+    """What the models of a block were trained on."""
+    if any(record.held_out and record.held_out.of_classes for record in table[0].records):
+        return "mean cross-entropy"
+    return "mean squared error, standardised targets\n(1 = the mean of the training labels)"
 
 
 def _as_loss(axes: Axes) -> None:

@@ -160,6 +160,7 @@ class _Site:
             "predicted": predicted,
             "thinned": any(one["points"][0] > 1 for one in predicted.values()),
             "losses": losses,
+            "of_classes": any(record.held_out.of_classes for record in row.group.good if record.held_out),
             "facts": details.facts(row),
             "data": {
                 "id": row.id,

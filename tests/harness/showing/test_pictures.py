@@ -9,7 +9,7 @@ from PIL import Image
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row
-from harness.judging.records import Store
+from harness.judging.records import HeldOut, Store
 from harness.model.variants import Recipe
 from harness.protocol import History
 from harness.showing import pictures
@@ -89,6 +89,21 @@ def test_a_recipe_is_told_by_what_it_changes_and_a_head_s_is_another_model_s(rec
     pictures._mark_recipes(axes, row)
     assert [text.get_text() for text in axes.texts] == told
     assert pictures._after_head(row) == start
+
+
+@pytest.mark.parametrize(
+    ("truth", "expected"),
+    [
+        (((1.0, 0.0), (0.0, 1.0)), "mean cross-entropy"),
+        (((1.0, 1.0), (0.0, 1.0)), "mean squared error, "),
+        (((1.0, 0.0), (0.5, 0.5)), "mean squared error, "),
+    ],
+)
+def test_a_loss_of_classes_is_told_as_what_it_is(truth, expected):
+    """Suites phases and defects were drawn as mean squared errors."""
+    held_out = HeldOut(truth, targets=("good", "defect"), truth=truth)
+    row = Row("x", "keras", (msgspec.structs.replace(a_record(), held_out=held_out),))
+    assert pictures._loss([row]).startswith(expected)
 
 
 def test_more_models_than_looks_are_drawn(tmp_path):
