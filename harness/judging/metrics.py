@@ -143,10 +143,14 @@ def _finite(score: np.floating) -> float | None:
 
 def _r2(squared: Targets, truth: Targets) -> list[list[float | None]]:
     """Coefficient of determination of each target by each model; None where the truth does not vary beyond rounding."""
-    variance, mean = truth.var(axis=0), truth.mean(axis=0)
-    varies = np.sqrt(variance) > 1e-12 * np.abs(mean)
-    r2 = 1 - squared.mean(axis=1) / np.where(varies, variance, np.nan)
+    r2 = 1 - squared.mean(axis=1) / np.where(varies(truth), truth.var(axis=0), np.nan)
     return [[value if math.isfinite(value) else None for value in of_model] for of_model in r2.tolist()]
+
+
+def varies(truth: Targets) -> NDArray[np.bool_]:
+    """(t,) whether each target of `truth` (n, t) varies beyond rounding; one that does not has no R²."""
+    found: NDArray[np.bool_] = truth.std(axis=0) > 1e-12 * np.abs(truth.mean(axis=0))
+    return found
 
 
 def _check(predictions: Targets, truth: Targets, train_mean: Targets, names: Sequence[str]) -> None:

@@ -23,6 +23,8 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
+from harness.judging.metrics import varies
+
 Floats = NDArray[np.float64]
 
 FEWEST_IMAGES = 10
@@ -93,7 +95,8 @@ def score_intervals(
     `predictions` (seeds, n, t), `truth` (n, t) and `train_mean` (t,); `r2_<index>` are of single targets. Images and
     seeds are resampled as for `skill_interval`, things with all of their images where `clusters` says which each shows.
     `weights` (t,) are those of the targets in the skill (`metrics.target_weights`).
-    Empty for fewer of them than `FEWEST_IMAGES`; a score that no resample has is left out.
+    Empty for fewer of them than `FEWEST_IMAGES`; a score that no resample has is left out, as R² of a target that does
+    not vary is, which `r2_mean` does not count either.
     """
     predicted, true, weights = (np.asarray(part, np.float64) for part in (predictions, truth, weights))
     seeds, images, _ = predicted.shape
@@ -107,19 +110,22 @@ def score_intervals(
         # What is linear in a seed's errors may be averaged over seeds first; the root of its mean square may not.
         squared, root = _resampled(errors**2, shares, of_seeds)
         absolute, _ = _resampled(np.abs(errors), shares, of_seeds)
-        variance = (centred**2).T @ shares - (centred.T @ shares) ** 2
+        square = (centred**2).T @ shares
+        variance = square - (centred.T @ shares) ** 2
         of_mean = (weights * (true - np.asarray(train_mean)) ** 2).mean(axis=1) @ shares
-        r2 = 1 - squared / np.where(variance > 0, variance, np.nan)
+        # A resample may draw equal truths alone, whose difference of squares is what rounding leaves.
+        r2 = 1 - squared / np.where(variance > 1e-12 * square, variance, np.nan)
+        known = varies(true)
         scores = {
             "mse": squared.mean(axis=0),
             "rmse": root,
             "mae": absolute.mean(axis=0),
             "mape": 100 * _resampled(relative, shares, of_seeds)[0][0],
             "nmae": (absolute / (np.abs(true).T @ shares)).mean(axis=0),
-            "r2_mean": r2.mean(axis=0),
+            "r2_mean": r2[known].mean(axis=0),
             "skill": 1 - (np.atleast_1d(weights)[:, None] * squared).mean(axis=0) / of_mean,
         }
-    return _ends(scores | {f"r2_{index}": of_target for index, of_target in enumerate(r2)}, confidence)
+    return _ends(scores | {f"r2_{index}": r2[index] for index in np.flatnonzero(known)}, confidence)
 
 
 def _resampled(values: Floats, shares: Floats, of_seeds: Floats) -> tuple[Floats, Floats]:

@@ -273,8 +273,28 @@ def test_scores_that_are_undefined_have_no_interval():
     truth[:, 1] = 0.0
     found = score_intervals(predictions, truth, mean)
     assert {"mse", "rmse", "mae", "skill"} <= found.keys()
-    assert not {"mape", "nmae", "r2_1", "r2_mean"} & found.keys()
+    assert not {"mape", "nmae", "r2_1"} & found.keys()
     assert score_intervals(predictions[:, :5], truth[:5], mean) == {}
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, 210.7])
+def test_a_target_that_does_not_vary_has_no_interval_of_r2_and_changes_no_others(constant):
+    predictions, truth, mean = a_sample()
+    alone = score_intervals(predictions[..., :1], truth[:, :1], mean[:1])
+    truth[:, 1] = constant
+    found = score_intervals(predictions, truth, mean)
+    assert "r2_1" not in found
+    np.testing.assert_allclose([found["r2_0"], found["r2_mean"]], [alone["r2_0"]] * 2)
+
+
+def test_r2_of_a_class_that_resamples_lack_is_of_those_that_have_it():
+    """Two of forty images are of the class: one resample in eight has none, and no R² of it."""
+    truth = np.zeros((40, 2))
+    truth[:2, 1], truth[:, 0] = 1.0, np.arange(40)
+    predictions = truth[None] + np.random.default_rng(0).normal(0, 0.1, (2, 40, 2))
+    found = score_intervals(predictions, truth, truth.mean(axis=0))
+    assert 0 < found["r2_1"][0] < found["r2_1"][1] < 1
+    assert 0 < found["r2_mean"][0] < found["r2_mean"][1] < 1
 
 
 def test_a_p_value_is_below_a_level_where_the_interval_leaves_out_zero() -> None:
