@@ -11,7 +11,8 @@ import contextlib
 import errno
 import importlib.util
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -78,17 +79,17 @@ def replacing(path: Path) -> Iterator[Path]:
     Whoever is killed in between leaves it behind, hidden, until `sweep`.
     """
     path.parent.mkdir(exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=_DRAFT, suffix=path.suffix, dir=path.parent)
-    os.close(descriptor)
-    fresh = Path(name)
+    fresh = path.parent / f"{_DRAFT}{secrets.token_hex(8)}{path.suffix}"
     try:
+        fresh.touch(exist_ok=False)
+        permissions = stat.S_IMODE(fresh.stat().st_mode)  # what the umask leaves, which a thread cannot ask for
         yield fresh
-        fresh.chmod(0o666 & ~umask())
+        fresh.chmod(permissions)
         with fresh.open("rb+") as written:
             os.fsync(written.fileno())
         fresh.replace(path)
     except OSError as error:
-        if error.filename in (name, None):  # nobody knows the draft's name
+        if error.filename in (str(fresh), None):  # nobody knows the draft's name
             error.filename, error.filename2 = str(path), None
         raise
     finally:
@@ -134,7 +135,9 @@ def sweep(folder: Path) -> None:
 
 
 def umask() -> int:
-    """The permissions that this process takes from new files."""
+    """The permissions that this process takes from new files. For a process of one thread: another's new files would
+    have them all meanwhile.
+    """
     current = os.umask(0)
     os.umask(current)
     return current

@@ -50,7 +50,12 @@ class Outline(NamedTuple):
     source: str
     computed_by: str
     computed_on: str
-    answers: int
+    answers: int = 0
+
+    @property
+    def of_cell(self) -> str:
+        """The part of `row` that says which cells it is of, whatever computed them."""
+        return self.row.partition(" ")[0]
 
 
 class Shelf:
@@ -90,7 +95,18 @@ class Shelf:
         for some in alike.values():
             if len(some) > 1:
                 self._refuse_twice(some)
-        return outlines
+        return self._answered(outlines)
+
+    def _answered(self, outlines: list[Outline]) -> list[Outline]:
+        """With what tells whether a row was made again: asked of cells of several rows alone, for it takes the whole
+        records.
+        """
+        rows: dict[str, set[str]] = {}
+        for outline in outlines:
+            rows.setdefault(outline.of_cell, set()).add(outline.row)
+        several = [outline for outline in outlines if len(rows[outline.of_cell]) > 1]
+        answers = {one.number: record.answers for one, record in zip(several, self._read(several), strict=True)}
+        return [outline._replace(answers=answers.get(outline.number, 0)) for outline in outlines]
 
     def _outline(self, line: bytes, number: int, start: int) -> Outline:
         place = self._place(number)
@@ -128,7 +144,6 @@ class Shelf:
             source=part.source,
             computed_by=by,
             computed_on=on,
-            answers=hash(part.answers()),
         )
 
     def _validation_error(self, part: _Part, cell: Cell) -> float:
@@ -156,11 +171,6 @@ class _Validation(msgspec.Struct):
     r2_mean: float | None
 
 
-class _Examined(msgspec.Struct):
-    held_out: msgspec.Raw
-    metrics: msgspec.Raw = msgspec.Raw(b"")
-
-
 class _Part(Head, kw_only=True):
     """What of a line an outline is made of; the rest of the line is passed over, and not made."""
 
@@ -169,11 +179,4 @@ class _Part(Head, kw_only=True):
     environment: msgspec.Raw
     source: str = ""
     validation: _Validation | None = None
-    metrics: msgspec.Raw = msgspec.Raw(b"")
     held_out: msgspec.Raw = msgspec.Raw(b"")
-    others: dict[str, _Examined] = msgspec.field(default_factory=dict)
-
-    def answers(self) -> tuple[bytes | str, ...]:
-        """What `Record.answers` is made of, as it was written."""
-        tests = [(name, bytes(one.metrics), bytes(one.held_out)) for name, one in self.others.items()]
-        return bytes(self.metrics), bytes(self.held_out), *(part for test in tests for part in test)

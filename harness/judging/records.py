@@ -354,9 +354,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.cell.seed
 
     @property
+    def of_cell(self) -> str:
+        """Equal for records of cells that differ in nothing but their seed, whatever computed them."""
+        return msgspec.structs.replace(self.cell, seed=0).key
+
+    @property
     def row(self) -> str:
         """Equal for records that differ in nothing but their seed."""
-        return f"{msgspec.structs.replace(self.cell, seed=0).key} {self.computed_by}"
+        return f"{self.of_cell} {self.computed_by}"
 
     @property
     def validation_error(self) -> float:
@@ -568,6 +573,10 @@ class Placed(Protocol):
         """See `Record`."""
 
     @property
+    def of_cell(self) -> str:
+        """See `Record`."""
+
+    @property
     def row(self) -> str:
         """See `Record`."""
 
@@ -624,8 +633,7 @@ def _made_again(records: Iterable[_P]) -> set[str]:
     """The rows of which a newer one has every record, with the same answers, by the same versions and machine."""
     rows: dict[str, dict[str, list[_P]]] = {}
     for record in records:
-        cell, _, _ = record.row.partition(" ")
-        rows.setdefault(cell, {}).setdefault(record.row, []).append(record)
+        rows.setdefault(record.of_cell, {}).setdefault(record.row, []).append(record)
     found = set()
     for of_cell in rows.values():
         if len(of_cell) > 1:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,25 @@ def test_a_file_is_replaced_at_once_or_not(tmp_path):
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_threads_that_write_at_once_leave_the_umask_as_it_is(tmp_path):
+    before = disk.umask()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: disk.write_whole(tmp_path / str(number), "text"), range(24)))
+    assert disk.umask() == before
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~before}
+
+
+def test_a_draft_that_cannot_be_made_is_told_by_the_name_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "touch", full)
+    with pytest.raises(OSError, match="No space left on device") as raised, disk.replacing(tmp_path / "table.csv"):
+        pass
+    assert raised.value.filename == str(tmp_path / "table.csv")
+
+
+def full(path, exist_ok):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def test_a_file_has_the_permissions_of_any_other(tmp_path):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import string
 
 import numpy as np
@@ -59,13 +60,13 @@ def _three_digits(whole: int, power: int) -> int:
 
 def by_columns(table: str) -> list[tuple[str, str, str]]:
     """A CSV whose cells have no line breaks: of each column its heading, the texts in it, one a line, and which of them
-    each row has, by one or two digits to the base 64 each; that is empty where each row has its own, or all have one.
+    each row has, by as many digits to the base 64 as it takes; that is empty where each row has its own, or all have one.
     """
     names, *lines = csv.reader(io.StringIO(table))
     found = []
     for name, *cells in zip(names, *lines, strict=True):
         number = {text: place for place, text in enumerate(dict.fromkeys(cells))}
         places = np.array([number[cell] for cell in cells], int)
-        each = 0 if len(number) in (1, len(cells)) else 1 if len(number) <= 64 else 2
+        each = 0 if len(number) in (1, len(cells)) else next(n for n in itertools.count(1) if len(number) <= 64**n)
         found.append((name, "\n".join(number), _letters(places, each) if each else ""))
     return found

@@ -86,16 +86,27 @@ def test_a_csv_by_columns_is_what_it_was():
     csv.writer(written, lineterminator="\n").writerows([["own", "one", "some", "many"], *lines])
     found = by_columns(written.getvalue())
     assert [(name, len(places)) for name, _, places in found] == [("own", 0), ("one", 0), ("some", 200), ("many", 400)]
+    assert decoded(found, len(lines)) == lines
+
+
+def decoded(columns, rows):
+    """As the page's script reads them."""
     alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
-    for number, line in enumerate(lines):
-        for cell, (_, texts, places) in zip(line, found, strict=True):
-            known, each = texts.split("\n"), len(places) // len(lines)
-            letters = places[each * number : each * (number + 1)]
+    lines = [[] for _ in range(rows)]
+    for _, texts, places in columns:
+        known, each = texts.split("\n"), len(places) // rows
+        for number, line in enumerate(lines):
             place = 0
-            for letter in letters:
+            for letter in places[each * number : each * (number + 1)]:
                 place = 64 * place + alphabet.index(letter)
-            assert known[place if places else number % len(known)] == cell
+            line.append(known[place if places else number % len(known)])
+    return lines
 
 
 def test_a_csv_of_no_rows_has_columns_yet():
     assert by_columns("a,b\n") == [("a", "", ""), ("b", "", "")]
+
+
+def test_a_column_of_more_texts_than_two_digits_tell_apart_is_what_it_was():
+    lines = [[f"text {number % 4097}"] for number in range(4098)]
+    assert decoded(by_columns("".join(f"{cell}\n" for (cell,) in [["a"], *lines])), len(lines)) == lines
