@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import math
 import os
 import platform
 import re
@@ -152,15 +153,35 @@ def flags(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def processor(cpuinfo: Path) -> str:
-    """Model name of the processor from a file like Linux's /proc/cpuinfo, else what Python knows of it."""
+    """The processor's name from a file like Linux's /proc/cpuinfo; of Arm's, which have none there, the numbers of
+    their maker and their kind; else what the system or Python knows of it.
+    """
     try:
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        pass
-    return platform.processor() or platform.machine()
+        lines = []
+    told: dict[str, str] = {}
+    for key, _, value in (line.partition(":") for line in lines):
+        told.setdefault(key.strip(), value.strip())
+    if name := told.get("model name"):
+        return name
+    if numbers := [told[key] for key in _OF_ARM if key in told]:
+        return " ".join(["Arm", *numbers])
+    return _processor_of_macos() or platform.processor() or platform.machine()
+
+
+_OF_ARM = ("CPU implementer", "CPU part", "CPU variant", "CPU revision")
+
+
+def _processor_of_macos() -> str:
+    """As in `Apple M3 Pro`; "" elsewhere. Python calls all of these `arm`."""
+    if platform.system() != "Darwin":
+        return ""
+    words = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 # Of x86 and of Arm: libraries choose their kernels by these.
@@ -254,8 +275,21 @@ def _memory() -> int:
     return int(psutil.virtual_memory().total)
 
 
-def usable_cores() -> int:
-    """How many processor cores this process may use."""
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """How many processor cores this process may use: those that it may run on, and no more than what the control group
+    of a container grants of them (cgroup v2, then v1), rounded up.
+    """
+    cores = _cores()
+    v1 = cgroup / "cpu" / "cpu.cfs_quota_us", cgroup / "cpu" / "cpu.cfs_period_us"
+    for files in ((cgroup / "cpu.max",), v1):
+        with contextlib.suppress(OSError, ValueError):  # no such file; "max", or -1, where there is no limit
+            quota, period = map(int, " ".join(file.read_text() for file in files).split())
+            if quota > 0:
+                cores = min(cores, math.ceil(quota / period))
+    return cores
+
+
+def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1  # type: ignore[unreachable,unused-ignore]  # macOS

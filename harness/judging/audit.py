@@ -65,7 +65,7 @@ def _untrue_of(held_out: HeldOut, dataset: Dataset, split: Split, rows: Rows) ->
         ("its test constants are", held_out.truth, truth),
         ("its mean of the training labels is", held_out.train_mean, mean),
     ):
-        if np.shape(claimed) != real.shape or not np.allclose(claimed, real, rtol=1e-9, atol=0):
+        if np.shape(claimed) != real.shape or not np.allclose(claimed, real, rtol=1e-9, atol=1e-12):
             said.append(what)
     if np.shape(held_out.predictions) != truth.shape:
         said.append("the number of its predictions is")

@@ -139,6 +139,8 @@ class Difference(NamedTuple):
     @property
     def verdict(self) -> str:
         """What the interval allows to say, and in a family the p-value, too."""
+        if np.isnan(self.value):
+            return "no skill to compare"
         if np.isnan(self.low):
             return "too few test images"
         if self.p_value >= SIGNIFICANT:
@@ -147,8 +149,10 @@ class Difference(NamedTuple):
 
 
 def difference(row: Row, other: Row) -> Difference:
-    """How much higher the skill of `row` is than that of `other`, on the same test images."""
-    scale = float(row.squared_errors_of_mean().mean())
+    """How much higher the skill of `row` is than that of `other`, on the same test images; NaN where there is no skill,
+    for the trivial predictor is perfect.
+    """
+    scale = float(row.squared_errors_of_mean().mean()) or np.nan
     value, low, high = paired_difference(other.squared_errors(), row.squared_errors())
     return Difference(value / scale, low / scale, high / scale)
 

@@ -482,8 +482,10 @@ ORIGIN = (
 
 
 def definition(record: Record) -> str:
-    """What its model is, whatever its name, as a digest."""
-    return digest((record.cell.architecture, record.cell.recipes, record.cell.encoding, record.cell.decoding))
+    """What its model is, whatever its name, and of how many images where its variant says so, as a digest."""
+    cell = record.cell
+    fewer = () if cell.originals is msgspec.UNSET else (cell.originals,)
+    return digest((cell.architecture, cell.recipes, cell.encoding, cell.decoding, *fewer))
 
 
 def columns(group: Group) -> list[Column]:

@@ -105,6 +105,8 @@ class Shelf:
         for outline in outlines:
             rows.setdefault(outline.of_cell, set()).add(outline.row)
         several = [outline for outline in outlines if len(rows[outline.of_cell]) > 1]
+        if not several:  # nor a file, perhaps
+            return outlines
         answers = {one.number: record.answers for one, record in zip(several, self._read(several), strict=True)}
         return [outline._replace(answers=answers.get(outline.number, 0)) for outline in outlines]
 

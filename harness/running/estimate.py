@@ -21,7 +21,7 @@ from harness.model import pretrained
 from harness.running.crew import Crew
 from harness.running.data import DataSource
 from harness.running.plan import Plan, Request, plan
-from harness.running.run import exported, good_here
+from harness.running.run import good_here, to_do
 from harness.running.training import work
 from harness.running.worker import Job
 from harness.text import one_line
@@ -152,7 +152,8 @@ def dry_run(request: Request) -> Iterator[str]:
     for name in request.suites:
         suite_plan, records = plan(name, request, weights), recorded(request, name)
         known = [_known(record) for record in records]
-        jobs = [Job(cell, DataSource()) for cell in _to_do(suite_plan, request)]
+        good = good_here(suite_plan.cells, Store(request.results, name))
+        jobs = [Job(cell, DataSource()) for cell in to_do(suite_plan.cells, good, request.results)]
         estimates = Estimates(known, provenance.machine(observe()))
         expected = {job.cell.key: estimates.of(_asked(job.cell)) for job in jobs}
         spent.append([(job, expected[job.cell.key].seconds) for job in jobs])
@@ -179,12 +180,6 @@ def _known(record: Record) -> Known:
 
 def _asked(cell: Cell) -> Known:
     return Known(cell.row, cell.variant, cell.backend, cell.profile, work(cell))
-
-
-def _to_do(suite_plan: Plan, request: Request) -> list[Cell]:
-    good = good_here(suite_plan.cells, Store(request.results, suite_plan.suite))
-    done = {key for key, record in good.items() if exported(record, request.results)}
-    return [cell for cell in suite_plan.cells if cell.key not in done]
 
 
 def _cells(suite_plan: Plan, jobs: Sequence[Job], expected: Mapping[str, Spent]) -> Iterator[str]:

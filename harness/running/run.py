@@ -233,6 +233,12 @@ def place(cell: Cell) -> object:
     return cell.row, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
 
 
+def to_do(cells: Iterable[Cell], good: Mapping[str, Record], results: Path) -> list[Cell]:
+    """Those that have no record, or whose exported model is not there any more."""
+    done = {key for key, record in good.items() if record.unexported or exported(record, results)}
+    return [cell for cell in cells if cell.key not in done]
+
+
 def exported(record: Record, results: Path) -> Path | None:
     """The exported model of a record, None where it is not, or no longer, the file that was recorded."""
     if record.onnx is None:
@@ -264,7 +270,6 @@ def _train(
     launcher: Launcher,
 ) -> None:
     good = good_here(suite_plan.cells, store, launcher.environment)
-    done = {key for key, record in good.items() if record.unexported or exported(record, request.results)}
     jobs = [
         Job(
             cell,
@@ -272,8 +277,7 @@ def _train(
             _own_file(origin_of(cell.architecture, weights)),
             suite_plan.folders.get(cell.variant, ""),
         )
-        for cell in suite_plan.cells
-        if cell.key not in done
+        for cell in to_do(suite_plan.cells, good, request.results)
     ]
     total = len(suite_plan.cells)
     for reason, count in stale([job.cell for job in jobs], store, launcher.environment).items():

@@ -1,5 +1,6 @@
 import getpass
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from harness.environment import (
     observe,
     processor,
     switches,
+    usable_cores,
 )
 
 HOUSE = Path(environment.__file__).resolve().parent.parent
@@ -115,6 +117,26 @@ def test_processor_is_the_model_name_where_the_system_tells(tmp_path: Path) -> N
     assert processor(tmp_path / "absent")
 
 
+def test_arm_s_processors_are_told_apart_by_their_numbers(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    told = "processor\t: 0\nCPU implementer\t: 0x41\nCPU variant\t: 0x3\nCPU part\t: {}\nCPU revision\t: 1\n"
+    cpuinfo.write_text(told.format("0xd0c"))
+    neoverse_n1 = processor(cpuinfo)
+    cpuinfo.write_text(told.format("0xd40"))
+    assert neoverse_n1 == "Arm 0x41 0xd0c 0x3 1"
+    assert processor(cpuinfo) == "Arm 0x41 0xd40 0x3 1"
+
+
+def test_apple_s_processors_are_told_apart_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def sysctl(words: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert words[-1] == "machdep.cpu.brand_string"
+        return subprocess.CompletedProcess(words, 0, "Apple M3 Pro\n")
+
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(subprocess, "run", sysctl)
+    assert processor(tmp_path / "absent") == "Apple M3 Pro"
+
+
 def test_features_are_the_vector_instructions_that_the_system_tells(tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx2 ssse3 avx512f fma\n\nprocessor\t: 1\nflags\t\t: avx\n")
@@ -152,6 +174,23 @@ def test_a_container_may_use_what_it_was_granted(tmp_path, file, content, expect
     (tmp_path / file).parent.mkdir(exist_ok=True)
     (tmp_path / file).write_text(content)
     assert memory_gib(tmp_path) == (expected or memory_gib(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu.max": "99900000 100000\n"}, None),
+    ],
+)
+def test_a_container_s_quota_of_cores_is_kept(tmp_path, files, expected):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert usable_cores(tmp_path) == (expected or usable_cores(tmp_path / "nothing"))
 
 
 def test_switches_are_the_flags_that_choose_among_implementations() -> None:

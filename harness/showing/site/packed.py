@@ -60,7 +60,7 @@ def _three_digits(whole: int, power: int) -> int:
 
 def by_columns(table: str) -> list[tuple[str, str, str]]:
     """A CSV whose cells have no line breaks: of each column its heading, the texts in it, one a line, and which of them
-    each row has, by as many digits to the base 64 as it takes; that is empty where each row has its own, or all have one.
+    each row has, by as many digits to the base 64 as that takes; it is empty where each has its own, or all have one.
     """
     names, *lines = csv.reader(io.StringIO(table))
     found = []

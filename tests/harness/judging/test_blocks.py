@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import curves, newest, rows
+from harness.judging.blocks import curves, difference, newest, rows
 from harness.judging.records import Settings
 from harness.model.architecture import Imported
 from tests.harness.a_benchmark import GRID
@@ -77,6 +77,16 @@ def test_targets_of_unlike_units_count_alike_in_errors_and_in_what_is_chosen_by(
     shares = (predictions - truth) ** 2 / np.mean((truth - mean) ** 2, axis=0)
     np.testing.assert_allclose(row.squared_errors()[0], shares.sum(axis=1))
     assert row.validation_error() == pytest.approx(np.mean([1 - record.validation.r2_mean for record in records]))
+
+
+def test_where_the_trivial_predictor_is_right_no_skills_are_compared():
+    held_out = a_record().held_out
+    mean = held_out.train_mean
+    record = a_record(held_out=msgspec.structs.replace(held_out, truth=(mean,) * len(held_out.truth)))
+    (row,) = rows([record])
+    found = difference(row, row)
+    assert np.isnan(found).all()
+    assert found.verdict == "no skill to compare"
 
 
 def test_weights_of_the_backbone_make_rows_of_their_own():

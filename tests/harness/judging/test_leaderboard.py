@@ -116,6 +116,11 @@ def test_definitions_of_one_name_are_told_apart(board):
     assert rows["definition"].nunique() == 2
 
 
+def test_variants_of_one_name_that_are_of_other_numbers_of_images_are_told_apart(board):
+    rows = board(a_record(), a_record(a_cell(originals=40)), a_record(a_cell(originals=20)))
+    assert rows["definition"].nunique() == 3
+
+
 @pytest.mark.parametrize("other", [a_cell(seed=1), a_cell(variant="lasso")])
 def test_records_of_the_same_data_with_other_constants_are_refused(board, other):
     """An easier truth would be a better score that follows from its own record."""

@@ -10,9 +10,10 @@ from harness.judging.records import Store
 from harness.model.variants import Recipe
 from harness.running.data import DataSource
 from harness.running.estimate import STARTS_IN, Error, Estimates, Known, Spent, _limit, error, makespan
+from harness.running.run import to_do
 from harness.running.worker import Job
 from tests.harness.a_benchmark import SCRATCH
-from tests.harness.examples import a_cell
+from tests.harness.examples import a_cell, a_record
 
 
 def known(seconds=0.0, row="baseline", variant="", backend="keras", profile="standard", machine="here", work=100.0):
@@ -129,3 +130,11 @@ def test_what_is_done_is_not_counted_and_what_it_took_is_known(data, tmp_path, c
     assert f"1 x {record.seconds:>9.1f} s" in printed
     assert "estimated from seconds recorded of the same variant, backend and profile: 1 cells" in printed
     assert store.trainings() == [msgspec.structs.replace(record)]
+
+
+def test_what_has_no_exported_model_is_done_and_what_lost_it_is_not(tmp_path):
+    cells = [a_cell(seed=seed) for seed in range(3)]
+    without, lost = a_record(cells[0], onnx=None, unexported="no exporter"), a_record(cells[1])
+    good = {record.key: record for record in (without, lost)}
+    assert lost.onnx
+    assert to_do(cells, good, tmp_path) == cells[1:]
