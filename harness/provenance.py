@@ -91,7 +91,16 @@ def _of_suite(suite: str, names: Iterable[str]) -> tuple[dict[str, ast.stmt], Fi
     module, roots = _plug_in("suites", suite)
     used = _used(plug_ins.file(roots[module.partition(".")[0]], module), names)
     package = module.rpartition(".")[0]
-    return used, _reached([part for name, node in used.items() for part in _imported(node, package, name)], roots)
+    imported = [
+        # Of a list of imports the one that binds the name; of a function all that it imports when it is called.
+        _imported(node, package, "" if isinstance(node, _BODIES) and name != _DRAWS else name)
+        for name, node in used.items()
+    ]
+    return used, _reached([part for parts in imported for part in parts], roots)
+
+
+_BODIES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_DRAWS = "draw"  # the suite's pictures: reached where a generator has this name, and no number hangs on what it imports
 
 
 def _plug_in(kind: registry.Kind, name: str) -> tuple[str, dict[str, Path]]:
@@ -126,7 +135,9 @@ def _written(node: object) -> str:
 
 
 def _used(path: Path, names: Iterable[str]) -> dict[str, ast.stmt]:
-    """The top-level definitions of these names in a module, and of those that they use, directly or not, by name."""
+    """The top-level definitions of these names in a module, the last of each, and of those that they use, directly or
+    not, by name.
+    """
     defined = {name: node for node in _parsed(path).body for name in _defines(node)}
     found, waiting = dict[str, ast.stmt](), list(names)
     while waiting:
@@ -137,12 +148,19 @@ def _used(path: Path, names: Iterable[str]) -> dict[str, ast.stmt]:
     return found
 
 
-def _defines(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(alias.asname or alias.name).partition(".")[0] for alias in node.names]
-    return [part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)]
+def _defines(node: ast.stmt) -> Iterator[str]:
+    """The names that a top-level statement binds, whatever it is: what is imported or defined may stand in a `try`."""
+    if isinstance(node, _BODIES):
+        yield node.name
+        return
+    for part in ast.walk(node):
+        match part:
+            case ast.Import() | ast.ImportFrom():
+                yield from ((alias.asname or alias.name).partition(".")[0] for alias in part.names)
+            case ast.Name(id=name, ctx=ast.Store()):
+                yield name
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield part.name
 
 
 def _reached(modules: Iterable[str], roots: Mapping[str, Path]) -> Files:

@@ -178,7 +178,7 @@ def missing(name: str, engine: str = "") -> tuple[str, ...]:
 @cache
 def _literal(kind: Kind, name: str, constant: str, absent: Any = None) -> Any:
     path = plug_ins.file(*module(kind, name))
-    for node in parsed(path).body:
+    for node in reversed(parsed(path).body):  # the last one counts, as it does when the module is run
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Name) and target.id == constant for target in targets):

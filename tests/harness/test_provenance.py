@@ -102,6 +102,57 @@ def house(tmp_path, monkeypatch):
     provenance.source.cache_clear()
 
 
+OUTSIDE = """
+def load(folder, options):
+    from outside import reading
+    return reading.read()
+def split(dataset):
+    import outside.splitting
+    return outside.splitting.split(dataset)
+try:
+    from outside import fast as scores
+except ImportError:
+    from outside import slow as scores
+def measure(predictions, truth, images, facts):
+    return scores.measure(predictions)
+if True:
+    LIMIT = 1
+def encoder(encoding, dataset):
+    return LIMIT
+def draw(predicted, folder):
+    from outside import pictures
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "counts"),
+    [
+        ("reading", "= 1", "= 2", True),
+        ("splitting", "= 1", "= 2", True),
+        ("fast", "= 1", "= 2", True),
+        ("slow", "= 1", "= 2", True),
+        ("suite", "LIMIT = 1", "LIMIT = 2", True),
+        ("pictures", "= 1", "= 2", False),
+    ],
+)
+def test_of_a_suite_from_outside_what_is_imported_late_or_under_a_condition_counts(
+    tmp_path, monkeypatch, file, old, new, counts
+):
+    (tmp_path / "outside").mkdir()
+    for name in ("__init__", "reading", "splitting", "fast", "slow", "pictures"):
+        (tmp_path / "outside" / f"{name}.py").write_text("A = 1\n")
+    (tmp_path / "outside" / "suite.py").write_text(OUTSIDE)
+    monkeypatch.setattr(registry, "module", lambda *_: (tmp_path, "outside.suite"))
+    before = of_outside()
+    path = tmp_path / "outside" / f"{file}.py"
+    path.write_text(path.read_text().replace(old, new, 1))
+    assert (of_outside() != before) == counts
+
+
+def of_outside():
+    return provenance._digest(*provenance._of_suite("mine", provenance._OF_SUITE))
+
+
 QUESTION, VARIANTS = "suites/microstructure/question.py", "suites/microstructure/variants.py"
 
 
