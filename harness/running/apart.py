@@ -45,9 +45,9 @@ def ask(
                 with Guard(process, limits) as guard:
                     ended = _follow(process, guard, request, on_progress)
                 if ended:
-                    process.kill()  # it has said all it has to say
+                    child.kill(process)  # it has said all it has to say
             except BaseException:  # an interrupt, or the caller's own error: either way nobody waits for the child
-                process.kill()
+                child.kill(process)
                 raise
             finally:
                 child.hang_up(process)
@@ -57,7 +57,10 @@ def ask(
             raise Stopped(_last_words(process.returncode, errors))
     if isinstance(ended, child.Refused):
         raise BenchError(ended.reason)
-    return msgspec.json.decode(ended.value, type=kind)
+    try:
+        return msgspec.json.decode(ended.value, type=kind)
+    except msgspec.ValidationError as error:  # of a number that is none, for one
+        raise BenchError(f"what came of it is no answer: {error}") from None
 
 
 def _start(module: str, threads: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -84,7 +87,7 @@ def _follow(
         try:
             message: child.Message = msgspec.json.decode(line, type=child.Message)
         except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
-            process.kill()
+            child.kill(process)
             break
         match message:
             case child.Ready():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -113,6 +114,18 @@ def hang_up(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child that was started with a session of its own, and what it started that is still in it: somebody's own
+    code may leave processes behind.
+    """
+    if process.returncode is not None:  # waited for: its number may be another's by now
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (AttributeError, ProcessLookupError, PermissionError):  # on Windows, or of no session of its own
+        process.kill()
 
 
 def take_over_stdout() -> Callable[[msgspec.Struct], None]:

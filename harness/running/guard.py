@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import psutil
 
-from harness.running.child import HEADLINE, brief
+from harness.running.child import HEADLINE, brief, kill
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ SECONDS_TO_START = 600.0
 
 
 class Guard:
-    """Kills a process whose work takes more than its limits; `broken` says which it was, and is empty before.
+    """Kills a process, with what it started, whose work takes more than its limits; `broken` says which it was, and is empty before.
 
     It looks ten times a second; `end` also holds to the limits what ended between two looks. `where` is a signal that
     the process answers by writing into its log where its threads are; None where it does not know one.
@@ -80,7 +80,7 @@ class Guard:
                     self._process.send_signal(self._where)
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         self._process.wait(1)  # it writes and stays
-                self._process.kill()
+                kill(self._process)
 
     def _excess(self, memory_gib: float) -> str:
         if self._clock() > self._ends:

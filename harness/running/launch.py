@@ -19,7 +19,7 @@ import msgspec
 from harness import registry
 from harness.environment import Environment, observe
 from harness.isolation import command
-from harness.running.child import Ready, hang_up, tell
+from harness.running.child import Ready, hang_up, kill, tell
 from harness.running.crew import Crew, Event, LostHand, without_worker
 from harness.running.guard import Guard, Limits, last_lines, last_words
 from harness.running.worker import WHERE, Done, Epoch, Job, Message, Orders
@@ -162,7 +162,7 @@ class ProcessHand:
         with self._lock:
             self.killed = True
             if self._process:
-                self._process.kill()
+                kill(self._process)
 
     def _start(self, backend: str) -> subprocess.Popen[bytes]:
         post = self._post
@@ -194,7 +194,7 @@ class ProcessHand:
                 self.end()
             return done
         if done:  # too late, or with more memory than it might take
-            process.kill()
+            kill(process)
         failed = self._failed(job, guard.broken or process.wait())
         self.end()
         return failed
@@ -206,7 +206,7 @@ class ProcessHand:
             try:
                 message: Message = msgspec.json.decode(line, type=Message)
             except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
-                process.kill()
+                kill(process)
                 break
             if isinstance(message, Ready):
                 guard.begin()

@@ -69,6 +69,12 @@ def test_a_process_that_talks_nonsense_is_ended(monkeypatch, said):
         ask_script(monkeypatch, saying(READY, said) + "; exec sleep 600")
 
 
+def test_an_answer_that_is_none_is_refused(monkeypatch):
+    """As of a file whose numbers are none, which JSON writes as null."""
+    with pytest.raises(BenchError, match=r"what came of it is no answer: Expected `int`, got `null`"):
+        ask_script(monkeypatch, saying(READY, '{"type":"Answer","value":{"number":null},"peak_gib":0.1}'))
+
+
 def test_a_process_that_takes_too_long_is_stopped(monkeypatch):
     with pytest.raises(Stopped, match=r"^stopped: it took longer than timeout=0\.1 seconds$"):
         ask_script(monkeypatch, saying(READY) + "; exec sleep 600", Limits(0.1))

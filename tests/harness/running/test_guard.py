@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from harness.running.guard import Guard, Limits, ending
@@ -48,6 +49,20 @@ def test_what_takes_too_much_is_killed(process):
         guard.begin()
         assert process.wait(60) == -9
     assert "more than memory=0.001" in guard.broken
+
+
+def test_what_it_started_is_killed_with_it(tmp_path):
+    """As a pool of processes of somebody's model."""
+    script = f"sleep 600 & echo $! > {tmp_path / 'started'}; wait"
+    with subprocess.Popen(["/bin/sh", "-c", script], start_new_session=True) as process:
+        while not (tmp_path / "started").exists() or not (tmp_path / "started").read_text():
+            assert process.poll() is None
+        started = psutil.Process(int((tmp_path / "started").read_text()))
+        with Guard(process, Limits(seconds=0.001)) as guard:
+            guard.begin()
+            assert process.wait(60) == -9
+    psutil.wait_procs([started], 60)
+    assert not started.is_running() or started.status() == psutil.STATUS_ZOMBIE
 
 
 def test_how_a_process_ended():
