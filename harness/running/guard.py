@@ -28,7 +28,8 @@ SECONDS_TO_START = 600.0
 
 
 class Guard:
-    """Kills a process, with what it started, whose work takes more than its limits; `broken` says which it was, and is empty before.
+    """Kills a process whose work takes more than its limits, with what it started; `broken` says which it was, and is
+    empty before.
 
     It looks ten times a second; `end` also holds to the limits what ended between two looks. `where` is a signal that
     the process answers by writing into its log where its threads are; None where it does not know one.
