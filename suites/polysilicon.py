@@ -38,9 +38,11 @@ from suites.films import symmetries, variants
 from suites.films.crystal import SILICON, Crystal, crystal_of, parse_crystal
 from suites.films.decodings import FromHill
 from suites.films.encodings import Bounds, Coarse, Estimate, Waves
+from suites.films.images import odd_films, read_films
 from suites.films.statistics import WeakContrast
 from suites.films.tessellation import parse_ratio
 from suites.microstructure.folder import of_one_channel, refuse_occupied
+from suites.microstructure.images import find_images
 from suites.microstructure.question import split as of_all
 from suites.microstructure.units import gpa_per
 
@@ -127,8 +129,26 @@ def load(folder: Path | None, options: Mapping[str, str]) -> Dataset:
 
 
 def check_data(folder: Path, options: Mapping[str, str]) -> list[Finding]:
-    """See `Suite.check_data`."""
-    return folders.check_folder(folder, options.get("unit") or None, _crystal(options))
+    """See `Suite.check_data`. Many a table has a column E: where its images are no films, it is not for this suite."""
+    findings = folders.check_folder(folder, options.get("unit") or None, _crystal(options))
+    return findings if any(finding.severity == "error" for finding in findings) else _no_films(folder) + findings
+
+
+def _no_films(folder: Path) -> list[Finding]:
+    """An error where most images of a folder are no films."""
+    images = read_films(find_images(folder)).images
+    odd = {spot.place for spot in odd_films(images)}
+    few = {place for place, image in enumerate(images) if len(np.unique(image)) < _FEWEST_GRAINS}
+    if 2 * len(odd | few) <= len(images):
+        return []
+    what = (
+        f"{len(odd | few)} of {len(images)} are no films: those have grains, each of the gray level of its angle; "
+        "suite=own takes pictures of anything"
+    )
+    return [Finding("error", "images", what)]
+
+
+_FEWEST_GRAINS = 4  # of unlike gray levels, in a window
 
 
 def _crystal(options: Mapping[str, str]) -> Crystal | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         RunOptions,
     )
     from harness.judging.maps import Deletion
-    from harness.judging.records import Runtime
+    from harness.judging.records import Record, Runtime
     from harness.running.predict import Predicted
     from harness.running.reproduce import Again
 
@@ -89,6 +89,11 @@ def _suites(options: RunOptions) -> tuple[str, ...]:
         raise BenchError(f"data={options.data}: for no suite; `bench data check data={options.data}` says more{why}")
     if set(fitting).isdisjoint(registry.with_data()):
         tell(f"data={options.data}: for suite {', '.join(fitting)}{why}")
+    elif others := [name for name, told in problems.items() if not told and name not in fitting]:
+        named = " and ".join(f"suite={name}" for name in others)
+        tell(
+            f"data={options.data}: for suite {', '.join(fitting)}, whose question its table asks; {named} takes it, too"
+        )
     return fitting
 
 
@@ -264,22 +269,24 @@ def _deletion(found: Deletion | None, unit: str) -> str:
 
 
 def _best(options: PredictOptions) -> Path:
-    """The model that takes images and is the best on the validation images of the newest data set."""
+    """The best model of the newest data set that has one."""
     from harness import registry
-    from harness.running.deploy import at_hand
+    from harness.judging.records import Store
+    from harness.running.run import best
 
     registry.suite(options.suite)  # refused here where there is none of that name
-    models = at_hand(options.results, options.suite)
-    usable = {path: record for path, record in models.items() if record.encoding_ms is None and record.validation}
-    if not usable:
-        raise BenchError(f"no model of suite={options.suite} in {options.results / 'models'}: `bench run` makes them")
-    if options.variant != "best":
-        known = {record.cell.variant for record in usable.values()}
+    records = [one for one in Store(options.results, options.suite).trainings() if one.onnx and one.encoding_ms is None]
+    if records and options.variant != "best":
+        known = {record.cell.variant for record in records}
         asked = registry.choose(options.variant, sorted(known), "variant with a model")
-        usable = {path: record for path, record in usable.items() if record.cell.variant in asked}
-    newest = max(usable.values(), key=lambda record: record.started).cell.data_hash
-    errors = {path: r.validation_error for path, r in usable.items() if r.cell.data_hash == newest}
-    best = min(errors, key=lambda path: errors[path])
-    record = usable[best]
-    print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {best}"))
-    return best
+        records = [record for record in records if record.cell.variant in asked]
+    for data in dict.fromkeys(record.cell.data_hash for record in sorted(records, key=_age, reverse=True)):
+        if found := best((record for record in records if record.cell.data_hash == data), options.results):
+            path, record = found
+            print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {path}"))
+            return path
+    raise BenchError(f"no model of suite={options.suite} in {options.results / 'models'}: `bench run` makes them")
+
+
+def _age(record: Record) -> str:
+    return record.started

@@ -96,6 +96,12 @@ class Row(NamedTuple):
         return of_clusters(self.image_errors_of_mean(), self._clusters)
 
     @property
+    def tested_on(self) -> str:
+        """How many test images, and in how many groups where several show the same thing."""
+        images, things = self.image_errors().shape[1], self.squared_errors().shape[1]
+        return f"{images} test images" + f" in {things} groups" * (things < images)
+
+    @property
     def _held_out(self) -> list[HeldOut]:
         """Of its records, all of which have predictions."""
         return [record.held_out for record in self.records if record.held_out]

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 
 from harness import disk, provenance, registry
@@ -17,7 +18,7 @@ from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest
-from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, standing
+from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, comparable, standing
 from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
 from harness.model import pretrained
@@ -172,14 +173,11 @@ def _run_suite(
     print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
-    # By the validation images: who chooses by the test images has no test any more.
-    # Whose encoding is no part of the exported model, that takes no images.
-    usable = [record for record in good.values() if record.encoding_ms is None and not record.unexported]
-    chosen = min(usable, key=lambda record: record.validation_error, default=None)
-    if chosen and (model := exported(chosen, request.results)):
-        words = shlex.join(["bench", "predict", f"model={_typed(model)}", "images=FOLDER", "out=FILE.csv"])
-        of_those = "" if len(usable) == len(good) else ", of those that take images"
-        print(f"use the best on the validation images{of_those}: {words}")
+    of_these = [record for record in store.trainings() if record.cell.data_hash == suite_plan.cells[0].data_hash]
+    if found := best(of_these, request.results):
+        words = shlex.join(["bench", "predict", f"model={_typed(found[0])}", "images=FOLDER", "out=FILE.csv"])
+        of_those = ", of those that take images" * any(record.encoding_ms is not None for record in of_these)
+        print(shown(f"use the best on the validation images{of_those}, {found[1].cell.title}: {words}"))
     failed = len(suite_plan.cells) - len(good)
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
@@ -237,6 +235,18 @@ def to_do(cells: Iterable[Cell], good: Mapping[str, Record], results: Path) -> l
     """Those that have no record, or whose exported model is not there any more."""
     done = {key for key, record in good.items() if record.unexported or exported(record, results)}
     return [cell for cell in cells if cell.key not in done]
+
+
+def best(records: Iterable[Record], results: Path) -> tuple[Path, Record] | None:
+    """Of records of one data set, whenever they were made, the exported model that takes images and whose row is the
+    best on the validation images, mean over seeds, and of that row the best seed's. None where there is no file.
+
+    Who chooses by the test images has no test any more.
+    """
+    usable = [record for record in standing(records) if record.status == "ok" and record.encoding_ms is None]
+    rows = sorted(comparable(usable), key=lambda row: fmean(record.validation_error for record in row))
+    in_order = (record for row in rows for record in sorted(row, key=lambda record: record.validation_error))
+    return next(((path, record) for record in in_order if (path := exported(record, results))), None)
 
 
 def exported(record: Record, results: Path) -> Path | None:

@@ -33,13 +33,14 @@ def advice(
 
 def _which(best: Row) -> str:
     low, high = best.skill_interval()
-    images = best.image_errors().shape[1]
+    skill = f"its skill is {decimals(best.skill())}"
     if np.isnan(low):
-        sure = f"{images} test images are too few for an interval, which takes {FEWEST_IMAGES}"
-    else:
-        sure = f"95 %: {interval(low, high)}, of {images} test images"
-    told = f"its skill is {decimals(best.skill())} ({sure})"
-    if low > 0 or np.isnan(low):
+        return (
+            f"**Too few test images to recommend a model.** The best on the validation images is {best.title}: {skill} "
+            f"on {best.tested_on}, and an interval takes {FEWEST_IMAGES} images, or groups of them, of unlike things."
+        )
+    told = f"{skill} (95 %: {interval(low, high)}, of {best.tested_on})"
+    if low > 0:
         return f"**Use {best.title}**, the best on the validation images: {told}."
     return (
         f"**None is shown to be better than always answering the mean.** The best on the validation images is "
@@ -50,7 +51,8 @@ def _which(best: Row) -> str:
 def _how_sure(best: Row, others: Sequence[Row]) -> str:
     """Who is as good, as far as the test images can tell, and how well intervals hold."""
     told = []
-    found = differences((best, other) for other in others)
+    found = [] if np.isnan(best.skill_interval()[0]) else differences((best, other) for other in others)
+    others = others if found else ()
     equal = [other for other, of in zip(others, found, strict=True) if of.verdict != "better"]
     worse = [(other, of) for other, of in zip(others, found, strict=True) if of.verdict == "better"]
     if equal:

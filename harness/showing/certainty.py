@@ -104,10 +104,8 @@ def draw_ranks(table: Sequence[Row], picture: Path, note: str) -> Path | None:
     figure = Figure(figsize=(11, height), layout="constrained")
     axes = figure.subplots()
     _draw_scale(axes, found, [row.title for row in rows])
-    images, things = rows[0].image_errors().shape[1], errors[0].shape[1]
-    over = f"{things} test images" if things == images else f"{things} things that {images} test images show"
     figure.suptitle(
-        f"mean rank over {over}, by squared error (1 is best); a bar joins models not told "
+        f"mean rank over {rows[0].tested_on}, by squared error (1 is best); a bar joins models not told "
         f"apart (Wilcoxon, Holm, 5 %)\n{note}; the {len(rows)} best on the validation images; Friedman's p "
         + (f"= {found.friedman:.2g}" if found.friedman > 1e-16 else "< 1e-16"),
         x=0.01,

@@ -21,7 +21,7 @@ from suites.microstructure.findings import few
 from suites.pictures.table import TRAIN, VALIDATION, Table
 
 FEWEST = 10
-_FEW, _FEW_PER_TARGET, _FEW_OF_A_CLASS = 50, 10, 10
+_FEW, _FEW_PER_TARGET, _FEW_OF_A_CLASS = 70, 10, 10
 _IMBALANCE = 10
 _LIKE = 0.999  # correlation of two images of 16x16 pixels from which they are told to be nearly the same
 _EDGE, _EXAMPLES = 16, 3
@@ -54,11 +54,16 @@ def check(labelled: Labelled, table: str) -> list[Finding]:
 def _count(labelled: Labelled) -> list[Finding]:
     count, targets = len(labelled.images), len(labelled.table.names)
     things = len(set(of_one_thing(labelled.which, labelled.table.groups)) or range(count))
-    if min(count, things) < FEWEST and not labelled.table.parts:
-        what = "images" if things == count else "groups"
-        return [Finding("error", "images", f"{min(count, things)} {what} are too few to split; {FEWEST} is the least")]
-    if count < _FEW:
-        text = f"only {count} images: scores on the 15 % of them in the test set will say little"
+    what = "images" if things == count else "groups"
+    if things < FEWEST and not labelled.table.parts:
+        text = f"{things} {what} are too few to split; {FEWEST} is the least"
+        remedy = ", unless a column `split` says of each image whether it is to train, for validation or for the test"
+        return [Finding("error", "images", text + remedy * (count >= FEWEST))]
+    if things < _FEW and not labelled.table.parts:
+        text = (
+            f"only {things} {what}: of the 15 % of them in the test set, scores have no interval, which takes ten, and "
+            f"say little; some {_FEW} give one"
+        )
         return [Finding("warning", "images", text)]
     if not labelled.table.classes and count < _FEW_PER_TARGET * targets:
         return [Finding("warning", "images", f"only {count} for {targets} targets: name fewer with targets=")]

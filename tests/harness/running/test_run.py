@@ -26,7 +26,7 @@ from harness.model.architecture import parameter_shapes
 from harness.running import run as run_module
 from harness.running.data import DataSource
 from harness.running.latency import LatencyError
-from harness.running.run import _alone_in
+from harness.running.run import _alone_in, best
 from tests.harness.a_benchmark import RAW
 from tests.harness.examples import a_cell, a_record, a_timing
 
@@ -395,13 +395,24 @@ def test_a_home_is_meant_where_no_shell_says_so(data, tmp_path, monkeypatch, cap
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_model_to_go_on_with_is_the_best_of_all_that_were_trained_on_the_data(data, tmp_path, capsys):
+    words = ["run", "suite=elasticity", "profile=smoke", f"data={data}", f"results={tmp_path}"]
+    assert cli.main([*words, "variant=mean,ridge"]) == 0
+    assert cli.main([*words, "variant=mean"]) == 0
+    *_, hint = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
+    assert "ridge on classical" in hint
+    assert best(Store(tmp_path, "elasticity").trainings(), tmp_path / "elsewhere") is None
+
+
 def test_the_model_to_go_on_with_takes_images(tmp_path, capsys):
     words = ["run", "suite=leakage", "profile=smoke", f"results={tmp_path}", "variant=mean,fraction"]
     assert cli.main(words) == 0
     (hint,) = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
-    assert hint.startswith("use the best on the validation images, of those that take images: bench predict ")
+    told = "use the best on the validation images, of those that take images, mean on classical, seed 0: bench predict "
+    assert hint.startswith(told)
     assert "mean.classical" in hint  # fraction is better, and its file takes what segmentation makes of images
-    assert cli.main([*words[:-1], "variant=fraction"]) == 0
+    elsewhere = f"results={tmp_path / 'elsewhere'}"
+    assert cli.main([*words[:-2], elsewhere, "variant=fraction"]) == 0
     assert "bench predict" not in capsys.readouterr().out
     images = tmp_path / "images"
     images.mkdir()

@@ -57,7 +57,27 @@ def test_what_predict_cannot_use_is_not_recommended():
 
 def test_few_test_images_give_no_interval():
     few = [row._replace(records=tuple(with_images(r, 9) for r in row.records)) for row in table(gp=1.0, trees=2.0)]
-    assert "(9 test images are too few for an interval, which takes 10)" in advice("own", few, {}, {})
+    told = advice("own", few, {}, {})
+    assert told.startswith("**Too few test images to recommend a model.** The best on the validation images is gp · cl")
+    assert "on 9 test images, and an interval takes 10 images, or groups of them" in told
+    assert "**Use" not in told
+    assert "Not told apart" not in told
+
+
+def test_images_of_one_thing_count_once():
+    def grouped(record, groups):
+        clusters = tuple(number % groups for number in range(20))
+        return msgspec.structs.replace(record, held_out=msgspec.structs.replace(record.held_out, clusters=clusters))
+
+    def told(groups):
+        found = [
+            row._replace(records=tuple(grouped(r, groups) for r in row.records)) for row in table(gp=1.0, ridge=3.0)
+        ]
+        return advice("own", found, {}, {})
+
+    assert "of 20 test images in 12 groups)" in told(12)
+    assert told(5).startswith("**Too few test images to recommend a model.**")
+    assert "on 20 test images in 5 groups, and" in told(5)
 
 
 def test_intervals_of_predictions_are_held_to_the_test_images():
