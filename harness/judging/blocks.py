@@ -98,7 +98,7 @@ class Row(NamedTuple):
     @property
     def tested_on(self) -> str:
         """How many test images, and in how many groups where several show the same thing."""
-        images, things = self.image_errors().shape[1], self.squared_errors().shape[1]
+        images, things = len(self.image_errors_of_mean()), len(self.squared_errors_of_mean())
         return f"{images} test images" + f" in {things} groups" * (things < images)
 
     @property
