@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -16,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.judging.records import Cell, HeldOut, Placed, Record, standing
-from harness.judging.stats import holm, of_clusters, paired_difference, paired_p_values, skill_interval
+from harness.judging.stats import (
+    SIGNIFICANT,
+    holm,
+    of_clusters,
+    paired_difference,
+    settled_p_values,
+    skill_interval,
+)
 from harness.model.architecture import Estimator, Imported
 from harness.protocol import Predicted
 from harness.provenance import machine
@@ -128,10 +136,6 @@ class Row(NamedTuple):
         return float(np.mean([record.validation_error for record in self.records]))
 
 
-SIGNIFICANT = 0.05
-"""A p-value below says that two differ."""
-
-
 class Difference(NamedTuple):
     """How much higher one row's skill is than another's, with its 95 % interval; that is (nan, nan) for too few
     images. `p_value` is Holm's where it is one of a family of comparisons (`differences`), and NaN alone.
@@ -174,7 +178,7 @@ def differences(pairs: Iterable[tuple[Row, Row]]) -> list[Difference]:
 
 def p_values(pairs: Iterable[tuple[Row, Row]]) -> list[float]:
     """Of equal skills of each pair, after Holm; NaN for too few test images."""
-    return holm([paired_p_values([row.squared_errors()], other.squared_errors())[0] for row, other in pairs])
+    return settled_p_values([(row.squared_errors(), other.squared_errors()) for row, other in pairs])
 
 
 def newest(
@@ -216,6 +220,29 @@ def _block(record: Record) -> tuple[object, ...]:
 _P = TypeVar("_P", bound=Placed)
 
 
+class _Compared(NamedTuple):
+    """The errors of row `number` of a table, what cells it is of, and when the last of it was begun."""
+
+    number: int
+    errors: Errors
+    of_cell: str
+    started: str
+
+
+def _holm_of_newest(stands: Sequence[int], p_values: Sequence[float]) -> list[float]:
+    """P-values after Holm, of which those count that stand for themselves; each of the others takes the place of the
+    one that `stands` for it, by its number.
+    """
+    family = sorted(set(stands))
+    base = [p_values[number] for number in family]
+    adjusted = dict(zip(family, holm(base), strict=True))
+    for number, newest_one in enumerate(stands):
+        if number not in adjusted:
+            place = family.index(newest_one)
+            adjusted[number] = holm([*base[:place], p_values[number], *base[place + 1 :]])[place]
+    return [adjusted[number] for number in range(len(stands))]
+
+
 class Rivals:
     """Of each data set, split and profile the best row without a network, by the validation images, wherever it was
     trained: what a network has to beat. Who always answers the mean is none, for skill is held against that already.
@@ -234,7 +261,7 @@ class Rivals:
         self._best = {
             place: Row(good[0].cell.row, good[0].cell.backend, tuple(whole(good))) for place, (_, good) in best.items()
         }
-        self._compared: dict[object, list[tuple[int, Errors]]] = {place: [] for place in best}
+        self._compared: dict[object, list[_Compared]] = {place: [] for place in best}
 
     def of(self, record: Record) -> Row | None:
         """The rival of a network's record; None for other models, and where nothing without a network was trained."""
@@ -244,17 +271,26 @@ class Rivals:
         """Take the comparison of row `number` with its rival, where it has one, into the rival's family of them."""
         good = tuple(record for record in group if record.status == "ok" and record.held_out)
         if good and self.of(group[0]):
-            errors = Row("", "", good).squared_errors()
-            self._compared[self._place(group[0].cell)].append((number, errors))
+            started = max(record.started for record in group)
+            compared = _Compared(number, Row("", "", good).squared_errors(), group[0].of_cell, started)
+            self._compared[self._place(group[0].cell)].append(compared)
 
     def p_values(self) -> dict[int, float]:
         """Of each row's having the skill of its rival, by the row's number, without those that have too few test
         images. Those that have the same rival, on the same test, are one family of comparisons, with p-values Holm's.
+
+        What was trained again, by other versions or code or on another machine, is no further comparison: the newest
+        of rows of the same cells is in the family, and an older one has the p-value that it would have in its place.
         """
         found: dict[int, float] = {}
         for place, family in self._compared.items():
-            of_family = holm(paired_p_values([errors for _, errors in family], self._best[place].squared_errors()))
-            found |= {number: p for (number, _), p in zip(family, of_family, strict=True) if not np.isnan(p)}
+            newest_of: dict[str, int] = {}
+            for number in sorted(range(len(family)), key=lambda number: family[number].started):
+                newest_of[family[number].of_cell] = number
+            stands = [newest_of[compared.of_cell] for compared in family]
+            rival = self._best[place].squared_errors()
+            p_values = settled_p_values([(c.errors, rival) for c in family], partial(_holm_of_newest, stands))
+            found |= {c.number: p for c, p in zip(family, p_values, strict=True) if not np.isnan(p)}
         return found
 
     @staticmethod

@@ -24,8 +24,9 @@ from harness.provenance import machine
 
 NO_BETTER = "no better than the mean"
 BETTER = "better than the mean"
+WORSE = "worse than the mean"
 TOO_FEW = "too few test images"
-_OVER_RIVAL = {"better": "better than", "worse": "worse than", "not told apart": "not better than"}
+_OVER = {"better": "better than", "worse": "worse than", "not told apart": "not better than"}
 _NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 Timings = Mapping[tuple[str, str, str], LatencyRecord]
@@ -78,21 +79,26 @@ class Group:
 
     @cached_property
     def verdict(self) -> str:
-        """What the interval allows to say."""
+        """What the interval allows to say; of a rival what the p-value does, too, where it is known."""
         if not self.tests:
             return ""
         if self.good[0].held_out and self.good[0].held_out.things < FEWEST_IMAGES:
             return TOO_FEW
-        if not (self.interval[0] or 0.0) > _NOTHING:  # also where skill is undefined
+        low, high = self.interval
+        if high is not None and high < -_NOTHING:
+            return WORSE
+        if not (low or 0.0) > _NOTHING:  # also where skill is undefined
             return NO_BETTER
         if self.rival is None or self.over_rival is None:
             return BETTER
-        return f"{_OVER_RIVAL[self.over_rival.verdict]} {self.rival.name}"
+        return over(self.rival.name, self.over_rival)
 
     @cached_property
     def over_rival(self) -> Difference | None:
         """How much higher its skill is than the rival's, on the same test images."""
-        return difference(self._tested, self.rival) if self._tested and self.rival else None
+        if not (self._tested and self.rival):
+            return None
+        return difference(self._tested, self.rival)._replace(p_value=np.nan if self.p_value is None else self.p_value)
 
     @property
     def _tested(self) -> Row | None:
@@ -118,6 +124,11 @@ class Group:
         """How long a batch of this size takes, None where it was not timed."""
         timings = self.timed.latency.timings if self.timed else ()
         return next((timing for timing in timings if timing.batch == batch), None)
+
+
+def over(rival: str, found: Difference) -> str:
+    """The verdict on a network that is better than the mean, by how much higher its skill is than its rival's."""
+    return f"{_OVER[found.verdict]} {rival}"
 
 
 class Column(NamedTuple):
@@ -161,7 +172,13 @@ SCORES = (
     Column("variant", "", "", "the model, and what its backbone started from", lambda g: g.first.cell.row, "model"),
     Column("backend", "", "", "the framework that trained it", lambda g: g.first.cell.backend),
     Column("status", "", "", "ok, or how many seeds have no result and why", lambda g: status(g.records)),
-    Column("verdict", "", "", "what the intervals of skill and over_rival allow to say", lambda g: g.verdict),
+    Column(
+        "verdict",
+        "",
+        "",
+        "what the interval of skill, and that of over_rival with its p-value, allow to say",
+        lambda g: g.verdict,
+    ),
     Column("skill", "", "higher", "1 - MSE / MSE of always answering the training mean", _mean("skill")),
     Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0], "skill, 95 % from"),
     Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1], "skill, 95 % to"),

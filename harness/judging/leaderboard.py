@@ -25,7 +25,7 @@ from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging import dictionary
-from harness.judging.blocks import Rivals
+from harness.judging.blocks import Difference, Rivals
 from harness.judging.columns import (
     ORIGIN,
     Group,
@@ -35,6 +35,7 @@ from harness.judging.columns import (
     digest,
     mean,
     named,
+    over,
 )
 from harness.judging.deployments import table as deployment_table
 from harness.judging.metrics import Accuracy
@@ -144,7 +145,7 @@ def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.D
         return records
 
     rivals = Rivals(found, believed_rival)
-    rows = list[dict[str, object]]()
+    rows, held = list[dict[str, object]](), dict[int, tuple[str, Difference]]()
     for number, outlines in enumerate(found):
         records = shelf.whole(every.pop(outlines[0].row))
         if more := _lies(records, tested):
@@ -153,6 +154,8 @@ def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.D
         (row,) = comparable(standing(records))
         rivals.compare(number, row)
         group = Group(row, timings, rivals.of(row[0]))
+        if (rival := group.rival) and (by := group.over_rival) and group.verdict == over(rival.name, by):
+            held[number] = rival.name, by
         rows.append(_row(group))
         tell(group)
     for made_again in every.values():
@@ -160,6 +163,9 @@ def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.D
     _refuse(store, lies)
     for number, p_value in rivals.p_values().items():
         rows[number]["over_rival_p_holm"] = p_value
+        if number in held:
+            name, by = held[number]
+            rows[number]["verdict"] = over(name, by._replace(p_value=p_value))
     return _best_first(rows)
 
 

@@ -15,7 +15,7 @@ such.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -190,15 +190,57 @@ def paired_p_values(
     return found.tolist()
 
 
+SIGNIFICANT = 0.05
+"""A p-value below says that two differ."""
+
+_RESAMPLES = (20_000, 200_000, 2_000_000)
+
+
+def settled_p_values(
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]], adjust: Callable[[list[float]], list[float]] | None = None
+) -> list[float]:
+    """The p-values of equal mean errors of each pair, (seeds, n) and (seeds, n), adjusted as a family: by `holm` where
+    nothing else is said.
+
+    An adjusted p-value within three of its own standard errors of `SIGNIFICANT`, for resamples were too few to say on
+    which side it is, is computed again of ten times as many, and once more. Raises ValueError for shapes that do not
+    fit.
+    """
+    adjust = adjust or holm
+    found = [np.nan] * len(pairs)
+    unsettled = list(range(len(pairs)))
+    for resamples in _RESAMPLES:
+        by_other: dict[int, list[int]] = {}
+        for number in unsettled:
+            by_other.setdefault(id(pairs[number][1]), []).append(number)
+        for numbers in by_other.values():
+            other = pairs[numbers[0]][1]
+            again = paired_p_values([pairs[number][0] for number in numbers], other, resamples)
+            for number, p_value in zip(numbers, again, strict=True):
+                found[number] = p_value
+        adjusted = adjust(found)
+        unsettled = [number for number in unsettled if _unsettled(found[number], adjusted[number], resamples)]
+        if not unsettled:
+            break
+    return adjusted
+
+
+def _unsettled(p_value: float, adjusted: float, resamples: int) -> bool:
+    """Of a two-sided p-value so many resamples are counted on one side: half of it."""
+    if np.isnan(p_value):
+        return False
+    return abs(adjusted - SIGNIFICANT) < 3 * adjusted / math.sqrt(p_value * resamples / 2)
+
+
 def _p_values(errors: Floats, other: Floats, resamples: int, seed: int) -> Floats:
     """(k,) the p-values of `paired_p_values` of errors (k, seeds, n), all of as many seeds."""
     models, seeds, images = errors.shape
-    counts, of_seeds = _image_counts(resamples, images, seed), _seed_counts(resamples, seeds, len(other), seed)
+    of_seeds = _seed_counts(resamples, seeds, len(other), seed)
     together = np.concatenate([errors.reshape(-1, images), other]).T
     above, below = np.zeros((2, models), int)
-    for start in range(0, resamples, _AT_A_TIME):
+    for start, counts in zip(range(0, resamples, _AT_A_TIME), _image_counts(resamples, images, seed), strict=True):
         part = slice(start, start + _AT_A_TIME)
-        sums = counts[part].astype(np.float64) @ together
+        sums = counts.astype(np.float64) @ together
         shares, shares_of_other = (drawn[part] / (drawn.shape[1] * images) for drawn in of_seeds)
         of_other = (sums[:, models * seeds :] * shares_of_other).sum(axis=1)[:, None]
         own = (sums[:, : models * seeds].reshape(-1, models, seeds) * shares[:, None]).sum(axis=2)
@@ -207,27 +249,33 @@ def _p_values(errors: Floats, other: Floats, resamples: int, seed: int) -> Float
     return np.minimum(1.0, 2 * (1 + np.minimum(above, below)) / (1 + resamples))
 
 
-_AT_A_TIME = 2000  # resamples whose counts are held as floats
+_AT_A_TIME = 2000  # resamples whose counts are held at once
+
+
+def _image_counts(resamples: int, images: int, seed: int) -> Iterable[NDArray[np.uint8]]:
+    """How often each image is in each resample, some at a time: the same for all pairs that are compared on as many
+    images. The usual number of resamples is drawn once.
+    """
+    if resamples == _RESAMPLES[0]:
+        return _drawn_once(resamples, images, seed)
+    return _draws(np.random.default_rng((seed, 0)), resamples, images)
 
 
 @lru_cache(maxsize=2)
-def _image_counts(resamples: int, images: int, seed: int) -> NDArray[np.uint8]:
-    """How often each image is in each resample: the same for all pairs that are compared on as many images."""
-    return _counted(np.random.default_rng((seed, 0)), resamples, images)
+def _drawn_once(resamples: int, images: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
+    return tuple(_draws(np.random.default_rng((seed, 0)), resamples, images))
+
+
+def _draws(draw: np.random.Generator, resamples: int, size: int) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, resamples, _AT_A_TIME):  # one more than 255 times in one resample is not to be met
+        yield _resample(draw, min(_AT_A_TIME, resamples - start), size).astype(np.uint8)
 
 
 @lru_cache(maxsize=2)
 def _seed_counts(resamples: int, seeds: int, of_other: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
     """The same of the seeds of both of a pair."""
     draw = np.random.default_rng((seed, 1))
-    return _counted(draw, resamples, seeds), _counted(draw, resamples, of_other)
-
-
-def _counted(draw: np.random.Generator, resamples: int, size: int) -> NDArray[np.uint8]:
-    counts = np.empty((resamples, size), np.uint8)  # one more than 255 times in one resample is not to be met
-    for start in range(0, resamples, _AT_A_TIME):
-        counts[start : start + _AT_A_TIME] = _resample(draw, min(_AT_A_TIME, resamples - start), size)
-    return counts
+    return tuple(np.concatenate(list(_draws(draw, resamples, size))) for size in (seeds, of_other))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -441,7 +441,13 @@ def rivals(network=1.0, **others):
 
 @pytest.mark.parametrize(
     ("network", "told"),
-    [(0.5, "better than ridge"), (2.0, "not better than ridge"), (4.0, "worse than ridge"), (20.0, columns.NO_BETTER)],
+    [
+        (0.5, "better than ridge"),
+        (2.0, "not better than ridge"),
+        (4.0, "worse than ridge"),
+        (12.0, columns.NO_BETTER),
+        (20.0, columns.WORSE),
+    ],
 )
 def test_a_network_is_held_against_the_best_row_without_one(board, network, told):
     rows = board(*rivals(network, ridge=2.0, mean=9.0)).set_index("variant")
@@ -469,6 +475,42 @@ def test_p_values_of_networks_with_one_rival_are_a_family(board):
     fewer = msgspec.structs.replace(network.cell, settings=Settings(originals=25))
     apart = board(a_record(fewer, error=1.0)).set_index("variant")
     assert apart.loc["baseline", "over_rival_p_holm"] == row["over_rival_p_holm"]
+
+
+def test_a_network_that_was_trained_again_is_no_further_comparison(board):
+    """It is told of in a row of its own, by other code, and makes nobody's p-value larger."""
+    network, ridge = rivals(1.9, ridge=2.0)
+    other = a_record(msgspec.structs.replace(network.cell, variant="other"), error=2.05)
+    before = board(network, ridge, other).set_index("variant").loc["baseline"]
+    started = "2031-01-01T00:00:00+00:00"
+    again = a_record(network.cell, error=1.91, source="1" * 64, started=started)
+    rows = board(again)
+    p_values = rows[rows["variant"] == "baseline"].set_index("source")["over_rival_p_holm"]
+    assert len(p_values) == 2
+    assert p_values[before["source"]] == before["over_rival_p_holm"]
+    assert 0 < float(p_values["1" * 12]) <= 2 * float(before["over_rival_p_holm"])
+
+
+def noisy(record, size):
+    """Its predictions miss by noise of this size, on each image by its own."""
+    held_out = record.held_out
+    noise = np.random.default_rng(1).normal(0, size, np.shape(held_out.truth))
+    missed = msgspec.structs.replace(held_out, predictions=tuple(map(tuple, (held_out.true + noise).tolist())))
+    return msgspec.structs.replace(record, held_out=missed, test=missed.accuracy())
+
+
+def test_a_verdict_holds_among_all_that_have_the_same_rival(board):
+    """What a network's own interval says alone does not, among five."""
+    network, ridge = rivals(2.0, ridge=2.0)
+    network = noisy(network, 1.05)
+    alone = board(network, ridge).set_index("variant").loc["baseline"]
+    assert 0.01 < float(alone["over_rival_p_holm"]) < 0.05
+    assert alone["verdict"] == "better than ridge"
+    others = [msgspec.structs.replace(network.cell, variant=f"n{number}") for number in range(4)]
+    row = board(*(a_record(cell, error=2.0) for cell in others)).set_index("variant").loc["baseline"]
+    assert (row["over_rival_low"], row["over_rival_high"]) == (alone["over_rival_low"], alone["over_rival_high"])
+    assert float(row["over_rival_p_holm"]) > 0.05
+    assert row["verdict"] == "not better than ridge"
 
 
 def test_the_rival_is_chosen_by_the_validation_images(board):

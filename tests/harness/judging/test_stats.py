@@ -16,6 +16,7 @@ from harness.judging.stats import (
     paired_differences,
     paired_p_values,
     score_intervals,
+    settled_p_values,
     skill_interval,
     spread,
 )
@@ -325,6 +326,20 @@ def test_what_errs_alike_has_a_p_value_of_one() -> None:
     a = np.random.default_rng(2).random((1, 50))
     assert paired_p_values([a], a)[0] == 1
     assert np.isnan(paired_p_values([a[:, :5]], a[:, :5])[0])
+
+
+def test_a_p_value_too_near_to_the_level_is_of_more_resamples() -> None:
+    draw = np.random.default_rng(5)
+    noise = draw.normal(0, 1, (1, 30))
+    near, far = noise - noise.mean() + 0.36 * noise.std(), noise - noise.mean() + 1.0 * noise.std()
+    nothing = np.zeros((1, 30))
+    few, many = (paired_p_values([near, far], nothing, resamples) for resamples in (20_000, 200_000))
+    assert 0.04 < few[0] < 0.06
+    found = settled_p_values([(near, nothing), (far, nothing)], adjust=list)
+    assert found[0] != few[0]
+    assert found[0] == pytest.approx(many[0], rel=0.03)
+    assert found[1] == few[1]
+    assert settled_p_values([(near, nothing)] * 3) == pytest.approx([min(1, 3 * few[0])] * 3, rel=1e-9)  # no edge
 
 
 def test_holm_on_a_worked_example() -> None:
