@@ -298,6 +298,18 @@ class Rivals:
         return cell.profile, cell.data_hash, cell.split_hash, cell.settings.originals
 
 
+def of_fewer_seeds(records: Iterable[Record]) -> str:
+    """Which models of a block lack seeds that others have, and what they are of; empty where none does."""
+    table = rows(records)
+    most = max((len(row.records) for row in table), default=0)
+    told = [
+        f"{row.title} (of {' '.join(str(record.seed) for record in row.records)})"
+        for row in table
+        if len(row.records) < most
+    ]
+    return f"Of fewer seeds, which failed or were not run: {', '.join(told)}." if told else ""
+
+
 def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str, str], dict[int, Row]]:
     """Of each model and backend that was also trained on fewer images than those of a block: a row for each number of
     images, by model and backend, in rising order.

@@ -6,11 +6,13 @@ passes is no proof of its model: `bench reproduce` runs one again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -19,6 +21,7 @@ from harness.disk import is_file
 from harness.errors import BenchError, Finding
 from harness.judging import leaderboard
 from harness.judging.audit import untrue
+from harness.judging.blocks import Rivals
 from harness.judging.columns import definition, digest
 from harness.judging.records import (
     Record,
@@ -41,7 +44,8 @@ MOST_LINES = 2000
 
 NOT_VERIFIED = (
     "that the predictions came from the model that a record names",
-    "validation scores, numbers of parameters, histories, seconds, and by how much predictions change under symmetries",
+    "validation scores, by which rivals are chosen, and the model that a report names first",
+    "parameters, histories, seconds, how intervals and flags did, by how much predictions change under symmetries",
     "that the commit, the processor and the versions are those that a record names",
     "that seeds were not chosen among more that were run",
     "what code of somebody's own does: records hold its hash alone",
@@ -98,6 +102,7 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
             rows = _placed(results, suite_name, published, good)
         except BenchError as error:
             findings.append(Finding("error", "the leaderboard", str(error)))
+        findings += _of_the_board(suite, published, good)
     elif good:
         findings += [Finding("error", "among the others", lie) for lie in lies]
     return Submission(records, findings, rows)
@@ -207,6 +212,10 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append("made by other code than is here: it cannot be run again to the bit")
     if not record.environment.commit or record.environment.commit.endswith("+dirty"):
         told.append("made by no commit, or by one with changes: nobody else has that code")
+    skills = [scores.skill for scores in (record.validation, record.test) if scores and scores.skill is not None]
+    if len(skills) == 2 and skills[0] - skills[1] > _APART:
+        on_each = f"{skills[0]:.3g} on validation images, which cannot be verified, and {skills[1]:.3g} on the test"
+        told.append(f"its skill is {on_each}")
     if record.test and record.test.skill is not None and record.test.skill > 1 - 1e-9:
         told.append("its predictions are the truth to nine digits")
     others = (o for o in published if (o.cell.variant, o.cell.backend) != (cell.variant, cell.backend))
@@ -215,9 +224,36 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
     return told
 
 
+_APART = 0.3  # in skill; what is told of these data by the few images of validation differs by less
+
+
 def _same_predictions(record: Record, other: Record) -> bool:
     one, two = record.held_out, other.held_out
     return bool(one and two and one.predictions == two.predictions)
+
+
+def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Record]) -> list[Finding]:
+    """What of the board changes with these records besides their own rows, and which of these lack seeds."""
+    before, after = standing(published), standing([*published, *good])
+    old, new = Rivals(comparable(before), tuple), Rivals(comparable(after), tuple)
+    changed: Counter[tuple[str, str, str]] = Counter()
+    for first, *_ in comparable(before):
+        was, now = old.of(first), new.of(first)
+        if was and now and was.title != now.title:
+            changed[first.cell.profile, was.title, now.title] += 1
+    told = [
+        f"{count} networks of profile {profile} would be held against {now}, and no longer against {was}: what their "
+        "verdicts say would change with it, by validation scores that cannot be verified"
+        for (profile, was, now), count in changed.items()
+    ]
+    made = {record.row for record in good}
+    for first, *others in (group for group in comparable(after) if group[0].row in made):
+        profile = suite.PROFILES.get(first.cell.profile)
+        lacking = set(profile.seeds if profile else ()) - {first.seed, *(other.seed for other in others)}
+        if lacking:
+            seeds = " ".join(map(str, sorted(lacking)))
+            told.append(f"{first.cell.row} on {first.cell.backend} lacks seeds {seeds} of its profile")
+    return [Finding("warning", "the leaderboard", what) for what in told]
 
 
 def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequence[Record]) -> list[Placed]:
@@ -225,7 +261,9 @@ def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequen
     table = leaderboard.of_block(results, suite, standing([*published, *good]))
     made = {id(record) for record in good}
     placed = []
-    for group in comparable(standing([*published, *good])):
+    groups = comparable(standing([*published, *good]))
+    fewer = {digest(g[0].cell.settings) for g in groups if g[0].cell.settings.originals is not msgspec.UNSET}
+    for group in groups:
         if not any(id(record) in made for record in group):
             continue
         first = group[0]
@@ -233,14 +271,28 @@ def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequen
         mine &= table["computed_by"] == first.computed_by[:12]
         mine &= table["settings"] == digest(first.cell.settings)
         row = table[mine & (table["definition"] == definition(first))].iloc[0]
-        alike = table[_of(table, first) & table["skill"].notna()]
-        rank = None if row["skill"] is None else 1 + int((alike["skill"].astype(float) > row["skill"]).sum())
+        skills = _skills_beside(table[_of(table, first) & table["skill"].notna()], row, fewer)
+        rank = None if row["skill"] is None else 1 + int((skills > row["skill"]).sum())
         placed.append(
             Placed(
-                f"{row['variant']} on {row['backend']}", row["seeds"], row["skill"], rank, len(alike), row["verdict"]
+                f"{row['variant']} on {row['backend']}",
+                row["seeds"],
+                row["skill"],
+                rank,
+                1 + len(skills),
+                row["verdict"],
             )
         )
     return placed
+
+
+def _skills_beside(alike: pd.DataFrame, row: pd.Series[Any], fewer: set[str]) -> pd.Series[float]:
+    """Of the other models among rows that are alike, the best of those of one model: to train it again, by other code
+    or on another machine, makes no other one. Those trained on `fewer` images, by their settings, are none.
+    """
+    model = ["variant", "backend", "settings", "definition"]
+    others = alike[(alike[model] != row[model]).any(axis=1) & ~alike["settings"].isin(fewer - {row["settings"]})]
+    return others.drop_duplicates(model)["skill"].astype(float)  # the table has the best first
 
 
 def _of(table: pd.DataFrame, record: Record) -> Any:

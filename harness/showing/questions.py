@@ -370,7 +370,11 @@ def seconds(row: Row) -> float:
 
 
 def in_words(found: Difference, digits: int = 3) -> str:
-    """Value and interval, with so many decimals."""
+    """Value and interval, with so many decimals; with as many more, up to six, as show that an interval without zero is
+    one.
+    """
+    while digits < 6 and found.low * found.high > 0 and not round(min(abs(found.low), abs(found.high)), digits):
+        digits += 1
     return f"{decimals(found.value, '+', digits)} ({interval(found.low, found.high, '+', digits)})"
 
 

@@ -11,7 +11,7 @@ from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.blocks import Row, curves, newest, rows
+from harness.judging.blocks import Row, curves, newest, of_fewer_seeds, rows
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
 from harness.judging.searches import last_trials, losses_of, top_tens
@@ -95,6 +95,8 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
             "named above, and `bench run` would make them again."
         )
     where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.short_commit}"
+    if lacking := of_fewer_seeds(block):
+        note = f"\n\n**{lacking}** Their intervals say less than those of others{note}"
     return (
         f"{suite.SUMMARY[0].upper()}{suite.SUMMARY[1:]}. Data set '{cell.data}', profile `{cell.profile}`, "
         f"{where}.{shortened}{note}\n\n"

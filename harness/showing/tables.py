@@ -14,9 +14,9 @@ import pandas as pd
 from harness import registry
 from harness.errors import BenchError
 from harness.judging import dictionary, leaderboard
-from harness.judging.blocks import newest
+from harness.judging.blocks import newest, of_fewer_seeds, rows
 from harness.judging.columns import named
-from harness.judging.records import Record
+from harness.judging.records import Record, standing
 from harness.text import escaped, nearest, one_line
 
 Format = Literal["markdown", "latex", "html", "csv"]
@@ -37,14 +37,17 @@ class Table(NamedTuple):
 def of_leaderboard(results: Path, suite: str, form: Format, asked: Sequence[str] = ()) -> str:
     """The newest comparable rows of a suite as text: the `asked` columns, by their names in the CSV, or the usual ones.
 
-    `csv` has the numbers of the file on disk, and all columns where none are asked for. Raises BenchError for a column
-    that there is not, and where there are no rows.
+    `csv` has the numbers of the file on disk, and all columns where none are asked for; p-values, and verdicts by them,
+    are of the family of these rows. Raises BenchError for a column that there is not, and where there are no rows.
     """
-    block = newest(leaderboard.believed(results, suite))
+    believed = leaderboard.believed(results, suite)
+    block = newest(believed)
     if not block:
         raise BenchError(f"{results}: no finished records of {suite}: `bench run` makes them")
     unit = block[0].held_out.unit if block[0].held_out else ""
-    scores = leaderboard.of_block(results, suite, block)
+    shown = {record.row for record in block}
+    with_failures = [record for record in standing(believed) if record.row in shown]
+    scores = leaderboard.of_block(results, suite, with_failures)
     known = list(scores.columns)
     names = list(
         dict.fromkeys(_known(suite, name, known, unit) for name in asked or (USUAL if form != "csv" else known))
@@ -69,11 +72,14 @@ def _caption(suite: str, block: Sequence[Record]) -> str:
     summary = registry.suite(suite).SUMMARY
     seeds = " ".join(str(seed) for seed in sorted({record.cell.seed for record in block}))
     commits = " ".join(sorted({record.environment.short_commit for record in block}))
-    return (
-        f"{summary[0].upper()}{summary[1:]}. Suite {suite}, profile {cell.profile}, data set {cell.data}, "
-        f"{len(held_out.truth) if held_out else 0} test images. Mean over seeds ({seeds}) ± standard deviation, where "
-        f"seeds differ. Made by cijbench at commit {commits}."
+    tested = rows(block)[0].tested_on if held_out else "no test images"
+    told = (
+        f"{summary[0].upper()}{summary[1:]}. Suite {suite}, profile {cell.profile}, data set {cell.data}, {tested}.",
+        f"Mean over seeds ({seeds}) ± standard deviation, where seeds differ.",
+        of_fewer_seeds(block),
+        f"Made by cijbench at commit {commits}.",
     )
+    return " ".join(filter(None, told))
 
 
 # --- digits -------------------------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from harness import registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import submission
-from harness.judging.records import Store, _without_truth
+from harness.judging.records import Settings, Store, _without_truth
 from harness.judging.submission import examine
 from harness.model.architecture import Estimator
 from harness.protocol import TEST
@@ -159,6 +160,55 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert found.acceptable
     redefined = predicting(1.0, variant="ridge", architecture=Estimator("ridge", alpha=9.0))
     assert "defined otherwise than in the published records" in warnings(sent(line(redefined)))
+
+
+def examined(folder, published, *sent):
+    """What is said of records beside these that are published."""
+    folder.mkdir(exist_ok=True)
+    store = Store(folder, "elasticity")
+    for record in published:
+        store.append(record)
+    path = folder / "sent.jsonl"
+    path.write_bytes(b"".join(line(record) + b"\n" for record in sent))
+    return examine(path, folder, "elasticity")
+
+
+def test_a_boast_on_validation_images_and_whom_it_would_make_the_rival_are_told(tmp_path):
+    network = next(variant for variant in elasticity.VARIANTS if variant.name == "baseline").architecture
+    published = [
+        predicting(2.0, variant="ridge", environment=ENVIRONMENT),
+        predicting(1.0, variant="baseline", backend="pytorch", architecture=network, environment=ENVIRONMENT),
+    ]
+    boast = predicting(3.0)
+    boast = msgspec.structs.replace(boast, validation=msgspec.structs.replace(boast.test, mse=1e-6, skill=0.999999))
+    poor = msgspec.structs.replace(boast, test=msgspec.structs.replace(boast.test, skill=0.1))
+    found = examined(tmp_path, published, boast)
+    assert found.acceptable
+    assert "1 networks of profile" in warnings(found)
+    assert "would be held against gp · classical, and no longer against ridge · classical" in warnings(found)
+    assert "on validation images, which cannot be verified" not in warnings(found)  # as good as on the test
+    suite = registry.suite("elasticity")
+    assert "its skill is 1 on validation images, which cannot be verified, and 0.1 on the test" in submission._strange(
+        poor, suite, []
+    )
+
+
+def test_seeds_that_a_row_lacks_are_told(tmp_path):
+    profile = elasticity.PROFILES["standard"]
+    records = [predicting(1.0, seed, profile="standard") for seed in profile.seeds]
+    published = predicting(2.0, variant="ridge", environment=ENVIRONMENT)
+    found = examined(tmp_path / "one", [published], records[0])
+    assert "gp on classical lacks seeds 1 2 of its profile" in warnings(found)
+    assert "lacks seeds" not in warnings(examined(tmp_path / "all", [published], *records))
+    assert "lacks seeds" not in warnings(examined(tmp_path / "rest", records[:1], *records[1:]))
+
+
+def test_a_model_that_was_trained_again_takes_one_place_and_fewer_images_none(tmp_path):
+    better = predicting(0.5, variant="ridge", environment=ENVIRONMENT)
+    again = msgspec.structs.replace(better, source="1" * 64)
+    few = predicting(0.6, variant="ridge", settings=Settings(originals=25), environment=ENVIRONMENT)
+    ((row),) = examined(tmp_path, [better, again, few], predicting(1.0)).rows
+    assert (row.rank, row.among) == (2, 2)
 
 
 HUGE = b'{"schema":4,"x":' + b"[" * 100_000

@@ -7,7 +7,7 @@ import pytest
 from harness.judging.blocks import Difference, difference, differences, rows
 from harness.judging.records import Examined
 from harness.protocol import Comparison
-from harness.showing.questions import _in_runs, answers, decimals, settles
+from harness.showing.questions import _in_runs, answers, decimals, in_words, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record
@@ -198,3 +198,17 @@ def test_a_question_of_several_pairs_corrects_for_all_of_them():
     assert Difference(0.1, 0.01, 0.2, 0.06).verdict == "not told apart"
     assert Difference(-0.1, -0.2, -0.01, 0.04).verdict == "worse"
     assert Difference(-0.1, -0.2, -0.01).verdict == "worse"
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        (Difference(-0.00084, -0.00133, -0.00038), "-0.0008 (-0.0013 to -0.0004)"),
+        (Difference(0.00023, 0.00004, 0.0003), "+0.00023 (+0.00004 to +0.00030)"),
+        (Difference(0.12, -0.00001, 0.24), "+0.120 (+0.000 to +0.240)"),
+        (Difference(0.12, 1e-9, 0.24), "+0.120000 (+0.000000 to +0.240000)"),
+        (Difference(0.1, np.nan, np.nan), "+0.100 (–)"),
+    ],
+)
+def test_an_interval_without_zero_is_told_as_one(found, told):
+    assert in_words(found) == told

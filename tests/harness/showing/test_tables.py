@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 
+import msgspec
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 
 from harness.errors import BenchError
 from harness.judging.records import Store
+from harness.showing import report
 from harness.showing.tables import cell, in_latex, last_decimal, of_leaderboard, rounded
 from tests.harness.a_benchmark import benchmark, fill
-from tests.harness.examples import a_cell, a_latency, a_record
+from tests.harness.examples import a_cell, a_failure, a_latency, a_record
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +111,25 @@ def test_heads_have_units_and_numbers_their_spread(results):
 def test_a_name_as_in_the_csv_is_the_same(results):
     one, other = (of_leaderboard(results, "elasticity", "html", [name]) for name in ("rmse_{unit}", "rmse_GPa"))
     assert one == other
+
+
+def test_what_lacks_seeds_is_told_with_those_that_failed(tmp_path):
+    store = Store(tmp_path, "elasticity")
+    whole = benchmark({"baseline": 4.0})
+    fill(store, [one for one in whole if (one.cell.backend, one.cell.seed) != ("keras", 0)])
+    (lost,) = (
+        one.cell for one in whole if (one.cell.backend, one.cell.seed, one.cell.variant) == ("keras", 0, "baseline")
+    )
+    kept = next(one for one in whole if one.cell.backend == "keras" and one.cell.seed == 1)
+    store.append(msgspec.structs.replace(a_failure(lost), source=kept.source, environment=kept.environment))
+    text = of_leaderboard(tmp_path, "elasticity", "markdown")
+    assert "Of fewer seeds, which failed or were not run: baseline · keras (of 1 2), mean · classical (of 0)." in text
+    told = pd.read_csv(io.StringIO(of_leaderboard(tmp_path, "elasticity", "csv", ["backend", "status", "seeds"])))
+    assert told.set_index("backend").loc["keras", "status"].startswith("1 of 3 failed: ")
+    page = report.write(tmp_path, "elasticity", tmp_path / "page", "standard").read_text(encoding="utf-8")
+    assert (
+        "**Of fewer seeds, which failed or were not run: baseline · keras (of 1 2), mean · classical (of 0).**" in page
+    )
 
 
 def test_csv_has_the_digits_of_the_file(results):
