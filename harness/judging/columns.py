@@ -27,6 +27,7 @@ BETTER = "better than the mean"
 WORSE = "worse than the mean"
 TOO_FEW = "too few test images"
 _OVER = {"better": "better than", "worse": "worse than", "not told apart": "not better than"}
+_IN_UNITS = frozenset({"rmse", "mae", "mse", "mse_of_mean"})  # of targets, added up as they are
 _NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 Timings = Mapping[tuple[str, str, str], LatencyRecord]
@@ -54,9 +55,18 @@ class Group:
         """The seeds that ended well."""
         return _seeds(self.good)
 
+    @cached_property
+    def adds_up(self) -> bool:
+        """Whether its targets share a unit, so that errors of all of them have a mean."""
+        return all(len(set(record.held_out.units)) < 2 for record in self.good if record.held_out)
+
     def values(self, score: str) -> list[float | None]:
-        """A score of each seed."""
-        return [getattr(test, score) for test in self.tests]
+        """A score of each seed; None where it would add up unlike units."""
+        return [getattr(test, score) if self.has(score) else None for test in self.tests]
+
+    def has(self, score: str) -> bool:
+        """Whether its targets have such a score together."""
+        return self.adds_up or score not in _IN_UNITS
 
     @cached_property
     def examined(self) -> dict[str, list[Examined]]:

@@ -227,7 +227,7 @@ def _lines_of_tests(group: Group) -> list[dict[str, object]]:
     lines, cell = [], group.first.cell
     origin = {column.name: column.of(group) for column in ORIGIN if column.name in _TOLD_OF_TESTS}
     for name, examined in group.examined.items():
-        figures = {score: [getattr(one.accuracy, score) for one in examined] for score in _SCORES}
+        figures = {score: [getattr(one.accuracy, score) for one in examined] for score in _SCORES if group.has(score)}
         figures |= {f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2}
         figures |= {own: [one.metrics.get(own) for one in examined] for own in examined[0].metrics}
         figures |= calibrated(group.good, name)

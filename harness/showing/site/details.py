@@ -111,7 +111,7 @@ def errors_of_kinds(row: BoardRow, examples: Examples | None) -> list[dict[str, 
             {
                 "kind": kind,
                 "images": str(mine.sum()),
-                "rmse": told(rmse),
+                "rmse": told(rmse) if row.group.adds_up else "",
                 "skill": "" if skill is None else told(float(skill), 3),
             }
         )

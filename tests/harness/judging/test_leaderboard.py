@@ -16,7 +16,16 @@ from harness.model.architecture import Estimator
 from harness.protocol import Counts
 from harness.provenance import source
 from tests.harness.a_benchmark import GRID, benchmark, fill, history, searched
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, with_images
+from tests.harness.examples import (
+    ENVIRONMENT,
+    a_cell,
+    a_failure,
+    a_latency,
+    a_record,
+    a_timing,
+    in_unlike_units,
+    with_images,
+)
 
 
 @pytest.fixture
@@ -425,6 +434,16 @@ def test_an_encoding_that_the_model_does_not_do_counts(board):
     assert (row["p50_ms_b1"], row["p50_ms_b32"], row["encoding_ms"]) == ("2.5", "80", "2")
     assert row["images_per_s_b1"] == "400"
     assert row["ratio_b1"] == "2"
+
+
+def test_errors_of_unlike_units_are_not_added_up(board):
+    (row,) = board(in_unlike_units(a_record(error=3.0))).to_dict("records")
+    assert [row[name] for name in ("rmse", "rmse_sd", "mae", "mse_2", "mse_of_mean_2")] == [""] * 5
+    assert 0 < float(row["skill"]) < 1
+    assert 0 < float(row["r2"]) < 1
+    told = leaderboard.of_tests([in_unlike_units(a_record(error=3.0))])
+    assert {"skill", "r2_mean", "nmae"} <= set(told["metric"])
+    assert not {"rmse", "mae", "mse", "mse_of_mean"} & set(told["metric"])
 
 
 # --- what a network has to beat -----------------------------------------------------------------------------------
