@@ -215,7 +215,7 @@ SCORES = (
         "over_rival_p_holm",
         "",
         "",
-        "p-value of its being zero, after Holm among all rows of the table with the same rival",
+        "p-value of its being zero, after Holm among all models of the table with the same rival",
         lambda g: g.p_value,
         "over it, p (Holm)",
     ),
