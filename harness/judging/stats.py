@@ -183,7 +183,7 @@ def paired_p_values(
     for number, table in enumerate(tables):
         alike.setdefault(len(table), []).append(number)
     for seeds, numbers in alike.items():
-        at_once = max(1, 256 // seeds)
+        at_once = max(1, _AT_ONCE // seeds)
         for start in range(0, len(numbers), at_once):
             some = numbers[start : start + at_once]
             found[some] = _p_values(np.stack([tables[number] for number in some]), against, resamples, seed)
@@ -194,6 +194,7 @@ SIGNIFICANT = 0.05
 """A p-value below says that two differ."""
 
 _RESAMPLES = (20_000, 200_000, 2_000_000)
+_AT_ONCE = 256  # seeds, of all models together
 
 
 def settled_p_values(
@@ -203,8 +204,8 @@ def settled_p_values(
     nothing else is said.
 
     An adjusted p-value within three of its own standard errors of `SIGNIFICANT`, for resamples were too few to say on
-    which side it is, is computed again of ten times as many, and once more. Raises ValueError for shapes that do not
-    fit.
+    which side it is, is computed again of ten times as many, and once more; unless so many are, of so many seeds, that
+    it would take minutes. Raises ValueError for shapes that do not fit.
     """
     adjust = adjust or holm
     found = [np.nan] * len(pairs)
@@ -220,7 +221,7 @@ def settled_p_values(
                 found[number] = p_value
         adjusted = adjust(found)
         unsettled = [number for number in unsettled if _unsettled(found[number], adjusted[number], resamples)]
-        if not unsettled:
+        if not 0 < sum(len(np.atleast_2d(pairs[number][0])) for number in unsettled) <= _AT_ONCE:
             break
     return adjusted
 
