@@ -75,10 +75,29 @@ def _difference(path: Path, text: str) -> str:
     found = path.read_text(encoding="utf-8", errors="replace").splitlines()
     for number, (ours, theirs) in enumerate(zip(expected, found, strict=False), 1):
         if ours != theirs:
-            return f"{path}:{number} does not follow from the records\n  records: {ours}\n  file:    {theirs}"
+            return f"{path}:{number} does not follow from the records{_other_cells(expected[0], ours, theirs)}"
     if len(expected) != len(found):
         return f"{path} has {len(found)} lines, the records give {len(expected)}"
     return f"{path} has other line ends or characters than the records give"
+
+
+def _other_cells(head: str, ours: str, theirs: str) -> str:
+    """What differs of two lines of a table: which columns, where the lines have the same."""
+    names, records, file = next(csv.reader([head])), next(csv.reader([ours])), next(csv.reader([theirs]), [])
+    if not len(names) == len(records) == len(file):
+        return f"\n  records: {ours}\n  file:    {theirs}"
+    cells = zip(names, records, file, strict=True)
+    told = [
+        f"\n  {name}: {one or 'nothing'} by the records, {other or 'nothing'} in the file"
+        for name, one, other in cells
+        if one != other
+    ]
+    if (more := len(told) - _SHOWN_OF_A_LINE) > 0:
+        told[_SHOWN_OF_A_LINE:] = [f"\n  and {more} columns more"]
+    return f" ({', '.join(records[:2])})" + "".join(told)
+
+
+_SHOWN_OF_A_LINE = 5
 
 
 def _texts(results: Path, suite: str) -> dict[Path, str]:

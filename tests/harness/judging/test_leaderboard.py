@@ -219,7 +219,9 @@ def test_check_finds_an_edited_leaderboard(tmp_path):
     path = leaderboard.write(tmp_path, "elasticity")
     assert leaderboard.differs(tmp_path, "elasticity") == ""
     path.write_text(path.read_text().replace("ridge", "bridge"))
-    assert "elasticity.csv:2 does not follow" in leaderboard.differs(tmp_path, "elasticity")
+    told = leaderboard.differs(tmp_path, "elasticity").splitlines()
+    assert told[0].endswith("elasticity.csv:2 does not follow from the records (ridge, classical)")
+    assert told[1:] == ["  variant: ridge by the records, bridge in the file"]
     path.write_text(path.read_text().splitlines()[0] + "\n")
     assert "has 1 lines" in leaderboard.differs(tmp_path, "elasticity")
     leaderboard.write(tmp_path, "elasticity")
