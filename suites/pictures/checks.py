@@ -15,13 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from harness.errors import Finding
-from harness.protocol import Images
+from harness.errors import BenchError, Finding
+from harness.protocol import Dataset, Images
 from suites.microstructure.findings import few
+from suites.pictures.splits import split
 from suites.pictures.table import TRAIN, VALIDATION, Table
 
 FEWEST = 10
-_FEW, _FEW_PER_TARGET, _FEW_OF_A_CLASS = 70, 10, 10
+FEWEST_TESTED = 10
+"""Things in a test set, of fewer of which the harness gives no interval."""
+
+_ENOUGH = 70  # in all that so many are tested: 61 where there are numbers, more where each class is rounded
+_FEW_PER_TARGET, _FEW_OF_A_CLASS = 10, 10
 _IMBALANCE = 10
 _LIKE = 0.999  # correlation of two images of 16x16 pixels from which they are told to be nearly the same
 _EDGE, _EXAMPLES = 16, 3
@@ -41,33 +46,66 @@ class Labelled(NamedTuple):
     table: Table
     which: NDArray[np.intp]
 
+    def dataset(self, name: str) -> Dataset:
+        """What is to be learnt from them, each group of one thing."""
+        return Dataset(
+            name=name,
+            images=self.images,
+            targets=self.table.targets,
+            target_names=self.table.names,
+            units=self.table.units,
+            ids=tuple(self.names),
+            groups=of_one_thing(self.which, self.table.groups),
+            parts=self.table.parts,
+            classes=self.table.classes,
+        )
+
 
 def check(labelled: Labelled, table: str) -> list[Finding]:
     """Everything wrong or misleading about images and targets that belong together; `table` is the table's name."""
-    told = _count(labelled) + _parts(labelled.table, table)
+    found = _count(labelled) + _parts(labelled.table, table)
     if len(labelled.images) < 2:
-        return told
-    found = _classes(labelled.table, table) if labelled.table.classes else _numbers(labelled, table)
-    return told + found + _copies(labelled) + _look_alike(labelled) + _grey(labelled)
+        return found
+    found += _classes(labelled.table, table) if labelled.table.classes else _numbers(labelled, table)
+    found += _copies(labelled) + _look_alike(labelled) + _grey(labelled)
+    return found if any(finding.severity == "error" for finding in found) else _tested(labelled) + found
 
 
 def _count(labelled: Labelled) -> list[Finding]:
     count, targets = len(labelled.images), len(labelled.table.names)
-    things = len(set(of_one_thing(labelled.which, labelled.table.groups)) or range(count))
-    what = "images" if things == count else "groups"
+    things, what = _things(labelled)
     if things < FEWEST and not labelled.table.parts:
         text = f"{things} {what} are too few to split; {FEWEST} is the least"
         remedy = ", unless a column `split` says of each image whether it is to train, for validation or for the test"
         return [Finding("error", "images", text + remedy * (count >= FEWEST))]
-    if things < _FEW and not labelled.table.parts:
-        text = (
-            f"only {things} {what}: of the 15 % of them in the test set, scores have no interval, which takes ten, and "
-            f"say little; some {_FEW} give one"
-        )
-        return [Finding("warning", "images", text)]
     if not labelled.table.classes and count < _FEW_PER_TARGET * targets:
         return [Finding("warning", "images", f"only {count} for {targets} targets: name fewer with targets=")]
     return []
+
+
+def _things(labelled: Labelled) -> tuple[int, str]:
+    """How many unlike things there are, and what to call them."""
+    groups = of_one_thing(labelled.which, labelled.table.groups)
+    things = len(set(groups)) if groups else len(labelled.images)
+    return things, "images" if things == len(labelled.images) else "groups"
+
+
+def _tested(labelled: Labelled) -> list[Finding]:
+    """Whether the test that models are ranked by has as many things as an interval takes; an error where what is there
+    cannot be split.
+    """
+    dataset = labelled.dataset("")
+    try:
+        test = split(dataset).test
+    except BenchError as error:
+        return [Finding("error", "images", str(error).partition(": ")[2])]
+    tested = len({dataset.groups[row] for row in test}) if dataset.groups else len(test)
+    if tested >= FEWEST_TESTED:
+        return []
+    things, what = _things(labelled)
+    told = f"only {tested} of {things} {what} are in the test set: scores say little, and have no interval, which takes"
+    more = "name more in its column `split`" if labelled.table.parts else f"some {_ENOUGH} {what} in all give one"
+    return [Finding("warning", "images", f"{told} {FEWEST_TESTED}; {more}")]
 
 
 def _parts(table: Table, name: str) -> list[Finding]:

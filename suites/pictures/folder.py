@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from harness.errors import BenchError, DataError, Finding
@@ -16,7 +17,7 @@ from suites.microstructure.findings import Unusable
 from suites.microstructure.images import text
 from suites.microstructure.names import Names
 from suites.microstructure.pairing import Pairing, by_name
-from suites.pictures.checks import Labelled, check, equal_images, of_one_thing
+from suites.pictures.checks import Labelled, check, equal_images
 from suites.pictures.images import Read, Size, class_folders, find_images, read_images
 from suites.pictures.table import Asked, Table, find_table, of_folders, read_table
 
@@ -56,17 +57,8 @@ def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset |
     findings = table.findings + pairing.findings + read.findings + check(labelled, where)
     if any(finding.severity == "error" for finding in findings):
         return None, findings
-    table = labelled.table
-    return Dataset(
-        name=label(folder.resolve().name) or "own",
-        images=read.images,
-        targets=table.targets,
-        target_names=table.names,
-        units=table.units,
-        ids=tuple(names),
-        groups=of_one_thing(labelled.which, table.groups),
-        parts=table.parts,
-        classes=table.classes,
+    return msgspec.structs.replace(
+        labelled.dataset(label(folder.resolve().name) or "own"),
         facts=(CLASSES if table.classes else {}) | _sizes(read.size),
         warnings=tuple(f"{finding.where}: {finding.what}" for finding in findings),
     ), findings

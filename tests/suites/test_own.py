@@ -27,7 +27,7 @@ def folder(tmp_path_factory):
     place, draw = tmp_path_factory.mktemp("own") / "blocks", np.random.default_rng(0)
     place.mkdir()
     rows = [["picture", "brightness [cd]", "kind", "specimen"]]
-    for number in range(120):
+    for number in range(130):
         width, level = (2, 5)[number % 2], draw.uniform(0.3, 0.9)
         blocks = (draw.random((12, 16)) > 0.5).repeat(width, axis=0).repeat(width, axis=1)[:24, :32]
         pixels = level * (0.2 + 0.6 * blocks) + 0.05 * draw.random((24, 32))
@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
 
 def test_a_folder_is_a_data_set(folder):
     dataset = own.load(folder, {})
-    assert dataset.images.shape == (120, 24, 32, 1)
+    assert dataset.images.shape == (130, 24, 32, 1)
     assert (dataset.target_names, dataset.units, dataset.classes) == (("brightness",), ("cd",), False)
     assert dataset.facts == {"pixels": "32x24"}
     assert dataset.warnings == ("table.csv: columns not used: kind",)
@@ -49,7 +49,7 @@ def test_a_folder_is_a_data_set(folder):
     np.testing.assert_allclose(dataset.images[dataset.ids.index("s7.tif"), :, :, 0], expected, rtol=1e-6)
     split = split_of(own, dataset)
     for part in split.parts.values():
-        others = np.setdiff1d(np.arange(120), part)
+        others = np.setdiff1d(np.arange(130), part)
         assert not {dataset.groups[row] for row in part} & {dataset.groups[row] for row in others}
 
 
@@ -60,7 +60,7 @@ def test_classes_are_shared_out_alike(folder):
     assert dataset.facts == {**CLASSES, "pixels": "32x24"}
     free = Dataset(**{name: getattr(dataset, name) for name in dataset.__struct_fields__} | {"groups": ()})
     split = split_of(own, free)
-    assert [len(part) for part in split.parts.values()] == [84, 18, 18]
+    assert [len(part) for part in split.parts.values()] == [90, 20, 20]
     for part in split.parts.values():
         np.testing.assert_allclose(free.targets[part].mean(axis=0), 0.5)
     assert split.fingerprint() == split_of(own, free).fingerprint()
@@ -104,11 +104,11 @@ def test_a_group_of_several_classes_stays_together_and_too_few_groups_are_refuse
 def test_a_split_of_the_users_own_is_kept(folder):
     dataset = own.load(folder, {})
     free = {name: getattr(dataset, name) for name in dataset.__struct_fields__} | {"groups": ()}
-    parts = ("lab-b",) * 10 + ("test",) * 10 + ("train",) * 100
+    parts = ("lab-b",) * 10 + ("test",) * 10 + ("train",) * 110
     split = split_of(own, Dataset(**free | {"parts": parts}))
     assert list(split.tests) == ["test", "lab-b"]
     np.testing.assert_array_equal(split.tests["lab-b"], np.arange(10))
-    assert (len(split.train), len(split.validation)) == (84, 16)
+    assert (len(split.train), len(split.validation)) == (92, 18)
     split = split_of(own, Dataset(**free | {"parts": ("validation",) * 10 + parts[10:]}))
     np.testing.assert_array_equal(split.validation, np.arange(10))
 
@@ -117,7 +117,7 @@ def test_a_split_of_the_users_own_is_kept(folder):
 def of_kinds(folder, tmp_path_factory):
     """The same images in a folder for each of the two kinds."""
     place = tmp_path_factory.mktemp("own") / "kinds"
-    for number in range(120):
+    for number in range(130):
         kind = place / ("narrow", "wide")[number % 2]
         kind.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / f"s{number}.tif", kind / f"{number // 2}.tif")
@@ -131,11 +131,11 @@ def test_a_folder_for_each_class_is_a_data_set(folder, of_kinds):
     assert (found.classes, found.target_names, found.facts) == (True, told.target_names, told.facts)
     assert found.ids[:2] == ("narrow/0.tif", "narrow/1.tif")
     by_number = {f"s{2 * int(i[7:-4])}.tif" if "narrow" in i else f"s{2 * int(i[5:-4]) + 1}.tif": i for i in found.ids}
-    for row in (0, 7, 119):
+    for row in (0, 7, 129):
         same = found.ids.index(by_number[told.ids[row]])
         np.testing.assert_array_equal(found.images[same], told.images[row])
         np.testing.assert_array_equal(found.targets[same], told.targets[row])
-    assert [len(part) for part in split_of(own, found).parts.values()] == [84, 18, 18]
+    assert [len(part) for part in split_of(own, found).parts.values()] == [90, 20, 20]
 
 
 def test_what_is_wrong_with_folders_of_classes_is_told(of_kinds, tmp_path):
@@ -256,7 +256,7 @@ def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
     assert main([*words, "variant=mean,gray-levels,s2-ridge", "targets=brightness [cd]"]) == 0
     told = capsys.readouterr()
     assert f"data={folder}: for suite own" in told.err
-    assert "suite own: 120 images of data set 'blocks'" in told.out
+    assert "suite own: 130 images of data set 'blocks'" in told.out
     (model,) = (tmp_path / "models" / "own").glob("s2-ridge*.onnx")
     out = tmp_path / "out.csv"
     assert main(["predict", f"model={model}", f"images={folder}", f"out={out}"]) == 0
@@ -341,6 +341,19 @@ def test_the_check_finds_the_suite_and_tells_all_that_is_wrong(folder, tmp_path,
     ]
     assert any("E is no finite number ('x')" in line for line in told)
     assert told[-1].startswith(f"{tmp_path} for suite own: 3 errors")
+
+
+def test_grey_pictures_with_a_modulus_are_no_films(tmp_path, capsys):
+    draw, rows = np.random.default_rng(0), ["file,E [GPa]"]
+    for number in range(70):
+        grey = draw.integers(0, 256, (20, 20)).astype(np.uint8)
+        Image.fromarray(grey).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{draw.uniform(100, 200):.2f}")
+    (tmp_path / "t.csv").write_text("\n".join(rows))
+    assert main(["run", f"data={tmp_path}", "dry=true", f"results={tmp_path / 'r'}"]) == 0
+    told = capsys.readouterr().err
+    assert f"data={tmp_path}: for suite own" in told
+    assert "not for polysilicon: 70 of 70 are no films" in told
 
 
 def test_options_of_one_suite_choose_it(folder, tmp_path, capsys):

@@ -157,6 +157,10 @@ def test_films_are_made_checked_and_planned(tmp_path, capsys):
     assert "24 films" in capsys.readouterr().out
     assert main(["data", "check", "suite=polysilicon", f"data={folder}"]) == 0
     assert SUITE.load(folder, {}).facts == {"crystal": "copper"}
+    capsys.readouterr()
+    assert main(["run", f"data={folder}", "dry=true", "variant=mean", f"results={tmp_path / 'r'}"]) == 0
+    told = f"data={folder}: for suite polysilicon, whose question its table asks; suite=own takes it, too"
+    assert told in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suites.pictures.checks import Labelled, check, equal_images, of_one_thing
+from harness.judging.stats import FEWEST_IMAGES
+from suites.pictures.checks import FEWEST_TESTED, Labelled, check, equal_images, of_one_thing
 from suites.pictures.table import Table
 
 
-def images(count=60, seed=0):
+def images(count=70, seed=0):
     return np.random.default_rng(seed).random((count, 20, 24, 1)).astype(np.float32)
 
 
@@ -25,8 +26,8 @@ def told(data):
 
 def test_sound_data_are_told_nothing():
     assert told(labelled()) == []
-    which = np.eye(3)[np.arange(60) % 3]
-    assert told(labelled(targets=which, names=("a", "b", "c"), classes=True)) == []
+    which = np.eye(3)[np.arange(72) % 3]
+    assert told(labelled(images(72), which, ("a", "b", "c"), classes=True)) == []
 
 
 def only(data, severity, *words):
@@ -37,45 +38,74 @@ def only(data, severity, *words):
 
 def test_too_few_images():
     only(labelled(images(9)), "error", "9 images are too few to split; 10 is the least")
-    only(labelled(images(30)), "warning", "only 30 images")
-    only(labelled(groups=[f"g{row % 4}" for row in range(60)]), "error", "4 groups are too few")
+    only(labelled(images(60)), "warning", "only 9 of 60 images are in the test set", "which takes 10; some 70 images")
+    assert told(labelled(images(61))) == []
+
+
+def test_too_few_groups_of_many_images():
+    few = labelled(groups=[f"g{row % 4}" for row in range(70)])
+    only(few, "error", "4 groups are too few to split; 10 is the least, unless a column `split` says")
+    more = labelled(groups=[f"g{row % 60}" for row in range(70)])
+    only(more, "warning", "only 9 of 60 groups are in the test set", "some 70 groups in all")
+    split = few._replace(table=few.table._replace(parts=tuple(("train", "test")[row % 4 > 2] for row in range(70))))
+    only(split, "warning", "only 1 of 4 groups are in the test set", "name more in its column `split`")
+    assert "split" not in told(labelled(images(9)))[0][1].partition(";")[2]
+
+
+def test_a_test_set_of_classes_is_counted_as_it_is_split():
+    """Of three classes of 22, three images each are tested."""
+    which = np.eye(3)[np.arange(66) % 3]
+    only(labelled(images(66), which, "abc", True), "warning", "only 9 of 66 images are in the test set")
+
+
+def test_what_cannot_be_split_is_told_before_a_run_is_refused():
+    parts = ["train"] + ["test"] * 69
+    only(labelled(parts=parts), "error", "its split leaves 0 images to train and 1 to validate")
+    which, groups = np.eye(6)[np.arange(72) % 6], [f"g{row % 12}" for row in range(72)]
+    assert ("error", "no class has three groups, one each to train, validate and test") in told(
+        labelled(images(72), which, "abcdef", True, groups)
+    )
+
+
+def test_fewer_are_tested_than_the_harness_gives_an_interval_of():
+    assert FEWEST_TESTED == FEWEST_IMAGES
 
 
 def test_too_few_images_for_the_number_of_targets():
-    only(labelled(names=tuple("abcdefg")), "warning", "only 60 for 7 targets")
+    only(labelled(names=tuple("abcdefgh")), "warning", "only 70 for 8 targets")
 
 
 def test_a_target_that_is_constant():
-    only(labelled(targets=np.full((60, 1), 3.0)), "error", "column E is the same in every row, 3")
+    only(labelled(targets=np.full((70, 1), 3.0)), "error", "column E is the same in every row, 3")
 
 
 def test_a_target_that_follows_the_order_of_the_rows():
-    drifting = np.linspace(1, 2, 60)[:, None] ** 3 + 0.01 * np.random.default_rng(0).normal(size=(60, 1))
+    drifting = np.linspace(1, 2, 70)[:, None] ** 3 + 0.01 * np.random.default_rng(0).normal(size=(70, 1))
     only(labelled(targets=drifting), "warning", "column E follows the order of the rows (rank correlation 1.00)")
     only(labelled(targets=-drifting), "warning", "(rank correlation -1.00)")
 
 
 def test_classes_that_are_rare():
-    few = labelled(targets=np.eye(3)[[0] * 40 + [1] * 18 + [2] * 2], names=("a", "b", "c"), classes=True)
+    few = labelled(targets=np.eye(3)[[0] * 50 + [1] * 18 + [2] * 2], names=("a", "b", "c"), classes=True)
     assert [severity for severity, _ in told(few)] == ["error", "warning"]
-    rare = np.eye(2)[[0] * 54 + [1] * 6]
-    only(labelled(targets=rare, names=("a", "b"), classes=True), "warning", "classes with few images", "b (6)")
+    rare = np.eye(2)[[0] * 63 + [1] * 7]
+    only(labelled(targets=rare, names=("a", "b"), classes=True), "warning", "classes with few images", "b (7)")
 
 
 def test_a_class_of_few_groups():
-    which = np.eye(2)[[0] * 40 + [1] * 20]
-    groups = [f"g{row // 2}" if row < 40 else f"h{row % 2}" for row in range(60)]
-    data = labelled(targets=which, names=("a", "b"), classes=True, groups=groups)
+    which = np.eye(2)[[0] * 140 + [1] * 20]
+    groups = [f"g{row // 2}" if row < 140 else f"h{row % 2}" for row in range(160)]
+    data = labelled(images(160), which, ("a", "b"), classes=True, groups=groups)
     only(data, "warning", "classes in fewer than three groups", "b (2)")
-    parts = ["test" if row % 40 < 10 else "train" for row in range(60)]
+    parts = ["test" if row % 140 < 10 else "train" for row in range(160)]
     assert not any(
-        "fewer than three groups" in what for _, what in told(labelled(None, which, "ab", True, groups, parts))
+        "fewer than three groups" in what for _, what in told(labelled(images(160), which, "ab", True, groups, parts))
     )
 
 
 def test_a_class_that_a_part_of_the_split_lacks():
-    which = np.eye(2)[[0] * 25 + [1] * 35]
-    data = labelled(targets=which, names=("a", "b"), classes=True, parts=["test"] * 20 + ["train"] * 40)
+    which = np.eye(2)[[0] * 25 + [1] * 45]
+    data = labelled(targets=which, names=("a", "b"), classes=True, parts=["test"] * 20 + ["train"] * 50)
     only(data, "warning", "no image of its split's part 'test' is of b")
 
 
@@ -92,7 +122,7 @@ def test_copies_of_images_are_told_and_kept_together():
     only(data, "warning", "2 copies of images", "2 have other targets", "3.png = 7.png")
     groups = of_one_thing(equal_images(pictures), ())
     assert groups[3] == groups[7] != groups[4] == groups[9]
-    assert len(set(groups)) == 58
+    assert len(set(groups)) == 68
     assert of_one_thing(equal_images(images()), ()) == ()
 
 
@@ -113,20 +143,20 @@ def test_an_image_whose_group_is_blank_is_alone():
     found = of_one_thing(equal_images(pictures), ("A", "A", "B", "", "", ""))
     assert found[0] == found[1] == found[5]
     assert len({found[0], found[2], found[3], found[4]}) == 4
-    assert told(labelled(groups=["A", "B"] + [""] * 58)) == []
+    assert told(labelled(groups=["A", "B"] + [""] * 68)) == []
 
 
 def test_what_all_images_share_is_told_in_one_sentence():
     pictures = np.float32(0.001) * images()
     pictures[:, 5:15, 5:15] += 0.9
-    only(labelled(pictures), "warning", "more than half of all pairs", "a round aperture", "and 1767 more")
+    only(labelled(pictures), "warning", "more than half of all pairs", "a round aperture", "and 2412 more")
 
 
 def test_a_copy_on_the_other_side_of_a_given_split_is_an_error():
     pictures = images()
-    pictures[50] = pictures[3]
-    data = labelled(pictures, parts=["train"] * 40 + ["test"] * 20)
-    only(data, "error", "the same image on two sides of the split", "3.png = 50.png")
+    pictures[60] = pictures[3]
+    data = labelled(pictures, parts=["train"] * 50 + ["test"] * 20)
+    only(data, "error", "the same image on two sides of the split", "3.png = 60.png")
 
 
 def test_images_that_are_nearly_the_same():
@@ -135,21 +165,21 @@ def test_images_that_are_nearly_the_same():
         np.float32
     )
     only(labelled(pictures), "warning", "1 pairs of images are nearly the same", "2.png and 5.png")
-    assert told(labelled(pictures, groups=["g"] * 6 + [f"h{row}" for row in range(54)])) == []
+    assert told(labelled(pictures, groups=["g"] * 6 + [f"h{row}" for row in range(64)])) == []
 
 
 def test_a_group_on_two_sides_of_a_given_split():
-    parts = ["train"] * 30 + ["test"] * 30
-    groups = [f"g{row}" for row in range(59)] + ["g0"]
+    parts = ["train"] * 40 + ["test"] * 30
+    groups = [f"g{row}" for row in range(69)] + ["g0"]
     only(labelled(parts=parts, groups=groups), "error", "1 groups on two sides of its split", "g0")
 
 
 @pytest.mark.parametrize(
     ("parts", "word"),
     [
-        (["test"] * 60, "no row 'train'"),
-        (["train"] * 60, "no row 'test'"),
-        (["train"] * 30 + [""] * 3 + ["test"] * 27, "empty in 3 rows"),
+        (["test"] * 70, "no row 'train'"),
+        (["train"] * 70, "no row 'test'"),
+        (["train"] * 30 + [""] * 3 + ["test"] * 37, "empty in 3 rows"),
     ],
 )
 def test_a_split_that_is_none(parts, word):
@@ -159,8 +189,8 @@ def test_a_split_that_is_none(parts, word):
 def test_grey_levels_that_tell_the_laboratory():
     pictures = images() * 0.5
     pictures[::2] += 0.4
-    groups = ["one" if row % 2 else "two" for row in range(60)]
-    parts = ["train" if group == "one" else "test" for group in groups]
+    groups = [f"specimen {row % 22}" for row in range(70)]  # of two laboratories
+    parts = ["train" if row % 2 else "test" for row in range(70)]
     only(labelled(pictures, groups=groups, parts=parts), "warning", "the mean grey level tells the group")
 
 
