@@ -19,7 +19,7 @@ from suites.microstructure.names import Names
 from suites.microstructure.pairing import Pairing, by_name
 from suites.pictures.checks import Labelled, check, equal_images
 from suites.pictures.images import Read, Size, class_folders, find_images, read_images
-from suites.pictures.table import Asked, Table, find_table, of_folders, read_table
+from suites.pictures.table import FOLDERS, Asked, Table, find_table, of_folders, read_table
 
 CLASSES = {"answers": "classes"}
 """The facts of a data set whose targets are classes."""
@@ -73,13 +73,16 @@ def _read(folder: Path, paths: Sequence[Path], resize: Size | None) -> tuple[Rea
 
 def _of_table(folder: Path, paths: list[Path], asked: Asked) -> tuple[str, Table, Pairing]:
     path = find_table(folder)
-    table = read_table(path, Names(paths), asked)
+    try:
+        table = read_table(path, Names(paths), asked)
+    except Unusable as problem:
+        raise Unusable(f"{text(path.name)}: {problem}") from None
     return path.name, table, by_name(paths, table.files, path.name)
 
 
 def _of_classes(paths: list[Path], asked: Asked) -> tuple[str, Table, Pairing]:
     table = of_folders([path.parent.name for path in paths], asked)
-    return "folders of classes", table, Pairing(tuple(paths), tuple(range(len(paths))), [])
+    return FOLDERS, table, Pairing(tuple(paths), tuple(range(len(paths))), [])
 
 
 def _of(table: Table, rows: list[int]) -> Table:

@@ -1,13 +1,12 @@
 """Read the table beside the images: which column names files, which are targets, which say group and split.
 
-A CSV, or Parquet where pyarrow is installed, with a header. Columns of numbers are targets; where there is none, one of
-words is, and the question is which of its classes an image is of. `targets=` says otherwise.
+A CSV, or Parquet where pyarrow is installed, with a header (`cells.py`). Columns of numbers are targets; where there is
+none, one of words is, and the question is which of its classes an image is of. `targets=` says otherwise.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, Finding
-from harness.text import Label, Name, label, nearest, number
+from harness.text import Label, label, nearest, number
 from suites.microstructure.findings import Spot, Unusable, few, gather, of_rows
 from suites.microstructure.header import GROUP, ROW_NUMBER, SPLIT, file_columns, is_number, plain, unused
 from suites.microstructure.names import Names
-from suites.microstructure.table import read_rows
+from suites.pictures.cells import LAYOUT, decimal_commas, mostly_numbers, read_cells
 from suites.pictures.images import TABLES
+from suites.pictures.spelling import renamed, spelled_apart
 
-LAYOUT = "needed are a header, a column that names each image's file, and columns of what is to be predicted"
 MOST_CLASSES = 50
+FOLDERS = "folders of classes"
 
 _GROUP = GROUP | {"specimen id", "group id", "sample", "sample id"}
 _UNIT = re.compile(r"\s*(?P<name>.*?)\s*[\[(](?P<unit>[^\])]*)[\])]\s*")
@@ -68,27 +68,28 @@ def find_table(folder: Path) -> Path:
 
 def read_table(path: Path, images: Names, asked: Asked) -> Table:
     """Read the table of these images. Raises Unusable for what is none, and BenchError for targets that it lacks."""
-    rows = _parquet(path) if path.suffix.lower() == ".parquet" else read_rows(path, "images", LAYOUT)
-    cells = _columns(rows, path.name)
+    cells = _columns(read_cells(path))
     roles = _roles(cells, images, asked)
+    told = []
+    if not asked.classes:
+        names = [name for name in cells if (name in asked.targets if asked.targets else name not in roles)]
+        cells, commas = decimal_commas(cells, names)
+        told = [f"columns with decimal commas, read as points: {few(commas)}"] * bool(commas)
     chosen = _targets(cells, roles, asked)
-    numbers = not asked.classes and all(_mostly_numbers(cells[name]) for name in chosen)
+    numbers = not asked.classes and all(mostly_numbers(cells[name]) for name in chosen)
     named = {name: cells[name] for name in chosen}
-    values, names, spots = _numbers(named) if numbers else _classes(named)
-    wrong = [name for name in names if names.count(name) > 1 or not _is(name, Name)]
-    if wrong:
-        what = "columns" if numbers else "classes"
-        raise Unusable(f"{what} {few(wrong)}: name each in its own way, with letters, digits, _ . and - alone")
+    found = _numbers(named) if numbers else _classes(named, asked)
     others = [name for name in cells if name not in (*roles, *chosen)]
+    warnings = [Finding("warning", path.name, text) for text in told + found.told]
     return Table(
         files=tuple(cells[roles.file]),
-        targets=values,
-        names=names,
-        units=_units(chosen, asked, numbers) or ("",) * len(names),
+        targets=found.values,
+        names=found.names,
+        units=_units(chosen, asked, numbers) or ("",) * len(found.names),
         classes=not numbers,
         groups=tuple(label(cell) for cell in cells[roles.group]) if roles.group else (),
         parts=tuple(map(_part, cells[roles.part])) if roles.part else (),
-        findings=unused(others, path.name) + gather(spots, of_rows(path.name)),
+        findings=unused(others, path.name) + warnings + gather(found.spots, of_rows(path.name)),
     )
 
 
@@ -98,11 +99,12 @@ def of_folders(classes: Sequence[str], asked: Asked) -> Table:
     """
     if asked.targets or asked.units:
         raise BenchError("targets=, units=: folders of images and no table, so that each folder's name is a class")
-    values, names, _ = _classes({"folder": list(classes)})
-    return Table((), values, names, ("",) * len(names), True, (), (), [])
+    found = _classes({"folder": list(classes)}, asked._replace(classes=True))
+    warnings = [Finding("warning", FOLDERS, text) for text in found.told]
+    return Table((), found.values, found.names, ("",) * len(found.names), True, (), (), warnings)
 
 
-def _columns(rows: list[list[str]], table: str) -> dict[str, list[str]]:
+def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
     """The cells of each column by its header. Raises Unusable where these do not fit."""
     head, body = [cell.strip() for cell in rows[0]], rows[1:]
     if not body:
@@ -115,7 +117,7 @@ def _columns(rows: list[list[str]], table: str) -> dict[str, list[str]]:
         if len(cells) != len(head)
     ]
     if spots:
-        raise Unusable("; ".join(f"{finding.where}: {finding.what}" for finding in gather(spots, of_rows(table))))
+        raise Unusable("; ".join(f"{finding.where}: {finding.what}" for finding in gather(spots, of_rows(""))))
     columns = {name: [row[column].strip() for row in body] for column, name in enumerate(head)}
     return {name: cells for name, cells in columns.items() if name or any(cells)}
 
@@ -126,21 +128,6 @@ def _is(text: str, kind: object) -> bool:
     except msgspec.ValidationError:
         return False
     return True
-
-
-def _parquet(path: Path) -> list[list[str]]:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise Unusable("reading Parquet needs pyarrow: pip install 'cijbench[parquet]', or save it as CSV")
-    import pandas  # noqa: PLC0415  a second that nobody waits for who has a CSV
-
-    try:
-        frame = pandas.read_parquet(path, engine="pyarrow")
-    except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
-        raise Unusable(f"not a Parquet file: {str(error)[:100]}") from None
-    frame = frame if frame.index.name is None else frame.reset_index()
-    lacking = frame.map(lambda cell: cell is None or (pandas.api.types.is_scalar(cell) and pandas.isna(cell)))
-    cells = frame.astype(str).where(~lacking, "")
-    return [[str(name) for name in frame.columns], *cells.to_numpy().tolist()]
 
 
 class _Roles(NamedTuple):
@@ -175,10 +162,13 @@ def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[
     numbers = [
         name
         for name in left
-        if plain(name) not in ROW_NUMBER and any(map(is_number, cells[name])) and _mostly_numbers(cells[name])
+        if plain(name) not in ROW_NUMBER and any(map(is_number, cells[name])) and mostly_numbers(cells[name])
     ]
     if numbers:
         return tuple(numbers)
+    for name in left:
+        if _measured(name, cells[name]):
+            raise Unusable(_not_classes(name, cells[name]))
     words = [name for name in left if 1 < len(set(cells[name])) <= MOST_CLASSES]
     if len(words) == 1:
         return tuple(words)
@@ -186,18 +176,38 @@ def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[
     raise Unusable(f"no column of numbers, and {'several' if words else 'none'} of classes, to predict{told}")
 
 
-def _mostly_numbers(column: Sequence[str]) -> bool:
-    """A few that are none are mistakes to be told, not another kind of column."""
-    return 2 * sum(map(is_number, column)) > len(column)
+_BEGINS = re.compile(r"[+-]?[.,]?\d")
+_DATE = re.compile(r"\d+([-./]\d+){2}.*|\d+:\d+.*")
 
 
-Values = tuple[NDArray[np.float64], tuple[str, ...], list[Spot]]
-"""(n, t) numbers, NaN where a cell is unusable, the names of the t, and what is wrong with cells."""
+def _measured(name: str, cells: Sequence[str]) -> bool:
+    """Whether cells are no numbers, but begin with one as what was measured does, and most classes do not."""
+    filled = [cell for cell in cells if cell]
+    begin = sum(_BEGINS.match(cell) is not None and _DATE.fullmatch(cell) is None for cell in filled)
+    return 2 * begin > len(filled) or (begin > 0 and _UNIT.fullmatch(name) is not None)
+
+
+def _not_classes(name: str, cells: Sequence[str]) -> str:
+    cell = next(cell for cell in cells if _BEGINS.match(cell) and not is_number(cell))
+    what = f"column '{name[:40]}' has cells that begin with a number and are none, as '{cell[:20]}' in row "
+    remedy = "write the numbers alone, a unit into brackets in the header, and errors into a column of their own; say "
+    remedy += "classes=true where these are names of classes, or targets= for other columns"
+    return f"{what}{list(cells).index(cell) + 1}: {remedy}"
+
+
+class _Values(NamedTuple):
+    """(n, t) numbers, NaN where a cell is unusable, the names of the t, what misleads, and what is wrong with cells."""
+
+    values: NDArray[np.float64]
+    names: tuple[str, ...]
+    told: list[str]
+    spots: list[Spot]
+
 
 _MEND = "fill it in, or take the row and its image out"
 
 
-def _numbers(columns: dict[str, list[str]]) -> Values:
+def _numbers(columns: dict[str, list[str]]) -> _Values:
     spots: list[Spot] = []
 
     def value(row: int, name: str, cell: str) -> float:
@@ -209,22 +219,41 @@ def _numbers(columns: dict[str, list[str]]) -> Values:
         return np.nan
 
     values = [[value(row, name, cell) for row, cell in enumerate(cells)] for name, cells in columns.items()]
-    return np.array(values).T, tuple(map(_bare, columns)), spots
+    texts = {name: _bare(name) for name in columns}
+    names = spelled_apart(texts, "columns")
+    return _Values(np.array(values).T, tuple(names.values()), _told(texts, names), spots)
 
 
-def _classes(columns: dict[str, list[str]]) -> Values:
-    """Ones and zeros, in a column for each class. Raises Unusable where there are more columns, or too many classes."""
+def _told(texts: dict[str, str], names: dict[str, str]) -> list[str]:
+    return [told] if (told := renamed(texts, names)) else []
+
+
+def _classes(columns: dict[str, list[str]], asked: Asked) -> _Values:
+    """Ones and zeros, in a column for each class. Raises Unusable where there are more columns, or too many classes, or
+    none but numbers with something to them.
+    """
     if len(columns) > 1:
         raise Unusable(f"targets {few(list(columns))} are not all numbers, and classes are of one column: say targets=")
     ((name, cells),) = columns.items()
-    told = [re.sub(r"[^A-Za-z0-9_.-]+", "_", cell).lstrip(".-") or "_" * bool(cell) for cell in cells]
-    names = tuple(sorted(set(told) - {""}))
-    if not 2 <= len(names) <= MOST_CLASSES:
-        raise Unusable(f"column '{name[:40]}' has {len(names)} classes: 2 to {MOST_CLASSES} can be told apart")
-    if len(set(filter(None, cells))) > len(names):
-        raise Unusable(f"column '{name[:40]}': classes that differ in blanks or signs alone cannot be told apart")
-    values = np.array([[float(cell == one) if cell else np.nan for one in names] for cell in told])
-    return values, names, [Spot(row, f"{name[:40]} is empty", _MEND) for row, cell in enumerate(told) if not cell]
+    if not asked.classes and _measured(name, cells):
+        raise Unusable(_not_classes(name, cells))
+    texts = {cell: cell for cell in sorted(set(cells) - {""})}
+    if not 2 <= len(texts) <= MOST_CLASSES:
+        what = f"{len(texts)} class{'es' * (len(texts) != 1)}"
+        raise Unusable(f"column '{name[:40]}' has {what}: 2 to {MOST_CLASSES} can be told apart")
+    named = spelled_apart(texts, f"classes of column '{name[:40]}':")
+    names = tuple(sorted(named.values()))
+    values = np.array([[float(named[cell] == one) if cell else np.nan for one in names] for cell in cells])
+    spots = [Spot(row, f"{name[:40]} is empty", _MEND) for row, cell in enumerate(cells) if not cell]
+    return _Values(values, names, _told(texts, named) + _in_case_alone(names), spots)
+
+
+def _in_case_alone(names: Sequence[str]) -> list[str]:
+    """Classes that may be one, written in two ways."""
+    like: dict[str, list[str]] = {}
+    for name in names:
+        like.setdefault(name.casefold(), []).append(name)
+    return [f"classes that differ in case alone, are they one? {few(s)}" for s in like.values() if len(s) > 1]
 
 
 TRAIN, VALIDATION = "train", "validation"
@@ -238,9 +267,9 @@ def _part(cell: str) -> str:
 
 
 def _bare(name: str) -> str:
-    """A column's name without its unit, as the head of a column of ours."""
+    """A column's header without its unit."""
     match = _UNIT.fullmatch(name)
-    return re.sub(r"[^A-Za-z0-9_.-]+", "_", match["name"] if match else name).strip("_") or name
+    return match["name"] if match and match["name"] else name
 
 
 def _units(targets: Sequence[str], asked: Asked, numbers: bool) -> tuple[str, ...]:

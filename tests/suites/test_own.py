@@ -146,7 +146,7 @@ def test_what_is_wrong_with_folders_of_classes_is_told(of_kinds, tmp_path):
     with pytest.raises(BenchError, match="each folder's name is a class"):
         own.load(of_kinds, {"targets": "kind"})
     shutil.rmtree(tmp_path / "kinds" / "wide")
-    with pytest.raises(DataError, match="has 1 classes: 2 to 50 can be told apart"):
+    with pytest.raises(DataError, match="has 1 class: 2 to 50 can be told apart"):
         own.load(tmp_path / "kinds", {})
     shutil.copy(of_kinds / "wide" / "1.tif", tmp_path / "kinds")  # an image beside them: it is of no class
     with pytest.raises(DataError, match="no table"):

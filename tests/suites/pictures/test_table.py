@@ -22,8 +22,12 @@ def read(tmp_path):
     return reading
 
 
-def rows(*cells):
-    return "\n".join(",".join((name, *map(str, rest))) for name, *rest in zip(FILES, *cells, strict=True))
+def rows(*cells, by=","):
+    return "\n".join(by.join((name, *map(str, rest))) for name, *rest in zip(FILES, *cells, strict=True))
+
+
+def quoted(cell):
+    return f'"{cell}"'
 
 
 NUMBERS, SIZES = (1.5, 2, 3e-2, -4), (1, 2, 3, 5)
@@ -59,6 +63,52 @@ def test_numbers_can_name_classes(read):
     table = read(f"file,defect\n{rows([0, 1, 1, 0])}", Asked(("defect",), classes=True))
     assert (table.names, table.classes) == (("0", "1"), True)
     assert not read(f"file,defect\n{rows([0, 1, 1, 0])}").classes
+
+
+def test_numbers_with_units_can_name_classes_where_that_is_said_and_dates_are_nothing(read):
+    sizes = ["5 µm", "10 µm", "5 µm", "10 µm"]
+    table = read(f"file,size\n{rows(sizes)}", Asked(("size",), classes=True))
+    assert table.names == ("10_um", "5_um")
+    assert read(f"file,size\n{rows(['<5 µm', '>5 µm', '<5 µm', 'none'])}").names == ("above_5_um", "below_5_um", "none")
+    dated = read(f"file,on,phase\n{rows(['2021-05-03', '2021-05-04'] * 2, 'uvuv')}", Asked(("phase",)))
+    assert dated.names == ("u", "v")
+
+
+@pytest.mark.parametrize("by", [";", "\t"])
+def test_decimal_commas_are_read_as_points_and_told(read, by):
+    """As spreadsheets write tables where the comma is the decimal mark."""
+    cells = ["-1,5", "2", "3,25", "4,125"], ["0,608", "0,421", "0,554", "0,545"], "wxyz"
+    table = read("\ufeff" + by.join(["Datei", "Härte [HV]", "Rm [GPa]", "Bemerkung"]) + "\n" + rows(*cells, by=by))
+    np.testing.assert_array_equal(table.targets, [[-1.5, 0.608], [2, 0.421], [3.25, 0.554], [4.125, 0.545]])
+    assert (table.names, table.units) == (("Haerte", "Rm"), ("HV", "GPa"))
+    assert [finding.what for finding in table.findings] == [
+        "columns not used: Bemerkung",
+        "columns with decimal commas, read as points: Härte [HV], Rm [GPa]",
+        "in tables and files 'Härte [HV]' is Haerte",
+    ]
+
+
+def test_commas_in_a_column_that_is_not_asked_for_may_mean_anything(read):
+    text = f"file,dose,E\n{rows([quoted('1,700'), quoted('1,200'), '3', '4'], NUMBERS)}"
+    assert read(text, Asked(("E",))).names == ("E",)
+    with pytest.raises(Unusable, match="column 'dose'"):
+        read(text)
+    assert read(text, Asked(("dose",), classes=True)).names == ("1_200", "1_700", "3", "4")
+
+
+def test_classes_are_called_by_the_letters_that_there_are_and_that_is_told(read):
+    table = read(f"file,phase\n{rows(['α Fe', 'γ Fe', 'lower bainite', 'α Fe'])}")
+    assert table.names == ("alpha_Fe", "gamma_Fe", "lower_bainite")
+    assert [finding.what for finding in table.findings] == [
+        "in tables and files 'α Fe' is alpha_Fe, 'γ Fe' is gamma_Fe"
+    ]
+
+
+def test_classes_that_differ_in_case_alone_are_told(read):
+    table = read(f"file,phase\n{rows(['Ferrite', 'ferrite', 'pearlite', 'pearlite'])}")
+    assert [finding.what for finding in table.findings] == [
+        "classes that differ in case alone, are they one? Ferrite, ferrite"
+    ]
 
 
 def test_groups_and_a_split_are_no_targets(read):
@@ -107,9 +157,23 @@ UNUSABLE = {
     "ragged": (f"file,E\n{rows(NUMBERS)}\na.png", "row 5: not 2 cells, as the header has"),
     "two of files": (f"file,image,E\n{rows(FILES[::-1], NUMBERS)}", "name different files"),
     "one name": (f"file,E 1,E-1,E_1\n{rows(NUMBERS, NUMBERS, NUMBERS)}", "name each in its own way"),
-    "semicolons": (f"file;E\n{rows(NUMBERS)}".replace(",", ";"), "separated by semicolons"),
-    "classes alike": (f"file,kind\n{rows(['a b', 'a-b', 'a_b', 'c'])}", "differ in blanks or signs alone"),
+    "classes alike": (
+        f"file,kind\n{rows(['a b', 'a-b', 'a_b', 'c'])}",
+        "'a b' and 'a_b' would all be called a_b: name each in its own way",
+    ),
     "one class": (f"file,kind\n{rows('uuuu')}", "no column of numbers"),
+    "a unit in cells": (f"file,hv\n{rows(['70.0 HV', '71 HV', '72.5 HV', '71 HV'])}", "'70.0 HV' in row 1: write the"),
+    "errors in cells": (f"file,by,hv\n{rows('jkjk', ['70 ± 2', '-', '75 ± 1', '80'])}", "as '70 ± 2' in row 1: write"),
+    "a unit in few": (f"file,hv [HV]\n{rows(['soft', 'hard', '80 ± 2', 'soft'])}", "as '80 ± 2' in row 3: write the"),
+    "thousands": (
+        f"file,E\n{rows(['12', quoted('1,700'), '4', quoted('2,100')])}",
+        "'1,700' in row 2 may be 1700",
+    ),
+    "both marks": (f"file,E\n{rows(['1.5', quoted('1,5'), '4', '5'])}", "'1,5' in row 2, and points or several commas"),
+    "points of thousands": (
+        f"file;E\n{rows(['1.234,5', '1,5', '4', '5'], by=';')}",
+        "as '1.234,5' in row 1, and",
+    ),
     "empty": ("", "empty: needed are a header"),
 }
 
