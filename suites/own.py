@@ -42,7 +42,7 @@ OPTIONS = {
     "targets": "columns to predict, comma-separated; empty: those of numbers, else the one of words",
     "units": "their units, one for each or one for all; empty: what the header has in brackets",
     "classes": "true where the numbers of a column are names of classes",
-    "resize": "pixels that every image is brought to, as in 64 or 96x64; empty: as they are, reduced to at most 128",
+    "resize": "pixels that every image is brought to, width x height as in 96x64, or 64 for both; empty: at most 128",
 }
 MAKE_OPTIONS: dict[str, str] = {}
 READS_FOLDERS = True
@@ -85,7 +85,7 @@ def _resize(word: str) -> Size | None:
         return None
     edges = word.lower().split("x")
     if len(edges) > 2 or not all(edge.isdecimal() and SMALLEST <= int(edge) <= LARGEST for edge in edges):
-        raise BenchError(f"resize={word}: give pixels from {SMALLEST} to {LARGEST}, as in 64 or 96x64")
+        raise BenchError(f"resize={word}: give pixels from {SMALLEST} to {LARGEST}, as in 64 or 96x64 (width x height)")
     return int(edges[-1]), int(edges[0])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -86,7 +87,9 @@ def _suites(options: RunOptions) -> tuple[str, ...]:
     problems = {name: inputs.problem(findings) for name, findings in found.items()}
     why = "".join(f"\n  not for {name}: {one_line(problem)}" for name, problem in problems.items() if problem)
     if not fitting:
-        raise BenchError(f"data={options.data}: for no suite; `bench data check data={options.data}` says more{why}")
+        words = (f"{key}={value}" for key, value in options.own.items())
+        check = shlex.join(["bench", "data", "check", f"data={options.data}", *words])
+        raise BenchError(f"data={options.data}: for no suite; `{check}` says more{why}")
     if set(fitting).isdisjoint(registry.with_data()):
         tell(f"data={options.data}: for suite {', '.join(fitting)}{why}")
     elif others := [name for name, told in problems.items() if not told and name not in fitting]:

@@ -61,19 +61,26 @@ class Labelled(NamedTuple):
         )
 
 
-def check(labelled: Labelled, table: str) -> list[Finding]:
-    """Everything wrong or misleading about images and targets that belong together; `table` is the table's name."""
-    found = _count(labelled) + _parts(labelled.table, table)
+def check(labelled: Labelled, table: str, lost: int = 0) -> list[Finding]:
+    """Everything wrong or misleading about images and targets that belong together; `table` is the table's name. So
+    many more are `lost`, for what is told elsewhere: what these may mend is not told.
+    """
+    found = _count(labelled, lost) + _parts(labelled.table, table)
     if len(labelled.images) < 2:
         return found
-    found += _classes(labelled.table, table) if labelled.table.classes else _numbers(labelled, table)
+    if labelled.table.classes:
+        found += [one for one in _classes(labelled.table, table) if one.severity == "warning" or not lost]
+    else:
+        found += _numbers(labelled, table)
     found += _copies(labelled) + _look_alike(labelled) + _grey(labelled)
-    return found if any(finding.severity == "error" for finding in found) else _tested(labelled) + found
+    whole = not lost and not any(finding.severity == "error" for finding in found)
+    return _tested(labelled) + found if whole else found
 
 
-def _count(labelled: Labelled) -> list[Finding]:
-    count, targets = len(labelled.images), len(labelled.table.names)
+def _count(labelled: Labelled, lost: int) -> list[Finding]:
+    count, targets = len(labelled.images) + lost, len(labelled.table.names)
     things, what = _things(labelled)
+    things += lost
     if things < FEWEST and not labelled.table.parts:
         text = f"{things} {what} are too few to split; {FEWEST} is the least"
         remedy = ", unless a column `split` says of each image whether it is to train, for validation or for the test"

@@ -54,7 +54,8 @@ def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset |
     read, names = _read(folder, pairing.paths, resize)
     rows = [pairing.rows[place] for place in read.places]
     labelled = Labelled(read.images, names, rows, _of(table, rows), equal_images(read.images))
-    findings = table.findings + pairing.findings + read.findings + check(labelled, where)
+    lost = max(len(paths), len(table.targets)) - len(rows)
+    findings = table.findings + pairing.findings + read.findings + check(labelled, where, lost)
     if any(finding.severity == "error" for finding in findings):
         return None, findings
     return msgspec.structs.replace(

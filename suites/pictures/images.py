@@ -88,6 +88,8 @@ def read_images(
     any is, or as `channels` says. Findings call them by `names`, else by those of the files. Never raises for what a
     file holds.
 
+    Where `channels` are said, images are for a model, whose size is fixed, and none to bring them to is told.
+
     Images of unlike sizes are an error without `resize`, as are those of unlike shape (width over height) with it, and
     those of other `pixels` (as in 640x480) where that is said.
     """
@@ -107,7 +109,7 @@ def read_images(
         what = f"not {pixels} pixels, as those that the model was trained on"
         spots += [Spot(place, what, "", _told(size)) for place, size in sizes.items() if _told(size) != pixels]
     if common is not None:
-        spots += _of_other_size(sizes, common, resize)
+        spots += _of_other_size(sizes, common, resize, fixed=channels is not None)
     wrong = {spot.place for spot in spots}
     found: list[NDArray[np.float32]] = []
     places: list[int] = []
@@ -142,24 +144,38 @@ def _usual(sizes: Sequence[Size]) -> Size | None:
     return Counter(sizes).most_common(1)[0][0] if sizes else None
 
 
-def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None) -> list[Spot]:
-    others = {place: size for place, size in sizes.items() if size != common}
-    usual = _told(common)
+def _of_other_size(sizes: dict[int, Size], common: Size, resize: Size | None, fixed: bool) -> list[Spot]:
+    """What is wrong with sizes; where it is not `fixed` what all are brought to, with one to which they can be."""
+    works = None if fixed else _one_size(list(sizes.values()))
+    other = f"say resize={_told(works)}, which is width x height" if works else ""
     if resize is None:
-        return [
-            Spot(place, f"not {usual} pixels as most", "give all in one size, or say resize=64", _told(size))
-            for place, size in others.items()
-        ]
-    asked = f"{resize[1]}x{resize[0]}, which is asked for"
-    small = {place for place, size in sizes.items() if size[0] < resize[0] or size[1] < resize[1]}
-    stretched = [
-        place
-        for place, size in sizes.items()
-        if place not in small and abs(size[1] * resize[0] - size[0] * resize[1]) > max(size[1], size[0])
-    ]
-    told = [Spot(place, f"smaller than {asked}", "nothing is enlarged", _told(sizes[place])) for place in small]
-    remedy = "crop or pad it, so that nothing is stretched"
-    return told + [Spot(place, f"of another shape than {asked}", remedy, _told(sizes[place])) for place in stretched]
+        most = "most" if 2 * list(sizes.values()).count(common) > len(sizes) else "some"
+        remedy = f"give all in one size, or {other}" if other else "their shapes differ: crop or pad all to one"
+        others = {place: size for place, size in sizes.items() if size != common}
+        return [Spot(place, f"not {_told(common)} pixels as {most}", remedy, _told(s)) for place, s in others.items()]
+    asked = f"{_told(resize)}, which is asked for"
+    small = [place for place, size in sizes.items() if _is_smaller(size, resize)]
+    stretched = [place for place, size in sizes.items() if place not in small and _is_stretched(size, resize)]
+    other = f"; {other}" * bool(other)
+    enlarged, shape = "nothing is enlarged" + other, "crop or pad it, so that nothing is stretched" + other
+    told = [Spot(place, f"smaller than {asked}", enlarged, _told(sizes[place])) for place in small]
+    return told + [Spot(place, f"of another shape than {asked}", shape, _told(sizes[place])) for place in stretched]
+
+
+def _one_size(sizes: Sequence[Size]) -> Size | None:
+    """What all can be brought to: the smallest, reduced; None where they differ too much in shape."""
+    size = reduced(min(sizes, key=lambda size: size[0] * size[1]))
+    works = min(size) >= SMALLEST and not any(_is_smaller(one, size) or _is_stretched(one, size) for one in sizes)
+    return size if works else None
+
+
+def _is_smaller(size: Size, asked: Size) -> bool:
+    return size[0] < asked[0] or size[1] < asked[1]
+
+
+def _is_stretched(size: Size, asked: Size) -> bool:
+    """By more than what rounding to whole pixels makes of a shape."""
+    return abs(size[1] * asked[0] - size[0] * asked[1]) > max(size)
 
 
 def _open(path: Path) -> Image.Image:

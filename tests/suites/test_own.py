@@ -250,6 +250,17 @@ def test_everything_that_is_wrong_is_told_at_once(folder, tmp_path):
     assert "too few to split" in text
 
 
+def test_what_images_that_cannot_be_read_would_mend_is_not_told(folder, tmp_path):
+    """Of twelve images one is whole: too few, and of too few classes, but not for their number."""
+    for number in range(12):
+        (tmp_path / f"{number}.tif").write_bytes((folder / f"s{number}.tif").read_bytes() if number > 10 else b"")
+    for kind in ("file,E\n", "file,kind\n"):
+        rows = "".join(f"{number}.tif,{'uv'[number % 2] if 'kind' in kind else number}\n" for number in range(12))
+        (tmp_path / "t.csv").write_text(kind + rows)
+        (finding,) = own.check_data(tmp_path, {})
+        assert finding.what.startswith("zero bytes: write it anew; 11 images")
+
+
 def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
     """No suite is named: the folder is nobody else's."""
     words = ["run", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
@@ -323,7 +334,9 @@ def test_a_folder_for_no_suite_says_for_each_why(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("u,v\n1,2\n")
     assert main(["run", f"data={tmp_path}", f"results={tmp_path / 'r'}"]) == 2
     told = capsys.readouterr().err
-    assert "for no suite; `bench data check" in told
+    assert f"for no suite; `bench data check data={tmp_path}` says more" in told
+    assert main(["run", f"data={tmp_path}", "resize=48x64", f"results={tmp_path / 'r'}"]) == 2
+    assert f"`bench data check data={tmp_path} resize=48x64` says more" in capsys.readouterr().err
     assert "not for elasticity: " in told
     assert "not for own: " in told
 

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,7 +72,7 @@ def test_unlike_sizes_are_told_once_with_what_to_do(tmp_path):
     paths = [saved(tmp_path, f"{number}.png", grey(24, 32 + (number > 2))) for number in range(5)]
     (finding,) = read_images(paths).findings
     assert "not 32x24 pixels as most" in finding.what
-    assert "resize=64" in finding.what
+    assert "say resize=32x24, which is width x height" in finding.what
     assert "2 images: 3.png, 4.png" in finding.what
 
 
@@ -86,6 +88,30 @@ def test_unlike_sizes_of_one_shape_can_be_resized(tmp_path):
     assert "nothing is stretched" in finding.what
     (finding,) = read_images([saved(tmp_path, "d.png", grey(16, 32))], resize=(5000, 10000)).findings
     assert "smaller than 10000x5000, which is asked for: nothing is enlarged" in finding.what.replace(" (32x16)", "")
+
+
+@given(st.lists(st.tuples(st.integers(16, 60), st.integers(16, 60), st.integers(1, 4)), min_size=2, max_size=5))
+def test_a_size_that_is_told_works_for_all(tmp_path_factory, edges):
+    """And where all are of one shape there is one."""
+    folder = tmp_path_factory.mktemp("sizes")
+    sizes = [(height * factor, width * factor) for height, width, factor in edges]
+    paths = [saved(folder, f"{number}.png", grey(*size)) for number, size in enumerate(sizes)]
+    told = " ".join(finding.what for finding in read_images(paths).findings)
+    if found := re.search(r"resize=([0-9]+)x([0-9]+)", told):
+        assert read_images(paths, (int(found[2]), int(found[1]))).findings == []
+    else:
+        assert len(set(sizes)) == 1 or "their shapes differ: crop or pad all to one" in told
+    alike = [saved(folder, f"{n}.png", grey(edges[0][0] * n, edges[0][1] * n)) for n in (3, 1, 2)]
+    assert f"resize={edges[0][1]}x{edges[0][0]}" in read_images(alike).findings[0].what
+
+
+def test_a_size_that_is_asked_for_and_fits_none_is_told_with_one_that_does(tmp_path):
+    paths = [saved(tmp_path, f"{n}.png", grey(60 * n, 80 * n)) for n in (1, 2)]
+    (finding,) = read_images(paths, resize=(40, 30)).findings
+    assert "of another shape than 30x40" in finding.what
+    assert "say resize=80x60, which is width x height" in finding.what
+    for_a_model = read_images(paths, resize=(40, 30), channels=1).findings
+    assert not any("resize=" in finding.what for finding in for_a_model)
 
 
 BROKEN = {
