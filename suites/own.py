@@ -29,12 +29,13 @@ from harness.protocol import (
 )
 from harness.text import nearest
 from suites.micrographs.encodings import Both, GrayStatistics
+from suites.microstructure.findings import Spot
 from suites.microstructure.folder import pictures
 from suites.microstructure.statistics import Descriptors, plain
 from suites.pictures import folder as folders
 from suites.pictures import scores, splits, variants
 from suites.pictures.encodings import OfLuminance
-from suites.pictures.images import LARGEST, SMALLEST, Size, find_images
+from suites.pictures.images import LARGEST, SMALLEST, Size, find_images, other_images
 from suites.pictures.images import read_images as read
 from suites.pictures.table import Asked
 
@@ -139,7 +140,9 @@ def read_images(folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
     if channels not in (1, 3):
         raise BenchError(f"the model takes images of {channels} channels, and this suite's have one or three")
     found = read(paths, (height, width), channels, facts.get("pixels"))
-    return pictures(paths, found.images, found.places, found.spots)
+    others = other_images(folder)
+    unread = [Spot(len(paths) + place, "not a PNG, TIFF or JPEG", "convert it") for place in range(len(others))]
+    return pictures(paths + others, found.images, found.places, found.spots + unread)
 
 
 def unit_factor(unit: str) -> float:

@@ -18,7 +18,7 @@ from suites.microstructure.images import text
 from suites.microstructure.names import Names
 from suites.microstructure.pairing import Pairing, by_name
 from suites.pictures.checks import Labelled, check, equal_images
-from suites.pictures.images import Read, Size, class_folders, find_images, read_images
+from suites.pictures.images import Read, Size, class_folders, find_images, left_out, read_images
 from suites.pictures.table import FOLDERS, Asked, Table, find_table, of_folders, read_table
 
 CLASSES = {"answers": "classes"}
@@ -45,17 +45,19 @@ def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset |
     try:
         classes = class_folders(folder)
         paths = [path for images in classes.values() for path in images] or find_images(folder)
+        passed_over = left_out(folder, classes)
     except BenchError as error:
         return None, [Finding("error", str(folder), str(error).partition(": ")[2])]
     try:
         where, table, pairing = _of_classes(paths, asked) if classes else _of_table(folder, paths, asked)
     except Unusable as problem:
-        return None, [Finding("error", str(folder), str(problem)), *_read(folder, paths, resize)[0].findings]
+        unread = _read(folder, paths, resize)[0].findings
+        return None, [Finding("error", str(folder), str(problem)), *unread, *passed_over]
     read, names = _read(folder, pairing.paths, resize)
     rows = [pairing.rows[place] for place in read.places]
     labelled = Labelled(read.images, names, rows, _of(table, rows), equal_images(read.images))
     lost = max(len(paths), len(table.targets)) - len(rows)
-    findings = table.findings + pairing.findings + read.findings + check(labelled, where, lost)
+    findings = passed_over + table.findings + pairing.findings + read.findings + check(labelled, where, lost)
     if any(finding.severity == "error" for finding in findings):
         return None, findings
     return msgspec.structs.replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -15,11 +15,12 @@ from PIL import ExifTags, Image
 
 from harness.errors import BenchError, Finding
 from harness.protocol import Images
-from suites.microstructure.findings import Spot, Unusable, gather, of_images
+from suites.microstructure.findings import Spot, Unusable, few, gather, of_images
 from suites.microstructure.images import file_bytes, natural, text
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 TABLES = (".csv", ".parquet")
+_OTHERS = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".dm3", ".dm4", ".czi", ".lif", ".nd2")
 SMALLEST, LARGEST = 16, 8192  # pixels along an edge
 MOST = 128
 """Pixels along the longer edge that models are shown, unless more are asked for."""
@@ -34,14 +35,19 @@ def find_images(folder: Path) -> list[Path]:
 
     Raises BenchError for a folder that cannot be listed or holds none.
     """
-    found = _images(folder)
-    if not found:
-        raise BenchError(f"{folder}: no image in this folder; {', '.join(SUFFIXES)} are read")
-    return found
+    if found := _of(SUFFIXES, _listed(folder)):
+        return found
+    told = f", but in its folders {few(list(inside))}: give one of these" if (inside := _folders(folder)) else ""
+    raise BenchError(f"{folder}: no image in this folder{told}; {', '.join(SUFFIXES)} are read")
 
 
-def _images(folder: Path) -> list[Path]:
-    return [path for path in _listed(folder) if path.suffix.lower() in SUFFIXES]
+def other_images(folder: Path) -> list[Path]:
+    """What seems to be images of a folder, of kinds that are not read. Raises BenchError where it cannot be listed."""
+    return _of(_OTHERS, _listed(folder))
+
+
+def _of(suffixes: Sequence[str], paths: Sequence[Path]) -> list[Path]:
+    return [path for path in paths if path.suffix.lower() in suffixes]
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -52,16 +58,49 @@ def _listed(folder: Path) -> list[Path]:
         raise BenchError(f"{folder}: cannot be listed ({error.strerror}); give a folder of images") from None
 
 
-def class_folders(folder: Path) -> dict[str, list[Path]]:
-    """The images of each folder in a folder that has neither images nor a table of its own, by that folder's name, in
-    natural order; hidden ones and those without an image are left out. Empty where it is no such folder.
+def _folders(folder: Path) -> dict[str, list[Path]]:
+    """The images of each folder in a folder that has any, by that folder's name."""
+    folders = [path for path in _listed(folder) if path.is_dir()]
+    return {path.name: images for path in folders if (images := _of(SUFFIXES, _listed(path)))}
 
-    Raises BenchError for a folder that cannot be listed.
+
+def class_folders(folder: Path) -> dict[str, list[Path]]:
+    """The images of each folder in a folder that has no image of its own, by that folder's name, in natural order;
+    hidden ones and those without an image are left out. Empty where it is no such folder.
+
+    Raises BenchError for a folder that cannot be listed, and where a table beside such folders says otherwise.
     """
-    inside = _listed(folder)
-    if any(path.suffix.lower() in (*SUFFIXES, *TABLES) for path in inside if path.is_file()):
+    files = [path for path in _listed(folder) if path.is_file()]
+    if _of(SUFFIXES, files) or not (found := _folders(folder)):
         return {}
-    return {path.name: images for path in inside if path.is_dir() and (images := _images(path))}
+    if tables := [path.name for path in _of(TABLES, files)]:
+        what = f"a table, {few(tables)}, beside folders of images, {few(list(found))}"
+        remedy = "put the images beside it, or take it out where each folder is a class"
+        raise BenchError(f"{folder}: {what}: {remedy}")
+    return found
+
+
+def left_out(folder: Path, classes: Collection[str]) -> list[Finding]:
+    """Warnings of what may have been meant to be read and is not: images of other kinds and, where folders are
+    `classes`, folders without images, and images in folders of these.
+    """
+    inside = [path for path in _listed(folder) if path.is_dir()] if classes else []
+    others = [path for place in (folder, *inside) for path in other_images(place)]
+    deep = [path for place in inside for one in _listed(place) if one.is_dir() for path in sorted(one.rglob("*"))]
+    told = {
+        f"images of kinds that are not read: save them as {', '.join(SUFFIXES)}": others,
+        "images in folders of a class's folder are not read: move them up": _of(SUFFIXES, deep),
+        "folders without an image are no classes": [path for path in inside if path.name not in classes],
+    }
+    return [
+        Finding("warning", "images", f"{what}; {len(paths)}: {few([text(_inside(path, folder)) for path in paths])}")
+        for what, paths in told.items()
+        if paths
+    ]
+
+
+def _inside(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
 
 
 class Read(NamedTuple):

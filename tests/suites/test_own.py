@@ -153,6 +153,23 @@ def test_what_is_wrong_with_folders_of_classes_is_told(of_kinds, tmp_path):
         own.load(tmp_path / "kinds", {})
 
 
+def test_what_lies_beside_and_in_folders_of_classes_is_told(of_kinds, tmp_path):
+    place = shutil.copytree(of_kinds, tmp_path / "kinds", dirs_exist_ok=True)
+    for path in ("empty", "wide/more/still", "wide/.hidden"):
+        (place / path).mkdir(parents=True, exist_ok=True)
+    for path in ("wide/more/still/1.tif", "wide/more/2.tif", "wide/.hidden/3.tif", "wide/4.bmp", "5.bmp"):
+        shutil.copy(of_kinds / "wide" / "1.tif", place / path)
+    assert [warning for warning in own.load(place, {}).warnings if warning.startswith("images: ")] == [
+        "images: images of kinds that are not read: save them as .png, .tif, .tiff, .jpg, .jpeg; 2: 5.bmp, wide/4.bmp",
+        "images: images in folders of a class's folder are not read: move them up; 2: wide/more/2.tif, "
+        "wide/more/still/1.tif",
+        "images: folders without an image are no classes; 1: empty",
+    ]
+    (place / "notes.csv").write_text("what\nnothing")
+    with pytest.raises(DataError, match=r"a table, notes\.csv, beside folders of images, narrow, wide: put the images"):
+        own.load(place, {})
+
+
 def test_figures_of_classes_are_scikit_learns():
     draw = np.random.default_rng(0)
     truth = np.eye(3)[draw.choice(3, 50, p=[0.7, 0.2, 0.1])]
@@ -288,6 +305,7 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
         (images / name).write_bytes((folder / name).read_bytes())
     Image.fromarray(np.zeros((24, 32), np.uint16)).save(images / "black.tif")
     Image.fromarray(np.zeros((48, 64), np.uint16)).save(images / "larger.tif")
+    (images / "other.bmp").write_bytes(b"BM")
     capsys.readouterr()
     assert main(["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={out}"]) == 1
     told = capsys.readouterr().out
@@ -301,6 +319,7 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
         assert rows[name]["unlike_training"] == "false"
     assert rows["black.tif"]["unlike_training"] == "true"
     assert rows["larger.tif"]["problem"] == "not 32x24 pixels, as those that the model was trained on"
+    assert rows["other.bmp"]["problem"] == "not a PNG, TIFF or JPEG: convert it"
     asked = ["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'mean.csv'}"]
     assert main([*asked, "variant=mean"]) == 1
     assert "mean on classical" in capsys.readouterr().out

@@ -190,5 +190,9 @@ def test_images_are_found_in_natural_order_and_hidden_ones_left_out(tmp_path):
     assert [path.name for path in find_images(tmp_path)] == ["1.jpeg", "2.tif", "10.png"]
     with pytest.raises(BenchError, match="no image in this folder"):
         find_images(tmp_path.parent / tmp_path.name / "..")
+    (tmp_path / "of" / "ferrite").mkdir(parents=True)
+    (tmp_path / "of" / "ferrite" / "1.png").write_bytes(b"")
+    with pytest.raises(BenchError, match="no image in this folder, but in its folders ferrite: give one of these"):
+        find_images(tmp_path / "of")
     with pytest.raises(BenchError, match="cannot be listed"):
         find_images(tmp_path / "nothing")
