@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         WeightsListOptions,
         WeightsMakeOptions,
     )
+    from harness.protocol import Dataset
 
 
 def data_check(options: DataCheckOptions) -> int:
@@ -42,9 +43,30 @@ def data_check(options: DataCheckOptions) -> int:
     for name, findings in told.items():
         for finding in findings:
             print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
+        if not problem(findings):
+            dataset = registry.suite(name).load(folder, registry.own_options(name, options.own))
+            print(one_line(_described(dataset)))
         errors = sum(finding.severity == "error" for finding in findings)
         print(f"{options.data} for suite {name}: {errors} errors, {len(findings) - errors} warnings")
     return 2 if any(map(problem, told.values())) else 0
+
+
+def _described(dataset: Dataset) -> str:
+    """What was found, in a line."""
+    count, height, width, channels = dataset.images.shape
+    told = [f"{count} images, seen by models as {width}x{height} pixels" + f" of {channels} channels" * (channels > 1)]
+    if dataset.classes:
+        counts = dataset.targets.sum(axis=0).astype(int).tolist()
+        classes = [f"{name} ({n})" for name, n in zip(dataset.target_names, counts, strict=True)]
+        told.append(f"{len(classes)} classes: {', '.join(classes)}")
+    else:
+        columns = zip(dataset.target_names, dataset.units, dataset.targets.T, strict=True)
+        told.append(", ".join(f"{name} {of.min():.4g} to {of.max():.4g} {unit}".rstrip() for name, unit, of in columns))
+    if names := dataset.clusters or dataset.groups:
+        told.append(f"{len(set(names))} groups")
+    if dataset.parts:
+        told.append(", ".join(f"{part} {dataset.parts.count(part)}" for part in dict.fromkeys(dataset.parts)))
+    return "; ".join(told)
 
 
 def suites_for(folder: Path, own: dict[str, str]) -> tuple[tuple[str, ...], dict[str, list[Finding]]]:

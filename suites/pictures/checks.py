@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 
 from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, Images
-from suites.microstructure.findings import few
+from suites.microstructure.findings import Spot, few, gather, of_rows
 from suites.pictures.splits import split
 from suites.pictures.table import TRAIN, VALIDATION, Table
 
@@ -33,6 +33,8 @@ _EDGE, _EXAMPLES = 16, 3
 _FOLLOWS = 0.9  # rank correlation of a target with the number of its row
 _TELLS = 0.8  # share of the variance of mean grey levels that lies between groups
 _DARK = 0.25
+_FAR = 50  # times the range of half of all values
+_MOST_NUMBERS = 5  # whole ones, that may be names of classes
 
 
 class Labelled(NamedTuple):
@@ -145,13 +147,34 @@ def _numbers(labelled: Labelled, table: str) -> list[Finding]:
         if np.ptp(column[known]) <= 1e-12 * np.abs(column[known]).max():
             what = f"column {name} is the same in every row, {column[known][0]:g}: nothing to predict"
             findings.append(Finding("error", table, f"{what}; name the others with targets="))
-        elif abs(follows := _rank_correlation(np.array(labelled.rows)[known], column[known])) > _FOLLOWS:
+            continue
+        if abs(follows := _rank_correlation(np.array(labelled.rows)[known], column[known])) > _FOLLOWS:
             what = (
                 f"column {name} follows the order of the rows (rank correlation {follows:.2f}): if pictures were taken "
                 "in that order, whatever drifted meanwhile, light or wear, tells it as well"
             )
             findings.append(Finding("warning", table, what))
+        findings += _far_off(name, column, labelled.rows, table) + _maybe_classes(name, column[known], table)
     return findings
+
+
+def _far_off(name: str, column: NDArray[np.float64], rows: Sequence[int], table: str) -> list[Finding]:
+    """A warning of the few values that are so far outside of the others that they alone would decide scores."""
+    low, middle, high = np.nanpercentile(column, (25, 50, 75))
+    off = np.flatnonzero(np.abs(column - middle) > _FAR * (high - low))
+    if low == high or len(off) > max(1, 0.02 * len(column)):
+        return []
+    what = f"{name} is far outside of the others, half of which lie from {low:g} to {high:g}"
+    spots = [Spot(row, what, "mend it, or it decides all scores", f"{column[row]:g}") for row in off.tolist()]
+    return gather(spots, of_rows(table, rows), "warning")
+
+
+def _maybe_classes(name: str, values: NDArray[np.float64], table: str) -> list[Finding]:
+    unlike = np.unique(values)
+    if len(unlike) > _MOST_NUMBERS or 4 * len(unlike) > len(values) or (unlike % 1).any():
+        return []
+    what = f"column {name} holds {few([f'{value:g}' for value in unlike])} alone: if these are names of classes, say"
+    return [Finding("warning", table, f"{what} classes=true, with the column's header as targets=")]
 
 
 def _rank_correlation(one: NDArray[np.intp], other: NDArray[np.float64]) -> float:

@@ -27,6 +27,7 @@ from suites.pictures.spelling import renamed, spelled_apart
 
 MOST_CLASSES = 50
 FOLDERS = "folders of classes"
+_FEWEST_GROUPS = 10  # that could be split
 
 _GROUP = GROUP | {"specimen id", "group id", "sample", "sample id"}
 _UNIT = re.compile(r"\s*(?P<name>.*?)\s*[\[(](?P<unit>[^\])]*)[\])]\s*")
@@ -79,8 +80,8 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
     numbers = not asked.classes and all(mostly_numbers(cells[name]) for name in chosen)
     named = {name: cells[name] for name in chosen}
     found = _numbers(named) if numbers else _classes(named, asked)
-    others = [name for name in cells if name not in (*roles, *chosen)]
     warnings = [Finding("warning", path.name, text) for text in told + found.told]
+    others = {name: cells[name] for name in cells if name not in (*roles, *chosen)}
     return Table(
         files=tuple(cells[roles.file]),
         targets=found.values,
@@ -89,7 +90,7 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
         classes=not numbers,
         groups=tuple(label(cell) for cell in cells[roles.group]) if roles.group else (),
         parts=tuple(map(_part, cells[roles.part])) if roles.part else (),
-        findings=unused(others, path.name) + warnings + gather(found.spots, of_rows(path.name)),
+        findings=_unused(others, roles, path.name) + warnings + gather(found.spots, of_rows(path.name)),
     )
 
 
@@ -120,6 +121,18 @@ def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
         raise Unusable("; ".join(f"{finding.where}: {finding.what}" for finding in gather(spots, of_rows(""))))
     columns = {name: [row[column].strip() for row in body] for column, name in enumerate(head)}
     return {name: cells for name, cells in columns.items() if name or any(cells)}
+
+
+def _unused(others: dict[str, list[str]], roles: _Roles, table: str) -> list[Finding]:
+    """Warnings of the columns that nothing is made of, and of those of which something could be."""
+    same = [name for name, cells in others.items() if len(set(cells)) == 1]
+    told = [f"columns left out, for they are the same in every row: {few(same)}"] * bool(same)
+    for name, cells in others.items():
+        if not roles.group and name and _FEWEST_GROUPS <= len(set(cells)) <= len(cells) / 2:
+            what = f"column {name} has {len(set(cells))} values in {len(cells)} rows: if it names what they show, as a"
+            told.append(f"{what} specimen, call it `group`, or scores are too good")
+    warnings = [Finding("warning", table, text) for text in told]
+    return unused([name for name in others if name not in same], table) + warnings
 
 
 def _is(text: str, kind: object) -> bool:
@@ -164,16 +177,18 @@ def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[
         for name in left
         if plain(name) not in ROW_NUMBER and any(map(is_number, cells[name])) and mostly_numbers(cells[name])
     ]
-    if numbers:
-        return tuple(numbers)
-    for name in left:
+    if varying := [name for name in numbers if len(set(cells[name])) > 1]:
+        return tuple(varying)
+    for name in [name for name in left if name not in numbers]:
         if _measured(name, cells[name]):
             raise Unusable(_not_classes(name, cells[name]))
     words = [name for name in left if 1 < len(set(cells[name])) <= MOST_CLASSES]
-    if len(words) == 1:
-        return tuple(words)
+    if len(words) == 1 or (numbers and not words):
+        return tuple(words or numbers)
     told = f"; which of {few(words)}? Say targets=" if words else ""
-    raise Unusable(f"no column of numbers, and {'several' if words else 'none'} of classes, to predict{told}")
+    raise Unusable(
+        f"no column of numbers that differ, and {'several' if words else 'none'} of classes, to predict{told}"
+    )
 
 
 _BEGINS = re.compile(r"[+-]?[.,]?\d")

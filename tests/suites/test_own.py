@@ -360,9 +360,21 @@ def test_a_folder_for_no_suite_says_for_each_why(tmp_path, capsys):
     assert "not for own: " in told
 
 
+def levels(folder):
+    """The least and the most of the brightness that the table tells."""
+    with (folder / "table.csv").open() as file:
+        found = [float(row["brightness [cd]"]) for row in csv.DictReader(file)]
+    return f"{min(found):.4g} to {max(found):.4g}"
+
+
 def test_the_check_finds_the_suite_and_tells_all_that_is_wrong(folder, tmp_path, capsys):
     assert main(["data", "check", f"data={folder}"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"{folder} for suite own: 0 errors, 1 warnings"
+    assert capsys.readouterr().out.splitlines()[-2:] == [
+        f"130 images, seen by models as 32x24 pixels; brightness {levels(folder)} cd; 65 groups",
+        f"{folder} for suite own: 0 errors, 1 warnings",
+    ]
+    assert main(["data", "check", f"data={folder}", "targets=kind"]) == 0
+    assert "; 2 classes: narrow (65), wide (65); 65 groups" in capsys.readouterr().out
     (tmp_path / "s1.tif").write_bytes((folder / "s1.tif").read_bytes())
     (tmp_path / "t.csv").write_text("file,E\ns1.tif,x\ns2.tif,1\ns3.tif,2\n")
     assert main(["data", "check", f"data={tmp_path}"]) == 2

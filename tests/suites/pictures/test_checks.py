@@ -79,6 +79,22 @@ def test_a_target_that_is_constant():
     only(labelled(targets=np.full((70, 1), 3.0)), "error", "column E is the same in every row, 3")
 
 
+def test_a_value_that_is_far_outside_of_the_others():
+    values = np.random.default_rng(1).normal(75, 5, (70, 1))
+    values[7] = 1e9
+    only(labelled(targets=values), "warning", "E is far outside of the others, half of which lie from 7", "(1e+09)")
+    assert told(labelled(targets=np.exp(np.random.default_rng(1).normal(size=(70, 1))))) == []
+    mostly_none = np.where(np.arange(70) % 5, 0, values[:, 0])[:, None]
+    assert not any("far outside" in what for _, what in told(labelled(targets=mostly_none)))
+
+
+def test_few_whole_numbers_may_be_names_of_classes():
+    draw = np.random.default_rng(1)
+    only(labelled(targets=draw.integers(0, 2, (70, 1)) * 1.0), "warning", "column E holds 0, 1 alone", "classes=true")
+    assert told(labelled(targets=draw.integers(0, 20, (70, 1)) * 1.0)) == []
+    assert told(labelled(targets=draw.choice([0.5, 1.5], (70, 1)))) == []
+
+
 def test_a_target_that_follows_the_order_of_the_rows():
     drifting = np.linspace(1, 2, 70)[:, None] ** 3 + 0.01 * np.random.default_rng(0).normal(size=(70, 1))
     only(labelled(targets=drifting), "warning", "column E follows the order of the rows (rank correlation 1.00)")

@@ -135,6 +135,28 @@ def test_an_id_of_specimens_is_a_group(read, head):
     assert (table.names, table.groups) == (("E",), ("7", "7", "8", "8"))
 
 
+def test_what_is_the_same_in_every_row_is_no_target_while_anything_else_is(read):
+    same = [500] * 4
+    table = read(f"file,E,magnification,by\n{rows(NUMBERS, same, ['jo'] * 4)}")
+    assert table.names == ("E",)
+    (finding,) = table.findings
+    assert finding.what == "columns left out, for they are the same in every row: magnification, by"
+    assert read(f"file,phase,T\n{rows('uvuv', same)}").names == ("u", "v")
+    assert read(f"file,T\n{rows(same)}").names == ("T",)  # which the check refuses
+
+
+def test_a_column_that_may_tell_groups_is_asked_about(tmp_path):
+    names = [tmp_path / f"{number}.png" for number in range(40)]
+    lines = [f"{number}.png,{number**0.5},P{number // 4},{number % 3}x" for number in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,E,Probe,note", *lines]))
+    told = [finding.what for finding in read_table(tmp_path / "t.csv", Names(names), Asked()).findings]
+    assert told[0] == "columns not used: Probe, note"
+    assert told[1:] == [
+        "column Probe has 10 values in 40 rows: if it names what they show, as a specimen, call it `group`, or scores "
+        "are too good"
+    ]
+
+
 def test_a_row_number_is_no_target(read):
     assert read(f"file,id,E\n{rows([0, 1, 2, 3], NUMBERS)}").names == ("E",)
 
