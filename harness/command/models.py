@@ -170,8 +170,8 @@ def deploy(options: DeployOptions) -> int:
     runtimes = _runtimes(options.runtime, get_args(Runtime))
     backends = registry.choose(options.backend, registry.names("backends"), "backend")
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
-    found = {suite: at_hand(options.results, suite) for suite in suites}
-    known = {variant.name for suite in suites for variant in registry.suite(suite).VARIANTS}
+    found = _on_shipped_data({suite: at_hand(options.results, suite) for suite in suites})
+    known = {variant.name for suite in found for variant in registry.suite(suite).VARIANTS}
     known |= {record.cell.variant for models in found.values() for record in models.values()}  # a user's own
     variants = registry.choose(options.variant, sorted(known), "variant")
 
@@ -190,6 +190,20 @@ def deploy(options: DeployOptions) -> int:
             print(f"{leaderboard.terminal_table_of_deployments(options.results, suite)}\n")
             print(f"table: {options.results / 'leaderboards' / f'{suite}-deployment.csv'}")
     return 0
+
+
+def _on_shipped_data(found: dict[str, dict[Path, Record]]) -> dict[str, dict[Path, Record]]:
+    """Models by suite, of those that ship data. Raises BenchError where all models are of data of the user's."""
+    from harness import registry
+    from harness.streams import tell
+
+    shipped = {suite: models for suite, models in found.items() if suite in registry.with_data()}
+    for suite in [suite for suite, models in found.items() if models and suite not in shipped]:
+        why = f"suite={suite}: models are scored again on data that a suite ships, and this one's are yours"
+        if not any(shipped.values()):
+            raise BenchError(why)
+        tell(f"{why}: they are left out")
+    return shipped
 
 
 def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
@@ -225,10 +239,14 @@ def predicted(options: PredictOptions) -> Predicted:
     print(f"{out}: {len(found.names)} rows" + f", {unlike} of images unlike those it was trained on" * bool(unlike))
     if found.distances and not found.low and not found.sets:
         print("no intervals: the model was validated on too few images for any")
-    if found.unread:
-        name, why = next(iter(found.unread.items()))
-        print(one_line(f"{len(found.unread)} images could not be read: {name}: {why}"), file=sys.stderr)
+    for why in dict.fromkeys(found.unread.values()):
+        names = [name for name, reason in found.unread.items() if reason == why]
+        told = ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+        print(one_line(f"{len(names)} images could not be read: {told}: {why}"), file=sys.stderr)
     return found
+
+
+_NAMED = 3  # images of which the same is said
 
 
 def gradcam(options: GradcamOptions) -> int:

@@ -319,6 +319,8 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
         assert rows[name]["unlike_training"] == "false"
     assert rows["black.tif"]["unlike_training"] == "true"
     assert rows["larger.tif"]["problem"] == "not 32x24 pixels, as those that the model was trained on"
+    assert main(["deploy", f"results={tmp_path}"]) == 2
+    assert "suite=own: models are scored again on data that a suite ships" in capsys.readouterr().err
     assert rows["other.bmp"]["problem"] == "not a PNG, TIFF or JPEG: convert it"
     asked = ["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'mean.csv'}"]
     assert main([*asked, "variant=mean"]) == 1
