@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +70,7 @@ def find_table(folder: Path) -> Path:
 def read_table(path: Path, images: Names, asked: Asked) -> Table:
     """Read the table of these images. Raises Unusable for what is none, and BenchError for targets that it lacks."""
     cells = _columns(read_cells(path))
+    asked = asked._replace(targets=_with_commas(asked.targets, cells))
     roles = _roles(cells, images, asked)
     told = []
     if not asked.classes:
@@ -141,6 +142,18 @@ def _is(text: str, kind: object) -> bool:
     except msgspec.ValidationError:
         return False
     return True
+
+
+def _with_commas(parts: Sequence[str], columns: Iterable[str]) -> tuple[str, ...]:
+    """What was asked for between commas, put together again where a column's own header has some, as Rp0,2 has."""
+    headers = {tuple(part.strip() for part in header.split(",")): header for header in columns if "," in header}
+    found, left = list[str](), list(parts)
+    while left:
+        fitting = [key for key in headers if key == tuple(left[: len(key)])]
+        key = max(fitting, key=len, default=(left[0],))
+        found.append(headers.get(key, left[0]))
+        del left[: len(key)]
+    return tuple(found)
 
 
 class _Roles(NamedTuple):

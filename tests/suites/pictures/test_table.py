@@ -52,6 +52,11 @@ def test_targets_and_units_can_be_named(read):
         read(text, Asked((), ("mm", "m", "km")))
 
 
+def test_a_column_whose_header_has_a_comma_can_be_named(read):
+    table = read(f'image,"Rp0,2 [MPa]",Rm [MPa]\n{rows(NUMBERS, SIZES)}', Asked(("Rm [MPa]", "Rp0", "2 [MPa]")))
+    assert (table.names, table.units) == (("Rm", "Rp0_2"), ("MPa", "MPa"))
+
+
 def test_a_column_of_words_has_classes(read):
     table = read(f"file,phase\n{rows(['ferrite', 'pearlite', 'ferrite', 'lower bainite'])}")
     assert table.classes
