@@ -74,6 +74,8 @@ def test_numbers_with_units_can_name_classes_where_that_is_said_and_dates_are_no
     sizes = ["5 µm", "10 µm", "5 µm", "10 µm"]
     table = read(f"file,size\n{rows(sizes)}", Asked(("size",), classes=True))
     assert table.names == ("10_um", "5_um")
+    with pytest.raises(Unusable, match=r"as '5 µm' in row 1: write the numbers alone.* say classes=true where these"):
+        read(f"file,size\n{rows(sizes)}", Asked(("size",)))
     assert read(f"file,size\n{rows(['<5 µm', '>5 µm', '<5 µm', 'none'])}").names == ("above_5_um", "below_5_um", "none")
     dated = read(f"file,on,phase\n{rows(['2021-05-03', '2021-05-04'] * 2, 'uvuv')}", Asked(("phase",)))
     assert dated.names == ("u", "v")
