@@ -51,6 +51,11 @@ class ForeignJax:
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
         self._orders: list[Shape] = []  # and each answer, to channels last
         self._statistics: tuple[str, ...] = ()
+        self._coarse: list[str] = []
+
+    def in_single(self) -> list[str]:
+        """See `Foreign.in_single`."""
+        return self._coarse
 
     def inputs(self) -> tuple[Inputs, ...]:
         """None: a function does not say what it takes."""
@@ -59,6 +64,7 @@ class ForeignJax:
     def inspect(self, inputs: Arrays) -> Inspected:
         """See `Foreign.inspect`."""
         watch = self._try_layouts(inputs)
+        self._coarse = list(watch.coarse)
         self._orders = [value.order if len(value.shape) > 2 else () for value in watch.answers]
         parts = self._parts(watch)
         self._statistics = tuple(array.name for part in parts for array in part.arrays.values() if not array.trained)

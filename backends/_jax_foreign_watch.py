@@ -42,13 +42,15 @@ _GATES = {4: "lstm", 1: "rnn"}
 
 class Watch:
     """Runs a function of arrays by name, and of inputs, once. `layers` are in the order in which they are computed,
-    `after` says what comes behind the last; `answers` has what it returns, `unused` the names of arrays that are not.
+    `after` says what comes behind the last; `answers` has what it returns, `unused` the names of arrays that are not,
+    `coarse` those of operations on numbers in less than double precision.
     """
 
     def __init__(
         self, function: Callable[[Any, Any], Any], arrays: Mapping[str, NDArray[Any]], inputs: Sequence[Any]
     ) -> None:
         self.layers: list[Layer] = []
+        self.coarse: dict[str, None] = {}
         self._shapes = {name: np.shape(array) for name, array in arrays.items()}
         self._of: dict[str, Layer] = {}  # by array
         self._between: list[str] = []
@@ -82,6 +84,8 @@ class Watch:
         name = equation.primitive.name
         if name in _CALLS:
             return self._called(equation, given)
+        if {str(getattr(var.aval, "dtype", "")) for var in equation.outvars} & {"float32", "float16", "bfloat16"}:
+            self.coarse[name] = None
         if name == "scan":
             self._round(equation, given)
         made = []

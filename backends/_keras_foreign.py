@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,10 +13,12 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from backends._keras_foreign_exact import in_single, make_exact
 from backends._keras_foreign_layers import (
     DROPOUTS,
     Told,
     called,
+    channels_last,
     every,
     flat_heads,
     has_activation,
@@ -58,7 +58,7 @@ def configure(precision: Precision, fresh: bool) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(1)
         tf.config.set_visible_devices([], "GPU")
-    tf.nn.leaky_relu, tf.nn.gelu = _leaky_relu, _gelu
+    make_exact()
     if fresh:
         keras.utils.clear_session()
     keras.utils.set_random_seed(0)
@@ -66,56 +66,17 @@ def configure(precision: Precision, fresh: bool) -> None:
     keras.config.set_dtype_policy(precision)
 
 
-_nn = importlib.import_module("tensorflow").nn
-_tf_leaky_relu, _tf_gelu = _nn.leaky_relu, _nn.gelu
-
-
-def _leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
-    """TensorFlow's, which keeps the slope in single precision whatever it computes in: here it is exact."""
-    if "float64" not in str(features.dtype):
-        return _tf_leaky_relu(features, alpha, name)
-    return keras.ops.where(features >= 0, features, alpha * features)
-
-
-def _gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
-    """TensorFlow's, which rounds the root of two to single precision: here it is exact."""
-    if approximate or "float64" not in str(features.dtype):
-        return _tf_gelu(features, approximate, name)
-    return 0.5 * features * (1.0 + keras.ops.erf(features / np.sqrt(2)))
-
-
 def load(source: Source, precision: Precision) -> keras.Model:
     """A model from a .keras file, to compute in this precision, whatever it was saved in. Raises BenchError where it
     cannot be read, or holds code and is not trusted.
     """
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            copy = f"{folder}/model.keras"
-            with zipfile.ZipFile(source.path) as given, zipfile.ZipFile(copy, "w") as made:
-                for name in given.namelist():
-                    held = given.read(name)
-                    made.writestr(
-                        name, json.dumps(_cast(json.loads(held), precision)) if name == "config.json" else held
-                    )
-            return keras.saving.load_model(copy, compile=False, safe_mode=not source.trusted)
+        with zipfile.ZipFile(source.path):  # older formats are none that `safe_mode` was made for
+            return keras.saving.load_model(source.path, compile=False, safe_mode=not source.trusted)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         hint = "" if source.trusted else "; trust=true also runs Python code that the file holds, as Lambda layers are"
         told = (str(error).strip() or type(error).__name__).partition(". ")[0].splitlines()[0]
         raise BenchError(f"keras={source.path}: cannot be read: {told}{hint}") from None
-
-
-def _cast(config: Any, precision: Precision) -> Any:
-    """A saved model's description with another precision for its layers and inputs."""
-    if isinstance(config, list):
-        return [_cast(each, precision) for each in config]
-    if not isinstance(config, dict):
-        return config
-    if config.get("class_name") == "DTypePolicy":
-        return {**config, "config": {"name": precision}}
-    return {
-        key: precision if key == "dtype" and value == "float32" else _cast(value, precision)
-        for key, value in config.items()
-    }
 
 
 def wrap(model: Any, pairing: Pairing, precision: Precision) -> ForeignKeras:
@@ -131,6 +92,7 @@ class ForeignKeras:
     def __init__(self, model: keras.Model, pairing: Pairing, precision: Precision) -> None:
         self._model, self._pairing, self._precision = model, pairing, precision
         self._tf = importlib.import_module("tensorflow")
+        self._coarse: dict[str, None] = {}
 
     def inputs(self) -> tuple[Inputs, ...]:
         """What the model says that it takes; none where it says nothing, as subclassed ones do."""
@@ -229,7 +191,16 @@ class ForeignKeras:
 
     def _answers(self, inputs: Arrays, training: bool) -> list[Any]:
         value = self._as_called({name: self._given(array) for name, array in inputs.items()})
-        return leaves(self._model(value, training=training))
+        with self._watched():
+            return leaves(self._model(value, training=training))
+
+    def _watched(self) -> contextlib.AbstractContextManager[None]:
+        """Keep what is computed in single precision meanwhile, where double is asked for."""
+        return in_single(self._coarse.setdefault) if self._precision == "float64" else contextlib.nullcontext()
+
+    def in_single(self) -> list[str]:
+        """See `Foreign.in_single`."""
+        return list(self._coarse)
 
     @staticmethod
     def _as_called(given: dict[str, Any]) -> Any:
@@ -258,27 +229,28 @@ class ForeignKeras:
         """See `Foreign.forward`."""
         seen: Arrays = {}
 
-        def keep(name: str) -> Told:
+        def keep(name: str, layer: Any) -> Told:
             def kept(given: Any, made: Any) -> None:
                 made = leaves(made)[0]
                 given = leaves(given)
                 if name not in seen and given:
-                    seen[f"{name}/input"], seen[name] = np.asarray(given[0]), flat_heads(np.asarray(made), name)
+                    seen[f"{name}/input"] = channels_last(np.asarray(given[0]), layer)
+                    seen[name] = channels_last(flat_heads(np.asarray(made), name), layer)
 
             return kept
 
-        def before_activation(name: str) -> Told:
+        def before_activation(name: str, layer: Any) -> Told:
             def kept(given: Any, _: Any) -> None:
                 if f"{name}/raw" not in seen:
-                    seen[f"{name}/raw"] = np.asarray(given)
+                    seen[f"{name}/raw"] = channels_last(np.asarray(given), layer)
 
             return kept
 
         with contextlib.ExitStack() as stack:
             for name, layer in [*holders(self._model, ""), *projections(self._model)]:
-                stack.enter_context(watched_call(layer, "call", keep(name)))
+                stack.enter_context(watched_call(layer, "call", keep(name, layer)))
                 if has_activation(layer):
-                    stack.enter_context(watched_call(layer, "activation", before_activation(name)))
+                    stack.enter_context(watched_call(layer, "activation", before_activation(name, layer)))
             answers = self._answers(inputs, training=False)
         for name in [name for name in seen if name.endswith("/raw")]:
             seen[name.removesuffix("/raw")] = seen.pop(name)
@@ -314,7 +286,9 @@ class ForeignKeras:
     def _gradients(self, inputs: Arrays, targets: Arrays) -> tuple[Any, list[Any]]:
         expected = [self._given(array) for array in targets.values()]
         with self._tf.GradientTape() as tape:
-            loss = self._loss(expected, self._answers(inputs, training=True))
+            answered = self._answers(inputs, training=True)
+            with self._watched():
+                loss = self._loss(expected, answered)
             for penalty in self._model.losses:
                 loss = loss + penalty
         return loss, tape.gradient(loss, [variable.value for variable in self._model.trainable_variables])
@@ -375,7 +349,6 @@ class ForeignKeras:
         optimizer = keras.optimizers.get(made) if isinstance(made := make(), str) else made
         settings = _settings_of(optimizer)
         optimizer.build(self._model.trainable_variables)
-        self._with_exact_constants(optimizer)
         step, epsilon = self._pairing.get("keras_step"), getattr(optimizer, "epsilon", 0.0)
         losses, rates, arrays = [], [], {}
         with self._still():
@@ -397,17 +370,6 @@ class ForeignKeras:
                 if done in steps:
                     arrays[done] = self.arrays()
         return tuple(losses), tuple(rates), arrays, settings
-
-    def _with_exact_constants(self, optimizer: Any) -> None:
-        """In double precision, constants are in it, too: `keras.ops.cast` rounds a Python number to single first."""
-        for name in ("momentum", "beta_1", "beta_2", "rho", "weight_decay") if self._precision == "float64" else ():
-            if isinstance(getattr(optimizer, name, None), float):
-                setattr(optimizer, name, self._tf.constant(getattr(optimizer, name), "float64"))
-        schedule = optimizer._learning_rate
-        if self._precision == "float64" and type(schedule).__module__.startswith("keras."):
-            for name, value in vars(schedule).items():
-                if isinstance(value, float):
-                    setattr(schedule, name, self._tf.constant(value, "float64"))
 
     def _as_given(self, arrays: Arrays) -> list[Any]:
         given = [self._given(array) for array in arrays.values()]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from numpy.typing import NDArray
 
 Told = Callable[[Any, Any], None]
@@ -122,6 +123,13 @@ def flat_heads(made: NDArray[Any], name: str) -> NDArray[Any]:
     """What a projection of an attention makes, its heads side by side."""
     inside = name.rpartition("/")[2] in ("query", "key", "value") and made.ndim == 4
     return made.reshape(*made.shape[:2], -1) if inside else made
+
+
+def channels_last(array: NDArray[Any], layer: Any) -> NDArray[Any]:
+    """What a layer is given or makes in the common layout."""
+    norm = isinstance(layer, keras.layers.BatchNormalization | keras.layers.GroupNormalization) and layer.axis == 1
+    first = norm or getattr(layer, "data_format", "") == "channels_first"
+    return np.moveaxis(array, 1, -1) if first and array.ndim > 2 else array
 
 
 def has_activation(layer: Any) -> bool:

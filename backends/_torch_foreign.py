@@ -52,15 +52,18 @@ def wrap(model: Any, pairing: Pairing, precision: Precision) -> ForeignTorch:
     """The module, as `harness.foreign.Foreign`. Raises BenchError where it is none."""
     if not isinstance(model, nn.Module):
         raise BenchError(f"torch_model returns a {type(model).__name__}, not a torch module")
-    return ForeignTorch(model.to(getattr(torch, precision)), pairing, precision)
+    return ForeignTorch(model, pairing, precision)
 
 
 class ForeignTorch:
     """See `Foreign`."""
 
     def __init__(self, model: nn.Module, pairing: Pairing, precision: Precision) -> None:
-        self._model, self._pairing, self._precision = model, pairing, precision
+        wanted = getattr(torch, precision)
+        self._rounded = {name for name, buffer in model.named_buffers() if buffer.dtype != wanted}
+        self._model, self._pairing, self._precision = model.to(wanted), pairing, precision
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
+        self._coarse: dict[str, None] = {}
         inside = {f"{name}.out_proj" for name, each in model.named_modules() if isinstance(each, nn.MultiheadAttention)}
         self._named = {n: module for n, module in model.named_modules() if is_leaf(module) and n not in inside}
 
@@ -92,6 +95,8 @@ class ForeignTorch:
         ]
         own = [part for part in silent if part.kind in ("own", "constant")]
         unused = [part for part in silent if part.kind not in ("own", "constant")]
+        constants = [part.name for part in (*own, *parts) if part.kind == "constant" and part.name in self._rounded]
+        self._coarse |= {f"the constant {name}": None for name in constants}
         return Inspected(
             NAME,
             (*own, *parts, *unused),
@@ -137,6 +142,7 @@ class ForeignTorch:
             with watch:
                 yield watch
         finally:
+            self._coarse |= watch.coarse
             for hook in hooks:
                 hook.remove()
 
@@ -151,8 +157,12 @@ class ForeignTorch:
 
     def _given(self, array: NDArray[Any], axes: Shape = ()) -> Tensor:
         array = array.transpose(axes) if axes else array
-        tensor = torch.from_numpy(np.ascontiguousarray(array))
-        return tensor.to(getattr(torch, self._precision)) if tensor.is_floating_point() else tensor.long()
+        kind = {"f": self._precision, "b": "bool"}.get(array.dtype.kind, "int64")
+        return torch.from_numpy(np.ascontiguousarray(array, kind))
+
+    def in_single(self) -> list[str]:
+        """See `Foreign.in_single`."""
+        return list(self._coarse)
 
     def arrays(self) -> Arrays:
         """See `Foreign.arrays`."""

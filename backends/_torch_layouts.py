@@ -28,7 +28,8 @@ class Tag(NamedTuple):
 
 class Layouts(TorchFunctionMode):
     """Watches functions and, through hooks, modules. `seen` has what layers are given and answer, `calls` their names
-    and those of what lies between, `flattened` and `unflattened` what `Part` says of them.
+    and those of what lies between, `flattened` and `unflattened` what `Part` says of them, `coarse` what is computed in
+    less than double precision where that is the default.
     """
 
     def __init__(self, still: bool) -> None:
@@ -46,6 +47,7 @@ class Layouts(TorchFunctionMode):
         self.flattened: dict[str, Shape] = {}
         self.unflattened: dict[str, Shape] = {}
         self.dropouts: list[tuple[str, float, Measured | None]] = []
+        self.coarse: dict[str, None] = {}
 
     # --- modules --------------------------------------------------------------------------------------------------
 
@@ -140,11 +142,15 @@ class Layouts(TorchFunctionMode):
         if self._paused:
             return function(*args, **kwargs)
         name = getattr(function, "__name__", "")
+        if torch.get_default_dtype() is torch.float64:
+            function, args, kwargs = _in_double(function, args, kwargs)
         if "dropout" in name:
             return self._dropped(name, function, args, kwargs)
         if name == "scaled_dot_product_attention" and self._still:
             kwargs = {**kwargs, "dropout_p": 0.0}
         made = function(*args, **kwargs)
+        if torch.get_default_dtype() is torch.float64 and any(map(self._is_coarse, [made, *_tensors(args, kwargs)])):
+            self.coarse[f"{name} of {self._inside[-1]}" if self._inside else name] = None
         if not self._inside and name not in _UNTOLD and not name.startswith("__get"):
             self.calls.append(("between", name.strip("_")))
         if isinstance(made, Tensor):
@@ -156,6 +162,11 @@ class Layouts(TorchFunctionMode):
             else:
                 self._follow(name, tensors, made)
         return made
+
+    def _is_coarse(self, made: Any) -> bool:
+        """Whether a tensor has numbers that less than double precision may have rounded: whole ones are none."""
+        coarse = isinstance(made, Tensor) and made.dtype in (torch.float32, torch.float16, torch.bfloat16)
+        return bool(coarse and (made != made.round()).any())
 
     def _order(self, function: Any, rank: int, args: Any, kwargs: Any) -> tuple[int, ...]:
         """Which axis of what it is given each axis of what such a function makes is: a tensor tells by its shape."""
@@ -228,6 +239,16 @@ _MIXES = ("linear", "matmul", "__matmul__", "mm", "bmm", "addmm", "einsum", "emb
 _UNTOLD = {"size", "dim", "numel", "contiguous", "detach", "item", "clone", "is_floating_point", "to", "stride",
            "__len__", "__getitem__", "__setitem__",
            "data_ptr", "is_contiguous", "zero_grad", "requires_grad_"}  # fmt: skip
+
+
+def _in_double(function: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:
+    """A call that computes in double precision where it was written for single, as norms are that take `x.float()`."""
+
+    def wider(value: Any) -> Any:
+        return torch.float64 if value is torch.float32 else value
+
+    args, kwargs = tuple(map(wider, args)), {name: wider(value) for name, value in kwargs.items()}
+    return torch.Tensor.double if function is torch.Tensor.float else function, args, kwargs
 
 
 def _fits(tag: Tag, given: Tensor, made: Tensor) -> bool:

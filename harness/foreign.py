@@ -253,3 +253,7 @@ class Foreign(Protocol):
         are by the formula of the `other` side's framework, and leave the arrays in `held` where they are.
         """
         ...
+
+    def in_single(self) -> list[str]:
+        """What it has computed in less than double precision so far, in words, where it was made to compute in that."""
+        ...

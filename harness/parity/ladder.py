@@ -19,6 +19,9 @@ rounding moves half of the gradients by more than 1e-3, as it does when a deep n
 the verdict says that float32 could not tell a mistake of 1 % from rounding (Higham 2002, "Accuracy and Stability of
 Numerical Algorithms", section 1.6: an ill-conditioned problem magnifies rounding, and higher precision is the cure).
 There float64 may differ by 512 r 2^-29: r stops growing at the arrays' own size, the error of float64 goes on.
+
+A foreign model may keep something in float32 whatever it is asked for. Where float64 then differs, it is held to 8 r,
+with r at least half an ulp, and the verdict says so.
 """
 
 from __future__ import annotations
@@ -55,7 +58,9 @@ LOST = 1.0
 """Rounding leaves no digit of such an array, as of the gradient of a bias before a batch norm, which is zero."""
 _JUMPS = ("gradients", "gradcam", "optimizer")
 _OF_NETWORKS = ("forward", "gradcam")
-_EPSILON: dict[Precision, float] = {"float32": 2.0**-23, "float64": 2.0**-52}
+_EPSILON = 2.0**-23  # of float32
+FINER = 2.0**-29
+"""How much finer float64 is."""
 
 Outcome = Literal["passes", "breaks", "differs", "skipped"]
 """What `differs` is no mistake in either side, but what two frameworks are like: it decides no exit code."""
@@ -92,13 +97,14 @@ class Pair(msgspec.Struct, frozen=True):
     """Two sides of one network, and the weights that both started from.
 
     `unlike` where nobody has made them alike, operation by operation: then the larger distance counts in float64, too,
-    for what may jump.
+    for what may jump. `single` says what of a side stays in float32 where it should compute in float64, "" for nothing.
     """
 
     ours: Side
     theirs: Side
     start: Arrays
     unlike: bool = False
+    single: str = ""
 
 
 def judge(rung: str, variant: str, keeps_statistics: bool, pair: Pair, seed: int) -> list[Verdict]:
@@ -190,7 +196,7 @@ class Compared:
             for name in self.names
         }
 
-    def rounding(self, which: Callable[[Iterable[float]], float] = min) -> dict[str, float]:
+    def rounding(self, which: Callable[[Iterable[float]], float] = min, ulps: float = ULPS) -> dict[str, float]:
         """How far rounding to float32 moves each array: the smaller (`which`) of the sides' distances, but at least
         what it does to nine tenths of those compared with it, and a few ulps. Arrays that are nothing but rounding
         excuse no others.
@@ -201,7 +207,7 @@ class Compared:
             each: float(np.quantile([rounding for name, rounding in own.items() if pool[name] == each], 0.9))
             for each in set(pool.values())
         }
-        return {name: max(rounding, usual[pool[name]], ULPS * _EPSILON["float32"]) for name, rounding in own.items()}
+        return {name: max(rounding, usual[pool[name]], ulps * _EPSILON) for name, rounding in own.items()}
 
     def conditioning(self) -> float:
         """How far rounding moves half of the arrays that are more than rounding, where it moves them less."""
@@ -228,14 +234,14 @@ def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> li
         gradients = Compared(pair, f"gradients/{variant}/") if rung == "optimizer" else arrays
         conditioning = gradients.conditioning()
     untrained = pair.ours.told.recipes.get(variant, 1) == 1
-    return _judged(rung, variant, arrays, conditioning, pair.unlike, untrained)
+    return _judged(rung, variant, arrays, conditioning, pair, untrained)
 
 
 _UNCALIBRATED = "neither side computes in float64, which calibrates the rung"
 
 
 def _judged(
-    rung: str, variant: str, arrays: Compared, conditioning: float, unlike: bool, untrained: bool
+    rung: str, variant: str, arrays: Compared, conditioning: float, pair: Pair, untrained: bool
 ) -> list[Verdict]:
     """The verdict in float32, and where both sides have it the one in float64; `untrained` where no recipe has trained
     the model before the steps that are compared.
@@ -244,8 +250,10 @@ def _judged(
     loosely = strictly
     if rung in _JUMPS:
         loosely = arrays.rounding(max) | {name: strictly[name] for name in strictly if _without_jumps(name, untrained)}
-    single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
     double = [side for side in arrays.double if side is not None]
+    if len(double) < 2:  # of nothing but rounding the other side may have several times as much
+        loosely = {name: r * MULTIPLE["float32"] if r > LOST else r for name, r in loosely.items()}
+    single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
     multiple = MULTIPLE["float64"]
     if conditioning > ILL_CONDITIONED:
         told = f"ill-conditioned: rounding alone moves gradients by {conditioning:.1g}"
@@ -255,9 +263,21 @@ def _judged(
             single = msgspec.structs.replace(single, outcome="passes", note=f"{told}, so float64 judges")
         multiple = ILL_CONDITIONED_MULTIPLE
     if len(double) < 2:
-        return [single]
-    rounding = arrays.rounding(max) if unlike and rung in _JUMPS else strictly
-    return [single, _verdict(rung, variant, "float64", arrays, double, rounding, multiple)]
+        return [_by_single(single, pair)]
+    rounding = arrays.rounding(max) if pair.unlike and rung in _JUMPS else strictly
+    exact = _verdict(rung, variant, "float64", arrays, double, rounding, multiple * FINER)
+    if exact.outcome == "passes" or not pair.single:
+        return [single, exact]
+    if conditioning > ILL_CONDITIONED:
+        return [Verdict(variant, rung, "skipped", note=f"{told}, and {pair.single}")]
+    coarse = _verdict(rung, variant, "float64", arrays, double, arrays.rounding(max, 0.5), MULTIPLE["float32"])
+    return [_by_single(each, pair) for each in (single, coarse)]
+
+
+def _by_single(verdict: Verdict, pair: Pair) -> Verdict:
+    """The verdict, which says why float64 does not judge, where something is in its way."""
+    why = f"{pair.single}, so float32 judges" if pair.single else ""
+    return msgspec.structs.replace(verdict, note="; ".join(filter(None, [verdict.note, why])))
 
 
 def _without_jumps(name: str, untrained: bool) -> bool:
@@ -319,12 +339,11 @@ def _verdict(
     multiple: float,
 ) -> Verdict:
     assert arrays.exact is not None
-    finer = _EPSILON[precision] / _EPSILON["float32"]
     distances = [
         Distance(
             name,
             _relative(sides[0][name], sides[1][name], arrays.exact[name]),
-            multiple * rounding[name] * finer,
+            multiple * rounding[name],
         )
         for name in arrays.names
     ]

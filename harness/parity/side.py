@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import sys
 import tempfile
 import traceback
@@ -146,8 +147,16 @@ def failed(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename and "<" not in frame.filename]
     where = (ours or frames)[-1]
-    told = one_line(str(error)) or "no message"
+    told = one_line(plain(str(error))) or "no message"
     return f"{type(error).__name__}: {told} (in {where.name}, {Path(where.filename).name}:{where.lineno})"
+
+
+def plain(text: str) -> str:
+    """A framework's message without colours, and without the pages that follow: what a layer was given (Keras), what a
+    node is (TensorFlow), advice (torch's exporter).
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{[^}]*\}\}\s*", "", text)
+    return re.split(r"\n\s*Arguments received by|\n\s*; NodeDef|\nNext steps:", text)[0].strip()
 
 
 class Climbed:

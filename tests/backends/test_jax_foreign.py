@@ -15,11 +15,11 @@ class Nothing:
         return None
 
 
-def wrapped(apply, params):
+def wrapped(apply, params, precision="float32"):
     from backends import _jax_foreign
 
-    _jax_foreign.configure("float32", True)
-    return _jax_foreign.wrap((apply, params), Nothing(), "float32")
+    _jax_foreign.configure(precision, True)
+    return _jax_foreign.wrap((apply, params), Nothing(), precision)
 
 
 def looked(apply, params, *inputs):
@@ -166,3 +166,20 @@ def test_what_is_no_function_with_arrays_is_refused(made, said):
 
     with pytest.raises(BenchError, match=said):
         _jax_foreign.wrap(made, Nothing(), "float32")
+
+
+@pytest.mark.parametrize(
+    ("apply", "told"),
+    [
+        (lambda p, x: x @ p["w"], []),
+        (lambda p, x: x.astype(jnp.float32) @ p["w"], ["convert_element_type"]),
+        (lambda p, x: jax.jit(lambda x: x.astype(jnp.float32))(x) @ p["w"], ["convert_element_type"]),
+    ],
+)
+def test_what_is_in_single_precision_where_double_is_asked_for_is_told(apply, told):
+    model = wrapped(apply, {"w": normal(4, 2)}, "float64")
+    try:
+        model.inspect({"0": normal(3, 4)})
+        assert model.in_single()[: len(told) or 1] == told
+    finally:
+        wrapped(apply, {"w": normal(4, 2)})  # back to single precision

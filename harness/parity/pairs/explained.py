@@ -12,6 +12,7 @@ from harness.foreign import Arrays, Setting
 from harness.parity.ladder import Verdict
 from harness.parity.pairs.mapping import Matched, Paired
 from harness.parity.pairs.orders import Computed, Looked
+from harness.protocol import Precision
 
 Left = Sequence[Mapping[str, Arrays]]
 
@@ -23,7 +24,7 @@ def why(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, 
         case "forward":
             return _forward(verdict, looked, paired, left, labels)
         case "gradients" if verdict.worst == "loss":
-            return _loss(left, labels)
+            return _loss(left, labels, verdict.precision or "float32")
         case "state":
             return _norm(verdict, paired, labels)
         case "optimizer":
@@ -140,8 +141,8 @@ def _said(value: Setting) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _loss(left: Left, labels: Sequence[str]) -> str:
-    losses = [float(side["float64"]["gradients/loss"].item()) for side in left]
+def _loss(left: Left, labels: Sequence[str], precision: Precision) -> str:
+    losses = [float(side[precision]["gradients/loss"].item()) for side in left]
     if not np.isfinite(losses).all() or not losses[0]:
         return f"{labels[0]}'s loss is {losses[0]:.6g}, {labels[1]}'s {losses[1]:.6g}"
     return (

@@ -193,10 +193,13 @@ class Judge:
                     label,
                     Told(layers=order, lacks=lacks, broken=broken),
                     _reader(kept, "float32"),
-                    _reader(kept, "float64"),
+                    _reader(kept, "float64") if own["float64"] or not own["float32"] else None,
                 )
             )
-        return ladder.judge(rung, self._name, False, Pair(sides[0], sides[1], self.start, unlike=True), 0)
+        labelled = zip(self._labels, self._told, strict=True)
+        single = ", ".join(f"{label} {each.single}" for label, each in labelled if each.single)
+        pair = Pair(sides[0], sides[1], self.start, unlike=True, single=single)
+        return ladder.judge(rung, self._name, False, pair, 0)
 
     def _arrays(self, rung: str, ours: bool, precision: Precision, corrections: Sequence[str]) -> Arrays:
         left = self._left[0 if ours else 1][precision]
@@ -270,7 +273,7 @@ class Judge:
                 return [(_UNBIASED,)]
             case "optimizer":
                 own = [(_UNBIASED,)] if norms else []
-                corrected = any(name.startswith("corrected/") for side in self._left for name in side["float64"])
+                corrected = any(name.startswith("corrected/") for side in self._left for name in side["float32"])
                 formula = [(self._formula(),), *([(_UNBIASED, self._formula())] if norms else [])] if corrected else []
                 return own + formula
             case _:

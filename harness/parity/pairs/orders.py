@@ -76,7 +76,8 @@ class Exported(msgspec.Struct, frozen=True):
 
 class Computed(msgspec.Struct, frozen=True):
     """The answer to the others: rungs that failed, and why; those that this side cannot climb, and why; the optimizer's
-    settings, its rates, and the formula that the corrected steps did without.
+    settings, its rates, and the formula that the corrected steps did without; and why what it computed in double
+    precision is not, where it is not.
     """
 
     broken: dict[str, str] = {}
@@ -84,3 +85,4 @@ class Computed(msgspec.Struct, frozen=True):
     optimizer: dict[str, Setting] = {}
     rates: tuple[float, ...] = ()
     formula: str = ""
+    single: str = ""

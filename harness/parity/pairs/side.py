@@ -182,10 +182,11 @@ class Served:
         self._framework.configure(precision, fresh=precision not in self._models)
         if precision not in self._models:
             said, source = self._said, self._source
-            model = said.call(source.function) if source.function else self._framework.load(source, precision)
-            self._models[precision] = self._framework.wrap(model, self._said, precision)
+            made = said.call(source.function) if source.function else self._framework.load(source, precision)
+            model = self._framework.wrap(made, self._said, precision)
             if precision == "float64":  # the other was looked at when it was asked what it is
-                self._models[precision].inspect(self._inputs)
+                model.inspect(self._inputs)
+            self._models[precision] = model
         return self._models[precision]
 
     def _look(self, request: Inspect) -> Looked:
@@ -251,10 +252,14 @@ class Served:
         if any(name.startswith("inputs/") for name in given):
             self._read(request.given)
         found = _Found(start, self._inputs, self._targets, request)
-        for precision in self._framework.PRECISIONS:
-            found.climb(self._model(precision), precision, self._said)
+        found.climb(self._model("float32"), "float32", self._said)
+        if "float64" in self._framework.PRECISIONS:
+            try:
+                found.climb(self._model("float64"), "float64", self._said)
+            except Exception as error:  # whatever a framework raises that does not compute something in this precision
+                found.no_double(error)
         save_file({name: np.ascontiguousarray(array) for name, array in found.arrays.items()}, request.out)
-        return Computed(found.broken, found.lacks, found.optimizer, found.rates, found.formula)
+        return Computed(found.broken, found.lacks, found.optimizer, found.rates, found.formula, found.single)
 
     def _export(self, request: Export) -> Exported:
         given = load_file(request.given)
@@ -281,6 +286,7 @@ class _Found:
         self.optimizer: dict[str, Any] = {}
         self.rates: tuple[float, ...] = ()
         self.formula = ""
+        self.single = ""
 
     def climb(self, model: Foreign, precision: Precision, said: Said) -> None:
         """All rungs that are asked for."""
@@ -301,9 +307,20 @@ class _Found:
             except Unavailable as error:
                 self.lacks[rung] = str(error)
             except Exception as error:  # whatever the user's code raises, the other rungs are still worth climbing
+                if precision == "float64":  # and in single precision it raised nothing
+                    self.no_double(error)
+                    continue
                 traceback.print_exc()
-                told = error if isinstance(error, BenchError) else failed(error)
-                self.broken[rung] = f"in {precision}: {told}"
+                self.broken[rung] = str(error) if isinstance(error, BenchError) else failed(error)
+        if precision == "float64" and not self.single and (kept := model.in_single()):
+            more = f" and {len(kept) - 2} more" if len(kept) > 2 else ""
+            self.single = f"computes {', '.join(kept[:2])}{more} in single precision always"
+
+    def no_double(self, error: Exception) -> None:
+        """Keep why the model does not run in double precision; called where that is handled."""
+        traceback.print_exc()
+        told = str(error) if isinstance(error, BenchError) else failed(error)
+        self.single = f"does not run in double precision ({told})"
 
     def _forward(self, model: Foreign, _: Said) -> Arrays:
         few = {name: array[:BATCH] for name, array in self._inputs.items()}

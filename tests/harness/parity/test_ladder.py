@@ -143,6 +143,45 @@ def test_an_ill_conditioned_rung_is_judged_by_nobody_where_one_side_has_no_float
     assert "ill-conditioned" in found.note
 
 
+def test_what_a_side_keeps_in_single_precision_is_judged_so_and_says_so():
+    """Its float64 is off by a part of what rounding to float32 does. A mistake is off by more, and breaks."""
+    truth, single = exact(), "b computes a cast in single precision"
+
+    def found(off, single=single):
+        coarse = {name: array * (1 + off) for name, array in rounded(truth, 3, 3e-8).items()}
+        sides = a_side("a", rounded(truth, 1), truth), a_side("b", rounded(coarse, 2), coarse)
+        return judge("forward", "v", False, Pair(*sides, truth, single=single), 0)
+
+    assert [verdict.outcome for verdict in found(0)] == ["passes", "passes"]
+    assert {verdict.note for verdict in found(0)} == {f"{single}, so float32 judges"}
+    assert [verdict.outcome for verdict in found(2e-6)] == ["passes", "breaks"]  # which float32 alone does not see
+    assert [verdict.outcome for verdict in found(0, single="")] == ["passes", "breaks"]
+
+
+def test_an_ill_conditioned_rung_is_judged_by_nobody_where_float64_is_none():
+    truth = exact()
+    sides = [a_side(label, rounded(truth, seed, 1e-2), rounded(truth, seed + 2, 3e-8), key="gradients/v/")
+             for label, seed in (("a", 1), ("b", 2))]  # fmt: skip
+    (found,) = judge("gradients", "v", False, Pair(*sides, truth, single="b keeps a constant in single precision"), 0)
+    assert found.outcome == "skipped"
+    assert "ill-conditioned" in found.note
+    assert "b keeps a constant in single precision" in found.note
+
+
+def test_nothing_but_rounding_may_be_more_on_the_side_that_has_no_float64():
+    """As the gradient of a bias before a batch norm is, which is zero."""
+    truth = exact(names=("loss", *NAMES)) | {"bias": np.full(40, 1e-17)}
+    key, noise = "gradients/v/", np.random.default_rng(0).normal(size=40)
+    ours = a_side("a", rounded(truth, 1) | {"bias": 1e-9 * noise}, truth, key=key)
+
+    def found(size):
+        theirs = a_side("b", rounded(truth, 2) | {"bias": size * noise}, None, key=key)
+        return judge("gradients", "v", False, Pair(ours, theirs, truth), 0)[0]
+
+    assert found(2e-8).outcome == "passes"
+    assert (found(1e-3).outcome, found(1e-3).worst) == ("breaks", "bias")
+
+
 def test_a_loss_is_not_excused_by_one_sides_rounding_as_gradients_are():
     """Nothing in it jumps where a ReLU crosses zero. One side's float32 computes all of this in half precision."""
     truth = exact(names=("loss", *NAMES))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.parity import side
-from harness.parity.side import Climbed
+from harness.parity.side import Climbed, plain
 
 
 def failing(message):
@@ -70,3 +70,10 @@ def failing_backend(_):
             raise TypeError("no such layer\nArguments received: 3")
 
     return Failing
+
+
+def test_a_frameworks_message_is_told_without_colours_and_the_pages_that_follow():
+    keras = "When calling Pool.call().\n\n\x1b[1m{{node Pool}} No double\n\t; NodeDef: {{node Pool}}\x1b[0m\n"
+    assert plain(keras).split() == ["When", "calling", "Pool.call().", "No", "double"]
+    assert plain("It failed.\nNext steps:\n- Read.") == "It failed."
+    assert plain("Bad shape\n\nArguments received by Pool.call():\n  x") == "Bad shape"

@@ -1,0 +1,191 @@
+"""Small pairs, each of one thing that ports have: a right port breaks nowhere, and a wrong one where it is wrong."""
+
+import textwrap
+
+import pytest
+from msgspec.structs import replace
+
+from harness.parity.pairs.climb import PairRequest
+from tests.parity.pairs.planted import source
+
+pytestmark = [pytest.mark.parity, pytest.mark.slow]
+
+FILE = """
+inputs = {inputs}
+
+
+def keras_model():
+    import keras
+    import numpy as np
+    from keras import layers as L
+    from keras import ops
+
+    def model(*layers):
+        return keras.Sequential([keras.Input(inputs), *layers])
+
+{keras}
+
+def torch_model():
+    import torch
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Computed(nn.Module):
+        def __init__(self, compute):
+            super().__init__()
+            self.compute = compute
+
+        def forward(self, x):
+            return self.compute(self, x)
+
+{torch}
+"""
+
+
+@pytest.fixture
+def climb(pairs, tmp_path):
+    """Climbs a pair of these bodies of functions."""
+
+    def climb(inputs, keras, torch, more="", rungs=("structure", "forward", "gradients", "optimizer"), **asked):
+        path = tmp_path / f"pair_{len(list(tmp_path.iterdir()))}.py"
+        bodies = {kind: textwrap.indent(textwrap.dedent(body), "    ") for kind, body in
+                  (("keras", keras), ("torch", torch))}  # fmt: skip
+        path.write_text(FILE.format(inputs=inputs, **bodies) + textwrap.dedent(more))
+        request = PairRequest("net", source("keras", path), source("torch", path), rungs)
+        return [verdict for verdicts in pairs.climb(replace(request, **asked)) for verdict in verdicts]
+
+    return climb
+
+
+def broken(verdicts):
+    """The rungs that break, and what is said of each."""
+    return [(each.rung, f"{each.worst} {each.note}") for each in verdicts if each.outcome == "breaks"]
+
+
+def found(verdicts, rung, said):
+    """Whether the first rung that breaks is this one, and says this."""
+    return bool(told := broken(verdicts)) and told[0][0] == rung and any(said in note for _, note in told)
+
+
+# --- what is kept in single precision -----------------------------------------------------------------------------
+
+NORM = """
+class Norm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(6))
+
+    def forward(self, x):
+        y = x.float()
+        return self.scale * (y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + 1e-6)).to(x.dtype)
+
+return nn.Sequential(nn.Linear(4, 6), Norm(), nn.Linear(6, 2))
+"""
+KERAS_NORM = """
+class Norm(L.Layer):
+    def build(self, shape):
+        self.scale = self.add_weight(shape=shape[-1:], name="scale")
+
+    def call(self, x):
+        y = ops.cast(x, "float32")
+        return ops.cast(y * ops.rsqrt(ops.mean(y * y, -1, keepdims=True) + 1e-6), x.dtype) * self.scale
+
+return model(L.Dense(6), Norm(), L.Dense(2))
+"""
+IN_DOUBLE = {
+    "a constant": (
+        (5, 5, 3),
+        "return model(L.Rescaling(1 / 255), L.Conv2D(4, 3), L.GlobalAveragePooling2D())",
+        "net = Computed(lambda net, x: net.conv(x / 255).mean((2, 3)))\nnet.conv = nn.Conv2d(3, 4, 3)\nreturn net",
+        ("255", "255.00001"),
+    ),
+    "constants of channels": (
+        (5, 5, 3),
+        "return model(L.Normalization(mean=[0.4, 0.5, 0.6], variance=[0.01, 0.02, 0.03]), L.Conv2D(4, 3))",
+        "net = Computed(lambda net, x: net.conv((x - mean) / variance.sqrt()))\nnet.conv = nn.Conv2d(3, 4, 3)\n"
+        "mean, variance = (torch.tensor(each)[:, None, None] for each in ([0.4, 0.5, 0.6], [0.01, 0.02, 0.03]))\n"
+        "return net",
+        ("0.02,", "0.02000001,"),
+    ),
+    "a norm that is written for half precision": ((4,), KERAS_NORM, NORM, ("1e-6", "1.001e-6")),
+}
+
+
+@pytest.mark.parametrize("name", IN_DOUBLE)
+def test_what_frameworks_or_models_keep_in_single_precision_is_computed_in_double(climb, name):
+    inputs, keras, torch, (right, wrong) = IN_DOUBLE[name]
+    verdicts = climb(inputs, keras, torch)
+    assert broken(verdicts) == []
+    assert {verdict.precision for verdict in verdicts if verdict.rung == "forward"} == {"float32", "float64"}
+    assert max(verdict.allowed for verdict in verdicts if verdict.precision == "float64") < 1e-10
+    assert found(climb(inputs, keras, torch.replace(right, wrong)), "forward", "it is given")
+
+
+IN_SINGLE = {
+    "an operation that answers in single precision": (
+        (4, 4, 3),
+        "return model(L.UpSampling2D(2, interpolation='bilinear'), L.Conv2D(2, 3))",
+        "return nn.Sequential(nn.Upsample(scale_factor=2, mode='bilinear'), nn.Conv2d(3, 2, 3))",
+        ("keras computes ResizeBilinear of up_sampling2d", "in single precision always, so float32 judges"),
+        ("'bilinear'", "'bilinear', align_corners=True"),
+    ),
+    "an operation without double precision": (
+        (6, 6, 6, 2),
+        "return model(L.Conv3D(4, 3), L.MaxPooling3D(2), L.GlobalAveragePooling3D(), L.Dense(2))",
+        "return nn.Sequential(nn.Conv3d(2, 4, 3), nn.MaxPool3d(2), nn.AdaptiveAvgPool3d(1), nn.Flatten(), "
+        "nn.Linear(4, 2))",
+        ("keras does not run in double precision (InvalidArgumentError", "so float32 judges"),
+        ("MaxPool3d", "AvgPool3d"),
+    ),
+    "channels first, which have no double precision on a processor": (
+        (3, 6, 5),
+        "return model(L.Conv2D(4, 3, data_format='channels_first'), L.BatchNormalization(axis=1), "
+        "L.GlobalAveragePooling2D(data_format='channels_first'), L.Dense(2))",
+        "return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, 1e-3, 0.01), nn.AdaptiveAvgPool2d(1), "
+        "nn.Flatten(), nn.Linear(4, 2))",
+        ("keras does not run in double precision (UnimplementedError", "so float32 judges"),
+        ("1e-3", "1e-5"),
+    ),
+    "a constant of the torch module": (
+        (4,),
+        "return model(L.Rescaling(1 / 3), L.Dense(2))",
+        "net = Computed(lambda net, x: net.dense(x * net.third))\nnet.dense = nn.Linear(4, 2)\n"
+        "net.register_buffer('third', torch.tensor([1 / 3], dtype=torch.float32))\nreturn net",
+        ("torch computes the constant third in single precision always, so float32 judges",),
+        ("1 / 3", "1.00001 / 3"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", IN_SINGLE)
+def test_what_is_in_single_precision_whatever_is_asked_is_judged_so_and_says_so(climb, name):
+    inputs, keras, torch, said, (right, wrong) = IN_SINGLE[name]
+    more = "torch_inputs = [inputs]\n" if "first" in name else ""
+    verdicts = climb(inputs, keras, torch, more)
+    assert broken(verdicts) == []
+    told = " ".join(verdict.note for verdict in verdicts if verdict.rung == "forward")
+    assert [words for words in said if words not in told] == []
+    assert "\x1b" not in told
+    assert "[1m" not in told
+    assert found(climb(inputs, keras, torch.replace(right, wrong), more), "forward", "it is given")
+
+
+def test_a_model_that_was_saved_is_the_same_where_the_file_loads_it(climb, tmp_path):
+    """Its layers say in the file that they are in single precision."""
+    saved = f"{tmp_path}/net.keras"
+    keras = f"""
+    import os
+    import keras as K
+
+    if not os.path.exists({saved!r}):
+        model(L.Conv2D(4, 3), L.BatchNormalization(), L.ReLU(), L.Flatten(), L.Dense(2)).save({saved!r})
+    return K.models.load_model({saved!r})
+    """
+    torch = """
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, 1e-3, 0.01), nn.ReLU(), nn.Flatten(), nn.Linear(64, 2))
+    """
+    verdicts = climb((6, 6, 3), keras, torch)
+    assert broken(verdicts) == []
+    assert max(verdict.allowed for verdict in verdicts if verdict.precision == "float64") < 1e-10
+    assert found(climb((6, 6, 3), keras, torch.replace("1e-3", "1.0001e-3")), "forward", "epsilon is 0.001 in keras")
