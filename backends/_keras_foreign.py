@@ -23,9 +23,11 @@ from backends._keras_foreign_layers import (
     flat_heads,
     has_activation,
     holders,
+    is_wide,
     own_variables,
     projections,
     watched_call,
+    wide_axes,
     without_arrays,
 )
 from backends._keras_foreign_parts import parts_of
@@ -36,6 +38,7 @@ from harness.foreign import (
     Inspected,
     Kind,
     Layout,
+    Measured,
     Pairing,
     Part,
     Random,
@@ -43,6 +46,7 @@ from harness.foreign import (
     Source,
     Trained,
     leaves,
+    measured,
 )
 from harness.model.code import first_line
 from harness.protocol import Precision
@@ -128,13 +132,13 @@ class ForeignKeras:
         silent = [part for name, layer in layers.items() for part in parts_of(name, layer, trained)]
         own = [part for part in silent if part.kind == "own"]
         unused = [part for part in silent if part.kind != "own"]
-        rates = {name: float(layer.rate) for name, layer in self._dropouts()}
-        dropouts = [Random(name, rates[name]) for name in dict.fromkeys(dropping) if rates[name]]
+        known = dict(self._dropouts())
+        dropouts = [Random(name, float(known[name].rate), is_wide(known[name])) for name in dict.fromkeys(dropping)]
         return Inspected(
             NAME,
             (*own, *parts, *unused),
             tuple(before),
-            tuple(dropouts),
+            tuple(each for each in dropouts if each.rate),
             unused=tuple(part.name for part in unused),
             answers=len(answers),
         )
@@ -302,14 +306,15 @@ class ForeignKeras:
         told = loss(expected[0], answered[0]) if len(answered) == 1 else loss(expected, answered)
         return keras.ops.mean(told)  # a function's has one number for each sample
 
-    def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
+    def dropped(self, inputs: Arrays) -> dict[str, Measured]:
         """See `Foreign.dropped`."""
-        found: dict[str, tuple[float, float, int]] = {}
+        found: dict[str, Measured] = {}
         with contextlib.ExitStack() as stack:
             for name, layer in self._dropouts():
 
-                def measure(given: Any, made: Any, name: str = name) -> None:
-                    found[name] = measured(np.asarray(leaves(given)[0]), np.asarray(made))
+                def measure(given: Any, made: Any, name: str = name, layer: Any = layer) -> None:
+                    before, alpha = np.asarray(leaves(given)[0]), isinstance(layer, keras.layers.AlphaDropout)
+                    found[name] = measured(before, np.asarray(made), wide_axes(layer, before.ndim), alpha)
 
                 stack.enter_context(watched_call(layer, "call", measure))
             self._answers(inputs, training=True)
@@ -391,14 +396,6 @@ class ForeignKeras:
         finally:
             for layer, attribute, value in before:
                 object.__setattr__(layer, attribute, value)
-
-
-def measured(given: NDArray[Any], made: NDArray[Any]) -> tuple[float, float, int]:
-    """The share of numbers that a dropout kept, what it multiplied them by, and how many there were."""
-    there = given != 0
-    kept = there & (made != 0)
-    factor = float(np.median(made[kept] / given[kept])) if kept.any() else 0.0
-    return float(kept.sum() / max(there.sum(), 1)), factor, int(there.sum())
 
 
 _EPSILON = "Keras adds epsilon before the bias correction, optax after it"

@@ -19,6 +19,23 @@ ATTENTIONS = (keras.layers.MultiHeadAttention,)
 _WHOLE = (*CELLS, *ATTENTIONS, keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
 
 
+_SPATIAL = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
+
+
+def is_wide(dropout: Any) -> bool:
+    """Whether a dropout draws one number for a whole channel."""
+    return isinstance(dropout, _SPATIAL) or bool(getattr(dropout, "noise_shape", None))
+
+
+def wide_axes(dropout: Any, rank: int) -> tuple[int, ...]:
+    """The axes along which it draws one number for all."""
+    if isinstance(dropout, _SPATIAL):
+        first = getattr(dropout, "data_format", "") == "channels_first"
+        return tuple(range(2, rank) if first else range(1, rank - 1))
+    shape = getattr(dropout, "noise_shape", None) or ()
+    return tuple(axis for axis, size in enumerate(shape) if size == 1)
+
+
 @contextlib.contextmanager
 def watched_call(layer: Any, attribute: str, told: Told) -> Iterator[None]:
     """Meanwhile `told` hears what this function of the layer is given and answers."""

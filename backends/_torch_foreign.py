@@ -23,6 +23,7 @@ from harness.foreign import (
     Inspected,
     Kind,
     Layout,
+    Measured,
     Pairing,
     Part,
     Random,
@@ -101,7 +102,7 @@ class ForeignTorch:
             NAME,
             (*own, *parts, *unused),
             tuple(before),
-            tuple(Random(name, rate) for name, rate, _ in watch.dropouts if rate),
+            tuple(Random(name, rate, name in watch.wide) for name, rate, _ in watch.dropouts if rate),
             unused=tuple(part.name for part in unused),
             answers=answers,
         )
@@ -235,12 +236,12 @@ class ForeignTorch:
         loss = make()
         return loss(answered[0], expected[0]) if len(answered) == 1 else loss(answered, expected)
 
-    def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
+    def dropped(self, inputs: Arrays) -> dict[str, Measured]:
         """See `Foreign.dropped`."""
         self._model.train()
         with torch.no_grad(), self._watched() as watch:
             self._answers(inputs, watch)
-        return {name: measured for name, _, measured in watch.dropouts if measured}
+        return {name: found for name, _, found in watch.dropouts if found}
 
     def train(
         self,

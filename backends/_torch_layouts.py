@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from harness.foreign import Arrays, Shape, leaves
-
-Measured = tuple[float, float, int]
+from harness.foreign import Arrays, Measured, Shape, leaves, measured
 
 
 class Tag(NamedTuple):
@@ -29,7 +27,7 @@ class Tag(NamedTuple):
 class Layouts(TorchFunctionMode):
     """Watches functions and, through hooks, modules. `seen` has what layers are given and answer, `calls` their names
     and those of what lies between, `flattened` and `unflattened` what `Part` says of them, `coarse` what is computed in
-    less than double precision where that is the default.
+    less than double precision where that is the default, `wide` which dropouts draw one number for a whole channel.
     """
 
     def __init__(self, still: bool) -> None:
@@ -47,6 +45,7 @@ class Layouts(TorchFunctionMode):
         self.flattened: dict[str, Shape] = {}
         self.unflattened: dict[str, Shape] = {}
         self.dropouts: list[tuple[str, float, Measured | None]] = []
+        self.wide: set[str] = set()
         self.coarse: dict[str, None] = {}
 
     # --- modules --------------------------------------------------------------------------------------------------
@@ -196,14 +195,14 @@ class Layouts(TorchFunctionMode):
         if training and self._still:
             args, kwargs = args[:1], {"p": 0.0, "training": False}
         made = function(*args, **kwargs)
-        measured = None
+        found = None
+        called = self._inside[-1] if self._inside else f"{name} {len(self.dropouts)}"
+        wide = tuple(range(2, made.ndim)) if name.startswith("feature") or name[-2:] in ("1d", "2d", "3d") else ()
+        if wide:
+            self.wide.add(called)
         if training and not self._still:
-            given, dropped = self._array(args[0]), self._array(made)
-            there = given != 0
-            kept = there & (dropped != 0)
-            factor = float(np.median(dropped[kept] / given[kept])) if kept.any() else 0.0
-            measured = float(kept.sum() / max(there.sum(), 1)), factor, int(there.sum())
-        self.dropouts.append((self._inside[-1] if self._inside else f"{name} {len(self.dropouts)}", rate, measured))
+            found = measured(self._array(args[0]), self._array(made), wide, "alpha" in name)
+        self.dropouts.append((called, rate, found))
         self._put(made, self._tag(args[0]))
         return made
 

@@ -135,10 +135,32 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Random(msgspec.Struct, frozen=True):
-    """A dropout, and its rate."""
+    """A dropout, its rate, and whether it is `wide`: one number is drawn for a whole channel."""
 
     name: str
     rate: float
+    wide: bool = False
+
+
+Measured = tuple[float, float, int]
+
+
+def measured(given: NDArray[Any], made: NDArray[Any], wide: tuple[int, ...] = (), alpha: bool = False) -> Measured:
+    """What a dropout made of what it was given: the share that it kept, what it multiplied that by, and of how many it
+    was drawn; one number for all along the axes in `wide`. An `alpha` dropout puts another number in the place of zero.
+    """
+    there = given != 0
+    gone = 0.0
+    if alpha and there.any():
+        values, counts = np.unique(made[there], return_counts=True)
+        gone = values[counts.argmax()]
+    kept = there & (made != gone)
+    factor = 0.0
+    if kept.any():
+        slope = np.polyfit(given[kept].astype(np.float64), made[kept].astype(np.float64), 1)[0] if alpha else None
+        factor = float(np.median(made[kept] / given[kept]) if slope is None else slope)
+    drawn = there.any(wide)
+    return float(kept.any(wide).sum() / max(drawn.sum(), 1)), factor, int(drawn.sum())
 
 
 class Inputs(msgspec.Struct, frozen=True):
@@ -236,8 +258,8 @@ class Foreign(Protocol):
         """The loss in training mode, and its gradients. Dropout is off. Moving statistics move."""
         ...
 
-    def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
-        """Of each dropout in training mode: the share that it keeps, the factor of that, of how many numbers."""
+    def dropped(self, inputs: Arrays) -> dict[str, Measured]:
+        """Of each dropout in training mode what is `measured`."""
         ...
 
     def train(

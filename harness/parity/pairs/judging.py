@@ -53,7 +53,7 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
             trained, still = labels if line.ours.trained else labels[::-1]
             wrong.append(f"{line.name} ({line.theirs.name}) is trained in {trained}, not in {still}")
     seen = [side.inspected.dropouts for side in looked]
-    rates = [[each.rate for each in dropouts] for dropouts in seen if dropouts is not None]
+    rates = [[(each.rate, each.wide) for each in dropouts] for dropouts in seen if dropouts is not None]
     if len(rates) == 2 and rates[0] != rates[1]:
         wrong.append("dropouts: " + "; ".join(map(_dropouts, looked)))
     if own and not wrong:
@@ -78,7 +78,8 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
 
 
 def _dropouts(side: Looked) -> str:
-    told = ", ".join(f"{each.name} {each.rate:g}" for each in side.inspected.dropouts or ())
+    dropouts = side.inspected.dropouts or ()
+    told = ", ".join(f"{each.name} {each.rate:g}" + " of whole channels" * each.wide for each in dropouts)
     return f"{side.inspected.framework} has {told or 'none'}"
 
 

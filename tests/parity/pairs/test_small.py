@@ -189,3 +189,39 @@ def test_a_model_that_was_saved_is_the_same_where_the_file_loads_it(climb, tmp_p
     assert broken(verdicts) == []
     assert max(verdict.allowed for verdict in verdicts if verdict.precision == "float64") < 1e-10
     assert found(climb((6, 6, 3), keras, torch.replace("1e-3", "1.0001e-3")), "forward", "epsilon is 0.001 in keras")
+
+
+# --- dropouts -----------------------------------------------------------------------------------------------------
+
+DROPOUTS = {
+    "of whole channels": (
+        (12, 12, 3),
+        "return model(L.Conv2D(4, 3), L.SpatialDropout2D(0.5), L.GlobalAveragePooling2D(), L.Dense(2))",
+        "return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout2d(0.5), nn.AdaptiveAvgPool2d(1), nn.Flatten(), "
+        "nn.Linear(4, 2))",
+        ("Dropout2d(0.5)", "Dropout(0.5)"),
+        ("structure", "keras has spatial_dropout2d 0.5 of whole channels; torch has 1 0.5"),
+    ),
+    "of a sequence's features, by a function": (
+        (9, 4),
+        "return model(L.Dense(6), L.SpatialDropout1D(0.5), L.Flatten(), L.Dense(2))",
+        "net = Computed(lambda net, x: net.b(F.dropout1d(net.a(x).mT, 0.5, net.training).mT.flatten(1)))\n"
+        "net.a, net.b = nn.Linear(4, 6), nn.Linear(54, 2)\nreturn net",
+        ("0.5, net.training", "0.2, net.training"),
+        ("structure", "torch has dropout1d 0 0.2 of whole channels"),
+    ),
+    "that keeps mean and variance": (
+        (8,),
+        "return model(L.Dense(16, activation='selu'), L.AlphaDropout(0.3), L.Dense(2))",
+        "return nn.Sequential(nn.Linear(8, 16), nn.SELU(), nn.AlphaDropout(0.3), nn.Linear(16, 2))",
+        ("AlphaDropout", "Dropout"),
+        ("gradients", "/factor"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DROPOUTS)
+def test_dropouts_are_compared_by_what_they_draw(climb, name):
+    inputs, keras, torch, (right, wrong), (rung, said) = DROPOUTS[name]
+    assert broken(climb(inputs, keras, torch)) == []
+    assert found(climb(inputs, keras, torch.replace(right, wrong)), rung, said)
