@@ -400,7 +400,9 @@ def _draw(draw: np.random.Generator, each: Inputs) -> NDArray[Any]:
 
 
 def named(value: Any, what: str) -> Arrays:
-    """Arrays of the user's by name, those without one by number. Raises BenchError for what is no array."""
+    """Arrays of the user's by name, those without one by number; `inputs` of truth values are such, as masks are, of
+    `targets` whole numbers. Raises BenchError for what is no array.
+    """
     pairs = (
         value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list | tuple) else [value])
     )
@@ -411,7 +413,8 @@ def named(value: Any, what: str) -> Arrays:
             raise BenchError(
                 f"{what}(rng, n): must return arrays of n numbers or rows, not {given.dtype} {given.shape}"
             )
-        found[str(name)] = given.astype(np.float32 if given.dtype.kind == "f" else np.int32)
+        mask = given.dtype.kind == "b" and what == "inputs"
+        found[str(name)] = given if mask else given.astype(np.float32 if given.dtype.kind == "f" else np.int32)
     return found
 
 

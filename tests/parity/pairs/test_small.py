@@ -225,3 +225,38 @@ def test_dropouts_are_compared_by_what_they_draw(climb, name):
     inputs, keras, torch, (right, wrong), (rung, said) = DROPOUTS[name]
     assert broken(climb(inputs, keras, torch)) == []
     assert found(climb(inputs, keras, torch.replace(right, wrong)), rung, said)
+
+
+# --- inputs -------------------------------------------------------------------------------------------------------
+
+
+def test_an_input_of_truth_values_is_given_as_such(climb):
+    inputs = """def inputs(rng, n):
+        mask = rng.random((n, 6)) < 0.7
+        mask[:, 0] = True
+        return {"tokens": rng.integers(0, 20, (n, 6)), "mask": mask}
+    """
+    keras = """
+    tokens, mask = keras.Input((6,), dtype="int32", name="tokens"), keras.Input((6,), dtype="bool", name="mask")
+    x = L.Embedding(20, 8)(tokens)
+    x = L.MultiHeadAttention(2, 4)(x, x, attention_mask=mask[:, None, :])
+    return keras.Model({"tokens": tokens, "mask": mask}, L.Dense(3)(x))
+    """
+    torch = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.words, self.attention = nn.Embedding(20, 8), nn.MultiheadAttention(8, 2, batch_first=True)
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, tokens, mask):
+            x = self.words(tokens)
+            return self.out(self.attention(x, x, x, key_padding_mask=~mask)[0])
+
+    return Net()
+    """
+    more = "\n\n" + inputs.replace("\n    ", "\n")
+    rungs = ("structure", "forward", "gradients", "export")
+    assert broken(climb(None, keras, torch, more, rungs)) == []
+    forgotten = torch.replace(", key_padding_mask=~mask", "")
+    assert found(climb(None, keras, forgotten, more, rungs), "forward", "multi_head_attention")
