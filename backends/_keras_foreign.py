@@ -272,6 +272,10 @@ class ForeignKeras:
             self._model.export(path, format="onnx", verbose=False, input_signature=[value], opset_version=18)
         except Exception as error:  # whatever Keras, TensorFlow and tf2onnx raise over what they cannot write
             raise NotExported(f"Keras's exporter: {first_line(error)}") from error
+        taken = len(importlib.import_module("onnx").load(path).graph.input)
+        if taken > len(inputs):  # as of the tensors that a Normalization holds
+            leaked = f"{taken - len(inputs)} of the constants that a layer holds"
+            raise NotExported(f"Keras's exporter: makes inputs of its graph out of {leaked}")
         return "last"
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:

@@ -202,7 +202,7 @@ class ForeignTorch:
                 verbose=False,
             )
         except Exception as error:  # whatever torch's exporter raises over what it cannot write
-            raise NotExported(f"torch's exporter: {first_line(error)}") from error
+            raise NotExported(f"torch's exporter: {first_line(error.__cause__ or error)}") from error
         return "first" if any(self._axes.values()) else "last"
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:

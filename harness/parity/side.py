@@ -156,7 +156,7 @@ def plain(text: str) -> str:
     node is (TensorFlow), advice (torch's exporter).
     """
     text = re.sub(r"\x1b\[[0-9;]*m|\{\{[^}]*\}\}\s*", "", text)
-    return re.split(r"\n\s*Arguments received by|\n\s*; NodeDef|\nNext steps:", text)[0].strip()
+    return re.split(r"\n\s*Arguments received by|\n\s*; NodeDef|Next steps:", text)[0].strip()
 
 
 class Climbed:

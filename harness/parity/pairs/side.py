@@ -42,7 +42,7 @@ from harness.parity.pairs.orders import (
     Own,
     Request,
 )
-from harness.parity.side import failed
+from harness.parity.side import failed, plain
 from harness.protocol import Precision
 from harness.running.child import Answer, Ready, Refused, peak_gib, take_over_stdout
 
@@ -271,7 +271,7 @@ class Served:
             registry.foreign("onnx").load(Source("onnx", request.out), "float32")  # one that nothing can run is none
         except (NotExported, BenchError) as error:
             traceback.print_exc()
-            return Exported(reason=str(error).replace(f"{request.out}: ", "its graph "))
+            return Exported(reason=plain(str(error)).replace(f"{request.out}: ", "its graph "))
         return Exported(layout)
 
 
