@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from backends._jax_foreign_layers import Layer, as_seen
 from backends._jax_foreign_watch import Watch
 from harness.errors import BenchError, NotExported, Unavailable
-from harness.foreign import Arrays, Inputs, Inspected, Layout, Pairing, Part, Shape, Trained, doors
+from harness.foreign import Arrays, Inputs, Inspected, Layout, Pairing, Part, Shape, Trained, doors, shapes_of
 from harness.protocol import Precision
 
 NAME = "jax"
@@ -74,9 +74,8 @@ class ForeignJax:
 
     def _try_layouts(self, inputs: Arrays) -> Watch:
         """Run the function once, on images as they are, or channels first if it takes only that."""
-        given = self._pairing.get("jax_inputs")
-        shapes = dict(zip(inputs, given.values() if isinstance(given, Mapping) else given or [], strict=False))
-        choices = [sorted(doors(array, shapes.get(name), "jax_inputs")) for name, array in inputs.items()]
+        shapes = shapes_of(self._pairing.get("jax_inputs"), tuple(inputs))
+        choices = [sorted(doors(array, shapes.get(name), "jax_inputs"), key=bool) for name, array in inputs.items()]
         errors = []
         for axes in itertools.product(*choices):
             self._axes = dict(zip(inputs, axes, strict=True))

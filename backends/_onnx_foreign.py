@@ -112,7 +112,7 @@ class ForeignOnnx:
             raise BenchError(f"{self._named()}: takes {entry.name} as {entry.dtype}, and is given {given} numbers")
         shape = array.shape
         wanted = entry.lengths or (None,) * len(shape)
-        fitting = moves(shape, (None, *wanted[1:]))
+        fitting = moves(shape, (None, *wanted[1:]), anywhere=True)
         if not fitting:
             raise BenchError(
                 f"{self._named()}: takes {entry.name} as {entry.said()}, which is no order of the axes of {shape[1:]}"

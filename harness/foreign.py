@@ -6,6 +6,7 @@ arrays, gradients and a converter that stands alone are all made from the same.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
 
@@ -66,45 +67,68 @@ def places(shape: Shape, steps: tuple[Step, ...]) -> NDArray[np.intp]:
     return relaid(np.arange(int(np.prod(shape)), dtype=np.intp).reshape(shape), steps)
 
 
-def moves(shape: Shape, wanted: Sequence[int | None]) -> list[Shape]:
+def moves(shape: Shape, wanted: Sequence[int | None], anywhere: bool = False) -> list[Shape]:
     """Orders of axes by which an array of a shape has the wanted one, where None is any length: as it is, with its
-    channels moved from last to first, and from first to last. The first axis is the batch's.
+    channels moved from last to first, and from first to last; where none of these fits, from last to `anywhere`. The
+    first axis is the batch's.
     """
     rank = len(shape)
     orders = [tuple(range(rank))]
     if rank > 2:
-        orders += [(0, rank - 1, *range(1, rank - 1)), (0, *range(2, rank), 1)]
-    return [
-        order
-        for order in dict.fromkeys(orders)
-        if rank == len(wanted) and all(want in (None, shape[axis]) for axis, want in zip(order, wanted, strict=True))
-    ]
+        orders += [_with_channels_at(1, rank), (0, *range(2, rank), 1)]
+    found = [order for order in dict.fromkeys(orders) if _fits(shape, order, wanted)]
+    elsewhere = [_with_channels_at(place, rank) for place in range(2, rank - 1)] if anywhere and not found else []
+    return found or [order for order in elsewhere if _fits(shape, order, wanted)]
+
+
+def _with_channels_at(place: int, rank: int) -> Shape:
+    """The order of axes that moves the last to a place."""
+    return (*range(place), rank - 1, *range(place, rank - 1))
+
+
+def _fits(shape: Shape, order: Shape, wanted: Sequence[int | None]) -> bool:
+    lengths = [shape[axis] for axis in order]
+    return len(lengths) == len(wanted) and all(want in (None, has) for has, want in zip(lengths, wanted, strict=True))
+
+
+def shapes_of(said: Any, inputs: Sequence[str]) -> dict[str, Shape]:
+    """Shapes that somebody has said of some inputs, by name, in order, or of one that is alone."""
+    if isinstance(said, Mapping):
+        return dict(said)
+    alone = isinstance(said, list | tuple) and all(isinstance(size, int) for size in said)
+    return dict(zip(inputs, [said] if said and alone else said or [], strict=False))
 
 
 def doors(array: NDArray[Any], shape: Shape | None, said: str) -> list[Shape]:
-    """Orders of axes in which an input, channels last, may be meant: as it is (none), or channels first. Raises
-    BenchError for a `shape`, without the batch, that is neither; `said` names where somebody has said it.
+    """Orders of axes in which an input, channels last, may be meant: as it is (none), or channels first; of images one
+    after the other also channels before the image. With a `shape`, without the batch, the order that it is, of several
+    that which moves the channels alone. Raises BenchError for a shape that is none; `said` names where it is said.
     """
     rank = array.ndim
-    first = (0, rank - 1, *range(1, rank - 1))
     if rank < 3 or array.dtype.kind != "f":
         return [()]
-    if shape is not None:
-        if tuple(shape) == array.shape[1:]:
-            return [()]
-        if tuple(shape) == tuple(array.shape[axis] for axis in first[1:]):
-            return [first]
-        raise BenchError(f"{said}: {tuple(shape)} is no order of the axes of {array.shape[1:]}")
-    return [first, ()] if rank > 3 else [(), first]
+    moved = [_with_channels_at(place, rank) for place in range(1, rank - 1)]
+    if shape is None:
+        return [moved[0], (), *moved[1 : rank - 3]] if rank > 3 else [(), moved[0]]
+    if tuple(shape) == array.shape[1:]:
+        return [()]
+    others = ((0, *order) for order in itertools.permutations(range(1, rank)))
+    for order in itertools.chain(moved, others):
+        if _fits(array.shape, order, (None, *shape)):
+            return [order]
+    raise BenchError(f"{said}: {tuple(shape)} is no order of the axes of {array.shape[1:]}")
 
 
 class Array(msgspec.Struct, frozen=True):
-    """An array of a model: its name there, its shape there, the steps to the common layout, whether it is trained."""
+    """An array of a model: its name there, its shape there, the steps to the common layout, whether it is trained; of
+    one that is not, the number that all of it has at first, if it is one (`constant`, where the framework tells).
+    """
 
     name: str
     shape: Shape
     steps: tuple[Step, ...] = ()
     trained: bool = True
+    constant: float | None = None
 
     def common(self) -> Shape:
         """Its shape in the common layout."""
@@ -120,7 +144,8 @@ class Part(msgspec.Struct, frozen=True):
     `arrays` are by their role (kernel, bias, gamma, ...), `output` names what `forward` has of it, "" where nothing is
     seen. `flattened` is the shape, channels first, that was flattened before it, and `unflattened` the one that its
     answer is given: its arrays are in that order. `before` says what is computed between the part before and this one,
-    `behind` is the `output` of the part whose answer it is given, "" where that is not one alone.
+    `behind` is the `output` of the part whose answer it is given, "" where that is not one alone. `holder` is, of
+    arrays that a function was given and no layer has, the module that holds them, None of all others.
     """
 
     name: str
@@ -132,14 +157,18 @@ class Part(msgspec.Struct, frozen=True):
     unflattened: Shape = ()
     before: tuple[str, ...] = ()
     behind: str = ""
+    holder: str | None = None
 
 
 class Random(msgspec.Struct, frozen=True):
-    """A dropout, its rate, and whether it is `wide`: one number is drawn for a whole channel."""
+    """A dropout, its rate, whether it is `wide`: one number is drawn for a whole channel, and the `output` of the part
+    whose answer it is given: "" where it is given an input, None where nobody knows.
+    """
 
     name: str
     rate: float
     wide: bool = False
+    behind: str | None = None
 
 
 Measured = tuple[float, float, int]
@@ -243,8 +272,8 @@ class Foreign(Protocol):
         ...
 
     def forward(self, inputs: Arrays) -> Arrays:
-        """What each part is given (`<output>/input`) and makes of it (`<output>`), and the answers (`answer 0`, ...),
-        in inference mode.
+        """What each part is given (`<output>/input`) and makes of it (`<output>`) at its first call, how often it is
+        called (`<output>/calls`, where that is known), and the answers (`answer 0`, ...), in inference mode.
         """
         ...
 
