@@ -122,6 +122,10 @@ def _pair(options: ParityOptions) -> int:
         print(shown(verdicts.line(climbed)), flush=True)
     print(f"\n{verdicts.summary(found)}")
     for key in ("mapping", "converter"):
-        if (file := getattr(options, key)) and not (pairs and pairs.write(key, Path(file))):
+        if not (file := getattr(options, key)):
+            continue
+        if pairs and pairs.write(key, Path(file)):
+            print(f"{key}: {file}")
+        else:
             print(f"{key}={file}: is not written, for not all arrays map: see structure", file=sys.stderr)
     return _ended(options, found, f"{ours.kind},onnx2" if options.onnx2 else f"{ours.kind},{theirs.kind}")

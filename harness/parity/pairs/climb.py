@@ -18,7 +18,7 @@ from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import Paired, pair
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
 from harness.parity.pairs.process import TwoSides
-from harness.parity.pairs.trying import tell_apart
+from harness.parity.pairs.trying import Better, tell_apart
 from harness.running.guard import Limits
 
 RUNGS = ("structure", "forward", "gradients", "state", "optimizer", exports.RUNG)
@@ -74,9 +74,9 @@ class Pairs(TwoSides):
         given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
         paired = self.paired = pair(looked[0].inspected, looked[1].inspected, looked[0].mapping)
-        own = None
+        own = better = None
         if request.weights != "drawn" and not paired.problems:
-            self._tell_apart(request, looked, load_file(given))
+            better = self._tell_apart(request, looked, load_file(given))
             paired, own = self.paired, self._own()
         alike = not paired.problems and not judging.other_answers([each.inspected for each in looked])
         if "structure" in request.rungs or request.weights == "own" or not alike:
@@ -92,7 +92,8 @@ class Pairs(TwoSides):
             if (request.ours, seed) not in self._given:
                 self._given[request.ours, seed] = self._file(f"given-{len(self._given)}")
                 self._sides[0].ask(Draw(self._given[request.ours, seed], seed), Computed)
-            yield from self._climb_seed(request, looked, rungs, seed, own)
+            # Weights of their own tell what is what better than names do.
+            yield from self._climb_seed(request, looked, rungs, seed, own, None if request.weights == "own" else better)
 
     def _file(self, name: str) -> str:
         return str(self._folder / f"{name}.safetensors")
@@ -107,7 +108,7 @@ class Pairs(TwoSides):
         self._computed = {key: each for key, each in self._computed.items() if key[0] != (place == 0)}
         return looked
 
-    def _tell_apart(self, request: PairRequest, looked: tuple[Looked, Looked], given: Arrays) -> None:
+    def _tell_apart(self, request: PairRequest, looked: tuple[Looked, Looked], given: Arrays) -> Better | None:
         """By answers with drawn weights, for by their own two layers may be alike, or the wrong ones differ."""
         assert self.paired is not None
 
@@ -117,7 +118,8 @@ class Pairs(TwoSides):
 
         better = tell_apart(self.paired, looked[0].mapping, looked, answers(self.paired), answers)
         if better:
-            self.paired = better[0]
+            self.paired = better.paired
+        return better
 
     def _own(self) -> tuple[Arrays, Arrays]:
         assert self.paired is not None
@@ -135,6 +137,7 @@ class Pairs(TwoSides):
         rungs: Sequence[str],
         seed: int,
         own: tuple[Arrays, Arrays] | None,
+        better: Better | None,
     ) -> Iterator[list[Verdict]]:
         assert self.paired is not None
         given = load_file(self._given[request.ours, seed])
@@ -150,7 +153,7 @@ class Pairs(TwoSides):
         # Answers are needed whatever is asked: to tell layers apart, and for what norms make of a batch.
         trained = [rung for rung in climbed if rung != exports.RUNG]
         needed = tuple(dict.fromkeys(["forward", *trained])) if climbed else ()
-        judged, tried = judge(self.paired, needed), ""
+        judged = judge(self.paired, needed)
         if climbed and not own:
 
             def answers(paired: Paired) -> Judge:
@@ -158,19 +161,22 @@ class Pairs(TwoSides):
 
             better = tell_apart(self.paired, looked[0].mapping, looked, judged, answers)
             if better:
-                self.paired, tried = better
+                self.paired = better.paired
                 judged = judge(self.paired, needed)
         for rung in rungs:
             if rung not in climbed:
                 note = f"the pair's file has no {' and no '.join(lacking)}"
                 yield [Verdict(request.name, rung, "skipped", note=note, seed=seed)]
-            elif rung == exports.RUNG:
+                continue
+            if rung == exports.RUNG:
                 computed = self._compute(self.paired, needed, judged.start, given)  # which is known
                 verdicts = self._exported(request, looked, computed, judged.start, given)
-                yield [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
-            elif verdicts := judged.rung(rung):
-                note = tried if rung == climbed[0] else ""
-                yield [_noted(msgspec.structs.replace(verdict, seed=seed), note) for verdict in verdicts]
+            else:
+                verdicts = judged.rung(rung)
+            if verdicts:
+                told = _noted(verdicts, better) if better else verdicts
+                better = None  # which is said once
+                yield [msgspec.structs.replace(verdict, seed=seed) for verdict in told]
 
     def _compute(
         self, paired: Paired, rungs: Sequence[str], start: Arrays, given: Arrays
@@ -192,7 +198,7 @@ class Pairs(TwoSides):
         """A file with inputs, and with the weights as one side's framework has them."""
         natives = drawn.natives(paired.lines, start, ours)
         if not ours:
-            natives |= {array.name: np.zeros(array.shape, np.float32) for array in paired.held}
+            natives |= {array.name: np.full(array.shape, array.constant or 0.0, np.float32) for array in paired.held}
         file = self._file(f"start-{'ours' if ours else 'theirs'}")
         save_file(given | {f"weights/{name}": array for name, array in natives.items()}, file)
         return file
@@ -226,8 +232,12 @@ def _lacking(sources: Sequence[Source], looked: Sequence[Looked]) -> list[str]:
     return [name for name, each in zip(named, looked, strict=True) if name not in each.says]
 
 
-def _noted(verdict: Verdict, note: str) -> Verdict:
-    return msgspec.structs.replace(verdict, note="; ".join(filter(None, [verdict.note, note])))
+def _noted(verdicts: Sequence[Verdict], better: Better) -> list[Verdict]:
+    """The verdicts of a rung with what was found by trying, which breaks it where names say otherwise."""
+    if better.wrong:
+        return [Verdict(verdicts[0].variant, verdicts[0].rung, "breaks", note=better.wrong), *verdicts]
+    notes = ["; ".join(filter(None, [verdict.note, better.told])) for verdict in verdicts]
+    return [msgspec.structs.replace(verdict, note=note) for verdict, note in zip(verdicts, notes, strict=True)]
 
 
 def climb(request: PairRequest) -> Iterator[tuple[Pairs, list[Verdict]]]:

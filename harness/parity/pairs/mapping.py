@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from harness.foreign import Array, Inspected, Part, Shape, Step
+
+BY_NAME = "by name"
+"""How layers are paired that have one name in both models."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -34,7 +38,7 @@ class Matched(msgspec.Struct, frozen=True):
 
 class Paired(msgspec.Struct, frozen=True):
     """How two models map: their layers in order, every array, what cannot be (`problems`), what is worth knowing
-    (`remarks`), and `held`: arrays of theirs that ours does not have and that stay at zero.
+    (`remarks`), and `held`: arrays of theirs that ours does not have and that stay at zero, or at their `constant`.
     """
 
     matched: tuple[Matched, ...]
@@ -51,9 +55,9 @@ def pair(
     search = _Search(ours, theirs)
     search.by_names(said, "as the mapping says")
     search.by_names(swapped or {}, "found by trying")
-    search.bysignature()
-    search.by_likeness()
-    search.split_and_fused()
+    for step in (search.bysignature, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
+        step()
+        search.bysignature()  # for what is left may be told apart now
     search.as_arrays()
     return search.result()
 
@@ -174,17 +178,13 @@ class _Search:
 
     def _fuse(self, many: list[Part], single: list[Part], theirs_fused: bool) -> None:
         for whole in [part for part in single if part.kind == "dense"]:
-            shape = whole.arrays["kernel"].common()
-            run: list[Part] = []
-            for part in [part for part in many if part.kind == "dense" and part.arrays.keys() == whole.arrays.keys()]:
-                own = part.arrays["kernel"].common()
-                run = [*run, part] if own[0] == shape[0] else []
-                if len(run) > 1 and sum(each.arrays["kernel"].common()[1] for each in run) == shape[1]:
-                    self._take_apart(run, whole, theirs_fused)
-                    single.remove(whole)
-                    for each in run:
-                        many.remove(each)
-                    break
+            alike = [part for part in many if part.kind == "dense" and part.arrays.keys() == whole.arrays.keys()]
+            run = max(_runs(alike, whole), key=_belong_together, default=[])
+            if run:
+                self._take_apart(run, whole, theirs_fused)
+                single.remove(whole)
+                for each in run:
+                    many.remove(each)
 
     def _take_apart(self, run: list[Part], whole: Part, theirs_fused: bool) -> None:
         begin = 0
@@ -197,6 +197,31 @@ class _Search:
                 self._fused.append(Line(f"{part.name}/{role}", role, "dense", ours, theirs, f"a share of {whole.name}"))
             begin += size
         self._remarks.append(f"{whole.name} is {', '.join(part.name for part in run)} side by side, in that order")
+
+    def unshared(self) -> None:
+        """Of a layer that is tied to one with a partner, as a decoder to its embedding, only the rest needs one."""
+        for side, parts in enumerate((self._ours, self._theirs)):
+            paired = [(each.ours, each.theirs)[side] for each in self._matched]
+            held = {array.name for part in paired for array in part.arrays.values() if _is_whole(array)}
+            for part in list(parts):
+                tied = [array.name for array in part.arrays.values() if array.name in held and _is_whole(array)]
+                if not tied:
+                    continue
+                rest = _apart({role: array for role, array in part.arrays.items() if array.name not in held}, part)
+                parts[:] = [*(each for each in parts if each is not part), *rest]
+                self._order |= {each.name: self._order[part.name] for each in rest if not side}
+                self._remarks.append(f"{part.name} of {self._frameworks[side]} is tied to {', '.join(tied)}")
+
+    def loosened(self) -> None:
+        """Arrays that torch gives to a function may be those of a layer of the user's own, which has no such function:
+        as they are, or else as the function takes them.
+        """
+        wanted = {_squeezed(part) for part in self._ours if part.kind == "own"}
+        for part in [part for part in self._theirs if part.holder is not None] if wanted else ():
+            bare = {role: replace(array, steps=()) for role, array in part.arrays.items()}
+            arrays = {role: each if _sizes(each) in wanted else part.arrays[role] for role, each in bare.items()}
+            self._theirs.remove(part)
+            self._theirs += [replace(each, output=part.holder or "") for each in _apart(arrays, part)]
 
     def as_arrays(self) -> None:
         """Single arrays by their sizes, whatever holds them: positions, say, kept as an embedding by one side."""
@@ -211,29 +236,42 @@ class _Search:
         self._matched.sort(key=lambda each: self._order[each.ours.name])
         lines = [line for each in self._matched for line in self._lines(each)] + self._fused
         for framework, parts in zip(self._frameworks, (self._ours, self._theirs), strict=True):
-            for part in parts:
+            for part in [part for part in parts if part.arrays]:  # a norm may have none
                 told = ", ".join(f"{role} {array.common()}" for role, array in part.arrays.items())
-                self._problems.append(f"{framework}'s {part.name} ({part.kind}: {told}) has no partner")
+                self._problems.append(
+                    f"{framework}'s {part.name} ({part.kind}: {told}) has no partner" + self._remedy(part)
+                )
         return Paired(
             tuple(self._matched), tuple(lines), tuple(self._problems), tuple(self._remarks), tuple(self._held)
         )
 
+    def _remedy(self, one: Part) -> str:
+        """What a user is to say where a part of ours may be one of theirs that is left, too."""
+        fitting = [two for two in self._theirs if _may_be(one, two)] if one in self._ours else []
+        if not fitting:
+            return ""
+        told = f"; {self._frameworks[1]}'s {fitting[0].name} has its shape: if it is the same layer, say so by "
+        return told + f'mapping = {{"{one.name}": "{fitting[0].name}"}}'
+
     def _lines(self, each: Matched) -> list[Line]:
         ours, theirs = each.ours, each.theirs
         arrays = dict(theirs.arrays)
-        if ours.kind != theirs.kind or (len(ours.arrays) == len(arrays) == 1 and _squeezed(ours) == _squeezed(theirs)):
-            arrays = {role: _as(array, ours.arrays[role].common()) for role, array in _renamed(ours, theirs).items()}
+        if ours.kind != theirs.kind or len(ours.arrays) == len(arrays) == 1:
+            arrays = {role: _as(array, ours.arrays.get(role)) for role, array in _renamed(ours, theirs).items()}
         if ours.kind in ("lstm", "rnn") and "recurrent_bias" in arrays and "recurrent_bias" not in ours.arrays:
             self._held.append(arrays.pop("recurrent_bias"))
         found = []
         for role in dict.fromkeys([*ours.arrays, *arrays]):
             name = f"{ours.name}/{role}"
+            if role not in ours.arrays and _neutral(role, arrays[role]):
+                self._held.append(arrays[role])
+                continue
             if role not in ours.arrays or role not in arrays:
                 has, lacks = (0, 1) if role in ours.arrays else (1, 0)
                 names = (ours.name, theirs.name)
                 told = f"{self._frameworks[has]}'s {names[has]} has a {role}, "
                 told += f"{self._frameworks[lacks]}'s {names[lacks]} has none"
-                self._problems.append(told + _about(ours))
+                self._problems.append(told + _about(ours, theirs, role))
                 continue
             other = _flattened(arrays[role], role, theirs)
             one = _flattened(ours.arrays[role], role, ours)
@@ -245,10 +283,26 @@ class _Search:
         return found
 
 
-def _about(ours: Part) -> str:
+def _about(ours: Part, theirs: Part, role: str) -> str:
     if ours.kind == "gru":
         return ": torch's GRU is Keras's with reset_after=True, and no other"
+    if role in _NEUTRAL and role not in ours.arrays:
+        value = "one" if _NEUTRAL[role] else "zero"
+        return f": for it to be the same, freeze {theirs.arrays[role].name} at {value}, as it is by default"
+    if theirs.settings.get("affine") is False and role in _NEUTRAL:
+        return ": affine is False in torch, as it is by default"
+    if theirs.settings.get("track_running_stats") and role.startswith("moving_"):
+        return ": torch's has track_running_stats=True, and normalises by these in inference mode"
     return ""
+
+
+_NEUTRAL = {"gamma": 1.0, "beta": 0.0}
+"""By what a norm without such an array scales, and what it adds."""
+
+
+def _neutral(role: str, array: Array) -> bool:
+    """Whether a frozen array of a norm does nothing."""
+    return role in _NEUTRAL and array.constant == _NEUTRAL[role]
 
 
 def behind_flattening(part: Part) -> str:
@@ -259,7 +313,48 @@ def behind_flattening(part: Part) -> str:
 
 def _squeezed(part: Part) -> Shape:
     (array,) = part.arrays.values()
+    return _sizes(array)
+
+
+def _sizes(array: Array) -> Shape:
     return tuple(size for size in array.common() if size != 1)
+
+
+def _is_whole(array: Array) -> bool:
+    """Whether it is all of the framework's array, as a query's share of an attention's is not."""
+    return bool(np.prod(array.common()) == np.prod(array.shape))
+
+
+def _apart(arrays: Mapping[str, Array], part: Part) -> list[Part]:
+    """Arrays of a part, each as one of its own."""
+    return [Part(f"{part.name}/{role}", "own", {role: array}) for role, array in arrays.items()]
+
+
+def _may_be(one: Part, two: Part) -> bool:
+    """Whether two parts have arrays of the same shapes."""
+    single = len(one.arrays) == len(two.arrays) == 1
+    return signature(one) == signature(two) or (single and _squeezed(one) == _squeezed(two))
+
+
+def _runs(parts: Sequence[Part], whole: Part) -> list[list[Part]]:
+    """Neighbours whose kernels, side by side, have the shape of the whole's."""
+    rows, columns = whole.arrays["kernel"].common()
+    sizes = [part.arrays["kernel"].common() for part in parts]
+    found = []
+    for begin in range(len(parts)):
+        width, end = 0, begin
+        while end < len(parts) and width < columns and sizes[end][0] == rows:
+            width, end = width + sizes[end][1], end + 1
+        if width == columns and end > begin + 1:
+            found.append(list(parts[begin:end]))
+    return found
+
+
+def _belong_together(run: Sequence[Part]) -> tuple[int, bool, bool]:
+    """How likely it is, of several runs, that one projects the same to query, key and value."""
+    words = frozenset[str]().union(*(_words(part.name) for part in run))
+    above = {part.name.replace("/", ".").rpartition(".")[0] for part in run}
+    return len(words & {"query", "key", "value"}), len(above) == 1, len({part.behind for part in run}) == 1
 
 
 def _renamed(ours: Part, theirs: Part) -> dict[str, Array]:
@@ -268,12 +363,15 @@ def _renamed(ours: Part, theirs: Part) -> dict[str, Array]:
     return dict(theirs.arrays)
 
 
-def _as(array: Array, shape: Shape) -> Array:
-    return array if array.common() == shape else _more(array, Step("reshape", shape))
+def _as(array: Array, other: Array | None) -> Array:
+    """An array in the shape of another, where that differs by axes of one alone."""
+    if other is None or array.common() == other.common() or _sizes(array) != _sizes(other):
+        return array
+    return _more(array, Step("reshape", other.common()))
 
 
 def _more(array: Array, *steps: Step) -> Array:
-    return Array(array.name, array.shape, (*array.steps, *steps), array.trained)
+    return replace(array, steps=(*array.steps, *steps))
 
 
 def _flattened(array: Array, role: str, part: Part) -> Array:
@@ -305,4 +403,4 @@ def _by_names(
     mine, others = ({words(part): part for part in parts} for parts in (ours, theirs))
     if len(mine) != len(ours) or mine.keys() != others.keys():
         return []
-    return [(part, others[word], "by name") for word, part in mine.items()]
+    return [(part, others[word], BY_NAME) for word, part in mine.items()]

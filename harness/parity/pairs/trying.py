@@ -8,12 +8,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
 
 from harness.parity.pairs.judging import Judge
-from harness.parity.pairs.mapping import Matched, Paired, pair, signature
+from harness.parity.pairs.mapping import BY_NAME, Matched, Paired, pair, signature
 from harness.parity.pairs.orders import Looked
 
 _MOST = 60  # trials
+
+
+class Better(NamedTuple):
+    """A mapping by which more layers agree, what was exchanged in it, and what is wrong with that, by the names."""
+
+    paired: Paired
+    told: str
+    wrong: str = ""
 
 
 def tell_apart(
@@ -22,15 +31,16 @@ def tell_apart(
     looked: tuple[Looked, Looked],
     judged: Judge,
     judge: Callable[[Paired], Judge],
-) -> tuple[Paired, str] | None:
-    """A mapping by which more layers agree, and what was exchanged in it; None where there is none."""
+) -> Better | None:
+    """What is found by trying; None where nothing is."""
+    first = paired
     found: dict[str, str] = {}
     broken = judged.first_broken()
     trials = iter(range(_MOST))
     while broken is not None:
         for exchanged in _exchanges(paired, broken, said):
             if next(trials, None) is None:
-                return _told(paired, found)
+                return _told(first, paired, found)
             other = pair(looked[0].inspected, looked[1].inspected, said, found | exchanged)
             trial = None if other.problems else judge(other)
             if trial is None or not trial.compared() >= judged.compared():
@@ -41,12 +51,28 @@ def tell_apart(
                 break
         else:
             break
-    return _told(paired, found)
+    return _told(first, paired, found)
 
 
-def _told(paired: Paired, found: Mapping[str, str]) -> tuple[Paired, str] | None:
-    told = ", ".join(f"{mine} is {other}" for mine, other in found.items())
-    return (paired, f"told apart by trying: {told}") if found else None
+def _told(first: Paired, paired: Paired, found: Mapping[str, str]) -> Better | None:
+    """Layers that have one name in both models and do what another does are exchanged, or are called so on purpose,
+    which nobody but the user knows. Numbers alone are no names.
+    """
+    if not found:
+        return None
+    named = {each.ours.name: each.theirs.name for each in first.matched if each.how == BY_NAME}
+    crossed = {
+        mine: other
+        for mine, other in found.items()
+        if named.get(mine, other) != other and any(letter.isalpha() for letter in named[mine])
+    }
+    told = "told apart by trying: " + ", ".join(f"{mine} is {other}" for mine, other in found.items())
+    if not crossed:
+        return Better(paired, told)
+    does = ", ".join(f"{other} does what {mine} does" for mine, other in crossed.items())
+    said = ", ".join(f'"{mine}": "{other}"' for mine, other in crossed.items())
+    wrong = f"exchanged, by their names: {does}; if that is meant, say so by mapping = {{{said}}}"
+    return Better(paired, told, wrong)
 
 
 def _exchanges(paired: Paired, broken: int, said: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -68,4 +94,4 @@ def _exchanges(paired: Paired, broken: int, said: Mapping[str, str]) -> Iterator
 
 
 _BESIDE = 4  # layers side by side that are told apart, in 24 orders
-_NOT_SURE = ("in the order of computation", "by name", "found by trying")
+_NOT_SURE = ("in the order of computation", BY_NAME, "found by trying")

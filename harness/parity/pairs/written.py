@@ -17,7 +17,7 @@ from harness.text import harmless
 def table(paired: Paired, labels: Sequence[str]) -> str:
     """The layers of both models beside each other, and how each pair was found; then what is worth knowing."""
     rows = [
-        (each.ours.name, each.theirs.name, each.ours.kind, each.how + behind_flattening(each.theirs))
+        (each.ours.name or _ROOT, each.theirs.name or _ROOT, each.ours.kind, each.how + behind_flattening(each.theirs))
         for each in paired.matched
     ]
     fused = dict.fromkeys(line.name.rpartition("/")[0] for line in paired.lines)
@@ -27,6 +27,9 @@ def table(paired: Paired, labels: Sequence[str]) -> str:
             line = next(line for line in paired.lines if line.name.startswith(f"{name}/"))
             rows.append((name, line.theirs.name.rpartition(".")[0], line.kind, line.how))
     return _aligned([(*labels, "", ""), *rows], paired.remarks)
+
+
+_ROOT = "(the model)"  # which is one layer, and has no name
 
 
 def _aligned(rows: Sequence[Sequence[str]], remarks: Iterable[str]) -> str:
@@ -86,8 +89,8 @@ def _step(step: Step) -> str:
 def write_converter(path: Path, paired: Paired, labels: Sequence[str]) -> None:
     """A Python file that turns the arrays of one model into those of the other, with NumPy alone."""
     rows = "\n".join(f"    ({_array(line.ours)}, {_array(line.theirs)})," for line in paired.lines)
-    held = ", ".join(f"{array.name!r}" for array in paired.held)
-    text = _CONVERTER.format(one=labels[0], two=labels[1], rows=rows, held=f"({held},)" if held else "()")
+    held = {array.name: (tuple(array.shape), array.constant or 0.0) for array in paired.held}
+    text = _CONVERTER.format(one=labels[0], two=labels[1], rows=rows, held=held)
     write_whole(path, text)
 
 
@@ -111,7 +114,7 @@ import numpy as np
 ARRAYS = [
 {rows}
 ]
-HELD = {held}  # arrays of {two} that {one} does not have: they are added to the array that they are beside
+HELD = {held}  # arrays of {two} that {one} does not have, as they are held; a second bias is added to the first
 
 
 def places(shape, steps):
@@ -136,8 +139,8 @@ def convert(arrays, source, target):
         whole = found.setdefault(other, np.zeros(other_shape, array.dtype))
         whole.reshape(-1)[places(other_shape, other_steps).ravel()] = array.reshape(-1)[places(shape, steps).ravel()]
     if target == 1:
-        for name in HELD:
-            found[name] = np.zeros_like(found[name.replace("bias_hh", "bias_ih")])
+        for name, (shape, number) in HELD.items():
+            found[name] = np.full(shape, number, np.float32)
     return found
 
 

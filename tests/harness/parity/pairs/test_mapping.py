@@ -129,3 +129,79 @@ def test_another_number_of_answers_is_another_structure():
     verdict = judging.structure("net", looked, paired, None)
     assert (verdict.outcome, verdict.note) == ("breaks", "keras answers 2 arrays, torch 1")
     assert judging.structure("net", (Looked(ours), Looked(theirs)), paired, None).outcome == "passes"
+
+
+def own(name, *shape):
+    return Part(name, "own", {name: Array(name, shape)})
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"),
+    [
+        (own("w", 4, 3), "keras's a has a kernel, torch's w has none"),
+        (own("w", 7), "torch's w has a w, keras's a has none"),
+        (Part("x", "dense", {"kernel": Array("x.kernel", (3, 5)), "bias": Array("x.bias", (5,))}), "(3, 5) in torch"),
+    ],
+)
+def test_a_mapping_to_what_does_not_fit_is_refused_in_words(theirs, said):
+    assert said in "; ".join(pair(*models([dense("a", 3, 4)], [theirs]), {"a": theirs.name}).problems)
+
+
+def test_a_mapping_gives_an_array_no_other_order_of_its_numbers():
+    alone = Part("a", "dense", {"kernel": Array("a.kernel", (3, 4))})
+    (wrong,) = pair(*models([alone], [own("w", 4, 3)]), {"a": "w"}).problems
+    assert wrong == "a/kernel is (3, 4) in keras, (4, 3) in torch (w)"
+    (line,) = pair(*models([alone], [own("w", 1, 3, 4)]), {"a": "w"}).lines
+    assert line.theirs.common() == (3, 4)
+
+
+def test_of_one_of_several_the_mapping_that_would_say_it_is_told():
+    ours, theirs = [dense(name, 4, 4) for name in "abc"], [dense(name, 4, 4) for name in "xy"]
+    told = '; torch\'s x has its shape: if it is the same layer, say so by mapping = {"b": "x"}'
+    assert any(told in problem for problem in pair(*models(ours, theirs), {}).problems)
+    assert not any("mapping" in problem for problem in pair(*models(ours, [dense("x", 9, 9)]), {}).problems)
+
+
+def test_of_projections_side_by_side_those_of_one_attention_are_a_fused_one():
+    names = ["before", "att/q", "att/k", "att/v", "att/o"]
+    ours = [dense(name, 4, 4) for name in names]
+    theirs = [dense("first", 4, 4, TURNED), dense("qkv", 4, 12, TURNED), dense("last", 4, 4, TURNED)]
+    paired = pair(*models(ours, theirs), {})
+    assert paired.problems == ()
+    assert partners(paired) == {"before": "first", "att/o": "last"}
+    assert {line.name.rpartition("/")[0] for line in paired.lines if line.theirs.name == "qkv.kernel"} == set(
+        names[1:4]
+    )
+
+
+def test_a_tied_kernel_needs_one_partner():
+    def embedding(name):
+        return Part(name, "embedding", {"kernel": Array(f"{name}.kernel", (9, 4))})
+
+    tied = Part("dec", "dense", {"kernel": Array("emb.kernel", (9, 4), TURNED), "bias": Array("dec.bias", (9,))})
+    paired = pair(*models([embedding("ours"), own("bias", 9)], [embedding("emb"), tied]), {})
+    assert paired.problems == ()
+    assert [(line.name, line.theirs.name) for line in paired.lines] == [
+        ("ours/kernel", "emb.kernel"),
+        ("bias/bias", "dec.bias"),
+    ]
+    assert paired.remarks == ("dec of torch is tied to emb.kernel",)
+    (wrong,) = pair(*models([embedding("ours")], [embedding("emb"), tied]), {}).problems
+    assert wrong == "torch's dec/bias (own: bias (9,)) has no partner"
+
+
+@pytest.mark.parametrize(("role", "number"), [("gamma", 1.0), ("beta", 0.0)])
+def test_a_frozen_array_that_does_nothing_is_held_as_it_is(role, number):
+    def norm(name, **constants):
+        roles = {"gamma", "beta", "moving_mean"} if constants else {"gamma", "beta", "moving_mean"} - {role}
+        arrays = {
+            each: Array(f"{name}.{each}", (4,), (), each not in constants, constants.get(each))
+            for each in sorted(roles)
+        }
+        return Part(name, "batch_norm", arrays)
+
+    paired = pair(*models([norm("a")], [norm("b", **{role: number})]), {})
+    assert (paired.problems, [array.name for array in paired.held]) == ((), [f"b.{role}"])
+    for other in (number + 1, None):
+        (wrong,) = pair(*models([norm("a")], [norm("b", **{role: other})]), {}).problems
+        assert f"torch's b has a {role}, keras's a has none: for it to be the same, freeze b.{role} at" in wrong

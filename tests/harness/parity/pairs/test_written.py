@@ -60,3 +60,26 @@ def test_the_table_has_a_row_for_each_array(tmp_path):
         ("conv/bias", "0.bias", ""),
     ]
     assert "conv   0      conv  the only one of its kind and shape" in table(PAIRED, LABELS)
+
+
+def test_the_converter_adds_a_second_bias_and_fills_in_what_is_held(tmp_path):
+    def part(name, **more):
+        roles = {"bias": (f"{name}.bias_ih", 1.0), **more}
+        held = {role: Array(name, (4,), trained=role != "gamma", constant=of) for role, (name, of) in roles.items()}
+        return Part(name, "lstm", held)
+
+    ours = Part("a", "lstm", {"bias": Array("a.bias", (4,))})
+    theirs = part("b", recurrent_bias=("b.bias_hh", None), gamma=("b.gamma", 1.0))
+    paired = pair(Inspected("keras", (ours,)), Inspected("torch", (theirs,)), {"a": "b"})
+    write_converter(tmp_path / "convert.py", paired, LABELS)
+    code = """
+import numpy as np
+from convert import to_keras, to_torch
+made = to_torch({"a.bias": np.full(4, 3.0)})
+assert {name: array.tolist() for name, array in made.items()} == {
+    "b.bias_ih": [3.0] * 4, "b.bias_hh": [0.0] * 4, "b.gamma": [1.0] * 4
+}
+back = to_keras(made | {"b.bias_hh": np.full(4, 2.0)})
+assert {name: array.tolist() for name, array in back.items()} == {"a.bias": [5.0] * 4}
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
