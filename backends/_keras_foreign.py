@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -133,7 +134,11 @@ class ForeignKeras:
         own = [part for part in silent if part.kind == "own"]
         unused = [part for part in silent if part.kind != "own"]
         known = dict(self._dropouts())
-        dropouts = [Random(name, float(known[name].rate), is_wide(known[name])) for name in dict.fromkeys(dropping)]
+        dropouts = [
+            Random(name, float(known[name].rate), is_wide(known[name]), place)
+            for name, place in dropping
+            if known[name].rate
+        ]
         return Inspected(
             NAME,
             (*own, *parts, *unused),
@@ -143,14 +148,16 @@ class ForeignKeras:
             answers=len(answers),
         )
 
-    def _called(self, inputs: Arrays) -> tuple[list[str], dict[str, str], list[str]]:
+    def _called(self, inputs: Arrays) -> tuple[list[str], dict[str, str], list[tuple[str, str | None]]]:
         """Names of the layers with arrays, each where it is called first, and descriptions of all else, in the order in
-        which they are called; of each layer, whose answer it is given; and names of dropouts.
+        which they are called; of each layer, whose answer it is given; and dropouts, each with what it is behind.
         """
         calls: list[str] = []
         behind: dict[str, str] = {}
-        sources: dict[int, tuple[Any, str]] = {}  # tensors are held, so that no other takes their number
-        dropping: list[str] = []
+        called_with = {name: self._given(array) for name, array in inputs.items()}
+        # Tensors are held, so that no other takes their number.
+        sources: dict[int, tuple[Any, str]] = {id(tensor): (tensor, "") for tensor in called_with.values()}
+        dropping: list[tuple[str, str | None]] = []
 
         def layer_called(name: str) -> Told:
             def told(given: Any, made: Any) -> None:
@@ -169,11 +176,12 @@ class ForeignKeras:
                     calls.append(name)  # whose activation it is, and which has not ended yet
                     behind[name] = ""
                 calls.append(what)
-                if name in names_of_dropouts:
-                    dropping.append(name)
                 given = leaves(given)
-                if len(given) == 1 and id(given[0]) in sources:
-                    sources[id(made)] = (made, sources[id(given[0])][1])
+                source = sources.get(id(given[0])) if len(given) == 1 else None
+                if name in names_of_dropouts:
+                    dropping.append((name, source[1] if source else None))
+                if source:
+                    sources[id(made)] = (made, source[1])
 
             return told
 
@@ -187,7 +195,7 @@ class ForeignKeras:
             for name, layer in without_arrays(self._model, ""):
                 what = f"{type(layer).__name__} {name}"
                 stack.enter_context(watched_call(layer, "call", function_called(what, name)))
-            self._answers(inputs, training=False)
+            self._model(self._as_called(called_with), training=False)
         return calls, behind, dropping
 
     def _dropouts(self) -> list[tuple[str, Any]]:
@@ -232,9 +240,12 @@ class ForeignKeras:
     def forward(self, inputs: Arrays) -> Arrays:
         """See `Foreign.forward`."""
         seen: Arrays = {}
+        times: Counter[str] = Counter()
 
         def keep(name: str, layer: Any) -> Told:
             def kept(given: Any, made: Any) -> None:
+                times[name] += 1
+                seen[f"{name}/calls"] = np.array(times[name])
                 made = leaves(made)[0]
                 given = leaves(given)
                 if name not in seen and given:

@@ -9,14 +9,17 @@ import keras
 import numpy as np
 from msgspec.structs import replace
 
-from backends._keras_foreign_layers import called, direct, is_leaf, own_variables, projections_of
+from backends._keras_foreign_layers import called, direct, has_activation, is_leaf, own_variables, projections_of
 from harness.foreign import Array, Part, Setting, Step
 
 
 def parts_of(name: str, layer: Any, trained: set[int]) -> list[Part]:
     """A layer in the words of `Part`."""
     if isinstance(layer, keras.layers.TimeDistributed):
-        return parts_of(name, layer.layer, trained)
+        each_step = parts_of(name, layer.layer, trained)
+        # Its answer is seen behind the activation alone, where the other side's is before it.
+        active = has_activation(layer.layer) and called(layer.layer.activation) != "linear"
+        return [replace(part, output="") for part in each_step] if active else each_step
     if isinstance(layer, keras.layers.Bidirectional):
         forward, backward = layer.forward_layer, layer.backward_layer
         (first,), (second,) = (parts_of(f"{name}/{each.name}", each, trained) for each in (forward, backward))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from backends._torch_foreign_parts import is_leaf, native_arrays, parts_of
+from backends._torch_foreign_parts import bare, is_leaf, is_looked_through, native_arrays, of_function, parts_of
 from backends._torch_formulas import as_keras, formula_of, settings_of
 from backends._torch_layouts import Layouts
 from harness.errors import BenchError, NotExported
@@ -26,12 +26,12 @@ from harness.foreign import (
     Measured,
     Pairing,
     Part,
-    Random,
     Setting,
     Shape,
     Trained,
     doors,
     leaves,
+    shapes_of,
 )
 from harness.model.code import first_line
 from harness.protocol import Precision
@@ -66,7 +66,11 @@ class ForeignTorch:
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
         self._coarse: dict[str, None] = {}
         inside = {f"{name}.out_proj" for name, each in model.named_modules() if isinstance(each, nn.MultiheadAttention)}
-        self._named = {n: module for n, module in model.named_modules() if is_leaf(module) and n not in inside}
+        self._named = {
+            name: module
+            for name, module in model.named_modules()
+            if is_leaf(module) and name not in inside and "parametrizations" not in name.split(".")
+        }
 
     def inputs(self) -> tuple[Inputs, ...]:
         """None: a module does not say what it takes."""
@@ -77,24 +81,28 @@ class ForeignTorch:
         watch, answers = self._try_layouts(inputs)
         parts: list[Part] = []
         before: list[str] = []
-        called = set()
+        called: set[tuple[str, str]] = set()
         for kind, name in watch.calls:
             if kind == "between":
                 before.append(name)
-            elif name not in called:
-                called.add(name)
-                found = parts_of(name, self._named[name], self._model, watch)
+            elif (kind, name) not in called:
+                called.add((kind, name))
+                if kind == "function":
+                    found = [of_function(watch.functions[name], self._model, watch)]
+                else:
+                    found = parts_of(name, self._named[name], self._model, watch)
                 if found:
                     behind = watch.behind.get(name, "")
                     parts += [replace(found[0], before=tuple(before), behind=behind), *found[1:]]
-                    before = []
+                    before = [] if found[0].arrays else [f"{type(self._named[name]).__name__} {name}"]
         silent = [
             part
             for name, module in self._named.items()
-            if name not in called
+            if ("layer", name) not in called
             for part in parts_of(name, module, self._model, watch)
         ]
-        own = [part for part in silent if part.kind in ("own", "constant")]
+        # A list of arrays is not called, and answers nothing.
+        own = [replace(part, output="") for part in silent if part.kind in ("own", "constant")]
         unused = [part for part in silent if part.kind not in ("own", "constant")]
         constants = [part.name for part in (*own, *parts) if part.kind == "constant" and part.name in self._rounded]
         self._coarse |= {f"the constant {name}": None for name in constants}
@@ -102,7 +110,7 @@ class ForeignTorch:
             NAME,
             (*own, *parts, *unused),
             tuple(before),
-            tuple(Random(name, rate, name in watch.wide) for name, rate, _ in watch.dropouts if rate),
+            tuple(dropout for dropout, _ in watch.dropouts if dropout.rate),
             unused=tuple(part.name for part in unused),
             answers=answers,
         )
@@ -111,8 +119,7 @@ class ForeignTorch:
         """Run the module once; an image is given channels first if it takes that, and as it is if not. Returns what was
         seen, and the number of its answers.
         """
-        given = self._pairing.get("torch_inputs")
-        shapes = dict(zip(inputs, given.values() if isinstance(given, Mapping) else given or [], strict=False))
+        shapes = shapes_of(self._pairing.get("torch_inputs"), tuple(inputs))
         choices = [doors(array, shapes.get(name), "torch_inputs") for name, array in inputs.items()]
         errors = []
         for axes in itertools.product(*choices):
@@ -130,15 +137,15 @@ class ForeignTorch:
     @contextlib.contextmanager
     def _watched(self, still: bool = False) -> Iterator[Layouts]:
         """Watch all that is computed meanwhile."""
-        watch = Layouts(still)
+        watch = Layouts(still, bare(self._model))
         hooks = []
         for name, module in self._model.named_modules():
             if not is_leaf(module) and any(True for _ in module.children()):
                 continue
-            hooks.append(
-                module.register_forward_pre_hook(watch.enters(name, module, name in self._named), with_kwargs=True)
-            )
-            hooks.append(module.register_forward_hook(watch.leaves(name, name in self._named)))
+            holds, through = name in self._named, is_looked_through(module)
+            enters = watch.enters(name, module, holds, through)
+            hooks.append(module.register_forward_pre_hook(enters, with_kwargs=True))
+            hooks.append(module.register_forward_hook(watch.leaves(name, holds, through)))
         try:
             with watch:
                 yield watch
@@ -150,7 +157,8 @@ class ForeignTorch:
     def _answers(self, inputs: Arrays, watch: Layouts) -> list[Any]:
         given = {name: self._given(array, self._axes[name]) for name, array in inputs.items()}
         for name, tensor in given.items():
-            if self._axes[name]:
+            watch.begins(tensor)
+            if self._axes[name][1:2] == (tensor.ndim - 1,):
                 watch.channels_first(tensor)
         if all(name.isdigit() for name in given):
             return leaves(self._model(*given.values()))
@@ -241,7 +249,7 @@ class ForeignTorch:
         self._model.train()
         with torch.no_grad(), self._watched() as watch:
             self._answers(inputs, watch)
-        return {name: found for name, _, found in watch.dropouts if found}
+        return {dropout.name: found for dropout, found in watch.dropouts if found}
 
     def train(
         self,

@@ -4,19 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from harness.foreign import Array, Part, Setting, Step
 
 if TYPE_CHECKING:
-    from backends._torch_layouts import Layouts
+    from backends._torch_layouts import Given, Layouts
 
 _WHOLE = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase)
+_NORMS = (nn.modules.instancenorm._InstanceNorm, nn.GroupNorm, nn.LayerNorm)
+_KNOWN = (*_WHOLE, *_NORMS, nn.Linear, nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.Embedding, nn.PReLU)
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether a module holds arrays itself, and is to be looked at as one."""
-    return isinstance(module, _WHOLE) or any(True for _ in _own(module))
+    """Whether a module holds arrays itself, or is a norm, which might, and is to be looked at as one."""
+    return isinstance(module, _WHOLE + _NORMS) or any(True for _ in _own(module))
+
+
+def is_looked_through(module: nn.Module) -> bool:
+    """Whether it holds arrays beside layers of torch, which are to be looked at as well."""
+    return not isinstance(module, _KNOWN) and any(True for _ in module.children())
+
+
+def bare(model: nn.Module) -> dict[int, tuple[str, str]]:
+    """Of each array that no layer of torch holds: by its number, its name and that of the module which does."""
+    layers = [module for module in model.modules() if isinstance(module, _KNOWN)]
+    held = {id(tensor) for module in layers for tensor in module._parameters.values()}
+    named = model.named_parameters()
+    return {id(tensor): (name, name.rpartition(".")[0]) for name, tensor in named if id(tensor) not in held}
+
+
+def of_function(given: Given, model: nn.Module, watch: Layouts) -> Part:
+    """A function of torch with arrays that no layer holds, as the layer that it stands for."""
+    natives = native_arrays(model)
+    arrays = {}
+    for role, name in given.arrays.items():
+        turned = role == "kernel" and given.kind != "embedding"
+        arrays[role] = _array(name, natives[name], *(_turned(natives[name].ndim) if turned else ()))
+    flattened, unflattened = watch.flattened.get(given.name, ()), watch.unflattened.get(given.name, ())
+    return Part(given.name, given.kind, arrays, given.settings, given.name, flattened, unflattened, holder=given.holder)
 
 
 def _own(module: nn.Module) -> list[str]:
@@ -35,37 +62,26 @@ def parts_of(name: str, module: nn.Module, model: nn.Module, watch: Layouts) -> 
     """A module as parts; of what is no known kind, each array is one."""
     inside = _Within(name, module, native_arrays(model))
     flattened, unflattened = watch.flattened.get(name, ()), watch.unflattened.get(name, ())
+    if _is_computed(module):
+        return _computed(inside, module)
     match module:
         case nn.Linear():
             arrays = inside.arrays(kernel=("weight", _turned(2)), bias=("bias", ()))
             return [Part(name, "dense", arrays, {}, name, flattened, unflattened)]
-        case nn.ConvTranspose1d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
-            rank = module.weight.ndim
-            arrays = inside.arrays(kernel=("weight", _turned(rank)), bias=("bias", ()))
-            return [Part(name, "conv_transpose", arrays, _settings(module), name)]
-        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+        case nn.modules.conv._ConvNd():
+            kind = "conv_transpose" if isinstance(module, nn.modules.conv._ConvTransposeNd) else "conv"
             arrays = inside.arrays(kernel=("weight", _turned(module.weight.ndim)), bias=("bias", ()))
-            return [Part(name, "conv", arrays, _settings(module), name)]
+            return [Part(name, kind, arrays, _settings(module), name)]
         case nn.BatchNorm1d() | nn.BatchNorm2d() | nn.BatchNorm3d():
-            arrays = inside.arrays(
-                gamma=("weight", ()),
-                beta=("bias", ()),
-                moving_mean=("running_mean", ()),
-                moving_variance=("running_var", ()),
-            )
-            return [Part(name, "batch_norm", arrays, _settings(module), name, flattened)]
+            return [Part(name, "batch_norm", inside.arrays(**_MOVING), _settings(module), name, flattened)]
         case nn.LayerNorm():
             rank = len(module.normalized_shape)
             whole = watch.lies.get(name) == "first" and rank == watch.ranks[name] - 1
             steps = (Step("transpose", (*range(1, rank), 0)),) if whole and rank > 1 else ()
             arrays = inside.arrays(gamma=("weight", steps), beta=("bias", steps))
             return [Part(name, "layer_norm", arrays, _settings(module), name, flattened)]
-        case nn.GroupNorm():
-            return [
-                Part(
-                    name, "group_norm", inside.arrays(gamma=("weight", ()), beta=("bias", ())), _settings(module), name
-                )
-            ]
+        case nn.GroupNorm() | nn.modules.instancenorm._InstanceNorm():
+            return [Part(name, "group_norm", inside.arrays(**_MOVING), _settings(module), name)]
         case nn.Embedding():
             return [Part(name, "embedding", inside.arrays(kernel=("weight", ())), _settings(module), name)]
         case nn.PReLU():
@@ -77,11 +93,16 @@ def parts_of(name: str, module: nn.Module, model: nn.Module, watch: Layouts) -> 
         case nn.MultiheadAttention():
             return _attention(inside, module)
         case _:
-            kinds = {own: "own" if own in module._parameters else "constant" for own in _own(module)}
-            return [
-                Part(inside.full(own), kind, {own: inside.array(own)}, {}, name if kind == "own" else "")
-                for own, kind in kinds.items()
-            ]
+            return [each for each in _own_parts(inside, module) if each.name not in watch.taken]
+
+
+def _own_parts(inside: _Within, module: nn.Module) -> list[Part]:
+    """Each array of a module of no known kind."""
+    kinds = {own: "own" if own in module._parameters else "constant" for own in _own(module)}
+    return [
+        Part(inside.full(own), kind, {own: inside.array(own)}, {}, inside.name if kind == "own" else "")
+        for own, kind in kinds.items()
+    ]
 
 
 class _Within:
@@ -101,8 +122,7 @@ class _Within:
         if tensor is None:  # shared with another module, under whose name it is
             mine = self._module.get_parameter(own)
             full, tensor = next((name, each) for name, each in self._natives.items() if each is mine)
-        trained = tensor.requires_grad
-        return Array(full, tuple(tensor.shape), steps, trained)
+        return _array(full, tensor, *steps)
 
     def has(self, own: str) -> bool:
         """Whether it is there."""
@@ -115,9 +135,47 @@ class _Within:
         return {role: self.array(own, *steps) for role, (own, steps) in roles.items() if self.has(own)}
 
 
+def _array(name: str, tensor: Tensor, *steps: Step) -> Array:
+    frozen = isinstance(tensor, nn.Parameter) and not tensor.requires_grad and tensor.numel() > 0
+    first = tensor.detach().flatten()[0] if frozen else None
+    constant = float(first) if first is not None and bool(torch.eq(tensor, first).all()) else None
+    return Array(name, tuple(tensor.shape), steps, tensor.requires_grad, constant)
+
+
+def _is_computed(module: nn.Module) -> bool:
+    weight = getattr(module, "weight", None)
+    return isinstance(module, _KNOWN) and isinstance(weight, Tensor) and not isinstance(weight, nn.Parameter)
+
+
+def _computed(inside: _Within, module: nn.Module) -> list[Part]:
+    """A layer whose weight is computed of others, as weight normalisation and spectral normalisation do: each of these
+    is a part, a kernel as Keras would have it.
+    """
+    held = [*module.named_parameters(), *module.named_buffers()]
+    return [
+        Part(
+            inside.full(own),
+            "own" if isinstance(tensor, nn.Parameter) else "constant",
+            {own.rpartition(".")[2]: inside.array(own, *(_turned(tensor.ndim) if tensor.ndim > 1 else ()))},
+            {},
+            inside.name,
+        )
+        for own, tensor in held
+        if tensor.is_floating_point()
+    ]
+
+
 def _turned(rank: int) -> tuple[Step, ...]:
     """A kernel, outputs and inputs first, with these last."""
     return (Step("transpose", (*range(2, rank), 1, 0)),)
+
+
+_MOVING: dict[str, tuple[str, tuple[Step, ...]]] = {
+    "gamma": ("weight", ()),
+    "beta": ("bias", ()),
+    "moving_mean": ("running_mean", ()),
+    "moving_variance": ("running_var", ()),
+}
 
 
 def _recurrent(inside: _Within, module: nn.RNNBase) -> list[Part]:
@@ -187,6 +245,9 @@ def _settings(module: nn.Module) -> dict[str, Setting]:
         value = getattr(module, theirs, None)
         if value is not None:
             found[ours] = value
+    if isinstance(module, nn.modules.instancenorm._InstanceNorm):  # which Keras has as a group for each channel
+        more = {"groups": module.num_features, "track_running_stats": module.track_running_stats}
+        found |= {"affine": module.affine, **more}
     momentum = getattr(module, "momentum", None)
     if isinstance(momentum, float):
         found["momentum"] = 1 - momentum  # what is kept, as Keras says it

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from harness.foreign import Arrays, Measured, Shape, leaves, measured
+from harness.foreign import Arrays, Measured, Random, Setting, Shape, leaves, measured
 
 
 class Tag(NamedTuple):
@@ -24,15 +25,28 @@ class Tag(NamedTuple):
     source: str = ""
 
 
+class Given(NamedTuple):
+    """A function that was given arrays which no layer holds, by their roles; its name is that of the first."""
+
+    name: str
+    kind: str
+    arrays: dict[str, str]
+    settings: dict[str, Setting]
+    holder: str
+
+
 class Layouts(TorchFunctionMode):
-    """Watches functions and, through hooks, modules. `seen` has what layers are given and answer, `calls` their names
-    and those of what lies between, `flattened` and `unflattened` what `Part` says of them, `coarse` what is computed in
-    less than double precision where that is the default, `wide` which dropouts draw one number for a whole channel.
+    """Watches functions and, through hooks, modules. `seen` has what layers are given and answer, and how often they
+    are called, `calls` their names and those of what lies between, `flattened` and `unflattened` what `Part` says of
+    them, `coarse` what is computed in less than double precision where that is the default. `bare` are the arrays that
+    no layer holds, by their numbers: `functions` are what these are given to, by name, and `taken` the arrays of these.
     """
 
-    def __init__(self, still: bool) -> None:
+    def __init__(self, still: bool, bare: Mapping[int, tuple[str, str]] | None = None) -> None:
         super().__init__()
-        self._still = still
+        self._still, self._bare = still, bare or {}
+        self.functions: dict[str, Given] = {}
+        self._called: Counter[str] = Counter()
         self._tags: dict[int, tuple[Tensor, Tag]] = {}  # tensors are held, so that no other takes their number
         self._inside: list[str] = []
         self._paused = False
@@ -44,46 +58,68 @@ class Layouts(TorchFunctionMode):
         self.lies: dict[str, str] = {}
         self.flattened: dict[str, Shape] = {}
         self.unflattened: dict[str, Shape] = {}
-        self.dropouts: list[tuple[str, float, Measured | None]] = []
-        self.wide: set[str] = set()
+        self.dropouts: list[tuple[Random, Measured | None]] = []
         self.coarse: dict[str, None] = {}
+
+    @property
+    def taken(self) -> set[str]:
+        """Names of the arrays that functions were given."""
+        return {name for given in self.functions.values() for name in given.arrays.values()}
 
     # --- modules --------------------------------------------------------------------------------------------------
 
-    def enters(self, name: str, module: nn.Module, holds: bool) -> Callable[..., None]:
-        """A hook of a module, that holds arrays or not."""
+    def enters(self, name: str, module: nn.Module, holds: bool, through: bool = False) -> Callable[..., None]:
+        """A hook of a module, that holds arrays or not; one that is looked `through` does so beside layers."""
 
         def hook(_: nn.Module, args: Any, kwargs: Any) -> None:
             if not self._inside:
                 told = f"{type(module).__name__} {name}"
                 self.calls.append(("layer", name) if holds else ("between", told))
-            self._inside.append(name)
+            if not through:
+                self._inside.append(name)
             if isinstance(module, nn.MultiheadAttention) and module.dropout:
-                self.dropouts.append((name, module.dropout, None))
+                self.dropouts.append((Random(name, module.dropout), None))
+            if isinstance(module, nn.RNNBase) and module.dropout:
+                between = [f"{name}/l{place}" for place in range(module.num_layers - 1)]
+                self.dropouts += [(Random(each, module.dropout), None) for each in between]
             given = leaves([*args, *kwargs.values()])
-            if holds and given and f"{name}/input" not in self.seen and isinstance(given[0], Tensor):
-                tag = self._tag(given[0])
-                self.behind[name] = self._sources.get(id(given[0]), (None, ""))[1]
-                self.ranks[name], self.lies[name] = given[0].ndim, tag.lies
-                if tag.lies == "flat":
-                    self.flattened[name] = tag.shape
-                self.seen[f"{name}/input"] = self._batch_first(module, self.common(given[0]))
+            if holds and given and isinstance(given[0], Tensor):
+                self._given(name, given[0], module)
 
         return hook
 
-    def leaves(self, name: str, holds: bool) -> Callable[..., None]:
+    def _given(self, name: str, given: Tensor, module: nn.Module | None) -> None:
+        """What a layer is given; of several calls the first."""
+        self._called[name] += 1
+        self.seen[f"{name}/calls"] = np.array(self._called[name])
+        if f"{name}/input" in self.seen:
+            return
+        tag = self._tag(given)
+        self.behind[name] = self._sources.get(id(given), (None, ""))[1]
+        self.ranks[name], self.lies[name] = given.ndim, tag.lies
+        if tag.lies == "flat":
+            self.flattened[name] = tag.shape
+        array = self._batch_first(module, self.common(given))
+        unknown = isinstance(module, nn.modules.conv._ConvNd) and tag.lies == "" and array.ndim > 2
+        self.seen[f"{name}/input"] = np.moveaxis(array, 1, -1) if unknown else array
+
+    def _answered(self, name: str, answer: Tensor, dense: bool, module: nn.Module | None) -> None:
+        """What a layer answers at its first call."""
+        self._sources[id(answer)] = (answer, name)
+        if self._tag(answer).lies == "" and dense:
+            self._put(answer, Tag("from", source=name))
+        self.seen[name] = self._batch_first(module, self.common(answer))
+
+    def leaves(self, name: str, holds: bool, through: bool = False) -> Callable[..., None]:
         """A hook of a module that has answered."""
 
         def hook(module: nn.Module, _: Any, made: Any) -> None:
-            self._inside.pop()
+            if not through:
+                self._inside.pop()
             answers = [answer for answer in leaves(made) if isinstance(answer, Tensor)]
             if not holds or name in self.seen or not answers:
                 return
-            answer = answers[0]
-            self._sources[id(answer)] = (answer, name)
-            if self._tag(answer).lies == "" and isinstance(module, nn.Linear):
-                self._put(answer, Tag("from", source=name))
-            self.seen[name] = self._batch_first(module, self.common(answer))
+            self._answered(name, answers[0], isinstance(module, nn.Linear), module)
             if isinstance(module, nn.RNNBase):
                 directions = 2 if module.bidirectional else 1
                 last = [self._array(each) for each in answers[1][-directions:]]
@@ -92,9 +128,9 @@ class Layouts(TorchFunctionMode):
         return hook
 
     @staticmethod
-    def _batch_first(module: nn.Module, array: NDArray[Any]) -> NDArray[Any]:
-        ours = isinstance(module, nn.RNNBase | nn.MultiheadAttention)
-        return array.swapaxes(0, 1) if ours and not module.batch_first and array.ndim == 3 else array
+    def _batch_first(module: nn.Module | None, array: NDArray[Any]) -> NDArray[Any]:
+        ours = isinstance(module, nn.RNNBase | nn.MultiheadAttention) and not module.batch_first
+        return array.swapaxes(0, 1) if ours and array.ndim == 3 else array
 
     # --- tensors --------------------------------------------------------------------------------------------------
 
@@ -103,6 +139,10 @@ class Layouts(TorchFunctionMode):
 
     def _put(self, tensor: Tensor, tag: Tag) -> None:
         self._tags[id(tensor)] = (tensor, tag)
+
+    def begins(self, tensor: Tensor) -> None:
+        """An input, which is no layer's answer."""
+        self._sources[id(tensor)] = (tensor, "")
 
     def channels_first(self, tensor: Tensor) -> None:
         """An input that is given so."""
@@ -150,6 +190,8 @@ class Layouts(TorchFunctionMode):
         made = function(*args, **kwargs)
         if torch.get_default_dtype() is torch.float64 and any(map(self._is_coarse, [made, *_tensors(args, kwargs)])):
             self.coarse[f"{name} of {self._inside[-1]}" if self._inside else name] = None
+        if stands := self._stands_for(name, args, kwargs):
+            return self._layer(stands, name, args, kwargs, made)
         if not self._inside and name not in _UNTOLD and not name.startswith("__get"):
             self.calls.append(("between", name.strip("_")))
         if isinstance(made, Tensor):
@@ -166,6 +208,29 @@ class Layouts(TorchFunctionMode):
         """Whether a tensor has numbers that less than double precision may have rounded: whole ones are none."""
         coarse = isinstance(made, Tensor) and made.dtype in (torch.float32, torch.float16, torch.bfloat16)
         return bool(coarse and (made != made.round()).any())
+
+    def _stands_for(self, name: str, args: Any, kwargs: Any) -> Given | None:
+        """The layer that a function with arrays that no layer holds stands for; None for any other function."""
+        kind, names, roles = _FUNCTIONS.get(name, ("", (), {}))
+        given = dict(zip(names, args, strict=False)) | kwargs
+        arrays = {role: id(given[theirs]) for theirs, role in roles.items() if given.get(theirs) is not None}
+        if not arrays or not all(number in self._bare for number in arrays.values()):
+            return None
+        first, holder = self._bare[next(iter(arrays.values()))]
+        settings = {ours: given.get(theirs, usual) for theirs, (ours, usual) in _SETTINGS.items() if theirs in names}
+        return Given(first, kind, {role: self._bare[each][0] for role, each in arrays.items()}, settings, holder)
+
+    def _layer(self, stands: Given, name: str, args: Any, kwargs: Any, made: Tensor) -> Tensor:
+        """See to a function as to the layer that it stands for."""
+        given = args[0] if args else kwargs["input"]
+        if stands.name not in self.functions:
+            self.functions[stands.name] = stands
+            self.calls.append(("function", stands.name))
+        self._given(stands.name, given, None)
+        self._follow(name, [given], made)
+        if stands.name not in self.seen:
+            self._answered(stands.name, made, stands.kind == "dense", None)
+        return made
 
     def _order(self, function: Any, rank: int, args: Any, kwargs: Any) -> tuple[int, ...]:
         """Which axis of what it is given each axis of what such a function makes is: a tensor tells by its shape."""
@@ -198,11 +263,12 @@ class Layouts(TorchFunctionMode):
         found = None
         called = self._inside[-1] if self._inside else f"{name} {len(self.dropouts)}"
         wide = tuple(range(2, made.ndim)) if name.startswith("feature") or name[-2:] in ("1d", "2d", "3d") else ()
-        if wide:
-            self.wide.add(called)
         if training and not self._still:
             found = measured(self._array(args[0]), self._array(made), wide, "alpha" in name)
-        self.dropouts.append((called, rate, found))
+        source = self._sources.get(id(args[0]))
+        self.dropouts.append((Random(called, rate, bool(wide), source[1] if source else None), found))
+        if source:
+            self._sources[id(made)] = (made, source[1])
         self._put(made, self._tag(args[0]))
         return made
 
@@ -230,6 +296,30 @@ class Layouts(TorchFunctionMode):
         elif tag.lies == "from" and given.ndim == 2 and made.ndim > 2:
             self._put(made, Tag("given", tuple(made.shape[1:]), tag.source))
 
+
+_CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TURNED_CONV = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+_WEIGHED = {"weight": "kernel", "bias": "bias"}
+_SCALED = {"weight": "gamma", "bias": "beta"}
+_FUNCTIONS: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
+    "linear": ("dense", ("input", "weight", "bias"), _WEIGHED),
+    **{f"conv{rank}d": ("conv", _CONV, _WEIGHED) for rank in (1, 2, 3)},
+    **{f"conv_transpose{rank}d": ("conv_transpose", _TURNED_CONV, _WEIGHED) for rank in (1, 2, 3)},
+    "embedding": ("embedding", ("input", "weight", "padding_idx"), {"weight": "kernel"}),
+    "layer_norm": ("layer_norm", ("input", "normalized_shape", "weight", "bias", "eps"), _SCALED),
+    "group_norm": ("group_norm", ("input", "num_groups", "weight", "bias", "eps"), _SCALED),
+}
+"""Functions of torch that are given arrays: the kind of layer, its arguments in order, and the roles of its arrays."""
+_SETTINGS: dict[str, tuple[str, Setting]] = {
+    "stride": ("strides", 1),
+    "padding": ("padding", 0),
+    "dilation": ("dilation", 1),
+    "groups": ("groups", 1),
+    "output_padding": ("output_padding", 0),
+    "padding_idx": ("padding_idx", None),
+    "num_groups": ("groups", None),
+    "eps": ("epsilon", 1e-5),
+}
 
 _SPATIAL = ("conv", "pool", "interpolate", "upsample", "batch_norm", "instance_norm", "group_norm", "pixel_shuffle")
 _TURNS = ("permute", "transpose", "swapaxes", "movedim", "moveaxis", "swapdims", "mT")

@@ -40,7 +40,9 @@ def _norm(verdict: Verdict, paired: Paired, labels: Sequence[str]) -> str:
 
 
 def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Two arrays in one shape, where they differ by axes of one alone, or one is a sequence and the other its end."""
+    """Two arrays in one shape, where they differ by axes of one alone, or one is a sequence and the other its end, or
+    has its steps one after the other in the batch.
+    """
     one, two = ours[name], theirs[name]
     if one.shape == two.shape:
         return one, two
@@ -48,6 +50,9 @@ def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArra
         last = side.get(f"{name}/last")
         if mine.ndim + 1 == other.ndim and last is not None and last.shape == mine.shape:
             return (one, last) if mine is one else (last, two)
+    for mine, other in ((one, two), (two, one)):
+        if mine.ndim == other.ndim + 1 and other.shape == (mine.shape[0] * mine.shape[1], *mine.shape[2:]):
+            return one.reshape(other.shape), two.reshape(other.shape)
     if tuple(size for size in one.shape if size != 1) == tuple(size for size in two.shape if size != 1):
         return one, two.reshape(one.shape)
     return one, two

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -52,10 +54,7 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
         if line.ours.trained != line.theirs.trained and not line.role.startswith("moving_"):
             trained, still = labels if line.ours.trained else labels[::-1]
             wrong.append(f"{line.name} ({line.theirs.name}) is trained in {trained}, not in {still}")
-    seen = [side.inspected.dropouts for side in looked]
-    rates = [[(each.rate, each.wide) for each in dropouts] for dropouts in seen if dropouts is not None]
-    if len(rates) == 2 and rates[0] != rates[1]:
-        wrong.append("dropouts: " + "; ".join(map(_dropouts, looked)))
+    wrong += _other_dropouts(looked, paired)
     if own and not wrong:
         wrong = _own_weights(paired, own)
     if wrong:
@@ -63,8 +62,14 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
         return Verdict(name, "structure", "breaks", note="; ".join(wrong[:4]) + more)
     size = sum(int(np.prod(line.ours.common())) for line in paired.lines)
     told = f"{len(paired.matched)} layers, {len(paired.lines)} arrays, {size:,} numbers"
-    held = ", ".join(array.name for array in paired.held)
-    held = f"; held at zero: {held}" if held else ""
+    held = "".join(
+        f"; held at {value}: {names}"
+        for value, names in (
+            ("zero", ", ".join(array.name for array in paired.held if not array.constant)),
+            ("one", ", ".join(array.name for array in paired.held if array.constant)),
+        )
+        if names
+    )
     return Verdict(name, "structure", "passes", note=told + held)
 
 
@@ -75,6 +80,42 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
         return []
     arrays = f"{ours.answers} array{'s' * (ours.answers != 1)}"
     return [f"{ours.framework} answers {arrays}, {theirs.framework} {theirs.answers}"]
+
+
+def _other_dropouts(looked: tuple[Looked, Looked], paired: Paired) -> list[str]:
+    """What is wrong where dropouts are of other kinds, or behind other layers as far as it is known which."""
+    ours, theirs = (side.inspected.dropouts for side in looked)
+    if ours is None or theirs is None:
+        return []
+    kinds = [[(each.rate, each.wide) for each in dropouts] for dropouts in (ours, theirs)]
+    seen = [each for each in paired.matched if each.ours.output and each.theirs.output]
+    known = (
+        {"": "", **{each.ours.output: each.ours.output for each in seen}},
+        {"": "", **{each.theirs.output: each.ours.output for each in seen}},
+    )
+    places = [
+        Counter(((each.rate, each.wide), None if each.behind is None else of.get(each.behind)) for each in dropouts)
+        for dropouts, of in zip((ours, theirs), known, strict=True)
+    ]
+    all_known = not any(place is None for counted in places for _, place in counted)
+    if sorted(kinds[0]) != sorted(kinds[1]) or (kinds[0] != kinds[1] and not all_known):
+        return ["dropouts: " + "; ".join(map(_dropouts, looked))]
+    labels = [side.inspected.framework for side in looked]
+    found = []
+    for kind in sorted(set(kinds[0])):
+        alone = [places[side] - places[1 - side] for side in (0, 1)]
+        behind = [[place for of, place in each.elements() if of == kind and place is not None] for each in alone]
+        nowhere = [each[kind, None] for each in places]  # any of which may be the other's
+        if len(behind[0]) > nowhere[1] or len(behind[1]) > nowhere[0]:
+            told = [f"{label} has {_placed(each)}" for label, each in zip(labels, behind, strict=True)]
+            rate, wide = kind
+            found.append(f"dropout {rate:g}{' of whole channels' * wide}: {', '.join(told)}")
+    return found
+
+
+def _placed(places: Sequence[str]) -> str:
+    told = [f"one behind {place}" if place else "one before all layers" for place in places]
+    return " and ".join(told) or "one elsewhere"
 
 
 def _dropouts(side: Looked) -> str:
@@ -117,7 +158,20 @@ class Judge:
         self._name, self._looked, self._paired, self.start = name, looked, paired, start
         self._told = [told for told, _ in computed]
         self._left = [by_precision(arrays) for _, arrays in computed]
+        self._leave_out_loops()
         self._labels = [each.inspected.framework for each in looked]
+
+    def _leave_out_loops(self) -> None:
+        """A layer that one side calls once and the other in a loop, step by step, is seen by the layer behind it."""
+        for each in self._paired.matched:
+            outputs = [f"forward/{part.output}" for part in (each.ours, each.theirs)]
+            sides = list(zip(self._left, outputs, strict=True))
+            found = [left["float32"].get(f"{output}/calls") for left, output in sides]
+            calls = {count.item() for count in found if count is not None}
+            for left, output in sides if len(calls) > 1 else ():
+                for arrays in left.values():
+                    for what in ("", "/input", "/last"):
+                        arrays.pop(f"{output}{what}", None)
 
     def rung(self, rung: str) -> list[Verdict]:
         """The verdicts of one rung; none where there is nothing to compare.
@@ -237,7 +291,8 @@ class Judge:
     def _dropped(self, left: Arrays, ours: bool) -> Arrays:
         """What dropouts keep and by what they multiply it, under the names and rates that ours have."""
         found: Arrays = {}
-        mine, others = (side.inspected.dropouts or () for side in self._looked)
+        # By their rates, for branches may be computed in another order; where they stand is told by `structure`.
+        mine, others = (sorted(side.inspected.dropouts or (), key=attrgetter("rate")) for side in self._looked)
         for one, two in zip(mine, others, strict=False):
             measured = [
                 side["float32"].get(f"dropped/{each.name}") for side, each in zip(self._left, (one, two), strict=True)

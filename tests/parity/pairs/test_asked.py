@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from harness.command import cli
 from harness.parity.pairs.climb import RUNGS, PairRequest
 from tests.parity.pairs.planted import HERE, source
 
@@ -119,3 +120,47 @@ def test_a_padding_that_is_missing_before_all_is_pooled_is_told_by_the_shapes(pa
     _, *forward = climb(pairs, path, rungs=("structure", "forward"))
     (told,) = {verdict.note for verdict in forward if verdict.outcome == "breaks"}
     assert "look behind conv, which answers (8, 8, 8, 3) in keras, (8, 6, 6, 3) in torch; padding is same" in told
+
+
+ONE = """
+inputs = (4,)
+
+
+def keras_model():
+    import keras
+
+    return keras.Sequential([keras.Input(inputs), keras.layers.Dense(2)])
+
+
+def torch_model():
+    import torch
+
+    return torch.nn.Linear(4, 2)
+"""
+
+
+def test_files_that_are_written_are_told_and_a_model_that_is_one_layer_is_named(tmp_path, capsys):
+    path, table = tmp_path / "one.py", tmp_path / "new" / "m.csv"
+    path.write_text(ONE)
+    assert cli.main(["parity", f"pair={path}", "rung=structure", f"mapping={table}"]) == 0
+    told = capsys.readouterr().out
+    assert "  dense  (the model)  dense  the only one of its kind and shape" in told
+    assert f"mapping: {table}" in told.splitlines()
+    assert table.exists()
+
+
+def test_layers_that_do_what_others_are_called_break_the_first_rung_that_was_asked_for(pairs, tmp_path):
+    names = {"self.a, self.b = ": "self.first, self.second = ", "self.a": "self.first", "self.b": "self.second"}
+    text = twins(tmp_path, answers="self.b(x), self.a(x)").read_text()
+    for old, new in names.items():
+        text = text.replace(old, new)
+    path = tmp_path / "crossed.py"
+    path.write_text(text)
+    for asked in ({"rungs": ("gradients",)}, {"rungs": ("forward",)}, {"rungs": ("forward",), "weights": "theirs"}):
+        verdicts = climb(pairs, path, **asked)
+        assert "exchanged, by their names: second does what first does" in verdicts[0].note
+        assert verdicts[0].outcome == "breaks"
+    said = text.replace("mapping = {}", 'mapping = {"first": "second", "second": "first"}')
+    path = tmp_path / "said.py"
+    path.write_text(said)
+    assert {verdict.outcome for verdict in climb(pairs, path, rungs=("forward",))} == {"passes"}

@@ -263,11 +263,11 @@ def test_an_input_of_truth_values_is_given_as_such(climb):
 
 
 def test_a_graph_that_keras_gives_more_inputs_than_the_model_has_is_none(climb):
-    """Its exporter makes inputs out of the tensors that a layer holds: no fault of the port, which is held to its own."""
+    """Its exporter makes inputs out of tensors that a layer holds: no fault of the port, which is held to its own."""
     inputs, keras, torch, _ = IN_DOUBLE["constants of channels"]
     left, right = climb(inputs, keras, torch, rungs=("export",))
     assert (left.outcome, right.outcome) == ("skipped", "passes")
-    assert left.note == "not run: keras: Keras's exporter: makes inputs of its graph out of 2 of the constants that a " \
-                        "layer holds"  # fmt: skip
+    what = "makes inputs of its graph out of 2 of the constants that a layer holds"
+    assert left.note == f"not run: keras: Keras's exporter: {what}"
     left, _ = climb(inputs, keras, torch, rungs=("export",), insists=True)
     assert left.outcome == "breaks"

@@ -1,0 +1,418 @@
+"""Ways to write the same model that porters take, each right, and mistakes in each: what is right passes, and of what
+is not it is told what is wrong.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pytest
+
+from tests.parity.pairs.test_asked import climb
+
+pytestmark = [pytest.mark.parity, pytest.mark.slow]
+
+FILE = """
+inputs = {inputs}
+{more}
+
+def keras_model():
+    import keras
+    from keras import ops
+    L = keras.layers
+{keras}
+
+def torch_model():
+    import torch
+    from torch import nn
+    F = nn.functional
+{torch}
+"""
+
+
+class Port(NamedTuple):
+    """A right port, and mistakes in it: what of its text is replaced by what, which rung breaks, and what that says."""
+
+    inputs: object
+    keras: str
+    torch: str
+    mistakes: Mapping = MappingProxyType({})
+    more: str = ""
+    notes: tuple = ()
+
+
+def sequential(*layers):
+    return f"return keras.Sequential([keras.Input(inputs), {', '.join(layers)}])"
+
+
+def net(holds, forward):
+    """A module that holds what is said, and computes what is said."""
+    return f"""
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+{textwrap.indent(textwrap.dedent(holds).strip(), " " * 8)}
+
+    def forward(self, x):
+{textwrap.indent(textwrap.dedent(forward).strip(), " " * 8)}
+
+return Net()"""
+
+
+MIX = """
+class Mix(L.Layer):
+    def build(self, shape):
+        self.held = [self.add_weight(shape=(shape[-1],), name=f"w{place}") for place in range(3)]
+
+    def call(self, x):
+        for array in self.held:
+            x = ops.tanh(x * array) + x
+        return x
+
+given = keras.Input(inputs)
+return keras.Model(given, L.Dense(2)(Mix()(given)))"""
+
+TIED = """
+class Tied(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.emb, self.rnn = L.Embedding(20, 8), L.SimpleRNN(8, return_sequences=True)
+
+    def call(self, tokens):
+        return ops.matmul(self.rnn(self.emb(tokens)), ops.transpose(self.emb.embeddings))
+
+return Tied()"""
+
+HEADS = """
+given = keras.Input(inputs)
+shared = L.Dense(6, activation="relu", name="shared")(given)
+return keras.Model(given, {name: L.Dense(3, name=name)(shared) for name in ("box", "cls")})"""
+
+NORMALISED = """
+class Normalised(L.Layer):
+    def build(self, shape):
+        self.bias = self.add_weight(shape=(8,), name="bias")
+        self.scale = self.add_weight(shape=(8,), name="scale")
+        self.direction = self.add_weight(shape=(shape[-1], 8), name="direction")
+
+    def call(self, x):
+        length = ops.sqrt(ops.sum(ops.square(self.direction), axis=0))
+        return ops.matmul(x, self.direction * self.scale / length) + self.bias
+
+given = keras.Input(inputs)
+return keras.Model(given, L.Dense(2)(Normalised()(given)))"""
+
+PORTS = {
+    "functions with arrays of the model": Port(
+        (9, 9, 2),
+        sequential("L.Conv2D(4, 3, strides=2)", "L.ReLU()", "L.GlobalAveragePooling2D()", "L.Dense(3)"),
+        net(
+            """
+            self.w, self.b = nn.Parameter(torch.zeros(4, 2, 3, 3)), nn.Parameter(torch.zeros(4))
+            self.v, self.c = nn.Parameter(torch.zeros(3, 4)), nn.Parameter(torch.zeros(3))
+            """,
+            """
+            x = F.conv2d(x, self.w, self.b, stride=2)
+            return F.linear(F.relu(x).mean((2, 3)), self.v, self.c)
+            """,
+        ),
+        {
+            ("F.conv2d(x, self.w, self.b, stride=2)", "F.conv2d(x, self.w, self.b)"): (
+                "forward",
+                "strides is (2, 2) in keras, 1 in torch",
+            ),
+            ("F.linear(F.relu(x)", "F.linear(F.relu6(x)"): ("forward", "dense (v)"),
+            ("self.v, self.c)", "self.v)"): ("structure", "has a bias, torch's v has none"),
+        },
+    ),
+    "functions named in a mapping": Port(
+        (6,),
+        sequential("L.Dense(4)"),
+        net("self.w, self.b = nn.Parameter(torch.zeros(4, 6)), nn.Parameter(torch.zeros(4))",
+            "return F.linear(x, self.w, self.b)"),
+        {
+            ("F.linear(x, self.w, self.b)", "x @ self.w.mT + self.b"): (
+                "structure",
+                "keras's dense has a kernel, torch's w has none",
+            ),
+        },
+        'mapping = {"dense": "w"}',
+    ),
+    "a list of arrays": Port(
+        (4,),
+        MIX,
+        net("self.w, self.fc = nn.ParameterList([torch.zeros(4) for _ in range(3)]), nn.Linear(4, 2)",
+            """
+            for array in self.w:
+                x = torch.tanh(x * array) + x
+            return self.fc(x)
+            """),
+        {("torch.tanh(", "torch.relu("): ("forward", "dense (fc)")},
+    ),
+    "a fused projection of the width of the model": Port(
+        (7, 8),
+        "given = keras.Input(inputs)\nreturn keras.Model(given, L.MultiHeadAttention(2, 4)(given, given))",
+        net("self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)",
+            """
+            q, k, v = self.qkv(x).reshape(-1, 7, 3, 2, 4).permute(2, 0, 3, 1, 4)
+            return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+            """),
+        {
+            ("q, k, v = self", "k, q, v = self"): ("forward", "multi_head_attention (proj)"),
+            (".proj(F", ".proj(x + F"): ("forward", "multi_head_attention (proj)"),
+            ("nn.Linear(8, 24)", "nn.Linear(8, 24, bias=False)"): (
+                "structure",
+                """torch's proj has its shape: if it is the same layer, say so by mapping = {"multi_head_attention/""",
+            ),
+        },
+    ),
+    "two fused projections": Port(
+        (7, 8),
+        """
+given = x = keras.Input(inputs)
+for _ in range(2):
+    x = L.LayerNormalization(epsilon=1e-5)(x + L.MultiHeadAttention(2, 4)(x, x))
+return keras.Model(given, x)""",
+        net(
+            """
+            self.qkv1, self.proj1, self.norm1 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+            self.qkv2, self.proj2, self.norm2 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+            """,
+            """
+            for qkv, proj, norm in ((self.qkv1, self.proj1, self.norm1), (self.qkv2, self.proj2, self.norm2)):
+                q, k, v = qkv(x).reshape(-1, 7, 3, 2, 4).permute(2, 0, 3, 1, 4)
+                x = norm(x + proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+            return x
+            """,
+        ),
+        {("(q, k, v)", "(q, k, v, scale=1.0)"): ("forward", "multi_head_attention (proj1)")},
+    ),
+    "instance norm": Port(
+        (8, 8, 3),
+        sequential("L.Conv2D(4, 3)", "L.GroupNormalization(groups=-1, epsilon=1e-5)", "L.ReLU()",
+                   "L.GlobalAveragePooling2D()", "L.Dense(2)"),
+        """
+return nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4, affine=True), nn.ReLU(),
+                     nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))""",
+        {
+            ("(4, affine=True)", "(4)"): ("structure", "has a gamma, torch's 1 has none: affine is False in torch"),
+            ("affine=True)", "affine=True, eps=1e-3)"): ("forward", "epsilon is 1e-05 in keras, 0.001 in torch"),
+            ("affine=True)", "affine=True, track_running_stats=True)"): ("structure", "has track_running_stats=True"),
+            ("InstanceNorm2d(4, affine=True)", "GroupNorm(2, 4)"): ("forward", "groups is 4 in keras, 2 in torch"),
+        },
+    ),
+    "instance norm without scale and shift": Port(
+        (8, 8, 3),
+        sequential("L.Conv2D(4, 3)", "L.GroupNormalization(-1, epsilon=1e-5, scale=False, center=False)",
+                   "L.ReLU()", "L.GlobalAveragePooling2D()", "L.Dense(2)"),
+        """
+return nn.Sequential(nn.Conv2d(3, 4, 3), nn.InstanceNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                     nn.Linear(4, 2))""",
+        {
+            ("nn.InstanceNorm2d(4), ", ""): (
+                "forward",
+                "keras computes GroupNormalization group_normalization > ReLU re_lu > ",
+            ),
+        },
+    ),
+    "batch norm whose scale is held at one": Port(
+        (8, 8, 3),
+        sequential("L.Conv2D(4, 3)", "L.BatchNormalization(scale=False)", "L.GlobalAveragePooling2D()"),
+        """
+norm = nn.BatchNorm2d(4, eps=1e-3, momentum=0.01)
+norm.weight.requires_grad_(False)
+return nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten())""",
+        {
+            ("norm.weight.requires_grad_(False)", ""): ("structure", "for it to be the same, freeze 1.weight at one"),
+            ("norm.weight.requires_grad_(False)", "norm.weight.requires_grad_(False).fill_(2)"): (
+                "structure",
+                "torch's 1 has a gamma",
+            ),
+        },
+        notes=("held at one: 1.weight",),
+    ),
+    "batch norm whose shift is held at zero": Port(
+        (8, 8, 3),
+        sequential("L.Conv2D(4, 3)", "L.BatchNormalization(center=False)", "L.GlobalAveragePooling2D()"),
+        """
+norm = nn.BatchNorm2d(4, eps=1e-3, momentum=0.01)
+norm.bias.requires_grad_(False)
+return nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.AdaptiveAvgPool2d(1), nn.Flatten())""",
+        {("norm.bias.requires_grad_(False)", ""): ("structure", "for it to be the same, freeze 1.bias at zero")},
+        notes=("held at zero: 1.bias",),
+    ),
+    "weight normalisation": Port(
+        (6,),
+        NORMALISED,
+        """
+from torch.nn.utils.parametrizations import weight_norm
+return nn.Sequential(weight_norm(nn.Linear(6, 8)), nn.Linear(8, 2))""",
+        {
+            ("weight_norm(nn.Linear(6, 8))", "weight_norm(nn.Linear(6, 8), dim=1)"): (
+                "structure",
+                "/scale is (8,) in keras, (6, 1) in torch (0.parametrizations.weight.original0)",
+            ),
+            ("nn.Linear(6, 8)), ", "nn.Linear(6, 8)), nn.ReLU(), "): ("forward", "dense (2)"),
+        },
+    ),
+    "a cell in a loop": Port(
+        (9, 5),
+        sequential("L.LSTM(7)", "L.Dense(3)"),
+        net("self.cell, self.fc = nn.LSTMCell(5, 7), nn.Linear(7, 3)",
+            """
+            h = c = x.new_zeros(len(x), 7)
+            for step in range(x.shape[1]):
+                h, c = self.cell(x[:, step], (h, c))
+            return self.fc(h)
+            """),
+        {
+            ("range(x.shape[1])", "range(1, x.shape[1])"): ("forward", "dense (fc)"),
+            ("h = c = x.new_zeros", "h = c = x.new_ones"): ("forward", "dense (fc)"),
+        },
+    ),
+    "a layer in a loop": Port(
+        (4, 5),
+        sequential("L.Dense(3)", "L.Flatten()", "L.Dense(2)"),
+        net("self.each, self.fc = nn.Linear(5, 3), nn.Linear(12, 2)",
+            "return self.fc(torch.cat([self.each(x[:, step]) for step in range(4)], 1))"),
+        {("range(4)", "reversed(range(4))"): ("forward", "dense_1 (fc)")},
+    ),
+    "dropout between the layers of a recurrent one": Port(
+        (6, 4),
+        sequential("L.GRU(5, return_sequences=True)", "L.Dropout(0.25)", "L.GRU(5)", "L.Dense(2)"),
+        net("self.rnn = nn.GRU(4, 5, num_layers=2, dropout=0.25, batch_first=True)\nself.fc = nn.Linear(5, 2)",
+            "return self.fc(self.rnn(x)[1][-1])"),
+        {
+            ("dropout=0.25, ", ""): ("structure", "keras has dropout 0.25; torch has none"),
+            ("dropout=0.25, ", "dropout=0.5, "): ("structure", "keras has dropout 0.25; torch has rnn/l0 0.5"),
+        },
+    ),
+    "dropouts": Port(
+        (8,),
+        sequential("L.Dense(16)", "L.Dropout(0.3)", "L.ReLU()", "L.Dense(16, activation='relu')", "L.Dropout(0.5)",
+                   "L.Dense(3)"),
+        """
+return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.3), nn.Linear(16, 16), nn.ReLU(), nn.Dropout(0.5),
+                     nn.Linear(16, 3))""",
+        {
+            ("nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.3)",
+             "nn.Sequential(nn.Dropout(0.3), nn.Linear(8, 16), nn.ReLU()"): (
+                "structure",
+                "dropout 0.3: keras has one behind dense, torch has one before all layers",
+            ),
+            ("nn.ReLU(), nn.Dropout(0.5),\n                     nn.Linear(16, 3)",
+             "nn.ReLU(), nn.Linear(16, 3), nn.Dropout(0.5)"): (
+                "structure",
+                "dropout 0.5: keras has one behind dense_1, torch has one behind dense_2",
+            ),
+        },
+    ),
+    "dropouts of two branches, computed in another order": Port(
+        (8,),
+        """
+given = keras.Input(inputs)
+one = L.Dropout(0.3)(L.Dense(4, name="one")(given))
+two = L.Dropout(0.5)(L.Dense(5, name="two")(given))
+return keras.Model(given, L.Concatenate()([one, two]))""",
+        net("self.one, self.two = nn.Linear(8, 4), nn.Linear(8, 5)",
+            """
+            two = F.dropout(self.two(x), 0.5, self.training)
+            return torch.cat([F.dropout(self.one(x), 0.3, self.training), two], 1)
+            """),
+        {
+            ("self.two(x), 0.5", "self.two(x), 0.3"): ("structure", "dropouts: keras has dropout 0.3, dropout_1 0.5"),
+        },
+    ),
+    "one dropout that is called twice": Port(
+        (8,),
+        """
+drop = L.Dropout(0.3)
+return keras.Sequential([keras.Input(inputs), L.Dense(4), drop, L.Dense(5), drop, L.Dense(2)])""",
+        net("self.a, self.b, self.c, self.drop = nn.Linear(8, 4), nn.Linear(4, 5), nn.Linear(5, 2), nn.Dropout(0.3)",
+            "return self.c(self.drop(self.b(self.drop(self.a(x)))))"),
+        {("self.c(self.drop(self.b", "self.c((self.b"): ("structure", "keras has dropout 0.3, dropout 0.3; torch has")},
+    ),
+    "names that say what is what": Port(
+        (5,),
+        HEADS,
+        net("self.shared, self.cls, self.box = nn.Linear(5, 6), nn.Linear(6, 3), nn.Linear(6, 3)",
+            """
+            shared = F.relu(self.shared(x))
+            return {"cls": self.cls(shared), "box": self.box(shared)}
+            """),
+        {
+            ('"cls": self.cls(shared), "box": self.box(shared)', '"cls": self.box(shared), "box": self.cls(shared)'): (
+                "forward",
+                "exchanged, by their names: cls does what box does, box does what cls does; if that is meant, say so",
+            ),
+        },
+    ),
+    "names that the mapping overrules": Port(
+        (5,),
+        HEADS,
+        net("self.shared, self.cls, self.box = nn.Linear(5, 6), nn.Linear(6, 3), nn.Linear(6, 3)",
+            """
+            shared = F.relu(self.shared(x))
+            return {"cls": self.box(shared), "box": self.cls(shared)}
+            """),
+        more='mapping = {"box": "cls", "cls": "box"}',
+    ),
+    "a decoder that is tied to its embedding": Port(
+        {"shape": (8,), "below": 20},
+        TIED,
+        net(
+            """
+            self.emb, self.rnn = nn.Embedding(20, 8), nn.RNN(8, 8, batch_first=True)
+            self.dec = nn.Linear(8, 20, bias=False)
+            self.dec.weight = self.emb.weight
+            """,
+            "return self.dec(self.rnn(self.emb(x))[0])",
+        ),
+        {
+            ("self.dec.weight = self.emb.weight", ""): ("structure", "dec (dense: kernel (8, 20)) has no partner"),
+            ("20, bias=False)", "20)"): ("structure", "torch's dec/bias (own: bias (20,)) has no partner"),
+            ("self.rnn(self.emb(x))[0]", "F.relu(self.rnn(self.emb(x))[0])"): ("forward", "answer 0"),
+        },
+    ),
+    "images one after the other": Port(
+        (5, 8, 8, 2),
+        sequential("L.TimeDistributed(L.Conv2D(4, 3, activation='relu'))",
+                   "L.TimeDistributed(L.GlobalAveragePooling2D())", "L.LSTM(6)", "L.Dense(2)"),
+        net("self.conv, self.lstm, self.fc = nn.Conv2d(2, 4, 3), nn.LSTM(4, 6, batch_first=True), nn.Linear(6, 2)",
+            """
+            b, t = x.shape[:2]
+            x = torch.relu(self.conv(x.flatten(0, 1))).mean((2, 3)).view(b, t, 4)
+            return self.fc(self.lstm(x)[1][0][0])
+            """),
+        {
+            (".view(b, t, 4)", ".view(t, b, 4).transpose(0, 1)"): ("forward", "lstm"),
+            ("torch.relu(", "F.leaky_relu("): ("forward", "lstm"),
+        },
+        "torch_inputs = (5, 2, 8, 8)",
+    ),
+}  # fmt: skip
+
+
+def written(folder, port, keras=None, torch=None):
+    bodies = {"keras": keras or port.keras, "torch": torch or port.torch}
+    bodies = {kind: textwrap.indent(text.strip(), "    ") for kind, text in bodies.items()}
+    path = folder / f"pair{len(list(folder.iterdir()))}.py"
+    path.write_text(FILE.format(inputs=repr(port.inputs), more=port.more, **bodies))
+    return path
+
+
+@pytest.mark.parametrize("name", PORTS)
+def test_a_right_port_passes_and_a_wrong_one_is_told_what_is_wrong(pairs, tmp_path, name):
+    port, rungs = PORTS[name], ("structure", "forward", "gradients", "state")
+    right = climb(pairs, written(tmp_path, port), rungs=rungs)
+    assert [verdict for verdict in right if verdict.outcome in ("breaks", "skipped")] == []
+    assert {"structure", "forward", "gradients"} <= {verdict.rung for verdict in right}
+    assert all(any(note in verdict.note for verdict in right) for note in port.notes)
+    for (text, instead), (rung, says) in port.mistakes.items():
+        assert text in port.torch
+        wrong = climb(pairs, written(tmp_path, port, torch=port.torch.replace(text, instead)), rungs=rungs)
+        first = next((verdict.rung for verdict in wrong if verdict.outcome == "breaks"), None)
+        told = " ".join(f"{each.worst} {each.note}" for each in wrong if (each.rung, each.outcome) == (rung, "breaks"))
+        assert first == rung, (instead, wrong)
+        assert says in told, (instead, told)
