@@ -375,6 +375,21 @@ return keras.Sequential([keras.Input(inputs), L.Dense(4), drop, L.Dense(5), drop
             ("self.rnn(self.emb(x))[0]", "F.relu(self.rnn(self.emb(x))[0])"): ("forward", "answer 0"),
         },
     ),
+    "a flattening of channels first in both": Port(
+        (6, 7, 3),
+        sequential("L.Conv2D(4, 3)", "L.Permute((3, 1, 2))", "L.Flatten()", "L.Dense(2)"),
+        """
+flat = nn.Flatten()
+return nn.Sequential(nn.Conv2d(3, 4, 3), flat, nn.Linear(80, 2))""",
+        {
+            ("flat = nn.Flatten()", "flat = nn.Sequential(nn.Flatten(), nn.ReLU())"): ("forward", "dense (2)"),
+            (
+                "flat = nn.Flatten()",
+                "flat = type('Turned', (nn.Module,), {'forward': lambda self, x: x.mT.flatten(1)})()",
+            ): ("forward", "dense (2)"),
+        },
+        notes=("dense is behind a flattening of channels first in both",),
+    ),
     "images one after the other": Port(
         (5, 8, 8, 2),
         sequential("L.TimeDistributed(L.Conv2D(4, 3, activation='relu'))",
