@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from harness.foreign import Array, Part, Setting, Step
 
@@ -143,12 +144,13 @@ def _array(name: str, tensor: Tensor, *steps: Step) -> Array:
 
 
 def _is_computed(module: nn.Module) -> bool:
-    weight = getattr(module, "weight", None)
-    return isinstance(module, _KNOWN) and isinstance(weight, Tensor) and not isinstance(weight, nn.Parameter)
+    """Whether a layer's arrays are computed of others, by torch's parametrizations or by the hooks that were before."""
+    by_hooks = any(own.endswith(("_orig", "_g")) for own in module._parameters)
+    return isinstance(module, _KNOWN) and (by_hooks or is_parametrized(module))
 
 
 def _computed(inside: _Within, module: nn.Module) -> list[Part]:
-    """A layer whose weight is computed of others, as weight normalisation and spectral normalisation do: each of these
+    """A layer whose arrays are computed of others, as weight normalisation and spectral normalisation do: each of these
     is a part, a kernel as Keras would have it.
     """
     held = [*module.named_parameters(), *module.named_buffers()]

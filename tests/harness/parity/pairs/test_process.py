@@ -60,6 +60,28 @@ def test_a_side_looks_at_a_model_and_goes_on_after_a_refusal(torch, tmp_path):
     assert (part.kind, part.arrays["kernel"].name, part.arrays["kernel"].common()) == ("dense", "weight", (4, 2))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("made", "own"),
+    [
+        ("nn.utils.spectral_norm(nn.Linear(4, 2))", ["bias", "weight_orig"]),
+        ("nn.utils.weight_norm(nn.Linear(4, 2))", ["bias", "weight_g", "weight_v"]),
+        ("nn.utils.parametrizations.spectral_norm(nn.Linear(4, 2))", ["bias", "parametrizations.weight.original"]),
+        (
+            "nn.utils.parametrizations.weight_norm(nn.LSTM(4, 2), 'weight_hh_l0')",
+            ["weight_ih_l0", "bias_ih_l0", "bias_hh_l0"]
+            + [f"parametrizations.weight_hh_l0.original{place}" for place in (0, 1)],
+        ),
+    ],
+)
+def test_a_layer_whose_arrays_are_computed_is_looked_at_array_by_array(torch, tmp_path, made, own):
+    text = f"inputs = (5, 4)\ndef torch_model():\n    from torch import nn\n    return nn.Sequential({made})\n"
+    parts = look(torch, tmp_path / "pair.py", text).inspected.parts
+    assert [part.name for part in parts if part.kind == "own"] == [f"0.{name}" for name in own]
+    kernels = [array.common()[0] for part in parts for array in part.arrays.values() if len(array.common()) > 1]
+    assert set(kernels) <= {1, 4, 2}  # inputs first, as in Keras
+
+
 LSTM = """
 inputs = (5, 3)
 def torch_model():
