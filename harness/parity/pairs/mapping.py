@@ -392,15 +392,25 @@ def _told_apart(ours: list[Part], theirs: list[Part]) -> list[tuple[Part, Part, 
     """Pairs among parts of one signature: alone, or by names that one of each side has."""
     if len(ours) == 1:
         return [(ours[0], theirs[0], "the only one of its kind and shape")]
-    return _by_names(ours, theirs, lambda part: _words(part.name)) or _by_names(
-        ours, theirs, lambda part: _words(part.name.replace("/", ".").rpartition(".")[2])
-    )
+    for spoken in (str, _numbered, _last):
+        found = _by_names(ours, theirs, spoken)
+        if found:
+            return found
+    return []
 
 
-def _by_names(
-    ours: list[Part], theirs: list[Part], words: Callable[[Part], frozenset[str]]
-) -> list[tuple[Part, Part, str]]:
-    mine, others = ({words(part): part for part in parts} for parts in (ours, theirs))
+def _last(name: str) -> str:
+    return name.replace("/", ".").rpartition(".")[2]
+
+
+def _numbered(name: str) -> str:
+    """The last of a name; of an item of a list with the list's, so that `scale.0` is `scale0`."""
+    above, _, last = name.replace("/", ".").rpartition(".")
+    return f"{_last(above)}.{last}" if last.isdigit() else last
+
+
+def _by_names(ours: list[Part], theirs: list[Part], spoken: Callable[[str], str]) -> list[tuple[Part, Part, str]]:
+    mine, others = ({_words(spoken(part.name)): part for part in parts} for parts in (ours, theirs))
     if len(mine) != len(ours) or mine.keys() != others.keys():
         return []
     return [(part, others[word], BY_NAME) for word, part in mine.items()]

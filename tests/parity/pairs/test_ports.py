@@ -148,7 +148,10 @@ PORTS = {
                 x = torch.tanh(x * array) + x
             return self.fc(x)
             """),
-        {("torch.tanh(", "torch.relu("): ("forward", "dense (fc)")},
+        {
+            ("torch.tanh(", "torch.relu("): ("forward", "dense (fc)"),
+            ("in self.w:", "in reversed(self.w):"): ("forward", "exchanged, by their names: w."),
+        },
     ),
     "a fused projection of the width of the model": Port(
         (7, 8),

@@ -48,6 +48,14 @@ def test_names_tell_layers_of_one_shape_apart_and_order_does_where_they_do_not()
     assert {each.how for each in in_order.matched} == {"in the order of computation"}
 
 
+def test_items_of_a_list_have_its_name():
+    ours = [dense("mix/scale1", 4, 4), dense("mix/scale0", 4, 4)]
+    paired = pair(*models(ours, [dense("scale.0", 4, 4), dense("scale.1", 4, 4)]), {})
+    assert partners(paired) == {"mix/scale1": "scale.1", "mix/scale0": "scale.0"}
+    paired = pair(*models(ours[::-1], [dense("net.1", 4, 4), dense("net.0", 4, 4)]), {})
+    assert {each.how for each in paired.matched} == {"in the order of computation"}
+
+
 def test_what_the_user_says_comes_first():
     ours, theirs = [dense("a", 4, 4), dense("b", 4, 4)], [dense("x", 4, 4), dense("y", 4, 4)]
     assert partners(pair(*models(ours, theirs), {"a": "y"})) == {"a": "y", "b": "x"}
