@@ -113,6 +113,8 @@ class _Search:
         """Pair what somebody named; a name may be a layer's whose parts have names below it."""
         for mine, other in said.items():
             ours = [part for part in self._ours if part.name == mine or part.name.startswith(f"{mine}/")]
+            if any(part.kind == "own" for part in ours):
+                self._loosen(other)
             theirs = [
                 part for part in self._theirs if part.name == other or part.name.startswith((f"{other}/", f"{other}."))
             ]
@@ -216,12 +218,20 @@ class _Search:
         """Arrays that torch gives to a function may be those of a layer of the user's own, which has no such function:
         as they are, or else as the function takes them.
         """
+        if any(part.kind == "own" for part in self._ours):
+            self._loosen()
+
+    def _loosen(self, name: str = "") -> None:
+        """Take apart those with an array of this name, or all."""
         wanted = {_squeezed(part) for part in self._ours if part.kind == "own"}
-        for part in [part for part in self._theirs if part.holder is not None] if wanted else ():
-            bare = {role: replace(array, steps=()) for role, array in part.arrays.items()}
-            arrays = {role: each if _sizes(each) in wanted else part.arrays[role] for role, each in bare.items()}
+        for part in [part for part in self._theirs if part.holder is not None]:
+            if name and name not in {array.name for array in part.arrays.values()}:
+                continue
             self._theirs.remove(part)
-            self._theirs += [replace(each, output=part.holder or "") for each in _apart(arrays, part)]
+            for role, array in part.arrays.items():
+                bare = replace(array, steps=())
+                held = {role: bare if _sizes(bare) in wanted else array}
+                self._theirs.append(Part(array.name, "own", held, output=part.holder or ""))
 
     def as_arrays(self) -> None:
         """Single arrays by their sizes, whatever holds them: positions, say, kept as an embedding by one side."""

@@ -213,3 +213,19 @@ def test_a_frozen_array_that_does_nothing_is_held_as_it_is(role, number):
     for other in (number + 1, None):
         (wrong,) = pair(*models([norm("a")], [norm("b", **{role: other})]), {}).problems
         assert f"torch's b has a {role}, keras's a has none: for it to be the same, freeze b.{role} at" in wrong
+
+
+@pytest.mark.parametrize("said", [{}, {"mix/a": "w", "mix/b": "v"}])
+def test_arrays_that_a_function_is_given_may_be_those_of_a_layer_of_the_users_own(said):
+    """As they are, or as the function takes them; and by what the mapping calls them."""
+    ours = [Part("mix/a", "own", {"a": Array("mix/a", (3, 4))}), Part("mix/b", "own", {"b": Array("mix/b", (4,))})]
+    arrays = {"kernel": Array("w", (4, 3), TURNED), "bias": Array("v", (4,))}
+    paired = pair(*models(ours, [Part("w", "dense", arrays, output="w", holder="")]), said)
+    assert paired.problems == ()
+    assert {line.ours.name: (line.theirs.name, line.theirs.common()) for line in paired.lines} == {
+        "mix/a": ("w", (3, 4)),
+        "mix/b": ("v", (4,)),
+    }
+    as_it_is = [Part("mix/a", "own", {"a": Array("mix/a", (4, 3))}), ours[1]]
+    paired = pair(*models(as_it_is, [Part("w", "dense", arrays, output="w", holder="")]), said)
+    assert [line.theirs.steps for line in paired.lines] == [(), ()]
