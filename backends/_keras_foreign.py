@@ -428,4 +428,6 @@ def _settings_of(optimizer: Any) -> dict[str, Setting]:
     for name in _OF_OPTIMIZERS:
         if config.get(name) not in (None, False):
             found[name] = config[name]
+    if found["name"] == "nadam":
+        found["momentum_decay"] = 1.0  # which is written into its formula
     return found

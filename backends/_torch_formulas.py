@@ -13,8 +13,9 @@ from harness.foreign import Setting
 _ADAM = "Keras adds epsilon before the bias correction, torch after it"
 _ROOT = "Keras adds epsilon below the root, torch beside it"
 _RATE = "Keras has the rate inside the momentum, torch outside, which differ where the rate changes"
-_FORMULAS = {"adam": _ADAM, "adamw": _ADAM, "rmsprop": _ROOT, "adagrad": _ROOT}
-_UNKNOWN = ("amsgrad", "centered", "dampening", "maximize", "lr_decay")
+_LARGEST = "Keras adds epsilon to the largest gradient so far, torch to each before it is compared"
+_FORMULAS = {"adam": _ADAM, "adamw": _ADAM, "rmsprop": _ROOT, "adagrad": _ROOT, "adamax": _LARGEST}
+_UNKNOWN = ("centered", "dampening", "maximize", "lr_decay")
 
 
 def formula_of(settings: dict[str, Setting], scheduled: bool) -> str:
@@ -23,7 +24,7 @@ def formula_of(settings: dict[str, Setting], scheduled: bool) -> str:
     unknown = any(settings.get(each) for each in _UNKNOWN)
     if name == "sgd":
         return _RATE if settings.get("momentum") and scheduled and not unknown else ""
-    if name in ("rmsprop", "adagrad") and (settings.get("momentum") or settings.get("weight_decay")):
+    if name in ("rmsprop", "adagrad", "adamax") and (settings.get("momentum") or settings.get("weight_decay")):
         return ""
     return "" if unknown else _FORMULAS.get(name, "")
 
@@ -34,6 +35,8 @@ def as_keras(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         return _KerasSGD(optimizer)
     if isinstance(optimizer, torch.optim.RMSprop | torch.optim.Adagrad):
         return _KerasRoot(optimizer)
+    if isinstance(optimizer, torch.optim.Adamax):
+        return _KerasAdamax(optimizer)
     done = 0
 
     def epsilon_of_this_step(*_: object) -> None:
@@ -54,6 +57,7 @@ class _Keras(torch.optim.Optimizer):
         super().__init__([{"params": group["params"]} for group in optimizer.param_groups], {})
         self.param_groups = optimizer.param_groups  # so that rates are those of the schedule
         self._kept: dict[Tensor, Tensor] = {}
+        self._moments: dict[Tensor, tuple[int, Tensor, Tensor]] = {}
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -95,10 +99,23 @@ class _KerasRoot(_Keras):
         array -= group["lr"] * gradient / torch.sqrt(squares + group["eps"])
 
 
+class _KerasAdamax(_Keras):
+    """keras.optimizers.Adamax.update_step."""
+
+    def change(self, array: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        """See `_Keras.change`."""
+        first, second = group["betas"]
+        done, mean, largest = self._moments.get(array, (0, torch.zeros_like(array), torch.zeros_like(array)))
+        done, mean = done + 1, mean + (gradient - mean) * (1 - first)
+        largest = torch.maximum(second * largest, gradient.abs())
+        self._moments[array] = done, mean, largest
+        array -= group["lr"] * mean / ((1 - first**done) * (largest + group["eps"]))
+
+
 _CALLED = {"eps": "epsilon", "alpha": "rho", "momentum": "momentum", "nesterov": "nesterov", "amsgrad": "amsgrad",
            "weight_decay": "weight_decay", "dampening": "dampening", "centered": "centered",
            "initial_accumulator_value": "initial_accumulator_value", "maximize": "maximize",
-           "lr_decay": "lr_decay"}  # fmt: skip
+           "lr_decay": "lr_decay", "momentum_decay": "momentum_decay"}  # fmt: skip
 
 
 def settings_of(optimizer: torch.optim.Optimizer) -> dict[str, Setting]:

@@ -218,7 +218,7 @@ class Judge:
 
     def _differing(self, verdict: Verdict, note: str) -> Verdict:
         if verdict.outcome != "breaks":
-            return verdict
+            return msgspec.structs.replace(verdict, note=note)
         return msgspec.structs.replace(verdict, outcome="differs", note=note, worst=self._spoken(verdict.worst))
 
     def _judge(self, rung: str, corrections: Sequence[str]) -> list[Verdict]:

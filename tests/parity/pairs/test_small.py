@@ -263,11 +263,67 @@ def test_an_input_of_truth_values_is_given_as_such(climb):
 
 
 def test_a_graph_that_keras_gives_more_inputs_than_the_model_has_is_none(climb):
-    """Its exporter makes inputs out of tensors that a layer holds: no fault of the port, which is held to its own."""
+    """Its exporter makes inputs of the tensors that a layer holds: no fault of the port, which is held to its own."""
     inputs, keras, torch, _ = IN_DOUBLE["constants of channels"]
     left, right = climb(inputs, keras, torch, rungs=("export",))
     assert (left.outcome, right.outcome) == ("skipped", "passes")
-    what = "makes inputs of its graph out of 2 of the constants that a layer holds"
-    assert left.note == f"not run: keras: Keras's exporter: {what}"
+    assert left.note.endswith(
+        "Keras's exporter: makes inputs of its graph out of 2 of the constants that a layer holds"
+    )
     left, _ = climb(inputs, keras, torch, rungs=("export",), insists=True)
     assert left.outcome == "breaks"
+
+
+# --- optimizers ---------------------------------------------------------------------------------------------------
+
+OPTIMIZERS = {
+    "Adam with amsgrad": (
+        "Adam(1e-2, amsgrad=True)",
+        "Adam(model.parameters(), 1e-2, eps=1e-7, amsgrad=True)",
+        "Keras adds epsilon before the bias correction, torch after it",
+        (", amsgrad=True", "", "amsgrad is True in keras, None in torch"),
+    ),
+    "Adamax": (
+        "Adamax(1e-2)",
+        "Adamax(model.parameters(), 1e-2, eps=1e-7)",
+        "Keras adds epsilon to the largest gradient so far, torch to each before it is compared",
+        ("eps=1e-7", "eps=1e-7, betas=(0.9, 0.99)", "beta_2 is 0.999 in keras, 0.99 in torch"),
+    ),
+    "Nadam": (
+        "Nadam(1e-2)",
+        "NAdam(model.parameters(), 1e-2, eps=1e-7, momentum_decay=1.0)",
+        "",
+        (", momentum_decay=1.0", "", "momentum_decay is 1 in keras, 0.004 in torch"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_that_no_port_can_make_equal_differs_and_its_settings_are_named(climb, name):
+    ours, theirs, known, (right, wrong, said) = OPTIMIZERS[name]
+
+    def climbed(theirs):
+        return climb(
+            (6,),
+            "return model(L.Dense(16, activation='relu'), L.Dense(4))",
+            "return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 4))",
+            f"""
+
+            def keras_optimizer():
+                import keras
+
+                return keras.optimizers.{ours}
+
+
+            def torch_optimizer(model):
+                import torch
+
+                return torch.optim.{theirs}
+            """,
+            ("optimizer",),
+        )
+
+    verdicts = climbed(theirs)
+    assert verdicts[-1].outcome == ("differs" if known else "passes")
+    assert [verdict.note for verdict in verdicts] == [known, known]
+    assert found(climbed(theirs.replace(right, wrong)), "optimizer", said)
