@@ -50,7 +50,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     ships = suite_name in registry.with_data()
     first = in_one_sentence(table, suite.METRICS) if ships else advice(suite_name, table, curve, latencies)
     sections = [
-        f"# {suite_name}: the report, answered",
+        _title(suite_name) + ("the report, answered" if suite.SOURCE else "report"),
         first,
         _head(suite_name, suite, block),
         _table_1(searched),
@@ -64,21 +64,26 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
         _raw_labels(raw, suite),
         _gallery(drawn),
     ]
-    page, title = out / "report.md", sections[0]
-    if is_file(page) and not page.read_bytes().startswith(title.encode()):
+    page = out / "report.md"
+    if is_file(page) and not page.read_bytes().startswith(_title(suite_name).encode()):
         raise BenchError(f"{page}: is there, and is no report of {suite_name}: choose another out=")
     write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
+
+
+def _title(suite: str) -> str:
+    """How the first line of its page begins."""
+    return f"# {suite}: "
 
 
 def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
     cell, environment = block[0].cell, block[0].environment
     seeds = sorted({record.cell.seed for record in block})
     profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
-    shortened = ""
+    of, shortened = "the source's" if suite.SOURCE else "profile `paper`'s", ""
     if paper and profile and paper != profile:
         shortened = (
-            f" It shortens the source's {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
+            f" It shortens {of} {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
             f"{profile.search_epochs} for each try of a search, {profile.fine_tuning_epochs} of fine-tuning."
         )
     random = {record.cell.weights for record in block} - {""} == {"random"}
