@@ -196,6 +196,16 @@ class ForeignJax:
     def _given_plain(self, arrays: Arrays) -> list[NDArray[Any]]:
         return [array.astype(self._precision) if array.dtype.kind == "f" else array for array in arrays.values()]
 
+    def noised(self, inputs: Arrays) -> Arrays:
+        """See `Foreign.noised`: a pure function draws nothing."""
+        return {}
+
+    def draws(self) -> None:
+        """See `Foreign.draws`: the keys that a function was made with are not told from other numbers."""
+
+    def noises(self) -> None:
+        """See `Foreign.noises`, and `draws`."""
+
     def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
         """See `Foreign.dropped`: none is known, for a pure function draws nothing that it is not given."""
         return {}

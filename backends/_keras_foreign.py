@@ -31,9 +31,11 @@ from backends._keras_foreign_layers import (
     wide_axes,
     without_arrays,
 )
+from backends._keras_foreign_noise import noises, normal_at
 from backends._keras_foreign_parts import parts_of
 from harness.errors import BenchError, NotExported
 from harness.foreign import (
+    AT_RANDOM,
     Arrays,
     Inputs,
     Inspected,
@@ -98,6 +100,7 @@ class ForeignKeras:
         self._model, self._pairing, self._precision = model, pairing, precision
         self._tf = importlib.import_module("tensorflow")
         self._coarse: dict[str, None] = {}
+        self._draws = False
 
     def inputs(self) -> tuple[Inputs, ...]:
         """What the model says that it takes; none where it says nothing, as subclassed ones do."""
@@ -266,13 +269,17 @@ class ForeignKeras:
                 stack.enter_context(watched_call(layer, "call", keep(name, layer)))
                 if has_activation(layer):
                     stack.enter_context(watched_call(layer, "activation", before_activation(name, layer)))
+            drew = stack.enter_context(normal_at(0.0))
             answers = self._answers(inputs, training=False)
+        self._draws = bool(drew)
         for name in [name for name in seen if name.endswith("/raw")]:
             seen[name.removesuffix("/raw")] = seen.pop(name)
         return seen | {f"answer {place}": np.asarray(answer) for place, answer in enumerate(answers)}
 
     def export(self, inputs: Arrays, path: str) -> Layout:
         """See `Foreign.export`. Opset 18, the newest that tf2onnx writes."""
+        if self._draws:
+            raise NotExported(AT_RANDOM)
         value = self._as_called(
             {
                 name: keras.InputSpec(str(array.dtype), (None, *array.shape[1:]), name="input" * name.isdigit() + name)
@@ -334,6 +341,20 @@ class ForeignKeras:
                 stack.enter_context(watched_call(layer, "call", measure))
             self._answers(inputs, training=True)
         return found
+
+    def noised(self, inputs: Arrays) -> Arrays:
+        """See `Foreign.noised`."""
+        with self._still(), normal_at(1.0) as drew:
+            answers = self._answers(inputs, training=True)
+        return {f"answer {place}": np.asarray(answer) for place, answer in enumerate(answers)} if drew else {}
+
+    def draws(self) -> bool:
+        """See `Foreign.draws`."""
+        return self._draws
+
+    def noises(self) -> list[str]:
+        """See `Foreign.noises`."""
+        return noises(self._model)
 
     def train(
         self,
@@ -400,14 +421,15 @@ class ForeignKeras:
         """Meanwhile nothing is dropped, and no noise is added."""
         before = []
         for _, layer in every(self._model, ""):
-            for attribute in ("rate", "stddev", "dropout", "recurrent_dropout"):
+            for attribute in ("rate", "dropout", "recurrent_dropout"):
                 value = getattr(layer, attribute, None)
-                noisy = isinstance(layer, (*DROPOUTS, keras.layers.GaussianNoise)) or attribute.endswith("dropout")
-                if noisy and attribute in vars(layer) and isinstance(value, float) and value:
+                drops = isinstance(layer, DROPOUTS) or attribute != "rate"
+                if drops and attribute in vars(layer) and isinstance(value, float) and value:
                     before.append((layer, attribute, value))
                     object.__setattr__(layer, attribute, 0.0)
         try:
-            yield
+            with normal_at(0.0):
+                yield
         finally:
             for layer, attribute, value in before:
                 object.__setattr__(layer, attribute, value)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Told = Callable[[Any, Any], None]
 """Hears what a layer is given, and what it makes of it."""
 
-DROPOUTS = (keras.layers.Dropout, keras.layers.GaussianDropout, keras.layers.AlphaDropout)
+DROPOUTS = (keras.layers.Dropout, keras.layers.AlphaDropout)
 CELLS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
 ATTENTIONS = (keras.layers.MultiHeadAttention,)
 _WHOLE = (*CELLS, *ATTENTIONS, keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)

@@ -150,6 +150,9 @@ class ForeignOnnx:
             | {f"moved answer {place}": _answer(array) for place, array in enumerate(moved)}
         )
 
+    def draws(self) -> None:
+        """See `Foreign.draws`."""
+
     def _run(self, session: Any, inputs: Arrays, names: list[str]) -> list[NDArray[Any] | None]:
         """What the graph makes of the rows, in batches of the size that it says; None for what has no row for each."""
         given = {

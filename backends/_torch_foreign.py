@@ -18,6 +18,7 @@ from backends._torch_formulas import as_keras, formula_of, settings_of
 from backends._torch_layouts import Layouts
 from harness.errors import BenchError, NotExported
 from harness.foreign import (
+    AT_RANDOM,
     Arrays,
     Inputs,
     Inspected,
@@ -65,6 +66,8 @@ class ForeignTorch:
         self._model, self._pairing, self._precision = model.to(wanted), pairing, precision
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
         self._coarse: dict[str, None] = {}
+        self._noises: list[str] = []
+        self._draws = False
         inside = {f"{name}.out_proj" for name, each in model.named_modules() if isinstance(each, nn.MultiheadAttention)}
         self._named = {
             name: module
@@ -126,7 +129,7 @@ class ForeignTorch:
             self._axes = dict(zip(inputs, axes, strict=True))
             try:
                 self._model.eval()  # so that no statistics move
-                with torch.no_grad(), self._watched() as watch:
+                with torch.no_grad(), self._watched(deviations=None) as watch:  # lazy modules draw their weights
                     answers = self._answers(inputs, watch)
             except Exception as error:  # whatever the module raises, it may take them in another layout
                 errors.append((len(watch.calls), error))
@@ -135,9 +138,9 @@ class ForeignTorch:
         raise max(errors, key=lambda each: each[0])[1]  # of the layout by which it came furthest
 
     @contextlib.contextmanager
-    def _watched(self, still: bool = False) -> Iterator[Layouts]:
+    def _watched(self, still: bool = False, deviations: float | None = 0.0) -> Iterator[Layouts]:
         """Watch all that is computed meanwhile."""
-        watch = Layouts(still, bare(self._model))
+        watch = Layouts(still, deviations, bare(self._model))
         hooks = []
         for name, module in self._model.named_modules():
             if not is_leaf(module) and any(True for _ in module.children()):
@@ -189,10 +192,13 @@ class ForeignTorch:
         self._model.eval()
         with torch.no_grad(), self._watched() as watch:
             answers = self._answers(inputs, watch)
+            self._draws = bool(watch.noises)
             return watch.seen | {f"answer {place}": watch.common(each) for place, each in enumerate(answers)}
 
     def export(self, inputs: Arrays, path: str) -> Layout:
         """See `Foreign.export`. Opset 18, as ours are."""
+        if self._draws:
+            raise NotExported(AT_RANDOM)
         self._model.eval()
         given = {name: self._given(array, self._axes[name]) for name, array in inputs.items()}
         positional = all(name.isdigit() for name in given)
@@ -247,9 +253,25 @@ class ForeignTorch:
     def dropped(self, inputs: Arrays) -> dict[str, Measured]:
         """See `Foreign.dropped`."""
         self._model.train()
-        with torch.no_grad(), self._watched() as watch:
+        with torch.no_grad(), self._watched(deviations=None) as watch:
             self._answers(inputs, watch)
-        return {dropout.name: found for dropout, found in watch.dropouts if found}
+        watch = Layouts(still, deviations, bare(self._model))
+
+    def noised(self, inputs: Arrays) -> Arrays:
+        """See `Foreign.noised`."""
+        self._model.train()
+        with torch.no_grad(), self._still(), self._watched(still=True, deviations=1.0) as watch:
+            answers = self._answers(inputs, watch)
+            drew = any("normal" in name or "randn" in name for name in watch.noises)
+            return {f"answer {place}": watch.common(each) for place, each in enumerate(answers)} if drew else {}
+
+    def draws(self) -> bool:
+        """See `Foreign.draws`."""
+        return self._draws
+
+    def noises(self) -> list[str]:
+        """See `Foreign.noises`."""
+        return self._noises
 
     def train(
         self,

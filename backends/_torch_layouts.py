@@ -38,13 +38,16 @@ class Given(NamedTuple):
 class Layouts(TorchFunctionMode):
     """Watches functions and, through hooks, modules. `seen` has what layers are given and answer, and how often they
     are called, `calls` their names and those of what lies between, `flattened` and `unflattened` what `Part` says of
-    them, `coarse` what is computed in less than double precision where that is the default. `bare` are the arrays that
+    them, `coarse` what is computed in less than double precision where that is the default, `noises` what draws besides
+    dropouts: normal numbers are drawn, or all so many standard `deviations` above their mean. `bare` are the arrays that
     no layer holds, by their numbers: `functions` are what these are given to, by name, and `taken` the arrays of these.
     """
 
-    def __init__(self, still: bool, bare: Mapping[int, tuple[str, str]] | None = None) -> None:
+    def __init__(
+        self, still: bool, deviations: float | None = None, bare: Mapping[int, tuple[str, str]] | None = None
+    ) -> None:
         super().__init__()
-        self._still, self._bare = still, bare or {}
+        self._still, self._deviations, self._bare = still, deviations, bare or {}
         self.functions: dict[str, Given] = {}
         self._called: Counter[str] = Counter()
         self._tags: dict[int, tuple[Tensor, Tag]] = {}  # tensors are held, so that no other takes their number
@@ -59,6 +62,7 @@ class Layouts(TorchFunctionMode):
         self.flattened: dict[str, Shape] = {}
         self.unflattened: dict[str, Shape] = {}
         self.dropouts: list[tuple[Random, Measured | None]] = []
+        self.noises: dict[str, None] = {}
         self.coarse: dict[str, None] = {}
 
     @property
@@ -188,6 +192,9 @@ class Layouts(TorchFunctionMode):
         if name == "scaled_dot_product_attention" and self._still:
             kwargs = {**kwargs, "dropout_p": 0.0}
         made = function(*args, **kwargs)
+        if name in _DRAWS or (name == "scaled_dot_product_attention" and kwargs.get("dropout_p")):
+            self.noises[f"{name} of {self._inside[-1]}" if self._inside else name] = None
+            made = made if self._deviations is None else _standing(name, made, args, kwargs, self._deviations)
         if torch.get_default_dtype() is torch.float64 and any(map(self._is_coarse, [made, *_tensors(args, kwargs)])):
             self.coarse[f"{name} of {self._inside[-1]}" if self._inside else name] = None
         if stands := self._stands_for(name, args, kwargs):
@@ -328,6 +335,20 @@ _MIXES = ("linear", "matmul", "__matmul__", "mm", "bmm", "addmm", "einsum", "emb
 _UNTOLD = {"size", "dim", "numel", "contiguous", "detach", "item", "clone", "is_floating_point", "to", "stride",
            "__len__", "__getitem__", "__setitem__",
            "data_ptr", "is_contiguous", "zero_grad", "requires_grad_"}  # fmt: skip
+
+
+_DRAWS = ("rand", "rand_like", "randn", "randn_like", "randint", "randint_like", "randperm", "normal", "normal_",
+          "uniform_", "bernoulli", "bernoulli_", "exponential_", "multinomial", "rrelu")  # fmt: skip
+
+
+def _standing(name: str, made: Tensor, args: Any, kwargs: Any, deviations: float) -> Tensor:
+    """Normal numbers that were drawn as they are so many standard deviations above their mean; others as they are."""
+    if name in ("randn", "randn_like"):
+        return made.fill_(deviations)
+    if name in ("normal", "normal_"):
+        said = dict(zip(("mean", "std"), args[1:] if name == "normal_" else args, strict=False)) | kwargs
+        return made.copy_(torch.as_tensor(said.get("mean", 0.0) + deviations * said.get("std", 1.0)))
+    return made
 
 
 def _in_double(function: Any, args: Any, kwargs: Any) -> tuple[Any, Any, Any]:

@@ -171,6 +171,8 @@ class Random(msgspec.Struct, frozen=True):
     behind: str | None = None
 
 
+AT_RANDOM = "it draws at random in inference, so its graph answers other numbers than it does"
+
 Measured = tuple[float, float, int]
 
 
@@ -279,7 +281,8 @@ class Foreign(Protocol):
 
     def export(self, inputs: Arrays, path: str) -> Layout:
         """Write it as its framework's own exporter does, as an ONNX file for any number of rows, and say whether that
-        takes images with their channels first or last. Raises NotExported where it cannot be written.
+        takes images with their channels first or last. Raises NotExported where it cannot be written, or draws in
+        inference.
         """
         ...
 
@@ -289,6 +292,23 @@ class Foreign(Protocol):
 
     def dropped(self, inputs: Arrays) -> dict[str, Measured]:
         """Of each dropout in training mode what is `measured`."""
+        ...
+
+    def noised(self, inputs: Arrays) -> Arrays:
+        """The answers in training mode, without dropout, where every normal number that is drawn is one standard
+        deviation above its mean, which is the same in both frameworks; everywhere else it is the mean. Empty where none
+        is drawn.
+        """
+        ...
+
+    def draws(self) -> bool | None:
+        """Whether it drew at random in the last `forward`; None where it cannot tell."""
+        ...
+
+    def noises(self) -> list[str] | None:
+        """What it draws at random in training mode besides dropouts, in words, after `dropped`; None where it cannot
+        tell.
+        """
         ...
 
     def train(

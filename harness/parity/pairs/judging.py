@@ -180,7 +180,7 @@ class Judge:
         """
         if rung == "forward" and (wrong := other_answers([each.inspected for each in self._looked])):
             return [Verdict(self._name, rung, "breaks", note=wrong[0])]
-        verdicts = self._judge(rung, ())
+        verdicts = [*self._noises(rung), *self._judge(rung, ())]
         if not any(verdict.outcome == "breaks" and verdict.difference is not None for verdict in verdicts):
             return verdicts
         rest, known = verdicts, ""
@@ -263,7 +263,9 @@ class Judge:
                 return self._forward(left, ours)
             case "gradients":
                 found = {"loss": left["gradients/loss"]} if "gradients/loss" in left else {}
-                return found | self._lines(left, "gradients/array/", ours) | self._dropped(left, ours)
+                noised = {f"{name[7:]} with noise": left[name] for name in left if name.startswith("noised/")}
+                noised = noised if all(any(map(_is_noised, side["float32"])) for side in self._left) else {}
+                return found | noised | self._lines(left, "gradients/array/", ours) | self._dropped(left, ours)
             case "state":
                 moved = self._lines(left, "state/", ours)
                 arrays = {name: array for name, array in moved.items() if "/moving_" in name}
@@ -291,8 +293,8 @@ class Judge:
     def _dropped(self, left: Arrays, ours: bool) -> Arrays:
         """What dropouts keep and by what they multiply it, under the names and rates that ours have."""
         found: Arrays = {}
-        # By their rates, for branches may be computed in another order; where they stand is told by `structure`.
-        mine, others = (sorted(side.inspected.dropouts or (), key=attrgetter("rate")) for side in self._looked)
+        # By their kinds, for branches may be computed in another order; where they stand is told by `structure`.
+        mine, others = (sorted(side.inspected.dropouts or (), key=attrgetter("rate", "wide")) for side in self._looked)
         for one, two in zip(mine, others, strict=False):
             measured = [
                 side["float32"].get(f"dropped/{each.name}") for side, each in zip(self._left, (one, two), strict=True)
@@ -313,6 +315,19 @@ class Judge:
             arrays = self._unbiased(arrays, step) if unbiased and not ours else arrays
             found |= {f"{step}/{name}": array for name, array in arrays.items()}
         return found
+
+    def _noises(self, rung: str) -> list[Verdict]:
+        """What the sides draw at random, which breaks the rung where one alone does; nothing where one cannot tell."""
+        ours, theirs = self._told
+        if rung == "forward" and {ours.draws, theirs.draws} == {False, True}:
+            one, other = self._labels if ours.draws else self._labels[::-1]
+            return [Verdict(self._name, rung, "breaks", note=f"{one} draws at random in inference, {other} does not")]
+        if rung != "gradients" or ours.noises is None or theirs.noises is None or not (ours.noises or theirs.noises):
+            return []
+        words = (", ".join(each.noises or ()) or "nothing" for each in self._told)
+        told = "; ".join(f"in {label} {drawn}" for label, drawn in zip(self._labels, words, strict=True))
+        outcome: ladder.Outcome = "passes" if ours.noises and theirs.noises else "breaks"
+        return [Verdict(self._name, rung, outcome, note=f"drawn at random in training: {told}")]
 
     # --- what frameworks are like -------------------------------------------------------------------------------------
 
@@ -353,7 +368,9 @@ class Judge:
     def _explained(self, verdict: Verdict, known: str) -> Verdict:
         note = explained.why(verdict, self._looked, self._paired, self._left, self._told)
         besides = f"not counting that {known}" if known else ""
-        told = "; ".join(filter(None, [verdict.note, note, besides]))
+        at_random = [label for label, each in zip(self._labels, self._told, strict=True) if each.random]
+        again = f"{' and '.join(at_random)} answers at random: other numbers when it is run again" if at_random else ""
+        told = "; ".join(filter(None, [verdict.note, again, note, besides]))
         return msgspec.structs.replace(verdict, worst=self._spoken(verdict.worst), note=told)
 
     def _spoken(self, worst: str) -> str:
@@ -378,6 +395,10 @@ def by_precision(arrays: Arrays) -> dict[str, Arrays]:
         precision, _, rest = name.partition("/")
         found[precision][rest] = array
     return found
+
+
+def _is_noised(name: str) -> bool:
+    return name.startswith("noised/")
 
 
 def _reader(kept: Mapping[str, Mapping[str, Arrays]], precision: str) -> Any:

@@ -77,7 +77,8 @@ class Exported(msgspec.Struct, frozen=True):
 class Computed(msgspec.Struct, frozen=True):
     """The answer to the others: rungs that failed, and why; those that this side cannot climb, and why; the optimizer's
     settings, its rates, and the formula that the corrected steps did without; and why what it computed in double
-    precision is not, where it is not.
+    precision is not, where it is not; what it draws at random in training besides dropouts, whether it draws in
+    inference, too (both None where it cannot tell), and whether its answers are at random, but for normal numbers.
     """
 
     broken: dict[str, str] = {}
@@ -86,3 +87,6 @@ class Computed(msgspec.Struct, frozen=True):
     rates: tuple[float, ...] = ()
     formula: str = ""
     single: str = ""
+    noises: tuple[str, ...] | None = None
+    draws: bool | None = None
+    random: bool = False

@@ -259,7 +259,17 @@ class Served:
             except Exception as error:  # whatever a framework raises that does not compute something in this precision
                 found.no_double(error)
         save_file({name: np.ascontiguousarray(array) for name, array in found.arrays.items()}, request.out)
-        return Computed(found.broken, found.lacks, found.optimizer, found.rates, found.formula, found.single)
+        return Computed(
+            found.broken,
+            found.lacks,
+            found.optimizer,
+            found.rates,
+            found.formula,
+            found.single,
+            found.noises,
+            found.draws,
+            found.random,
+        )
 
     def _export(self, request: Export) -> Exported:
         given = load_file(request.given)
@@ -287,6 +297,9 @@ class _Found:
         self.rates: tuple[float, ...] = ()
         self.formula = ""
         self.single = ""
+        self.noises: tuple[str, ...] | None = None
+        self.draws: bool | None = None
+        self.random = False
 
     def climb(self, model: Foreign, precision: Precision, said: Said) -> None:
         """All rungs that are asked for."""
@@ -324,7 +337,11 @@ class _Found:
 
     def _forward(self, model: Foreign, _: Said) -> Arrays:
         few = {name: array[:BATCH] for name, array in self._inputs.items()}
-        return {f"forward/{name}": array for name, array in model.forward(few).items()}
+        found = model.forward(few)
+        answers = {name: array for name, array in found.items() if name.startswith("answer ")}
+        again, self.draws = model.forward(few), model.draws()
+        self.random = any(not np.array_equal(array, again[name], equal_nan=True) for name, array in answers.items())
+        return {f"forward/{name}": array for name, array in found.items()}
 
     def _gradients(self, model: Foreign, _: Said) -> Arrays:
         batch = {name: array[:BATCH] for name, array in self._inputs.items()}
@@ -335,7 +352,10 @@ class _Found:
         model.set_arrays(self._start)
         for name, (kept, factor, count) in model.dropped(self._inputs).items():
             found[f"dropped/{name}"] = np.array([kept, factor, count])
-        return found
+        noises = model.noises()
+        self.noises = None if noises is None else tuple(noises)
+        model.set_arrays(self._start)
+        return found | {f"noised/{name}": array for name, array in model.noised(batch).items()}
 
     def _optimizer(self, model: Foreign, _: Said) -> Arrays:
         draw = np.random.default_rng(ROW_SEED)

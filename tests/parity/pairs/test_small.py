@@ -227,6 +227,111 @@ def test_dropouts_are_compared_by_what_they_draw(climb, name):
     assert found(climb(inputs, keras, torch.replace(right, wrong)), rung, said)
 
 
+# --- noise --------------------------------------------------------------------------------------------------------
+
+NOISE = """
+net = Computed(lambda net, x: net.dense(x + 0.5 * torch.randn_like(x) if net.training else x))
+net.dense = nn.Linear(8, 3)
+return net
+"""
+MULTIPLIED = """
+net = Computed(lambda net, x: net.dense(x * torch.normal(1.0, 0.5, x.shape) if net.training else x))
+net.dense = nn.Linear(8, 3)
+return net
+"""
+SAMPLED = """
+class Sampled(L.Layer):
+    def __init__(self):
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(1)
+
+    def call(self, given):
+        mean, spread = given
+        return mean + ops.exp(0.5 * spread) * keras.random.normal(ops.shape(mean), seed=self.seed)
+
+given = keras.Input(inputs)
+mean, spread = L.Dense(2, name="mean")(given), L.Dense(2, name="spread")(given)
+return keras.Model(given, L.Dense(6)(Sampled()([mean, spread])))
+"""
+SAMPLES = """
+def compute(net, x):
+    mean, spread = net.mean(x), net.spread(x)
+    return net.out(mean + torch.exp(0.5 * spread) * torch.randn_like(mean))
+
+net = Computed(compute)
+net.mean, net.spread, net.out = nn.Linear(8, 2), nn.Linear(8, 2), nn.Linear(2, 6)
+return net
+"""
+NOISES = {
+    "that is added": ("return model(L.GaussianNoise(0.5), L.Dense(3))", NOISE, "0.5 *", "0.4 *", "answer 0 with noise"),
+    "that is left out": (
+        "return model(L.GaussianNoise(0.5), L.Dense(3))",
+        NOISE,
+        "x + 0.5 * torch.randn_like(x) if net.training else x",
+        "x",
+        "drawn at random in training: in keras gaussian_noise 0.5; in torch nothing",
+    ),
+    "that is added in inference too": (
+        "return model(L.GaussianNoise(0.5), L.Dense(3))",
+        NOISE,
+        " if net.training else x",
+        "",
+        "torch draws at random in inference, keras does not",
+    ),
+    "that multiplies": (
+        "return model(L.GaussianDropout(0.2), L.Dense(3))",
+        MULTIPLIED,
+        "1.0, 0.5",
+        "1.0, 0.2",
+        "answer 0 with noise",
+    ),
+    "of a variational autoencoder": (SAMPLED, SAMPLES, "0.5 * spread", "spread", "answer 0 with noise"),
+}
+
+
+@pytest.mark.parametrize("name", NOISES)
+def test_noise_is_compared_at_one_standard_deviation(climb, name):
+    keras, torch, right, wrong, said = NOISES[name]
+    assert broken(climb((8,), keras, torch)) == []
+    rung = "forward" if "in inference" in said else "gradients"
+    assert found(climb((8,), keras, torch.replace(right, wrong)), rung, said)
+
+
+def test_a_model_that_draws_in_inference_has_no_graph_that_answers_what_it_does(climb):
+    verdicts = climb((8,), SAMPLED, SAMPLES, rungs=("forward", "export"))
+    told = {verdict.outcome for verdict in verdicts if verdict.rung == "export"}, verdicts[-1].note
+    assert told == ({"skipped"}, "not run: torch: it draws at random in inference, so its graph answers other numbers "
+                                 "than it does")  # fmt: skip
+
+
+def test_a_recurrent_dropout_that_is_left_out_breaks_and_one_of_the_ports_own_is_told(climb):
+    keras = "return model(L.LSTM(5, dropout=0.4, recurrent_dropout=0.3), L.Dense(2))"
+    torch = """
+    def compute(net, x):
+        keep = torch.bernoulli(torch.full_like(x[:, :1], 0.6)) / 0.6 if net.drops and net.training else 1.0
+        return net.dense(net.lstm(x * keep)[0][:, -1])
+
+    net = Computed(compute)
+    net.lstm, net.dense, net.drops = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2), False
+    return net
+    """
+    said = "drawn at random in training: in keras lstm.dropout 0.4, lstm.recurrent_dropout 0.3; in torch "
+    assert found(climb((6, 4), keras, torch), "gradients", f"{said}nothing")
+    own = climb((6, 4), keras, torch.replace("False", "True"))
+    assert f"{said}bernoulli" in [verdict.note for verdict in own if verdict.rung == "gradients"]
+
+
+def test_a_model_that_answers_at_random_is_told(climb):
+    keras = "return model(L.Dense(6), L.Dense(2))"
+    torch = """
+    net = Computed(lambda net, x: net.b(F.dropout(net.a(x), 0.5)))
+    net.a, net.b = nn.Linear(8, 6), nn.Linear(6, 2)
+    return net
+    """
+    told = dict(broken(climb((8,), keras, torch, rungs=("forward",))))["forward"]
+    assert "torch answers at random: other numbers when it is run again" in told
+
+
 # --- inputs -------------------------------------------------------------------------------------------------------
 
 
