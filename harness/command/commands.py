@@ -22,6 +22,11 @@ def _path(description: str) -> msgspec.Meta:
     return msgspec.Meta(description=description, extra=IS_PATH)
 
 
+def _model(description: str) -> msgspec.Meta:
+    """A path that must be given where its option is: an empty one, of a variable that is not set, means nothing."""
+    return msgspec.Meta(description=description, extra=IS_PATH, min_length=1)
+
+
 Results = Annotated[Path, _path("folder for records, models, logs and leaderboards")]
 Own = Annotated[dict[str, str], msgspec.Meta(extra={"of": "OPTIONS"})]
 OwnOfMaking = Annotated[dict[str, str], msgspec.Meta(extra={"of": "MAKE_OPTIONS"})]
@@ -206,20 +211,20 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     pair: Annotated[
         str,
-        _path(
+        _model(
             "your own pair instead: a Python file with two of the functions keras_model(), torch_model() and "
             "jax_model(), and what else docs/parity.md names; it is run, in processes of its own"
         ),
     ] = ""
-    keras: Annotated[str, _path("a .keras file in the place of keras_model()")] = ""
+    keras: Annotated[str, _model("a .keras file in the place of keras_model()")] = ""
     onnx: Annotated[
         str,
-        _path(
+        _model(
             "an ONNX file, to compare with keras=, onnx2=, or torch_model() of pair= (keras_model() where it has no "
             "other); each is run with the weights that it has"
         ),
     ] = ""
-    onnx2: Annotated[str, _path("another ONNX file, for that of onnx= to be compared with")] = ""
+    onnx2: Annotated[str, _model("another ONNX file, for that of onnx= to be compared with")] = ""
     layout: Annotated[
         Literal["", "first", "last"],
         _about("of an ONNX graph: whether it takes channels first or last, where its shapes do not tell"),

@@ -111,6 +111,7 @@ _WORDS = {
     "Expected `int`": "must be a whole number",
     "Expected `float`": "must be a number",
     "Expected `bool`": "must be true or false",
+    "Expected `str` of length >= 1": "names no file",
 }
 
 

@@ -151,11 +151,16 @@ def failed(error: Exception) -> str:
     return f"{type(error).__name__}: {told} (in {where.name}, {Path(where.filename).name}:{where.lineno})"
 
 
+def without_colours(text: str) -> str:
+    """What a framework meant for a terminal, as text."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
 def plain(text: str) -> str:
     """A framework's message without colours, and without the pages that follow: what a layer was given (Keras), what a
     node is (TensorFlow), advice (torch's exporter).
     """
-    text = re.sub(r"\x1b\[[0-9;]*m|\{\{[^}]*\}\}\s*", "", text)
+    text = re.sub(r"\{\{[^}]*\}\}\s*", "", without_colours(text))
     return re.split(r"\n\s*Arguments received by|\n\s*; NodeDef|Next steps:", text)[0].strip()
 
 

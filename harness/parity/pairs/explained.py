@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.foreign import Arrays, Setting
+from harness.foreign import Arrays, Part, Setting
 from harness.parity.ladder import Verdict
 from harness.parity.pairs.mapping import Matched, Paired
 from harness.parity.pairs.orders import Computed, Looked
@@ -24,7 +24,7 @@ def why(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, 
         case "forward":
             return _forward(verdict, looked, paired, left, labels)
         case "gradients" if verdict.worst == "loss":
-            return _loss(left, labels, verdict.precision or "float32")
+            return _loss(left, labels, verdict.precision or "float32", looked[0].says)
         case "state":
             return _norm(verdict, paired, labels)
         case "optimizer":
@@ -119,8 +119,10 @@ def _settings(matched: Sequence[Matched], labels: Sequence[str], beside: str = "
         ours, theirs = each.ours.settings, each.theirs.settings
         found += [
             f"{name} is {_said(ours[name])} in {labels[0]}, {_said(theirs[name])} in {labels[1]}"
+            + _in_torchs_words(name, theirs[name], labels[1])
             for name in ours
             if name in theirs and name != beside and not _same(ours[name], theirs[name])
+            if name != "padding" or not _pads_alike(each)
         ]
         for name in _ALONE:
             if theirs.get(name) not in (None, "zeros", 1, True) or theirs.get(name) is False:
@@ -128,6 +130,40 @@ def _settings(matched: Sequence[Matched], labels: Sequence[str], beside: str = "
             if ours.get(name) and name not in theirs and name in ("mask_zero", "go_backwards"):
                 found.append(f"{labels[0]} has {name} {_said(ours[name])}")
     return "; ".join(found)
+
+
+def _in_torchs_words(name: str, value: Setting, label: str) -> str:
+    """The momentum of a batch norm as torch calls it, by what is new, and not by what is kept."""
+    if name != "momentum" or label != "torch" or not isinstance(value, float):
+        return ""
+    return f", which calls it {_said(1 - value)}"
+
+
+def _pads_alike(each: Matched) -> bool:
+    """Whether two paddings are the same in other words, or one side pads before the layer: then that tells."""
+    if any("pad" in call.lower() for part in (each.ours, each.theirs) for call in part.before):
+        return True
+    if each.ours.kind != "conv" or "kernel" not in each.ours.arrays:
+        return False
+    return bool(_padding(each.ours) == _padding(each.theirs))
+
+
+def _padding(part: Part) -> Any:
+    """How much a convolution pads each axis on either side, where that is said by number or can be."""
+    *size, _, _ = part.arrays["kernel"].common()
+
+    def wide(name: str, otherwise: int) -> list[int]:
+        value = part.settings.get(name, otherwise)
+        return list(value) if isinstance(value, tuple | list) else [value] * len(size)  # type: ignore[list-item]
+
+    said = part.settings.get("padding")
+    if said == "valid":
+        return [0] * len(size)
+    if said == "same":
+        around = [dilation * (length - 1) for length, dilation in zip(size, wide("dilation", 1), strict=True)]
+        unlike = any(total % 2 for total in around) or set(wide("strides", 1)) != {1}
+        return "same" if unlike else [total // 2 for total in around]
+    return said if isinstance(said, str) else wide("padding", 0)
 
 
 _ALONE = ("padding_mode", "batch_first", "padding_idx", "mask_zero", "go_backwards")
@@ -146,13 +182,15 @@ def _said(value: Setting) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _loss(left: Left, labels: Sequence[str], precision: Precision) -> str:
+def _loss(left: Left, labels: Sequence[str], precision: Precision, says: Sequence[str]) -> str:
     losses = [float(side[precision]["gradients/loss"].item()) for side in left]
-    if not np.isfinite(losses).all() or not losses[0]:
-        return f"{labels[0]}'s loss is {losses[0]:.6g}, {labels[1]}'s {losses[1]:.6g}"
-    return (
-        f"{labels[0]}'s loss is {losses[0]:.6g}, {labels[1]}'s {losses[1]:.6g}, {losses[1] / losses[0]:.6g} times that"
-    )
+    told = f"{labels[0]}'s loss is {losses[0]:.6g}, {labels[1]}'s {losses[1]:.6g}"
+    if np.isfinite(losses).all() and losses[0]:
+        told += f", {losses[1] / losses[0]:.6g} times that"
+    lacking = [label for label in labels if f"{label}_loss" not in says]
+    if len(lacking) == 1:
+        told += f"; the file has no {lacking[0]}_loss: there it is the mean squared error"
+    return told
 
 
 def _optimizers(told: Sequence[Computed], labels: Sequence[str]) -> str:

@@ -370,7 +370,7 @@ class Judge:
         besides = f"not counting that {known}" if known else ""
         at_random = [label for label, each in zip(self._labels, self._told, strict=True) if each.random]
         again = f"{' and '.join(at_random)} answers at random: other numbers when it is run again" if at_random else ""
-        told = "; ".join(filter(None, [verdict.note, again, note, besides]))
+        told = "; ".join(filter(None, [verdict.note, note, again, besides]))
         return msgspec.structs.replace(verdict, worst=self._spoken(verdict.worst), note=told)
 
     def _spoken(self, worst: str) -> str:

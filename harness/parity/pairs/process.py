@@ -15,6 +15,7 @@ from harness.errors import BenchError
 from harness.foreign import Source
 from harness.isolation import command
 from harness.parity.pairs.orders import Request
+from harness.parity.side import without_colours
 from harness.running import child
 from harness.running.apart import Stopped
 from harness.running.guard import Guard, Limits, ending
@@ -103,7 +104,7 @@ class SideProcess:
 
     def _last_words(self) -> str:
         self._errors.seek(0)
-        tail = self._errors.read().decode(errors="replace").strip().splitlines()[-10:]
+        tail = without_colours(self._errors.read().decode(errors="replace")).strip().splitlines()[-10:]
         return "\n  ".join([f"its process {ending(self._process.returncode)}" + ":" * bool(tail), *tail])
 
 

@@ -5,6 +5,7 @@ The user's code runs here and nowhere else. Requests come one a line on standard
 
 from __future__ import annotations
 
+import difflib
 import importlib.abc
 import importlib.util
 import os
@@ -116,6 +117,13 @@ class Said:
 
     def __init__(self, path: str) -> None:
         self._module = _executed(path) if path else ModuleType("none")
+        for name in vars(self._module):
+            near = difflib.get_close_matches(name, SAID, n=1, cutoff=0.85)
+            if near and name not in SAID and self.get(near[0]) is None:
+                raise BenchError(
+                    f"{path}: has {name} and no {near[0]}: did you mean that? If not, call it _{name}: names so near "
+                    "are taken for slips"
+                )
 
     def get(self, name: str) -> Any:
         """See `harness.foreign.Pairing`."""

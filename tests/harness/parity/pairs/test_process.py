@@ -45,12 +45,22 @@ def look(side, path, text):
         (NET + "inputs = 'abc'\n", "is no shape"),
         (NET + "inputs = (5,)\n", r"does not run on inputs of \(32, 5\).*RuntimeError"),
         (NET + "inputs = (4,)\nmapping = [1]\n", "mapping: must be a dictionary"),
+        (NET + "inputs = (4,)\ntorch_optimiser = 1\n", "has torch_optimiser and no torch_optimizer: did you mean that"),
+        (NET + "input = (4,)\n", "has input and no inputs: did you mean that"),
+        (NET + "inputs = (4,)\ntorch_input = [(4,)]\n", "has torch_input and no torch_inputs: did you mean that"),
         (NET + "def inputs(rng, n):\n    return rng.normal(size=(3, 4))\n", r"must return arrays of n numbers or rows"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(torch, tmp_path, text, said):
     with pytest.raises(BenchError, match=said):
         look(torch, tmp_path / "pair.py", text)
+
+
+@pytest.mark.slow
+def test_other_names_of_a_file_are_its_own(torch, tmp_path):
+    """A private one, one beside that which it is like, and what a file of tests has."""
+    own = "_torch_input = 1\ntorch_inputs = [(4,)]\ntorch_input = 2\nshape = 3\nkeras_layers = torch_layers = 4\n"
+    assert look(torch, tmp_path / "pair.py", NET + "inputs = (4,)\n" + own).inspected.answers == 1
 
 
 @pytest.mark.slow
@@ -152,7 +162,7 @@ def test_a_side_that_takes_too_long_is_stopped(tmp_path):
 def test_a_side_that_dies_leaves_its_last_words(tmp_path):
     said = pytest.raises(Stopped, match=r"ended with exit code 3:\s+farewell")
     with SideProcess(Source("torch", ""), Limits()) as side, said:
-        look(side, tmp_path / "pair.py", "import os, sys\nprint('farewell', flush=True)\nos._exit(3)\n")
+        look(side, tmp_path / "pair.py", "import os, sys\nprint('\x1b[1mfarewell\x1b[0m', flush=True)\nos._exit(3)\n")
 
 
 @pytest.mark.parametrize(
@@ -177,6 +187,8 @@ def test_a_side_that_dies_leaves_its_last_words(tmp_path):
         (["pair=p.py", "onnx=p.py", "converter=c.py"], "converter=c.py: is not for a pair with an ONNX file"),
         (["pair=p.py", "layout=first"], "layout=first: is for an ONNX file"),
         (["layout=first"], "layout=first: is for a pair"),
+        (["pair="], "pair=: names no file"),  # of a variable that is not set: not the climb of all our own variants
+        (["keras=", "onnx=p.py"], "keras=: names no file"),
     ],
 )
 def test_wrong_usage_is_refused_before_anything_is_started(tmp_path, monkeypatch, capsys, words, said):
