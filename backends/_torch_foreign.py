@@ -255,7 +255,8 @@ class ForeignTorch:
         self._model.train()
         with torch.no_grad(), self._watched(deviations=None) as watch:
             self._answers(inputs, watch)
-        watch = Layouts(still, deviations, bare(self._model))
+        self._noises = list(watch.noises)
+        return {dropout.name: found for dropout, found in watch.dropouts if found}
 
     def noised(self, inputs: Arrays) -> Arrays:
         """See `Foreign.noised`."""

@@ -39,8 +39,8 @@ class Layouts(TorchFunctionMode):
     """Watches functions and, through hooks, modules. `seen` has what layers are given and answer, and how often they
     are called, `calls` their names and those of what lies between, `flattened` and `unflattened` what `Part` says of
     them, `coarse` what is computed in less than double precision where that is the default, `noises` what draws besides
-    dropouts: normal numbers are drawn, or all so many standard `deviations` above their mean. `bare` are the arrays that
-    no layer holds, by their numbers: `functions` are what these are given to, by name, and `taken` the arrays of these.
+    dropouts: normal numbers are drawn, or all so many standard `deviations` above their mean. `bare` are the arrays of
+    no layer, by their numbers: `functions` are what these are given to, by name, and `taken` the arrays of these.
     """
 
     def __init__(
