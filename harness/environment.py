@@ -175,7 +175,7 @@ _OF_ARM = ("CPU implementer", "CPU part", "CPU variant", "CPU revision")
 
 def _processor_of_macos() -> str:
     """As in `Apple M3 Pro`; "" elsewhere. Python calls all of these `arm`."""
-    if platform.system() != "Darwin":
+    if not platform.mac_ver()[0]:
         return ""
     words = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
     try:

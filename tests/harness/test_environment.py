@@ -132,7 +132,7 @@ def test_apple_s_processors_are_told_apart_by_their_names(tmp_path: Path, monkey
         assert words[-1] == "machdep.cpu.brand_string"
         return subprocess.CompletedProcess(words, 0, "Apple M3 Pro\n")
 
-    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    monkeypatch.setattr(platform, "mac_ver", lambda: ("15.1", ("", "", ""), "arm64"))
     monkeypatch.setattr(subprocess, "run", sysctl)
     assert processor(tmp_path / "absent") == "Apple M3 Pro"
 
