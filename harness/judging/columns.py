@@ -137,8 +137,10 @@ class Group:
 
 
 def over(rival: str, found: Difference) -> str:
-    """The verdict on a network that is better than the mean, by how much higher its skill is than its rival's."""
-    return f"{_OVER[found.verdict]} {rival}"
+    """The verdict on a network that is better than the mean, by how much higher its skill is than its rival's; empty
+    where too few test images tell.
+    """
+    return f"{_OVER[found.verdict]} {rival}" if found.verdict in _OVER else ""
 
 
 class Column(NamedTuple):

@@ -551,6 +551,12 @@ def test_rivals_are_of_the_same_question(board):
     assert rows[rows["variant"] == "baseline"]["rival"].tolist() == ["ridge", "ridge"]
 
 
+def test_of_few_test_images_a_network_and_its_rival_are_not_compared(board):
+    rows = board(*(with_images(record, 6) for record in rivals(1.0, ridge=2.0))).set_index("variant")
+    assert rows.loc["baseline", "rival"] == "ridge"
+    assert rows.loc["baseline", "verdict"] == columns.TOO_FEW
+
+
 def test_a_network_alone_has_no_rival(board):
     (row,) = board(*rivals(1.0)).to_dict("records")
     assert (row["rival"], row["over_rival"], row["verdict"]) == ("", "", columns.BETTER)
