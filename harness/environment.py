@@ -156,18 +156,22 @@ def processor(cpuinfo: Path) -> str:
     """The processor's name from a file like Linux's /proc/cpuinfo; of Arm's, which have none there, the numbers of
     their maker and their kind; else what the system or Python knows of it.
     """
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    told: dict[str, str] = {}
-    for key, _, value in (line.partition(":") for line in lines):
-        told.setdefault(key.strip(), value.strip())
+    told = _of_first_processor(cpuinfo)
     if name := told.get("model name"):
         return name
     if numbers := [told[key] for key in _OF_ARM if key in told]:
         return " ".join(["Arm", *numbers])
     return _processor_of_macos() or platform.processor() or platform.machine()
+
+
+def _of_first_processor(cpuinfo: Path) -> dict[str, str]:
+    """What such a file tells of the first processor, by its keys; empty where there is none."""
+    told: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            told.setdefault(key.strip(), value.strip())
+    return told
 
 
 _OF_ARM = ("CPU implementer", "CPU part", "CPU variant", "CPU revision")
@@ -190,12 +194,9 @@ _FEATURES = re.compile(r"avx\w*|fma|f16c|sse4_2|amx_\w+|asimd\w*|sve\w*|bf16|i8m
 
 def features(cpuinfo: Path) -> str:
     """The vector instructions of the first processor in a file like Linux's /proc/cpuinfo, "" where it tells none."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    told = next((line for line in lines if line.partition(":")[0].strip() in ("flags", "Features")), "")
-    return label(" ".join(sorted(filter(_FEATURES.fullmatch, told.partition(":")[2].split()))))
+    told = _of_first_processor(cpuinfo)
+    named = told.get("flags") or told.get("Features", "")
+    return label(" ".join(sorted(filter(_FEATURES.fullmatch, named.split()))))
 
 
 def gpu(driver: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -301,13 +302,11 @@ def _best(options: PredictOptions) -> Path:
         known = {record.cell.variant for record in records}
         asked = registry.choose(options.variant, sorted(known), "variant with a model")
         records = [record for record in records if record.cell.variant in asked]
-    for data in dict.fromkeys(record.cell.data_hash for record in sorted(records, key=_age, reverse=True)):
+    for data in dict.fromkeys(
+        record.cell.data_hash for record in sorted(records, key=attrgetter("started"), reverse=True)
+    ):
         if found := best((record for record in records if record.cell.data_hash == data), options.results):
             path, record = found
             print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {path}"))
             return path
     raise BenchError(f"no model of suite={options.suite} in {options.results / 'models'}: `bench run` makes them")
-
-
-def _age(record: Record) -> str:
-    return record.started

@@ -31,6 +31,13 @@ FEWEST_IMAGES = 10
 """With fewer test images there is no interval: a bootstrap of three images draws the same ones again and again."""
 
 
+SIGNIFICANT = 0.05
+"""A p-value below says that two differ."""
+
+_RESAMPLES = (20_000, 200_000, 2_000_000)
+_AT_ONCE = 256  # seeds, of all models together
+
+
 def of_clusters(errors: ArrayLike, clusters: Sequence[int]) -> Floats:
     """Errors (..., c) of c things from those (..., n) of n images, each of which shows the thing that `clusters` says:
     sums over the images of a thing, in such a unit that the mean is the same. Without `clusters` each shows its own.
@@ -190,49 +197,6 @@ def paired_p_values(
     return found.tolist()
 
 
-SIGNIFICANT = 0.05
-"""A p-value below says that two differ."""
-
-_RESAMPLES = (20_000, 200_000, 2_000_000)
-_AT_ONCE = 256  # seeds, of all models together
-
-
-def settled_p_values(
-    pairs: Sequence[tuple[ArrayLike, ArrayLike]], adjust: Callable[[list[float]], list[float]] | None = None
-) -> list[float]:
-    """The p-values of equal mean errors of each pair, (seeds, n) and (seeds, n), adjusted as a family: by `holm` where
-    nothing else is said.
-
-    An adjusted p-value within three of its own standard errors of `SIGNIFICANT`, for resamples were too few to say on
-    which side it is, is computed again of ten times as many, and once more; unless so many are, of so many seeds, that
-    it would take minutes. Raises ValueError for shapes that do not fit.
-    """
-    adjust = adjust or holm
-    found = [np.nan] * len(pairs)
-    unsettled = list(range(len(pairs)))
-    for resamples in _RESAMPLES:
-        by_other: dict[int, list[int]] = {}
-        for number in unsettled:
-            by_other.setdefault(id(pairs[number][1]), []).append(number)
-        for numbers in by_other.values():
-            other = pairs[numbers[0]][1]
-            again = paired_p_values([pairs[number][0] for number in numbers], other, resamples)
-            for number, p_value in zip(numbers, again, strict=True):
-                found[number] = p_value
-        adjusted = adjust(found)
-        unsettled = [number for number in unsettled if _unsettled(found[number], adjusted[number], resamples)]
-        if not 0 < sum(len(np.atleast_2d(pairs[number][0])) for number in unsettled) <= _AT_ONCE:
-            break
-    return adjusted
-
-
-def _unsettled(p_value: float, adjusted: float, resamples: int) -> bool:
-    """Of a two-sided p-value so many resamples are counted on one side: half of it."""
-    if np.isnan(p_value):
-        return False
-    return abs(adjusted - SIGNIFICANT) < 3 * adjusted / math.sqrt(p_value * resamples / 2)
-
-
 def _p_values(errors: Floats, other: Floats, resamples: int, seed: int) -> Floats:
     """(k,) the p-values of `paired_p_values` of errors (k, seeds, n), all of as many seeds."""
     models, seeds, images = errors.shape
@@ -290,6 +254,40 @@ def holm(p_values: Sequence[float]) -> list[float]:
         floor = max(floor, min(1.0, (len(known) - place) * p_values[number]))
         adjusted[number] = floor
     return adjusted
+
+
+def settled_p_values(
+    pairs: Sequence[tuple[ArrayLike, ArrayLike]], adjust: Callable[[list[float]], list[float]] = holm
+) -> list[float]:
+    """The p-values of equal mean errors of each pair, (seeds, n) and (seeds, n), adjusted as a family.
+
+    An adjusted p-value within three of its own standard errors of `SIGNIFICANT`, for resamples were too few to say on
+    which side it is, is computed again of ten times as many, and once more; unless so many are, of so many seeds, that
+    it would take minutes. Raises ValueError for shapes that do not fit.
+    """
+    found = [np.nan] * len(pairs)
+    unsettled = list(range(len(pairs)))
+    for resamples in _RESAMPLES:
+        by_other: dict[int, list[int]] = {}
+        for number in unsettled:
+            by_other.setdefault(id(pairs[number][1]), []).append(number)
+        for numbers in by_other.values():
+            other = pairs[numbers[0]][1]
+            again = paired_p_values([pairs[number][0] for number in numbers], other, resamples)
+            for number, p_value in zip(numbers, again, strict=True):
+                found[number] = p_value
+        adjusted = adjust(found)
+        unsettled = [number for number in unsettled if _unsettled(found[number], adjusted[number], resamples)]
+        if not 0 < sum(len(np.atleast_2d(pairs[number][0])) for number in unsettled) <= _AT_ONCE:
+            break
+    return adjusted
+
+
+def _unsettled(p_value: float, adjusted: float, resamples: int) -> bool:
+    """Of a two-sided p-value so many resamples are counted on one side: half of it."""
+    if np.isnan(p_value):
+        return False
+    return abs(adjusted - SIGNIFICANT) < 3 * adjusted / math.sqrt(p_value * resamples / 2)
 
 
 def paired_differences(
