@@ -77,10 +77,16 @@ class Dataset(msgspec.Struct, frozen=True):
         return numbers if len(first) < len(numbers) else ()
 
     def fingerprint(self) -> str:
-        """SHA-256 of the images (as bytes 0..255), the targets and their names and units; file names do not count."""
+        """SHA-256 of the images, the targets and their names and units; file names do not count.
+
+        Images of 8 bits count as their bytes, others (of 16 bits, or resized) as float32.
+        """
         units = self.unit or self.units
         digest = hashlib.sha256(repr((self.images.shape, self.target_names, units)).encode())
-        digest.update(np.rint(self.images * 255).astype(np.uint8).tobytes())
+        grey = np.rint(self.images * 255).astype(np.uint8)
+        digest.update(grey.tobytes())
+        if not np.array_equal(grey / np.float32(255), self.images):
+            digest.update(np.ascontiguousarray(self.images, "<f4").tobytes())
         digest.update(np.ascontiguousarray(self.targets, "<f8").tobytes())
         return digest.hexdigest()
 

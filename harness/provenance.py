@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness import plug_ins, registry
+from harness import plug_ins, registry, syntax
 from harness.environment import Environment, switches
 from harness.text import Device
 
@@ -93,7 +93,7 @@ def _of_suite(suite: str, names: Iterable[str]) -> tuple[dict[str, ast.stmt], Fi
     package = module.rpartition(".")[0]
     imported = [
         # Of a list of imports the one that binds the name; of a function all that it imports when it is called.
-        _imported(node, package, "" if isinstance(node, _BODIES) and name != _DRAWS else name)
+        syntax.imported(node, package, "" if isinstance(node, _BODIES) and name != _DRAWS else name)
         for name, node in used.items()
     ]
     return used, _reached([part for parts in imported for part in parts], roots)
@@ -178,30 +178,13 @@ def _reached(modules: Iterable[str], roots: Mapping[str, Path]) -> Files:
             continue
         if path.name != "__init__.py" or _parsed(path).body:  # most say what their package is, and no more
             found[place] = path
-            waiting += imports(path, ".".join(place.parent.parts))
+            waiting += syntax.imports(path, ".".join(place.parent.parts))
     return found
-
-
-def imports(path: Path, package: str = "") -> Iterator[str]:
-    """What a module of a package imports, dotted; `from a import b` may name a module `a.b`, so it counts as both."""
-    return _imported(registry.parsed(path), package)
-
-
-def _imported(tree: ast.AST, package: str = "", bound: str = "") -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [alias.name for alias in node.names if bound in ("", alias.asname or alias.name.partition(".")[0])]
-            if isinstance(node, ast.ImportFrom):
-                above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-                source = ".".join([*above, *([node.module] if node.module else [])])
-                yield source
-                names = [f"{source}.{name}" for name in names]
-            yield from names
 
 
 def _parsed(path: Path) -> ast.Module:
     """A module without what is there for its reader."""
-    tree = registry.parsed(path)
+    tree = syntax.parsed(path)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a bare string says something, and does nothing

@@ -15,10 +15,9 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from harness import plug_ins
+from harness import plug_ins, syntax
 from harness.errors import BenchError
 from harness.text import nearest
 
@@ -178,7 +177,7 @@ def missing(name: str, engine: str = "") -> tuple[str, ...]:
 @cache
 def _literal(kind: Kind, name: str, constant: str, absent: Any = None) -> Any:
     path = plug_ins.file(*module(kind, name))
-    for node in reversed(parsed(path).body):  # the last one counts, as it does when the module is run
+    for node in reversed(syntax.parsed(path).body):  # the last one counts, as it does when the module is run
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(isinstance(target, ast.Name) and target.id == constant for target in targets):
@@ -188,14 +187,3 @@ def _literal(kind: Kind, name: str, constant: str, absent: Any = None) -> Any:
     if absent is not None:
         return absent
     raise BenchError(f"{path} must define {constant} as a literal: see harness/protocol.py")
-
-
-def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a module; one thread after the other, for Python 3.11 may raise a SystemError where two parse
-    at once (python/cpython issue 106905).
-    """
-    with _PARSING:
-        return ast.parse(path.read_text(encoding="utf-8"))
-
-
-_PARSING = Lock()

@@ -13,11 +13,11 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from modulefinder import ModuleFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness import syntax
 from harness.errors import BenchError
 from harness.model.architecture import Shape
 from harness.text import nearest
@@ -103,10 +103,7 @@ def source(path: str) -> str:
     place, _ = parts(path)
     if place.endswith(".py"):
         folder = Path(place).resolve().parent
-        finder = ModuleFinder([str(folder)])
-        finder.run_script(str(Path(place).resolve()))
-        found = [getattr(module, "__file__", None) for module in finder.modules.values()]
-        files = [Path(file) for file in found if file]
+        files = _with_what_it_imports(Path(place).resolve())
     else:
         spec = importlib.util.find_spec(place.partition(".")[0])
         assert spec is not None
@@ -120,6 +117,25 @@ def source(path: str) -> str:
     for file in sorted(files):
         digest.update(f"{file.relative_to(folder).as_posix()}\n".encode() + file.read_bytes())
     return digest.hexdigest()
+
+
+def _with_what_it_imports(file: Path) -> list[Path]:
+    """The file, and those of its folder that it imports, directly or not; a folder needs no `__init__.py` for that."""
+    found, waiting = list[Path](), [file]
+    while waiting:
+        path = waiting.pop()
+        if path in found or not path.is_file():
+            continue
+        found.append(path)
+        try:
+            tree = syntax.parsed(path)
+        except (SyntaxError, ValueError):  # it counts, and nothing was imported by it
+            continue
+        for module in syntax.imported(tree, ".".join(path.relative_to(file.parent).parent.parts)):
+            names = [name for name in module.split(".") if name]
+            places = [file.parent.joinpath(*names[:end]) for end in range(1, len(names) + 1)]
+            waiting += [of for place in places for of in (place.with_name(f"{place.name}.py"), place / "__init__.py")]
+    return found
 
 
 def refuse_other_answers(path: str, shape: Shape, outputs: int) -> None:

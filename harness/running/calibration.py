@@ -108,6 +108,7 @@ def of_file(metadata: Mapping[str, str], images: int, targets: int) -> Calibrati
         sound = numbers == len(found.spread) == images and not len(found.points) % (2 * max(numbers, 1))
         sound &= len(found.points) >= 2 * numbers and found.threshold > 0 and min(found.spread, default=0) > 0
         sound &= all(len(widths) == (1 if found.classes else targets) for widths in found.widths.values())
+        sound = sound and bool(np.isfinite(np.frombuffer(found.points, np.float16)).all())
     except msgspec.MsgspecError:
         sound = False
     if not sound:

@@ -53,18 +53,7 @@ def look_here(request: Request, _: OnProgress) -> Looked:
             f"{request.path}: makes {type(model).__name__}, which is no scikit-learn estimator, no torch.nn.Module and "
             "no keras.Model"
         )
-    return Looked(framework, _source(request.path))
-
-
-def _source(path: str) -> str:
-    """The hash of its code. Raises BenchError where it cannot be told what that is."""
-    try:
-        return code.source(path)
-    except AttributeError as error:  # of the standard library's search for what a file imports
-        raise BenchError(
-            f"{path}: what it imports could not be found out ({error}): a folder beside it that it imports from needs "
-            "an __init__.py, which may be empty"
-        ) from None
+    return Looked(framework, code.source(request.path))
 
 
 def _framework(model: Any) -> Framework | None:

@@ -41,6 +41,11 @@ class View(NamedTuple):
     averaged_over: Symmetry | None = None
     moves: tuple[int, ...] = ()
 
+    @property
+    def encoded_before(self) -> bool:
+        """Whether an exported model is given what images are encoded to, for its graph cannot encode them."""
+        return self.encoder is not None and self.encoder.operators() is None
+
     def meets(self, images: Images) -> Images:
         """What the model is shown of images."""
         return self.encoder.encode(images) if self.encoder else images

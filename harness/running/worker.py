@@ -80,7 +80,7 @@ class Job(msgspec.Struct, frozen=True):
         weights = str(Path(self.weights_file).parent) if self.weights_file else None
         named = [(results, "RESULTS"), (self.source.folder, "DATA"), (weights, "WEIGHTS"), (self.code, "CODE")]
         named += [(sys.prefix, "PYTHON"), (sys.base_prefix, "PYTHON"), (_HOUSE, "CIJBENCH")]
-        named += [(str(Path.cwd()), "."), (str(Path.home()), "~")]
+        named += [(str(Path.cwd()), "."), (os.path.expanduser("~"), "~")]
         for private, name in named:
             if private and len(private) > 1:
                 reason = reason.replace(private, name)
@@ -259,7 +259,6 @@ def _examined(
     validation = _finite(met.predict(model, dataset.images[split.validation]), "validation")
     truth = dataset.targets[split.validation]
     known = calibrated(validation, truth, described[split.validation], described[split.train], dataset.classes)
-    encoded_before = met.encoder is not None and met.encoder.operators() is None
     mean = np.array(ranking.held_out.train_mean)
     examined = msgspec.structs.replace(
         record,
@@ -269,7 +268,7 @@ def _examined(
         moved=changes(met, model, split.test),
         held_out=ranking.held_out,
         others={tested.held_out.test: tested for tested in others},
-        encoding_ms=_milliseconds(met, dataset.images[split.test]) if encoded_before else None,
+        encoding_ms=_milliseconds(met, dataset.images[split.test]) if met.encoded_before else None,
         calibrated={
             tested.held_out.test: _held_to(known, tested.held_out, described[rows])
             for tested, rows in zip(tests, whole.tests.values(), strict=True)
@@ -364,8 +363,7 @@ def _export(model: Model, record: Record, fitting: Fitting, known: Calibration) 
     the images of the test, or on what they are encoded to where the encoding is not part of the graph.
     """
     cell, met, onnx = record.cell, fitting.view, registry.onnx()
-    encoded_before = met.encoder is not None and met.encoder.operators() is None
-    if encoded_before and (met.decoder or met.averaged_over):
+    if met.encoded_before and (met.decoder or met.averaged_over):
         raise BenchError("its exported model would not see the image, by which it is decoded or averaged")
     metadata = _metadata(cell, met.dataset, known)
     path = fitting.results / "models" / cell.suite / f"{cell.file_stem}.onnx"
@@ -376,14 +374,14 @@ def _export(model: Model, record: Record, fitting: Fitting, known: Calibration) 
         _surround(fresh, met)
         onnx.annotate(fresh, metadata)
     assert record.held_out
-    takes, predictions = met.met if encoded_before else met.dataset, np.array(record.held_out.predictions)
+    takes, predictions = met.met if met.encoded_before else met.dataset, np.array(record.held_out.predictions)
     answered = onnx.open_model(path).predict(takes.images[fitting.split.test])
     return OnnxFile(
         file=path.name,
         bytes=path.stat().st_size,
         opset=onnx.opset(path),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        difference=float(np.abs(answered - predictions).max() / np.abs(predictions).max()),
+        difference=float(np.abs(answered - predictions).max() / (np.abs(predictions).max() or 1.0)),
     )
 
 

@@ -84,7 +84,8 @@ def split(dataset: Dataset) -> Split:
     everything = np.arange(len(dataset.images))
     if len(everything) < FEWEST:
         raise BenchError(f"{dataset.name}: {too_few(len(everything))}")
-    names, of = np.unique(dataset.groups or everything, return_inverse=True)
+    grouped = [name or f"\0{row}" for row, name in enumerate(dataset.groups)]  # one without a group stands for itself
+    names, of = np.unique(grouped or everything, return_inverse=True)
     if len(names) < FEWEST:
         raise BenchError(f"{dataset.name}: {len(names)} groups are too few to split 70/15/15; {FEWEST} is the least")
     train, rest = _train_test_split(np.arange(len(names)), 0.30)

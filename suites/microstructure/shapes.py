@@ -12,13 +12,14 @@ from suites.microstructure.encodings import spread
 
 _MEASURED = ("area", "perimeter", "eccentricity", "orientation", "centroid")
 _NUMBERS = 11
+_ROUND = 1e-6  # eccentricity of what has no direction, though `orientation` is a number
 
 
 class Shapes:
     """(n, 11) numbers, standardised over the training images: how many islands there are, and of how many the pieces
     hang together (Euler's number); mean and deviation of their areas, and the share of the largest; mean perimeter
-    and eccentricity; mean direction, as cosine and sine of twice its angle, by area; mean and deviation of the
-    distance from an island's middle to the nearest other.
+    and eccentricity; mean direction, as cosine and sine of twice its angle, by area, to which a disc or a square adds
+    nothing; mean and deviation of the distance from an island's middle to the nearest other.
 
     Islands are white pixels that touch at an edge or a corner. One that leaves at an edge of the periodic image and
     comes in at the other counts as two, as it would for whoever measures a micrograph.
@@ -49,6 +50,7 @@ def measure_islands(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.zeros(_NUMBERS)
     of = regionprops_table(islands, properties=_MEASURED)
     area, turned = of["area"], 2 * of["orientation"]
+    directed = np.where(of["eccentricity"] > _ROUND, area, 0.0) / area.sum()
     middles = np.column_stack([of["centroid-0"], of["centroid-1"]])
     apart = cKDTree(middles).query(middles, k=2)[0][:, 1] if len(middles) > 1 else np.zeros(1)
     return np.array(
@@ -60,8 +62,8 @@ def measure_islands(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
             area.max() / area.sum(),
             of["perimeter"].mean(),
             of["eccentricity"].mean(),
-            np.average(np.cos(turned), weights=area),
-            np.average(np.sin(turned), weights=area),
+            directed @ np.cos(turned),
+            directed @ np.sin(turned),
             apart.mean(),
             apart.std(),
         ]

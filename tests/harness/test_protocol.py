@@ -1,3 +1,5 @@
+import hashlib
+
 import msgspec
 import numpy as np
 import pytest
@@ -85,6 +87,22 @@ def test_a_resampled_recipe_draws_rare_classes_as_often_as_it_says():
 )
 def test_a_fingerprint_hangs_on_images_and_labels(change):
     assert a_dataset(**change).fingerprint() != a_dataset().fingerprint()
+
+
+def test_a_fingerprint_hangs_on_every_bit_of_images_of_16_bits():
+    grey = np.array([30_000, 30_001, 30_002], np.float32).reshape(3, 1, 1, 1) / 65_535
+    fine = [a_dataset(images=np.broadcast_to(part, (3, 4, 4, 1)).copy()) for part in (grey, grey[::-1])]
+    assert fine[0].fingerprint() != fine[1].fingerprint()
+    assert fine[0].fingerprint() == a_dataset(images=fine[0].images.copy()).fingerprint()
+
+
+def test_the_fingerprint_of_images_of_8_bits_is_what_it_was():
+    """Published records hang on it."""
+    images = (np.arange(48).reshape(3, 4, 4, 1) * 5 % 256).astype(np.uint8)
+    dataset = a_dataset(images=images / np.float32(255))
+    digest = hashlib.sha256(repr((images.shape, dataset.target_names, dataset.unit or dataset.units)).encode())
+    digest.update(images.tobytes() + dataset.targets.astype("<f8").tobytes())
+    assert dataset.fingerprint() == digest.hexdigest()
 
 
 def test_a_fingerprint_does_not_hang_on_names_of_files():

@@ -1,15 +1,13 @@
-import ast
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from harness import registry
 from harness.errors import BenchError
-from harness.provenance import imports
+from harness.syntax import imports
 
 ROOT = Path(registry.__file__).parent.parent
 
@@ -82,7 +80,7 @@ def test_choose():
         registry.choose("a,c", ["a", "b"], "letter")
 
 
-GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment", "foreign", "plug_ins"}
+GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environment", "foreign", "plug_ins", "syntax"}
 # What each part of the harness may import, besides the ground and itself: what judges never imports what runs.
 MAY_IMPORT = {
     "model": {"protocol"},
@@ -140,27 +138,3 @@ def test_the_core_has_no_word_of_one_suite():
 
 def test_all_among_other_words_is_all() -> None:
     assert registry.choose("ridge,all", ("mean", "ridge"), "variant") == ("mean", "ridge")
-
-
-def test_no_two_threads_parse_at_once(monkeypatch):
-    """Of many that call at the same time, one at most is under way."""
-    under_way, most = 0, 0
-
-    def parse(text):
-        nonlocal under_way, most
-        under_way += 1
-        most = max(most, under_way)
-        tree = compile(text, "<text>", "exec", ast.PyCF_ONLY_AST)
-        under_way -= 1
-        return tree
-
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        with monkeypatch.context() as patch, ThreadPoolExecutor(4) as pool:
-            patch.setattr(registry.ast, "parse", parse)
-            trees = list(pool.map(registry.parsed, [Path(registry.__file__)] * 40))
-    finally:
-        sys.setswitchinterval(before)
-    assert len(trees) == 40
-    assert most == 1

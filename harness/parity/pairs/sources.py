@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from harness import registry
+from harness import registry, syntax
 from harness.errors import BenchError
 from harness.foreign import Kind, Layout, Source
 
@@ -104,7 +104,7 @@ def _kinds(pair: str) -> list[Kind]:
     if not pair:
         return []
     try:
-        body = registry.parsed(Path(pair)).body
+        body = syntax.parsed(Path(pair)).body
     except (SyntaxError, ValueError):  # which the process that runs it tells
         return []
     names = {node.name for node in body if isinstance(node, ast.FunctionDef)}

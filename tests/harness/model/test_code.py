@@ -93,6 +93,29 @@ def test_the_hash_is_of_what_the_file_imports_from_its_folder(file):
     assert code.source(path) not in (first, second)
 
 
+@pytest.mark.parametrize("line", ["from deeper import used", "import deeper.used", "from deeper.used import VALUE"])
+def test_the_hash_is_of_folders_without_init_too_and_of_what_these_import(file, tmp_path, line):
+    path = f"{file(f'{line}  # no __init__.py is there')}:Net"
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "deeper" / "used.py").write_text("from .further import VALUE")
+    (tmp_path / "deeper" / "further.py").write_text("VALUE = 1")
+    first = code.source(path)
+    (tmp_path / "deeper" / "further.py").write_text("VALUE = 2")
+    assert code.source(path) != first
+
+
+def test_an_import_that_is_relative_where_it_can_be_counts(file):
+    """As in files that are run both as a part of a package and by themselves."""
+    text = "try:\n    from .beside import VALUE\nexcept ImportError:\n    from beside import VALUE"
+    path = f"{file(text)}:Net"
+    file("VALUE = 7", "beside.py")
+    first = code.source(path)
+    file("VALUE = 8", "beside.py")
+    assert code.source(path) != first
+    file("VALUE = = 8", "beside.py")
+    assert code.source(path) != first
+
+
 def test_the_hash_of_what_is_installed_is_of_its_package(tmp_path, monkeypatch):
     package = tmp_path / "mypackage"
     (package / "deeper").mkdir(parents=True)

@@ -142,6 +142,7 @@ def test_what_travels_in_a_file_comes_back():
         {"threshold": 0.0},
         {"points": b""},
         {"points": b"odd"},
+        {"points": np.full(36, np.nan, np.float16).tobytes()},
         {"widths": {"0.9": [1.0]}},
         {"more": 1},
     ],

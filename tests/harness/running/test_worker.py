@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness import registry
 from harness.errors import Unavailable
 from harness.protocol import Counts, History
 from harness.running import worker
+from harness.running.data import DataSource
 from harness.running.launch import worker_environment
 from harness.running.plan import Request, plan
 from harness.running.worker import Epoch, Job, Orders
@@ -173,6 +175,38 @@ class Brightness:
 
     def operators(self):
         return None
+
+
+class Nought(Brightness):
+    """Of every image the same, of which a ridge of centred labels makes nothing."""
+
+    def encode(self, images):
+        return np.zeros((len(images), 1), np.float32)
+
+
+def test_a_model_that_answers_nought_is_exported(run, tmp_path, monkeypatch):
+    suite = registry.suite("elasticity")
+    shipped = suite.load(None, {})
+    blank = msgspec.structs.replace(shipped, targets=np.zeros_like(shipped.targets))
+    monkeypatch.setattr(suite, "load", lambda folder, options: blank)
+    monkeypatch.setattr(suite, "encoder", lambda encoding, dataset: Nought())
+    planned = plan("elasticity", Request(("elasticity",), profile="smoke", variant="ridge"))
+    (tmp_path / "models" / "elasticity").mkdir()
+    orders = Orders("classical", 1, "cpu", str(tmp_path), "logs/x.log")
+    worker._load.cache_clear()
+    record = worker.run(
+        Job(planned.cells[0], planned.source), orders, registry.backend("classical"), {}, lambda message: None
+    )
+    worker._load.cache_clear()
+    assert record.status == "ok", record.reason
+    assert record.onnx.difference == 0
+
+
+def test_reasons_are_made_public_where_nobody_knows_the_home(monkeypatch):
+    """As in a container whose user is in no list."""
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    job = Job(plan("elasticity", Request(("elasticity",), profile="smoke", variant="ridge")).cells[0], DataSource())
+    assert job.public("in ~/there", "/results") == "in ~/there"
 
 
 def test_an_encoding_without_operators_is_timed_and_its_model_takes_what_it_gives(run, tmp_path, monkeypatch):

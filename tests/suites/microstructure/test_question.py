@@ -52,6 +52,13 @@ def test_groups_are_split_in_the_images_place_and_stay_together():
         question.split(msgspec.structs.replace(a_dataset(30), groups=tuple(str(index % 3) for index in range(30))))
 
 
+def test_images_without_a_group_stand_for_themselves_beside_grouped_ones():
+    groups = tuple("specimen" * (index < 20) for index in range(120))
+    split = question.split(msgspec.structs.replace(a_dataset(120), groups=groups))
+    assert len({name for name, rows in split.parts.items() for row in rows if groups[row]}) == 1
+    assert all(sum(not groups[row] for row in rows) >= 14 for rows in split.parts.values())
+
+
 @pytest.fixture(scope="module")
 def shipped():
     return elasticity.load(None, {})

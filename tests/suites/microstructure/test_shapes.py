@@ -36,6 +36,18 @@ def test_a_bar_lies_along_its_axis(turns, cosine):
     assert found[6] > 0.99
 
 
+@pytest.mark.parametrize("where", [(16, 16), (20, 37)])
+def test_a_disc_and_a_square_have_no_direction_and_add_none_to_a_bar(where):
+    round_ones = disk(64, *where, 8)
+    round_ones[50:56, 50:56] = True
+    assert measure_islands(round_ones)[7:9].tolist() == [0, 0]
+    bar = np.zeros((64, 64), bool)
+    bar[60:62, 2:40] = True
+    both = measure_islands(round_ones | bar)
+    assert both[7] == pytest.approx(-bar.sum() / (round_ones | bar).sum())
+    assert both[8] == pytest.approx(0, abs=1e-9)
+
+
 def test_what_touches_at_a_corner_hangs_together():
     mask = np.zeros((8, 8), bool)
     mask[2, 2] = mask[3, 3] = True

@@ -1,0 +1,39 @@
+"""Modules as text: their syntax trees, and what they import, without importing any."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a module; one thread after the other, for Python 3.11 may raise a SystemError where two parse
+    at once (python/cpython issue 106905).
+    """
+    with _PARSING:
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+
+_PARSING = Lock()
+
+
+def imports(path: Path, package: str = "") -> Iterator[str]:
+    """What a module of a package imports, as `imported`."""
+    return imported(parsed(path), package)
+
+
+def imported(tree: ast.AST, package: str = "", bound: str = "") -> Iterator[str]:
+    """What a tree of a package imports, dotted; `from a import b` may name a module `a.b`, so it counts as both. Of
+    statements that import several, `bound` is the name of the one that is asked for, "" for all.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names if bound in ("", alias.asname or alias.name.partition(".")[0])]
+            if isinstance(node, ast.ImportFrom):
+                above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+                source = ".".join([*above, *([node.module] if node.module else [])])
+                yield source
+                names = [f"{source}.{name}" for name in names]
+            yield from names
