@@ -30,7 +30,7 @@ class DataError(BenchError):
         lines = [f"{source}: {len(errors)} problem{'s' * (len(errors) != 1)} in this data set"]
         lines += [f"  {finding.where}: {finding.what}" for finding in errors[:_SHOWN]]
         if len(errors) > _SHOWN:
-            lines.append(f"  and {len(errors) - _SHOWN} more; `bench data check data={source}` lists all")
+            lines.append(f"  and {len(errors) - _SHOWN} more; `bench data check`, with the same options, lists all")
         super().__init__("\n".join(lines))
         self.findings = findings
 

@@ -49,7 +49,8 @@ def leaderboard(options: LeaderboardOptions) -> int:
         elif options.check:
             failed = int(not _checked(options.results, suite)) or failed
         else:
-            print(leaderboard.write(options.results, suite))
+            leaderboard.write(options.results, suite)
+            print(leaderboard.leaderboard_file(options.results, suite))
             if options.pictures:
                 from harness.showing.pictures import draw_all
 

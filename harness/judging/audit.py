@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import registry
-from harness.judging.records import SCHEMA, HeldOut, Record, Store
+from harness.judging.records import SCHEMA, HeldOut, Record, Store, size
 from harness.protocol import Dataset, Rows, Split, Suite
 
 
@@ -58,14 +58,15 @@ def _untrue_of(held_out: HeldOut, dataset: Dataset, split: Split, rows: Rows) ->
         said.append("its targets are")
     if held_out.ids != tuple(dataset.ids[index] for index in rows):
         said.append("its test images are")
-    if held_out.clusters and held_out.clusters != dataset.clustered(rows):
+    if held_out.clusters != dataset.clustered(rows):
         said.append("what it says of images that show the same thing is")
     truth, mean = dataset.targets[rows], dataset.targets[split.train].mean(axis=0)
+    apart = 1e-12 * size(held_out.truth)
     for what, claimed, real in (
         ("its test constants are", held_out.truth, truth),
         ("its mean of the training labels is", held_out.train_mean, mean),
     ):
-        if np.shape(claimed) != real.shape or not np.allclose(claimed, real, rtol=1e-9, atol=1e-12):
+        if np.shape(claimed) != real.shape or not np.allclose(claimed, real, rtol=1e-9, atol=apart):
             said.append(what)
     if np.shape(held_out.predictions) != truth.shape:
         said.append("the number of its predictions is")
@@ -81,14 +82,15 @@ def _untrue_metrics(
     return [
         f"its {name} is"
         for name in sorted(real.keys() | metrics.keys() if complete else metrics)
-        if not _same(metrics.get(name, np.nan), real.get(name, np.nan), len(rows), whole.get(name, 1.0))
+        if not _same(metrics.get(name, np.nan), real.get(name, np.nan), whole.get(name, 1.0), complete or len(rows))
     ]
 
 
-def _same(claimed: float, real: float, images: int, whole: float) -> bool:
+def _same(claimed: float, real: float, whole: float, images: int) -> bool:
     """Predictions are recorded with ten digits: a residual of nothing is of the order of the last, some of which a
-    standard deviation is off by, and one that was moved across a bound makes a share of the images off by one of them.
+    standard deviation is off by. Figures of older records are of predictions with all digits: one that was moved across
+    a bound makes a share of the `images` off by one of them; 1 where there is no such record.
     """
     is_share = np.isclose(real * images, round(real * images), rtol=0, atol=1e-9) if np.isfinite(real) else False
     off = abs(claimed - real)
-    return bool(off < 1.5 / images if is_share else off <= 1e-6 * abs(real) + 1e-7 * whole)
+    return bool(off < 1.5 / images if is_share and images > 1 else off <= 1e-6 * abs(real) + 1e-7 * whole)

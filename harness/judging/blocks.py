@@ -162,9 +162,9 @@ def difference(row: Row, other: Row) -> Difference:
     """How much higher the skill of `row` is than that of `other`, on the same test images; NaN where there is no skill,
     for the trivial predictor is perfect.
     """
-    scale = float(row.squared_errors_of_mean().mean()) or np.nan
-    value, low, high = paired_difference(other.squared_errors(), row.squared_errors())
-    return Difference(value / scale, low / scale, high / scale)
+    return Difference(
+        *paired_difference(other.squared_errors(), row.squared_errors(), of_mean=row.squared_errors_of_mean())
+    )
 
 
 def differences(pairs: Iterable[tuple[Row, Row]]) -> list[Difference]:
@@ -330,15 +330,14 @@ def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str
 
 
 def _current(block: Sequence[Record]) -> list[Record]:
-    """Of each model and backend those that what computed the newest one computed."""
+    """Of each model and backend those of the newest one's row: as it is defined now, by what computed it."""
     newest_by: dict[tuple[str, str], Record] = {}
     for record in block:
         place = (record.cell.row, record.cell.backend)
         if place not in newest_by or record.started >= newest_by[place].started:
             newest_by[place] = record
-    return [
-        record for record in block if record.computed_by == newest_by[record.cell.row, record.cell.backend].computed_by
-    ]
+    kept = {record.row for record in newest_by.values()}
+    return [record for record in block if record.row in kept]
 
 
 def rows(records: Iterable[Record], order: Iterable[str] = ()) -> list[Row]:

@@ -27,7 +27,8 @@ BETTER = "better than the mean"
 WORSE = "worse than the mean"
 TOO_FEW = "too few test images"
 _OVER = {"better": "better than", "worse": "worse than", "not told apart": "not better than"}
-_IN_UNITS = frozenset({"rmse", "mae", "mse", "mse_of_mean"})  # of targets, added up as they are
+IN_UNITS = frozenset({"rmse", "mae", "mse", "mse_of_mean"})
+"""Scores of targets in their own unit, which add up where they share it."""
 _NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 Timings = Mapping[tuple[str, str, str], LatencyRecord]
@@ -66,7 +67,7 @@ class Group:
 
     def has(self, score: str) -> bool:
         """Whether its targets have such a score together."""
-        return self.adds_up or score not in _IN_UNITS
+        return self.adds_up or score not in IN_UNITS
 
     @cached_property
     def examined(self) -> dict[str, list[Examined]]:

@@ -39,8 +39,10 @@ class Epochs(NamedTuple):
     @property
     def verdict(self) -> str:
         """What the interval allows to say."""
-        if self.first == self.second:
+        if self.paired and self.first == self.second:
             return "the same at every seed"
+        if lacking := [*self.first, *self.second].count(None):  # to leave them out would speak for who fails more often
+            return f"not to be said: {lacking} of {len(self.first) + len(self.second)} never come to it"
         if np.isnan(self.low):
             return "too few seeds"
         return "fewer" if self.high < 1 else "more" if self.low > 1 else "not told apart"

@@ -27,6 +27,7 @@ from harness.errors import BenchError
 from harness.judging import dictionary
 from harness.judging.blocks import Difference, Rivals
 from harness.judging.columns import (
+    IN_UNITS,
     ORIGIN,
     Group,
     Timings,
@@ -49,21 +50,34 @@ from harness.provenance import machine, source
 from harness.text import harmless
 
 
-def write(results: Path, suite: str) -> Path:
+def write(results: Path, suite: str) -> pd.DataFrame:
     """Compute the tables of `suite` from its records and write them below `results/leaderboards`.
 
-    Returns the leaderboard's file, `<suite>.csv`. Beside it are `<suite>-tests.csv`, every score on every named test,
-    `<suite>-<variant>-top-ten.csv` for a search, `<suite>-deployment.csv` where `bench deploy` was run, and
-    `columns.csv`, which says what every column is.
+    Returns the leaderboard, as `compute` does; its file is `leaderboard_file`, `<suite>.csv`. Beside it are
+    `<suite>-tests.csv`, every score on every named test, `<suite>-<variant>-top-ten.csv` for a search,
+    `<suite>-deployment.csv` where `bench deploy` was run, and `columns.csv`, which says what every column is.
     """
-    for path, text in _texts(results, suite).items():
+    table, texts = _tables(results, suite)
+    for path, text in texts.items():
         write_whole(path, text)
-    return leaderboard_file(results, suite)
+    return table
 
 
 def differs(results: Path, suite: str) -> str:
     """Why the tables on disk do not follow from the records; empty where they do."""
-    return next(filter(None, (_difference(path, text) for path, text in _texts(results, suite).items())), "")
+    texts = _tables(results, suite)[1]
+    if differences := list(filter(None, (_difference(path, text) for path, text in texts.items()))):
+        return differences[0]
+    left = [path for path in _tables_of_some_records(results, suite) if path not in texts]
+    return f"{left[0]} follows from no records that are there: take it away" if left else ""
+
+
+def _tables_of_some_records(results: Path, suite: str) -> list[Path]:
+    """The files of those tables of a suite that are there where it has such records."""
+    folder, deployed = results / "leaderboards", results / "leaderboards" / f"{suite}-deployment.csv"
+    longer = tuple(f"{name}-" for name in registry.names("suites") if name.startswith(f"{suite}-"))
+    found = [path for path in folder.glob(f"{suite}-*-top-ten.csv") if not path.name.startswith(longer)]
+    return sorted([*found, *([deployed] if deployed.is_file() else [])])
 
 
 def _difference(path: Path, text: str) -> str:
@@ -100,15 +114,16 @@ def _other_cells(head: str, ours: str, theirs: str) -> str:
 _SHOWN_OF_A_LINE = 5
 
 
-def _texts(results: Path, suite: str) -> dict[Path, str]:
-    """Every table that follows from the records of a suite, as the CSV that it is written to."""
+def _tables(results: Path, suite: str) -> tuple[pd.DataFrame, dict[Path, str]]:
+    """The leaderboard of a suite, and every table that follows from its records as the CSV that it is written to."""
     store, folder, tests = Store(results, suite), results / "leaderboards", list[tuple[tuple[str, ...], str]]()
     shelf = Shelf(store)
 
     def told_of_tests(group: Group) -> None:
         tests.append((_place(group.records), _lines_of_csv([line.values() for line in _lines_of_tests(group)])))
 
-    texts = {leaderboard_file(results, suite): as_csv(_of_shelf(store, shelf, told_of_tests))}
+    table = _of_shelf(store, shelf, told_of_tests)
+    texts = {leaderboard_file(results, suite): as_csv(table)}
     heading = _lines_of_csv([[meaning.name for meaning in dictionary.OF_TESTS]])
     ordered = sorted(tests, key=itemgetter(0))
     texts[folder / f"{suite}-tests.csv"] = "".join([heading, *(lines for _, lines in ordered)]) if tests else "\n"
@@ -119,9 +134,9 @@ def _texts(results: Path, suite: str) -> dict[Path, str]:
     searches = [
         one for one in standing(shelf.outlines) if one.status == "ok" and isinstance(one.cell.architecture, Search)
     ]
-    for variant, table in top_tens_of(map(shelf.whole, comparable(searches))).items():
-        texts[folder / f"{suite}-{variant}-top-ten.csv"] = as_csv(table)
-    return texts | {folder / "columns.csv": dictionary.written()}
+    for variant, best in top_tens_of(map(shelf.whole, comparable(searches))).items():
+        texts[folder / f"{suite}-{variant}-top-ten.csv"] = as_csv(best)
+    return table, texts | {folder / "columns.csv": dictionary.written()}
 
 
 def as_csv(table: pd.DataFrame) -> str:
@@ -147,6 +162,14 @@ def compute(results: Path, suite: str) -> pd.DataFrame:
     """
     store = Store(results, suite)
     return _of_shelf(store, Shelf(store), lambda _: None)
+
+
+def refuse_unbelievable(results: Path, suite: str) -> None:
+    """Raise BenchError where a record contradicts itself or another, without a table's being made."""
+    store, tested = Store(results, suite), Tested()
+    shelf = Shelf(store)
+    rows = comparable(shelf.outlines)
+    _refuse(store, [lie for outlines in rows for lie in _lies(shelf.whole(outlines), tested)])
 
 
 def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.DataFrame:
@@ -230,7 +253,13 @@ def _row(group: Group) -> dict[str, object]:
             raise BenchError(f"a record names something {name!r}, which is another column of the leaderboard")
         value = column.of(group)
         row[name] = None if isinstance(value, float) and np.isnan(value) else value
+        if isinstance(value, float) and "{unit}" in column.name:
+            row[name] = _InUnits(value)
     return row
+
+
+class _InUnits(float):
+    """A number in the unit of the targets, which may be as small as they are: no rounding of something else."""
 
 
 def of_tests(records: Sequence[Record]) -> pd.DataFrame:
@@ -248,18 +277,26 @@ def _lines_of_tests(group: Group) -> list[dict[str, object]]:
     for name, examined in group.examined.items():
         figures = {score: [getattr(one.accuracy, score) for one in examined] for score in _SCORES if group.has(score)}
         figures |= {f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2}
-        figures |= {own: [one.metrics.get(own) for one in examined] for own in examined[0].metrics}
+        own = [name for name in examined[0].metrics if name not in figures]  # nor may one have a score's interval
+        figures |= {name: [one.metrics.get(name) for one in examined] for name in own}
         figures |= calibrated(group.good, name)
         intervals = _intervals(examined)
         for figure, values in figures.items():
             low, high = intervals.get(figure, (None, None))
             lines.append(
                 {"variant": cell.row, "backend": cell.backend, "test": name, "metric": figure}
-                | {"value": mean(values), "sd": spread(values), "low": low, "high": high}
-                | {"unit": _unit_of(figure, group.unit), "seeds": group.seeds}
+                | _in_units(figure, {"value": mean(values), "sd": spread(values), "low": low, "high": high})
+                | {"unit": _unit_of(figure, group.unit, cell.suite), "seeds": group.seeds}
                 | origin
             )
     return lines
+
+
+def _in_units(figure: str, numbers: dict[str, float | None]) -> dict[str, float | None]:
+    """The same numbers, told as such where they are in the unit of the targets."""
+    if figure not in IN_UNITS:
+        return numbers
+    return {name: None if number is None else _InUnits(number) for name, number in numbers.items()}
 
 
 def _place(group: Sequence[Record]) -> tuple[str, ...]:
@@ -281,9 +318,12 @@ _SCORES = tuple(name for name in Accuracy.__struct_fields__ if name != "r2")
 _TOLD_OF_TESTS = ("profile", "data", "settings", "definition", "computed_by")
 
 
-def _unit_of(score: str, unit: str) -> str:
-    """The unit of a score of targets in `unit`."""
-    return {"rmse": unit, "mae": unit, "mse": f"{unit}²", "mse_of_mean": f"{unit}²", "mape": "%"}.get(score, "")
+def _unit_of(figure: str, unit: str, suite: str) -> str:
+    """The unit of a score of targets in `unit`, or of a figure of the suite's own."""
+    squared = f"{unit}²" if unit else ""
+    of_scores = {"rmse": unit, "mae": unit, "mse": squared, "mse_of_mean": squared, "mape": "%"}
+    of_own = {metric.key: metric.unit for metric in registry.suite(suite).METRICS}
+    return of_scores.get(figure, of_own.get(figure, ""))
 
 
 def believed(results: Path, suite: str) -> list[Record]:
@@ -320,9 +360,12 @@ def lagging(results: Path, suite: str) -> list[str]:
 
 
 def text(value: object) -> str:
-    """Six significant digits for a float, no more than nine decimals: enough to rank by, and stable to recompute."""
+    """Six significant digits for a float, and no more than nine decimals where it has no unit of the targets: enough to
+    rank by, and stable to recompute.
+    """
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{round(value, 9) + 0.0:.6g}"
+        rounded = value if isinstance(value, _InUnits) else round(value, 9)
+        return "" if math.isnan(value) else f"{rounded + 0.0:.6g}"
     return "" if value is None else _harmless(str(value))
 
 
@@ -352,9 +395,10 @@ _LAST = {
 }
 
 
-def terminal_table(results: Path, suite: str, cells: Sequence[Cell], unit: str) -> str:
-    """The rows of data, profile and settings like those of cells, with the columns that fit a terminal."""
-    table = compute(results, suite)
+def terminal_table(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) -> str:
+    """The rows of a suite's leaderboard of data, profile and settings like those of cells, with the columns that fit a
+    terminal.
+    """
     alike = {
         "data_hash": {cell.data_hash[:12] for cell in cells},
         "profile": {cell.profile for cell in cells},

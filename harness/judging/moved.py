@@ -67,13 +67,13 @@ def between(suite: str, then: str, now: str) -> Moved:
     came = [f"{name} is new" for name in columns[1] if name not in columns[0]] if then else []
     went = [f"{name} is gone" for name in columns[0] if name not in columns[1]] if now else []
     both = [key for key in after if key in before]
-    again = _made_again(before, after, identity)
+    again, ranked = _made_again(before, after, identity), _ranked(after)
     return Moved(
         suite,
         came + went,
         [_told(before[key]) for key in before if key not in after and key not in again],
         [
-            f"{_told(line)}{_ranked(key, after)}"
+            f"{_told(line)}{ranked.get(key, '')}"
             for key, line in after.items()
             if key not in before and key not in again.values()
         ],
@@ -197,10 +197,13 @@ def _told_again(before: Line, after: Line) -> str:
     return f"{_told(after)}, {', '.join(told) or 'as it was'}"
 
 
-def _ranked(key: Key, rows: Mapping[Key, Line]) -> str:
-    """Where a row stands among all that it may be ranked with."""
-    ranks = _by_skill([other for other in rows if _ranking(rows[other]) == _ranking(rows[key])], rows)
-    return f", ranks {ranks[key]} of {len(ranks)}" if key in ranks else ""
+def _ranked(rows: Mapping[Key, Line]) -> dict[Key, str]:
+    """Where each row that has a rank stands among all that it may be ranked with."""
+    alike: dict[Key, list[Key]] = {}
+    for key, line in rows.items():
+        alike.setdefault(_ranking(line), []).append(key)
+    ranks = [_by_skill(keys, rows) for keys in alike.values()]
+    return {key: f", ranks {rank} of {len(of)}" for of in ranks for key, rank in of.items()}
 
 
 def _name(line: Line) -> str:
@@ -232,6 +235,8 @@ def differ(one: str, other: str) -> bool:
         return True
     if not (math.isfinite(a) and math.isfinite(b)):
         return True
+    if a == b:  # 0 is written as 0.0 and -0, too
+        return False
     last = max(10.0 ** (math.floor(math.log10(max(abs(a), abs(b)))) - 5), 1e-9)  # nor has any more than nine decimals
     return abs(a - b) > 1.5 * last
 
@@ -258,5 +263,5 @@ def _ranking(line: Line) -> Key:
 def _by_skill(keys: Sequence[Key], rows: Mapping[Key, Line]) -> dict[Key, int]:
     """Rank by skill, the best first; rows of one skill share the better rank."""
     skills = {key: float(rows[key]["skill"]) for key in keys if rows[key].get("skill")}
-    ordered = sorted(skills.values(), reverse=True)
-    return {key: 1 + ordered.index(skill) for key, skill in skills.items()}
+    first = {skill: place for place, skill in reversed(list(enumerate(sorted(skills.values(), reverse=True), 1)))}
+    return {key: first[skill] for key, skill in skills.items()}

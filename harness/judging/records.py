@@ -443,6 +443,8 @@ class Store:
             raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
         try:
             return with_truth(record, truths)
+        except ValueError as wrong:
+            raise RecordsError(f"{place}: {wrong}") from None
         except KeyError as lacking:
             raise RecordsError(
                 f"{place}: what it was tested on ({lacking.args[0]}) is not in {self.truths_file.name}: that file "
@@ -506,32 +508,46 @@ def same_constants(one: Truth | HeldOut, other: Truth | HeldOut) -> bool:
     """
     constants = ("targets", "units", "truth", "train_mean", *(["clusters"] if one.clusters and other.clusters else []))
     pairs = ((getattr(one, name), getattr(other, name)) for name in constants)
-    return all(ours is theirs or close(ours, theirs) for ours, theirs in pairs)
+    return all(ours is theirs or ours == theirs or close(ours, theirs, size(other.truth)) for ours, theirs in pairs)
 
 
-def close(claimed: object, recomputed: object) -> bool:
-    """Whether two values, however nested, are the same but for the last digits of their floats."""
+def size(values: tuple[tuple[float, ...], ...]) -> float:
+    """How large the largest of these is, up to 1: what they are of is small where targets are, as permeabilities in m²
+    or expansions in 1/K.
+    """
+    return min(1.0, max((abs(value) for row in values for value in row), default=0.0) or 1.0)
+
+
+def close(claimed: object, recomputed: object, of_size: float = 1.0) -> bool:
+    """Whether two values, however nested, are the same but for the last digits of their floats, which are of things of
+    a `size`.
+    """
     if claimed == recomputed:
         return True
     if isinstance(claimed, dict) and isinstance(recomputed, dict):
-        return claimed.keys() == recomputed.keys() and all(close(claimed[k], recomputed[k]) for k in claimed)
+        return claimed.keys() == recomputed.keys() and all(close(claimed[k], recomputed[k], of_size) for k in claimed)
     if isinstance(claimed, tuple) and isinstance(recomputed, tuple):
-        return len(claimed) == len(recomputed) and all(map(close, claimed, recomputed))
+        both = zip(claimed, recomputed, strict=False)
+        return len(claimed) == len(recomputed) and all(close(one, other, of_size) for one, other in both)
     if isinstance(claimed, int | float) and isinstance(recomputed, int | float):
         # Another machine sums in another order; nobody's edit is as small as this.
-        return math.isclose(claimed, recomputed, rel_tol=1e-9, abs_tol=1e-12)
+        return math.isclose(claimed, recomputed, rel_tol=1e-9, abs_tol=1e-12 * of_size)
     return False
 
 
 def with_truth(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> Record:
-    """The record as it was before `_without_truth`. Raises KeyError for a test of which there is no truth."""
+    """The record as it was before `_without_truth`. Raises KeyError for a test of which there is no truth, and
+    ValueError where the record has one of its own, which is another.
+    """
 
     def filled(held_out: HeldOut) -> HeldOut:
-        if held_out.truth:  # of a schema before 4
-            return held_out
         of = (record.cell.data_hash, record.cell.split_hash, held_out.test)
         if of not in truths:
+            if held_out.truth:  # of a schema before 4
+                return held_out
             raise KeyError(f"test '{held_out.test}' of data {of[0][:12]}, split {of[1][:12]}")
+        if held_out.truth and not same_constants(held_out, truths[of]):
+            raise ValueError(f"names published data and split, and has other constants of test '{held_out.test}'")
         known = {name: getattr(truths[of], name) for name in _OF_TRUTH}
         return msgspec.structs.replace(held_out, **known)
 
@@ -619,10 +635,12 @@ _P = TypeVar("_P", bound=Placed)
 def standing(records: Iterable[_P]) -> list[_P]:
     """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest. None of a
     row that newer code made again to the bit, which stands for both.
+
+    Cells are the same where they read the same: a line may leave out what another says, and has another key then.
     """
-    stands: dict[tuple[str, str], _P] = {}
+    stands: dict[tuple[str, int], _P] = {}
     for record in records:
-        place = (record.key, record.computed_by)
+        place = (record.row, record.seed)
         if record.status == "ok" or place not in stands or stands[place].status != "ok":
             stands[place] = record
     again = _made_again(stands.values())

@@ -36,6 +36,7 @@ SIGNIFICANT = 0.05
 
 _RESAMPLES = (20_000, 200_000, 2_000_000)
 _AT_ONCE = 256  # seeds, of all models together
+_MOST_WORK = _AT_ONCE * _RESAMPLES[-1]  # seeds, of all models together, times resamples: seconds
 
 
 def of_clusters(errors: ArrayLike, clusters: Sequence[int]) -> Floats:
@@ -150,22 +151,42 @@ def _resampled(values: Floats, shares: Floats, of_seeds: Floats) -> tuple[Floats
 
 
 def paired_difference(
-    errors_a: ArrayLike, errors_b: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    errors_a: ArrayLike,
+    errors_b: ArrayLike,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    of_mean: ArrayLike | None = None,
 ) -> tuple[float, float, float]:
-    """How much larger the mean error of a is than that of b: the difference and its confidence interval.
+    """How much larger the mean error of a is than that of b: the difference and its confidence interval. With the
+    trivial predictor's errors `of_mean` (n,), by how much the skill of b is higher: over their mean, in each resample
+    that of the images drawn.
 
     `errors_a` (seeds, n) and `errors_b` (seeds, n) are on the same n test images, which are resampled together. Seeds
     are resampled apart, so their numbers may differ; where equal seeds err alike the interval is wider than it need
-    be, never narrower. The interval is (nan, nan) for fewer images than `FEWEST_IMAGES`. Raises ValueError for shapes
-    that do not fit.
+    be, never narrower. The interval is (nan, nan) for fewer images than `FEWEST_IMAGES`, and all of it where the
+    trivial predictor is perfect. Raises ValueError for shapes that do not fit.
     """
     a, b = _seeds_by_images(errors_a), _seeds_by_images(errors_b)
+    of_mean = np.ones((1, a.shape[1])) if of_mean is None else _seeds_by_images(of_mean)
     _check_images(a, b)
+    _check_images(a, of_mean)
+    if not of_mean.any():
+        return np.nan, np.nan, np.nan
+    difference = float((a.mean() - b.mean()) / of_mean.mean())
     if a.shape[1] < FEWEST_IMAGES:
-        return float(a.mean() - b.mean()), np.nan, np.nan
+        return difference, np.nan, np.nan
     counts, of_a, of_b = _drawn(seed, resamples, a.shape[1], len(a), len(b))
-    differences = _weighed(a, counts, of_a) - _weighed(b, counts, of_b)
-    return (float(a.mean() - b.mean()), *_percentiles(differences, confidence))
+    possible, baseline = _baseline(counts, of_mean)
+    differences = (_weighed(a, counts, of_a) - _weighed(b, counts, of_b))[possible] / baseline
+    return (difference, *_percentiles(differences, confidence))
+
+
+def _baseline(counts: Floats, of_mean: Floats) -> tuple[NDArray[np.bool_], Floats]:
+    """Which resamples the trivial predictor, whose errors are (1, n), is not perfect in; its mean error in these."""
+    means = _weighed(of_mean, counts, np.ones((len(counts), 1)))
+    possible: NDArray[np.bool_] = means > 0
+    return possible, means[possible]
 
 
 def paired_p_values(
@@ -263,11 +284,12 @@ def settled_p_values(
 
     An adjusted p-value within three of its own standard errors of `SIGNIFICANT`, for resamples were too few to say on
     which side it is, is computed again of ten times as many, and once more; unless so many are, of so many seeds, that
-    it would take minutes. Raises ValueError for shapes that do not fit.
+    it would take minutes (`_MOST_WORK`). In a family of some 5,000 or more it may stay too large for that reason, and
+    never too small. Raises ValueError for shapes that do not fit.
     """
     found = [np.nan] * len(pairs)
     unsettled = list(range(len(pairs)))
-    for resamples in _RESAMPLES:
+    for place, resamples in enumerate(_RESAMPLES):
         by_other: dict[int, list[int]] = {}
         for number in unsettled:
             by_other.setdefault(id(pairs[number][1]), []).append(number)
@@ -278,7 +300,8 @@ def settled_p_values(
                 found[number] = p_value
         adjusted = adjust(found)
         unsettled = [number for number in unsettled if _unsettled(found[number], adjusted[number], resamples)]
-        if not 0 < sum(len(np.atleast_2d(pairs[number][0])) for number in unsettled) <= _AT_ONCE:
+        seeds = sum(len(np.atleast_2d(pairs[number][0])) for number in unsettled)
+        if not unsettled or seeds * _RESAMPLES[min(place + 1, 2)] > _MOST_WORK:
             break
     return adjusted
 
@@ -291,17 +314,18 @@ def _unsettled(p_value: float, adjusted: float, resamples: int) -> bool:
 
 
 def paired_differences(
-    errors: Sequence[ArrayLike], confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    errors: Sequence[ArrayLike], of_mean: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
 ) -> Floats:
-    """(k, k, 2) the interval of `paired_difference(errors[i], errors[j])` for each two of k models, to the bit, at
-    the cost of a few resamples for each model and not for each pair. All (seeds, n) are on the same n test images.
+    """(k, k, 2) the interval of `paired_difference(errors[i], errors[j], of_mean=of_mean)` for each two of k models, to
+    the bit, at the cost of a few resamples for each model and not for each pair. All (seeds, n) are on the same n test
+    images, as `of_mean` (n,) is.
     """
     tables = [_seeds_by_images(one) for one in errors]
     for table in tables[1:]:
         _check_images(tables[0], table)
     found = np.full((len(tables), len(tables), 2), np.nan)
     ends = (50 * (1 - confidence), 50 * (1 + confidence))
-    if not tables or tables[0].shape[1] < FEWEST_IMAGES:
+    if not tables or tables[0].shape[1] < FEWEST_IMAGES or not np.any(of_mean):
         return found
     # The first of a pair has its seeds drawn first, and how far that takes the generator hangs on how many they are.
     second: dict[int, Floats] = {}
@@ -314,7 +338,9 @@ def paired_differences(
             ]
             second[len(table)] = np.array(means)
         counts, of_seeds = _drawn(seed, resamples, images, len(table))
-        found[i] = np.percentile(_weighed(table, counts, of_seeds) - second[len(table)], ends, axis=1).T
+        possible, baseline = _baseline(counts, _seeds_by_images(of_mean))
+        differences = (_weighed(table, counts, of_seeds) - second[len(table)])[:, possible] / baseline
+        found[i] = np.percentile(differences, ends, axis=1).T
     return found
 
 

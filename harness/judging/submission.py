@@ -24,13 +24,13 @@ from harness.judging.audit import untrue
 from harness.judging.blocks import Rivals
 from harness.judging.columns import definition, digest
 from harness.judging.records import (
+    SCHEMA,
     Record,
     RecordsError,
     Store,
     Truth,
     comparable,
     read,
-    same_constants,
     standing,
     with_truth,
 )
@@ -45,7 +45,8 @@ MOST_LINES = 2000
 NOT_VERIFIED = (
     "that the predictions came from the model that a record names",
     "validation scores, by which rivals are chosen, and the model that a report names first",
-    "parameters, histories, seconds, how intervals and flags did, by how much predictions change under symmetries",
+    "parameters, histories, trial losses, seconds, what is said of the exported file, how intervals and flags did",
+    "by how much predictions change under symmetries",
     "that the commit, the processor and the versions are those that a record names",
     "that seeds were not chosen among more that were run",
     "what code of somebody's own does: records hold its hash alone",
@@ -77,6 +78,14 @@ class Submission(NamedTuple):
         return bool(self.records) and not any(finding.severity == "error" for finding in self.findings)
 
 
+class Data(NamedTuple):
+    """A suite's own data set, its split, and what it is known by."""
+
+    dataset: Dataset
+    split: Split
+    data_hash: str
+
+
 def examine(path: Path, results: Path, suite_name: str) -> Submission:
     """Everything that a reviewer needs to know of a file of training records of a suite, against those in `results`.
 
@@ -88,12 +97,16 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
     split = suite.split(dataset)
     truths = Store(results, suite_name).truths()
     records, findings = _read(path, suite_name)
+    of_cells = {(record.row, record.seed): (record, "is published") for record in published if record.status == "ok"}
+    own = Data(dataset, split, dataset.fingerprint())
     for number in list(records):
-        wrong = _completed(records, number, truths) or _wrong(records[number], suite, dataset, split)
-        wrong = wrong or _among(records[number], published, [records[n] for n in records if n < number])
+        wrong = _completed(records, number, truths)
+        record = records[number]
+        wrong = wrong or _wrong(record, suite, own) or _among(record, of_cells)
         findings += [Finding("error", f"line {number}", what) for what in wrong]
         if not wrong:
-            findings += [Finding("warning", f"line {number}", w) for w in _strange(records[number], suite, published)]
+            of_cells[record.row, record.seed] = (record, "stands in an earlier line")
+            findings += [Finding("warning", f"line {number}", w) for w in _strange(record, suite, published)]
     bad = {finding.where for finding in findings if finding.severity == "error"}
     good = [record for number, record in records.items() if f"line {number}" not in bad]
     rows: list[Placed] = []
@@ -148,25 +161,35 @@ def _completed(records: dict[int, Record], number: int, truths: Mapping[tuple[st
                 f"was tested on data {of[0][:12]}, split {of[1][:12]}, test '{of[2]}', of which nothing is published: "
                 "there is nothing to hold it to"
             ]
-        if held_out.truth and not same_constants(held_out, truths[of]):
-            return ["names published data and split, and has other test constants"]
-    records[number] = with_truth(record, truths)
+    try:
+        records[number] = with_truth(record, truths)
+    except ValueError as error:
+        return [str(error)]
     return []
 
 
-def _wrong(record: Record, suite: Suite, dataset: Dataset, split: Split) -> list[str]:
+def _wrong(record: Record, suite: Suite, own: Data) -> list[str]:
     """What contradicts itself, or the suite's own data set."""
     if record.status != "ok":
         return [f"is a record of a cell that is {record.status}: there is nothing in it to publish"]
-    if lies := _untimely(record.started) or verify(record):
-        return lies
-    if record.cell.data_hash != dataset.fingerprint():
+    return _otherwise_written(record) or verify(record) or _not_of_data(record, suite, own)
+
+
+def _otherwise_written(record: Record) -> list[str]:
+    """What is not as this version writes it, by which a record could stand where it should not."""
+    if record.schema != SCHEMA or record.key != record.cell.key:
+        return ["is not as this version writes records of its cell: send what `bench run` wrote"]
+    return _untimely(record.started)
+
+
+def _not_of_data(record: Record, suite: Suite, own: Data) -> list[str]:
+    if (record.cell.data_hash, record.cell.data) != (own.data_hash, own.dataset.name):
         return ["is of other data than the suite's own"]
     if unknown := sorted(record.moved.keys() - {symmetry.key for symmetry in suite.SYMMETRIES}):
         return [f"says how predictions change under {', '.join(unknown)}, which is no symmetry of the suite"]
     try:
         with np.errstate(all="ignore"):
-            return [f"{what} not what its data set gives" for what in untrue(record, suite, dataset, split)]
+            return [f"{what} not what its data set gives" for what in untrue(record, suite, own.dataset, own.split)]
     except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
         return [f"the suite's figures cannot be computed of its predictions: {error}"]
 
@@ -177,20 +200,20 @@ def _untimely(started: str) -> list[str]:
         time = datetime.fromisoformat(started)
     except ValueError:
         time = None
-    if time is None or time.utcoffset() is None:
-        return [f"started at {started!r}, which is no time with its zone, as in 2026-03-01T12:00:00+00:00"]
+    # As text, for text is what is compared: the newest record stands.
+    if time is None or time.utcoffset() is None or time.astimezone(UTC).isoformat(timespec="seconds") != started:
+        return [f"started at {started!r}, which is no time as records have it, in UTC: 2026-03-01T12:00:00+00:00"]
     return [f"started at {started}, which is yet to come"] if time > datetime.now(UTC) else []
 
 
-def _among(record: Record, published: Sequence[Record], before: Sequence[Record]) -> list[str]:
-    """What of it is there already."""
-    for others, where in ((published, "is published"), (before, "stands in an earlier line")):
-        for other in others:
-            if (other.key, other.computed_by) == (record.key, record.computed_by) and other.status == "ok":
-                if other.held_out and contradicts(record, other):
-                    return [f"predicts otherwise than the record of the same cell, computed by the same, that {where}"]
-                return [f"{record.cell.title}: {where} already, computed by the same"]
-    return []
+def _among(record: Record, of_cells: Mapping[tuple[str, int], tuple[Record, str]]) -> list[str]:
+    """What of it is there already; `of_cells` are records by row and seed, and where each is."""
+    if (record.row, record.seed) not in of_cells:
+        return []
+    other, where = of_cells[record.row, record.seed]
+    if other.held_out and contradicts(record, other):
+        return [f"predicts otherwise than the record of the same cell, computed by the same, that {where}"]
+    return [f"{record.cell.title}: {where} already, computed by the same"]
 
 
 def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[str]:
@@ -245,6 +268,13 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
         f"{count} networks of profile {profile} would be held against {now}, and no longer against {was}: what their "
         "verdicts say would change with it, by validation scores that cannot be verified"
         for (profile, was, now), count in changed.items()
+    ]
+    stand = {record.row for record in after}
+    told += [
+        f"the published row of {first.cell.row} on {first.cell.backend} would be replaced by these, which predict the "
+        "same: with their seconds, sizes and validation scores, which cannot be verified"
+        for first, *_ in comparable(before)
+        if first.row not in stand
     ]
     made = {record.row for record in good}
     for first, *others in (group for group in comparable(after) if group[0].row in made):

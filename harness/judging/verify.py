@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from harness.judging.metrics import Accuracy, accuracies
-from harness.judging.records import HeldOut, Record, close, same_constants
+from harness.judging.records import HeldOut, Record, close, same_constants, size
 from harness.model.variants import Search
 
 
@@ -68,11 +68,12 @@ def _verify_claim(claim: _Claim, recomputed: Accuracy) -> list[str]:
         return [f"{title}: it numbers what {len(held_out.clusters)} images show, and has {len(held_out.truth)}"]
     if claims == recomputed:
         return []
-    ours = msgspec.to_builtins(recomputed)
+    ours, of_truth = msgspec.to_builtins(recomputed), size(held_out.truth)
+    sizes = {"rmse": of_truth, "mae": of_truth, "mse": of_truth**2, "mse_of_mean": of_truth**2}
     return [
         f"{title}: {name} is {claimed} but its predictions give {ours[name]}"
         for name, claimed in msgspec.to_builtins(claims).items()
-        if not close(claimed, ours[name])
+        if not close(claimed, ours[name], sizes.get(name, 1.0))
     ]
 
 
@@ -85,7 +86,8 @@ def contradicts(record: Record, other: Record) -> bool:
     promised = record.cell.settings.device == "cpu" and told == ("True", "True")
     assert record.held_out is not None
     assert other.held_out is not None
-    return promised and not close(record.held_out.predictions, other.held_out.predictions)
+    one, two = record.held_out.predictions, other.held_out.predictions
+    return promised and not close(one, two, size(two))
 
 
 Tested = dict[tuple[str, str], Record]
@@ -103,10 +105,10 @@ def verify_together(records: Iterable[Record], tested: Tested | None = None) -> 
 
 
 def _otherwise_predicted(records: Sequence[Record]) -> list[str]:
-    first: dict[tuple[str, str], Record] = {}
+    first: dict[tuple[str, int], Record] = {}
     lies = []
     for record in records:
-        other = first.setdefault((record.key, record.computed_by), record)
+        other = first.setdefault((record.row, record.seed), record)
         if contradicts(record, other):
             made = " and ".join(
                 f"at {item.started} by commit {item.environment.short_commit}" for item in (other, record)

@@ -26,6 +26,7 @@ from harness.judging.records import (
     fingerprint,
     read,
     same_constants,
+    size,
 )
 from harness.judging.verify import contradicts
 from harness.running.run import exported
@@ -100,12 +101,12 @@ class _Part:
     def _once(self, lines: Iterable[_Line[Record]]) -> list[_Line[Record]]:
         """By age, without those that say what a newer one of the same cell and environment says again."""
         kept: list[_Line[Record]] = []
-        good: defaultdict[tuple[str, str], list[_Line[Record]]] = defaultdict(list)
+        good: defaultdict[tuple[str, int], list[_Line[Record]]] = defaultdict(list)
         for line in reversed(_in_order(lines)):
             if line.record.status != "ok":
                 kept.append(line)
                 continue
-            newer = good[line.record.key, line.record.computed_by]
+            newer = good[line.record.row, line.record.seed]
             if newer and contradicts(line.record, newer[0].record):
                 self.conflicts.append(
                     f"{line.record.cell.title} predicts otherwise in {line.place} and in {newer[0].place}, in "
@@ -177,4 +178,7 @@ def _in_order(lines: Iterable[_Line[_Dated]]) -> list[_Line[_Dated]]:
 
 
 def _same(one: Record, other: Record) -> bool:
-    return bool(one.held_out and other.held_out and close(one.held_out.predictions, other.held_out.predictions))
+    if not (one.held_out and other.held_out):
+        return False
+    predictions = other.held_out.predictions
+    return close(one.held_out.predictions, predictions, size(predictions))

@@ -56,7 +56,7 @@ def run(request: Request) -> bool:
     for told in left_out_backends(request.backend):
         print(told)
     for name in request.suites:
-        leaderboard.compute(request.results, name)  # records that cannot be used are told of before the work
+        leaderboard.refuse_unbelievable(request.results, name)  # records are told of before the work
     try:
         cells = [cell for suite_plan in plans for cell in suite_plan.cells]
         with _alone_in(request.results) as still_there, opened(request, cells) as launcher:
@@ -169,8 +169,9 @@ def _run_suite(
     _train(suite_plan, store, request, weights, still_there, launcher)
     good = good_here(suite_plan.cells, store, launcher.environment)
     _time(suite_plan, store, request, good, still_there)
-    path = leaderboard.write(request.results, suite_plan.suite)
-    print(leaderboard.terminal_table(request.results, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
+    table = leaderboard.write(request.results, suite_plan.suite)
+    print(leaderboard.terminal_table(table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
+    path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
     of_these = [record for record in store.trainings() if record.cell.data_hash == suite_plan.cells[0].data_hash]

@@ -21,6 +21,7 @@ LAYOUT = "needed are a header, a column that names each image's file, and column
 
 _LARGEST = 2**26  # bytes
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_SAID = re.compile(r'\A"?sep=[,;\t]"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line, and no row
 
 
 def read_cells(path: Path) -> list[list[str]]:
@@ -39,6 +40,7 @@ def _csv(path: Path) -> list[list[str]]:
     except UnicodeDecodeError:
         raise Unusable("not UTF-8 text: save it as CSV (UTF-8)") from None
     text = text.lstrip("\ufeff")  # byte order marks: joining files leaves several
+    text = _SAID.sub("", text)
     head = text.partition("\n")[0]
     likely = sorted(_SEPARATORS, key=head.count, reverse=True)
     found: dict[str, list[list[str]]] = {}

@@ -208,11 +208,9 @@ def _differences(groups: Sequence[Group]) -> tuple[NDArray[np.float64], NDArray[
             places.setdefault(_question(group), []).append(place)
     for some in places.values():
         rows = [Row("", "", tuple(r for r in groups[place].good if r.held_out)) for place in some]
-        scale = float(rows[0].squared_errors_of_mean().mean())
-        if scale > 0:
-            # Row i is better by the errors of j less those of i, and `paired_differences` gives the first's less.
-            ends = paired_differences([row.squared_errors() for row in rows]) / scale
-            found[np.ix_(some, some)] = ends.transpose(1, 0, 2)
+        # Row i is better by the errors of j less those of i, and `paired_differences` gives the first's less.
+        ends = paired_differences([row.squared_errors() for row in rows], rows[0].squared_errors_of_mean())
+        found[np.ix_(some, some)] = ends.transpose(1, 0, 2)
     return found[..., 0], found[..., 1]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from harness.judging.blocks import curves, difference, newest, rows
 from harness.judging.records import Settings
-from harness.model.architecture import Imported
+from harness.model.architecture import Estimator, Imported
 from tests.harness.a_benchmark import GRID
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, in_unlike_units
 
@@ -30,6 +30,14 @@ def test_somebodys_own_code_stands_beside_shared_weights_which_it_cannot_be_give
     own = a_cell(variant="net", architecture=Imported("models.py:net", "torch", "f" * 64))
     records = [a_record(), a_record(msgspec.structs.replace(own, settings=Settings(init="native")), started=LATER)]
     assert newest(records) == records
+
+
+def test_of_two_definitions_of_one_name_the_newest_stands_and_they_are_not_averaged():
+    old = [a_record(a_cell(seed=seed)) for seed in (0, 1)]
+    new = a_record(a_cell(architecture=Estimator("ridge", alpha=2.0)), started=LATER)
+    assert newest([*old, new]) == [new]
+    (row,) = rows(newest([*old, new]))
+    assert row.records == (new,)
 
 
 def test_another_machine_is_another_block():

@@ -57,7 +57,23 @@ def test_what_never_learns_is_told_and_sets_no_target():
     assert found.first == (10, None)
     assert found.second == (10, 20)
     assert found.target == 0.05
-    assert found.verdict == "too few seeds"
+    assert found.verdict == "not to be said: 1 of 4 never come to it"
+
+
+def test_where_seeds_never_come_to_it_no_verdict_speaks_for_those_that_did():
+    """The first is faster at three seeds of five, and fails at the two others."""
+    first, second = [falling(200, n) for n in (10, 11, 12)], [falling(200, n) for n in (20, 21, 23, 20, 20)]
+    never = [[1.0] * 30] * 2
+    found = epochs(trained(*first, *never), trained(*second))
+    assert found.first[3:] == (None, None)
+    assert found.verdict == "not to be said: 2 of 10 never come to it"
+
+
+def test_the_same_epochs_of_other_seeds_are_not_the_same_at_every_seed():
+    losses = [falling(200, n) for n in (10, 40)]
+    assert epochs(trained(*losses), trained(*losses)).verdict == "the same at every seed"
+    native = epochs(trained(*losses, init="native"), trained(*losses, init="native"))
+    assert native.verdict == "not told apart"
 
 
 def test_nothing_to_compare():

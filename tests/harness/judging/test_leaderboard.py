@@ -1,4 +1,3 @@
-import io
 import itertools
 import sys
 
@@ -209,14 +208,16 @@ def test_recomputed_it_is_the_same_to_the_byte_whatever_the_order_of_records(tmp
 
 
 def all_tables(results):
-    folder = leaderboard.write(results, "elasticity").parent
+    leaderboard.write(results, "elasticity")
+    folder = leaderboard.leaderboard_file(results, "elasticity").parent
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_check_finds_an_edited_leaderboard(tmp_path):
     Store(tmp_path, "elasticity").append(a_record())
     assert "does not exist" in leaderboard.differs(tmp_path, "elasticity")
-    path = leaderboard.write(tmp_path, "elasticity")
+    leaderboard.write(tmp_path, "elasticity")
+    path = leaderboard.leaderboard_file(tmp_path, "elasticity")
     assert leaderboard.differs(tmp_path, "elasticity") == ""
     path.write_text(path.read_text().replace("ridge", "bridge"))
     told = leaderboard.differs(tmp_path, "elasticity").splitlines()
@@ -230,6 +231,27 @@ def test_check_finds_an_edited_leaderboard(tmp_path):
     assert "columns.csv:6 does not follow" in leaderboard.differs(tmp_path, "elasticity")
 
 
+def test_check_finds_a_table_that_follows_from_nothing(tmp_path):
+    Store(tmp_path, "elasticity").append(a_record())
+    leaderboard.write(tmp_path, "elasticity")
+    left = tmp_path / "leaderboards" / "elasticity-tuned-top-ten.csv"
+    left.write_text("variant\n")
+    assert leaderboard.differs(tmp_path, "elasticity") == f"{left} follows from no records that are there: take it away"
+    left.rename(left.with_name("elasticity-deployment.csv"))
+    assert "deployment.csv follows from no records" in leaderboard.differs(tmp_path, "elasticity")
+
+
+def test_unbelievable_records_are_refused_without_a_table(tmp_path):
+    record = a_record()
+    Store(tmp_path, "elasticity").append(record)
+    leaderboard.refuse_unbelievable(tmp_path, "elasticity")
+    polished = msgspec.structs.replace(record.test, mse=0.0)
+    Store(tmp_path, "elasticity").append(msgspec.structs.replace(record, test=polished))
+    with pytest.raises(BenchError, match="contradict themselves"):
+        leaderboard.refuse_unbelievable(tmp_path, "elasticity")
+    assert not (tmp_path / "leaderboards").exists()
+
+
 def test_a_record_that_contradicts_itself_stops_it(board):
     record = a_record()
     polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=0.0))
@@ -241,21 +263,21 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     store = Store(tmp_path, "elasticity")
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
-    path = leaderboard.write(tmp_path, "elasticity")
-    text = leaderboard.terminal_table(tmp_path, "elasticity", [a_cell(variant="mean")], "GPa")
+    table = leaderboard.write(tmp_path, "elasticity")
+    text = leaderboard.terminal_table(table, "elasticity", [a_cell(variant="mean")], "GPa")
     assert "ridge" in text
     for change in ({"profile": "paper"}, {"settings": Settings(init="native")}):
-        assert "ridge" not in leaderboard.terminal_table(tmp_path, "elasticity", [a_cell(**change)], "GPa")
+        assert "ridge" not in leaderboard.terminal_table(table, "elasticity", [a_cell(**change)], "GPa")
     assert "elsewhere" not in text
-    assert list(pd.read_csv(io.StringIO(path.read_text()))["variant"]) != []
+    assert list(pd.read_csv(leaderboard.leaderboard_file(tmp_path, "elasticity"))["variant"]) != []
 
 
 def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
-    path = leaderboard.write(tmp_path, "elasticity")
-    assert "1 of 1 failed" in leaderboard.terminal_table(tmp_path, "elasticity", [a_cell()], "GPa")
-    assert "patience" not in leaderboard.terminal_table(tmp_path, "elasticity", [a_cell()], "GPa")
-    assert "patience" in path.read_text()
+    table = leaderboard.write(tmp_path, "elasticity")
+    assert "1 of 1 failed" in leaderboard.terminal_table(table, "elasticity", [a_cell()], "GPa")
+    assert "patience" not in leaderboard.terminal_table(table, "elasticity", [a_cell()], "GPa")
+    assert "patience" in leaderboard.leaderboard_file(tmp_path, "elasticity").read_text()
 
 
 def test_recipes_and_searches_have_their_epochs_and_seconds(board):
@@ -352,8 +374,8 @@ def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
     first, second, _ = row["seeds"].split()
     assert row["size_of_seeds"] == f"{first} {second}"
     assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
-    leaderboard.write(tmp_path, "elasticity")
-    shown = leaderboard.terminal_table(tmp_path, "elasticity", [records[0].cell], "GPa")
+    table = leaderboard.write(tmp_path, "elasticity")
+    shown = leaderboard.terminal_table(table, "elasticity", [records[0].cell], "GPa")
     assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
 
 
@@ -372,8 +394,7 @@ def test_numbers_stay_numbers_until_they_are_written(tmp_path):
     assert table.loc["large", "parameters"] == 23_620_649
     assert isinstance(table.loc["large", "skill"], float)
     assert table.loc["failed", "parameters"] is None
-    text = leaderboard.write(tmp_path, "elasticity").read_text()
-    assert ",23620649," in text
+    assert ",23620649," in leaderboard.as_csv(leaderboard.write(tmp_path, "elasticity"))
 
 
 def test_every_column_is_one_entry_with_its_meaning(tmp_path):

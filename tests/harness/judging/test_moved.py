@@ -90,6 +90,8 @@ def test_a_leaderboard_may_be_new_or_gone():
         ("0.123456", "0.123459", True),
         ("123456", "123457", False),
         ("1e-09", "0", False),
+        ("0", "0.0", False),
+        ("-0", "0", False),
         ("1e-07", "2e-07", True),
         ("", "0.5", True),
         ("ok", "1 of 3 failed", True),

@@ -75,6 +75,23 @@ def test_resampled_images_are_the_same_for_model_and_mean() -> None:
     assert skill_interval(0.1 * of_mean, of_mean) == pytest.approx((0.9, 0.9))
 
 
+def test_a_difference_of_skills_meets_the_same_images_as_they_do() -> None:
+    # Skills of 0.9 and 0.5, and so a difference of 0.4, however images are drawn.
+    of_mean = np.random.default_rng(5).exponential(size=50)
+    assert paired_difference(0.5 * of_mean, 0.1 * of_mean, of_mean=of_mean) == pytest.approx((0.4, 0.4, 0.4))
+    assert np.isnan(paired_difference(of_mean, of_mean, of_mean=0 * of_mean)).all()
+
+
+def test_the_interval_of_a_difference_of_skills_is_that_of_resampled_skills() -> None:
+    """Of one seed each, whose resamples are those of the images alone: drawn here one by one."""
+    draw = np.random.default_rng(12)
+    a, b, of_mean = (draw.exponential(level, 40) for level in (0.5, 0.3, 1.0))
+    drawn = np.random.default_rng(0).integers(40, size=(2000, 40))
+    skills = [1 - errors[drawn].mean(axis=1) / of_mean[drawn].mean(axis=1) for errors in (a, b)]
+    expected = np.percentile(skills[1] - skills[0], (2.5, 97.5))
+    assert paired_difference(a, b, of_mean=of_mean)[1:] == pytest.approx(tuple(expected), rel=1e-9)
+
+
 def test_the_unit_of_the_errors_does_not_matter() -> None:
     draw = np.random.default_rng(6)
     errors, of_mean = _errors(draw, 3, 40, 0.3), _errors(draw, 1, 40, 1.0)[0]
@@ -371,11 +388,13 @@ def test_holm_keeps_the_order_and_lies_between_the_p_value_and_bonferronis(p_val
 def test_all_paired_differences_are_those_of_each_pair():
     rng = np.random.default_rng(3)
     errors = [rng.random((seeds, 30)) for seeds in (1, 3, 2, 3)]
-    found = paired_differences(errors)
+    of_mean = rng.random(errors[0].shape[1]) * (rng.random(errors[0].shape[1]) > 0.5)
+    found = paired_differences(errors, of_mean)
     for i, one in enumerate(errors):
         for j, other in enumerate(errors):
-            assert tuple(found[i, j]) == paired_difference(one, other)[1:]
-    assert paired_differences([]).shape == (0, 0, 2)
-    assert np.isnan(paired_differences([rng.random((2, 5))] * 2)).all()
+            assert tuple(found[i, j]) == paired_difference(one, other, of_mean=of_mean)[1:]
+    assert paired_differences([], []).shape == (0, 0, 2)
+    assert np.isnan(paired_differences([rng.random((2, 5))] * 2, np.ones(5))).all()
+    assert np.isnan(paired_differences(errors, 0 * of_mean)).all()
     with pytest.raises(ValueError, match="cannot be paired"):
-        paired_differences([errors[0], errors[0][:, 1:]])
+        paired_differences([errors[0], errors[0][:, 1:]], of_mean)

@@ -1,5 +1,7 @@
 """What a stranger sends is read as data, held to what can be computed, and told by line."""
 
+import hashlib
+
 import msgspec
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from harness import registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import submission
-from harness.judging.records import Settings, Store, _without_truth
+from harness.judging.records import Record, Settings, Store, _without_truth, read, standing
 from harness.judging.submission import examine
 from harness.model.architecture import Estimator
 from harness.protocol import TEST
@@ -92,7 +94,40 @@ def test_the_truth_may_be_in_the_line_if_it_is_the_truth(sent):
     easier = msgspec.structs.replace(record, held_out=easier, test=easier.accuracy())
     ((where, what),) = errors(sent(msgspec.json.encode(easier)))
     assert where == "line 1"
-    assert "other test constants" in what
+    assert "other constants of test 'test'" in what
+
+
+def without_defaults(encoded):
+    """The line with a cell that leaves out what has a default, and with the key of that."""
+    told = msgspec.json.decode(encoded)
+    told["cell"] = {name: value for name, value in told["cell"].items() if value is not None}
+    told["key"] = hashlib.sha256(msgspec.json.encode(told["cell"], order="sorted")).hexdigest()[:16]
+    return msgspec.json.encode(told)
+
+
+def test_a_cell_that_is_spelt_otherwise_is_not_another_one(sent, results):
+    published = predicting(2.0, variant="ridge", environment=ENVIRONMENT)
+    better = predicting(0.1, variant="ridge", environment=ENVIRONMENT)
+    respelt = without_defaults(line(better))
+    assert read(respelt, Record, "here").key != published.key
+    ((_, what),) = errors(sent(respelt))
+    assert "not as this version writes records" in what
+    stands = standing([published, read(respelt, Record, "here")])
+    assert len(stands) == 1
+
+
+def test_a_record_of_an_older_schema_is_refused(sent):
+    older = msgspec.structs.replace(predicting(1.0), schema=3)
+    assert "not as this version writes records" in errors(sent(msgspec.json.encode(older)))[0][1]
+
+
+def test_a_record_that_would_take_a_published_ones_place_is_told(sent):
+    """Its predictions are the same, and what cannot be verified is the sender's."""
+    published = predicting(2.0, variant="ridge", environment=ENVIRONMENT)
+    copied = msgspec.structs.replace(published, source="e" * 64, started="2026-11-01T00:00:00+00:00", seconds=0.001)
+    found = sent(line(copied))
+    assert found.acceptable
+    assert any("row of ridge on classical would be replaced" in finding.what for finding in found.findings)
 
 
 @pytest.mark.parametrize("name", ["mse", "skill", "r2_mean"])
@@ -106,8 +141,10 @@ def test_scores_that_do_not_follow_are_told(sent, name):
 @pytest.mark.parametrize(
     ("started", "what"),
     [
-        ("yesterday", "no time with its zone"),
-        ("2026-03-01T12:00:00", "no time with its zone"),
+        ("yesterday", "no time as records have it"),
+        ("2026-03-01T12:00:00", "no time as records have it"),
+        ("2026-03-01T12:00:00+14:00", "no time as records have it"),
+        ("2026-W01-1T00:00:00+00:00", "no time as records have it"),  # later than any of the year, as text
         ("9999-12-31T23:59:59+00:00", "is yet to come"),
     ],
 )

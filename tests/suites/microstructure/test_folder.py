@@ -419,5 +419,5 @@ def test_a_refusal_tells_ten_problems_and_where_to_find_the_others():
     findings = [Finding("error", f"row {number}", "is bad") for number in range(25)]
     lines = str(DataError("mine", findings)).splitlines()
     assert lines[0] == "mine: 25 problems in this data set"
-    assert lines[-1] == "  and 15 more; `bench data check data=mine` lists all"
+    assert lines[-1] == "  and 15 more; `bench data check`, with the same options, lists all"
     assert len(lines) == 12

@@ -22,6 +22,11 @@ def test_cells_are_separated_by_what_makes_all_rows_as_long(read, by):
     assert read(f"file{by}E\na.png{by}1\n")[1] == ["a.png", "1"]
 
 
+@pytest.mark.parametrize("said", ["sep=;\r\n", '"sep=;"\n', "SEP=;\n"])
+def test_the_line_by_which_a_spreadsheet_is_told_the_separator_is_no_row(read, said):
+    assert read(said + "file;E\na.png;0,5\n") == [["file", "E"], ["a.png", "0,5"]]
+
+
 def test_commas_in_headers_and_cells_separate_nothing_where_semicolons_do(read):
     rows = read("file;hardness, mean;note\na.png;0,5;x, y\nb.png;1,5;\n")
     assert rows == [["file", "hardness, mean", "note"], ["a.png", "0,5", "x, y"], ["b.png", "1,5", ""]]
