@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from harness import registry
 from harness.errors import BenchError
 from harness.judging import columns, leaderboard
 from harness.judging.dictionary import of_leaderboard
 from harness.judging.records import Examined, Record, Searched, Settings, Store, Trial
 from harness.judging.timing import Latency
 from harness.model.architecture import Estimator
-from harness.protocol import Counts
+from harness.protocol import Counts, Metric
 from harness.provenance import source
 from tests.harness.a_benchmark import GRID, benchmark, fill, history, searched
 from tests.harness.examples import (
@@ -25,6 +26,7 @@ from tests.harness.examples import (
     in_unlike_units,
     with_images,
 )
+from tests.harness.judging.test_verify import smaller
 
 
 @pytest.fixture
@@ -49,6 +51,34 @@ def test_a_row_averages_seeds_and_tells_their_spread(board):
     assert row["seeds"] == "0 1 2"
     assert row["status"] == "ok"
     assert float(row["skill_low"]) < float(row["skill"]) < float(row["skill_high"])
+
+
+def test_errors_of_small_targets_are_told_and_what_rounding_leaves_is_not(board, tmp_path):
+    record = smaller(msgspec.structs.replace(a_record(), metrics={"hill_residual": 3e-15}), 1e-14)
+    (row,) = board(record).to_dict("records")
+    for column, of in {"rmse_GPa": record.test.rmse, "mae_GPa": record.test.mae, "mse_GPa2": record.test.mse}.items():
+        assert float(row[column]) == pytest.approx(of, rel=1e-5)
+        assert of > 0
+    assert row["hill_residual"] == "0"
+    leaderboard.write(tmp_path, "elasticity")
+    tests = pd.read_csv(tmp_path / "leaderboards" / "elasticity-tests.csv").set_index("metric")
+    assert tests.loc["rmse", "value"] == pytest.approx(record.test.rmse, rel=1e-5)
+    assert 0 < tests.loc["rmse", "low"] < tests.loc["rmse", "value"] < tests.loc["rmse", "high"]
+    assert (
+        leaderboard.as_csv(leaderboard.of_tests([record]))
+        == (tmp_path / "leaderboards" / "elasticity-tests.csv").read_text()
+    )
+
+
+def test_a_figure_of_the_suite_has_its_unit_and_no_scores_interval(monkeypatch):
+    suite = registry.suite("elasticity")
+    monkeypatch.setattr(suite, "METRICS", (*suite.METRICS, Metric("wall", "µm", "", "thickness of walls")))
+    record = msgspec.structs.replace(a_record(), metrics={"wall": 2.0, "rmse": 5.0})
+    table = leaderboard.of_tests([record]).set_index("metric")
+    assert table.loc["wall", "unit"] == "µm"
+    assert table.loc["wall", "low"] is None
+    assert table.loc["rmse", "value"] == record.test.rmse
+    assert list(table.index).count("rmse") == 1
 
 
 def test_every_error_stands_beside_the_trivial_predictor(board):

@@ -3,7 +3,7 @@ import sys
 import msgspec
 import pytest
 
-from harness.judging.records import Searched, Settings, Trial
+from harness.judging.records import Searched, Settings, Trial, same_constants
 from harness.judging.verify import contradicts, verify, verify_together
 from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
@@ -20,6 +20,32 @@ def test_a_polished_score_does_not():
     (lie,) = verify(polished)
     assert "mse is" in lie
     assert record.key in lie
+
+
+def smaller(record, factor):
+    """The same of targets that are so much smaller, as permeabilities in m² are."""
+    held_out = msgspec.structs.replace(
+        record.held_out,
+        predictions=tuple(tuple(factor * value for value in row) for row in record.held_out.predictions),
+        truth=tuple(tuple(factor * value for value in row) for row in record.held_out.truth),
+        train_mean=tuple(factor * value for value in record.held_out.train_mean),
+    )
+    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+
+
+@pytest.mark.parametrize("score", ["mse", "rmse", "mae"])
+def test_a_polished_score_of_small_targets_does_not_either(score):
+    record = smaller(a_record(), 1e-16)
+    assert verify(record) == []
+    (lie,) = verify(msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, **{score: 0.0})))
+    assert f"{score} is 0.0 but" in lie
+
+
+def test_other_constants_of_small_targets_are_others():
+    record = smaller(a_record(), 1e-16)
+    other = msgspec.structs.replace(record.held_out, train_mean=tuple(v / 2 for v in record.held_out.train_mean))
+    assert same_constants(record.held_out, record.held_out)
+    assert not same_constants(record.held_out, other)
 
 
 def test_a_number_for_each_image_or_none():
