@@ -4,13 +4,16 @@ help, and what it costs.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from harness.judging.blocks import Row, difference, differences
 from harness.judging.stats import FEWEST_IMAGES
 from harness.showing.questions import decimals, in_words, interval, seconds
+from harness.text import one_line
 
 
 def advice(
@@ -18,14 +21,17 @@ def advice(
     table: Sequence[Row],
     curves: Mapping[tuple[str, str], Mapping[int, Row]],
     latency: Mapping[tuple[str, str], str],
+    results: Path,
 ) -> str:
-    """By the validation images, as `bench predict` chooses, of those that it can use; `latency` is in ms."""
+    """By the validation images, as `bench predict` chooses, of those that it can use; `latency` is in ms, `results` the
+    folder of the records.
+    """
     usable = [row for row in table if all(r.onnx and r.encoding_ms is None for r in row.records)] or table
     best = min(usable, key=Row.validation_error)
     told = [
         _which(best),
         _how_sure(best, [row for row in table if row is not best]),
-        _more_images(suite, best, curves.get((best.name, best.backend), {})),
+        _more_images(suite, best, curves.get((best.name, best.backend), {}), results),
         _what_it_costs(best, latency.get((best.name, best.backend), "")),
     ]
     return " ".join(filter(None, told))
@@ -74,14 +80,14 @@ def _how_sure(best: Row, others: Sequence[Row]) -> str:
     return " ".join(told)
 
 
-def _more_images(suite: str, best: Row, curve: Mapping[int, Row]) -> str:
+def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path) -> str:
     """By what fewer images gave; that there is no such training, and how to come by one."""
     if not curve:
-        cell = best.records[0].cell
+        cell, folder = best.records[0].cell, one_line(shlex.quote(f"results={results}"))
         return (
             f"Whether more images would help is not known: `bench run suite={suite} data=FOLDER variant={cell.variant} "
-            f"backend={cell.backend} originals=N`, where N is half of the training images, and this report again say "
-            "by how much the other half has."
+            f"backend={cell.backend} originals=N {folder}`, where N is half of the training images, and this report "
+            "again say by how much the other half has."
         )
     size = max(curve)
     found = difference(best, curve[size])

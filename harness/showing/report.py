@@ -48,7 +48,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     latencies, curve = _latencies(results, suite_name, block), curves(records, block)
     # Of data that a suite ships nobody asks which model to use.
     ships = suite_name in registry.with_data()
-    first = in_one_sentence(table, suite.METRICS) if ships else advice(suite_name, table, curve, latencies)
+    first = in_one_sentence(table, suite.METRICS) if ships else advice(suite_name, table, curve, latencies, results)
     sections = [
         _title(suite_name) + ("the report, answered" if suite.SOURCE else "report"),
         first,

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
@@ -6,6 +8,8 @@ from harness.judging.blocks import rows
 from harness.judging.records import Calibrated, Settings
 from harness.showing.advice import advice
 from tests.harness.examples import a_cell, a_record, with_images
+
+RESULTS = Path("mine")
 
 
 def table(**errors):
@@ -19,7 +23,7 @@ def table(**errors):
 
 
 def test_the_best_by_the_validation_images_is_to_be_used_with_who_is_as_good():
-    told = advice("own", table(gp=1.0, trees=1.01, ridge=3.0), {}, {("gp", "classical"): "0.05"})
+    told = advice("own", table(gp=1.0, trees=1.01, ridge=3.0), {}, {("gp", "classical"): "0.05"}, RESULTS)
     assert told.startswith("**Use gp · classical**, the best on the validation images: its skill is 0.99")
     assert ", of 20 test images)" in told
     assert "Not told apart from it on the test images: trees · classical." in told
@@ -37,12 +41,12 @@ def test_the_fastest_of_those_that_are_as_good_is_named():
         for r in found[0].records
     ]
     assert found[0].name == "gp"
-    told = advice("own", [found[0]._replace(records=tuple(slow)), found[1]], {}, {})
+    told = advice("own", [found[0]._replace(records=tuple(slow)), found[1]], {}, {}, RESULTS)
     assert "Of all these trees · classical is the fastest to train." in told
 
 
 def test_what_is_no_better_than_the_mean_is_not_to_be_used():
-    told = advice("own", table(gp=12.0, trees=13.0), {}, {})
+    told = advice("own", table(gp=12.0, trees=13.0), {}, {}, RESULTS)
     assert told.startswith("**None is shown to be better than always answering the mean.** The best on the validation")
     assert "**Use" not in told
 
@@ -50,14 +54,14 @@ def test_what_is_no_better_than_the_mean_is_not_to_be_used():
 def test_what_predict_cannot_use_is_not_recommended():
     found = table(gp=1.0, trees=2.0)
     encoded = tuple(msgspec.structs.replace(record, encoding_ms=1.0) for record in found[0].records)
-    assert advice("own", [found[0]._replace(records=encoded), found[1]], {}, {}).startswith("**Use trees")
+    assert advice("own", [found[0]._replace(records=encoded), found[1]], {}, {}, RESULTS).startswith("**Use trees")
     no_file = tuple(msgspec.structs.replace(record, onnx=None) for record in found[0].records)
-    assert advice("own", [found[0]._replace(records=no_file), found[1]], {}, {}).startswith("**Use trees")
+    assert advice("own", [found[0]._replace(records=no_file), found[1]], {}, {}, RESULTS).startswith("**Use trees")
 
 
 def test_few_test_images_give_no_interval():
     few = [row._replace(records=tuple(with_images(r, 9) for r in row.records)) for row in table(gp=1.0, trees=2.0)]
-    told = advice("own", few, {}, {})
+    told = advice("own", few, {}, {}, RESULTS)
     assert told.startswith("**Too few test images to recommend a model.** The best on the validation images is gp · cl")
     assert "on 9 test images, and an interval takes 10 images, or groups of them" in told
     assert "**Use" not in told
@@ -73,7 +77,7 @@ def test_images_of_one_thing_count_once():
         found = [
             row._replace(records=tuple(grouped(r, groups) for r in row.records)) for row in table(gp=1.0, ridge=3.0)
         ]
-        return advice("own", found, {}, {})
+        return advice("own", found, {}, {}, RESULTS)
 
     assert "of 20 test images in 12 groups)" in told(12)
     assert told(5).startswith("**Too few test images to recommend a model.**")
@@ -84,7 +88,7 @@ def test_intervals_of_predictions_are_held_to_the_test_images():
     (row,) = table(gp=1.0)
     known = [{"test": Calibrated(covered, 0.0)} for covered in (0.8, 0.9)]
     records = [msgspec.structs.replace(r, calibrated=of) for r, of in zip(row.records, known, strict=True)]
-    told = advice("own", [row._replace(records=tuple(records))], {}, {})
+    told = advice("own", [row._replace(records=tuple(records))], {}, {}, RESULTS)
     assert "intervals of 90 %, which hold 85% of the test truths" in told
 
 
@@ -102,12 +106,17 @@ def test_whether_more_images_would_help_is_read_off_a_learning_curve(error, does
         size: rows([a_record(a_cell(variant="gp", settings=Settings(originals=size)), of)])[0]
         for size, of in ((25, 9.0), (50, error))
     }
-    told = advice("own", found, {("gp", "classical"): fewer}, {})
+    told = advice("own", found, {("gp", "classical"): fewer}, {}, RESULTS)
     assert "Trained on 50 images alone its skill is lower by " in told
     assert does in told
 
 
 def test_without_a_curve_the_command_that_answers_it_is_named():
-    told = advice("own", table(gp=1.0), {}, {})
-    assert "`bench run suite=own data=FOLDER variant=gp backend=classical originals=N`" in told
+    told = advice("own", table(gp=1.0), {}, {}, RESULTS)
+    assert "`bench run suite=own data=FOLDER variant=gp backend=classical originals=N results=mine`" in told
     assert not np.char.count(told, "likely to help")
+
+
+def test_the_command_names_the_results_folder_as_a_shell_takes_it():
+    told = advice("own", table(gp=1.0), {}, {}, Path("my results"))
+    assert "originals=N 'results=my results'`" in told
