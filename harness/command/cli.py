@@ -131,7 +131,7 @@ def _help(words: list[str]) -> str:
         lines = ["usage: bench <command> key=value ...", ""]
         width = max(map(len, COMMANDS))
         lines += [f"  bench {name:<{width}} {summary(options)}" for name, (options, _) in COMMANDS.items()]
-        lines += ["", "`bench <command> --help` lists its options. The main job: bench run suite=all"]
+        lines += ["", "`bench <command> --help` lists its options. All suites: bench run suite=all"]
         return "\n".join(lines)
     name, _ = _command(words)
     return describe(name, COMMANDS[name][0])
