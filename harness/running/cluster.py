@@ -133,10 +133,11 @@ class Cluster:
         """
         if self._client.status in ("closing", "closed"):
             raise BenchError(f"the scheduler is gone; {KEPT}, once there is one")
-        if self._client.status != "running":
+        if self._client.status != "running" or not self._client.scheduler:
             return False
         try:
-            present: dict[str, dict[str, Any]] = self._client.scheduler_info()["workers"]
+            # The client's own copy (`scheduler_info`) is written over meanwhile, without workers, or lists five.
+            present: dict[str, dict[str, Any]] = self._client.sync(self._client.scheduler.identity)["workers"]
             new = [address for address in present if address not in self._seats_of and address not in self._refused]
             encoded = msgspec.json.encode(self._errand)
             answers = self._client.run(host.introduce, encoded, workers=new, on_error="return") if new else {}

@@ -72,9 +72,12 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 async def introduce(encoded: bytes, dask_worker: Worker) -> bytes:
-    """Take an errand (JSON) on, and answer with an `Introduction` (JSON)."""
+    """Take an errand (JSON) on, and answer with an `Introduction` (JSON). Who was taken for gone is asked again, and
+    keeps what it has.
+    """
     errand = msgspec.json.decode(encoded, type=Errand)
-    await dask_worker.plugin_add(Host(errand, dask_worker), name=errand.run, catch_errors=False)
+    if errand.run not in dask_worker.plugins:
+        await dask_worker.plugin_add(Host(errand, dask_worker), name=errand.run, catch_errors=False)
     introduction = await asyncio.to_thread(_introduction, errand)
     return msgspec.json.encode(introduction)
 
@@ -118,7 +121,7 @@ class Host(WorkerPlugin):  # type: ignore[misc]  # Dask's is not typed
             *(self._results / name for name in ("models", "cache", "logs")),
             self._folder / "tmp",
         ):
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         memory = min(errand.memory_gib or float("inf"), usable_memory_gib())
         self._post = Post(
             self._results,

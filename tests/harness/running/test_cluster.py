@@ -145,6 +145,25 @@ class Watched:
         return getattr(self._client, name)
 
 
+def test_who_is_there_is_asked_of_the_scheduler(cluster, monkeypatch, capfd):
+    """The client's own copy is written over without workers whenever the client looks itself."""
+    assert cluster.environment
+    monkeypatch.setattr(cluster._client, "scheduler_info", lambda *_, **__: {"workers": {}})
+    assert cluster._look()
+    assert len(cluster._seats_of) == 2
+    assert "is gone" not in capfd.readouterr().err
+
+
+def test_who_was_taken_for_gone_is_introduced_again(cluster, capfd):
+    assert cluster.environment
+    for address in list(cluster._seats_of):
+        cluster._forget(address)
+    assert cluster._look()
+    assert len(cluster._seats_of) == 2
+    assert "gets no cells" not in capfd.readouterr().err
+    assert ended(cluster.launch([a_job()]))["ok", 0].status == "ok"
+
+
 def test_one_worker_dies_amid_a_cell_one_comes_late_and_one_is_refused(tmp_path, capfd):
     """The scheduler and each of three workers are processes; the second cell is begun by the one that is killed."""
     marks = tmp_path / "marks"
