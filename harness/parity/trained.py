@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple
@@ -194,8 +195,8 @@ def _records(
     records = good_here(cells, store)
     jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in records]
     post = Post(root, framework.device, exports=False, variables=framework.variables())
-    events = launch(jobs, request.workers, post)
-    records |= {record.key: record for record in recorded(jobs, events, store)}
+    with contextlib.closing(recorded(jobs, launch(jobs, request.workers, post), store)) as made:
+        records |= {record.key: record for record in made}
     return {(cell.variant, cell.seed): records[cell.key] for cell in cells}
 
 

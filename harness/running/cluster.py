@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ class Cluster:
         places, hosts = min(sum(self._seats_of.values()), jobs), len(self._seats_of)
         return f"{places} at a time on {hosts} worker{'s' * (hosts > 1)} of {self._address}"
 
-    def launch(self, jobs: list[Job]) -> Iterator[Event]:
+    def launch(self, jobs: list[Job]) -> Generator[Event]:
         """Run every job. A job whose worker is gone is done by another; BenchError where the scheduler is gone."""
         crew = Crew(jobs)
         threading.Thread(target=self._attend, args=(crew,), daemon=True).start()

@@ -12,7 +12,7 @@ import itertools
 import queue
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Literal, Protocol
 
 import msgspec
@@ -44,7 +44,7 @@ class Launcher(Protocol):
     def told(self, jobs: int) -> str:
         """How many of these jobs are run at a time, and where."""
 
-    def launch(self, jobs: list[Job]) -> Iterator[Event]:
+    def launch(self, jobs: list[Job]) -> Generator[Event]:
         """Run every job, and yield what happens as it happens."""
 
 
@@ -90,7 +90,7 @@ class Crew:
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
-    def follow(self) -> Iterator[Event]:
+    def follow(self) -> Generator[Event]:
         """What happens, until every job has ended. To close it, or an exception in its consumer, kills the hands."""
         try:
             ended = 0

@@ -11,7 +11,7 @@ import itertools
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -104,12 +104,12 @@ class Local(msgspec.Struct, frozen=True):
         """How many at a time."""
         return f"{min(self.workers, jobs)} at a time"
 
-    def launch(self, jobs: list[Job]) -> Iterator[Event]:
+    def launch(self, jobs: list[Job]) -> Generator[Event]:
         """Run every job; see `launch`."""
         return launch(jobs, self.workers, self.post)
 
 
-def launch(jobs: list[Job], workers: int, post: Post) -> Iterator[Event]:
+def launch(jobs: list[Job], workers: int, post: Post) -> Generator[Event]:
     """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
 
     A cell that takes more than its limits is stopped, or not counted where it ended before anyone saw it, and one

@@ -8,7 +8,7 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
@@ -295,32 +295,34 @@ def _train(
         print(shown(f"stale, and run again: {count} cell{'s' * (count > 1)} of {reason}"))
     workers = f", {launcher.told(len(jobs))}" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
-    for record in recorded(jobs, launcher.launch(jobs), store, still_there, good):
-        if record.unexported:
-            print(shown(f"{record.cell.title}: no ONNX file, so `bench predict` cannot use it: {record.unexported}"))
-        if record.status == "ok":
-            trials_file(request.results, record.cell).unlink(missing_ok=True)
+    with contextlib.closing(recorded(jobs, launcher.launch(jobs), store, still_there, good)) as records:
+        for record in records:
+            if record.unexported:
+                told = f"{record.cell.title}: no ONNX file, so `bench predict` cannot use it: {record.unexported}"
+                print(shown(told))
+            if record.status == "ok":
+                trials_file(request.results, record.cell).unlink(missing_ok=True)
 
 
 def _own_file(origin: Origin | None) -> str | None:
     """The file that a backbone starts from, where it is the user's own."""
-    return str(origin.file.resolve()) if origin and origin.file else None
+    return str(origin.file.absolute()) if origin and origin.file else None  # a link's own name says which format it is
 
 
 def recorded(
     jobs: list[Job],
-    events: Iterator[Event],
+    events: Generator[Event],
     store: Store,
     still_there: Callable[[], None] = lambda: None,
     earlier: Mapping[str, Record] = MappingProxyType({}),
-) -> Iterator[Record]:
+) -> Generator[Record]:
     """Follow a launch: show its progress, and append each record to the store before it is handed on.
 
-    `still_there` is asked before; what it raises ends the launch. Raises BenchError, with nothing appended, where one
-    of the `earlier` records here, by key, is of the same cell and predicts otherwise.
+    `still_there` is asked before. Whatever is raised here ends the launch, and to close this, too: a traceback that
+    somebody keeps would keep it open. Raises BenchError, with nothing appended, where one of the `earlier` records
+    here, by key, is of the same cell and predicts otherwise.
     """
-    progress = Progress(jobs)
-    try:
+    with contextlib.closing(events), contextlib.closing(Progress(jobs)) as progress:
         for event in events:
             if isinstance(event[1], Done):
                 still_there()
@@ -331,8 +333,6 @@ def recorded(
                     raise OSError(0, event[1].no_disk, str(store.folder.parents[1] / "models"))
                 yield event[1].record
             progress.show(event)
-    finally:
-        progress.close()
 
 
 def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: Store) -> None:

@@ -210,7 +210,7 @@ def test_cells_are_trained_where_the_framework_computes(monkeypatch, tmp_path):
     request = a_request(tmp_path, between=frameworks("pytorch,pytorch@cuda"))
     asked = []
     monkeypatch.setattr(trained, "launch", lambda jobs, workers, post: asked.append(post.device) or [])
-    monkeypatch.setattr(trained, "recorded", lambda jobs, *_: [a_record(job.cell) for job in jobs])
+    monkeypatch.setattr(trained, "recorded", lambda jobs, *_: (a_record(job.cell) for job in jobs))
     for framework in request.between:
         found = trained._records(request, framework, [BASELINE], trained.Trainings((0,), "shared"))
         assert [record.cell.settings.device for record in found.values()] == [framework.device]

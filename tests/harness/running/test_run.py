@@ -1,5 +1,6 @@
 """`bench run` for real, on small data and few epochs; and the worker's own answers."""
 
+import inspect
 import itertools
 import math
 import os
@@ -23,10 +24,12 @@ from harness.judging.records import Store
 from harness.judging.timing import Latency
 from harness.judging.verify import verify
 from harness.model.architecture import parameter_shapes
+from harness.model.pretrained import Origin
 from harness.running import run as run_module
 from harness.running.data import DataSource
 from harness.running.latency import LatencyError
-from harness.running.run import _alone_in, best
+from harness.running.run import _alone_in, _own_file, best, recorded
+from harness.running.worker import Done, Job
 from tests.harness.a_benchmark import RAW
 from tests.harness.examples import a_cell, a_record, a_timing
 
@@ -558,3 +561,47 @@ def test_a_run_that_is_told_to_end_leaves_no_worker_and_no_temporary_folder(data
     _, alive = psutil.wait_procs(workers, timeout=60)
     assert alive == []
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_whatever_ends_the_following_ends_the_launch(tmp_path):
+    """Also while the traceback is kept, as a notebook does, and with it whatever was under way."""
+    job, closed = Job(a_cell(), DataSource()), []
+
+    def events():
+        try:
+            yield job, Done(a_record(job.cell))
+        finally:
+            closed.append(True)
+
+    def gone():
+        raise BenchError("was taken away")
+
+    with pytest.raises(BenchError, match="was taken away") as kept:
+        list(recorded([job], events(), Store(tmp_path, "elasticity"), gone))
+    assert closed, kept
+
+
+def test_an_error_of_who_is_handed_records_ends_the_launch(classical, monkeypatch):
+    run, _ = classical
+    made = []
+
+    def kept(*arguments):
+        made.append(recorded(*arguments))
+        return made[0]
+
+    def fail(*_):
+        raise RuntimeError("the printer is on fire")
+
+    monkeypatch.setattr(run_module, "recorded", kept)
+    monkeypatch.setattr(run_module, "trials_file", fail)
+    with pytest.raises(RuntimeError, match="on fire"):
+        run("variant=mean", "profile=smoke")
+    assert inspect.getgeneratorstate(made[0]) == inspect.GEN_CLOSED
+
+
+def test_weights_that_are_a_link_keep_the_suffix_of_their_format(tmp_path, monkeypatch):
+    """What a cache links to has a hash for a name, and would be read as another format."""
+    (tmp_path / "0123abcd").write_bytes(b"weights")
+    (tmp_path / "model.safetensors").symlink_to(tmp_path / "0123abcd")
+    monkeypatch.chdir(tmp_path)
+    assert _own_file(Origin("model", Path("model.safetensors"))) == str(tmp_path / "model.safetensors")
