@@ -8,6 +8,7 @@ import hashlib
 import os
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import BenchError
@@ -19,16 +20,16 @@ PART = 2**24
 class Parcel:
     """A file or folder, packed the same to the byte wherever it lies and whenever it was written.
 
-    Packed are names and contents, in the order of names; links to files are followed. `place` is where it is unpacked,
-    below a folder for such: the SHA-256 (hex) of what is packed, and its own name. The packed file goes with this
-    process. Raises BenchError for what cannot be read.
+    Packed are names and contents, in the order of names; links are followed. `place` is where it is unpacked, below a
+    folder for such: the SHA-256 (hex) of what is packed, and its own name, of a file that of the link to it, whose
+    suffix says what it is. The packed file goes with this process. Raises BenchError for what cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
-        path = path.resolve()
+        path = path.resolve() if path.is_dir() else path.absolute()
         self._file = tempfile.TemporaryFile(prefix="cijbench-")  # noqa: SIM115  parts are sent as long as there is one
-        files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
         try:
+            files = sorted(_files(path)) if path.is_dir() else [path]
             with tarfile.open(fileobj=self._file, mode="w", format=tarfile.PAX_FORMAT) as packed:
                 for file in files:
                     told = tarfile.TarInfo(str(file.relative_to(path.parent)))
@@ -44,6 +45,18 @@ class Parcel:
     def part(self, number: int) -> bytes:
         """The bytes from `number * PART` on, no more than `PART`; empty after the last. For several threads at once."""
         return os.pread(self._file.fileno(), PART, number * PART)
+
+
+def _files(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """All files of a folder, through links. Raises BenchError for a link to a folder that it lies in."""
+    above = (*above, folder.resolve())
+    for path in folder.iterdir():
+        if path.is_dir():
+            if path.resolve() in above:
+                raise BenchError(f"{path}: cannot be sent: it is a link to a folder that it lies in")
+            yield from _files(path, above)
+        elif path.is_file():
+            yield path
 
 
 def unpack(packed: Path, place: str, folder: Path) -> None:

@@ -87,3 +87,35 @@ def test_nothing_is_unpacked_outside_of_its_place(tmp_path):
 def test_what_is_gone_cannot_be_sent(tmp_path):
     with pytest.raises(BenchError, match=r"missing\.h5: cannot be sent"):
         Parcel(tmp_path / "missing.h5")
+
+
+def test_a_file_is_called_as_its_link_is(folder, tmp_path):
+    """As in caches whose files are links to what has a hash for a name; the suffix says what it is."""
+    blob = folder / "0123abcd"
+    blob.write_bytes(b"weights")
+    (tmp_path / "model.safetensors").symlink_to(blob)
+    parcel = Parcel(tmp_path / "model.safetensors")
+    assert parcel.place.endswith("/model.safetensors")
+    unpack(sent(parcel, tmp_path / "packed"), parcel.place, tmp_path / "there")
+    assert (tmp_path / "there" / parcel.place).read_bytes() == b"weights"
+
+
+def test_a_linked_folder_is_packed_too(folder, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "c.png").write_bytes(b"image")
+    (folder / "linked").symlink_to(images)
+    parcel = Parcel(folder)
+    unpack(sent(parcel, tmp_path / "packed"), parcel.place, tmp_path / "there")
+    assert (tmp_path / "there" / parcel.place / "linked" / "c.png").read_bytes() == b"image"
+
+
+def test_a_link_that_leads_back_is_refused_by_its_name(folder):
+    (folder / "deeper" / "back").symlink_to(folder)
+    with pytest.raises(BenchError, match="deeper/back: cannot be sent: it is a link to a folder that it lies in"):
+        Parcel(folder)
+
+
+def test_folders_may_be_linked_twice(folder):
+    (folder / "again").symlink_to(folder / "deeper")
+    assert Parcel(folder).place
