@@ -22,7 +22,8 @@ from harness.text import Name
 
 
 class Chosen(NamedTuple):
-    """A variant; `own` where it is the user's and not the suite's, and then the folder of its code if that is a file's.
+    """A variant; `own` where it is the user's and not the suite's, and then the folder of its code if that is a file's;
+    `asked_for` where it was named, and not just among `all`.
 
     The path of somebody's code in it is the one to be found from here, until it is `settled`.
     """
@@ -30,6 +31,7 @@ class Chosen(NamedTuple):
     variant: Variant
     own: bool = False
     folder: str = ""
+    asked_for: bool = True
 
 
 def is_own(word: str) -> bool:
@@ -38,7 +40,7 @@ def is_own(word: str) -> bool:
 
 
 def chosen(suite_name: str, text: str, leaves_out: Sequence[str] = ()) -> list[Chosen]:
-    """Those that comma-separated words name, the suite's first; `all` has none that the profile leaves out.
+    """Those that comma-separated words name, the suite's first; `all` adds none that the profile leaves out.
 
     Raises BenchError for a name that is none, and for a file that is no variant.
     """
@@ -48,7 +50,8 @@ def chosen(suite_name: str, text: str, leaves_out: Sequence[str] = ()) -> list[C
     variants = {variant.name: variant for variant in suite.VARIANTS}
     theirs = [word for word in words if not is_own(word)]
     names = registry.choose(",".join(theirs), variants, f"variant of {suite_name}") if theirs else ()
-    found = [Chosen(variants[name]) for name in names if text != "all" or name not in leaves_out]
+    asked = [Chosen(variants[name], asked_for=name in theirs) for name in names]
+    found = [item for item in asked if item.asked_for or item.variant.name not in leaves_out]
     taken = set(variants)
     for item in own:
         if item.variant.name in taken:

@@ -79,8 +79,8 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
     dataset = source.load(suite)
     split = split_of(suite, dataset)
     items = [settled(item, suite, dataset, split, request.limits) for item in named]
-    if dataset.classes and request.variant == "all":
-        items = [item for item in items if not _of_numbers_alone(item.variant.architecture)]
+    if dataset.classes:
+        items = [item for item in items if item.asked_for or not _of_numbers_alone(item.variant.architecture)]
     pairs = _pairs([item.variant for item in items], backends, request)
     settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
     for originals in request.originals:
@@ -113,6 +113,12 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
         if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
         for seed in request.seeds or profile.seeds
     )
+    if not cells:  # a variant's own number of originals is its most
+        told = ",".join(map(str, request.originals))
+        raise BenchError(
+            f"nothing to run: each of the chosen variants ({request.variant}) is trained on fewer images than "
+            f"originals={told}"
+        )
     if any(cell.packages for cell in cells) and not proposed.installed():
         raise BenchError(proposed.NOT_INSTALLED)
     return Plan(suite_name, source, dataset, split, cells, {i.variant.name: i.folder for i in items if i.folder})

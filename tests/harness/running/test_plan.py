@@ -3,6 +3,7 @@ import sys
 import msgspec
 import numpy as np
 import pytest
+from PIL import Image
 
 from harness import registry
 from harness.errors import BenchError
@@ -75,6 +76,31 @@ def test_a_profile_leaves_variants_out_unless_they_are_asked_for():
     assert cell.variant == "resnet50-head-only"
 
 
+def test_whatever_is_named_beside_all_brings_in_nothing_else_that_a_profile_leaves_out(tmp_path):
+    (tmp_path / "mine.toml").write_text('[architecture]\ntype = "estimator"\nmethod = "ridge"\n')
+    left_out = set(registry.suite("elasticity").PROFILES["smoke"].leaves_out)
+    words = f"all,{tmp_path / 'mine.toml'},resnet50-head-only"
+    names = {cell.variant for cell in plan("elasticity", "smoke", words).cells}
+    assert names & left_out == {"resnet50-head-only"}
+    assert "mine" in names
+
+
+def test_of_classes_what_answers_numbers_alone_is_planned_where_it_is_named(tmp_path):
+    """A model beside `all` names no other."""
+    folder = tmp_path / "classes"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        Image.fromarray(rng.integers(0, 256, (16, 16), dtype=np.uint8)).save(folder / f"{number}.png")
+    rows = "".join(f"{number}.png,{'ab'[number % 2]}\n" for number in range(24))
+    (folder / "table.csv").write_text(f"file,kind\n{rows}")
+    (tmp_path / "mine.toml").write_text('[architecture]\ntype = "estimator"\nmethod = "mean"\n')
+    for words, planned in (("all", False), (f"all,{tmp_path / 'mine.toml'}", False), ("gp,trees", True)):
+        source = plans.DataSource(str(folder))
+        request = Request(("own",), source=source, profile="smoke", variant=words, backend="classical")
+        assert ("gp" in {cell.variant for cell in plans.plan("own", request).cells}) == planned, words
+
+
 def test_weights_are_asked_for_backbones_alone_and_make_other_cells():
     asked = []
 
@@ -114,6 +140,13 @@ def test_a_variant_of_few_originals_is_in_a_curve_only_below_them():
         "many-originals (50 originals)",
         f"many-originals ({few} originals)",
     ]
+
+
+def test_a_plan_without_cells_is_refused():
+    few = next(item for item in registry.suite("polysilicon").VARIANTS if item.name == "few-originals").originals
+    request = Request(("polysilicon",), profile="smoke", variant="few-originals", originals=(few, few + 1))
+    with pytest.raises(BenchError, match=rf"nothing to run: .*\(few-originals\).*originals={few},{few + 1}"):
+        plans.plan("polysilicon", request)
 
 
 @pytest.mark.parametrize("originals", [0, 1, 365])
