@@ -20,11 +20,11 @@ from harness.errors import BenchError
 from harness.judging.records import SCHEMA, Deployment, Record, Runtime, Store, comparable, standing
 from harness.judging.timing import Latency
 from harness.protocol import Dataset, Images, OnProgress, Split, Targets
-from harness.running.apart import ask
+from harness.running.apart import Stopped, ask
 from harness.running.child import serve
 from harness.running.data import DataSource, split_of
 from harness.running.guard import Limits
-from harness.running.latency import measure_apart
+from harness.running.latency import LatencyError, measure_apart
 from harness.running.rounds import LatencySettings
 from harness.running.run import exported
 from harness.running.worker import now
@@ -84,7 +84,7 @@ def deploy(
             continue
         started = now()
         request = Request(suite, str(path), record.cell.data_hash, record.cell.split_hash, left)
-        made = ask("harness.running.deploy", request, Result, limits, on_progress).made
+        made = _made_apart(request, limits, on_progress)
         timed = _timed(path.parent, made, limits, on_progress, settings or LatencySettings())
         for one in made:
             deployment = Deployment(
@@ -104,6 +104,17 @@ def deploy(
             yield record, deployment
 
 
+def _made_apart(request: Request, limits: Limits, on_progress: OnProgress) -> list[Made]:
+    """What the child answers; over whatever ends it, each runtime has one of its own, so that the others go on."""
+    try:
+        return ask("harness.running.deploy", request, Result, limits, on_progress).made
+    except Stopped as error:
+        if len(request.runtimes) == 1:
+            return [Made(request.runtimes[0], reason=_placeless(str(error), Path(request.model).parent))]
+    alone = (msgspec.structs.replace(request, runtimes=(runtime,)) for runtime in request.runtimes)
+    return [made for one in alone for made in _made_apart(one, limits, on_progress)]
+
+
 def _as_here(deployment: Deployment) -> bool:
     then, here, source = deployment.environment, observe(), provenance.source_of_deployment()
     made_alike = all(then.versions.get(name) == here.versions.get(name) for name in ("onnx", "openvino"))
@@ -116,8 +127,21 @@ def _timed(
     models: dict[str, Path] = {
         one.runtime: folder / one.file for one in made if one.runtime != "float16" and not one.reason
     }
+    return _timed_apart(models, limits, on_progress, settings) if models else {}
+
+
+def _timed_apart(
+    models: Mapping[str, Path], limits: Limits, on_progress: OnProgress, settings: LatencySettings
+) -> dict[str, Latency]:
+    """How long each takes; over whatever ends the process that times, each has one of its own."""
     in_openvino = [runtime for runtime in models if runtime == "openvino"]
-    return measure_apart(models, settings, limits, on_progress, in_openvino) if models else {}
+    try:
+        return measure_apart(models, settings, limits, on_progress, in_openvino)
+    except LatencyError as error:
+        if len(models) == 1:
+            return {name: Latency(reason=_placeless(str(error), path.parent)) for name, path in models.items()}
+    alone = (_timed_apart({name: path}, limits, on_progress, settings) for name, path in models.items())
+    return {name: latency for one in alone for name, latency in one.items()}
 
 
 # --- the process that makes and scores ------------------------------------------------------------------------------

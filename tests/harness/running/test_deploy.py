@@ -10,12 +10,15 @@ from harness import registry
 from harness.command.cli import main
 from harness.environment import observe
 from harness.judging.records import HeldOut, OnnxFile, Store
+from harness.judging.timing import Latency
 from harness.model.architecture import Conv2D, Dense, Flatten, MaxPool2D, Network
 from harness.running import deploy
+from harness.running.apart import Stopped
 from harness.running.data import split_of, task
+from harness.running.latency import LatencyError
 from harness.running.rounds import LatencySettings
 from tests.backends.conformance import a_variant
-from tests.harness.examples import a_cell, a_record
+from tests.harness.examples import a_cell, a_record, a_timing
 
 NETWORK = Network((Conv2D(4, 5), MaxPool2D(4), Flatten(), Dense(9, "linear")))
 GLANCE = LatencySettings(batches=(1,), warm_up=1, runs=2, seconds=0.001, rounds=2, most_rounds=2)
@@ -93,6 +96,36 @@ def test_a_failure_is_tried_again(results, monkeypatch):
         failing.setattr(deploy, "ask", lambda *_, **__: deploy.Result(made))
         assert deployed(results, ("int8",))["int8"].reason == "out of memory"
     assert deployed(results, ("int8",))["int8"].reason == ""
+
+
+def test_what_ends_the_process_is_a_reason_and_the_others_go_on(results, monkeypatch):
+    def ask(_, request, *__):
+        if "int8" in request.runtimes:
+            raise Stopped(f"its process was killed by signal 11\n  {Path(request.model)}: no such node")
+        return deploy.Result([deploy.Made(runtime, bytes=1) for runtime in request.runtimes])
+
+    monkeypatch.setattr(deploy, "ask", ask)
+    monkeypatch.setattr(deploy, "measure_apart", lambda *_: {})
+    assert {runtime: one.reason for runtime, one in deployed(results).items()} == {
+        "float32": "",
+        "int8": "its process was killed by signal 11",
+        "float16": "",
+    }
+
+
+def test_what_ends_the_process_that_times_is_a_reason_and_the_others_are_timed(results, monkeypatch):
+    def measured(models, *_):
+        if "int8" in models:
+            raise LatencyError("timing: its process was killed by signal 11\n  more")
+        return {name: Latency((a_timing(),)) for name in models}
+
+    made = deploy.Result([deploy.Made("float32"), deploy.Made("int8")])
+    monkeypatch.setattr(deploy, "ask", lambda *_: made)
+    monkeypatch.setattr(deploy, "measure_apart", measured)
+    found = deployed(results, ("float32", "int8"))
+    assert found["float32"].latency.timings
+    assert found["int8"].latency.reason == "timing: its process was killed by signal 11"
+    assert found["int8"].failed
 
 
 @pytest.mark.parametrize("changed", ["versions", "source"])
