@@ -23,7 +23,8 @@ __all__ = ["leaderboard", "predict", "run"]
 
 
 def run(**options: Any) -> bool:
-    """`bench run`: train and test what has no result yet; True where every cell of it has one now.
+    """`bench run`: train and test what has no result yet; True where every cell of it has one now. With `dry=True`
+    nothing is trained, what it would take is printed, and it is True. An option that is None is not given.
 
     Raises harness.errors.BenchError for what cannot be used, before anything runs.
     """
@@ -36,7 +37,8 @@ def run(**options: Any) -> bool:
 
 
 def predict(**options: Any) -> Predicted:
-    """`bench predict`: the rows that it writes to `out`, with what is known of them.
+    """`bench predict`: the rows that it writes to `out`, with what is known of them. An option that is None is not
+    given.
 
     Raises harness.errors.BenchError where there is no such model, or no image that can be read.
     """
@@ -51,20 +53,25 @@ def predict(**options: Any) -> Predicted:
 def leaderboard(suite: str, results: str | Path = "results") -> pd.DataFrame:
     """The leaderboard of a suite, best first, computed from the records of a results folder.
 
-    Raises harness.errors.BenchError where a record contradicts itself.
+    Raises harness.errors.BenchError where there are no records, and where one contradicts itself.
     """
     from harness import registry
+    from harness.errors import BenchError
     from harness.judging.leaderboard import compute
+    from harness.judging.records import Store
 
     registry.suite(suite)
-    return compute(Path(results), suite)
+    folder = Path(results).expanduser()
+    if not Store(folder, suite).trainings_file.exists():
+        raise BenchError(f"{folder}: no records of {suite}: `cijbench.run` makes them")
+    return compute(folder, suite)
 
 
 def _parsed(command: str, kind: type[Any], options: dict[str, Any]) -> Any:
     """Options as the command line would take them, and refuse them."""
     from harness.command.options import parse
 
-    return parse(command, kind, [f"{key}={_word(value)}" for key, value in options.items()])
+    return parse(command, kind, [f"{key}={_word(value)}" for key, value in options.items() if value is not None])
 
 
 def _word(value: Any) -> str:
