@@ -20,6 +20,7 @@ from typing import IO
 from harness.errors import BenchError
 
 _DRAFT = ".draft-"
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # as of Lustre without flock, or of NFS
 _HAS_FLOCK = importlib.util.find_spec("fcntl") is not None  # not on Windows
 
 
@@ -159,7 +160,13 @@ def _held(path: Path, file: IO[bytes], wait: bool) -> Iterator[None]:
     if _HAS_FLOCK:
         import fcntl  # noqa: PLC0415  not everywhere
 
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        try:
+            with named(path):
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                error.strerror = "this file system has no locks: mount it with flock, or choose another results="
+            raise
         yield  # closing the file lets go of it
         return
     from filelock import FileLock, Timeout  # noqa: PLC0415  needed there alone

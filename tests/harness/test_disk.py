@@ -220,3 +220,24 @@ def test_a_text_that_finds_no_room_is_told_by_its_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left") as refusal:
         disk.write_whole(tmp_path / "table.csv", "text")
     assert refusal.value.filename == str(tmp_path / "table.csv")
+
+
+@pytest.mark.skipif(not disk._HAS_FLOCK, reason="there is no flock")
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSYS, "this file system has no locks: mount it with flock, or choose another results="),
+        (errno.EOPNOTSUPP, "this file system has no locks: mount it with flock, or choose another results="),
+        (errno.ENOLCK, "this file system has no locks: mount it with flock, or choose another results="),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+def test_what_cannot_be_locked_is_told_by_its_name(tmp_path, monkeypatch, number, told):
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OSError, match=r"run\.lock") as refused, disk.alone(tmp_path / "run.lock"):
+        pass
+    assert (refused.value.errno, refused.value.strerror) == (number, told)
+    assert refused.value.filename == str(tmp_path / "run.lock")
