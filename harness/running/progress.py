@@ -24,7 +24,8 @@ class Progress:
     ) -> None:
         self._stream, self._clock = stream or sys.stdout, clock
         self._live = self._stream.isatty()
-        self._total = sum(work(job.cell) for job in jobs)
+        self._work = {job.cell.key: work(job.cell) for job in jobs}
+        self._total = sum(self._work.values())
         self._jobs, self._done, self._done_work = len(jobs), 0, 0.0
         self._now: dict[str, tuple[Job, Epoch | None]] = {}
         self._begin = self._last = clock()
@@ -40,7 +41,7 @@ class Progress:
         elif isinstance(message, Done):
             self._now.pop(key, None)
             self._done += 1
-            self._done_work += work(job.cell)
+            self._done_work += self._work[key]
             self._line(f"[{self._done}/{self._jobs}] {_outcome(message.record)}{self._left()}")
         if self._live:
             self._draw()
@@ -64,7 +65,7 @@ class Progress:
         return " | ".join(_at(job, epoch) for job, epoch in self._now.values())
 
     def _left(self) -> str:
-        done = self._done_work + sum(epoch.share * work(job.cell) for job, epoch in self._now.values() if epoch)
+        done = self._done_work + sum(epoch.share * self._work[key] for key, (_, epoch) in self._now.items() if epoch)
         elapsed = self._clock() - self._begin
         if elapsed < 5 or done < 0.01 * self._total or done >= self._total:
             return ""

@@ -68,6 +68,14 @@ def test_time_left_is_the_share_of_work_to_come():
     assert "10 s left" in stream.getvalue()
 
 
+def test_work_is_counted_once_for_each_job(monkeypatch):
+    counted = []
+    monkeypatch.setattr("harness.running.progress.work", lambda cell: counted.append(cell.seed) or 1.0)
+    first, second = jobs(2)
+    follow(Terminal(), [*a_course(first), *a_course(second)])
+    assert counted == [0, 1]
+
+
 def test_a_failure_is_told_with_reason_and_log():
     job = jobs(1)[0]
     text = follow(io.StringIO(), [(job, Started()), (job, Done(a_failure(job.cell)))])
