@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import secrets
 import subprocess
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -86,7 +87,7 @@ class Post(msgspec.Struct, frozen=True):
     command: Sequence[str] = WORKER
     exports: bool = True
     variables: Mapping[str, str] = {}
-    logs: str = str(os.getpid())
+    logs: str = f"{os.getpid()}-{secrets.token_hex(3)}"  # in containers all processes may have one number
 
 
 class Local(msgspec.Struct, frozen=True):

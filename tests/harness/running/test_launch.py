@@ -151,10 +151,18 @@ def test_a_worker_holds_one_backend(tmp_path):
     jobs = [a_job(backend=name, seed=seed) for seed in range(3) for name in ("keras", "pytorch")]
     run(jobs, tmp_path)
     served = []
-    for log in sorted((tmp_path / "logs").glob("*.log"), key=lambda path: int(path.name.split("-")[1])):
+    for log in sorted((tmp_path / "logs").glob("*.log"), key=lambda path: int(path.name.split("-")[2])):
         (backend,) = {line.partition(" on ")[2].partition(",")[0] for line in log.read_text().splitlines() if line}
         served.append(backend)
     assert set(served[:2]) == {"keras", "pytorch"}
+
+
+def test_no_two_runs_have_logs_of_one_name():
+    """Also in containers, whose processes have the same number each time."""
+    code = "import os; os.getpid = lambda: 7; from harness.running.launch import Post; print(Post(None, 'cpu').logs)"
+    told = [subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True) for _ in range(2)]
+    assert len({process.stdout for process in told}) == 2
+    assert all(process.stdout.startswith("7-") for process in told)
 
 
 def test_the_longest_cells_come_first(tmp_path):
