@@ -6,6 +6,7 @@ recipes. So whoever interrupts it goes on where it was, at most a recipe's work 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import math
@@ -16,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +27,7 @@ import numpy as np
 
 from harness import disk, provenance, registry
 from harness.environment import observe, usable_cores
-from harness.errors import BenchError, Unavailable
+from harness.errors import KEPT, BenchError, Unavailable
 from harness.judging.metrics import accuracy
 from harness.judging.records import Settings
 from harness.model import cards
@@ -64,7 +66,8 @@ Tell = Callable[[str], None]
 
 def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
     """The weights of each family, and their card, as they are made. Raises BenchError where the suite has no such data,
-    where some of them are in a data set, where backend or device are missing, and where a training diverges.
+    where some of them are in a data set, where backend or device are missing, where another one makes them, where
+    drawing is killed, and where a training diverges.
     """
     suite = registry.suite(making.suite)
     if suite.PRETRAINING is None:
@@ -79,13 +82,26 @@ def make(making: Making, tell: Tell) -> Iterator[tuple[Path, Card]]:
         raise BenchError(f"device={making.device}: {error}") from None
     kept = making.results / "cache" / "pretraining" / _key(making, suite.PRETRAINING)
     kept.mkdir(parents=True, exist_ok=True)
-    disk.sweep(kept)
-    dataset = _drawn(making, suite.PRETRAINING, kept, tell)
-    tell("looking for its images in the data sets of all suites")
-    if found := in_data_sets(dataset.images):
-        raise BenchError(f"{found} of the images drawn with seed={making.seed} are in a data set: choose another seed")
-    for family in making.families:
-        yield _Pretrained(making, suite, backend, framework, dataset, kept, tell).make(family)
+    with _alone_in(kept):
+        disk.sweep(kept)
+        dataset = _drawn(making, suite.PRETRAINING, kept, tell)
+        tell("looking for its images in the data sets of all suites")
+        if found := in_data_sets(dataset.images):
+            told = f"{found} of the images drawn with seed={making.seed} are in a data set: choose another seed"
+            raise BenchError(told)
+        for family in making.families:
+            yield _Pretrained(making, suite, backend, framework, dataset, kept, tell).make(family)
+
+
+@contextlib.contextmanager
+def _alone_in(kept: Path) -> Iterator[None]:
+    """Hold what is kept for one making at a time. Raises BenchError where another one holds it."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(disk.alone(kept / "make.lock", wait=False))
+        except BlockingIOError:
+            raise BenchError(f"{kept}: another `bench weights make` is at work here: wait for it") from None
+        yield
 
 
 def _key(making: Making, pretraining: Pretraining) -> str:
@@ -106,13 +122,17 @@ def _drawn(making: Making, pretraining: Pretraining, folder: Path, tell: Tell) -
     with ProcessPoolExecutor(usable_cores(), multiprocessing.get_context("spawn"), _as_a_child) as pool:
         # Each part has a seed of its own, apart from those of any other `seed=`.
         seeds = {file: making.seed * 10**5 + number for number, file in enumerate(files)}
-        jobs = {pool.submit(_draw, making.suite, AT_A_TIME, seeds[file], file): file for file in missing}
         try:
+            jobs = {pool.submit(_draw, making.suite, AT_A_TIME, seeds[file], file): file for file in missing}
             for job in as_completed(jobs):
                 job.result()
                 parts[jobs[job]] = _loaded(jobs[job])
                 done += 1
                 tell(f"{done * AT_A_TIME:,} of {len(files) * AT_A_TIME:,} images drawn and labelled")
+        except BrokenProcessPool:
+            raise BenchError(
+                f"a process that drew images was killed: the system was out of memory, perhaps; {KEPT}"
+            ) from None
         except BaseException:  # what was drawn is kept; nobody waits for what was not
             pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():

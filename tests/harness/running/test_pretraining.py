@@ -1,12 +1,14 @@
 """Of backbones trained on a suite's own images: twenty at a time in the place of a thousand."""
 
+import os
 import shutil
+import signal
 
 import msgspec
 import numpy as np
 import pytest
 
-from harness import provenance, registry
+from harness import disk, provenance, registry
 from harness.errors import BenchError, Unavailable
 from harness.model import cards, pretrained
 from harness.model.variants import Recipe
@@ -165,3 +167,28 @@ def test_a_missing_backend_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "missing", lambda _: ("torch",))
     with pytest.raises(BenchError, match="backend=pytorch: torch not installed"):
         made(tmp_path)
+
+
+def _killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_while_it_draws_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretraining, "_draw", _killed)
+    monkeypatch.setattr(pretraining, "usable_cores", lambda: 1)
+    with pytest.raises(BenchError, match=r"a process that drew images was killed: .*; what was finished is kept"):
+        made(tmp_path)
+
+
+def test_one_making_at_a_time(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(pretraining, "_drawn", lambda *_: asked.append(True))
+    making = Making("elasticity", (FAMILY,), 40, 3, "pytorch", "cpu", tmp_path)
+    kept = tmp_path / "cache" / "pretraining" / pretraining._key(making, elasticity.PRETRAINING)
+    kept.mkdir(parents=True)
+    with (
+        disk.alone(kept / "make.lock"),
+        pytest.raises(BenchError, match=f"{kept}: another `bench weights make` is at work here: wait for it"),
+    ):
+        made(tmp_path)
+    assert not asked
