@@ -34,7 +34,8 @@ def made(settings: Mapping[str, Any], settings_file: Path, logs: Path) -> Any:
     """The same, and nothing asked for yet. Raises BenchError for settings that dask-jobqueue refuses."""
     ours = {"processes": 1, "job_name": "cijbench", "log_directory": str(logs.resolve())}
     # Slurm hands the variables of whoever asks on to its jobs; these name folders that go with this process.
-    prologue = ["unset TMPDIR MPLCONFIGDIR", *settings.get("job_script_prologue", ())]
+    own = settings.get("job_script_prologue", [])
+    prologue = ["unset TMPDIR MPLCONFIGDIR", *([own] if isinstance(own, str) else own)]
     try:
         return _jobqueue().SLURMCluster(**{**ours, **settings, "job_script_prologue": prologue})
     except (ValueError, TypeError) as error:

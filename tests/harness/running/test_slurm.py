@@ -51,6 +51,14 @@ def test_a_job_s_script_says_what_the_file_says(settings_file, tmp_path):
     assert any(line.startswith(f"#SBATCH -o {tmp_path}/logs/") for line in lines)
 
 
+def test_a_prologue_of_one_line_may_be_a_text(settings_file, tmp_path):
+    settings_file.write_text(SETTINGS + 'job_script_prologue = "module load cuda"\n')
+    settings = slurm.read(settings_file)
+    settings.pop("jobs")
+    with slurm.made(settings, settings_file, tmp_path / "logs") as cluster:
+        assert "module load cuda" in cluster.job_script().splitlines()
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
