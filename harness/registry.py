@@ -12,7 +12,7 @@ import contextlib
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -136,6 +136,17 @@ def own_options(name: str, given: Mapping[str, str]) -> dict[str, str]:
     """Of what was said of a data set, what is an option of this suite: of several each is told what is its own."""
     known = options(name, "OPTIONS")
     return {key: value for key, value in given.items() if key in known}
+
+
+def refuse_others(
+    chosen: Sequence[str], given: Mapping[str, str], what: Literal["OPTIONS", "MAKE_OPTIONS"] = "OPTIONS"
+) -> None:
+    """Raise BenchError for an option of a suite that is an option of none of these."""
+    known = {key for name in chosen for key in options(name, what)}
+    for key, value in given.items():
+        if key not in known:
+            having = [name for name in names("suites") if key in options(name, what)]
+            raise BenchError(f"{key}={value}: is an option of suite {', '.join(having)}, not of {', '.join(chosen)}")
 
 
 @cache

@@ -343,7 +343,7 @@ class GradcamOptions(msgspec.Struct, forbid_unknown_fields=True):
     ] = ""
     n: Annotated[int, msgspec.Meta(ge=1, le=64, description="test images to draw")] = 10
     data: Annotated[str, _path("the folder that it was trained on; empty: the data the suite ships")] = ""
-    out: Annotated[str, _path("PNG file to write; empty: beside the model")] = ""
+    out: Annotated[str, _path("PNG file to write; must not exist; empty: beside the model, drawn anew")] = ""
     own: Own = {}
 
 

@@ -29,6 +29,7 @@ def data_check(options: DataCheckOptions) -> int:
     folder = Path(options.data)
     if options.suite == "any":
         fitting, found = suites_for(folder, options.own)
+        registry.refuse_others(tuple(found), options.own)
         whole = fitting
         if not fitting:  # all is told of what takes whatever it is given, if that was asked
             whole = tuple(name for name in found if name not in registry.with_data()) or tuple(found)
@@ -37,6 +38,7 @@ def data_check(options: DataCheckOptions) -> int:
         told = {name: found[name] for name in whole}
     else:
         chosen = registry.choose(options.suite, registry.names("suites"), "suite")
+        registry.refuse_others(chosen, options.own)
         told = {
             name: registry.suite(name).check_data(folder, registry.own_options(name, options.own)) for name in chosen
         }
@@ -97,7 +99,9 @@ def data_make(options: DataMakeOptions) -> int:
     from harness import registry
     from harness.running.progress import show_count
 
-    made = registry.suite(options.suite).make_data(Path(options.out), options.n, options.seed, options.own, show_count)
+    suite = registry.suite(options.suite)
+    registry.refuse_others((options.suite,), options.own, "MAKE_OPTIONS")
+    made = suite.make_data(Path(options.out), options.n, options.seed, options.own, show_count)
     print(f"{options.out}: {made}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from operator import attrgetter
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 
 def run(options: RunOptions) -> int:
+    from harness import registry
     from harness.environment import usable_workers
     from harness.judging.records import Settings
     from harness.running import launchers, tracker
@@ -39,6 +41,7 @@ def run(options: RunOptions) -> int:
     # The unit changes what a network sees only where its labels are raw.
     raw = options.target_scaling == "none"
     suites = _suites(options)
+    registry.refuse_others(suites, options.own)
     request = Request(
         suites=suites,
         results=options.results,
@@ -60,6 +63,8 @@ def run(options: RunOptions) -> int:
         settings_file=values.file("slurm", options.slurm) if options.slurm else None,
     )
     launchers.refuse_unusable(request)
+    if options.dry and options.tracker:
+        raise BenchError(f"tracker={options.tracker}: with dry=true nothing is run, so there is nothing to write there")
     if options.dry:
         for line in dry_run(request):
             print(line)
@@ -233,6 +238,8 @@ def predicted(options: PredictOptions) -> Predicted:
 
     if bool(options.model) == bool(options.suite):
         raise BenchError("bench predict needs model=FILE, or suite= to choose among its models; not both")
+    if options.model and options.variant != "best":
+        raise BenchError(f"variant={options.variant}: chooses among models of suite=, and model= names one")
     model = values.file("model", options.model) if options.model else _best(options)
     out = Path(options.out)
     found = predict(model, Path(options.images), out, values.limits(options), show_count)
@@ -257,13 +264,7 @@ def gradcam(options: GradcamOptions) -> int:
     from harness.showing.gradcam import draw
 
     model = values.file("model", options.model)
-    out = (
-        Path(options.out)
-        if options.out
-        else model.with_suffix(f".gradcam{f'-{options.target}' * bool(options.target)}.png")
-    )
-    if out.is_dir() or not out.parent.is_dir():
-        raise BenchError(f"out={out}: name a file in a folder that is there")
+    out = values.free_file("out", options.out) if options.out else _beside(model, options.target)
     source = DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
     found = look(model, source, options.target, options.n, show_count)
     draw(found.images, f"{found.title}: test images, and where {found.layer} looks", out)
@@ -272,6 +273,15 @@ def gradcam(options: GradcamOptions) -> int:
     )
     print(_deletion(found.deletion, found.images[0].unit))
     return 0
+
+
+def _beside(model: Path, target: str) -> Path:
+    """Where a map is drawn of which nobody says where, in the place of one that was drawn before. Raises BenchError for
+    a target whose name no target has.
+    """
+    if os.path.basename(target) != target:  # it would be a folder
+        raise BenchError(f"target={target}: is no target of this model: a name has no {os.sep}")
+    return model.with_suffix(f".gradcam{f'-{target}' * bool(target)}.png")
 
 
 def _deletion(found: Deletion | None, unit: str) -> str:

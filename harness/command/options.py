@@ -10,7 +10,8 @@ import errno
 import os
 import shutil
 import textwrap
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -116,8 +117,12 @@ _WORDS = {
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:
-    literal = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
-    return get_args(literal) if getattr(literal, "__origin__", None) is Literal else ()
+    """The words that an option may be, none where it may be any; of a choice among several such, those of all."""
+    kind = get_args(annotation)[0] if hasattr(annotation, "__metadata__") else annotation
+    literals = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if any(get_origin(literal) is not Literal for literal in literals):
+        return ()
+    return tuple(word for literal in literals for word in get_args(literal))
 
 
 def describe(command: str, options: type[msgspec.Struct]) -> str:

@@ -6,6 +6,7 @@ A map is bright where what the last convolution sees pushes an answer up (Selvar
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,8 +67,9 @@ def look(model: Path, source: data.DataSource, target: str, shown: int, on_progr
     has none, that does not convolve or is somebody's code, that is of other data or answers otherwise than its record,
     and where several targets are there and none is named.
     """
-    record = _record(model)
-    cell, weights = record.cell, model.with_name(f"{record.cell.file_stem}.safetensors")
+    record, place = _record(model)
+    cell, weights = record.cell, place.with_name(f"{record.cell.file_stem}.safetensors")
+    registry.refuse_others((cell.suite,), source.options)
     network = _network(record)
     if last_convolution(network) is None:
         raise BenchError(f"{cell.title}: has no convolution, so there is no map of where it looks")
@@ -83,14 +85,16 @@ def look(model: Path, source: data.DataSource, target: str, shown: int, on_progr
         raise BenchError(f"{cell.title}: {error}") from None
 
 
-def _record(model: Path) -> Record:
-    """The record of a model by where its file lies. Raises BenchError where there is none."""
-    place = model.resolve()
-    suite, stem = place.parent.name, place.name.removesuffix(place.suffix)
-    if suite in registry.names("suites") and place.parents[1].name == "models":
-        for record in reversed(Store(place.parents[2], suite).trainings()):
-            if record.status == "ok" and record.cell.file_stem == stem:
-                return record
+def _record(model: Path) -> tuple[Record, Path]:
+    """The record of a model by where its file lies, and that place: as it is named, for folders may be links, or where
+    a link to it leads. Raises BenchError where there is none.
+    """
+    for place in (Path(os.path.abspath(model)), model.resolve()):
+        suite, stem = place.parent.name, place.name.removesuffix(place.suffix)
+        if suite in registry.names("suites") and place.parents[1].name == "models":
+            for record in reversed(Store(place.parents[2], suite).trainings()):
+                if record.status == "ok" and record.cell.file_stem == stem:
+                    return record, place
     raise BenchError(
         f"model={model}: has no record: name a file that lies where `bench run` wrote it, in models/<suite> of a "
         "results folder"

@@ -138,3 +138,11 @@ def test_the_core_has_no_word_of_one_suite():
 
 def test_all_among_other_words_is_all() -> None:
     assert registry.choose("ridge,all", ("mean", "ridge"), "variant") == ("mean", "ridge")
+
+
+def test_an_option_that_no_chosen_suite_has_is_refused():
+    registry.refuse_others(("elasticity", "own"), {"phases": "1", "targets": "C11"})  # each is told what is its own
+    with pytest.raises(BenchError, match=r"^targets=C11: is an option of suite own, not of defects, elasticity$"):
+        registry.refuse_others(("defects", "elasticity"), {"phases": "1", "targets": "C11"})
+    with pytest.raises(BenchError, match=r"^contrast=6: is an option of suite elasticity, not of polysilicon$"):
+        registry.refuse_others(("polysilicon",), {"contrast": "6"}, "MAKE_OPTIONS")

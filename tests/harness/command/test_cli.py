@@ -115,6 +115,17 @@ assert not heavy, heavy
         (["gradcam"], "bench gradcam needs model="),
         (["gradcam", "model=none.onnx"], "model=none.onnx: there is no such file"),
         (["gradcam", "model=x", "n=0"], "n=0: must be a whole number of at least 1"),
+        (["run", "suite=elasticity", "without=stripes"], "is an option of suite representations, not of elasticity"),
+        (["run", "targets=C11"], "targets=C11: is an option of suite own, not of contrast100, defects, elasticity"),
+        (["data", "make", "out=x", "crystal=copper"], "is an option of suite polysilicon, not of elasticity"),
+        (["data", "check", "data=.", "suite=elasticity", "targets=C11"], "an option of suite own, not of elasticity"),
+        (["data", "check", "data=.", "without=stripes"], "without=stripes: is an option of suite representations"),
+        (["run", "dry=true", "tracker=mlflow"], "tracker=mlflow: with dry=true nothing is run"),
+        (
+            ["predict", "model=x.onnx", "variant=gp", "images=x", "out=y"],
+            "variant=gp: chooses among models of suite=, and model= names one",
+        ),
+        (["report", "suite=elasticity", "device=gpu"], "device=gpu: must be one of cpu, cuda, cuda-tf32"),
         (["gradcam", "model=x", "targte=C11"], "no option 'targte': did you mean 'target'?"),
     ],
 )

@@ -21,6 +21,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True):
     heat: Literal["low", "high"] = "low"
     degrees: float = 180.0
     fan: bool = False
+    rack: Literal["low", "middle"] | Literal[""] = ""
     tin: Annotated[Path, msgspec.Meta(description="which tin", extra=IS_PATH)] = Path("tin")
     book: Annotated[str, msgspec.Meta(description="which book", extra=IS_PATH)] = ""
 
@@ -40,10 +41,11 @@ def test_a_value_may_hold_equals_signs():
     [
         (["flour"], "'flour' is not of the form key=value"),
         (["flower=rye"], "no option 'flower': did you mean 'flour'?"),
-        (["zzz=1"], "no option 'zzz' (known: flour, minutes, heat, degrees, fan, tin, book)"),
+        (["zzz=1"], "no option 'zzz' (known: flour, minutes, heat, degrees, fan, rack, tin, book)"),
         (["flour=rye", "flour=oat"], "flour= is given twice"),
         ([], "bake needs flour="),
         (["flour=rye", "heat=hihg"], "heat=hihg: must be one of low, high: did you mean 'high'?"),
+        (["flour=rye", "rack=top"], "rack=top: must be one of low, middle"),
         (["flour=rye", "minutes=ten"], "minutes=ten: must be a whole number"),
         (["flour=rye", "minutes=0"], "minutes=0: must be a whole number of at least 1"),
         (["flour=rye", "degrees=hot"], "degrees=hot: must be a number"),
@@ -97,6 +99,7 @@ def test_help_shows_meaning_choices_and_default():
     assert "which flour [required]" in text
     assert "how long [default: 40]" in text
     assert "(low or high) [default: low]" in text
+    assert "(low or middle)" in text
 
 
 def test_options_of_the_suites_are_told_apart_from_those_of_the_command():

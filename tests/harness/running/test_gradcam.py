@@ -138,14 +138,49 @@ def test_of_a_search_it_is_the_selected_network():
     assert _network(a_record(a_cell(architecture=search), searched=selected)) == networks[1]
 
 
-def test_a_network_without_a_convolution_is_refused(tmp_path):
+@pytest.fixture
+def dense(tmp_path):
+    """Results with a record of a network without a convolution; its file."""
     cell = a_cell(architecture=Network((Flatten(), Dense(2, "linear"))), recipes=(Recipe(),))
     Store(tmp_path, "elasticity").folder.mkdir(parents=True)
     Store(tmp_path, "elasticity").append(a_record(cell))
     path = tmp_path / "models" / "elasticity" / f"{cell.file_stem}.onnx"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
-    refuse(path, "has no convolution, so there is no map of where it looks")
+    return path
+
+
+NO_CONVOLUTION = "has no convolution, so there is no map of where it looks"
+
+
+def test_a_network_without_a_convolution_is_refused(dense):
+    refuse(dense, NO_CONVOLUTION)
+
+
+def test_a_folder_of_models_may_be_a_link_and_so_may_a_model(dense, tmp_path):
+    (tmp_path / "mine.onnx").symlink_to(dense)
+    refuse(tmp_path / "mine.onnx", NO_CONVOLUTION)
+    dense.parents[1].rename(tmp_path / "large-disk")
+    (tmp_path / "models").symlink_to(tmp_path / "large-disk")
+    refuse(dense, NO_CONVOLUTION)
+
+
+def test_an_option_of_another_suite_is_refused(dense):
+    said = "crystal=copper: is an option of suite polysilicon, not of elasticity"
+    refuse(dense, said, source=DataSource(options={"crystal": "copper"}))
+
+
+def test_a_target_that_would_be_a_folder_is_refused(dense, capsys):
+    assert main(["gradcam", f"model={dense}", "target=a/b"]) == 2
+    assert "target=a/b: is no target of this model" in capsys.readouterr().err
+
+
+def test_what_is_there_is_not_overwritten(dense, tmp_path, capsys):
+    out = tmp_path / "mine.png"
+    out.write_text("mine")
+    assert main(["gradcam", f"model={dense}", f"out={out}"]) == 2
+    assert "is there: choose another name, or take it away; nothing is overwritten" in capsys.readouterr().err
+    assert out.read_text() == "mine"
 
 
 def test_a_framework_that_is_not_installed_is_named(tmp_path, monkeypatch):
