@@ -2,6 +2,8 @@ import hashlib
 import io
 import os
 import tarfile
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -119,3 +121,9 @@ def test_a_link_that_leads_back_is_refused_by_its_name(folder):
 def test_folders_may_be_linked_twice(folder):
     (folder / "again").symlink_to(folder / "deeper")
     assert Parcel(folder).place
+
+
+def test_every_python_that_is_taken_has_filters_of_tarfile():
+    """Of 3.11 they came with its fourth correction."""
+    told = tomllib.loads((Path(parcels.__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert told["project"]["requires-python"] == ">=3.11.4"
