@@ -113,15 +113,20 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
         if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
         for seed in request.seeds or profile.seeds
     )
-    if not cells:  # a variant's own number of originals is its most
-        told = ",".join(map(str, request.originals))
-        raise BenchError(
-            f"nothing to run: each of the chosen variants ({request.variant}) is trained on fewer images than "
-            f"originals={told}"
-        )
+    if not cells:
+        raise _no_cells(request)
     if any(cell.packages for cell in cells) and not proposed.installed():
         raise BenchError(proposed.NOT_INSTALLED)
     return Plan(suite_name, source, dataset, split, cells, {i.variant.name: i.folder for i in items if i.folder})
+
+
+def _no_cells(request: Request) -> BenchError:
+    """What is wrong where pairs are left and no cells: a variant's own number of originals is the most it takes."""
+    told = ",".join(map(str, request.originals))
+    return BenchError(
+        f"nothing to run: each of the chosen variants ({request.variant}) is trained on {told} images or fewer anyway: "
+        "choose fewer originals="
+    )
 
 
 def _settings(settings: Settings, architecture: Architecture, originals: int | msgspec.UnsetType) -> Settings:
