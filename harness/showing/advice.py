@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.judging.blocks import Row, difference, differences
 from harness.judging.stats import FEWEST_IMAGES
-from harness.showing.questions import decimals, in_words, interval, seconds
+from harness.showing.questions import better, decimals, in_words, interval, seconds
 from harness.text import one_line
 
 
@@ -55,21 +55,26 @@ def _which(best: Row) -> str:
 
 
 def _how_sure(best: Row, others: Sequence[Row]) -> str:
-    """Who is as good, as far as the test images can tell, and how well intervals hold."""
+    """Who is better or as good, as far as the test images can tell, and how well intervals hold."""
+    compared = []
+    if not np.isnan(best.skill_interval()[0]):
+        compared = list(zip(others, differences((best, other) for other in others), strict=True))
+        compared.sort(key=lambda item: item[0].skill(), reverse=True)
+    ahead, equal, behind = (
+        [item for item in compared if item[1].verdict == verdict]
+        for verdict in ("worse", "not told apart", "better")  # which the best on the validation images is
+    )
     told = []
-    found = [] if np.isnan(best.skill_interval()[0]) else differences((best, other) for other in others)
-    others = others if found else ()
-    equal = [other for other, of in zip(others, found, strict=True) if of.verdict != "better"]
-    worse = [(other, of) for other, of in zip(others, found, strict=True) if of.verdict == "better"]
+    if ahead:
+        told.append(better([other.title for other, _ in ahead]))
     if equal:
-        fastest = min([best, *equal], key=seconds)
-        named = ", ".join(other.title for other in sorted(equal, key=Row.skill, reverse=True))
-        told.append(f"Not told apart from it on the test images: {named}.")
+        fastest = min([best, *(other for other, _ in equal)], key=seconds)
+        told.append(f"Not told apart from it on the test images: {', '.join(other.title for other, _ in equal)}.")
         if fastest is not best:
             told.append(f"Of all these {fastest.title} is the fastest to train.")
-    if worse:
-        nearest, of = max(worse, key=lambda item: item[0].skill())
-        which = f"The nearest of the {len(worse)} that are worse" if len(worse) > 1 else "Worse"
+    if behind:
+        nearest, of = behind[0]
+        which = f"The nearest of the {len(behind)} that are worse" if len(behind) > 1 else "Worse"
         told.append(f"{which} is {nearest.title}, by {in_words(of)}.")
     test = best.tests[0]
     covered = [known.covered for r in best.records if (known := r.calibrated.get(test)) and known.covered is not None]

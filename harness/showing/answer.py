@@ -9,7 +9,7 @@ import numpy as np
 from harness.judging.blocks import Row
 from harness.model.architecture import Estimator
 from harness.protocol import Metric
-from harness.showing.questions import Family, family, worth
+from harness.showing.questions import Family, better, family, worth
 from harness.showing.tables import last_decimal, rounded
 
 _NAMED = 3  # rows that are not told apart, before they are only counted
@@ -53,7 +53,15 @@ def _figures(row: Row, metrics: Sequence[Metric]) -> list[str]:
 
 
 def _equals(among: Family) -> str:
-    equal = [row.title for row, found in among.others if found.verdict == "not told apart"]
-    if not equal:
-        return ""
-    return f"Not told apart from it: {', '.join(equal) if len(equal) <= _NAMED else f'{len(equal)} others'}."
+    """Who is better on the test images than what was chosen, and who is not told apart from it."""
+    ahead, equal = (
+        [row.title for row, found in among.others if found.verdict == verdict]
+        for verdict in ("better", "not told apart")
+    )
+    told = [better(_few(ahead))] if ahead else []
+    told += [f"Not told apart from it: {', '.join(_few(equal))}."] if equal else []
+    return " ".join(told)
+
+
+def _few(titles: Sequence[str]) -> Sequence[str]:
+    return titles if len(titles) <= _NAMED else [f"{len(titles)} others"]

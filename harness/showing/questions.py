@@ -8,7 +8,7 @@ more than the intervals do. The comparisons of one question are a family: a verd
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -201,8 +201,9 @@ def _who_converges_first(roles: Sequence[_Roles]) -> str:
         for row in (r.baseline, r.tuned)
         if row
     ]
+    answer += f" From scratch: {'; '.join(scratch)}." * bool(scratch)
     return (
-        f"which backbone converges fastest, and by which epoch?\n\n{answer} From scratch: {'; '.join(scratch)}.\n\n"
+        f"which backbone converges fastest, and by which epoch?\n\n{answer}\n\n"
         "An epoch is counted as converged when nine tenths of the way from the first epoch's validation loss to the "
         "lowest are made; median over seeds, and range. For fine-tuning, epochs of the second recipe.\n\n"
         + markdown(["backbone", "backend", "head-only", "fine-tuning", "head-only: skill"], lines)
@@ -331,7 +332,6 @@ _FINELY = 4  # decimals, where all are near to perfect
 def _which_is_best(table: Sequence[Row], among: Family, latency: dict[tuple[str, str], str]) -> str:
     chosen, behind = among.chosen, {id(row): found for row, found in among.others}
     ranked = sorted(table, key=Row.skill, reverse=True)
-    equals = [row.title for row in ranked if row is not chosen and behind[id(row)].verdict != "worse"]
     lines = [
         [
             row.name,
@@ -344,14 +344,40 @@ def _which_is_best(table: Sequence[Row], among: Family, latency: dict[tuple[str,
         ]
         for row in ranked
     ]
-    told = f"Not told apart from it on the test images: {', '.join(equals)}." if equals else "Every other is worse."
     heading = ["model", "backend", "skill", "difference to the chosen (95 %)", "parameters", "training s", "ms/image"]
+    told = f"**{chosen.title}**, chosen by the validation images. {_told_apart(ranked, behind)}".rstrip()
     return (
-        f"which model is best?\n\n**{chosen.title}**, chosen by the validation images. {told}\n\n"
+        f"which model is best?\n\n{told}\n\n"
         "Seconds are of one core and include a search; milliseconds are ONNX Runtime's for one image on one thread. "
         "Where a search selected models of several sizes (*), parameters and milliseconds are of its first seed's.\n\n"
         + markdown(heading, lines)
     )
+
+
+def _told_apart(ranked: Sequence[Row], behind: Mapping[int, Difference]) -> str:
+    """Who is better on the test images than the chosen, who as good; `behind` has the differences by `id`.
+    Empty where there is nothing to say.
+    """
+    named: dict[str, list[str]] = {}
+    for row in ranked:
+        if id(row) in behind:
+            named.setdefault(behind[id(row)].verdict, []).append(row.title)
+    if named.keys() == {"worse"}:
+        return "Every other is worse."
+    told = []
+    if "better" in named:
+        told.append(better(named["better"]))
+    if equals := named.get("not told apart"):
+        told.append(f"Not told apart from it on the test images: {', '.join(equals)}.")
+    if "too few test images" in named:
+        told.append(_TOO_FEW)
+    return " ".join(told)
+
+
+def better(titles: Iterable[str]) -> str:
+    """What is said of models that are better on the test images than the one that the validation images chose."""
+    asked = "The validation images chose otherwise: do they show what the test images do?"
+    return f"**Better on the test images**: {', '.join(titles)}. {asked}"
 
 
 def _parameters(row: Row) -> str:

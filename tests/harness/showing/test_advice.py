@@ -45,6 +45,18 @@ def test_the_fastest_of_those_that_are_as_good_is_named():
     assert "Of all these trees · classical is the fastest to train." in told
 
 
+def test_who_is_better_on_the_test_images_is_told_as_such_and_not_as_good():
+    gp, *others = table(gp=3.0, ridge=9.0, trees=1.0)
+    chosen = tuple(msgspec.structs.replace(r, validation=a_record(error=0.1).validation) for r in gp.records)
+    told = advice("own", [gp._replace(records=chosen), *others], {}, {})
+    assert told.startswith("**Use gp · classical**")
+    assert (
+        "**Better on the test images**: trees · classical. The validation images chose otherwise: do they show what "
+        "the test images do? Worse is ridge · classical, by +" in told
+    )
+    assert "Not told apart" not in told
+
+
 def test_what_is_no_better_than_the_mean_is_not_to_be_used():
     told = advice("own", table(gp=12.0, trees=13.0), {}, {}, RESULTS)
     assert told.startswith("**None is shown to be better than always answering the mean.** The best on the validation")

@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from harness.judging.blocks import rows
 from harness.model.architecture import Dense, Flatten, Network
 from harness.showing.answer import in_one_sentence
@@ -46,6 +48,15 @@ def test_who_is_not_told_apart_and_whether_a_network_is_worth_it_do_not_contradi
     assert "These data do not say: net · pytorch and line · classical" in near
     behind = in_one_sentence(table(0.1, 4.0, 2.0), ())
     assert "No: line · classical has no network, and is better than net · pytorch" in behind
+
+
+def test_who_is_better_than_what_was_chosen_is_told():
+    line, process, net = table(4.0, 1.0, 3.9)
+    chosen = tuple(msgspec.structs.replace(r, validation=a_record(error=0.1).validation) for r in line.records)
+    text = in_one_sentence([line._replace(records=chosen), process, net], ())
+    assert text.startswith("**line · classical, which the validation images choose")
+    assert ".** **Better on the test images**: process · classical. The validation images chose otherwise: do" in text
+    assert "do they show what the test images do? Not told apart from it: net · pytorch." in text
 
 
 def test_figures_of_the_suite_have_their_unit_behind_them():

@@ -10,7 +10,7 @@ from harness.protocol import Comparison
 from harness.showing.questions import _in_runs, answers, decimals, in_words, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
-from tests.harness.examples import a_record
+from tests.harness.examples import a_record, with_images
 
 CLEAR = {
     "baseline": 4.0,
@@ -57,6 +57,37 @@ def test_what_cannot_be_told_apart_is_not():
     tuning, *_, best = told({"baseline": 3.0, "tuned": 3.0})
     assert "do not say" in tuning or "It depends" in tuning
     assert "Not told apart from it" in best
+
+
+def chosen(records, variant):
+    """The same records, of which the validation images choose this variant."""
+    by_validation = a_record(error=0.01).validation
+    return [msgspec.structs.replace(r, validation=by_validation) if r.cell.variant == variant else r for r in records]
+
+
+def test_who_is_better_than_the_chosen_is_neither_as_good_nor_worse():
+    records = benchmark({"baseline": 4.0, "tuned": 1.0}, backends=("keras",))
+    *_, best = answers(rows(chosen(records, "baseline")), {})
+    assert best.split("\n\n")[1] == (
+        "**baseline · keras**, chosen by the validation images. **Better on the test images**: tuned · keras. The "
+        "validation images chose otherwise: do they show what the test images do?"
+    )
+    *_, best = answers(rows(chosen(records, "tuned")), {})
+    assert "chosen by the validation images. Every other is worse.\n" in best
+
+
+def test_of_too_few_test_images_none_is_told_apart_or_worse():
+    few = [with_images(record, 4) for record in benchmark({"baseline": 4.0, "tuned": 1.0}, backends=("keras",))]
+    *_, best = answers(rows(few), {})
+    assert "chosen by the validation images. These data do not say: intervals need 10 test images" in best
+
+
+def test_where_heads_alone_were_trained_nothing_is_said_of_training_from_scratch():
+    fastest, *_ = told({"vgg16-head-only": 3.0})
+    assert "by epoch" in fastest
+    assert "From scratch" not in fastest
+    fastest = next(answer for answer in told({"vgg16-head-only": 3.0, "baseline": 2.0}) if "converges" in answer)
+    assert "From scratch: baseline on keras by epoch" in fastest
 
 
 def test_pretrained_backbones_speak_for_transfer_where_there_are_any():
