@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from harness.errors import BenchError, Finding
-from harness.protocol import Dataset, Images
+from harness.protocol import TEST, Dataset, Images
 from suites.microstructure.findings import Spot, few, gather, of_rows
-from suites.pictures.splits import split
+from suites.pictures.splits import split, tests_of
 from suites.pictures.table import TRAIN, VALIDATION, Table
 
 FEWEST = 10
@@ -48,6 +48,11 @@ class Labelled(NamedTuple):
     table: Table
     which: NDArray[np.intp]
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The group of each image, as they are split by (`of_one_thing`)."""
+        return of_one_thing(self.which, self.table.groups)
+
     def dataset(self, name: str) -> Dataset:
         """What is to be learnt from them, each group of one thing."""
         return Dataset(
@@ -57,7 +62,7 @@ class Labelled(NamedTuple):
             target_names=self.table.names,
             units=self.table.units,
             ids=tuple(self.names),
-            groups=of_one_thing(self.which, self.table.groups),
+            groups=self.groups,
             parts=self.table.parts,
             classes=self.table.classes,
         )
@@ -71,7 +76,7 @@ def check(labelled: Labelled, table: str, lost: int = 0) -> list[Finding]:
     if len(labelled.images) < 2:
         return found
     if labelled.table.classes:
-        found += [one for one in _classes(labelled.table, table) if one.severity == "warning" or not lost]
+        found += [one for one in _classes(labelled, table) if one.severity == "warning" or not lost]
     else:
         found += _numbers(labelled, table)
     found += _copies(labelled) + _look_alike(labelled) + _grey(labelled)
@@ -94,7 +99,7 @@ def _count(labelled: Labelled, lost: int) -> list[Finding]:
 
 def _things(labelled: Labelled) -> tuple[int, str]:
     """How many unlike things there are, and what to call them."""
-    groups = of_one_thing(labelled.which, labelled.table.groups)
+    groups = labelled.groups
     things = len(set(groups)) if groups else len(labelled.images)
     return things, "images" if things == len(labelled.images) else "groups"
 
@@ -129,6 +134,7 @@ def _parts(table: Table, name: str) -> list[Finding]:
         findings.append(Finding("error", name, "its split has no row 'test': take the column out, or name some"))
     if counts[""]:
         findings.append(Finding("error", name, f"its split is empty in {counts['']} rows: fill them in"))
+    findings += [] if findings else _misread(table.parts, name)
     sides: dict[str, set[str]] = {}
     for group, part in zip(table.groups, table.parts, strict=False):
         sides.setdefault(group, set()).add(part)
@@ -136,6 +142,18 @@ def _parts(table: Table, name: str) -> list[Finding]:
         what = "groups on two sides of its split, which would leak from one to the other: keep each on one"
         findings.append(Finding("error", name, f"{len(both)} {what}; {few(both)}"))
     return findings
+
+
+def _misread(parts: Sequence[str], name: str) -> list[Finding]:
+    """What a side of the split that is called otherwise than it is meant would show."""
+    tests, told = tests_of(parts), list[str]()
+    if len(tests) > 1:
+        told.append(f"its split's tests are {few(tests)}; models are ranked by {tests[0]}")
+    elif tests != [TEST]:
+        told.append(f"its split's test is called {tests[0]}")
+    if VALIDATION not in parts:
+        told.append("its split has no row 'val': a sixth of what is to train, drawn, is the validation")
+    return [Finding("warning", name, text) for text in told]
 
 
 def _numbers(labelled: Labelled, table: str) -> list[Finding]:
@@ -184,7 +202,8 @@ def _rank_correlation(one: NDArray[np.intp], other: NDArray[np.float64]) -> floa
     return float(np.corrcoef(rankdata(one), rankdata(other))[0, 1])
 
 
-def _classes(table: Table, name: str) -> list[Finding]:
+def _classes(labelled: Labelled, name: str) -> list[Finding]:
+    table = labelled.table
     counts = dict(zip(table.names, np.nansum(table.targets, axis=0).astype(int).tolist(), strict=True))
     findings = []
     of_part = {part: table.targets[np.array(table.parts) == part] for part in sorted(set(table.parts))}
@@ -196,7 +215,7 @@ def _classes(table: Table, name: str) -> list[Finding]:
         findings.append(Finding("error", name, f"{what}add some, or take them out; {few(lone)}"))
     elif rare := [f"{one} ({count})" for one, count in counts.items() if count < _FEW_OF_A_CLASS]:
         findings.append(Finding("warning", name, f"classes with few images, whose scores will say little: {few(rare)}"))
-    findings += _few_groups(table, name)
+    findings += _few_groups(labelled, name)
     most = max(counts, key=lambda one: counts[one])
     least = min(counts, key=lambda one: counts[one])
     if counts[most] > _IMBALANCE * max(counts[least], 1):
@@ -206,11 +225,11 @@ def _classes(table: Table, name: str) -> list[Finding]:
     return findings
 
 
-def _few_groups(table: Table, name: str) -> list[Finding]:
+def _few_groups(labelled: Labelled, name: str) -> list[Finding]:
     """Groups stay together: a class in fewer than three is lacking somewhere, unless the table has the split."""
-    if table.parts or not table.groups:
+    table, groups = labelled.table, np.array(labelled.groups)
+    if table.parts or not any(table.groups):
         return []
-    groups = np.array(table.groups)
     counts = {one: len(np.unique(groups[of == 1])) for one, of in zip(table.names, table.targets.T, strict=True)}
     lone = [f"{one} ({count})" for one, count in counts.items() if count < 3]
     what = "classes in fewer than three groups, which training, validation and test cannot all have: "
@@ -265,7 +284,7 @@ def _copies(labelled: Labelled) -> list[Finding]:
 def _look_alike(labelled: Labelled) -> list[Finding]:
     """Images that are nearly copies: compressed anew, or cut a little beside each other."""
     small, count, which = _thumbnails(labelled.images), len(labelled.images), labelled.which
-    _, of = np.unique(labelled.table.groups or which.astype(str), return_inverse=True)
+    _, of = np.unique(labelled.groups or which, return_inverse=True)
     pairs, examples = 0, list[tuple[int, int]]()
     for start in range(0, count, 512):
         rows = np.arange(start, min(start + 512, count))
@@ -304,9 +323,8 @@ def _grey(labelled: Labelled) -> list[Finding]:
     if brightest < _DARK:
         what = f"the brightest pixel of all is at {brightest:.1%} of white: scale grey levels, networks expect 0 to 1"
         findings.append(Finding("warning", "images", what))
-    groups = labelled.table.groups
-    names, of = np.unique(groups, return_inverse=True) if groups else (np.array([]), np.array([]))
-    if len(names) < 2 or len(names) > len(groups) / 3:
+    names, of = np.unique(labelled.groups, return_inverse=True)
+    if not any(labelled.table.groups) or not 2 <= len(names) <= len(of) / 3:
         return findings
     level = labelled.images.mean(axis=(1, 2, 3), dtype=np.float64)
     means = np.bincount(of, level) / np.bincount(of)

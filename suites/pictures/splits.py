@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,11 +45,16 @@ def _by_class(dataset: Dataset) -> Split:
     return Split(train, validation, {TEST: test})
 
 
+def tests_of(parts: Iterable[str]) -> list[str]:
+    """Names of the tests among the parts of a split, the one that models are ranked by first."""
+    names = [name for name in dict.fromkeys(parts) if name not in (TRAIN, VALIDATION)]
+    return sorted(names, key=lambda name: name != TEST)
+
+
 def _given(dataset: Dataset) -> Split:
     parts = np.array(dataset.parts)
     train, validation = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION))
-    names = [name for name in dict.fromkeys(dataset.parts) if name not in (TRAIN, VALIDATION)]
-    tests = {name: np.flatnonzero(parts == name) for name in sorted(names, key=lambda name: name != TEST)}
+    tests = {name: np.flatnonzero(parts == name) for name in tests_of(dataset.parts)}
     if not len(validation):
         things = np.array(dataset.groups or [str(row) for row in range(len(parts))])
         drawn = np.random.RandomState(42).permutation(np.unique(things[train]))

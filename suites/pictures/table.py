@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, Finding
+from harness.protocol import TEST
 from harness.text import Label, label, nearest, number
 from suites.microstructure.findings import Spot, Unusable, few, gather, of_rows
 from suites.microstructure.header import GROUP, ROW_NUMBER, SPLIT, file_columns, is_number, plain, unused
@@ -285,13 +286,18 @@ def _in_case_alone(names: Sequence[str]) -> list[str]:
 
 
 TRAIN, VALIDATION = "train", "validation"
-_PARTS = {"training": TRAIN, "val": VALIDATION, "valid": VALIDATION, "dev": VALIDATION, "testing": "test"}
+_PARTS = {
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("validation", "validate", "val", "valid", "dev"), VALIDATION),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+_OF_A_SET = re.compile(r"[-_.]?set$")  # a validation set is the validation's
 
 
 def _part(cell: str) -> str:
     """A side of the split, by one name, as a test may be called."""
     part = re.sub(r"[^a-z0-9_.]+", "-", cell.casefold()).strip("-.")
-    return _PARTS.get(part, part)
+    return _PARTS.get(_OF_A_SET.sub("", part), part)
 
 
 def _bare(name: str) -> str:

@@ -7,6 +7,8 @@ from harness.judging.stats import FEWEST_IMAGES
 from suites.pictures.checks import FEWEST_TESTED, Labelled, check, equal_images, of_one_thing
 from suites.pictures.table import Table
 
+GIVEN = ["train"] * 40 + ["validation"] * 10 + ["test"] * 20
+
 
 def images(count=70, seed=0):
     return np.random.default_rng(seed).random((count, 20, 24, 1)).astype(np.float32)
@@ -47,7 +49,9 @@ def test_too_few_groups_of_many_images():
     only(few, "error", "4 groups are too few to split; 10 is the least, unless a column `split` says")
     more = labelled(groups=[f"g{row % 60}" for row in range(70)])
     only(more, "warning", "only 9 of 60 groups are in the test set", "some 70 groups in all")
-    split = few._replace(table=few.table._replace(parts=tuple(("train", "test")[row % 4 > 2] for row in range(70))))
+    split = few._replace(
+        table=few.table._replace(parts=tuple(("train", "train", "validation", "test")[row % 4] for row in range(70)))
+    )
     only(split, "warning", "only 1 of 4 groups are in the test set", "name more in its column `split`")
     assert "split" not in told(labelled(images(9)))[0][1].partition(";")[2]
 
@@ -60,7 +64,7 @@ def test_a_test_set_of_classes_is_counted_as_it_is_split():
 
 def test_what_cannot_be_split_is_told_before_a_run_is_refused():
     parts = ["train"] + ["test"] * 69
-    only(labelled(parts=parts), "error", "its split leaves 0 images to train and 1 to validate")
+    assert ("error", "its split leaves 0 images to train and 1 to validate") in told(labelled(parts=parts))
     which, groups = np.eye(6)[np.arange(72) % 6], [f"g{row % 12}" for row in range(72)]
     assert ("error", "no class has three groups, one each to train, validate and test") in told(
         labelled(images(72), which, "abcdef", True, groups)
@@ -120,8 +124,8 @@ def test_a_class_of_few_groups():
 
 
 def test_a_class_that_a_part_of_the_split_lacks():
-    which = np.eye(2)[[0] * 25 + [1] * 45]
-    data = labelled(targets=which, names=("a", "b"), classes=True, parts=["test"] * 20 + ["train"] * 50)
+    which = np.eye(2)[[0] * 20 + [0, 1] * 25]
+    data = labelled(targets=which, names=("a", "b"), classes=True, parts=GIVEN[::-1])
     only(data, "warning", "no image of its split's part 'test' is of b")
 
 
@@ -171,7 +175,7 @@ def test_what_all_images_share_is_told_in_one_sentence():
 def test_a_copy_on_the_other_side_of_a_given_split_is_an_error():
     pictures = images()
     pictures[60] = pictures[3]
-    data = labelled(pictures, parts=["train"] * 50 + ["test"] * 20)
+    data = labelled(pictures, parts=GIVEN)
     only(data, "error", "the same image on two sides of the split", "3.png = 60.png")
 
 
@@ -182,12 +186,12 @@ def test_images_that_are_nearly_the_same():
     )
     only(labelled(pictures), "warning", "1 pairs of images are nearly the same", "2.png and 5.png")
     assert told(labelled(pictures, groups=["g"] * 6 + [f"h{row}" for row in range(64)])) == []
+    only(labelled(pictures, groups=["g", "g"] + [""] * 68), "warning", "1 pairs of images are nearly the same")
 
 
 def test_a_group_on_two_sides_of_a_given_split():
-    parts = ["train"] * 40 + ["test"] * 30
     groups = [f"g{row}" for row in range(69)] + ["g0"]
-    only(labelled(parts=parts, groups=groups), "error", "1 groups on two sides of its split", "g0")
+    only(labelled(parts=GIVEN, groups=groups), "error", "1 groups on two sides of its split", "g0")
 
 
 @pytest.mark.parametrize(
@@ -206,8 +210,45 @@ def test_grey_levels_that_tell_the_laboratory():
     pictures = images() * 0.5
     pictures[::2] += 0.4
     groups = [f"specimen {row % 22}" for row in range(70)]  # of two laboratories
-    parts = ["train" if row % 2 else "test" for row in range(70)]
+    parts = ["test" if row % 2 == 0 else "validation" if row % 22 == 1 else "train" for row in range(70)]
     only(labelled(pictures, groups=groups, parts=parts), "warning", "the mean grey level tells the group")
+
+
+def test_images_without_a_group_are_no_laboratory():
+    """Of dark images most have no group; the others have either of two brightnesses, whatever group they are of."""
+    pictures = images() * 0.1
+    pictures[:8] += 0.5
+    assert told(labelled(pictures, groups=[f"A{row % 2}" for row in range(8)] + [""] * 62)) == []
+
+
+def test_groups_of_a_class_are_counted_without_blanks():
+    which = np.eye(2)[[0] * 100 + [1] * 80]
+    named = [f"h{row % 2}" for row in range(10)]
+    of_two = labelled(images(180), which, "ab", True, named * 10 + [""] * 80)
+    only(of_two, "warning", "classes in fewer than three groups", ": a (2)")
+    assert told(labelled(images(180), which, "ab", True, [f"g{row}" for row in range(100)] + [""] * 80)) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (["train"] * 40 + ["validation"] * 10 + ["test"] * 20, []),
+        (
+            ["train"] * 40 + ["validation"] * 10 + ["lab-b"] * 5 + ["holdout-a"] * 5 + ["test"] * 10,
+            ["its split's tests are test, lab-b, holdout-a; models are ranked by test"],
+        ),
+        (["train"] * 40 + ["validation"] * 10 + ["holdout"] * 20, ["its split's test is called holdout"]),
+        (
+            ["train"] * 40 + ["check"] * 12 + ["holdout"] * 18,
+            [
+                "its split's tests are check, holdout; models are ranked by check",
+                "its split has no row 'val': a sixth of what is to train, drawn, is the validation",
+            ],
+        ),
+    ],
+)
+def test_what_a_side_of_a_split_is_taken_for_is_told(parts, said):
+    assert told(labelled(parts=parts)) == [("warning", what) for what in said]
 
 
 def test_pictures_that_are_nearly_black():
