@@ -167,15 +167,23 @@ def _roles(cells: dict[str, list[str]], images: Names, asked: Asked) -> _Roles:
     """The columns that are no targets; none of those asked for is. Raises Unusable where none names the files."""
     heads = {name: plain(name) for name in cells if name not in asked.targets}
     part = next((name for name in heads if heads[name] in SPLIT), "")
-    group = next((name for name in heads if heads[name] in _GROUP), "")
-    others = {name: cells[name] for name in heads if name not in (part, group)}
+    groups = [name for name in heads if heads[name] in _GROUP]
+    others = {name: cells[name] for name in heads if name not in (part, *groups[:1])}
     names = list(others)
     found = file_columns([heads[name] for name in names], dict(enumerate(others.values())), images)
-    if not found:
-        raise Unusable(f"no column names the files of the images: {LAYOUT}")
     if len(found) > 1:
         raise Unusable(f"columns {few([names[column] for column in found])} name different files in a row: leave one")
-    return _Roles(names[found[0]], group, part)
+    numbers = [name for name in heads if heads[name] in ROW_NUMBER]
+    file = names[found[0]] if found else next((n for n in groups + numbers if _names_each(cells[n], images)), None)
+    if file is None:
+        raise Unusable(f"no column names the files of the images; if one does, call it `file`: {LAYOUT}")
+    return _Roles(file, next((name for name in groups if name != file), ""), part)
+
+
+def _names_each(cells: Sequence[str], images: Names) -> bool:
+    """Whether each cell names an image of its own, so that a column is of files whatever it is called."""
+    found = [images.find(cell) for cell in cells]
+    return None not in found and len(set(found)) == len(found)
 
 
 def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[str, ...]:

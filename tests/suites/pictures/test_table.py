@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -128,6 +130,51 @@ def test_groups_and_a_split_are_no_targets(read):
 def test_tests_may_have_any_name_and_are_called_as_files_may_be(read):
     table = read(f"name,split,E\n{rows(['train', 'Lab B / 2', 'TEST', 'fold 1'], NUMBERS)}")
     assert table.parts == ("train", "lab-b-2", "test", "fold-1")
+
+
+@pytest.mark.parametrize(
+    ("cells", "part"),
+    [
+        (("train", "Training", "train-set", "training_set", "Train Set", "trainset"), "train"),
+        (("val", "valid", "validate", "validation set", "val-set", "Validation_Set", "dev"), "validation"),
+        (("test", "testing", "test-set", "Test Set"), "test"),
+        (("set", "lab-set", "onset"), None),
+    ],
+)
+def test_a_side_of_the_split_may_be_called_as_people_call_it(read, cells, part):
+    for cell in cells:
+        table = read(f"name,split,E\n{rows([cell] * 4, NUMBERS)}")
+        assert table.parts == (part or cell,) * 4
+
+
+IDS = ["3", "1", "2", "4"]
+
+
+@pytest.mark.parametrize("head", ["sample_id", "Sample", "specimen", "id", "#", ""])
+@pytest.mark.parametrize("cells", [("a.png", "b.tif", "c.jpg", "d.png"), ("c", "a", "d", "b"), IDS])
+def test_a_column_that_names_each_image_names_the_files_whatever_it_is_called(tmp_path, head, cells):
+    stems = [Path(cell).stem for cell in cells]
+    names = Names(
+        [tmp_path / f"{stem}.png" for stem in stems] if "." not in cells[0] else map(tmp_path.joinpath, cells)
+    )
+    path = tmp_path / "t.csv"
+    path.write_text(f"{head},Probe,E\n" + "\n".join(f"{c},p,{n}" for c, n in zip(cells, NUMBERS, strict=True)))
+    table = read_table(path, names, Asked())
+    assert (table.files, table.groups, table.names) == (tuple(cells), (), ("E",))
+
+
+def test_what_names_files_is_no_group_and_another_column_may_be(read):
+    table = read(f"sample,specimen,E\n{rows('ppqq', NUMBERS)}")
+    assert (table.files, table.groups) == (FILES, tuple("ppqq"))
+
+
+@pytest.mark.parametrize(
+    "cells", [("a.png", "b.tif", "c.jpg", "c.jpg"), ("a.png", "b.tif", "c.jpg", "e.png"), ("a.png", "b.tif", "c", "")]
+)
+def test_a_group_that_names_not_each_image_is_none_of_files(read, cells):
+    text = "sample_id,E\n" + "\n".join(f"{cell},{number}" for cell, number in zip(cells, NUMBERS, strict=True))
+    with pytest.raises(Unusable, match="no column names the files of the images; if one does, call it `file`: needed"):
+        read(text)
 
 
 def test_columns_without_a_head_and_cells_are_none(read):
