@@ -29,7 +29,7 @@ def command(row: BoardRow, suite: Suite, own_data: bool) -> list[str]:
     if cell.weights:
         words.append(f"weights={cell.weights.partition(' ')[0]}")
     if own_data:
-        words.append(f"data=<your folder {cell.data}>")
+        words.append(f"data=<your folder {cell.data}{', and the data options that you gave it' * bool(suite.OPTIONS)}>")
     if settings.init != "shared":
         words.append(f"init={settings.init}")
     if settings.target_scaling != "standard":

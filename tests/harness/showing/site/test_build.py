@@ -19,7 +19,7 @@ from harness.judging.timing import Latency
 from harness.showing.site import build, details
 from harness.showing.site.examples import Examples
 from harness.showing.site.rows import read
-from suites import contrast100
+from suites import contrast100, own
 from tests.harness.a_benchmark import RAW, benchmark, fill
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, with_images
 
@@ -189,6 +189,15 @@ def test_the_command_is_one_that_bench_understands(tmp_path, settings, told):
     said = {"variant": "tuned", "backend": "keras", "seeds": "0,1", "search": "grid", "profile": "standard"} | told
     assert {name: str(getattr(options, name)) for name in said} == said
     assert options.own.get("unit", "") == settings.unit
+
+
+def test_data_of_ones_own_take_the_options_that_they_were_read_with(tmp_path):
+    """Which these were no record has: its targets and classes are called as files may be, not as columns are."""
+    (row,) = board_of(tmp_path, [a_record(a_cell(data="steel"))]).rows
+    for suite, said in ((own, "steel, and the data options that you gave it"), (contrast100, "steel")):
+        words = shlex.split(details.command(row, suite, own_data=True)[-1])
+        assert f"data=<your folder {said}>" in words
+    assert "data=" not in details.command(row, own, own_data=False)[-1]
 
 
 def test_worst_images_and_kinds_are_those_of_the_data(tmp_path):
