@@ -54,6 +54,11 @@ class Row(NamedTuple):
         """How many they are."""
         return len(self.records[0].held_out.targets) if self.records[0].held_out else 1
 
+    @property
+    def of_classes(self) -> bool:
+        """Whether these are classes."""
+        return any(held_out.of_classes for held_out in self._held_out)
+
     def on(self, test: str) -> Row:
         """The same models on another of the tests, by name. Raises KeyError where they have not met it."""
         if all(record.held_out and record.held_out.test == test for record in self.records):

@@ -2,9 +2,9 @@
 records of runs (Mattson et al. 2020, "MLPerf Training Benchmark", MLSys).
 
 The target is the highest of the lowest validation losses of all seeds that learned anything: each of them reaches it.
-What never left the mean, whose loss is 1 on standardised targets, never does, and is told. Epochs are compared by the
-ratio of their geometric means, for what slows a training multiplies them; seed by seed where equal seeds mean equal
-initial weights and batches (`init=shared`).
+What never became better than one answer to all images, the mean, whose loss is 1 on standardised targets, or the
+shares of classes, never does, and is told. Epochs are compared by the ratio of their geometric means, for what slows a
+training multiplies them; seed by seed where equal seeds mean equal initial weights and batches (`init=shared`).
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
+import scipy.special
 import scipy.stats
 
 from harness.judging.records import Record
+from harness.model.variants import Recipe, Search
 
 LEARNED = 0.9
-"""A validation loss below this share of the mean's, 1, is of a model that learned something."""
+"""A validation loss below this share of `loss_of_one_answer` is of a model that learned something."""
 
 
 class Epochs(NamedTuple):
@@ -53,6 +56,26 @@ def losses(record: Record) -> list[float]:
     return [loss for history in record.history for loss in history.validation_loss]
 
 
+def loss_of_one_answer(record: Record) -> float:
+    """The lowest loss that the same answer to all images has: 1 of standardised targets, for it is their mean; of
+    classes, in their shares of the training images, the cross-entropy of these, weighted as its last recipe does.
+    """
+    held_out, recipe = record.held_out, _last_recipe(record)
+    if not held_out or not held_out.of_classes:
+        return 1.0
+    shares = np.array(held_out.train_mean)
+    if recipe and recipe.class_weights is not msgspec.UNSET:
+        shares = shares * np.array(recipe.class_weights)
+    return float(shares.sum() * scipy.special.entr(shares / shares.sum()).sum())
+
+
+def _last_recipe(record: Record) -> Recipe | None:
+    architecture, searched = record.cell.architecture, record.searched
+    if isinstance(architecture, Search) and searched:
+        return architecture.configurations[searched.selected].recipe
+    return record.cell.recipes[-1] if record.cell.recipes else None
+
+
 def epochs(first: Sequence[Record], second: Sequence[Record]) -> Epochs | None:
     """How many epochs each seed of two implementations takes to the common target; None where no seed of either has
     losses or learned anything.
@@ -61,7 +84,7 @@ def epochs(first: Sequence[Record], second: Sequence[Record]) -> Epochs | None:
     if not all(len(one) for of in series for one in of):
         return None
     lowest = [min(one) for of in series for one in of]
-    learned = [loss for loss in lowest if loss < LEARNED]
+    learned = [loss for loss in lowest if loss < LEARNED * loss_of_one_answer(first[0])]
     if not learned:
         return None
     target = max(learned)

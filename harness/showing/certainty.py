@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.judging.blocks import Row
-from harness.judging.convergence import Epochs, epochs
+from harness.judging.convergence import LEARNED, Epochs, epochs
 from harness.judging.ranks import Ranking, fewest_blocks, ranking, squared_errors
 from harness.judging.stats import FEWEST_IMAGES
 from harness.judging.variance import shares
@@ -59,11 +59,14 @@ def epochs_to_a_loss(table: Sequence[Row]) -> str:
                     lines.append([name, pair, f"{found.target:.3g}", *told])
     if not lines:
         return ""
+    scale = "standardised targets; 1 is the mean"
+    if table[0].of_classes:
+        scale = f"cross-entropy as weighted in training; below {LEARNED:g} times the lowest of one answer to all images"
     heading = ["model", "backends", "target loss", "epochs of the first", "of the second", "ratio (95 %)"]
     return (
         "## Table 7: do the frameworks need as many epochs?\n\nThe first epoch, by seed, with a validation loss at the "
-        "target or below it: the highest of the lowest losses of all seeds that learned anything (standardised "
-        "targets; 1 is the mean). The ratio is the geometric mean over seeds, with a t-interval on logarithms, of "
+        "target or below it: the highest of the lowest losses of all seeds that learned anything "
+        f"({scale}). The ratio is the geometric mean over seeds, with a t-interval on logarithms, of "
         "ratios seed by seed where both frameworks begin with the same weights. A search that selected other models in "
         "one framework than in the other is left out.\n\n" + markdown([*heading, "the first needs"], lines)
     )

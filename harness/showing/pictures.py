@@ -154,7 +154,7 @@ def _after_head(row: Row) -> int:
 
 def _loss(table: Sequence[Row]) -> str:
     """What the models of a block were trained on."""
-    if any(record.held_out and record.held_out.of_classes for record in table[0].records):
+    if table[0].of_classes:
         return "mean cross-entropy"
     return "mean squared error, standardised targets\n(1 = the mean of the training labels)"
 

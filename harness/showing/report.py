@@ -116,7 +116,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
 
 
 def _table_1(block: Sequence[Record]) -> str:
-    """The report's table 1: the ten best configurations by validation MSE."""
+    """The report's table 1: the ten best configurations by validation loss."""
     parts = []
     for searched in sorted({record.cell.row for record in block}):
         of_one = [record for record in block if record.cell.row == searched]
@@ -134,13 +134,21 @@ def _table_1(block: Sequence[Record]) -> str:
             ]
             for _, row in table.iterrows()
         ]
-        heading = ["backend", "rank", "no.", *axes, "parameters", "best validation MSE", "± seeds", "selected by seed"]
+        loss, scale = _loss(of_one)
+        heading = ["backend", "rank", "no.", *axes, "parameters", f"best {loss}", "± seeds", "selected by seed"]
         parts.append(
             f"## Table 1: the ten best of {len(search.configurations)} configurations of `{searched}`\n\n"
-            f"By the lowest validation MSE {_how_long(search)}, on standardised targets (1 is the mean of the training "
-            "labels). No configuration but the selected one ever met the test images.\n\n" + markdown(heading, lines)
+            f"By the lowest {loss} {_how_long(search)}{scale}. No configuration but the selected one ever met the test "
+            "images.\n\n" + markdown(heading, lines)
         )
     return "\n\n".join(parts)
+
+
+def _loss(block: Sequence[Record]) -> tuple[str, str]:
+    """What tries of a search are told apart by, and on which scale that is."""
+    if any(record.held_out and record.held_out.of_classes for record in block):
+        return "validation cross-entropy", ""
+    return "validation MSE", ", on standardised targets (1 is the mean of the training labels)"
 
 
 def _how_long(search: Search) -> str:
@@ -181,7 +189,7 @@ def _table_2(block: Sequence[Record]) -> str:
     told = [f"{r.cell.backend} seed {r.cell.seed}: {r.searched.selected}" for r in found if r.searched]
     return (
         "## Table 2: the best three over all seeds and backends\n\n"
-        + markdown(["no.", *axes, "mean validation MSE", "range"], lines)
+        + markdown(["no.", *axes, f"mean {_loss(found)[0]}", "range"], lines)
         + f"\n\nSelected: {'; '.join(told)}."
     )
 

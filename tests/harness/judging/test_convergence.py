@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from harness.judging.convergence import epochs
-from harness.judging.records import Settings
+from harness.judging.convergence import epochs, loss_of_one_answer
+from harness.judging.records import Searched, Settings
+from harness.model.variants import Configuration, Recipe, Search
 from harness.protocol import History
-from tests.harness.examples import a_cell, a_record
+from tests.harness.a_benchmark import SCRATCH
+from tests.harness.examples import a_cell, a_record, of_classes
 
 
 def trained(*series, backend="keras", **settings):
@@ -79,6 +81,46 @@ def test_the_same_epochs_of_other_seeds_are_not_the_same_at_every_seed():
 def test_nothing_to_compare():
     assert epochs(trained([1.0] * 5), trained([0.99] * 5)) is None
     assert epochs(trained([]), trained([0.5])) is None
+
+
+def told_apart(shares, *series):
+    """Of the same models of classes in two backends."""
+    one, other = (
+        [of_classes(record, shares) for record in trained(*series, backend=backend)] for backend in ("keras", "pytorch")
+    )
+    return epochs(one, other)
+
+
+def test_classes_are_learned_below_the_cross_entropy_of_their_shares():
+    assert told_apart((0.98, 0.02), [0.09, 0.0981]) is None  # whose shares have 0.098
+    found = told_apart((0.98, 0.02), [0.09, 0.06], [0.3, 0.095])
+    assert (found.target, found.first) == (0.06, (2, None))
+    found = told_apart((0.2,) * 5, [1.6, 1.2, 1.1], [1.61, 1.55])  # and these ln 5, 1.61
+    assert (found.target, found.first) == (1.1, (3, None))
+
+
+def test_one_answer_to_all_images_is_the_best_there_is():
+    """As losses are trained: weighted by class, where the last recipe or what was searched for says so."""
+    weights, shares = (1.0, 49.0), (0.98, 0.02)
+    alike, weighted = Recipe(4), Recipe(4, class_weights=weights)
+    search = Search((Configuration({}, SCRATCH, alike), Configuration({}, SCRATCH, weighted)), epochs=1)
+
+    def loss(recipes=(), **changes):
+        cell = a_cell(recipes=recipes, architecture=changes.pop("architecture", SCRATCH))
+        return loss_of_one_answer(of_classes(a_record(cell, **changes), shares))
+
+    answers = np.linspace(0.001, 0.999, 999)
+    lowest = {
+        some: min(-some[0] * shares[0] * np.log(1 - answers) - some[1] * shares[1] * np.log(answers))
+        for some in ((1.0, 1.0), weights)
+    }
+    assert loss() == loss((weighted, alike)) == pytest.approx(lowest[1.0, 1.0])
+    assert loss((alike, weighted)) == pytest.approx(lowest[weights])
+    for selected, expected in ((0, (1.0, 1.0)), (1, weights)):
+        found = loss(architecture=search, searched=Searched((), selected))
+        assert found == pytest.approx(lowest[expected])
+    assert loss_of_one_answer(of_classes(a_record(), (1.0, 0.0))) == 0
+    assert loss_of_one_answer(a_record()) == 1
 
 
 def test_seeds_are_paired_only_where_they_begin_alike():

@@ -10,11 +10,11 @@ from harness.errors import BenchError
 from harness.judging.blocks import rows
 from harness.judging.records import Examined, Searched, Settings, Store, Trial
 from harness.model.architecture import Estimator
-from harness.showing import report
+from harness.showing import certainty, report
 from harness.showing.answer import in_one_sentence
 from suites import defects, shift
 from tests.harness.a_benchmark import GRID, RAW, benchmark, fill, history
-from tests.harness.examples import a_cell, a_record, with_images
+from tests.harness.examples import a_cell, a_record, of_classes, with_images
 
 ERRORS = {
     "baseline": 4.0,
@@ -70,6 +70,30 @@ def test_of_classes_the_answer_and_a_table_have_what_who_learns_nothing_has():
     lines = report._table_4(table, defects).splitlines()
     assert lines[4].startswith("| test | model | backend | skill | accuracy | precision | recall |")
     assert lines[6].split(" | ")[4:7] == ["99.0%", "–", "0.50"]
+
+
+def test_losses_of_classes_are_told_as_what_they_are():
+    records = [of_classes(record) for record in benchmark({"baseline": 2.0, "tuned": 1.0})]
+    searched = [record for record in records if record.searched]
+    one, two, seven = report._table_1(searched), report._table_2(searched), certainty.epochs_to_a_loss(rows(records))
+    assert "By the lowest validation cross-entropy of 2 epochs. No configuration but" in one
+    assert "| best validation cross-entropy | ± seeds |" in one
+    assert "| mean validation cross-entropy | range |" in two
+    assert (
+        "learned anything (cross-entropy as weighted in training; below 0.9 times the lowest of one answer to" in seven
+    )
+    assert not re.search("MSE|standardised|mean of the training", one + two + seven)
+
+
+def test_losses_of_numbers_are_told_on_their_scale(page):
+    _, text = page
+    of_one = (
+        "By the lowest validation MSE of 2 epochs, on standardised targets (1 is the mean of the training labels). No "
+    )
+    assert of_one in text
+    assert "| best validation MSE | ± seeds |" in text
+    assert "| mean validation MSE | range |" in text
+    assert "learned anything (standardised targets; 1 is the mean). The ratio is the geometric mean over" in text
 
 
 def test_it_says_where_uncertainty_comes_from_and_how_soon_frameworks_learn(page):
