@@ -390,6 +390,7 @@ class ForeignKeras:
         optimizer = keras.optimizers.get(made) if isinstance(made := make(), str) else made
         settings = _settings_of(optimizer)
         optimizer.build(self._model.trainable_variables)
+        self._watch_gradients(optimizer, dense=_SPARSE in without)
         step, epsilon = self._pairing.get("keras_step"), getattr(optimizer, "epsilon", 0.0)
         losses, rates, arrays = [], [], {}
         with self._still():
@@ -403,14 +404,24 @@ class ForeignKeras:
                     loss = step(self._model, optimizer, *self._as_given(batch), *self._as_given(expected))
                 else:
                     loss, gradients = self._gradients(batch, expected)
-                    self._sparse = self._sparse or any(isinstance(g, self._tf.IndexedSlices) for g in gradients)
-                    if _SPARSE in without:
-                        gradients = [g if g is None else self._tf.convert_to_tensor(g) for g in gradients]
                     optimizer.apply(gradients, self._model.trainable_variables)
                 losses.append(float(loss))
                 if done in steps:
                     arrays[done] = self.arrays()
         return tuple(losses), tuple(rates), arrays, settings
+
+    def _watch_gradients(self, optimizer: Any, dense: bool) -> None:
+        """See whether it is given sparse ones, whoever makes its steps; have them `dense`."""
+        apply = optimizer.apply
+
+        def applied(gradients: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
+            gradients = list(gradients)
+            self._sparse = self._sparse or any(isinstance(g, self._tf.IndexedSlices) for g in gradients)
+            if dense:
+                gradients = [g if g is None else self._tf.convert_to_tensor(g) for g in gradients]
+            return apply(gradients, *args, **kwargs)
+
+        object.__setattr__(optimizer, "apply", applied)
 
     def _as_given(self, arrays: Arrays) -> list[Any]:
         given = [self._given(array) for array in arrays.values()]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from backends._torch_foreign_parts import bare, is_leaf, is_looked_through, native_arrays, of_function, parts_of
 from backends._torch_formulas import as_keras, formula_of, settings_of
-from backends._torch_layouts import Layouts
+from backends._torch_layouts import Layouts, turned
 from harness.errors import BenchError, NotExported
 from harness.foreign import (
     AT_RANDOM,
@@ -65,6 +65,7 @@ class ForeignTorch:
         self._rounded = {name for name, buffer in model.named_buffers() if buffer.dtype != wanted}
         self._model, self._pairing, self._precision = model.to(wanted), pairing, precision
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
+        self._ranks: list[int] = []  # of each answer that lies channels first, else 0
         self._coarse: dict[str, None] = {}
         self._noises: list[str] = []
         self._draws = False
@@ -131,6 +132,7 @@ class ForeignTorch:
                 self._model.eval()  # so that no statistics move
                 with torch.no_grad(), self._watched(deviations=None) as watch:  # lazy modules draw their weights
                     answers = self._answers(inputs, watch)
+                    self._ranks = [watch.rank_first(each) for each in answers]
             except Exception as error:  # whatever the module raises, it may take them in another layout
                 errors.append((len(watch.calls), error))
             else:
@@ -288,7 +290,7 @@ class ForeignTorch:
         losses, rates, arrays, settings = self._train(inputs, targets, order, steps)
         formula = formula_of(settings, len(set(rates)) > 1) if other == "keras" else ""
         corrected = None
-        if (formula or held) and not self._pairing.get("torch_step"):
+        if formula or held:
             self.set_arrays(start)
             still = [native_arrays(self._model)[name] for name in held]
             try:
@@ -322,7 +324,7 @@ class ForeignTorch:
             with self._still(), self._watched(still=True) as watch:
                 if step:
                     given = [self._given(array, self._axes[name]) for name, array in batch.items()]
-                    wanted = [self._given(array) for array in expected.values()]
+                    wanted = self._wanted(expected)
                     loss = step(self._model, stepping, *_single(given), *_single(wanted))
                 else:
                     optimizer.zero_grad()
@@ -335,6 +337,11 @@ class ForeignTorch:
             if done in steps:
                 arrays[done] = self.arrays()
         return tuple(losses), tuple(rates), arrays, settings
+
+    def _wanted(self, targets: Arrays) -> list[Tensor]:
+        """Targets for a step of the user's, each as the answer of its place lies."""
+        ranks = [*self._ranks, *[0] * len(targets)]
+        return [turned(self._given(array), rank) for array, rank in zip(targets.values(), ranks, strict=False)]
 
     @contextlib.contextmanager
     def _still(self) -> Iterator[None]:

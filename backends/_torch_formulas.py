@@ -60,12 +60,15 @@ class _Keras(torch.optim.Optimizer):
         self._moments: dict[Tensor, tuple[int, Tensor, Tensor]] = {}
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step of every array that has a gradient."""
+    def step(self, closure: Any = None) -> Any:
+        """One step of every array that has a gradient, after the user's `closure`, whose loss it returns."""
+        with torch.enable_grad():
+            loss = closure() if closure else None
         for group in self.param_groups:
             for array in group["params"]:
                 if array.grad is not None:
                     self.change(array, array.grad, group)
+        return loss
 
     def change(self, array: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         """One step of one array."""

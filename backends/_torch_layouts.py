@@ -172,10 +172,13 @@ class Layouts(TorchFunctionMode):
         """A target, channels last, as this answer lies."""
         self._paused = True
         try:
-            same = self._tag(answer).lies in ("first", "given") and expected.ndim == answer.ndim > 2
-            return expected.movedim(-1, 1).contiguous() if same else expected
+            return turned(expected, self.rank_first(answer))
         finally:
             self._paused = False
+
+    def rank_first(self, answer: Tensor) -> int:
+        """How many axes an answer has that lies channels first; 0 for any other."""
+        return answer.ndim if self._tag(answer).lies in ("first", "given") else 0
 
     # --- functions ------------------------------------------------------------------------------------------------
 
@@ -266,12 +269,13 @@ class Layouts(TorchFunctionMode):
         training = args[2] if len(args) > 2 else kwargs.get("training", True)
         if training and self._still:
             args, kwargs = args[:1], {"p": 0.0, "training": False}
+        given = self._array(args[0]) if training and not self._still else None  # before it is changed in place
         made = function(*args, **kwargs)
         found = None
         called = self._inside[-1] if self._inside else f"{name} {len(self.dropouts)}"
         wide = tuple(range(2, made.ndim)) if name.startswith("feature") or name[-2:] in ("1d", "2d", "3d") else ()
-        if training and not self._still:
-            found = measured(self._array(args[0]), self._array(made), wide, "alpha" in name)
+        if given is not None:
+            found = measured(given, self._array(made), wide, "alpha" in name)
         source = self._sources.get(id(args[0]))
         self.dropouts.append((Random(called, rate, bool(wide), source[1] if source else None), found))
         if source:
@@ -302,6 +306,11 @@ class Layouts(TorchFunctionMode):
             self._put(made, tag)
         elif tag.lies == "from" and given.ndim == 2 and made.ndim > 2:
             self._put(made, Tag("given", tuple(made.shape[1:]), tag.source))
+
+
+def turned(expected: Tensor, rank: int) -> Tensor:
+    """A target, channels last, for an answer that lies channels first and has so many axes; 0 for one that does not."""
+    return expected.movedim(-1, 1).contiguous() if expected.ndim == rank > 2 else expected
 
 
 _CONV = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")

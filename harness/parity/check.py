@@ -40,10 +40,14 @@ def assert_same_model(
     The functions are not called here: they must be those of a Python file, which each side's process runs.
 
     Raises AssertionError with what every rung came to where one breaks, or with `strict` is skipped; BenchError where a
-    model cannot be built or run.
+    model cannot be built or run; TypeError for one function without the other.
     """
     if callable(first):
-        assert second is not None
+        if second is None:
+            raise TypeError(
+                f"assert_same_model({getattr(first, '__name__', first)}): and the other model? Give the functions of "
+                "both, or the file that has them"
+            )
         ours, theirs = _source("keras", first), _source("torch", second)
     else:
         ours, theirs = sources(str(first), str(keras), str(onnx), str(onnx2), layout, between=between)

@@ -173,8 +173,8 @@ def _same(one: Setting, two: Setting) -> bool:
     if isinstance(one, float) or isinstance(two, float):
         return isinstance(one, float | int) and isinstance(two, float | int) and abs(one - two) <= 1e-9 * abs(one)
     if isinstance(one, tuple) or isinstance(two, tuple):
-        wide = [set(each) if isinstance(each, tuple | list) else {each} for each in (one, two)]
-        return wide[0] == wide[1]
+        ours, theirs = (tuple(each) if isinstance(each, tuple | list) else (each,) for each in (one, two))
+        return ours * (len(theirs) if len(ours) == 1 else 1) == theirs * (len(ours) if len(theirs) == 1 else 1)
     return one == two
 
 

@@ -299,8 +299,9 @@ class Judge:
             measured = [
                 side["float32"].get(f"dropped/{each.name}") for side, each in zip(self._left, (one, two), strict=True)
             ]
-            if all(each is not None for each in measured):
-                kept, factor, count = left[f"dropped/{(one if ours else two).name}"]
+            drawn = left.get(f"dropped/{(one if ours else two).name}")  # none in a precision that a side does not have
+            if drawn is not None and all(each is not None for each in measured):
+                kept, factor, count = drawn
                 found[f"dropout {one.rate:g} {one.name.replace('/', '.')}/factor"] = np.array(factor)
                 found[f"dropout {one.rate:g} {one.name.replace('/', '.')}/kept"] = np.array([kept, count])
         return found

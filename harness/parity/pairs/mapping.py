@@ -96,7 +96,6 @@ class _Search:
         self._frameworks = ours.framework, theirs.framework
         self._ours = list(ours.parts)
         self._theirs = [part for part in theirs.parts if part.kind != "constant"]
-        self._all_theirs = list(self._theirs)
         self._order = {part.name: place for place, part in enumerate(ours.parts)}
         self._matched: list[Matched] = []
         self._fused: list[Line] = []

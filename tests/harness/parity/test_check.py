@@ -8,9 +8,18 @@ from harness.parity.check import assert_same_model
 
 PAIR = Path(__file__).parents[3] / "docs" / "pair.py"
 
-pytestmark = [pytest.mark.slow, pytest.mark.parity]
+
+def keras_model():
+    raise AssertionError("functions are not called here")
 
 
+def test_one_function_without_the_other_is_refused_in_words():
+    with pytest.raises(TypeError, match=r"assert_same_model\(keras_model\): and the other model\?"):
+        assert_same_model(keras_model)
+
+
+@pytest.mark.slow
+@pytest.mark.parity
 def test_the_right_port_of_the_documentation_passes():
     verdicts = assert_same_model(PAIR, strict=True)
     assert {verdict.rung: verdict.outcome for verdict in verdicts} == {
@@ -23,6 +32,8 @@ def test_the_right_port_of_the_documentation_passes():
     }
 
 
+@pytest.mark.slow
+@pytest.mark.parity
 def test_the_first_port_of_the_documentation_is_told_where_it_is_wrong(tmp_path):
     text = PAIR.read_text()
     wrong = text.replace("        nn.ZeroPad2d((0, 1, 0, 1)),\n", "").replace("stride=2),", "stride=2, padding=1),")

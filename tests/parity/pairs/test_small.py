@@ -131,9 +131,9 @@ IN_SINGLE = {
     ),
     "an operation without double precision": (
         (6, 6, 6, 2),
-        "return model(L.Conv3D(4, 3), L.MaxPooling3D(2), L.GlobalAveragePooling3D(), L.Dense(2))",
+        "return model(L.Conv3D(4, 3), L.MaxPooling3D(2), L.GlobalAveragePooling3D(), L.Dropout(0.5), L.Dense(2))",
         "return nn.Sequential(nn.Conv3d(2, 4, 3), nn.MaxPool3d(2), nn.AdaptiveAvgPool3d(1), nn.Flatten(), "
-        "nn.Linear(4, 2))",
+        "nn.Dropout(0.5), nn.Linear(4, 2))",
         ("keras does not run in double precision (InvalidArgumentError", "so float32 judges"),
         ("MaxPool3d", "AvgPool3d"),
     ),
@@ -209,6 +209,13 @@ DROPOUTS = {
         "net.a, net.b = nn.Linear(4, 6), nn.Linear(54, 2)\nreturn net",
         ("0.5, net.training", "0.2, net.training"),
         ("structure", "torch has dropout1d 0 0.2 of whole channels"),
+    ),
+    "in place": (
+        (8,),
+        "return model(L.Dense(16), L.Dropout(0.5), L.Dense(2))",
+        "return nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.5, inplace=True), nn.Linear(16, 2))",
+        ("nn.Dropout(0.5, inplace=True)", "Computed(lambda net, x: 0.9 * F.dropout(x, 0.5, net.training, True))"),
+        ("forward", "dense_1 (2)"),
     ),
     "that keeps mean and variance": (
         (8,),
@@ -432,3 +439,79 @@ def test_an_optimizer_that_no_port_can_make_equal_differs_and_its_settings_are_n
     assert verdicts[-1].outcome == ("differs" if known else "passes")
     assert [verdict.note for verdict in verdicts] == [known, known]
     assert found(climbed(theirs.replace(right, wrong)), "optimizer", said)
+
+
+# --- steps of the user's own --------------------------------------------------------------------------------------
+
+STEPS = """
+
+def keras_optimizer():
+    import keras
+
+    return keras.optimizers.{ours}
+
+
+def torch_optimizer(model):
+    import torch
+
+    return torch.optim.{theirs}
+
+
+def keras_step(model, optimizer, inputs, targets):
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.abs(model(inputs, training=True) - targets))
+    optimizer.apply_gradients(zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables))
+    return loss
+
+
+def torch_step(model, optimizer, inputs, targets):
+    def closure():
+        optimizer.zero_grad()
+        assert model(inputs).shape == targets.shape
+        loss = (model(inputs) - targets).abs().mean()
+        loss.backward()
+        return loss
+
+    {step}
+"""
+BACKWARDS = "loss = closure()\n    optimizer.step()\n    return loss"
+STEPPED = {
+    "of images": (
+        (6, 5, 3),
+        "return model(L.Conv2D(4, 3), L.ReLU(), L.Conv2D(2, 1))",
+        "return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1))",
+        ("Adam(1e-2)", "Adam(model.parameters(), 1e-2, eps=1e-7)", BACKWARDS),
+        "Keras adds epsilon before the bias correction, torch after it",
+    ),
+    "by a closure": (
+        (6,),
+        "return model(L.Dense(8, activation='tanh'), L.Dense(2))",
+        "return nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2))",
+        (
+            "RMSprop(1e-2, epsilon=1e-3)",
+            "RMSprop(model.parameters(), 1e-2, 0.9, 1e-3)",
+            "return optimizer.step(closure)",
+        ),
+        "Keras adds epsilon below the root, torch beside it",
+    ),
+    "of tokens": (
+        {"shape": (8,), "below": 5},
+        "return keras.Sequential([L.Embedding(5, 4), L.Dense(2)])",
+        "return nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 2))",
+        ("Adagrad(1e-2, epsilon=1e-10)", "Adagrad(model.parameters(), 1e-2, initial_accumulator_value=0.1)", BACKWARDS),
+        "Keras squares the parts of an embedding's gradient, one for each time a token occurs, not their sum; "
+        "Keras adds epsilon below the root, torch beside it",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_a_step_of_the_users_gets_targets_as_the_answers_lie_and_is_corrected_as_any_other(climb, name):
+    inputs, keras, torch, (ours, theirs, step), known = STEPPED[name]
+    more = STEPS.format(ours=ours, theirs=theirs, step=step)
+    verdicts = climb(inputs, keras, torch, more, ("optimizer",))
+    assert [(verdict.outcome, verdict.note) for verdict in verdicts] == [("differs", known)] * 2
+    wrong = more.replace(".abs().mean()", ".abs().sum()")
+    assert found(climb(inputs, keras, torch, wrong, ("optimizer",)), "optimizer", "loss after 1 step")

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.parity.pairs.contents import find, others
+from harness.foreign import Array, Part
+from harness.parity.pairs.contents import find, others, with_folded
 
 DRAW = np.random.default_rng(0)
 KERNEL = DRAW.normal(size=(3, 3, 4, 5)).astype(np.float32)
@@ -77,3 +78,15 @@ def test_vectors_around_one_number_are_not_taken_for_each_other():
 def test_what_the_other_has_alone():
     theirs = {"x": SQUARE.T, "mean": DRAW.normal(size=3), "epsilon": np.float32([0.001]), "zeros": np.zeros(4)}
     assert others(find({"mine": SQUARE}, theirs), theirs) == ["mean"]
+
+
+@pytest.mark.parametrize(("epsilon", "how"), [(1e-3, "folded"), (0, "folded"), (None, "absent")])
+def test_a_norm_is_found_folded_by_its_epsilon_if_that_is_known(epsilon, how):
+    roles = ("gamma", "beta", "moving_mean", "moving_variance")
+    draw = np.random.default_rng(1)
+    ours = {role: draw.uniform(0.5, 1.5, 9).astype(np.float32) for role in roles}
+    norm = Part("norm", "batch_norm", {role: Array(role, (9,)) for role in roles}, {"epsilon": epsilon})
+    factor = ours["gamma"].astype(np.float64) / np.sqrt(ours["moving_variance"] + np.float64(epsilon or 0))
+    theirs = {"x": factor, "y": ours["beta"] - ours["moving_mean"] * factor}
+    found = with_folded(find(ours, theirs), [norm], ours, theirs)
+    assert {each.how for each in found} == {how}

@@ -60,6 +60,24 @@ def test_other_paddings_are(ours, theirs):
     assert f"padding is {ours['padding']} in keras, {theirs['padding']} in torch" in told
 
 
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ((1, 2), (2, 1), False),
+        ((1, 2), (1, 2), True),
+        ((2, 2), 2, True),
+        ((2, 1), 2, False),
+        ((2,), (2, 2), True),
+        ((2,), 2, True),
+        ((2, 2), (2, 2, 2), False),
+    ],
+)
+def test_settings_of_several_axes_are_the_same_axis_by_axis(one, two, same):
+    told = said(conv("ours", strides=one), conv("theirs", strides=two))
+    wrong = f"strides is {one} in keras, {two} in torch"
+    assert told == f"it is given the same: {'no setting that is known here differs' if same else wrong}"
+
+
 def test_momentum_is_told_in_torchs_words_too():
     norms = [
         Part(name, "batch_norm", {}, {"momentum": kept}, name) for name, kept in (("ours", 0.99), ("theirs", 0.01))
