@@ -206,6 +206,10 @@ class ForeignJax:
     def noises(self) -> None:
         """See `Foreign.noises`, and `draws`."""
 
+    def penalties(self) -> float:
+        """See `Foreign.penalties`."""
+        return 0.0
+
     def dropped(self, inputs: Arrays) -> dict[str, tuple[float, float, int]]:
         """See `Foreign.dropped`: none is known, for a pure function draws nothing that it is not given."""
         return {}

@@ -100,6 +100,7 @@ class ForeignKeras:
         self._model, self._pairing, self._precision = model, pairing, precision
         self._tf = importlib.import_module("tensorflow")
         self._coarse: dict[str, None] = {}
+        self._penalties = 0.0
         self._draws = False
 
     def inputs(self) -> tuple[Inputs, ...]:
@@ -107,16 +108,21 @@ class ForeignKeras:
         found = []
         tensors = getattr(self._model, "inputs", None) or []
         for place, tensor in enumerate(tensors):
-            if any(size is None for size in tensor.shape[1:]):
-                return ()
+            shape = tuple(size or 0 for size in tensor.shape[1:])
             below = min(self._vocabularies(tensor), default=2 if "int" in str(tensor.dtype) else 0)
-            found.append(Inputs(str(place), tuple(tensor.shape[1:]), below))
+            masks = [float(layer.mask_value) for layer in self._taking(tensor, keras.layers.Masking)]
+            found.append(Inputs(str(place), shape, below, masks[0] if masks and not below else None))
         return tuple(found)
 
     def _vocabularies(self, tensor: Any) -> list[int]:
         layers = [layer for layer in self._model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
-        taking = [layer for layer in layers if any(node.input_tensors[0] is tensor for node in layer._inbound_nodes)]
+        taking = self._taking(tensor, keras.layers.Embedding)
         return [layer.input_dim for layer in taking or (layers if "int" in str(tensor.dtype) else [])]
+
+    def _taking(self, tensor: Any, kind: type[Any]) -> list[Any]:
+        """Layers of a kind that are given an input of the model's."""
+        layers = [layer for layer in self._model._flatten_layers() if isinstance(layer, kind)]
+        return [layer for layer in layers if any(node.input_tensors[0] is tensor for node in layer._inbound_nodes)]
 
     def inspect(self, inputs: Arrays) -> Inspected:
         """See `Foreign.inspect`."""
@@ -239,6 +245,9 @@ class ForeignKeras:
         variables = self._variables()
         for name, array in arrays.items():
             variables[name].assign(array)
+        for _, layer in every(self._model, ""):
+            if isinstance(layer, keras.layers.Normalization):
+                layer.finalize_state()  # which computes with a copy of its arrays
 
     def forward(self, inputs: Arrays) -> Arrays:
         """See `Foreign.forward`."""
@@ -252,6 +261,8 @@ class ForeignKeras:
                 made = leaves(made)[0]
                 given = leaves(given)
                 if name not in seen and given:
+                    if (mask := getattr(given[0], "_keras_mask", None)) is not None:
+                        seen[f"{name}/mask"] = np.asarray(mask)
                     seen[f"{name}/input"] = channels_last(np.asarray(given[0]), layer)
                     seen[name] = channels_last(flat_heads(np.asarray(made), name), layer)
 
@@ -315,8 +326,9 @@ class ForeignKeras:
             answered = self._answers(inputs, training=True)
             with self._watched():
                 loss = self._loss(expected, answered)
-            for penalty in self._model.losses:
-                loss = loss + penalty
+            penalties = sum(self._model.losses)
+            loss = loss + penalties
+        self._penalties = float(penalties)
         return loss, tape.gradient(loss, [variable.value for variable in self._model.trainable_variables])
 
     def _loss(self, expected: list[Any], answered: list[Any]) -> Any:
@@ -327,6 +339,10 @@ class ForeignKeras:
         loss = keras.losses.get(made) if isinstance(made := make(), str) else made
         told = loss(expected[0], answered[0]) if len(answered) == 1 else loss(expected, answered)
         return keras.ops.mean(told)  # a function's has one number for each sample
+
+    def penalties(self) -> float:
+        """See `Foreign.penalties`."""
+        return self._penalties
 
     def dropped(self, inputs: Arrays) -> dict[str, Measured]:
         """See `Foreign.dropped`."""

@@ -14,9 +14,9 @@ Told = Callable[[Any, Any], None]
 """Hears what a layer is given, and what it makes of it."""
 
 DROPOUTS = (keras.layers.Dropout, keras.layers.AlphaDropout)
-CELLS = (keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN)
+_CELLS = (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell)
 ATTENTIONS = (keras.layers.MultiHeadAttention,)
-_WHOLE = (*CELLS, *ATTENTIONS, keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
+_WHOLE = (*ATTENTIONS, keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
 
 
 _SPATIAL = (keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D)
@@ -113,8 +113,9 @@ def own_variables(name: str, layer: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(layer, keras.layers.TimeDistributed):
         yield from own_variables(name, layer.layer)
         return
-    if isinstance(layer, CELLS):
-        yield from ((f"{name}/{variable.name}", variable) for variable in direct(layer.cell))
+    if cells := cells_of(name, layer):
+        for inside, cell in cells:
+            yield from ((f"{inside}/{variable.name}", variable) for variable in direct(cell))
     elif isinstance(layer, ATTENTIONS):
         for part, projection in projections_of(layer):
             yield from ((f"{name}/{part}/{variable.name}", variable) for variable in direct(projection))
@@ -124,6 +125,14 @@ def own_variables(name: str, layer: Any) -> Iterator[tuple[str, Any]]:
                 yield f"{name}/{variable.name}_{place}", variable
     else:
         yield from ((f"{name}/{variable.name}", variable) for variable in direct(layer))
+
+
+def cells_of(name: str, layer: Any) -> list[tuple[str, Any]]:
+    """The cells of a recurrent layer, one on the other, with their names; none where one is of no known kind."""
+    cell: Any = layer.cell if isinstance(layer, keras.layers.RNN) else None
+    stacked = isinstance(cell, keras.layers.StackedRNNCells)
+    cells = [(f"{name}/{each.name}", each) for each in cell.cells] if stacked else [(name, cell)]
+    return cells if all(type(each) in _CELLS for _, each in cells) else []
 
 
 def projections_of(layer: Any) -> list[tuple[str, Any]]:

@@ -9,7 +9,15 @@ import keras
 import numpy as np
 from msgspec.structs import replace
 
-from backends._keras_foreign_layers import called, direct, has_activation, is_leaf, own_variables, projections_of
+from backends._keras_foreign_layers import (
+    called,
+    cells_of,
+    direct,
+    has_activation,
+    is_leaf,
+    own_variables,
+    projections_of,
+)
 from harness.foreign import Array, Part, Setting, Step
 
 
@@ -21,9 +29,10 @@ def parts_of(name: str, layer: Any, trained: set[int]) -> list[Part]:
         active = has_activation(layer.layer) and called(layer.layer.activation) != "linear"
         return [replace(part, output="") for part in each_step] if active else each_step
     if isinstance(layer, keras.layers.Bidirectional):
-        forward, backward = layer.forward_layer, layer.backward_layer
-        (first,), (second,) = (parts_of(f"{name}/{each.name}", each, trained) for each in (forward, backward))
-        return [replace(first, output=""), replace(second, output=name, settings=first.settings)]
+        directions = layer.forward_layer, layer.backward_layer
+        forward, backward = (parts_of(f"{name}/{each.name}", each, trained) for each in directions)
+        backward = [replace(two, settings=one.settings) for one, two in zip(forward, backward, strict=True)]
+        return _seen_at_the_last(name, [*forward, *backward])
     held = {variable.name: (full, variable) for full, variable in own_variables(name, layer)}
 
     def array(full: str, variable: Any, *steps: Step) -> Array:
@@ -35,11 +44,12 @@ def parts_of(name: str, layer: Any, trained: set[int]) -> list[Part]:
     for types, kind, roles in _PLAIN:
         if isinstance(layer, types) and not isinstance(layer, _SPLIT):
             return [Part(name, kind, arrays(**roles), _settings(layer), name)]
+    if cells := cells_of(name, layer):
+        recurrent = [_recurrent(inside, cell, array, _settings(layer)) for inside, cell in cells]
+        return _seen_at_the_last(name, recurrent)
     match layer:
         case keras.layers.MultiHeadAttention():
             return _attention(name, layer, trained)
-        case keras.layers.LSTM() | keras.layers.GRU() | keras.layers.SimpleRNN():
-            return [_recurrent(name, layer, held, array)]
         case keras.layers.PReLU():
             full, variable = held["alpha"]
             flat = Step("reshape", (int(np.prod(variable.shape)),))
@@ -57,7 +67,7 @@ def parts_of(name: str, layer: Any, trained: set[int]) -> list[Part]:
             ]
         case _:
             seen = name if is_leaf(layer) else ""
-            found = {full.rpartition("/")[2]: array(full, variable) for full, variable in held.values()}
+            found = {full.rpartition("/")[2]: array(full, variable) for full, variable in own_variables(name, layer)}
             return [Part(f"{name}/{role}", "own", {role: each}, {}, seen) for role, each in found.items()]
 
 
@@ -81,8 +91,14 @@ def _grouped(variable: Any) -> Step:
     return Step("reshape", (*size, 1, channels * multiplier))
 
 
-def _recurrent(name: str, layer: Any, held: dict[str, Any], array: Callable[..., Array]) -> Part:
-    kind = {"LSTM": "lstm", "GRU": "gru"}.get(type(layer).__name__, "rnn")
+def _seen_at_the_last(name: str, parts: list[Part]) -> list[Part]:
+    """The parts of one layer, whose answer is that of the last."""
+    return [*(replace(part, output="") for part in parts[:-1]), replace(parts[-1], output=name)]
+
+
+def _recurrent(name: str, cell: Any, array: Callable[..., Array], settings: dict[str, Setting]) -> Part:
+    held = {variable.name: (f"{name}/{variable.name}", variable) for variable in direct(cell)}
+    kind = {"LSTMCell": "lstm", "GRUCell": "gru"}.get(type(cell).__name__, "rnn")
     roles = {"kernel": "kernel", "recurrent": "recurrent_kernel", "bias": "bias"}
     found = {role: array(*held[theirs]) for role, theirs in roles.items() if theirs in held}
     if "bias" in found and len(found["bias"].shape) == 2:  # GRU, as cuDNN has it: two biases
@@ -90,7 +106,7 @@ def _recurrent(name: str, layer: Any, held: dict[str, Any], array: Callable[...,
         size = int(variable.shape[1])
         found["bias"] = array(full, variable, Step("take", (0,), 0), Step("reshape", (size,)))
         found["recurrent_bias"] = array(full, variable, Step("take", (1,), 0), Step("reshape", (size,)))
-    return Part(name, kind, found, _settings(layer), name)
+    return Part(name, kind, found, settings | _settings(cell), name)
 
 
 def _attention(name: str, layer: Any, trained: set[int]) -> list[Part]:

@@ -188,6 +188,7 @@ class ForeignTorch:
         with torch.no_grad():
             for name, array in arrays.items():
                 natives[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+                self._coarse.pop(f"the constant {name}", None)  # it has the numbers that the other side has
 
     def forward(self, inputs: Arrays) -> Arrays:
         """See `Foreign.forward`."""
@@ -251,6 +252,10 @@ class ForeignTorch:
             return torch.stack(losses).sum()
         loss = make()
         return loss(answered[0], expected[0]) if len(answered) == 1 else loss(answered, expected)
+
+    def penalties(self) -> float:
+        """See `Foreign.penalties`."""
+        return 0.0
 
     def dropped(self, inputs: Arrays) -> dict[str, Measured]:
         """See `Foreign.dropped`."""

@@ -86,7 +86,7 @@ class Layouts(TorchFunctionMode):
             if isinstance(module, nn.RNNBase) and module.dropout:
                 between = [f"{name}/l{place}" for place in range(module.num_layers - 1)]
                 self.dropouts += [(Random(each, module.dropout), None) for each in between]
-            given = leaves([*args, *kwargs.values()])
+            given = leaves(self._unpacked([*args, *kwargs.values()], module))
             if holds and given and isinstance(given[0], Tensor):
                 self._given(name, given[0], module)
 
@@ -120,7 +120,7 @@ class Layouts(TorchFunctionMode):
         def hook(module: nn.Module, _: Any, made: Any) -> None:
             if not through:
                 self._inside.pop()
-            answers = [answer for answer in leaves(made) if isinstance(answer, Tensor)]
+            answers = [answer for answer in leaves(self._unpacked(made, module)) if isinstance(answer, Tensor)]
             if not holds or name in self.seen or not answers:
                 return
             self._answered(name, answers[0], isinstance(module, nn.Linear), module)
@@ -130,6 +130,16 @@ class Layouts(TorchFunctionMode):
                 self.seen[f"{name}/last"] = np.concatenate(last, axis=-1)
 
         return hook
+
+    def _unpacked(self, value: Any, module: nn.Module) -> Any:
+        """What a module is given or answers, sequences that are packed as tensors that end in zeros."""
+        if isinstance(value, nn.utils.rnn.PackedSequence):
+            self._paused = True
+            try:
+                return nn.utils.rnn.pad_packed_sequence(value, bool(getattr(module, "batch_first", True)))[0]
+            finally:
+                self._paused = False
+        return [self._unpacked(each, module) for each in value] if type(value) in (list, tuple) else value
 
     @staticmethod
     def _batch_first(module: nn.Module | None, array: NDArray[Any]) -> NDArray[Any]:

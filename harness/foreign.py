@@ -121,7 +121,8 @@ def doors(array: NDArray[Any], shape: Shape | None, said: str) -> list[Shape]:
 
 class Array(msgspec.Struct, frozen=True):
     """An array of a model: its name there, its shape there, the steps to the common layout, whether it is trained; of
-    one that is not, the number that all of it has at first, if it is one (`constant`, where the framework tells).
+    one that is not, the number that all of it has at first, if it is one (`constant`, where the framework tells), and
+    whether it holds the `root` of what the common one is: a standard deviation beside a variance.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Array(msgspec.Struct, frozen=True):
     steps: tuple[Step, ...] = ()
     trained: bool = True
     constant: float | None = None
+    root: bool = False
 
     def common(self) -> Shape:
         """Its shape in the common layout."""
@@ -195,11 +197,14 @@ def measured(given: NDArray[Any], made: NDArray[Any], wide: tuple[int, ...] = ()
 
 
 class Inputs(msgspec.Struct, frozen=True):
-    """What one input takes: its shape without the batch, and whole numbers below a limit where it takes tokens."""
+    """What one input takes: its shape without the batch, where 0 is any length; whole numbers below a limit where it
+    takes tokens; and the number that a step of it consists of which is to be `masked`, None where it knows no such.
+    """
 
     name: str
     shape: Shape
     below: int = 0
+    masked: float | None = None
 
 
 class Inspected(msgspec.Struct, frozen=True):
@@ -275,7 +280,8 @@ class Foreign(Protocol):
 
     def forward(self, inputs: Arrays) -> Arrays:
         """What each part is given (`<output>/input`) and makes of it (`<output>`) at its first call, how often it is
-        called (`<output>/calls`, where that is known), and the answers (`answer 0`, ...), in inference mode.
+        called (`<output>/calls`, where that is known), which of its steps are not masked (`<output>/mask`, where some
+        may be), and the answers (`answer 0`, ...), in inference mode.
         """
         ...
 
@@ -288,6 +294,10 @@ class Foreign(Protocol):
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
         """The loss in training mode, and its gradients. Dropout is off. Moving statistics move."""
+        ...
+
+    def penalties(self) -> float:
+        """What the last `gradients` added to the user's loss of its own accord, as regularizers do; 0 for nothing."""
         ...
 
     def dropped(self, inputs: Arrays) -> dict[str, Measured]:

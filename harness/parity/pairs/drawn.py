@@ -31,18 +31,23 @@ def weights(lines: Sequence[Line], seed: int) -> Arrays:
 def _array(line: Line, noise: NDArray[Any], gain: float) -> NDArray[Any]:
     shape = line.ours.common()
     scale, centre = _SPREAD.get(line.role, (0.5, 0.0))
-    if line.kind == "embedding":
+    if _is_variance(line):
+        scale, centre = 0.3, 0.5
+    elif line.kind == "embedding":
         scale = 1.0
     elif line.kind == "conv_transpose" and line.role == "kernel":
         scale = float(np.sqrt(1 / shape[-1]))
     elif line.role in ("kernel", "recurrent"):
         scale = gain * float(np.sqrt(1.5 / max(int(np.prod(shape[:-1])), 1)))
-    return np.asarray(centre + scale * (np.abs(noise) if line.role == "moving_variance" else noise))
+    return np.asarray(centre + scale * (np.abs(noise) if _is_variance(line) else noise))
+
+
+def _is_variance(line: Line) -> bool:
+    return line.role.endswith(("variance", "var"))
 
 
 _SPREAD = {
     "gamma": (0.2, 1.0),
-    "moving_variance": (0.3, 0.5),
     "alpha": (0.1, 0.25),
     **dict.fromkeys(("beta", "bias", "recurrent_bias", "moving_mean"), (0.2, 0.0)),
 }
@@ -53,6 +58,7 @@ def natives(lines: Sequence[Line], common: Arrays, ours: bool) -> Arrays:
     found: Arrays = {}
     for line in lines:
         array = line.ours if ours else line.theirs
-        native = found.setdefault(array.name, np.zeros(array.shape, common[line.name].dtype))
-        native.reshape(-1)[places(array.shape, array.steps).reshape(-1)] = common[line.name].reshape(-1)
+        numbers = np.sqrt(common[line.name].astype(np.float64)) if array.root else common[line.name]
+        native = found.setdefault(array.name, np.zeros(array.shape, numbers.dtype))
+        native.reshape(-1)[places(array.shape, array.steps).reshape(-1)] = numbers.reshape(-1)
     return found

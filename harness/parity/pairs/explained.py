@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from harness.parity.pairs.orders import Computed, Looked
 from harness.protocol import Precision
 
 Left = Sequence[Mapping[str, Arrays]]
+ENDS = ("/last", "/at")
+"""What a recurrent layer makes at the end of a sequence, and at its last step that is not masked."""
 
 
 def why(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, told: Sequence[Computed]) -> str:
@@ -47,8 +50,10 @@ def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArra
     if one.shape == two.shape:
         return one, two
     for mine, other, side in ((one, two, theirs), (two, one, ours)):
-        last = side.get(f"{name}/last")
-        if mine.ndim + 1 == other.ndim and last is not None and last.shape == mine.shape:
+        ends = [side[f"{name}{end}"] for end in ENDS if f"{name}{end}" in side]
+        ends = [end for end in ends if mine.ndim + 1 == other.ndim and end.shape == mine.shape]
+        if ends:
+            last = min(ends, key=partial(_apart, mine))
             return (one, last) if mine is one else (last, two)
     for mine, other in ((one, two), (two, one)):
         if mine.ndim == other.ndim + 1 and other.shape == (mine.shape[0] * mine.shape[1], *mine.shape[2:]):
@@ -187,10 +192,21 @@ def _loss(left: Left, labels: Sequence[str], precision: Precision, says: Sequenc
     told = f"{labels[0]}'s loss is {losses[0]:.6g}, {labels[1]}'s {losses[1]:.6g}"
     if np.isfinite(losses).all() and losses[0]:
         told += f", {losses[1] / losses[0]:.6g} times that"
+    told += _penalties(left, labels, precision)
     lacking = [label for label in labels if f"{label}_loss" not in says]
     if len(lacking) == 1:
         told += f"; the file has no {lacking[0]}_loss: there it is the mean squared error"
     return told
+
+
+def _penalties(left: Left, labels: Sequence[str], precision: Precision) -> str:
+    """What a side adds to its loss by itself; torch's weight decay is in its optimizer, and in no loss."""
+    sizes = [float(side[precision].get("gradients/penalties", np.zeros(())).item()) for side in left]
+    return "".join(
+        f"; {label} adds penalties of {size:.6g} to its loss (regularizers or add_loss)"
+        for label, size in zip(labels, sizes, strict=True)
+        if size
+    )
 
 
 def _optimizers(told: Sequence[Computed], labels: Sequence[str]) -> str:

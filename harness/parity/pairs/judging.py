@@ -41,7 +41,8 @@ def common(
 
 
 def _common(array: Array, native: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(native.reshape(-1)[places(array.shape, array.steps)])
+    common = np.asarray(native.reshape(-1)[places(array.shape, array.steps)])
+    return common**2 if array.root else common
 
 
 def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tuple[Arrays, Arrays] | None) -> Verdict:
@@ -159,6 +160,7 @@ class Judge:
         self._told = [told for told, _ in computed]
         self._left = [by_precision(arrays) for _, arrays in computed]
         self._leave_out_loops()
+        self._leave_out_masked()
         self._labels = [each.inspected.framework for each in looked]
 
     def _leave_out_loops(self) -> None:
@@ -170,8 +172,20 @@ class Judge:
             calls = {count.item() for count in found if count is not None}
             for left, output in sides if len(calls) > 1 else ():
                 for arrays in left.values():
-                    for what in ("", "/input", "/last"):
+                    for what in ("", "/input", *explained.ENDS):
                         arrays.pop(f"{output}{what}", None)
+
+    def _leave_out_masked(self) -> None:
+        """What a layer makes of steps that ours masks is not compared: a port may compute it, or not. `/at` is what it
+        makes of the last step before these.
+        """
+        for each in self._paired.matched:
+            mask = self._left[0]["float32"].get(f"forward/{each.ours.output}/mask")
+            if mask is None:
+                continue
+            for part, left in zip((each.ours, each.theirs), self._left, strict=True):
+                for arrays in left.values():
+                    _mask(arrays, f"forward/{part.output}", mask)
 
     def rung(self, rung: str) -> list[Verdict]:
         """The verdicts of one rung; none where there is nothing to compare.
@@ -281,8 +295,9 @@ class Judge:
             part = each.ours if ours else each.theirs
             if each.ours.output and each.theirs.output and f"forward/{part.output}" in left:
                 found[each.ours.output] = _output(left, part)
-                if f"forward/{part.output}/last" in left:
-                    found[f"{each.ours.output}/last"] = left[f"forward/{part.output}/last"]
+                for end in explained.ENDS:
+                    if f"forward/{part.output}{end}" in left:
+                        found[f"{each.ours.output}{end}"] = left[f"forward/{part.output}{end}"]
         answers = {name[8:]: array for name, array in left.items() if name.startswith("forward/answer ")}
         return found | answers
 
@@ -413,6 +428,16 @@ def _output(left: Arrays, part: Part) -> NDArray[Any]:
     return array
 
 
+def _mask(arrays: Arrays, output: str, mask: NDArray[Any]) -> None:
+    """Have zeros for the steps that are masked, of samples by steps, in what a layer is given and makes."""
+    for name in (output, f"{output}/input"):
+        if name in arrays and arrays[name].ndim > 2 and arrays[name].shape[:2] == mask.shape:
+            last = mask.shape[1] - 1 - mask[:, ::-1].argmax(1)
+            if name == output:
+                arrays[f"{output}/at"] = arrays[name][np.arange(len(mask)), last]
+            arrays[name] = np.where(mask.reshape(*mask.shape, *[1] * (arrays[name].ndim - 2)), arrays[name], 0)
+
+
 def _alike(arrays: list[dict[Any, Arrays]], mended: set[str]) -> None:
     """Have both sides' outputs in one shape, where they differ by axes of one alone, or by a sequence's last step;
     those that are still not, and `mended` behind the layer, are left out.
@@ -425,5 +450,5 @@ def _alike(arrays: list[dict[Any, Arrays]], mended: set[str]) -> None:
                 if name in mended and ours[name].shape != theirs[name].shape:
                     del ours[name], theirs[name]
         for side in (ours, theirs):
-            for name in [name for name in side if name.endswith("/last")]:
+            for name in [name for name in side if name.endswith(explained.ENDS)]:
                 del side[name]

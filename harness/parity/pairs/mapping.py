@@ -55,6 +55,7 @@ def pair(
     search = _Search(ours, theirs)
     search.by_names(said, "as the mapping says")
     search.by_names(swapped or {}, "found by trying")
+    search.constants_by_names()
     for step in (search.bysignature, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
         step()
         search.bysignature()  # for what is left may be told apart now
@@ -86,6 +87,7 @@ _MEANS = {
     "fc": "dense",
     "linear": "dense",
     "emb": "embedding",
+    "var": "variance",
 }
 
 
@@ -96,6 +98,7 @@ class _Search:
         self._frameworks = ours.framework, theirs.framework
         self._ours = list(ours.parts)
         self._theirs = [part for part in theirs.parts if part.kind != "constant"]
+        self._constants = [part for part in theirs.parts if part.kind == "constant"]  # which need no partner
         self._order = {part.name: place for place, part in enumerate(ours.parts)}
         self._matched: list[Matched] = []
         self._fused: list[Line] = []
@@ -105,7 +108,7 @@ class _Search:
 
     def _match(self, ours: Part, theirs: Part, how: str) -> None:
         self._ours.remove(ours)
-        self._theirs.remove(theirs)
+        (self._constants if theirs.kind == "constant" else self._theirs).remove(theirs)
         self._matched.append(Matched(ours, theirs, how))
 
     def by_names(self, said: Mapping[str, str], how: str) -> None:
@@ -114,13 +117,12 @@ class _Search:
             ours = [part for part in self._ours if part.name == mine or part.name.startswith(f"{mine}/")]
             if any(part.kind == "own" for part in ours):
                 self._loosen(other)
-            theirs = [
-                part for part in self._theirs if part.name == other or part.name.startswith((f"{other}/", f"{other}."))
-            ]
+            free = [*self._theirs, *(self._constants if any(map(_is_constant, ours)) else ())]
+            theirs = [part for part in free if part.name == other or part.name.startswith((f"{other}/", f"{other}."))]
             if not ours:
                 self._unknown(mine, self._frameworks[0], [part.name for part in self._ours])
             if not theirs:
-                self._unknown(other, self._frameworks[1], [part.name for part in self._theirs])
+                self._unknown(other, self._frameworks[1], [part.name for part in free])
             for one, two in zip(ours, theirs, strict=False):
                 self._match(one, two, how)
 
@@ -232,8 +234,27 @@ class _Search:
                 held = {role: bare if _sizes(bare) in wanted else array}
                 self._theirs.append(Part(array.name, "own", held, output=part.holder or ""))
 
+    def constants_by_names(self) -> None:
+        """Pair arrays that nobody trains, as the mean that a layer of ours was given, with constants of theirs."""
+        for one in [part for part in self._ours if _is_constant(part)]:
+            word = _words(_last(one.name))
+            alike = [
+                two for two in self._constants if _squeezed(one) == _squeezed(two) and word == _words(_last(two.name))
+            ]
+            if alike:
+                nearest = max(alike, key=lambda two: len(_words(one.name) & _words(two.name)))
+                self._match(one, nearest, BY_NAME)
+
     def as_arrays(self) -> None:
-        """Single arrays by their sizes, whatever holds them: positions, say, kept as an embedding by one side."""
+        """Single arrays by their sizes, whatever holds them: positions, say, kept as an embedding by one side; of
+        constants those that may be the same by their names.
+        """
+        for one in [part for part in self._ours if _is_constant(part)]:
+            for two in self._constants:
+                squares = _is_variance(two) or _is_root(two)
+                if _squeezed(one) == _squeezed(two) and _is_variance(one) == squares:
+                    self._match(one, two, "by its size")
+                    break
         for one in [part for part in self._ours if len(part.arrays) == 1]:
             for two in [part for part in self._theirs if len(part.arrays) == 1]:
                 if _squeezed(one) == _squeezed(two) and {one.kind, two.kind} <= {"own", "embedding", "prelu"}:
@@ -256,7 +277,8 @@ class _Search:
 
     def _remedy(self, one: Part) -> str:
         """What a user is to say where a part of ours may be one of theirs that is left, too."""
-        fitting = [two for two in self._theirs if _may_be(one, two)] if one in self._ours else []
+        free = [*self._theirs, *(self._constants if _is_constant(one) else ())] if one in self._ours else []
+        fitting = [two for two in free if _may_be(one, two)]
         if not fitting:
             return ""
         told = f"; {self._frameworks[1]}'s {fitting[0].name} has its shape: if it is the same layer, say so by "
@@ -267,6 +289,9 @@ class _Search:
         arrays = dict(theirs.arrays)
         if ours.kind != theirs.kind or len(ours.arrays) == len(arrays) == 1:
             arrays = {role: _as(array, ours.arrays.get(role)) for role, array in _renamed(ours, theirs).items()}
+        how = each.how
+        if theirs.kind == "constant" and _is_variance(ours) and _is_root(theirs):
+            arrays, how = {role: replace(array, root=True) for role, array in arrays.items()}, f"{how}; its root"
         if ours.kind in ("lstm", "rnn") and "recurrent_bias" in arrays and "recurrent_bias" not in ours.arrays:
             self._held.append(arrays.pop("recurrent_bias"))
         found = []
@@ -288,7 +313,7 @@ class _Search:
                 told = f"{name} is {one.common()} in {self._frameworks[0]}"
                 self._problems.append(f"{told}, {other.common()} in {self._frameworks[1]} ({other.name})")
                 continue
-            found.append(Line(name, role, ours.kind, one, other, each.how + behind_flattening(theirs)))
+            found.append(Line(name, role, ours.kind, one, other, how + behind_flattening(theirs)))
         return found
 
 
@@ -318,6 +343,20 @@ def behind_flattening(part: Part) -> str:
     """What is to be said of a layer whose arrays are in the order of channels first."""
     told = f"; behind a flattening of {part.flattened}, channels first" if part.flattened else ""
     return told + (f"; before a reshape to {part.unflattened}, channels first" if part.unflattened else "")
+
+
+def _is_constant(part: Part) -> bool:
+    """Whether it is an array that no step changes, held by a layer of no known kind."""
+    return part.kind == "own" and not any(array.trained for array in part.arrays.values())
+
+
+def _is_variance(part: Part) -> bool:
+    return "variance" in _words(_last(part.name))
+
+
+def _is_root(part: Part) -> bool:
+    """Whether it is a standard deviation, by its name."""
+    return bool(_words(_last(part.name)) & {"std", "stddev", "sigma", "sd", "deviation"})
 
 
 def _squeezed(part: Part) -> Shape:

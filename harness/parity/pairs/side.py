@@ -354,7 +354,7 @@ class _Found:
     def _gradients(self, model: Foreign, _: Said) -> Arrays:
         batch = {name: array[:BATCH] for name, array in self._inputs.items()}
         loss, gradients = model.gradients(batch, {name: array[:BATCH] for name, array in self._targets.items()})
-        found = {"gradients/loss": np.array(loss)}
+        found = {"gradients/loss": np.array(loss), "gradients/penalties": np.array(model.penalties())}
         found |= {f"gradients/array/{name}": array for name, array in gradients.items()}
         found |= {f"state/{name}": array for name, array in model.arrays().items()}
         model.set_arrays(self._start)
@@ -391,10 +391,19 @@ def drawn(said: Said, told: tuple[Inputs, ...], seed: int) -> Arrays:
     if callable(given):
         return named(said.call("inputs", draw, DRAWN), "inputs")
     if given is not None:
-        told = tuple(_input(name, shape) for name, shape in _items(given))
-    if not told:
+        told = tuple(_masking(_input(name, shape), place, told) for place, (name, shape) in enumerate(_items(given)))
+    if not told or any(0 in each.shape for each in told):
         raise BenchError("the model does not say what it takes: define inputs = [(height, width, channels), ...]")
     return {each.name: _draw(draw, each) for each in told}
+
+
+def _masking(each: Inputs, place: int, told: Sequence[Inputs]) -> Inputs:
+    """An input of the user's, masked as the model's own in its place is, where its shape is that."""
+    own = told[place] if place < len(told) else each
+    fits = len(own.shape) == len(each.shape) and all(
+        size in (0, said) for size, said in zip(own.shape, each.shape, strict=True)
+    )
+    return msgspec.structs.replace(each, masked=own.masked) if fits and not each.below else each
 
 
 def _items(given: Any) -> list[tuple[str, Any]]:
@@ -418,9 +427,14 @@ def _input(name: str, shape: Any) -> Inputs:
 
 
 def _draw(draw: np.random.Generator, each: Inputs) -> NDArray[Any]:
-    """Normal numbers; of tokens, every other sample ends in zeros, as padded ones do."""
+    """Normal numbers, of which every other sample ends in steps that are masked, where there are such; of tokens, every
+    other sample ends in zeros, as padded ones do.
+    """
     if not each.below:
-        return draw.normal(size=(DRAWN, *each.shape)).astype(np.float32)
+        normal = draw.normal(size=(DRAWN, *each.shape)).astype(np.float32)
+        if each.masked is not None and len(each.shape) > 1 < each.shape[0]:
+            normal[1::2, -max(each.shape[0] // 3, 1) :] = each.masked
+        return normal
     tokens = draw.integers(0, each.below, (DRAWN, *each.shape)).astype(np.int32)
     if each.shape and each.shape[-1] > 3:
         tokens[1::2, ..., -(each.shape[-1] // 3) :] = 0

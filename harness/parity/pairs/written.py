@@ -90,7 +90,8 @@ def write_converter(path: Path, paired: Paired, labels: Sequence[str]) -> None:
     """A Python file that turns the arrays of one model into those of the other, with NumPy alone."""
     rows = "\n".join(f"    ({_array(line.ours)}, {_array(line.theirs)})," for line in paired.lines)
     held = {array.name: (tuple(array.shape), array.constant or 0.0) for array in paired.held}
-    text = _CONVERTER.format(one=labels[0], two=labels[1], rows=rows, held=held)
+    roots = sorted(line.theirs.name for line in paired.lines if line.theirs.root)
+    text = _CONVERTER.format(one=labels[0], two=labels[1], rows=rows, held=held, roots=roots)
     write_whole(path, text)
 
 
@@ -115,6 +116,7 @@ ARRAYS = [
 {rows}
 ]
 HELD = {held}  # arrays of {two} that {one} does not have, as they are held; a second bias is added to the first
+ROOTS = {roots}  # arrays of {two} that hold the root of what {one} has
 
 
 def places(shape, steps):
@@ -136,6 +138,8 @@ def convert(arrays, source, target):
         second = name.replace("bias_ih", "bias_hh")
         if source == 1 and second in HELD:
             array = array + np.asarray(arrays[second])
+        if {{name, other}} & set(ROOTS):
+            array = np.sqrt(array) if target == 1 else array**2
         whole = found.setdefault(other, np.zeros(other_shape, array.dtype))
         whole.reshape(-1)[places(other_shape, other_steps).ravel()] = array.reshape(-1)[places(shape, steps).ravel()]
     if target == 1:

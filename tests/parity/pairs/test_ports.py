@@ -103,6 +103,27 @@ class Normalised(L.Layer):
 given = keras.Input(inputs)
 return keras.Model(given, L.Dense(2)(Normalised()(given)))"""
 
+CELLS = """
+@keras.saving.register_keras_serializable()
+class Cell(L.Layer):
+    def __init__(self, size):
+        super().__init__()
+        self.size = self.state_size = self.output_size = size
+
+    def get_config(self):
+        return {"size": self.size}
+
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1], self.size), name="w")
+        self.u = self.add_weight(shape=(self.size, self.size), name="u")
+
+    def call(self, x, states):
+        answer = ops.tanh(ops.matmul(x, self.w) + ops.matmul(states[0], self.u))
+        return answer, [answer]
+
+both = L.Bidirectional(L.RNN(Cell(3), return_sequences=True))
+return keras.Sequential([keras.Input(inputs), both, L.RNN([Cell(6), Cell(6)]), L.Dense(2)])"""
+
 PORTS = {
     "functions with arrays of the model": Port(
         (9, 9, 2),
@@ -273,6 +294,65 @@ return nn.Sequential(weight_norm(nn.Linear(6, 8)), nn.Linear(8, 2))""",
             ("range(x.shape[1])", "range(1, x.shape[1])"): ("forward", "dense (fc)"),
             ("h = c = x.new_zeros", "h = c = x.new_ones"): ("forward", "dense (fc)"),
         },
+    ),
+    "a layer that was adapted, beside buffers": Port(
+        (5, 4, 3),
+        sequential("L.Normalization()", "L.Conv2D(2, 3)"),
+        net("self.register_buffer('var', torch.ones(3, 1, 1))\n"
+            "self.register_buffer('mean', torch.zeros(3, 1, 1))\n"
+            "self.conv = nn.Conv2d(3, 2, 3)",
+            "return self.conv((x - self.mean) / self.var.sqrt())"),
+        {
+            ("self.var.sqrt()", "self.var"): ("forward", "conv2d (conv)"),
+            ("torch.ones(3, 1, 1)", "torch.ones(1)"): ("structure", "keras's normalization/variance (own: variance"),
+        },
+    ),
+    "a layer that was adapted, beside a standard deviation": Port(
+        (4,),
+        sequential("L.Normalization()", "L.Dense(2)"),
+        net("self.register_buffer('std', torch.ones(1, 4))\n"
+            "self.register_buffer('mean', torch.zeros(1, 4, dtype=torch.float32))\n"
+            "self.fc = nn.Linear(4, 2)",
+            "return self.fc((x - self.mean) / self.std)"),
+        {("/ self.std", "/ (self.std + 1e-6)"): ("forward", "dense (fc)")},
+    ),
+    "recurrent layers of cells": Port(
+        (7, 4),
+        sequential("L.Bidirectional(L.RNN(L.LSTMCell(5), return_sequences=True))",
+                   "L.RNN([L.GRUCell(6), L.GRUCell(6)])", "L.Dense(3)"),
+        net("self.both = nn.LSTM(4, 5, batch_first=True, bidirectional=True)\n"
+            "self.rnn, self.fc = nn.GRU(10, 6, num_layers=2, batch_first=True), nn.Linear(6, 3)",
+            "return self.fc(self.rnn(self.both(x)[0])[1][-1])"),
+        {
+            ("self.both(x)[0]", "self.both(x)[0].roll(5, -1)"): ("forward", "rnn"),
+            ("num_layers=2, ", ""): ("structure", "/gru_cell_1 (gru: kernel (6, 18), recurrent (6, 18)"),
+            ("(self.both(x)[0])[1][-1]", "(self.both(x)[0])[1][0]"): ("forward", "dense (fc)"),
+        },
+    ),
+    "recurrent layers of cells of one's own": Port(
+        (5, 4),
+        CELLS,
+        net(
+            """
+            def pair(given, made):
+                return nn.ParameterList([torch.zeros(given, made), torch.zeros(made, made)])
+            self.ahead, self.back, self.low, self.high = pair(4, 3), pair(4, 3), pair(6, 6), pair(6, 6)
+            self.fc = nn.Linear(6, 2)
+            """,
+            """
+            def run(cell, steps):
+                h, found = x.new_zeros(1), []
+                for step in steps:
+                    h = torch.tanh(step @ cell[0] + h.expand(len(x), len(cell[1])) @ cell[1])
+                    found.append(h)
+                return found
+            steps = list(x.unbind(1))
+            both = zip(run(self.ahead, steps), run(self.back, steps[::-1])[::-1])
+            low = run(self.low, [torch.cat(each, 1) for each in both])
+            return self.fc(run(self.high, low)[-1])
+            """,
+        ),
+        {("steps[::-1])[::-1]", "steps)"): ("forward", "dense (fc)")},
     ),
     "a layer in a loop": Port(
         (4, 5),

@@ -386,6 +386,68 @@ def test_a_graph_that_keras_gives_more_inputs_than_the_model_has_is_none(climb):
     assert left.outcome == "breaks"
 
 
+# --- masks --------------------------------------------------------------------------------------------------------
+
+LENGTHS = """
+def compute(net, x):
+    there = (x != -1).any(-1)
+    steps, rows = there.sum(1), torch.arange(len(x))
+    {compute}
+
+net = Computed(compute)
+net.lstm, net.dense = nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2)
+return net
+"""
+MASKED = {
+    "the last step that is there": (
+        "return model(L.Masking(-1.0), L.LSTM(5), L.Dense(2))",
+        "return net.dense(net.lstm(x)[0][rows, steps - 1])",
+        ("[rows, steps - 1]", "[:, -1]"),
+    ),
+    "packed sequences": (
+        "return keras.Sequential([keras.Input((None, 4)), L.Masking(-1.0), L.LSTM(5), L.Dense(2)])",
+        "x = nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)\n"
+        "    return net.dense(net.lstm(x)[1][0][-1])",
+        ("x = nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)\n    ", ""),
+    ),
+    "a mean over the steps that are there": (
+        "return model(L.Masking(-1.0), L.LSTM(5, return_sequences=True), L.GlobalAveragePooling1D(), L.Dense(2))",
+        "return net.dense((net.lstm(x)[0] * there[..., None]).sum(1) / steps[:, None])",
+        ("(net.lstm(x)[0] * there[..., None]).sum(1) / steps[:, None]", "net.lstm(x)[0].mean(1)"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_steps_that_keras_masks_are_none_to_a_right_port_and_some_to_one_that_forgets_them(climb, name):
+    keras, compute, (right, wrong) = MASKED[name]
+    torch, rungs = LENGTHS.format(compute=compute), ("structure", "forward", "gradients")
+    assert broken(climb((7, 4), keras, torch, rungs=rungs)) == []
+    assert found(climb((7, 4), keras, torch.replace(right, wrong), rungs=rungs), "forward", "look behind lstm")
+
+
+# --- losses -------------------------------------------------------------------------------------------------------
+
+
+def test_penalties_that_keras_adds_to_its_loss_are_told_where_the_port_decays_weights(climb):
+    keras = "return model(L.Dense(4, kernel_regularizer=keras.regularizers.L2(0.5)))"
+    more = """
+
+    def keras_optimizer():
+        import keras
+
+        return keras.optimizers.SGD(1e-2)
+
+
+    def torch_optimizer(model):
+        import torch
+
+        return torch.optim.SGD([{"params": model.weight, "weight_decay": 1.0}, {"params": model.bias}], 1e-2)
+    """
+    verdicts = climb((6,), keras, "return nn.Linear(6, 4)", more, ("gradients",))
+    assert found(verdicts, "gradients", "; keras adds penalties of ")
+
+
 # --- optimizers ---------------------------------------------------------------------------------------------------
 
 OPTIMIZERS = {

@@ -19,10 +19,13 @@ def conv(name, before=(), **settings):
     )
 
 
-def said(ours, theirs, rung="forward", worst="", says=(), loss=(1.0, 1.0)):
+def said(ours, theirs, rung="forward", worst="", says=(), loss=(1.0, 1.0), penalties=(0.0, 0.0)):
     """Of two layers that are given the same and answer otherwise, or of two losses."""
     same = {f"forward/{name}/input": np.ones((2, 6, 6, 2)) for name in ("ours", "theirs")}
-    left = [{"float32": same | {"gradients/loss": np.array(each)}} for each in loss]
+    left = [
+        {"float32": same | {"gradients/loss": np.array(each), "gradients/penalties": np.array(more)}}
+        for each, more in zip(loss, penalties, strict=True)
+    ]
     looked = [Looked(Inspected(label, ()), tuple(says)) for label in ("keras", "torch")]
     paired = Paired((Matched(ours, theirs, ""),), ())
     verdict = Verdict("net", rung, "breaks", "float32", worst or ours.output, 1.0, 1e-6)
@@ -98,3 +101,8 @@ def test_momentum_is_told_in_torchs_words_too():
 def test_a_loss_that_the_file_does_not_have_is_told(says, more):
     told = said(conv("ours"), conv("theirs"), "gradients", "loss", says, (2.0, 1.0))
     assert told == f"keras's loss is 2, torch's 1, 0.5 times that{more}"
+
+
+def test_penalties_of_one_side_are_told_with_its_loss():
+    told = said(conv("ours"), conv("theirs"), "gradients", "loss", (), (2.5, 2.0), (0.5, 0.0))
+    assert told.endswith("; keras adds penalties of 0.5 to its loss (regularizers or add_loss)")

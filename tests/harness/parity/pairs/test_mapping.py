@@ -215,6 +215,63 @@ def test_a_frozen_array_that_does_nothing_is_held_as_it_is(role, number):
         assert f"torch's b has a {role}, keras's a has none: for it to be the same, freeze b.{role} at" in wrong
 
 
+def still(kind, name, *shape):
+    role = name.replace("/", ".").rpartition(".")[2]
+    return Part(name, kind, {role: Array(name, shape, (), False)})
+
+
+ADAPTED = [still("own", "norm/mean", 3), still("own", "norm/variance", 3)]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("other", "norm.var", "norm.mean"), {}),
+        (("pixel_mean", "pixel_var"), {}),
+        (("m", "v"), {"norm/variance": "v"}),
+        (("m", "v"), {"norm/variance": "v", "norm/mean": "m"}),
+    ],
+)
+def test_arrays_that_nobody_trains_are_constants_of_theirs_and_the_rest_of_these_needs_no_partner(names, said):
+    theirs = [still("constant", name, *((1, 3, 1, 1) if name != "other" else (5,))) for name in names]
+    paired = pair(*models([*ADAPTED, dense("a", 3, 4)], [dense("x", 3, 4, TURNED), *theirs]), said)
+    assert paired.problems == ()
+    found = {line.name: line.theirs.name for line in paired.lines}
+    assert found["norm/mean/mean"] in ("norm.mean", "pixel_mean", "m")
+    assert found["norm/variance/variance"] in ("norm.var", "pixel_var", "v")
+    assert {line.theirs.common() for line in paired.lines if line.name.startswith("norm")} == {(3,)}
+    start = drawn.weights(paired.lines, 0)
+    assert (start["norm/variance/variance"] > 0).all()
+
+
+def test_of_constants_of_one_name_those_of_the_layer_that_is_called_so():
+    ours = [still("own", f"{layer}/mean", 3) for layer in ("left", "right")]
+    theirs = [still("constant", f"{layer}.mean", 3) for layer in ("right", "left")]
+    assert partners(pair(*models(ours, theirs), {})) == {"left/mean": "left.mean", "right/mean": "right.mean"}
+
+
+def test_what_is_trained_is_no_constant():
+    (wrong,) = pair(*models([own("w", 3)], [still("constant", "w", 3)]), {}).problems
+    assert wrong == "keras's w (own: w (3,)) has no partner"
+    (wrong,) = pair(*models(ADAPTED, [still("constant", "m", 3), still("constant", "v", 3)]), {}).problems
+    assert wrong.endswith(
+        'torch\'s v has its shape: if it is the same layer, say so by mapping = {"norm/variance": "v"}'
+    )
+
+
+def test_a_standard_deviation_is_the_root_of_the_variance_beside_it():
+    theirs = [still("constant", "std", 1, 3), still("constant", "mean", 1, 3)]
+    paired = pair(*models(ADAPTED, theirs), {})
+    assert paired.problems == ()
+    assert [(line.theirs.name, line.theirs.root) for line in paired.lines] == [("mean", False), ("std", True)]
+    start = drawn.weights(paired.lines, 0)
+    natives = drawn.natives(paired.lines, start, ours=False)
+    np.testing.assert_allclose(natives["std"][0] ** 2, start["norm/variance/variance"], rtol=1e-12)
+    np.testing.assert_allclose(
+        judging.common(paired.lines, natives, ours=False)["norm/variance/variance"], start["norm/variance/variance"]
+    )
+
+
 @pytest.mark.parametrize("said", [{}, {"mix/a": "w", "mix/b": "v"}])
 def test_arrays_that_a_function_is_given_may_be_those_of_a_layer_of_the_users_own(said):
     """As they are, or as the function takes them; and by what the mapping calls them."""

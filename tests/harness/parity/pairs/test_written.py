@@ -83,3 +83,18 @@ back = to_keras(made | {"b.bias_hh": np.full(4, 2.0)})
 assert {name: array.tolist() for name, array in back.items()} == {"a.bias": [5.0] * 4}
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_the_converter_takes_the_root_of_a_variance_and_squares_a_standard_deviation(tmp_path):
+    ours, theirs = (Part(name, kind, {"it": Array(name, (3,), (), False)})
+                    for name, kind in (("norm/variance", "own"), ("std", "constant")))  # fmt: skip
+    write_converter(
+        tmp_path / "convert.py", pair(Inspected("keras", (ours,)), Inspected("torch", (theirs,)), {}), LABELS
+    )
+    code = """
+import numpy as np
+from convert import to_keras, to_torch
+assert to_torch({"norm/variance": np.full(3, 4.0)})["std"].tolist() == [2.0] * 3
+assert to_keras({"std": np.full(3, 3.0)})["norm/variance"].tolist() == [9.0] * 3
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
