@@ -123,7 +123,7 @@ class _Search:
                 self._unknown(mine, self._frameworks[0], [part.name for part in self._ours])
             if not theirs:
                 self._unknown(other, self._frameworks[1], [part.name for part in free])
-            for one, two in zip(ours, theirs, strict=False):
+            for one, two in zip(ours, _called_alike(ours, theirs), strict=False):
                 self._match(one, two, how)
 
     def _unknown(self, name: str, framework: str, known: Sequence[str]) -> None:
@@ -357,6 +357,13 @@ def _is_variance(part: Part) -> bool:
 def _is_root(part: Part) -> bool:
     """Whether it is a standard deviation, by its name."""
     return bool(_words(_last(part.name)) & {"std", "stddev", "sigma", "sd", "deviation"})
+
+
+def _called_alike(ours: Sequence[Part], theirs: Sequence[Part]) -> list[Part]:
+    """Theirs, in the order of ours by their names where they are constants, which are computed in none."""
+    places = {_words(_last(part.name)): place for place, part in enumerate(ours)}
+    still = all(part.kind == "constant" for part in theirs)
+    return sorted(theirs, key=lambda part: places.get(_words(_last(part.name)), len(ours)) if still else 0)
 
 
 def _squeezed(part: Part) -> Shape:

@@ -230,6 +230,7 @@ ADAPTED = [still("own", "norm/mean", 3), still("own", "norm/variance", 3)]
         (("pixel_mean", "pixel_var"), {}),
         (("m", "v"), {"norm/variance": "v"}),
         (("m", "v"), {"norm/variance": "v", "norm/mean": "m"}),
+        (("norm.var", "norm.mean"), {"norm": "norm"}),
     ],
 )
 def test_arrays_that_nobody_trains_are_constants_of_theirs_and_the_rest_of_these_needs_no_partner(names, said):
