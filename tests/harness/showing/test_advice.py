@@ -48,7 +48,7 @@ def test_the_fastest_of_those_that_are_as_good_is_named():
 def test_who_is_better_on_the_test_images_is_told_as_such_and_not_as_good():
     gp, *others = table(gp=3.0, ridge=9.0, trees=1.0)
     chosen = tuple(msgspec.structs.replace(r, validation=a_record(error=0.1).validation) for r in gp.records)
-    told = advice("own", [gp._replace(records=chosen), *others], {}, {})
+    told = advice("own", [gp._replace(records=chosen), *others], {}, {}, RESULTS)
     assert told.startswith("**Use gp · classical**")
     assert (
         "**Better on the test images**: trees · classical. The validation images chose otherwise: do they show what "
