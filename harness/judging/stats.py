@@ -289,7 +289,7 @@ def settled_p_values(
     """
     found = [np.nan] * len(pairs)
     unsettled = list(range(len(pairs)))
-    for place, resamples in enumerate(_RESAMPLES):
+    for resamples, more in zip(_RESAMPLES, (*_RESAMPLES[1:], np.inf), strict=True):
         by_other: dict[int, list[int]] = {}
         for number in unsettled:
             by_other.setdefault(id(pairs[number][1]), []).append(number)
@@ -301,7 +301,7 @@ def settled_p_values(
         adjusted = adjust(found)
         unsettled = [number for number in unsettled if _unsettled(found[number], adjusted[number], resamples)]
         seeds = sum(len(np.atleast_2d(pairs[number][0])) for number in unsettled)
-        if not unsettled or seeds * _RESAMPLES[min(place + 1, 2)] > _MOST_WORK:
+        if not unsettled or seeds * more > _MOST_WORK:
             break
     return adjusted
 
