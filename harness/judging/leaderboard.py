@@ -29,6 +29,7 @@ from harness.judging.blocks import Difference, Rivals
 from harness.judging.columns import (
     IN_UNITS,
     ORIGIN,
+    Column,
     Group,
     Timings,
     calibrated,
@@ -165,11 +166,18 @@ def compute(results: Path, suite: str) -> pd.DataFrame:
 
 
 def refuse_unbelievable(results: Path, suite: str) -> None:
-    """Raise BenchError where a record contradicts itself or another, without a table's being made."""
-    store, tested = Store(results, suite), Tested()
+    """Raise BenchError where a record contradicts itself or another, or names a figure as a column is called, without
+    a table's being made.
+    """
+    store, tested, lies = Store(results, suite), Tested(), list[str]()
     shelf = Shelf(store)
-    rows = comparable(shelf.outlines)
-    _refuse(store, [lie for outlines in rows for lie in _lies(shelf.whole(outlines), tested)])
+    for outlines in comparable(shelf.outlines):
+        records = shelf.whole(outlines)
+        found = _lies(records, tested)
+        if not found:
+            _named_columns(Group(records, {}))
+        lies += found
+    _refuse(store, lies)
 
 
 def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.DataFrame:
@@ -247,15 +255,23 @@ def _best_first(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
 
 def _row(group: Group) -> dict[str, object]:
     row: dict[str, object] = {}
-    for column in columns(group):
-        name = named(column.name, group.unit)
-        if name in row:  # targets and a suite's own figures have names of their own
-            raise BenchError(f"a record names something {name!r}, which is another column of the leaderboard")
+    for name, column in _named_columns(group).items():
         value = column.of(group)
         row[name] = None if isinstance(value, float) and np.isnan(value) else value
         if isinstance(value, float) and "{unit}" in column.name:
             row[name] = _InUnits(value)
     return row
+
+
+def _named_columns(group: Group) -> dict[str, Column]:
+    """The columns of a row by their names in the table. Raises BenchError where two have one."""
+    found: dict[str, Column] = {}
+    for column in columns(group):
+        name = named(column.name, group.unit)
+        if name in found:  # targets and a suite's own figures have names of their own
+            raise BenchError(f"a record names something {name!r}, which is another column of the leaderboard")
+        found[name] = column
+    return found
 
 
 class _InUnits(float):
