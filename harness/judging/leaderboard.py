@@ -67,8 +67,8 @@ def write(results: Path, suite: str) -> pd.DataFrame:
 def differs(results: Path, suite: str) -> str:
     """Why the tables on disk do not follow from the records; empty where they do."""
     texts = _tables(results, suite)[1]
-    if differences := list(filter(None, (_difference(path, text) for path, text in texts.items()))):
-        return differences[0]
+    if why := next(filter(None, (_difference(path, text) for path, text in texts.items())), ""):
+        return why
     left = [path for path in _tables_of_some_records(results, suite) if path not in texts]
     return f"{left[0]} follows from no records that are there: take it away" if left else ""
 
