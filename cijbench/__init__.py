@@ -58,7 +58,7 @@ def leaderboard(suite: str, results: str | Path = "results") -> pd.DataFrame:
     from harness import registry
     from harness.errors import BenchError
     from harness.judging.leaderboard import compute
-    from harness.judging.records import Store
+    from harness.judging.store import Store
 
     registry.suite(suite)
     folder = Path(results).expanduser()

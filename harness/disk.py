@@ -112,6 +112,23 @@ def refuse_no_folder(key: str, path: Path) -> None:
         raise BenchError(f"{key}={path}: is there, and is no folder: choose another")
 
 
+def free_place(key: str, path: Path) -> Path:
+    """Where the `path` that the option `key` names leads, through links: a place in a folder, where nothing is yet.
+    Raises BenchError otherwise.
+    """
+    try:
+        place = path.resolve()
+    except (OSError, RuntimeError):  # which of the two depends on Python's version
+        raise BenchError(f"{key}={path}: is a link that leads in a circle") from None
+    if not place.parent.is_dir():
+        raise BenchError(f"{key}={path}: there is no folder {place.parent if path.is_symlink() else path.parent}")
+    if os.path.lexists(place):
+        raise BenchError(f"{key}={path}: is there: choose another name; nothing is overwritten")
+    if not os.access(place.parent, os.W_OK):
+        raise BenchError(f"{key}={path}: the folder {place.parent} cannot be written")
+    return place
+
+
 @contextlib.contextmanager
 def named(path: Path) -> Iterator[None]:
     """Raise OSErrors with the name of the file that they are about, which those of an open file lack."""

@@ -56,6 +56,11 @@ def without_patterns(error: str) -> str:
     return re.sub("`str` matching regex '.*'", "a name or a label, without paths and markup", error)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def number(text: str) -> float:
     """A number as people write it. Raises ValueError also for what Python alone reads as one: 1_000, digits like ١."""
     if "_" in text or not text.isascii():

@@ -7,7 +7,7 @@ import cijbench
 from harness.command import commands, models
 from harness.command.options import parse
 from harness.errors import BenchError
-from harness.judging.records import Store
+from harness.judging.store import Store
 from tests.harness.examples import a_record
 
 

@@ -11,7 +11,7 @@ import pytest
 from harness.judging import leaderboard
 from harness.judging.audit import audit, untrue
 from harness.judging.blocks import Row, difference, newest, rows
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.parity.ladder import RUNGS
 from harness.parity.subjects import subjects
 from suites import contrast100, defects, elasticity, leakage, phases, polysilicon, representations, shift

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def leaderboard(options: LeaderboardOptions) -> int:
     from harness import registry
     from harness.judging import leaderboard
-    from harness.judging.records import Store
+    from harness.judging.store import Store
 
     failed = 0
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
@@ -154,7 +154,7 @@ def submit(options: SubmitOptions) -> int:
 
 def site(options: SiteOptions) -> int:
     from harness import registry
-    from harness.judging.records import Store
+    from harness.judging.store import Store
     from harness.showing.site import build
 
     chosen = registry.choose(options.suite, registry.names("suites"), "suite")

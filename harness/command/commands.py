@@ -37,7 +37,9 @@ Timeout = Annotated[
 Memory = Annotated[
     float,
     msgspec.Meta(
-        ge=0, le=1e6, description="GiB of memory that one cell or model may take; 0: nine tenths of the machine's"
+        ge=0,
+        le=1e6,
+        description="GiB of memory for one cell or model; 0: nine tenths of this machine's, no limit elsewhere",
     ),
 ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import BenchError, Finding
-from harness.text import one_line
+from harness.text import counted, one_line
 
 if TYPE_CHECKING:
     from harness.command.commands import (
@@ -49,7 +49,9 @@ def data_check(options: DataCheckOptions) -> int:
             dataset = registry.suite(name).load(folder, registry.own_options(name, options.own))
             print(one_line(_described(dataset)))
         errors = sum(finding.severity == "error" for finding in findings)
-        print(f"{options.data} for suite {name}: {errors} errors, {len(findings) - errors} warnings")
+        print(
+            f"{options.data} for suite {name}: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
+        )
     return 2 if any(map(problem, told.values())) else 0
 
 

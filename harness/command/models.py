@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 
 from harness.command import inputs, values
 from harness.errors import BenchError
-from harness.text import one_line
+from harness.text import counted, one_line
 
 if TYPE_CHECKING:
     from harness.command.commands import (
@@ -244,13 +244,16 @@ def predicted(options: PredictOptions) -> Predicted:
     out = Path(options.out)
     found = predict(model, Path(options.images), out, values.limits(options), show_count)
     unlike = sum(distance > 1 for distance in found.distances)
-    print(f"{out}: {len(found.names)} rows" + f", {unlike} of images unlike those it was trained on" * bool(unlike))
+    print(
+        f"{out}: {counted(len(found.names), 'row')}"
+        + f", {unlike} of images unlike those it was trained on" * bool(unlike)
+    )
     if found.distances and not found.low and not found.sets:
         print("no intervals: the model was validated on too few images for any")
     for why in dict.fromkeys(found.unread.values()):
         names = [name for name, reason in found.unread.items() if reason == why]
         told = ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
-        print(one_line(f"{len(names)} images could not be read: {told}: {why}"), file=sys.stderr)
+        print(one_line(f"{counted(len(names), 'image')} could not be read: {told}: {why}"), file=sys.stderr)
     return found
 
 
@@ -258,13 +261,14 @@ _NAMED = 3  # images of which the same is said
 
 
 def gradcam(options: GradcamOptions) -> int:
+    from harness.disk import free_place
     from harness.running.data import DataSource
     from harness.running.gradcam import look
     from harness.running.progress import show_count
     from harness.showing.gradcam import draw
 
     model = values.file("model", options.model)
-    out = values.free_file("out", options.out) if options.out else _beside(model, options.target)
+    out = free_place("out", Path(options.out)) if options.out else _beside(model, options.target)
     source = DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
     found = look(model, source, options.target, options.n, show_count)
     draw(found.images, f"{found.title}: test images, and where {found.layer} looks", out)
@@ -303,7 +307,7 @@ def _deletion(found: Deletion | None, unit: str) -> str:
 def _best(options: PredictOptions) -> Path:
     """The best model of the newest data set that has one."""
     from harness import registry
-    from harness.judging.records import Store
+    from harness.judging.store import Store
     from harness.running.run import best
 
     registry.suite(options.suite)  # refused here where there is none of that name

@@ -40,16 +40,6 @@ def file(key: str, text: str) -> Path:
     return path
 
 
-def free_file(key: str, text: str) -> Path:
-    """A file to write in a folder that is there, where nothing is yet. Raises BenchError for anything else."""
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise BenchError(f"{key}={text}: name a file in a folder that is there")
-    if os.path.lexists(path):
-        raise BenchError(f"{key}={text}: is there: choose another name, or take it away; nothing is overwritten")
-    return path
-
-
 def limits(options: RunOptions | LatencyOptions | PredictOptions | ParityOptions | ReproduceOptions) -> Limits:
     """The time and memory that each process of a command may take."""
     from harness.environment import usable_memory_gib

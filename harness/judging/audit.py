@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from harness import registry
-from harness.judging.records import SCHEMA, HeldOut, Record, Store, size
+from harness.judging.records import SCHEMA, HeldOut, Record, size
+from harness.judging.store import Store
 from harness.protocol import Dataset, Rows, Split, Suite
 
 

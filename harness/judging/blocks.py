@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.judging.records import Cell, HeldOut, Placed, Record, standing
+from harness.judging.records import Cell, HeldOut, Record
+from harness.judging.standing import Placed, standing
 from harness.judging.stats import (
     SIGNIFICANT,
     holm,
@@ -76,6 +77,16 @@ class Row(NamedTuple):
         """Names of the tests, the one that models are ranked by first."""
         first = self.records[0]
         return (*([first.held_out.test] if first.held_out else []), *first.others)
+
+    @property
+    def ranked_by(self) -> str:
+        """Where there are several tests, which one its scores are of, as it stands after one in a sentence."""
+        return f" on `{self.tests[0]}`" if len(self.tests) > 1 else ""
+
+    @property
+    def of_unlike_units(self) -> bool:
+        """Whether its targets' errors cannot be added before they are shares of the trivial predictor's."""
+        return any(len(set(held_out.units)) > 1 for held_out in self._held_out)
 
     def image_errors(self) -> Errors:
         """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared; where

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from harness import registry
 from harness.judging.columns import CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Column, change_under, named, titled
 
-SCHEMA = 5
+SCHEMA = 6
 """Of the tables: raised where a column of all suites comes, and where any is gone, is renamed or means something else.
 `results/archive/columns/<schema>.csv` has what was published under each, and a test holds this one to it.
 """

@@ -42,9 +42,11 @@ from harness.judging.columns import (
 from harness.judging.deployments import table as deployment_table
 from harness.judging.metrics import Accuracy
 from harness.judging.outlines import Outline, Shelf
-from harness.judging.records import Cell, Examined, Record, Store, comparable, standing
+from harness.judging.records import Cell, Examined, Record
 from harness.judging.searches import top_tens_of
+from harness.judging.standing import comparable, standing
 from harness.judging.stats import score_intervals, spread
+from harness.judging.store import Store
 from harness.judging.verify import Tested, verify_each, verify_together
 from harness.model.variants import Search
 from harness.provenance import machine, source

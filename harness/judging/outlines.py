@@ -14,20 +14,8 @@ import msgspec
 from harness.disk import each_whole_line
 from harness.environment import Environment
 from harness.judging.metrics import error_to_choose_by
-from harness.judging.records import (
-    NO_RECORD,
-    SCHEMA,
-    Cell,
-    Head,
-    Record,
-    Store,
-    cell_computed_by,
-    decoder,
-    fingerprint,
-    read,
-    refuse_other_key,
-    twice,
-)
+from harness.judging.records import SCHEMA, Cell, Record, cell_computed_by
+from harness.judging.store import NO_RECORD, Head, Store, decoder, fingerprint, read, refuse_other_key, twice
 from harness.signals import uninterrupted
 
 

@@ -1,41 +1,33 @@
-"""What one cell left behind: the schema of a record, and how records are appended and loaded.
+"""What one cell left behind: the schema of a record.
 
-Records are JSON lines, one file for trainings and one for latencies per suite (`results/records/<suite>/`). A line is
-written whole, flushed to disk before its cell counts as done, and never edited afterwards. A record holds the test
-predictions themselves, so that anyone can recompute every score in it; `harness.judging.verify` does.
+A record holds the test predictions themselves, so that anyone can recompute every score in it;
+`harness.judging.verify` does. `harness.judging.store` keeps records on disk.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
-from pathlib import Path
-from typing import Annotated, Literal, Protocol, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import disk, provenance, registry
+from harness import provenance, registry
 from harness.environment import Environment
 from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracy, error_to_choose_by, target_weights
-from harness.judging.older import upgraded
 from harness.judging.timing import Latency
 from harness.model.architecture import Imported, Network
 from harness.model.variants import Architecture, Encoding, Method, Recipe, Search, Variant
 from harness.protocol import TEST, Counts, Facts, History, Number, Seconds, shared_unit
-from harness.signals import uninterrupted
-from harness.text import Device, Hash, Label, Name, without_patterns
+from harness.text import Device, Hash, Label, Name
 
 SCHEMA = 4
-"""What is written. Older ones are read, too: see `older`."""
-
-READABLE = (1, 2, 3, SCHEMA)
+"""What is written. Older ones are read, too: see `store`."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -417,91 +409,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return bool(self.reason or (self.latency and self.latency.reason))
 
 
-class RecordsError(BenchError):
-    """A records file that cannot be believed: the message names file, line and fault."""
-
-
-class Store:
-    """The records of one suite under a results folder."""
-
-    def __init__(self, results: Path, suite: str) -> None:
-        self.folder = results / "records" / suite
-        self.trainings_file = self.folder / "trainings.jsonl"
-        self.latencies_file = self.folder / "latencies.jsonl"
-        self.truths_file = self.folder / "truths.jsonl"
-        self.deployments_file = self.folder / "deployments.jsonl"
-
-    def trainings(self) -> list[Record]:
-        """Every training record, oldest first. Raises RecordsError for a line that is not one, or not of here."""
-        records, truths = _load(self.trainings_file, Record), self.truths()
-        return [self.whole(record, truths, number) for number, record in enumerate(records, 1)]
-
-    def whole(self, record: Record, truths: Mapping[tuple[str, str, str], Truth], number: int) -> Record:
-        """The record of line `number` with what it was tested on. Raises RecordsError where it is not of here."""
-        place = f"{self.trainings_file}:{number}"
-        if record.cell.suite != self.folder.name:
-            raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
-        try:
-            return with_truth(record, truths)
-        except ValueError as wrong:
-            raise RecordsError(f"{place}: {wrong}") from None
-        except KeyError as lacking:
-            raise RecordsError(
-                f"{place}: what it was tested on ({lacking.args[0]}) is not in {self.truths_file.name}: that file "
-                "belongs to this one"
-            ) from None
-
-    def truths(self) -> dict[tuple[str, str, str], Truth]:
-        """What records were tested on. Raises RecordsError where two of them contradict each other."""
-        truths: dict[tuple[str, str, str], Truth] = {}
-        for truth in _load(self.truths_file, Truth):
-            known = truths.setdefault(truth.of, truth)
-            if not same_constants(known, truth):
-                raise RecordsError(f"{self.truths_file}: two lines name the same data, split and test, and differ")
-            if truth.clusters:  # a line of before there were any lacks them
-                truths[truth.of] = msgspec.structs.replace(known, clusters=truth.clusters)
-        return truths
-
-    def latencies(self) -> list[LatencyRecord]:
-        """Every latency record, oldest first. Raises RecordsError for a line that is not one."""
-        return _load(self.latencies_file, LatencyRecord)
-
-    def deployments(self) -> list[Deployment]:
-        """Every record of a model in another runtime, oldest first. Raises RecordsError for a line that is not one."""
-        return _load(self.deployments_file, Deployment)
-
-    def append(self, record: Record | LatencyRecord | Deployment) -> None:
-        """Add a record and return once it is on disk, what it was tested on before it."""
-        for folder in (self.folder.parent, self.folder):  # not the results folder: what was taken away stays away
-            folder.mkdir(exist_ok=True)
-        if not isinstance(record, Record):
-            path = self.latencies_file if isinstance(record, LatencyRecord) else self.deployments_file
-            disk.append_line(path, msgspec.json.encode(record))
-            return
-        record, truths = _without_truth(record)
-        known = self.truths() if truths else {}
-        for truth in truths:
-            before = known.setdefault(truth.of, truth)
-            if not same_constants(before, truth):
-                raise RecordsError(
-                    f"{self.truths_file}: {record.cell.title} was tested on other constants than the records of the "
-                    "same data and split"
-                )
-            if before is truth or (truth.clusters and not before.clusters):
-                disk.append_line(self.truths_file, msgspec.json.encode(truth))
-        disk.append_line(self.trainings_file, msgspec.json.encode(record))
-
-    def mend(self) -> list[str]:
-        """Set aside the ends of lines whose writer was killed; what to tell of it."""
-        files = (self.trainings_file, self.latencies_file, self.truths_file, self.deployments_file)
-        torn = {path: disk.mend(path) for path in files}
-        return [
-            f"{path}: its last line was torn by a run that was killed, and is set aside in {aside.name}"
-            for path, aside in torn.items()
-            if aside
-        ]
-
-
 def same_constants(one: Truth | HeldOut, other: Truth | HeldOut) -> bool:
     """Another machine sums in another order, and the same images may have other names elsewhere. What they show may be
     known to one alone.
@@ -533,231 +440,3 @@ def close(claimed: object, recomputed: object, of_size: float = 1.0) -> bool:
         # Another machine sums in another order; nobody's edit is as small as this.
         return math.isclose(claimed, recomputed, rel_tol=1e-9, abs_tol=1e-12 * of_size)
     return False
-
-
-def with_truth(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> Record:
-    """The record as it was before `_without_truth`. Raises KeyError for a test of which there is no truth, and
-    ValueError where the record has one of its own, which is another.
-    """
-
-    def filled(held_out: HeldOut) -> HeldOut:
-        of = (record.cell.data_hash, record.cell.split_hash, held_out.test)
-        if of not in truths:
-            if held_out.truth:  # of a schema before 4
-                return held_out
-            raise KeyError(f"test '{held_out.test}' of data {of[0][:12]}, split {of[1][:12]}")
-        if held_out.truth and not same_constants(held_out, truths[of]):
-            raise ValueError(f"names published data and split, and has other constants of test '{held_out.test}'")
-        known = {name: getattr(truths[of], name) for name in _OF_TRUTH}
-        return msgspec.structs.replace(held_out, **known)
-
-    return _each_held_out(record, filled)
-
-
-def _without_truth(record: Record) -> tuple[Record, list[Truth]]:
-    """The record as it is kept, and what it was tested on."""
-    truths: list[Truth] = []
-
-    def taken_out(held_out: HeldOut) -> HeldOut:
-        known = {name: getattr(held_out, name) for name in _OF_TRUTH}
-        cell = record.cell
-        truths.append(
-            Truth(schema=SCHEMA, data_hash=cell.data_hash, split_hash=cell.split_hash, test=held_out.test, **known)
-        )
-        return HeldOut(held_out.predictions, held_out.test)
-
-    return _each_held_out(record, taken_out), truths
-
-
-_OF_TRUTH = ("ids", "targets", "units", "truth", "train_mean", "clusters")
-
-
-def _each_held_out(record: Record, change: Callable[[HeldOut], HeldOut]) -> Record:
-    held_out = record.held_out and change(record.held_out)
-    others = {
-        name: msgspec.structs.replace(tested, held_out=change(tested.held_out))
-        for name, tested in record.others.items()
-    }
-    return msgspec.structs.replace(record, held_out=held_out, others=others)
-
-
-class Placed(Protocol):
-    """What of a record says which cell and which row it is of: all that an outline has."""
-
-    @property
-    def key(self) -> str:
-        """See `Record`."""
-
-    @property
-    def of_cell(self) -> str:
-        """See `Record`."""
-
-    @property
-    def row(self) -> str:
-        """See `Record`."""
-
-    @property
-    def seed(self) -> int:
-        """See `Record`."""
-
-    @property
-    def status(self) -> str:
-        """See `Record`."""
-
-    @property
-    def computed_by(self) -> str:
-        """See `Record`."""
-
-    @property
-    def cell(self) -> Cell:
-        """See `Record`, but for the seed."""
-
-    @property
-    def validation_error(self) -> float:
-        """See `Record`."""
-
-    @property
-    def started(self) -> str:
-        """See `Record`."""
-
-    @property
-    def computed_on(self) -> str:
-        """See `Record`."""
-
-    @property
-    def answers(self) -> int:
-        """See `Record`."""
-
-
-_P = TypeVar("_P", bound=Placed)
-
-
-def standing(records: Iterable[_P]) -> list[_P]:
-    """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest. None of a
-    row that newer code made again to the bit, which stands for both.
-
-    Cells are the same where they read the same: a line may leave out what another says, and has another key then.
-    """
-    stands: dict[tuple[str, int], _P] = {}
-    for record in records:
-        place = (record.row, record.seed)
-        if record.status == "ok" or place not in stands or stands[place].status != "ok":
-            stands[place] = record
-    again = _made_again(stands.values())
-    return [record for record in stands.values() if record.row not in again]
-
-
-def _made_again(records: Iterable[_P]) -> set[str]:
-    """The rows of which a newer one has every record, with the same answers, by the same versions and machine."""
-    rows: dict[str, dict[str, list[_P]]] = {}
-    for record in records:
-        rows.setdefault(record.of_cell, {}).setdefault(record.row, []).append(record)
-    found = set()
-    for of_cell in rows.values():
-        if len(of_cell) > 1:
-            by_age = sorted(of_cell.items(), key=lambda item: max(record.started for record in item[1]))
-            told = [(row, {(r.computed_on, r.seed, r.status, r.answers) for r in of_row}) for row, of_row in by_age]
-            found |= {row for place, (row, old) in enumerate(told) if any(old <= new for _, new in told[place + 1 :])}
-    return found
-
-
-def comparable(records: Iterable[_P]) -> list[list[_P]]:
-    """Records that differ in nothing but their seed, together, by ascending seed."""
-    groups: dict[str, list[_P]] = {}
-    for record in sorted(records, key=lambda item: item.seed):
-        groups.setdefault(record.row, []).append(record)
-    return list(groups.values())
-
-
-_R = TypeVar("_R", Record, LatencyRecord, Truth, Deployment)
-
-
-class Head(msgspec.Struct):
-    """What records of every schema have, and what a key is the hash of, as it stands in the file."""
-
-    schema: int
-    key: object = None
-    cell: msgspec.Raw = msgspec.Raw(b"null")
-
-
-# The last three from lines of an older schema that were edited.
-NO_RECORD = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, KeyError, AttributeError, TypeError)
-
-
-def _load(path: Path, kind: type[_R]) -> list[_R]:
-    records = []
-    first: dict[bytes, int] = {}  # of records as we would write them: other spaces make no other record
-    # What follows the last newline was torn by a writer that was killed: `append` and `mend` set it aside.
-    for number, line in enumerate(disk.each_whole_line(path), 1):
-        record = read(line, kind, f"{path}:{number}")
-        records.append(record)
-        same = first.setdefault(fingerprint(record), number)
-        if same != number:
-            raise twice(path, number, same)
-    return records
-
-
-def fingerprint(record: Record | LatencyRecord | Truth | Deployment) -> bytes:
-    """Equal for the same record, however its line is spaced."""
-    return hashlib.sha256(msgspec.json.encode(record)).digest()
-
-
-def twice(path: Path, number: int, same: int) -> RecordsError:
-    """What to raise where two lines are the same record."""
-    return RecordsError(f"{path}:{number}: the same record as in line {same}: take one of them out")
-
-
-def read(line: bytes, kind: type[_R], place: str) -> _R:
-    """One line as a record of this schema, whatever its own. Raises RecordsError, which names its `place`, for what is
-    none.
-    """
-    with uninterrupted(), _readable(place):
-        head = decoder(Head).decode(line)
-        _refuse_schema(place, head.schema)
-        if head.schema < SCHEMA:
-            record = msgspec.convert(upgraded(msgspec.json.decode(line)), kind)
-        else:
-            record = decoder(kind).decode(line)
-        if kind is Record:
-            refuse_other_key(place, head)
-        return record
-
-
-@contextlib.contextmanager
-def _readable(place: str) -> Iterator[None]:
-    """Raise RecordsError, which names the `place` of a line, for what it lacks."""
-    try:
-        yield
-    except NO_RECORD as error:
-        told = without_patterns(f"it lacks {error}" if isinstance(error, KeyError) else str(error))
-        raise RecordsError(
-            f"{place}: not a record of schema {SCHEMA}: {told}. Take the line out, or move the file aside, to go on"
-        ) from None
-
-
-_K = TypeVar("_K")
-
-
-@cache
-def decoder(kind: type[_K]) -> msgspec.json.Decoder[_K]:
-    """One for each kind, for to make one takes longer than to use it."""
-    return msgspec.json.Decoder(kind)
-
-
-def _refuse_schema(place: str, found: int) -> None:
-    if found not in READABLE:
-        remedy = "update cijbench" if found > SCHEMA else "move the file aside"
-        known = ", ".join(map(str, READABLE))
-        raise RecordsError(
-            f"{place}: schema {found}, and this version reads {known}: {remedy}, or choose another results="
-        )
-
-
-def refuse_other_key(place: str, head: Head) -> None:
-    """A key is the hash of the cell as it stands in the file, whatever its schema."""
-    cell = msgspec.json.encode(msgspec.json.decode(head.cell), order="sorted")
-    key = hashlib.sha256(cell).hexdigest()[:16]
-    if head.key != key:
-        raise RecordsError(
-            f"{place}: the key {head.key} is not the hash of its cell, {key}: the line was edited after it was written"
-        )

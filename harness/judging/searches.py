@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from harness.judging.columns import ORIGIN, Group
-from harness.judging.records import Record, Trial, comparable, standing
+from harness.judging.records import Record, Trial
+from harness.judging.standing import comparable, standing
 from harness.judging.stats import spread
 from harness.model.variants import Search
 

@@ -23,17 +23,9 @@ from harness.judging import leaderboard
 from harness.judging.audit import untrue
 from harness.judging.blocks import Rivals
 from harness.judging.columns import definition, digest
-from harness.judging.records import (
-    SCHEMA,
-    Record,
-    RecordsError,
-    Store,
-    Truth,
-    comparable,
-    read,
-    standing,
-    with_truth,
-)
+from harness.judging.records import SCHEMA, Record, Truth
+from harness.judging.standing import comparable, standing
+from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify, verify_together
 from harness.protocol import Dataset, Split, Suite
 from harness.provenance import source

@@ -13,7 +13,8 @@ import numpy as np
 from harness import registry
 from harness.judging import stats
 from harness.judging.metrics import NOTHING_LEARNED
-from harness.judging.records import Cell, Record, Settings, Store
+from harness.judging.records import Cell, Record, Settings
+from harness.judging.store import Store
 from harness.model.architecture import Dropout, Network
 from harness.model.variants import Recipe, Search, Variant
 from harness.parity.ladder import Outcome, Verdict

@@ -34,7 +34,7 @@ from harness.running.host import Delivery, Errand, Introduction
 from harness.running.parcels import Parcel
 from harness.running.worker import Done, Epoch, Job
 from harness.streams import tell as tell_user
-from harness.text import one_line
+from harness.text import counted, one_line
 
 LOOKS_EVERY = 1.0
 """Seconds between two looks at which workers are there."""
@@ -82,7 +82,7 @@ class Cluster:
     def told(self, jobs: int) -> str:
         """How many at a time, as of now."""
         places, hosts = min(sum(self._seats_of.values()), jobs), len(self._seats_of)
-        return f"{places} at a time on {hosts} worker{'s' * (hosts > 1)} of {self._address}"
+        return f"{places} at a time on {counted(hosts, 'worker')} of {self._address}"
 
     def launch(self, jobs: list[Job]) -> Generator[Event]:
         """Run every job. A job whose worker is gone is done by another; BenchError where the scheduler is gone."""

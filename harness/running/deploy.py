@@ -17,7 +17,9 @@ import numpy as np
 from harness import disk, provenance, registry
 from harness.environment import observe, usable_memory_gib
 from harness.errors import BenchError
-from harness.judging.records import SCHEMA, Deployment, Record, Runtime, Store, comparable, standing
+from harness.judging.records import SCHEMA, Deployment, Record, Runtime
+from harness.judging.standing import comparable, standing
+from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.protocol import Dataset, Images, OnProgress, Split, Targets
 from harness.running.apart import Stopped, ask

@@ -16,7 +16,9 @@ from typing import Literal, NamedTuple
 
 from harness import provenance
 from harness.environment import observe
-from harness.judging.records import Cell, Record, Store, standing
+from harness.judging.records import Cell, Record
+from harness.judging.standing import standing
+from harness.judging.store import Store
 from harness.model import pretrained
 from harness.running.crew import Crew
 from harness.running.data import DataSource

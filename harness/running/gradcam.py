@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.maps import Deletion, Mapped, deletion
-from harness.judging.records import Cell, Record, Store
+from harness.judging.records import Cell, Record
+from harness.judging.store import Store
 from harness.model.architecture import Imported, Network
 from harness.model.variants import Search
 from harness.model.weights import load_weights

@@ -16,18 +16,8 @@ from typing import Generic, NamedTuple, TypeVar
 from harness import disk
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.records import (
-    Deployment,
-    LatencyRecord,
-    Record,
-    Store,
-    Truth,
-    close,
-    fingerprint,
-    read,
-    same_constants,
-    size,
-)
+from harness.judging.records import Deployment, LatencyRecord, Record, Truth, close, same_constants, size
+from harness.judging.store import Store, fingerprint, read
 from harness.judging.verify import contradicts
 from harness.running.run import exported
 

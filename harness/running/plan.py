@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -82,42 +82,58 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
     if dataset.classes:
         items = [item for item in items if item.asked_for or not _of_numbers_alone(item.variant.architecture)]
     pairs = _pairs([item.variant for item in items], backends, request)
-    settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
-    for originals in request.originals:
-        if not 2 <= originals <= len(split.train):
-            raise BenchError(
-                f"originals={originals}: {suite_name} has {len(split.train)} training images; 2 is the least"
-            )
-    data_hash, split_hash, targets = dataset.fingerprint(), split.fingerprint(), len(dataset.target_names)
-    cells = tuple(
-        Cell(
-            suite=suite_name,
-            variant=item.name,
-            architecture=architecture,
-            recipes=recipes,
-            weights=origin.told if (origin := origin_of(architecture, weights)) else "",
-            backend=name,
-            seed=seed,
-            profile=request.profile,
-            data=label(dataset.name),
-            data_hash=data_hash,
-            split_hash=split_hash,
-            settings=_settings(settings, architecture, originals),
-            encoding=item.encoding,
-            decoding=item.decoding,
-            originals=item.originals,
-        )
-        for item, name in pairs
-        for architecture, recipes in [_shortened(item, profile, request.search or profile.search, targets)]
-        for originals in request.originals or (msgspec.UNSET,)
-        if originals is msgspec.UNSET or item.originals is msgspec.UNSET or originals < item.originals
-        for seed in request.seeds or profile.seeds
-    )
+    _refuse_originals(request, suite_name, len(split.train))
+    cells = tuple(_cells(suite_name, profile, request, weights, dataset, split, pairs))
     if not cells:
         raise _no_cells(request)
     if any(cell.packages for cell in cells) and not proposed.installed():
         raise BenchError(proposed.NOT_INSTALLED)
     return Plan(suite_name, source, dataset, split, cells, {i.variant.name: i.folder for i in items if i.folder})
+
+
+def _refuse_originals(request: Request, suite_name: str, most: int) -> None:
+    for originals in request.originals:
+        if not 2 <= originals <= most:
+            raise BenchError(f"originals={originals}: {suite_name} has {most} training images; 2 is the least")
+
+
+def _cells(
+    suite_name: str,
+    profile: Profile,
+    request: Request,
+    weights: Origins,
+    dataset: Dataset,
+    split: Split,
+    pairs: Iterable[tuple[Variant, str]],
+) -> Iterator[Cell]:
+    """Those of variants and the backends that train them: of each number of originals, and of each seed."""
+    settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
+    data_hash, split_hash, targets = dataset.fingerprint(), split.fingerprint(), len(dataset.target_names)
+    for variant, backend in pairs:
+        architecture, recipes = _shortened(variant, profile, request.search or profile.search, targets)
+        origin = origin_of(architecture, weights)
+        for originals in request.originals or (msgspec.UNSET,):
+            most = variant.originals
+            if originals is not msgspec.UNSET and most is not msgspec.UNSET and originals >= most:
+                continue  # it is trained on fewer anyway
+            for seed in request.seeds or profile.seeds:
+                yield Cell(
+                    suite=suite_name,
+                    variant=variant.name,
+                    architecture=architecture,
+                    recipes=recipes,
+                    weights=origin.told if origin else "",
+                    backend=backend,
+                    seed=seed,
+                    profile=request.profile,
+                    data=label(dataset.name),
+                    data_hash=data_hash,
+                    split_hash=split_hash,
+                    settings=_settings(settings, architecture, originals),
+                    encoding=variant.encoding,
+                    decoding=variant.decoding,
+                    originals=variant.originals,
+                )
 
 
 def _no_cells(request: Request) -> BenchError:

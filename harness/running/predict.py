@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import msgspec
 import numpy as np
 
 from harness import registry
-from harness.disk import write_whole
+from harness.disk import free_place, write_whole
 from harness.errors import BenchError
 from harness.protocol import Facts, Images, OnProgress, Suite, Targets
 from harness.running.apart import Stopped, ask
@@ -68,7 +67,7 @@ def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progre
     more than its limits, for a folder without a usable image, and where something is in the place of `out`; nothing is
     written then.
     """
-    _free_place(out, model_file)
+    free_place("out", out)
     request = Request(str(model_file), str(images))
     try:
         predicted = ask("harness.running.predict", request, Predicted, limits, on_progress)
@@ -76,7 +75,7 @@ def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progre
         raise BenchError(f"{model_file}: {error}") from None
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(_table(predicted))
-    write_whole(_free_place(out, model_file), text.getvalue())  # looked at again: that may have taken hours
+    write_whole(free_place("out", out), text.getvalue())  # looked at again: that may have taken hours
     return predicted
 
 
@@ -116,23 +115,6 @@ def _heads(predicted: Predicted, taken: set[str]) -> list[str]:
 def _numbers(heads: Sequence[str], rows: Sequence[Sequence[float]]) -> list[tuple[str, list[str]]]:
     """A column for each head, none where there are no rows."""
     return [(head, [f"{row[place]:.6g}" for row in rows]) for place, head in enumerate(heads) if rows]
-
-
-def _free_place(out: Path, model_file: Path) -> Path:
-    """Where `out` leads, through links: a place in a folder, where nothing is yet. Raises BenchError otherwise."""
-    try:
-        place = out.resolve()
-    except (OSError, RuntimeError):  # which of the two depends on Python's version
-        raise BenchError(f"out={out}: is a link that leads in a circle") from None
-    if not place.parent.is_dir():
-        raise BenchError(f"out={out}: there is no folder {place.parent if out.is_symlink() else out.parent}")
-    if place.exists() and model_file.exists() and place.samefile(model_file):
-        raise BenchError(f"out={out}: is the model: choose another name; nothing is overwritten")
-    if os.path.lexists(place):
-        raise BenchError(f"out={out}: is there: choose another name, or take it away; nothing is overwritten")
-    if not os.access(place.parent, os.W_OK):
-        raise BenchError(f"out={out}: the folder {place.parent} cannot be written")
-    return place
 
 
 def predict_here(request: Request, on_progress: OnProgress) -> Predicted:

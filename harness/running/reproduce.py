@@ -15,7 +15,9 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest, rows
-from harness.judging.records import Record, Settings, Store, standing
+from harness.judging.records import Record, Settings
+from harness.judging.standing import standing
+from harness.judging.store import Store
 from harness.model.variants import Search
 from harness.provenance import differences
 from harness.running.data import DataSource, split_of

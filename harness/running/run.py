@@ -18,7 +18,9 @@ from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest
-from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, Store, comparable, standing
+from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings
+from harness.judging.standing import comparable, standing
+from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
 from harness.model import pretrained
@@ -37,7 +39,7 @@ from harness.running.progress import Progress, show_count
 from harness.running.rounds import BUSY, SMOKE, LatencySettings
 from harness.running.training import trials_file
 from harness.running.worker import Done, Job, now
-from harness.text import shown
+from harness.text import counted, shown
 
 
 def run(request: Request) -> bool:
@@ -292,7 +294,7 @@ def _train(
     ]
     total = len(suite_plan.cells)
     for reason, count in stale([job.cell for job in jobs], store, launcher.environment).items():
-        print(shown(f"stale, and run again: {count} cell{'s' * (count > 1)} of {reason}"))
+        print(shown(f"stale, and run again: {counted(count, 'cell')} of {reason}"))
     workers = f", {launcher.told(len(jobs))}" if jobs else ""
     print(f"{total} cells, {total - len(jobs)} done before{workers}")
     with contextlib.closing(recorded(jobs, launcher.launch(jobs), store, still_there, good)) as records:

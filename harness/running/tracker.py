@@ -17,7 +17,8 @@ import msgspec
 
 from harness.errors import BenchError
 from harness.judging.metrics import Accuracy
-from harness.judging.records import Record, Store
+from harness.judging.records import Record
+from harness.judging.store import Store
 from harness.text import one_line
 
 _KEY = "cijbench.record"

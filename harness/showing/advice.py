@@ -49,8 +49,8 @@ def _which(best: Row) -> str:
     if low > 0:
         return f"**Use {best.title}**, the best on the validation images: {told}."
     return (
-        f"**None is shown to be better than always answering the mean.** The best on the validation images is "
-        f"{best.title}, but {told}."
+        "**What the validation images choose is not shown to be better than always answering the mean.** It is "
+        f"{best.title}, and {told}."
     )
 
 
@@ -89,10 +89,12 @@ def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path)
     """By what fewer images gave; that there is no such training, and how to come by one."""
     if not curve:
         cell, folder = best.records[0].cell, one_line(shlex.quote(f"results={results}"))
+        weights = f" weights={cell.weights}" if cell.weights in ("imagenet", "random") else ""
         return (
-            f"Whether more images would help is not known: `bench run suite={suite} data=FOLDER variant={cell.variant} "
-            f"backend={cell.backend} originals=N {folder}`, where N is half of the training images, and this report "
-            "again say by how much the other half has."
+            "Whether more images would help is not known. Train on half of them, and this report will say by how much "
+            f"the other half helped: `bench run suite={suite} data=FOLDER variant={cell.variant} "
+            f"backend={cell.backend} profile={cell.profile}{weights} originals=N {folder}`, where N is half of the "
+            "training images, with the other options that you gave."
         )
     size = max(curve)
     found = difference(best, curve[size])
@@ -107,6 +109,6 @@ def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path)
 def _what_it_costs(best: Row, milliseconds: str) -> str:
     kilobytes = [record.onnx.bytes / 1000 for record in best.records if record.onnx]
     told = [f"Training took {seconds(best):.3g} s of a core for each seed, a search included"]
-    told += [f"an image takes {float(milliseconds):.2g} ms (ONNX Runtime, one thread)"] if milliseconds else []
+    told += [f"an image takes {float(milliseconds):.2g} ms (one thread)"] if milliseconds else []
     told += [f"the file has {np.mean(kilobytes):,.0f} kB"] if kilobytes else []
     return "; ".join(told) + "."

@@ -23,7 +23,7 @@ def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
     among = family(table)
     chosen = among.chosen
     shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
-    told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}"
+    told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}{chosen.ranked_by}"
     told += "".join(f", {figure}" for figure in _figures(chosen, shown))
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
     if shown and trivial and trivial is not chosen:

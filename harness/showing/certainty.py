@@ -23,11 +23,12 @@ def sources_of_variance(table: Sequence[Row]) -> str:
     """Of each model whose seeds differ, how much of its score's variance test images, seeds and the rest make."""
     lines = []
     for row in sorted(table, key=Row.skill, reverse=True):
-        errors = row.squared_errors()
-        if len(errors) < 2 or errors.shape[1] < FEWEST_IMAGES or not np.ptp(errors, axis=0).any():
+        errors, of_mean = row.squared_errors(), row.squared_errors_of_mean()
+        if len(errors) < 2 or errors.shape[1] < FEWEST_IMAGES or not np.ptp(errors, axis=0).any() or not of_mean.any():
             continue
-        found = shares(errors)
-        deviation = found.deviation / float(row.squared_errors_of_mean().mean())
+        # A skill is one less a ratio of means over the same images, and varies as what is linear in both of them does.
+        found = shares(errors - (1 - row.skill()) * of_mean)
+        deviation = found.deviation / float(of_mean.mean())
         last = last_decimal(deviation)
         told = [f"{share:.0%}" for share in found.relative]
         lines.append([row.name, row.backend, rounded(row.skill(), last), rounded(deviation, last), *told])
@@ -36,9 +37,9 @@ def sources_of_variance(table: Sequence[Row]) -> str:
     return (
         "## Table 6: where does the uncertainty come from?\n\nThe standard deviation of a skill, and which share of "
         "its variance comes from the test images drawn, from the seeds, and from seeds that differ from image "
-        "to image (two-way random effects on squared errors; the mean's errors are taken as they are). Where images "
-        "have most of it, more seeds would not make the score surer. Models whose seeds do not differ are left out: "
-        "all of theirs is of the images.\n\n"
+        "to image (two-way random effects on squared errors less the training mean's of the same images, of which a "
+        "skill is the ratio). Where images have most of it, more seeds would not make the score surer. Models "
+        "whose seeds do not differ are left out: all of theirs is of the images.\n\n"
         + markdown(["model", "backend", "skill", "± (1 sd)", "test images", "seeds", "rest"], lines)
     )
 
@@ -59,7 +60,7 @@ def epochs_to_a_loss(table: Sequence[Row]) -> str:
                     lines.append([name, pair, f"{found.target:.3g}", *told])
     if not lines:
         return ""
-    scale = "standardised targets; 1 is the mean"
+    scale = "on the network's own scale; 1 is the mean"
     if table[0].of_classes:
         scale = f"cross-entropy as weighted in training; below {LEARNED:g} times the lowest of one answer to all images"
     heading = ["model", "backends", "target loss", "epochs of the first", "of the second", "ratio (95 %)"]

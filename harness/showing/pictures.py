@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -58,7 +59,11 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device:
     if any(file.stem.startswith("loss-") for file in files):
         files.append(_draw_all_losses(table, folder / "loss-all.png", note))
     for column, label, name in (
-        ("p50_ms_b1", "one image in ONNX Runtime, one thread (ms)", "latency.png"),
+        (
+            "p50_ms_b1",
+            "one image, one thread (ms): ONNX Runtime's, and Python's encoding where there is any",
+            "latency.png",
+        ),
         ("parameters", "parameters", "parameters.png"),
     ):
         if scores[column].notna().any():  # a run that was stopped has timed nothing yet
@@ -153,10 +158,11 @@ def _after_head(row: Row) -> int:
 
 
 def _loss(table: Sequence[Row]) -> str:
-    """What the models of a block were trained on."""
+    """What the models of a block were trained on. What answers something that is decoded has a scale of its own."""
     if table[0].of_classes:
-        return "mean cross-entropy"
-    return "mean squared error, standardised targets\n(1 = the mean of the training labels)"
+        weighted = any(r.class_weights is not msgspec.UNSET for row in table for r in row.records[0].cell.recipes)
+        return "mean cross-entropy" + ", weighted as in training" * weighted
+    return "mean squared error, on each network's own scale\n(1 = always the mean of what it is to answer)"
 
 
 def _as_loss(axes: Axes) -> None:
@@ -257,19 +263,19 @@ def _draw_cost(scores: pd.DataFrame, column: str, label: str, picture: Path, not
     front = pareto_front(cost.to_numpy(), skill.to_numpy())
     axes.step(cost.iloc[front], height.iloc[front], where="post", color="#BBBBBB", linewidth=1.5, zorder=1)
     axes.set(xscale="log", xlim=(cost.min() / 1.6, cost.max() ** 1.25 / cost.min() ** 0.25 * 3), ylim=(-0.1, 1.05))
-    axes.set(xlabel=label, ylabel="skill on the test set (0 = the mean, 1 = perfect)")
+    axes.set(xlabel=label, ylabel="skill on the test images (0 = the mean, 1 = perfect)")
     for place, backend in enumerate(table["backend"]):
         marker = "o" if skill.iloc[place] > _FLOOR else "v"  # far below zero every score says the same
         size = 7 if place in front else 5
         colour = _COLOURS.get(backend, _OTHER)
-        axes.plot(cost.iloc[place], height.iloc[place], marker, color=colour, markersize=size)
+        axes.plot(cost.iloc[place], height.iloc[place], marker, color=colour, markersize=size, zorder=4)  # over names
     short = _short(table["variant"])
     _label_points(axes, list(zip(cost, height, (short[name] for name in table["variant"]), strict=True)))
     for number, backend in enumerate(dict.fromkeys(table["backend"])):
         colour = _COLOURS.get(backend, _OTHER)
-        axes.text(1 - 0.09 * number, 1.01, backend, color=colour, transform=axes.transAxes, ha="right", va="bottom")
+        axes.text(0.995, 0.02 + 0.05 * number, backend, color=colour, transform=axes.transAxes, ha="right", va="bottom")
     _plain(axes)
-    axes.set_title(f"grey: no other model is both better and cheaper ({note})", loc="left", fontsize=10)
+    axes.set_title(f"line: no other model is both better and cheaper ({note})", loc="left", fontsize=10)
     return _saved(figure, picture)
 
 
@@ -300,6 +306,10 @@ def _label_points(axes: Axes, points: list[tuple[float, float, str]]) -> None:
         height = up
         while any(abs(across - there) < 0.22 and abs(height - at) < 0.034 for there, at in taken):
             height -= 0.005
+        if height < _LOWEST:  # below are the ticks: there is room above
+            height = up
+            while any(abs(across - there) < 0.22 and abs(height - at) < 0.034 for there, at in taken):
+                height += 0.005
         taken.append((across, height))
         if up - height > 0.02:
             axes.plot(
@@ -307,6 +317,8 @@ def _label_points(axes: Axes, points: list[tuple[float, float, str]]) -> None:
             )
         axes.text(across + 0.012, height, name, transform=axes.transAxes, fontsize=8.5, va="center", bbox=_PAPER)
 
+
+_LOWEST = 0.02  # of the axis
 
 _PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
 
@@ -394,7 +406,7 @@ def _label(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_xlim(-0.12, 1.03)
     axes.set_ylim(-0.6, len(table) - 0.2)
     axes.axvline(0, color="#999999", linewidth=1, zorder=0)
-    axes.set_xlabel("skill on the test set: 0 = the mean of the training labels, 1 = perfect; line: 95 % interval")
+    axes.set_xlabel("skill on the test images: 0 = the mean of the training labels, 1 = perfect; line: 95 % interval")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#EEEEEE", zorder=0)

@@ -1,9 +1,10 @@
 """The questions that a benchmark of networks is asked, answered by paired differences between rows of records.
 
-They are asked of roles, not of names: the first network trained from scratch is the baseline, a search is what was
-tuned, networks with a backbone are transfer learning, head-only or fine-tuned by their last recipe. Every answer rests
-on differences in skill with a bootstrap interval over seeds and test images (`stats.paired_difference`), and says no
-more than the intervals do. The comparisons of one question are a family: a verdict in it holds after Holm's correction.
+They are asked of roles, not of names: the first network that is trained from scratch on all images is the baseline, a
+search is what was tuned, networks with a backbone are transfer learning, head-only or fine-tuned by their last recipe.
+Every answer rests on differences in skill with a bootstrap interval over seeds and test images
+(`stats.paired_difference`), and says no more than the intervals do. The comparisons of one question are a family: a
+verdict in it holds after Holm's correction.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from harness.judging.blocks import Difference, Row, difference, differences
@@ -23,29 +25,33 @@ from harness.showing.tables import markdown
 
 
 class _Roles(NamedTuple):
-    """The rows of one backend by what they are."""
+    """The rows of one backend by what they are: of a backbone the first that is head-only and the first fine-tuned one,
+    the source's own, by family, and all of them in `transfer`.
+    """
 
     backend: str
     baseline: Row | None
     tuned: Row | None
     head_only: dict[str, Row]
     fine_tuned: dict[str, Row]
+    transfer: list[Row]
 
 
 def _roles(table: Sequence[Row]) -> list[_Roles]:
     found: dict[str, _Roles] = {}
     for row in table:
         cell = row.records[0].cell
-        roles = found.get(row.backend, _Roles(row.backend, None, None, {}, {}))
+        roles = found.get(row.backend, _Roles(row.backend, None, None, {}, {}, []))
         if isinstance(cell.architecture, Search) and cell.architecture.of_networks:
             roles = roles._replace(tuned=roles.tuned or row)
         elif isinstance(cell.architecture, Network) and (backbone := backbone_of(cell.architecture)):
             part = roles.head_only if cell.recipes[-1].trains == "head" else roles.fine_tuned
             part.setdefault(backbone[1], row)  # ImageNet's come before random weights, by name
-        elif isinstance(cell.architecture, Network):
+            roles.transfer.append(row)
+        elif isinstance(cell.architecture, Network) and cell.originals is msgspec.UNSET:
             roles = roles._replace(baseline=roles.baseline or row)
         found[row.backend] = roles
-    return [roles for roles in found.values() if roles.baseline or roles.tuned or roles.head_only or roles.fine_tuned]
+    return [roles for roles in found.values() if roles.baseline or roles.tuned or roles.transfer]
 
 
 def answers(
@@ -70,8 +76,8 @@ def answers(
 _TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."
 
 
-def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, undecided: str) -> str:
-    """One sentence over several comparisons: it is yes or no only where all agree."""
+def _said(comparisons: Sequence[tuple[str, Difference]], what: str, yes: str, no: str, undecided: str) -> str:
+    """One sentence over several comparisons of `what` with something: it is yes or no only where all agree."""
     verdicts = {comparison.verdict for _, comparison in comparisons}
     if verdicts == {"better"}:
         return yes
@@ -84,9 +90,14 @@ def _said(comparisons: Sequence[tuple[str, Difference]], yes: str, no: str, unde
     names: dict[str, list[str]] = {}
     for name, comparison in comparisons:
         names.setdefault(comparison.verdict, []).append(name)
-    certain = sorted(names, key=lambda verdict: verdict not in ("better", "worse"))
+    certain = sorted(names, key=lambda verdict: verdict not in _CERTAIN)
     told = "; ".join(f"{verdict}: {', '.join(_in_runs(names[verdict]))}" for verdict in certain)
+    if certain[0] in _CERTAIN:
+        told = f"{what} is {told}"
     return f"It depends. {told[0].upper()}{told[1:]}."
+
+
+_CERTAIN = ("better", "worse")
 
 
 def _in_runs(names: Iterable[str]) -> list[str]:
@@ -127,6 +138,7 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     named = {f"on {test}" if len(verdicts[test]) == 1 else f"{row.backend} on {test}": d for row, _, test, d in found}
     answer = _said(
         list(named.items()),
+        comparison.variant,
         "Yes, in every backend and test.",
         "No: it is worse in every one.",
         "These data do not say.",
@@ -161,12 +173,13 @@ def _did_tuning_help(roles: Sequence[_Roles]) -> str:
     found = _named(pairs)
     answer = _said(
         found,
+        "what was tuned",
         "Yes, in every backend.",
         "No: what was tuned is worse in every backend.",
         "These data do not say: the intervals include zero.",
     )
     lines = [
-        [b, decimals(t.skill()), decimals(o.skill()), in_words(d)]
+        [b, f"{t.name}: {decimals(t.skill())}", f"{o.name}: {decimals(o.skill())}", in_words(d)]
         for (b, t, o), (_, d) in zip(pairs, found, strict=True)
     ]
     heading = ["backend", "tuned: skill", "baseline: skill", "difference (95 %)"]
@@ -187,11 +200,11 @@ def _who_converges_first(roles: Sequence[_Roles]) -> str:
             fine = r.fine_tuned.get(family)
             tunings = [settles(record.history[-1].validation_loss) for record in fine.records] if fine else []
             lines.append([family, r.backend, _epochs(heads), _epochs(tunings), decimals(row.skill())])
-            if row.skill() > NOTHING_LEARNED:
+            if _learned(row):
                 fastest.append((float(np.median(heads)), family))
     if not lines:
         return ""
-    answer = f"None: no frozen backbone gave a head anything to learn from (skill below {NOTHING_LEARNED:g})."
+    answer = f"None: no frozen backbone gave a head anything to learn from (skill not above {NOTHING_LEARNED:g})."
     if fastest:
         epoch, family = min(fastest)
         answer = f"{family}, by epoch {epoch:g}, of the heads that learned anything (skill above {NOTHING_LEARNED:g})."
@@ -208,6 +221,12 @@ def _who_converges_first(roles: Sequence[_Roles]) -> str:
         "lowest are made; median over seeds, and range. For fine-tuning, epochs of the second recipe.\n\n"
         + markdown(["backbone", "backend", "head-only", "fine-tuning", "head-only: skill"], lines)
     )
+
+
+def _learned(row: Row) -> bool:
+    """Whether its skill is shown to be more than that of the mean; whether it is more, where there is no interval."""
+    low, _ = row.skill_interval()
+    return (row.skill() if np.isnan(low) else low) > NOTHING_LEARNED
 
 
 def _epochs(values: Sequence[int]) -> str:
@@ -228,6 +247,7 @@ def _did_fine_tuning_help(roles: Sequence[_Roles]) -> str:
     found = _named((f"{family} ({backend})", fine, head) for backend, family, head, fine in pairs)
     answer = _said(
         found,
+        "fine-tuned",
         "It helped every backbone.",
         "It harmed every backbone.",
         "These data do not say of any backbone: the intervals include zero.",
@@ -241,16 +261,13 @@ def _did_fine_tuning_help(roles: Sequence[_Roles]) -> str:
 
 
 def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
-    pairs = []
-    for r in roles:
-        transfer = [*r.head_only.values(), *r.fine_tuned.values()]
-        if r.tuned and transfer:
-            pairs.append((r.backend, r.tuned, min(transfer, key=Row.validation_error)))
+    pairs = [(r.backend, r.tuned, min(r.transfer, key=Row.validation_error)) for r in roles if r.tuned and r.transfer]
     if not pairs:
         return ""
     found = _named(pairs)
     answer = _said(
         found,
+        "what was tuned",
         "Tuning, in every backend.",
         "Transfer learning, in every backend.",
         "These data do not say: the intervals include zero.",
@@ -263,9 +280,13 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
     return f"what helped, tuning or transfer learning?\n\n{answer}\n\n" + markdown(heading, lines)
 
 
+def _is_network(row: Row) -> bool:
+    return row.records[0].cell.has_network
+
+
 def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
     """The best network by the validation images, and the best without one."""
-    networks, others = ([row for row in table if row.records[0].cell.has_network == wanted] for wanted in (True, False))
+    networks, others = ([row for row in table if _is_network(row) == wanted] for wanted in (True, False))
     best, rival = (min(some, key=Row.validation_error, default=None) for some in (networks, others))
     return best, rival
 
@@ -295,9 +316,16 @@ def worth(table: Sequence[Row], among: Family) -> str:
     verdict = next(found.verdict for row, found in among.others if row is other)
     if other is rival:
         verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
+    if verdict == "worse":
+        told = (
+            f"{rival.title} has no network, and is better than {best.title}, the best network on the validation images"
+        )
+        equal = [row.title for row, found in among.others if _is_network(row) and found.verdict != "worse"]
+        if among.chosen is rival and equal:
+            return f"These data do not say: {told}, but not than {', '.join(equal)}."
+        return f"No: {told}."
     return {
         "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
-        "worse": f"No: {rival.title} has no network, and is better than {best.title}, the best that has one.",
         "not told apart": f"These data do not say: {best.title} and {rival.title}, the best without one, are not told "
         "apart.",
     }.get(verdict, _TOO_FEW)
@@ -316,7 +344,7 @@ def _is_a_network_worth_it(table: Sequence[Row], among: Family) -> str:
             f"{seconds(row):.3g}",
         ]
         for row in sorted(table, key=Row.skill, reverse=True)
-        if not row.records[0].cell.has_network
+        if not _is_network(row)
     ]
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
     return (
@@ -346,9 +374,12 @@ def _which_is_best(table: Sequence[Row], among: Family, latency: dict[tuple[str,
     ]
     heading = ["model", "backend", "skill", "difference to the chosen (95 %)", "parameters", "training s", "ms/image"]
     told = f"**{chosen.title}**, chosen by the validation images. {_told_apart(ranked, behind)}".rstrip()
+    if chosen.ranked_by:
+        told += f" All of this{chosen.ranked_by}."
     return (
         f"which model is best?\n\n{told}\n\n"
-        "Seconds are of one core and include a search; milliseconds are ONNX Runtime's for one image on one thread. "
+        "Seconds are of one core and include a search; milliseconds are ONNX Runtime's for one image on one thread, "
+        "and Python's where an exported model takes what it makes of the image. "
         "Where a search selected models of several sizes (*), parameters and milliseconds are of its first seed's.\n\n"
         + markdown(heading, lines)
     )

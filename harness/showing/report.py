@@ -23,6 +23,7 @@ from harness.showing.advice import advice
 from harness.showing.answer import in_one_sentence
 from harness.showing.questions import answers, decimals, interval
 from harness.showing.tables import markdown
+from harness.text import counted
 
 
 def write(results: Path, suite_name: str, out: Path, profile: str = "", device: str = "") -> Path:
@@ -88,8 +89,8 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
         )
     random = {record.cell.weights for record in block} - {""} == {"random"}
     note = (
-        "\n\n**The backbones of this run start from random weights**: ImageNet's could not be had where it ran. What "
-        "it says of transfer learning holds for random features only."
+        "\n\n**The backbones of this run start from random weights**: what it says of transfer learning holds for "
+        "random features only."
         if random
         else ""
     )
@@ -99,7 +100,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
             "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the commit "
             "named above, and `bench run` would make them again."
         )
-    where = f"{len(seeds)} seeds, {environment.processor}, commit {environment.short_commit}"
+    where = f"{counted(len(seeds), 'seed')}, {environment.processor}, commit {environment.short_commit}"
     if lacking := of_fewer_seeds(block):
         note = f"\n\n**{lacking}** Their intervals say less than those of others{note}"
     return (
@@ -138,8 +139,8 @@ def _table_1(block: Sequence[Record]) -> str:
         heading = ["backend", "rank", "no.", *axes, "parameters", f"best {loss}", "± seeds", "selected by seed"]
         parts.append(
             f"## Table 1: the ten best of {len(search.configurations)} configurations of `{searched}`\n\n"
-            f"By the lowest {loss} {_how_long(search)}{scale}. No configuration but the selected one ever met the test "
-            "images.\n\n" + markdown(heading, lines)
+            f"Those tried for longest first, then by the lowest {loss} {_how_long(search)}{scale}. No configuration "
+            "but the selected one ever met the test images.\n\n" + markdown(heading, lines)
         )
     return "\n\n".join(parts)
 
@@ -155,7 +156,7 @@ def _how_long(search: Search) -> str:
     """Of how many epochs a configuration has the lowest loss."""
     *earlier, (_, last) = search.rounds()
     if not earlier:
-        return f"of {last} epoch{'s' * (last != 1)}"
+        return f"of {counted(last, 'epoch')}"
     if search.method == "optuna":
         lengths = ", ".join(str(epochs) for _, epochs in search.rounds())
         return f"in the last round it came to (epochs of the rounds: {lengths}; tried as Optuna proposed)"
@@ -188,15 +189,17 @@ def _table_2(block: Sequence[Record]) -> str:
     found.sort(key=lambda record: (record.cell.backend, record.cell.seed))
     told = [f"{r.cell.backend} seed {r.cell.seed}: {r.searched.selected}" for r in found if r.searched]
     return (
-        "## Table 2: the best three over all seeds and backends\n\n"
+        "## Table 2: the best three over all seeds and backends\n\nThose tried for longest first.\n\n"
         + markdown(["no.", *axes, f"mean {_loss(found)[0]}", "range"], lines)
         + f"\n\nSelected: {'; '.join(told)}."
     )
 
 
 def _table_3(table: Sequence[Row], suite: Suite) -> str:
-    """The report's table 3: the test MSE of every model, with what it is to be compared with."""
-    unit, source = table[0].unit, suite.SOURCE
+    """The report's table 3: the test MSE of every model, with what it is to be compared with. Targets in unlike units
+    have none: the skill alone.
+    """
+    unit, source, unlike = table[0].unit, suite.SOURCE, table[0].of_unlike_units
     factor = suite.unit_factor(source.unit) if source else 1.0
     lines = []
     for row in sorted(table, key=Row.skill, reverse=True):
@@ -207,7 +210,7 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
             [
                 row.name,
                 row.backend,
-                f"{mse:.4g}",
+                *([] if unlike else [f"{mse:.4g}"]),
                 *([f"{mse / factor**2:.3g}"] if source else []),
                 decimals(row.skill()),
                 interval(low, high),
@@ -218,6 +221,9 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
     mean_mse = float(table[0].squared_errors_of_mean().mean() / table[0].targets)
     heading = ["model", "backend", f"MSE ({unit}²)" if unit else "MSE", "skill", "95 %", "R²"]
     told = f"The training mean has {mean_mse:.4g}{f' {unit}²' * bool(unit)}."
+    if unlike:
+        heading.pop(2)
+        told = "Targets are in unlike units, so that each one's error is a share of the training mean's."
     if source:
         raw = source.unit.replace("^2", "²")
         heading = [*heading[:3], f"MSE (({raw})²)", *heading[3:], "source's MSE"]
@@ -226,7 +232,8 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
             f"column is what {source.name} says, on its own data and in ({raw})²: figures that mean nothing without "
             "the mean's beside them, which it does not give."
         )
-    return f"## Table 3: test MSE of every model\n\n{told}\n\n" + markdown(heading, lines)
+    title = f"## Table 3: test {'skill' if unlike else 'MSE'} of every model{table[0].ranked_by}"
+    return f"{title}\n\n{told}\n\n" + markdown(heading, lines)
 
 
 def _table_4(table: Sequence[Row], suite: Suite) -> str:
@@ -342,11 +349,11 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     raw_unit = unit.replace("^2", "²")
     return (
         heading + f"{source.name[0].upper()}{source.name[1:]} trains on labels in {raw_unit}. Here models are trained "
-        f"on such labels (`target_scaling=none unit={unit}`), and stand beside predictors that learn nothing from "
-        f"images. {useless} of {len(networks)} networks are no better than the mean (skill interval reaching "
+        f"on such labels (`target_scaling=none unit={unit}`), and stand beside what is not trained by gradient. "
+        f"{useless} of {len(networks)} networks are no better than the mean (skill interval reaching "
         f"{NOTHING_LEARNED:g} or below); the worst has {worst:.3g} times the mean's MSE. {source.lesson}\n\n"
         + markdown(columns, lines)
-        + f"\n\nAll columns but the last two are in {raw_unit}, MSEs in its square."
+        + f"\n\nErrors are in the square of {raw_unit}, what predictions and labels vary by in {raw_unit}."
     )
 
 

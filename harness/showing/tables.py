@@ -16,7 +16,8 @@ from harness.errors import BenchError
 from harness.judging import dictionary, leaderboard
 from harness.judging.blocks import newest, of_fewer_seeds, rows
 from harness.judging.columns import named
-from harness.judging.records import Record, standing
+from harness.judging.records import Record
+from harness.judging.standing import standing
 from harness.text import escaped, nearest, one_line
 
 Format = Literal["markdown", "latex", "html", "csv"]

@@ -16,7 +16,9 @@ import msgspec
 import numpy as np
 
 from harness.judging import leaderboard
-from harness.judging.records import LatencyRecord, Record, Store, standing
+from harness.judging.records import LatencyRecord, Record
+from harness.judging.standing import standing
+from harness.judging.store import Store
 from harness.running.child import peak_gib
 
 ROOT = Path(leaderboard.__file__).parents[2]

@@ -4,7 +4,6 @@ import faulthandler
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -14,6 +13,8 @@ import numpy as np
 from harness.running.child import HEADLINE, Ready
 from harness.running.worker import WHERE, Done, Epoch, Job, Orders
 from tests.harness.examples import a_failure, a_record
+
+LAUNCHER = os.getppid()
 
 
 def main():
@@ -43,12 +44,12 @@ def main():
                 os.abort()
             case "hangs-once" if not (mark := Path(os.environ["FAKE_MARKS"]) / cell.key).exists():
                 mark.touch()
-                threading.Event().wait()
+                hang()
             case "hangs" | "never-starts" | "waits":
                 hang(until="go-on" if cell.variant == "waits" else None)
             case "grows":
                 hoard = np.ones(2**27)  # 1 GiB
-                threading.Event().wait()
+                hang()
                 del hoard
         fails = cell.variant.endswith("fails")
         record = a_failure(cell, reason="no exporter") if fails else a_record(cell, log=orders.log)
@@ -57,9 +58,9 @@ def main():
             send(message)
 
 
-def hang(until):
-    """For ever, or until there is a mark of this name."""
-    while until is None or not Path(os.environ["FAKE_MARKS"], until).exists():
+def hang(until=None):
+    """Until there is a mark of this name, or whoever started this was killed, as workers end with their launcher."""
+    while os.getppid() == LAUNCHER and not (until and Path(os.environ["FAKE_MARKS"], until).exists()):
         time.sleep(0.05)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from harness.judging.records import Store
+from harness.judging.store import Store
 
 BENCH = (sys.executable, "-m", "harness")
 CLASSICAL = ("variant=mean,voigt-reuss-hill,ridge", "seeds=0,1,2,3")  # twelve cells that take no time

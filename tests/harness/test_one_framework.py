@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.running.launch import worker_environment
 
 pytestmark = pytest.mark.slow

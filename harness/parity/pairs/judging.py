@@ -20,6 +20,7 @@ from harness.parity.pairs.mapping import Line, Matched, Paired
 from harness.parity.pairs.orders import STEPS, Computed, Looked
 from harness.parity.side import Told
 from harness.protocol import Precision
+from harness.text import counted
 
 
 def common(
@@ -79,7 +80,7 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
     ours, theirs = inspected
     if ours.answers == theirs.answers:
         return []
-    arrays = f"{ours.answers} array{'s' * (ours.answers != 1)}"
+    arrays = counted(ours.answers, "array")
     return [f"{ours.framework} answers {arrays}, {theirs.framework} {theirs.answers}"]
 
 

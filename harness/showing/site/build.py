@@ -235,7 +235,7 @@ def _table(board: Board) -> dict[str, Any]:
         "axis": scale.axis(),
         "bars": {row.id: scale.bar(row) for row in board.rows},
         "tags": {row.id: _tags(row) for row in board.rows},
-        "badges": {badge.key: badge for row in board.rows for badge in row.badges if badge.key != "failed"}.values(),
+        "badges": dict.fromkeys(badge for row in board.rows for badge in row.badges if badge.key != "failed"),
         "text": _text,
         "data": data,
     }
@@ -322,7 +322,9 @@ def _explained(suite: str) -> list[dict[str, str]]:
 
 
 def _shared(explained: Mapping[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
-    """What all suites have once, and then of each what is its own."""
+    """What all suites have once, and then of each what is its own; of a single one all is."""
+    if len(explained) == 1:
+        return dict(explained)
     shared = [column for column in next(iter(explained.values()), []) if all(column in of for of in explained.values())]
     own = {suite: [column for column in of if column not in shared] for suite, of in explained.items()}
     return {"all suites": shared, **{suite: of for suite, of in own.items() if of}}

@@ -24,7 +24,9 @@ from harness.showing.site.shown import decimals_of, digits, told
 def command(row: BoardRow, suite: Suite, own_data: bool) -> list[str]:
     """The lines of a shell that make it again."""
     cell, settings = row.first.cell, row.first.cell.settings
-    words = [f"suite={cell.suite}", f"profile={cell.profile}", f"variant={cell.variant}", f"backend={cell.backend}"]
+    of_suite = any(variant.name == cell.variant for variant in suite.VARIANTS)
+    variant = cell.variant if of_suite else f"<your file of {cell.variant}>"
+    words = [f"suite={cell.suite}", f"profile={cell.profile}", f"variant={variant}", f"backend={cell.backend}"]
     words.append("seeds=" + ",".join(str(record.cell.seed) for record in row.group.records))
     if cell.weights:
         words.append(f"weights={cell.weights.partition(' ')[0]}")

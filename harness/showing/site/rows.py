@@ -18,7 +18,8 @@ from harness.judging import leaderboard
 from harness.judging.blocks import Row
 from harness.judging.columns import Group, digest, status
 from harness.judging.leaderboard import as_csv
-from harness.judging.records import Record, standing
+from harness.judging.records import Record
+from harness.judging.standing import standing
 from harness.judging.stats import paired_differences
 from harness.model.architecture import Estimator
 from harness.protocol import Suite
@@ -247,7 +248,9 @@ def _badges(group: Group, suite: str) -> tuple[Badge, ...]:
     if len(group.good) < len(group.records):
         found.append(Badge("failed", "seeds missing", status(group.records)))
     if first.cell.weights == "random":
-        found.append(Badge("random", "random weights", "its backbone started from random weights: nobody trained it"))
+        found.append(
+            Badge("random", "random weights", "its backbone started from random weights: nobody had trained it before")
+        )
     if group.timed and any(not timing.steady for timing in group.timed.latency.timings):
         found.append(Badge("unsteady", "unsteady latency", "its milliseconds varied too much to be quoted"))
     if first.source != source(first.cell.backend, suite):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.command import cli
 from harness.errors import WeightsError
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.model import pretrained
 from harness.model.backbones import FAMILIES
 from tests.harness.a_benchmark import benchmark, fill

@@ -9,7 +9,8 @@ import pytest
 from harness.command import cli
 from harness.judging.audit import audit, untrue
 from harness.judging.metrics import accuracy
-from harness.judging.records import HeldOut, Store
+from harness.judging.records import HeldOut
+from harness.judging.store import Store
 from harness.running import plan as plans
 from suites import elasticity
 from tests.harness.examples import a_cell, a_record

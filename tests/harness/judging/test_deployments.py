@@ -4,7 +4,8 @@ import pytest
 
 from harness.errors import BenchError
 from harness.judging.deployments import table
-from harness.judging.records import SCHEMA, Deployment, Store
+from harness.judging.records import SCHEMA, Deployment
+from harness.judging.store import Store
 from harness.judging.timing import Latency
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, a_timing
 

@@ -10,8 +10,9 @@ from harness.judging import dictionary, leaderboard
 from harness.judging.columns import named
 from harness.judging.deployments import table as deployment_table
 from harness.judging.leaderboard import of_tests
-from harness.judging.records import SCHEMA, Deployment, Store
+from harness.judging.records import SCHEMA, Deployment
 from harness.judging.searches import top_tens
+from harness.judging.store import Store
 from harness.judging.verify import verify
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import ENVIRONMENT, a_record

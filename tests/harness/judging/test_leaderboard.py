@@ -10,7 +10,8 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import columns, leaderboard
 from harness.judging.dictionary import of_leaderboard
-from harness.judging.records import Examined, Record, Searched, Settings, Store, Trial
+from harness.judging.records import Examined, Record, Searched, Settings, Trial
+from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.model.architecture import Estimator
 from harness.protocol import Counts, Metric

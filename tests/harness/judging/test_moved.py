@@ -6,7 +6,7 @@ from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.moved import between, differ, in_markdown, since
-from harness.judging.records import Store
+from harness.judging.store import Store
 from tests.harness.examples import a_cell, a_record
 from tests.history import git
 

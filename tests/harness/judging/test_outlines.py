@@ -6,7 +6,8 @@ import pytest
 
 from harness.judging import leaderboard
 from harness.judging.outlines import Shelf
-from harness.judging.records import RecordsError, Store, comparable, standing
+from harness.judging.standing import comparable, standing
+from harness.judging.store import RecordsError, Store
 from tests.harness.examples import a_cell, a_failure, a_record, in_unlike_units
 
 RESULTS = Path(leaderboard.__file__).parents[2] / "results"

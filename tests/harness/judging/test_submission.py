@@ -10,7 +10,9 @@ from harness import registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import submission
-from harness.judging.records import Record, Settings, Store, _without_truth, read, standing
+from harness.judging.records import Record, Settings
+from harness.judging.standing import standing
+from harness.judging.store import Store, _without_truth, read
 from harness.judging.submission import examine
 from harness.model.architecture import Estimator
 from harness.protocol import TEST

@@ -20,7 +20,7 @@ from harness import __version__
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.running import cluster as cluster_module
 from harness.running import host
 from harness.running.cluster import Cluster

@@ -9,7 +9,8 @@ from backends.onnx import annotate, build
 from harness import registry
 from harness.command.cli import main
 from harness.environment import observe
-from harness.judging.records import HeldOut, OnnxFile, Store
+from harness.judging.records import HeldOut, OnnxFile
+from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.model.architecture import Conv2D, Dense, Flatten, MaxPool2D, Network
 from harness.running import deploy

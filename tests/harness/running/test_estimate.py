@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.command import cli
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.model.variants import Recipe
 from harness.running.data import DataSource
 from harness.running.estimate import STARTS_IN, Error, Estimates, Known, Spent, _limit, error, makespan

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from harness.command.cli import main
 from harness.errors import BenchError
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, Imported, Network
 from harness.model.variants import Configuration, Recipe, Search
 from harness.running.data import DataSource
@@ -91,7 +91,7 @@ def test_what_cannot_be_drawn_is_refused(results, tmp_path, capsys):
     refuse(model(results, "elasticity", "ridge"), "ridge on classical, seed 0: is no network")
     refuse(baseline, "was trained on data 'elasticity', and these are others", "C11", _other_data(tmp_path))
     assert main(["gradcam", f"model={baseline}", "target=C11", f"out={tmp_path}"]) == 2
-    assert f"out={tmp_path}: name a file in a folder that is there" in capsys.readouterr().err
+    assert f"out={tmp_path}: is there: choose another name" in capsys.readouterr().err
 
 
 def _other_data(folder):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.records import Store, standing
+from harness.judging.standing import standing
+from harness.judging.store import Store
 from harness.running.merge import merge
 from harness.running.run import exported
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record

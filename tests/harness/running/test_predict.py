@@ -156,13 +156,13 @@ def test_a_model_of_other_inputs_is_refused(pictures, tmp_path, inputs, kind):
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("there.csv", "out=there.csv: is there: choose another name, or take it away; nothing is overwritten"),
+        ("there.csv", "out=there.csv: is there: choose another name; nothing is overwritten"),
         ("folder", "out=folder: is there: "),
         ("pipe", "out=pipe: is there: "),
         ("to-there.csv", "out=to-there.csv: is there: "),
         ("pictures/b.png", "out=pictures/b.png: is there: "),
-        ("model.onnx", "out=model.onnx: is the model: choose another name; nothing is overwritten"),
-        ("to-model.onnx", "out=to-model.onnx: is the model: "),
+        ("model.onnx", "out=model.onnx: is there: "),
+        ("to-model.onnx", "out=to-model.onnx: is there: "),
         ("circle", "out=circle: is a link that leads in a circle"),
         ("nowhere/out.csv", "out=nowhere/out.csv: there is no folder nowhere"),
         ("to-nowhere.csv", "out=to-nowhere.csv: there is no folder /nowhere"),

@@ -6,7 +6,8 @@ import pytest
 
 from harness.command import cli
 from harness.errors import BenchError
-from harness.judging.records import Settings, Store
+from harness.judging.records import Settings
+from harness.judging.store import Store
 from harness.model.variants import Search
 from harness.running.guard import Limits
 from harness.running.reproduce import _request, compare, published, reproduce, spread_of_seeds

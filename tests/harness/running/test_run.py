@@ -20,7 +20,7 @@ from harness import environment, registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.judging.verify import verify
 from harness.model.architecture import parameter_shapes

@@ -13,7 +13,7 @@ if importlib.util.find_spec("dask_jobqueue") is None:  # to import it would leav
     pytest.skip("dask-jobqueue is not installed", allow_module_level=True)
 
 from harness.errors import BenchError
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.running import slurm
 from tests.harness.a_cluster import await_that
 

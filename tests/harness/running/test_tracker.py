@@ -10,7 +10,8 @@ import pytest
 
 from harness.command import cli
 from harness.errors import BenchError
-from harness.judging.records import Examined, Store
+from harness.judging.records import Examined
+from harness.judging.store import Store
 from harness.running import tracker
 from tests.harness.a_benchmark import benchmark, fill
 from tests.harness.examples import a_cell, a_failure, a_record

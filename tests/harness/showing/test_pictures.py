@@ -9,7 +9,8 @@ from PIL import Image
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row
-from harness.judging.records import HeldOut, Store
+from harness.judging.records import HeldOut
+from harness.judging.store import Store
 from harness.model.variants import Recipe
 from harness.protocol import History
 from harness.showing import pictures

@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import BenchError
 from harness.judging.blocks import rows
-from harness.judging.records import Examined, Searched, Settings, Store, Trial
+from harness.judging.records import Examined, Searched, Settings, Trial
+from harness.judging.store import Store
 from harness.model.architecture import Estimator
 from harness.showing import certainty, report
 from harness.showing.answer import in_one_sentence

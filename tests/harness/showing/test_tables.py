@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import BenchError
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.showing import report
 from harness.showing.tables import cell, in_latex, last_decimal, of_leaderboard, rounded
 from tests.harness.a_benchmark import benchmark, fill

@@ -177,7 +177,7 @@ const losses = (place, { epochs, seeds, ends, loss, validation_loss: validation 
     ticks(1, Math.max(2, epochs), 6).filter(Number.isInteger).map((tick) => [x(tick), String(tick)]),
     decades(low / 1.1, high * 1.1).map((tick) => [y(tick), short(tick)]),
     ["epoch", "loss"],
-    `Training and validation loss over ${epochs} epochs, ${seeds.length} seeds`,
+    `Training and validation loss over ${epochs} epochs, ${seeds.length} seed${seeds.length === 1 ? "" : "s"}`,
   );
   for (const end of ends) chart.append(svg("path", { class: "front", d: `M${x(end + 0.5)} ${box.top}V${box.height - box.bottom}` }));
   const draw = (series, kind, width, opacity) => {

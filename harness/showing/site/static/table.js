@@ -51,7 +51,8 @@
     state.find = asked.get("find") || "";
     state.base = rows.some((row) => row.id === asked.get("base")) ? asked.get("base") : "";
     state.columns = asked.has("columns") ? asked.get("columns").split(",").filter((key) => names.includes(key)) : first;
-    state.cost = asked.get("cost") || costOf.options[0].value;
+    const costs = [...costOf.options].map((option) => option.value);
+    state.cost = costs.includes(asked.get("cost")) ? asked.get("cost") : costs[0];
     state.facets = Object.fromEntries(facets.map((one) => [one.dataset.facet, asked.get(one.dataset.facet) || ""]));
   };
   const write = () => {
@@ -181,7 +182,9 @@
     showColumns();
     const order = sorted(visible(), base);
     const shown = new Set(order);
+    const held = document.activeElement; // which loses the focus where its row is moved
     body.append(...order.map((row) => row.element));
+    if (body.contains(held)) held.focus({ preventScroll: true });
     const at = place().difference;
     for (const row of rows) {
       row.element.hidden = !shown.has(row);

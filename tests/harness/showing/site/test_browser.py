@@ -9,7 +9,7 @@ import pytest
 
 from harness.judging import leaderboard
 from harness.judging.blocks import difference
-from harness.judging.records import Store
+from harness.judging.store import Store
 from harness.showing.site import build
 from harness.showing.site.rows import read
 from tests.harness.a_benchmark import benchmark, fill

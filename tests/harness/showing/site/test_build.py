@@ -14,7 +14,8 @@ from harness.command.options import parse
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import difference
-from harness.judging.records import Examined, Settings, Store
+from harness.judging.records import Examined, Settings
+from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.showing.site import build, details
 from harness.showing.site.examples import Examples

@@ -1,0 +1,96 @@
+"""Which records stand for a cell, and which make up a row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, TypeVar
+
+from harness.judging.records import Cell
+
+
+class Placed(Protocol):
+    """What of a record says which cell and which row it is of: all that an outline has."""
+
+    @property
+    def key(self) -> str:
+        """See `Record`."""
+
+    @property
+    def of_cell(self) -> str:
+        """See `Record`."""
+
+    @property
+    def row(self) -> str:
+        """See `Record`."""
+
+    @property
+    def seed(self) -> int:
+        """See `Record`."""
+
+    @property
+    def status(self) -> str:
+        """See `Record`."""
+
+    @property
+    def computed_by(self) -> str:
+        """See `Record`."""
+
+    @property
+    def cell(self) -> Cell:
+        """See `Record`, but for the seed."""
+
+    @property
+    def validation_error(self) -> float:
+        """See `Record`."""
+
+    @property
+    def started(self) -> str:
+        """See `Record`."""
+
+    @property
+    def computed_on(self) -> str:
+        """See `Record`."""
+
+    @property
+    def answers(self) -> int:
+        """See `Record`."""
+
+
+_P = TypeVar("_P", bound=Placed)
+
+
+def standing(records: Iterable[_P]) -> list[_P]:
+    """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest. None of a
+    row that newer code made again to the bit, which stands for both.
+
+    Cells are the same where they read the same: a line may leave out what another says, and has another key then.
+    """
+    stands: dict[tuple[str, int], _P] = {}
+    for record in records:
+        place = (record.row, record.seed)
+        if record.status == "ok" or place not in stands or stands[place].status != "ok":
+            stands[place] = record
+    again = _made_again(stands.values())
+    return [record for record in stands.values() if record.row not in again]
+
+
+def _made_again(records: Iterable[_P]) -> set[str]:
+    """The rows of which a newer one has every record, with the same answers, by the same versions and machine."""
+    rows: dict[str, dict[str, list[_P]]] = {}
+    for record in records:
+        rows.setdefault(record.of_cell, {}).setdefault(record.row, []).append(record)
+    found = set()
+    for of_cell in rows.values():
+        if len(of_cell) > 1:
+            by_age = sorted(of_cell.items(), key=lambda item: max(record.started for record in item[1]))
+            told = [(row, {(r.computed_on, r.seed, r.status, r.answers) for r in of_row}) for row, of_row in by_age]
+            found |= {row for place, (row, old) in enumerate(told) if any(old <= new for _, new in told[place + 1 :])}
+    return found
+
+
+def comparable(records: Iterable[_P]) -> list[list[_P]]:
+    """Records that differ in nothing but their seed, together, by ascending seed."""
+    groups: dict[str, list[_P]] = {}
+    for record in sorted(records, key=lambda item: item.seed):
+        groups.setdefault(record.row, []).append(record)
+    return list(groups.values())
