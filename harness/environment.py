@@ -262,13 +262,32 @@ def usable_memory_gib() -> float:
     return 0.9 * memory_gib()
 
 
-def memory_gib(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
-    """Memory of the machine, or what the control group of a container grants of it, in GiB (cgroup v2, then v1)."""
+def memory_gib(cgroup: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
+    """Memory of the machine, or what the control groups of this process grant of it, in GiB: those of a container, of
+    a job of Slurm, of a service (cgroup v2, then v1).
+    """
     total = _memory()
-    for limit in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
-        with contextlib.suppress(OSError, ValueError):  # no such file; "max" where there is no limit
-            total = min(total, int(limit.read_text()))
+    for group in _groups("memory", cgroup, own):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            with contextlib.suppress(OSError, ValueError):  # no such file; "max" where there is no limit
+                total = min(total, int((group / name).read_text()))
     return total / 2**30
+
+
+def _groups(controller: str, cgroup: Path, own: Path) -> list[Path]:
+    """The folders of the control groups that this process is in, from its own to the root: of v2, then of a controller
+    of v1. What a container sees begins at the root.
+    """
+    paths = {"": "/", controller: "/"}
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # not Linux
+        for line in own.read_text().splitlines():
+            _, names, path = line.split(":", 2)
+            paths |= dict.fromkeys(names.split(","), path)
+    found = []
+    for root, path in ((cgroup, paths[""]), (cgroup / controller, paths[controller])):
+        group = root / path.lstrip("/")
+        found += [group, *(parent for parent in group.parents if parent.is_relative_to(root))]
+    return found
 
 
 def _memory() -> int:
@@ -276,17 +295,17 @@ def _memory() -> int:
     return int(psutil.virtual_memory().total)
 
 
-def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
-    """How many processor cores this process may use: those that it may run on, and no more than what the control group
-    of a container grants of them (cgroup v2, then v1), rounded up.
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+    """How many processor cores this process may use: those that it may run on, and no more than what its control groups
+    grant of them (cgroup v2, then v1), rounded up.
     """
     cores = _cores()
-    v1 = cgroup / "cpu" / "cpu.cfs_quota_us", cgroup / "cpu" / "cpu.cfs_period_us"
-    for files in ((cgroup / "cpu.max",), v1):
-        with contextlib.suppress(OSError, ValueError):  # no such file; "max", or -1, where there is no limit
-            quota, period = map(int, " ".join(file.read_text() for file in files).split())
-            if quota > 0:
-                cores = min(cores, math.ceil(quota / period))
+    for group in _groups("cpu", cgroup, own):
+        for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+            with contextlib.suppress(OSError, ValueError):  # no such file; "max", or -1, where there is no limit
+                quota, period = map(int, " ".join((group / name).read_text() for name in names).split())
+                if quota > 0:
+                    cores = min(cores, math.ceil(quota / period))
     return cores
 
 

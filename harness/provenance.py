@@ -198,9 +198,14 @@ def _is_string(node: ast.AST) -> bool:
 
 def computing_versions(backend: str, environment: Environment, packages: Iterable[str] = ()) -> dict[str, str]:
     """Versions of the packages that a backend computes with, of the engine that Keras was given, and of others."""
-    engine = environment.flags.get("KERAS_BACKEND", "") if backend == "keras" else ""
+    engine = _engine(backend, environment, "")
     names = {*registry.computes_with(backend), engine, f"{engine}lib", *packages}
     return {name: environment.versions[name] for name in sorted(names) if name in environment.versions}
+
+
+def _engine(backend: str, environment: Environment, usual: str) -> str:
+    """The engine that Keras was given, which other backends do not hear of."""
+    return environment.flags.get("KERAS_BACKEND", usual) if backend == "keras" else usual
 
 
 def machine(environment: Environment) -> str:
@@ -218,7 +223,7 @@ def computed_by(
     `packages` are those besides the backend's.
     """
     versions = computing_versions(backend, environment, packages)
-    parts: tuple[object, ...] = (versions, environment.flags.get("KERAS_BACKEND", "tensorflow"), machine(environment))
+    parts: tuple[object, ...] = (versions, _engine(backend, environment, "tensorflow"), machine(environment))
     parts += (source_hash,) if device == "cpu" else (source_hash, environment.gpu)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 

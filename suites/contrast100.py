@@ -13,6 +13,7 @@ import msgspec
 
 from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, OnProgress
+from suites.made import named_after
 from suites.microstructure import dataset as shipped
 from suites.microstructure import endless, question, symmetries, variants
 from suites.microstructure import folder as folders
@@ -57,5 +58,6 @@ def make_data(out: Path, count: int, seed: int, options: Mapping[str, str], on_p
     """See `Suite.make_data`."""
     parameters = msgspec.structs.replace(shipped.SHIPPED["contrast100"], count=count, seed=seed)
     folders.refuse_occupied(out)
-    folders.write_folder(shipped.make(parameters, on_progress), out, "GPa", msgspec.to_builtins(parameters))
+    made = named_after(out, shipped.make(parameters, on_progress))
+    folders.write_folder(made, out, "GPa", msgspec.to_builtins(parameters))
     return f"{count} images and their constants in GPa"

@@ -14,6 +14,7 @@ import msgspec
 from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, OnProgress, Source
 from harness.text import number
+from suites.made import named_after
 from suites.microstructure import dataset as shipped
 from suites.microstructure import endless, question, symmetries, variants
 from suites.microstructure import folder as folders
@@ -100,8 +101,8 @@ def make_data(out: Path, count: int, seed: int, options: Mapping[str, str], on_p
     parameters = shipped.Parameters(count, SIZE[0], seed, tuple(chosen), (soft, stiff))
     folders.refuse_occupied(out)
     gpa_per(unit)  # refused here if it is unknown, before the work
-    dataset = shipped.make(parameters, on_progress)
-    folders.write_folder(dataset, out, unit, msgspec.to_builtins(parameters))
+    made = named_after(out, shipped.make(parameters, on_progress))
+    folders.write_folder(made, out, unit, msgspec.to_builtins(parameters))
     return f"{count} images and their constants in {unit}"
 
 

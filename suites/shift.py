@@ -3,13 +3,14 @@
 A lecture on representations: R² 0.88 at the microscope that a model was trained at, 0.45 at another one of the same
 alloy. Here models are trained on patches of one laboratory, of specimens with up to half of the stiff phase, and meet
 new specimens there (`same`, by which they are ranked), in another laboratory (`elsewhere`), with one thing changed at a
-time, three times as much of it (`contrast-1` to `contrast-3`, ...), with more of the stiff phase (`richer`), and of a
-stiffer one (`stiffer`), which no image shows. They are chosen by the validation images, which are of their own
-laboratory; no test of another one has a say in that. The same validation specimens as the other laboratory sees them
-are a test of their own, `validation-elsewhere`: which model it would have chosen can be read off afterwards.
+time on another day of the same kind, three times as much of it (`contrast-1` to `contrast-3`, ...), with more of the
+stiff phase (`richer`), and of a stiffer one (`stiffer`), which no image shows. They are chosen by the validation
+images, which are of their own laboratory; no test of another one has a say in that. The same validation specimens as
+the other laboratory sees them are a test of their own, `validation-elsewhere`: which model it would have chosen can be
+read off afterwards.
 
-The modulus is that of the micrograph, pores left out: but for `stiffer` nothing is hidden. What is asked is whether a
-model reads the material or the microscope.
+The modulus is that of the micrograph, all of median porosity: but for `stiffer` nothing is hidden. What is asked is
+whether a model reads the material or the microscope.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import TypeVar
 import msgspec
 import psutil
 
-from harness.errors import BenchError
+from harness.errors import BenchError, Unavailable
 from harness.protocol import OnProgress
 
 _Asked = TypeVar("_Asked", bound=msgspec.Struct)
@@ -67,7 +67,8 @@ def serve(
 ) -> None:
     """Answer the one request of a `kind` on standard input. `prepare` imports what takes long, before the time counts.
 
-    A BenchError, a file that cannot be read and a lack of memory are told; anything else is a fault, with a traceback.
+    A BenchError, what this machine lacks, a file that cannot be read and a lack of memory are told; anything else is a
+    fault, with a traceback.
     """
     send = take_over_stdout()
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
@@ -77,7 +78,7 @@ def serve(
     try:
         value = answer(request, lambda done, total: send(Progress(done, total)))
         send(Answer(msgspec.Raw(msgspec.json.encode(value)), peak_gib()))
-    except BenchError as error:
+    except (BenchError, Unavailable) as error:
         send(Refused(_text(error)))
     except OSError as error:
         send(Refused(_text(f"{error.filename or 'input or output'}: {error.strerror or error}")))

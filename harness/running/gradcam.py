@@ -28,6 +28,7 @@ from harness.running.apart import Stopped, ask
 from harness.running.child import serve
 from harness.running.fields import centres, last_convolution, onto_image
 from harness.running.guard import Limits
+from harness.running.launch import device_variables
 from harness.running.view import view
 
 _AT_A_TIME = 32
@@ -224,4 +225,5 @@ def _maps(
 
 
 if __name__ == "__main__":
+    os.environ.update(device_variables("cpu"))
     serve(Request, look_here, prepare=lambda: None)

@@ -20,6 +20,7 @@ import msgspec
 from harness import registry
 from harness.environment import Environment, observe
 from harness.isolation import command
+from harness.model.architecture import Imported
 from harness.running.child import Ready, hang_up, kill, tell
 from harness.running.crew import Crew, Event, LostHand, without_worker
 from harness.running.guard import Guard, Limits, last_lines, last_words
@@ -128,7 +129,9 @@ _NUMBERS = itertools.count(1)
 
 
 class ProcessHand:
-    """A hand that keeps one worker process at a time, of the backend that its cell needs."""
+    """A hand that keeps one worker process at a time, of the backend that its cell needs. Somebody's code, which may
+    change what a framework does from then on, and hide modules of other code, has one that does nothing else.
+    """
 
     def __init__(self, post: Post) -> None:
         self._post = post
@@ -137,6 +140,7 @@ class ProcessHand:
         self._log, self.killed = "", False
         self.backend = ""
         """Of the worker that is there, "" where none is."""
+        self._code = ""
 
     def do(self, job: Job, tell: Callable[[Epoch], None]) -> Done:
         """Do a job in a worker that is there, or a fresh one. Raises LostHand once the hand was killed."""
@@ -144,8 +148,10 @@ class ProcessHand:
         if lacking := registry.missing(backend):
             why = f"{backend} needs {' and '.join(lacking)}, which is not installed"
             return Done(without_worker(job, "unavailable", why))
-        if self.backend != backend:
+        code = f"{job.code}/{model.path}" if isinstance(model := job.cell.architecture, Imported) else ""
+        if (self.backend, self._code) != (backend, code):
             self.end()
+        self._code = code
         return self._run(self._process or self._start(backend), job, tell)
 
     def end(self) -> None:

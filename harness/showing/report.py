@@ -139,7 +139,7 @@ def _table_1(block: Sequence[Record]) -> str:
         heading = ["backend", "rank", "no.", *axes, "parameters", f"best {loss}", "± seeds", "selected by seed"]
         parts.append(
             f"## Table 1: the ten best of {len(search.configurations)} configurations of `{searched}`\n\n"
-            f"Those tried for longest first, then by the lowest {loss} {_how_long(search)}{scale}. No configuration "
+            f"{_order(search)} {loss} {_how_long(search)}{scale}. No configuration "
             "but the selected one ever met the test images.\n\n" + markdown(heading, lines)
         )
     return "\n\n".join(parts)
@@ -150,6 +150,11 @@ def _loss(block: Sequence[Record]) -> tuple[str, str]:
     if any(record.held_out and record.held_out.of_classes for record in block):
         return "validation cross-entropy", ""
     return "validation MSE", ", on standardised targets (1 is the mean of the training labels)"
+
+
+def _order(search: Search) -> str:
+    """How configurations are ordered, up to the word for the loss."""
+    return "By the lowest" if len(search.rounds()) == 1 else "Those tried for longest first, then by the lowest"
 
 
 def _how_long(search: Search) -> str:
@@ -189,7 +194,8 @@ def _table_2(block: Sequence[Record]) -> str:
     found.sort(key=lambda record: (record.cell.backend, record.cell.seed))
     told = [f"{r.cell.backend} seed {r.cell.seed}: {r.searched.selected}" for r in found if r.searched]
     return (
-        "## Table 2: the best three over all seeds and backends\n\nThose tried for longest first.\n\n"
+        "## Table 2: the best three over all seeds and backends\n\n"
+        + f"{_order(search)} mean.\n\n"
         + markdown(["no.", *axes, f"mean {_loss(found)[0]}", "range"], lines)
         + f"\n\nSelected: {'; '.join(told)}."
     )

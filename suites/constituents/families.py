@@ -43,7 +43,7 @@ def lamellae(draw: np.random.Generator, size: int) -> Mask:
 
 
 def network(draw: np.random.Generator, size: int) -> Mask:
-    """Films along the boundaries of grains, with gaps, as of ferrite or cementite that came first."""
+    """Films along the boundaries of grains, with gaps, as of proeutectoid ferrite or cementite."""
     near = np.linalg.norm(_nearest(draw, size, draw.uniform(9, 18), 2)[0], axis=-1)
     gaps = draw.uniform(0.5, 3.0) * _smooth(draw, size, draw.uniform(3, 7))
     return lowest(near[..., 1] - near[..., 0] + gaps, _share(draw))

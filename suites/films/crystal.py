@@ -121,7 +121,7 @@ class Estimates(NamedTuple):
     """Young's moduli along x1 (...) in GPa, of area fractions alone.
 
     `voigt` is that of the mean stiffness and an upper bound, `reuss` that of the mean compliance and a lower one, which
-    is 1 / <1/E>; `hill` is their mean. `mean` is the plain <E>, no bound but within a per mille of `voigt`.
+    is 1 / <1/E>; `hill` is their mean. `mean` is the plain <E>, which lies between the two and is no bound.
     """
 
     voigt: Floats

@@ -15,9 +15,9 @@ _STEPS = ((1, 1), (1, 2), (2, 1), (2, 2))  # how far, and along which axis
 
 
 class GrayStatistics:
-    """(n, 23) numbers that say how a micrograph was taken rather than what it shows, standardised over the training
-    images: how many of its pixels are darker than each of 19 shades, and the root mean squared step between pixels one
-    and two apart along columns and along rows, which tell noise from blur.
+    """(n, 23) numbers that say how a micrograph was taken, and of what it shows the share of each phase, standardised
+    over the training images: how many of its pixels are darker than each of 19 shades, and the root mean squared step
+    between pixels one and two apart along columns and along rows, which tell noise from blur.
     """
 
     def fit(self, images: Images) -> None:

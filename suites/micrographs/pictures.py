@@ -127,7 +127,8 @@ def draw_micrographs(picture: Path) -> None:
     figure = Figure(figsize=(9.6, 3.6), layout="constrained")
     for axes, number in zip(figure.subplots(1, 3), (0, 3, 5), strict=True):
         axes.imshow(specimens.photographed(stored.masks[number], number)[0], "gray", vmin=0, vmax=255)
-        axes.set_title(f"E {stored.measured[number]:.1f} GPa, {stored.visible[number]:.1f} without pores", fontsize=9)
+        measured, visible = stored.measured[number], stored.visible[number]
+        axes.set_title(f"E {measured:.1f} GPa, {visible:.1f} at median porosity", fontsize=9)
         axes.set_xticks(range(64, 256, 64), [])
         axes.set_yticks(range(64, 256, 64), [])
         axes.grid(color="#D55E00", linewidth=0.7)

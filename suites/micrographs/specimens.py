@@ -1,9 +1,9 @@
 """Specimens of one two-phase alloy: a large micrograph of each, and the Young's modulus that a test of it measures.
 
 Phases are a thresholded Gaussian random field, finer and coarser, of more and less of the stiff phase. The modulus is
-that of the whole micrograph, by the solver of suite elasticity, the mean of both in-plane directions; and both phases
-are softer by the same share for pores that are too small for the image. What no image shows differs from specimen to
-specimen and is the same in all of one.
+that of the whole micrograph, by the solver of suite elasticity, the mean of both in-plane directions; and what
+pores that are too small for the image leave of it, by as much in both phases, more or less than in the specimen of
+median porosity. What no image shows differs from specimen to specimen and is the same in all of one.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COUNT, SIZE = 200, 256
 """Specimens that are shipped, and pixels along an edge of each micrograph."""
 
 HIDDEN = 0.13
-"""Standard deviation of the logarithm of what pores leave of the modulus."""
+"""Standard deviation of the logarithm of what pores leave of the modulus, over what they leave at median porosity."""
 
 _FRACTIONS, _LENGTHS = (0.2, 0.6), (2.0, 4.0)  # of the stiff phase; correlation length in pixels
 _SOFT, _STIFF = (70.0, 0.33), (410.0, 0.19)  # Young's modulus in GPa and Poisson's ratio, as in suite elasticity
@@ -37,7 +37,9 @@ _ONCE, _AGAIN = 1, 2  # keep streams of random numbers apart
 
 
 class Specimens(NamedTuple):
-    """Masks (n, size, size), 1 being the stiff phase, and moduli (n,) in GPa: of the image alone, and as measured."""
+    """Masks (n, size, size), 1 being the stiff phase, and moduli (n,) in GPa: at median porosity, which
+    hangs on the image alone, and as measured.
+    """
 
     masks: Mask
     visible: Floats

@@ -1,4 +1,4 @@
-"""The same specimens with a stiffer stiff phase: a modulus that no image tells, for every gray level is as it was.
+"""The same specimens with a stiffer stiff phase: a modulus that no image tells, for it changes no gray level.
 
 Young's modulus of the stiff phase is 700 GPa, ten times the soft one's, where specimens have 410.
 """

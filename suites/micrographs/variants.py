@@ -54,7 +54,7 @@ VARIANTS = (
     ),
     Variant(
         "session-gp",
-        "a Gaussian process on gray levels and noise alone: on how a micrograph was taken",
+        "a Gaussian process on gray levels and noise alone: on how a micrograph was taken, and the phases' shares",
         PROCESS,
         encoding=Encoding("gray-statistics"),
     ),

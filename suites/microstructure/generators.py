@@ -1,9 +1,10 @@
 """Seeded generators of periodic two-phase microstructures: five families of square images, 1 being the stiff phase.
 
 An image hangs on the seed, its family and its number in the family alone, so a larger set begins with the smaller one.
-Phases are told apart by rank, not by value: the volume fraction drawn is met to the pixel, and rounding makes the
-choice the same on every machine. Features are small beside the image, as in a representative volume, so that what
-matters is their statistics and not where the few largest happen to lie.
+Phases are told apart by rank, not by value: the volume fraction drawn is met to the pixel, but of `voronoi`, whose
+whole cells come next to it from below, and rounding makes the choice the same on every machine. Features are small
+beside the image, as in a representative volume, so that what matters is their statistics and not where the few largest
+happen to lie.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]
 
 FRACTIONS = (0.15, 0.65)
-"""Range of the volume fraction of the stiff phase, drawn uniformly."""
+"""Range from which the volume fraction of the stiff phase is drawn uniformly; whole cells may fall short of it."""
 
 
 def generate(families: Sequence[str], count: int, size: int, seed: int) -> tuple[Mask, tuple[str, ...]]:

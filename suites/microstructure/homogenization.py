@@ -236,7 +236,7 @@ _DERIVATIVES: dict[int, dict[int, int]] = {0: {0: 0}, 1: {1: 1}, 2: {}, 3: {2: 1
 def _displacement_gradients(shape: tuple[int, ...]) -> tuple[Floats, Floats]:
     """Derivatives along x1 and x2 at each frequency of the half spectrum, in the rotated scheme.
 
-    Willot (2015), in two dimensions, without the factor 2i exp(i (q1 + q2) / 2) that both share: u lies on the
+    Willot (2015), in two dimensions, without the factor i exp(i (q1 + q2)) that both share: u lies on the
     corners of the pixels and its gradient in their middle.
     """
     q2 = np.pi * np.fft.fftfreq(shape[0])[:, None]

@@ -16,9 +16,9 @@ _ROUND = 1e-6  # eccentricity of what has no direction, though `orientation` is 
 
 
 class Shapes:
-    """(n, 11) numbers, standardised over the training images: how many islands there are, and of how many the pieces
-    hang together (Euler's number); mean and deviation of their areas, and the share of the largest; mean perimeter
-    and eccentricity; mean direction, as cosine and sine of twice its angle, by area, to which a disc or a square adds
+    """(n, 11) numbers, standardised over the training images: how many islands there are, and how many more than their
+    holes (Euler's characteristic); mean and deviation of their areas, and the share of the largest; mean perimeter and
+    eccentricity; mean direction, as cosine and sine of twice its angle, by area, to which a disc or a square adds
     nothing; mean and deviation of the distance from an island's middle to the nearest other.
 
     Islands are white pixels that touch at an edge or a corner. One that leaves at an edge of the periodic image and

@@ -193,6 +193,30 @@ def test_a_container_s_quota_of_cores_is_kept(tmp_path, files, expected):
     assert usable_cores(tmp_path) == (expected or usable_cores(tmp_path / "nothing"))
 
 
+@pytest.mark.parametrize(
+    ("file", "told"),
+    [
+        ("slurm/job_7/memory.max", "0::/slurm/job_7/step_0\n"),
+        ("slurm/job_7/step_0/memory.max", "0::/slurm/job_7/step_0\n"),
+        ("memory/slurm/job_7/memory.limit_in_bytes", "3:cpu,cpuacct:/x\n4:memory:/slurm/job_7\n0::/\n"),
+    ],
+)
+def test_a_job_may_use_what_the_groups_above_it_were_granted(tmp_path, file, told):
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text("1073741824\n")
+    (tmp_path / "own").write_text(told)
+    assert memory_gib(tmp_path, tmp_path / "own") == 1.0
+    (tmp_path / "own").write_text("0::/another\n")
+    assert memory_gib(tmp_path, tmp_path / "own") > 1.0
+
+
+def test_a_job_s_quota_of_cores_is_kept(tmp_path):
+    (tmp_path / "own").write_text("0::/job/step\n")
+    (tmp_path / "job" / "step").mkdir(parents=True)
+    (tmp_path / "job" / "cpu.max").write_text("50000 100000\n")
+    assert usable_cores(tmp_path, tmp_path / "own") == 1
+
+
 def test_switches_are_the_flags_that_choose_among_implementations() -> None:
     set_here = {"OMP_NUM_THREADS": "1", "ATEN_CPU_CAPABILITY": "default"}
     assert switches(msgspec.structs.replace(observe(), flags=set_here)) == {"ATEN_CPU_CAPABILITY": "default"}

@@ -37,6 +37,12 @@ def test_keras_computes_with_its_engine_too():
     assert computed_by("keras", told, "s") == computed_by("keras", HERE, "s")
 
 
+def test_other_backends_do_not_hear_of_keras_engine():
+    on_torch = msgspec.structs.replace(HERE, flags={"KERAS_BACKEND": "torch"})
+    for backend in ("pytorch", "classical", "onnx"):
+        assert computed_by(backend, on_torch, "s") == computed_by(backend, HERE, "s")
+
+
 def test_every_package_that_a_backend_computes_with_is_recorded():
     for backend in registry.names("backends"):
         assert set(registry.computes_with(backend)) <= set(environment._PACKAGES), backend

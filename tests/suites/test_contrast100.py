@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,4 @@ def test_more_of_it_can_be_made(tmp_path):
     assert contrast100.make_data(tmp_path / "out", 2, 0, {}, lambda *_: None) == "2 images and their constants in GPa"
     made = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert made == ["0_disks.png", "1-2_Cij.csv", "1_ellipses.png", "dataset.json"]
+    assert json.loads((tmp_path / "out" / "dataset.json").read_text())["name"] == "out"  # not that of shipped data

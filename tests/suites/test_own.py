@@ -53,6 +53,12 @@ def test_a_folder_is_a_data_set(folder):
         assert not {dataset.groups[row] for row in part} & {dataset.groups[row] for row in others}
 
 
+def test_a_learning_curve_takes_images_of_many_groups(folder):
+    dataset = own.load(folder, {})
+    split = own.split(dataset)
+    assert len({dataset.groups[row] for row in split.first(30).train}) > 20  # and not 15, both images of each
+
+
 def test_classes_are_shared_out_alike(folder):
     dataset = own.load(folder, {"targets": "kind"})
     assert dataset.classes

@@ -168,6 +168,7 @@ def test_films_are_made_checked_and_planned(tmp_path, capsys):
     [
         (["ratio=0.5"], "ratio"),
         (["ratio=1"], "grain"),
+        (["ratio=1.5"], "ratio=1.5: a film has 4 grains at least: choose 2 or more"),  # check refused what make made
         (["ratio=four"], "must be a number"),
         (["crystal=silcon"], "did you mean 'silicon'"),
         (["crystal=1,2,3"], "unstable"),

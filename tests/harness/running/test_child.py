@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.errors import BenchError
+from harness.errors import BenchError, Unavailable
 from harness.running import child
 
 
@@ -46,6 +46,7 @@ def test_a_request_is_answered_after_what_takes_long_was_imported(monkeypatch):
     [
         (BenchError("m.onnx: not an ONNX file"), "m.onnx: not an ONNX file"),
         (BenchError("\udcff.onnx: not an ONNX file"), "\\udcff.onnx: not an ONNX file"),
+        (Unavailable("keras finds a GPU"), "keras finds a GPU"),
         (PermissionError(13, "Permission denied", "m.onnx"), "m.onnx: Permission denied"),
         (MemoryError("of 8 GiB"), "there is not enough memory for this: of 8 GiB"),
     ],

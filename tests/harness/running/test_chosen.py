@@ -85,6 +85,45 @@ def test_a_network_of_a_file_is_held_against_the_data(tmp_path):
         planned(str(path))
 
 
+LAYER = {
+    "conv": '{type = "Conv2D", filters = 3, kernel = 1}',
+    "flat": '{type = "Flatten"}',
+    "mean": '{type = "GlobalAveragePool2D"}',
+    "vgg16": '{type = "Backbone", family = "vgg16"}',
+    "dropout": '{type = "Dropout", rate = 0.5}',
+    "answer": '{type = "Dense", units = 0}',
+}
+HEAD = '[[recipes]]\ntrains = "head"\n'
+
+
+def network(*layers):
+    return f'[architecture]\ntype = "network"\nlayers = [{", ".join(LAYER[name] for name in layers)}]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (network(), "it has no layers"),
+        (network("flat", "conv", "flat", "answer"), "conv2d_1 takes an image, and is given a vector"),
+        (network("flat", "mean", "answer"), "globalaveragepool2d_1 takes an image, and is given a vector"),
+        (network("mean", "flat", "answer"), "flatten_1 takes an image, and is given a vector"),
+        ('encoding = {name = "two-point"}\n' + network("conv", "flat", "answer"), "conv2d_1 takes an image"),
+        (network("conv", "vgg16", "mean", "answer"), "backbone_1: nothing but a Dropout may come before a backbone"),
+        (network("vgg16", "vgg16", "mean", "answer"), "backbone_2: nothing but a Dropout may come before a backbone"),
+        (HEAD + network("vgg16", "flat", "answer"), "flatten_1: put a GlobalAveragePool2D there, behind the backbone"),
+    ],
+)
+def test_a_network_that_frameworks_would_not_train_alike_is_refused(tmp_path, text, said):
+    (tmp_path / "mine.toml").write_text(text)
+    with pytest.raises(BenchError, match=f"^variant=mine: {said}"):
+        planned(str(tmp_path / "mine.toml"))
+
+
+def test_a_backbone_may_be_flattened_where_that_is_the_same_in_both_frameworks(tmp_path):
+    (tmp_path / "mine.toml").write_text("[[recipes]]\n" + network("dropout", "vgg16", "flat", "answer"))
+    assert {cell.backend for cell in planned(str(tmp_path / "mine.toml")).cells} == {"keras", "pytorch"}
+
+
 def test_a_network_that_is_decoded_has_as_many_units_as_there_are_answers(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text('decoding = {name = "between-bounds"}\n' + DENSE % 0)
@@ -111,6 +150,10 @@ def test_a_search_of_a_file_is_held_against_the_data(tmp_path):
     )
     path.write_text(f'architecture = {{type = "search", configurations = [{{{one % 9}}}]}}')
     with pytest.raises(BenchError, match="dense_1 needs a vector"):
+        planned(str(path))
+    member = f"choices = {{width = 9}}, recipe = {{}}, architecture = {{type = 'network', layers = [{LAYER['vgg16']}]}}"
+    path.write_text(f'architecture = {{type = "search", configurations = [{{{member}}}]}}')
+    with pytest.raises(BenchError, match="backbone_1: a search is among networks without a backbone"):
         planned(str(path))
 
 

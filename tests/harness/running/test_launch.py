@@ -9,6 +9,7 @@ import time
 import pytest
 
 from harness import registry
+from harness.model.architecture import Imported
 from harness.model.variants import Recipe
 from harness.running.crew import Started
 from harness.running.data import DataSource
@@ -65,6 +66,20 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path, fault, said):
     assert said in records[fault, 0].reason
     assert (tmp_path / records[fault, 0].log).exists()
     assert [records["ok", seed].status for seed in range(3)] == ["ok"] * 3
+
+
+def test_somebody_s_code_has_a_worker_that_does_nothing_else(tmp_path):
+    def own(variant, path, seed):
+        return Job(
+            a_cell(variant=variant, architecture=Imported(path, "torch", "f"), seed=seed), DataSource(), code="/a"
+        )
+
+    jobs = [own("one", "m.py:A", 0), own("one", "m.py:A", 1), own("two", "m.py:B", 0), a_job(seed=0), a_job(seed=1)]
+    records, _ = run(jobs, tmp_path, workers=1)
+    logs = {place: record.log for place, record in records.items()}
+    assert logs["one", 0] == logs["one", 1]
+    assert logs["ok", 0] == logs["ok", 1]
+    assert len(set(logs.values())) == 3
 
 
 def test_last_words_name_no_folder_of_whoever_ran_it(tmp_path):

@@ -59,8 +59,13 @@ def test_who_is_better_on_the_test_images_is_told_as_such_and_not_as_good():
 
 def test_what_is_no_better_than_the_mean_is_not_to_be_used():
     told = advice("own", table(gp=12.0, trees=13.0), {}, {}, RESULTS)
-    assert told.startswith("**None is shown to be better than always answering the mean.** The best on the validation")
+    assert told.startswith("**What the validation images choose is not shown to be better than always answering the")
     assert "**Use" not in told
+    gp, trees = table(gp=12.0, trees=1.0)
+    chosen = tuple(msgspec.structs.replace(r, validation=a_record(error=0.1).validation) for r in gp.records)
+    told = advice("own", [gp._replace(records=chosen), trees], {}, {}, RESULTS)
+    assert "is not shown to be better" in told
+    assert "**Better on the test images**: trees" in told
 
 
 def test_what_predict_cannot_use_is_not_recommended():
@@ -125,7 +130,10 @@ def test_whether_more_images_would_help_is_read_off_a_learning_curve(error, does
 
 def test_without_a_curve_the_command_that_answers_it_is_named():
     told = advice("own", table(gp=1.0), {}, {}, RESULTS)
-    assert "`bench run suite=own data=FOLDER variant=gp backend=classical originals=N results=mine`" in told
+    assert (
+        "`bench run suite=own data=FOLDER variant=gp backend=classical profile=standard originals=N results=mine`"
+        in told
+    )
     assert not np.char.count(told, "likely to help")
 
 

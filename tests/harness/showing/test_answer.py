@@ -5,6 +5,7 @@ import re
 import msgspec
 
 from harness.judging.blocks import rows
+from harness.judging.records import Examined
 from harness.model.architecture import Dense, Flatten, Network
 from harness.showing.answer import in_one_sentence
 from suites import polysilicon
@@ -48,6 +49,13 @@ def test_who_is_not_told_apart_and_whether_a_network_is_worth_it_do_not_contradi
     assert "These data do not say: net · pytorch and line · classical" in near
     behind = in_one_sentence(table(0.1, 4.0, 2.0), ())
     assert "No: line · classical has no network, and is better than net · pytorch" in behind
+
+
+def test_of_several_tests_the_one_that_the_skill_is_of_is_named():
+    assert "has a skill of 0.9" in in_one_sentence(table(1.0, 4.0, 0.1), ())
+    others = {"elsewhere": Examined(a_record().held_out, a_record().test, {})}
+    text = in_one_sentence(table(1.0, 4.0, 0.1, others=others), ())
+    assert re.search(r"has a skill of 0\.9\d* \(0\.9\d* to [01]\.\d*\) on `test`\.\*\*", text)
 
 
 def test_who_is_better_than_what_was_chosen_is_told():

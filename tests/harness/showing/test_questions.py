@@ -30,7 +30,7 @@ def test_clear_differences_are_told_as_such():
     tuning, fastest, fine_tuning, transfer, worth, best = told(CLEAR)
     assert "Yes, in every backend." in tuning
     assert "by epoch" in fastest
-    better, worse = re.search(r"Better: ([^;]*); worse: ([^;]*)\.", fine_tuning).groups()
+    better, worse = re.search(r"Fine-tuned is better: ([^;]*); worse: ([^;]*)\.", fine_tuning).groups()
     assert "vgg16 (keras)" in better
     assert "resnet50 (pytorch)" in worse
     assert "Tuning, in every backend." in transfer
@@ -41,6 +41,37 @@ def test_clear_differences_are_told_as_such():
 def test_what_has_no_network_may_be_worth_more():
     *_, worth, _ = told({"baseline": 20.0, "tuned": 30.0})
     assert "No: mean · classical has no network, and is better than baseline" in worth
+
+
+def test_a_network_that_is_as_good_leaves_the_answer_open():
+    records = benchmark({"baseline": 30.0, "tuned": 12.0}, backends=("keras",))
+    good = a_record(error=0.1).validation
+    for_baseline = [msgspec.structs.replace(r, validation=good) if r.cell.variant == "baseline" else r for r in records]
+    best = [
+        msgspec.structs.replace(r, validation=a_record(error=0.01).validation) if not r.cell.has_network else r
+        for r in for_baseline
+    ]
+    *_, worth, _ = answers(rows(best), {})
+    assert "These data do not say: mean · classical has no network, and is better than baseline · keras, the" in worth
+    assert "the best network on the validation images, but not than tuned · keras." in worth
+
+
+def test_the_baseline_is_trained_on_all_images():
+    records = benchmark({"few": 9.0, "baseline": 4.0, "tuned": 1.0}, backends=("keras",))
+    few = [
+        msgspec.structs.replace(r, cell=msgspec.structs.replace(r.cell, originals=20)) if r.cell.variant == "few" else r
+        for r in records
+    ]
+    tuning = answers(rows(few, ["few", "baseline", "tuned"]), {})[0]
+    assert "| keras | tuned: 0." in tuning
+    assert "| baseline: 0." in tuning
+
+
+def test_of_transfer_the_best_of_all_rows_is_held_against_tuning():
+    errors = {"tuned": 2.0, "vgg16-head-only": 4.0, "vgg16-head-only-centred": 1.0}
+    transfer = next(answer for answer in told(errors) if "tuning or transfer" in answer)
+    assert "Transfer learning, in every backend." in transfer
+    assert "vgg16-head-only-centred: 0." in transfer
 
 
 def test_the_opposite_is_told_where_it_holds():
@@ -153,7 +184,7 @@ def test_a_suites_own_question_is_answered_on_each_of_its_tests():
 
     assert "## Question 1: does it help?\n\nYes, in every backend and test. Others say so." in asked(1.0)
     mixed = asked(50.0)
-    assert "It depends. Better: on test; worse: on second. Others say so." in mixed
+    assert "It depends. Tuned is better: on test; worse: on second. Others say so." in mixed
     assert mixed.count("| second |") == 2
 
 
@@ -176,7 +207,7 @@ def test_backends_are_told_apart_where_they_differ():
     worse = [r for r in benchmark({"tuned": 40.0}) if (r.cell.variant, r.cell.backend) == ("tuned", "pytorch")]
     comparison = Comparison("does it help?", "tuned", "baseline")
     told = answers(rows([*keras_alone, *worse], ["baseline", "tuned"]), {}, [comparison])[0]
-    assert "It depends. Better: keras on test; worse: pytorch on test." in told
+    assert "It depends. Tuned is better: keras on test; worse: pytorch on test." in told
 
 
 def test_a_question_about_models_that_are_not_there_is_not_asked():

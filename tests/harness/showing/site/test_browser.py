@@ -129,8 +129,21 @@ def test_an_address_of_nonsense_shows_all_rows(visit, site, board):
     here = visit(site)
     here.open(f"{SUITE}#sort=nothing&base=<b>&columns=a,b&backend=cobol")
     assert here.shown() == []  # no row is of that backend, and that is what was asked
-    here.open(f"{SUITE}#sort=nothing&base=<b>&columns=a,b")
+    page = here.open(f"{SUITE}#sort=nothing&base=<b>&columns=a,b&cost=happiness")
     assert set(here.shown()) == {row.id for row in board.rows}
+    assert page.input_value("#cost-of") == "p50_ms_b1"
+    assert page.locator("#scatter svg").count() == 1
+
+
+def test_a_base_is_chosen_by_keyboard_and_another_after_it(visit, site, board):
+    page = visit(site).open(SUITE)
+    page.focus(f"tr[id='{board.rows[3].id}'] input")
+    page.keyboard.press("Space")
+    assert page.evaluate("document.activeElement.closest('tr').id") == board.rows[3].id
+    page.keyboard.press("ArrowDown")
+    after = page.evaluate("document.activeElement.closest('tr').id")
+    assert after != board.rows[3].id
+    assert page.locator(f"tr[id='{after}'] input").is_checked()
 
 
 @pytest.mark.parametrize("base", ["tuned", "mean"])

@@ -280,6 +280,30 @@ def test_each_test_of_several_is_shown(tmp_path):
     assert "Each named test" in (front.parent / "elasticity" / "index.html").read_text()
 
 
+def test_a_site_of_one_suite_explains_its_columns_where_its_page_says(tmp_path):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
+    front = build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
+    assert 'href="../columns.html#elasticity"' in (front.parent / "elasticity" / "index.html").read_text()
+    assert '<h2 id="elasticity">' in (front.parent / "columns.html").read_text()
+
+
+def test_two_reasons_of_one_kind_are_both_explained(tmp_path):
+    unknown, dirty = (msgspec.structs.replace(ENVIRONMENT, commit=commit) for commit in ("", "f" * 40 + "+dirty"))
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record(a_cell(variant="ridge"), environment=unknown))
+    store.append(a_record(a_cell(variant="gp"), environment=dirty))
+    front = build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
+    page = (front.parent / "elasticity" / "index.html").read_text()
+    assert "it was not run from a checkout" in page
+    assert "files of the checkout that ran it differed from the commit" in page
+
+
+def test_a_model_of_one_s_own_is_made_again_from_its_file(tmp_path):
+    board = board_of(tmp_path, [a_record(a_cell(variant="wide"))])
+    (*_, line) = details.command(board.rows[0], board.suite, own_data=False)
+    assert "'variant=<your file of wide>'" in line
+
+
 def test_what_is_out_of_date_is_deleted_and_what_is_anothers_stays(tmp_path):
     fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
     out = tmp_path / "site"
