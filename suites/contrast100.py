@@ -13,10 +13,10 @@ import msgspec
 
 from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, OnProgress
-from suites.made import named_after
 from suites.microstructure import dataset as shipped
 from suites.microstructure import endless, question, symmetries, variants
 from suites.microstructure import folder as folders
+from suites.microstructure.made import named_after
 from suites.microstructure.units import gpa_per
 
 OPTIONS: dict[str, str] = {}

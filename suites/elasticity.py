@@ -14,12 +14,12 @@ import msgspec
 from harness.errors import BenchError, Finding
 from harness.protocol import Dataset, OnProgress, Source
 from harness.text import number
-from suites.made import named_after
 from suites.microstructure import dataset as shipped
 from suites.microstructure import endless, question, symmetries, variants
 from suites.microstructure import folder as folders
 from suites.microstructure.generators import FAMILIES
 from suites.microstructure.images import SIZE
+from suites.microstructure.made import named_after
 from suites.microstructure.materials import parse_phases
 from suites.microstructure.units import gpa_per
 

@@ -41,9 +41,9 @@ from suites.films.encodings import Bounds, Coarse, Estimate, Waves
 from suites.films.images import odd_films, read_films
 from suites.films.statistics import WeakContrast
 from suites.films.tessellation import parse_ratio
-from suites.made import named_after
 from suites.microstructure.folder import of_one_channel, refuse_occupied
 from suites.microstructure.images import find_images
+from suites.microstructure.made import named_after
 from suites.microstructure.question import split as of_all
 from suites.microstructure.units import gpa_per
 

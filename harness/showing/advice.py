@@ -109,6 +109,6 @@ def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path)
 def _what_it_costs(best: Row, milliseconds: str) -> str:
     kilobytes = [record.onnx.bytes / 1000 for record in best.records if record.onnx]
     told = [f"Training took {seconds(best):.3g} s of a core for each seed, a search included"]
-    told += [f"an image takes {float(milliseconds):.2g} ms (one thread)"] if milliseconds else []
+    told += [f"an image takes {float(milliseconds):.2g} ms (ONNX Runtime, one thread)"] if milliseconds else []
     told += [f"the file has {np.mean(kilobytes):,.0f} kB"] if kilobytes else []
     return "; ".join(told) + "."

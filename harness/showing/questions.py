@@ -1,8 +1,8 @@
 """The questions that a benchmark of networks is asked, answered by paired differences between rows of records.
 
-They are asked of roles, not of names: the first network that is trained from scratch on all images is the baseline, a
-search is what was tuned, networks with a backbone are transfer learning, head-only or fine-tuned by their last recipe.
-Every answer rests on differences in skill with a bootstrap interval over seeds and test images
+They are asked of roles: the baseline is the network of that name, or the first that is trained from scratch on all
+images, a search is what was tuned, networks with a backbone are transfer learning, head-only or fine-tuned by their
+last recipe. Every answer rests on differences in skill with a bootstrap interval over seeds and test images
 (`stats.paired_difference`), and says no more than the intervals do. The comparisons of one question are a family: a
 verdict in it holds after Holm's correction.
 """
@@ -49,7 +49,8 @@ def _roles(table: Sequence[Row]) -> list[_Roles]:
             part.setdefault(backbone[1], row)  # ImageNet's come before random weights, by name
             roles.transfer.append(row)
         elif isinstance(cell.architecture, Network) and cell.originals is msgspec.UNSET:
-            roles = roles._replace(baseline=roles.baseline or row)
+            named = cell.variant == "baseline"
+            roles = roles._replace(baseline=row if named or not roles.baseline else roles.baseline)
         found[row.backend] = roles
     return [roles for roles in found.values() if roles.baseline or roles.tuned or roles.transfer]
 

@@ -48,11 +48,14 @@ def benchmark(errors, backends=("keras", "pytorch"), seeds=(0, 1, 2), settings=N
     settings = settings or Settings()
     roles = {
         "baseline": ({"architecture": SCRATCH, "recipes": (Recipe(4),)}, {"history": history(4)}),
+        "few": ({"architecture": SCRATCH, "recipes": (Recipe(4),), "originals": 20}, {"history": history(4)}),
         "tuned": ({"architecture": IN_ONE_ROUND}, {"history": history(4)}),
     }
     for family in ("vgg16", "resnet50"):
         head = {"architecture": transfer(family), "weights": "random"}
         roles[f"{family}-head-only"] = (head | {"recipes": (HEAD,)}, {"history": history(5)})
+        centred = msgspec.structs.replace(HEAD, centred=True)
+        roles[f"{family}-head-only-centred"] = (head | {"recipes": (centred,)}, {"history": history(5)})
         roles[f"{family}-fine-tuned"] = (head | {"recipes": (HEAD, TUNING)}, {"history": history(5, 3)})
     records = []
     for number, (name, error) in enumerate(errors.items()):
