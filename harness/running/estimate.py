@@ -26,7 +26,7 @@ from harness.running.plan import Plan, Request, plan
 from harness.running.run import good_here, to_do
 from harness.running.training import work
 from harness.running.worker import Job
-from harness.text import one_line
+from harness.text import counted, one_line
 
 STARTS_IN = 3.0
 """Seconds until a worker that is given another backend has imported it: scikit-learn 1, torch 2, TensorFlow 4."""
@@ -188,14 +188,14 @@ def _cells(suite_plan: Plan, jobs: Sequence[Job], expected: Mapping[str, Spent])
     """Every row with its number of cells and seconds, and how these are known."""
     total = sum(one.seconds for one in expected.values())
     yield (
-        f"suite {suite_plan.suite}: {len(suite_plan.cells)} cells, {len(suite_plan.cells) - len(jobs)} done before, "
+        f"suite {suite_plan.suite}: {counted(len(suite_plan.cells), 'cell')}, {len(suite_plan.cells) - len(jobs)} done before, "
         f"{len(jobs)} to run: {total / 3600:.2f} core-hours"
     )
     for (row, backend), same in itertools.groupby(jobs, lambda job: (job.cell.row, job.cell.backend)):
         seconds = [expected[job.cell.key].seconds for job in same]
         yield f"  {one_line(f'{row} on {backend}'):<60} {len(seconds):>3} x {fmean(seconds):>9.1f} s"
     for how, count in Counter(one.how for one in expected.values()).items():
-        yield f"estimated {_TOLD[how]}: {count} cells"
+        yield f"estimated {_TOLD[how]}: {counted(count, 'cell')}"
 
 
 def _disk(jobs: Sequence[Job], records: Sequence[Record]) -> Iterator[str]:

@@ -296,7 +296,7 @@ def _train(
     for reason, count in stale([job.cell for job in jobs], store, launcher.environment).items():
         print(shown(f"stale, and run again: {counted(count, 'cell')} of {reason}"))
     workers = f", {launcher.told(len(jobs))}" if jobs else ""
-    print(f"{total} cells, {total - len(jobs)} done before{workers}")
+    print(f"{counted(total, 'cell')}, {total - len(jobs)} done before{workers}")
     with contextlib.closing(recorded(jobs, launcher.launch(jobs), store, still_there, good)) as records:
         for record in records:
             if record.unexported:

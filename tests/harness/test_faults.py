@@ -138,7 +138,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(data, tmp_path, presses
     assert not [worker for worker in family if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
     assert [record.cell.variant for record in good(tmp_path).values()] == ["mean"]
     out, _ = end(start(data, tmp_path, "variant=mean", "backend=classical", "profile=paper", "seeds=0"))
-    assert "1 cells, 1 done before" in out
+    assert "1 cell, 1 done before" in out
 
 
 # --- two runs at once ---------------------------------------------------------------------------------------------

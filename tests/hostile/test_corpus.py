@@ -310,7 +310,7 @@ def test_a_forged_line_is_part_of_its_own(bench, mine):
     (mine / "3_x\nmine: 0 errors, 0 warnings.png").write_bytes(b"")
     _, out, _ = bench("data", "check", "data=mine", "suite=elasticity")
     assert [line for line in out.splitlines() if line.startswith("mine")] == [
-        "mine for suite elasticity: 1 errors, 1 warnings"
+        "mine for suite elasticity: 1 error, 1 warning"
     ]
 
 

@@ -379,7 +379,7 @@ def test_the_check_finds_the_suite_and_tells_all_that_is_wrong(folder, tmp_path,
     assert main(["data", "check", f"data={folder}"]) == 0
     assert capsys.readouterr().out.splitlines()[-2:] == [
         f"130 images, seen by models as 32x24 pixels; brightness {levels(folder)} cd; 65 groups",
-        f"{folder} for suite own: 0 errors, 1 warnings",
+        f"{folder} for suite own: 0 errors, 1 warning",
     ]
     assert main(["data", "check", f"data={folder}", "targets=kind"]) == 0
     assert "; 2 classes: narrow (65), wide (65); 65 groups" in capsys.readouterr().out

@@ -128,7 +128,7 @@ def test_what_is_done_is_not_counted_and_what_it_took_is_known(data, tmp_path, c
     printed = capsys.readouterr().out
     assert "2 cells, 1 done before, 1 to run" in printed
     assert f"1 x {record.seconds:>9.1f} s" in printed
-    assert "estimated from seconds recorded of the same variant, backend and profile: 1 cells" in printed
+    assert "estimated from seconds recorded of the same variant, backend and profile: 1 cell" in printed
     assert store.trainings() == [msgspec.structs.replace(record)]
 
 

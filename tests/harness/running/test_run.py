@@ -209,7 +209,7 @@ def test_a_record_from_another_environment_is_not_done(classical, capsys):
     store.trainings_file.write_bytes(store.trainings_file.read_bytes().replace(b'"processor":"', b'"processor":"Old '))
     capsys.readouterr()
     assert run("variant=ridge", "profile=smoke") == 0
-    assert "1 cells, 0 done before" in capsys.readouterr().out
+    assert "1 cell, 0 done before" in capsys.readouterr().out
     assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
 
 
