@@ -187,9 +187,10 @@ def _asked(cell: Cell) -> Known:
 def _cells(suite_plan: Plan, jobs: Sequence[Job], expected: Mapping[str, Spent]) -> Iterator[str]:
     """Every row with its number of cells and seconds, and how these are known."""
     total = sum(one.seconds for one in expected.values())
+    cells = len(suite_plan.cells)
     yield (
-        f"suite {suite_plan.suite}: {counted(len(suite_plan.cells), 'cell')}, {len(suite_plan.cells) - len(jobs)} done before, "
-        f"{len(jobs)} to run: {total / 3600:.2f} core-hours"
+        f"suite {suite_plan.suite}: {counted(cells, 'cell')}, {cells - len(jobs)} done before, {len(jobs)} to run: "
+        f"{total / 3600:.2f} core-hours"
     )
     for (row, backend), same in itertools.groupby(jobs, lambda job: (job.cell.row, job.cell.backend)):
         seconds = [expected[job.cell.key].seconds for job in same]

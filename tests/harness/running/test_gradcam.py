@@ -179,7 +179,7 @@ def test_what_is_there_is_not_overwritten(dense, tmp_path, capsys):
     out = tmp_path / "mine.png"
     out.write_text("mine")
     assert main(["gradcam", f"model={dense}", f"out={out}"]) == 2
-    assert "is there: choose another name, or take it away; nothing is overwritten" in capsys.readouterr().err
+    assert "is there: choose another name; nothing is overwritten" in capsys.readouterr().err
     assert out.read_text() == "mine"
 
 
