@@ -139,7 +139,7 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     named = {f"on {test}" if len(verdicts[test]) == 1 else f"{row.backend} on {test}": d for row, _, test, d in found}
     answer = _said(
         list(named.items()),
-        comparison.variant,
+        f"`{comparison.variant}`",
         "Yes, in every backend and test.",
         "No: it is worse in every one.",
         "These data do not say.",

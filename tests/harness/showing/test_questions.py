@@ -177,7 +177,7 @@ def test_a_suites_own_question_is_answered_on_each_of_its_tests():
 
     assert "## Question 1: does it help?\n\nYes, in every backend and test. Others say so." in asked(1.0)
     mixed = asked(50.0)
-    assert "It depends. Tuned is better: on test; worse: on second. Others say so." in mixed
+    assert "It depends. `tuned` is better: on test; worse: on second. Others say so." in mixed
     assert mixed.count("| second |") == 2
 
 
@@ -200,7 +200,7 @@ def test_backends_are_told_apart_where_they_differ():
     worse = [r for r in benchmark({"tuned": 40.0}) if (r.cell.variant, r.cell.backend) == ("tuned", "pytorch")]
     comparison = Comparison("does it help?", "tuned", "baseline")
     told = answers(rows([*keras_alone, *worse], ["baseline", "tuned"]), {}, [comparison])[0]
-    assert "It depends. Tuned is better: keras on test; worse: pytorch on test." in told
+    assert "It depends. `tuned` is better: keras on test; worse: pytorch on test." in told
 
 
 def test_a_question_about_models_that_are_not_there_is_not_asked():
