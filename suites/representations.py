@@ -127,7 +127,7 @@ COMPARISONS = (
 # --- data -----------------------------------------------------------------------------------------------------------
 
 PARAMETERS = Parameters(count=2600, seed=50, phases=(ALUMINIUM, Phase(young=3500.0, poisson=0.19)), tolerance=1e-4)
-"""One solver sample a pixel: labels carry its error of discretisation, which `docs/representations.md` tells."""
+"""One solver sample a pixel: labels carry its error (`suites.microstructure.discretisation`)."""
 
 _TRAIN, _VALIDATION, _UNSEEN = "train", "validation", "unseen"
 _PARTS = (_TRAIN,) * 2000 + (_VALIDATION,) * 300 + (TEST,) * 300
