@@ -6,8 +6,6 @@ from tests.history import edited, git, knows
 @pytest.fixture
 def repository(tmp_path):
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    git(tmp_path, "config", "user.name", "x")
-    git(tmp_path, "config", "user.email", "x@example.org")
     (tmp_path / "records").mkdir()
     commit(tmp_path, "one\ntwo\n")
     return tmp_path

@@ -1,13 +1,13 @@
 """The page about one's own data does what it says, on a smaller job."""
 
 import csv
-import re
 import shlex
 from pathlib import Path
 
 import pytest
 
 from harness.command.cli import main
+from tests.pages import blocks
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-data.md"
 SMALLER = {
@@ -16,16 +16,12 @@ SMALLER = {
 }
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-
-
 @pytest.mark.slow
 def test_the_page_from_a_folder_to_predictions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    makes, predicts = blocks("python")
+    makes, predicts = blocks(PAGE, "python")
     exec(makes, {})
-    commands = [shlex.split(line) for block in blocks("sh") for line in block.splitlines()]
+    commands = [shlex.split(line) for block in blocks(PAGE, "sh") for line in block.splitlines()]
     assert [words[1] for words in commands] == ["data", "run", "report", "predict"]
     for bench, command, *words in commands:
         assert bench == "bench"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -11,16 +10,13 @@ from pathlib import Path
 import pytest
 
 from harness.command.cli import main
+from tests.pages import blocks
 
 DOCS = Path(__file__).parents[1] / "docs"
 SMALLER = {
     "run": ["profile=smoke", "backend=classical,pytorch"],
     "parity": ["profile=smoke", "rung=structure", "keep=0"],
 }
-
-
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What workers are worth, and what Dask costs, on a smoke run: ratios of launches of the same cells in one test."""
 
 import statistics
-import sys
 import time
 
 import pytest
@@ -11,15 +10,12 @@ pytest.importorskip("distributed")
 from distributed import Client, LocalCluster
 
 from harness.running.cluster import Cluster
-from harness.running.data import DataSource
 from harness.running.host import Errand
 from harness.running.launch import Post, launch
 from harness.running.launchers import opened
 from harness.running.plan import Request, plan
 from harness.running.worker import Done, Job
-from tests.harness.examples import a_cell
-
-FAKE = (sys.executable, "-m", "tests.harness.fake_worker")
+from tests.harness.fake_worker import FAKE, a_job
 
 
 @pytest.mark.benchmark(group="launching")
@@ -66,7 +62,7 @@ def seconds(results, **options):
 @pytest.mark.benchmark(group="launching")
 def test_dask_costs_a_cell_less_than_a_twentieth_of_a_second(benchmark, tmp_path):
     """Of cells that take no time: what is left of a ratio where other work has the cores."""
-    jobs = [Job(a_cell(variant="ok", seed=seed), DataSource()) for seed in range(101)]
+    jobs = [a_job(seed=seed) for seed in range(101)]
     (tmp_path / "models").mkdir()
     post = Post(tmp_path, "cpu", command=FAKE)
     errand = Errand("cijbench-benchmark", "cpu", (("classical", "elasticity"),), command=FAKE)

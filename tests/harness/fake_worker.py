@@ -11,10 +11,17 @@ import msgspec
 import numpy as np
 
 from harness.running.child import HEADLINE, Ready
+from harness.running.data import DataSource
 from harness.running.worker import WHERE, Done, Epoch, Job, Orders
-from tests.harness.examples import a_failure, a_record
+from tests.harness.examples import a_cell, a_failure, a_record
 
+FAKE = (sys.executable, "-m", "tests.harness.fake_worker")
 LAUNCHER = os.getppid()
+
+
+def a_job(variant="ok", backend="classical", **changes):
+    """Of a cell of which it makes what `variant` says."""
+    return Job(a_cell(variant=variant, backend=backend, **changes), DataSource())
 
 
 def main():

@@ -1,15 +1,14 @@
 """A suite is one module: dropped into `suites/`, it runs, is judged and shown, and nothing else is touched."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+
+from tests.harness.a_command import told_apart
 
 HOUSE = Path(__file__).parents[2]
 
@@ -25,17 +24,7 @@ def house(tmp_path_factory):
 
 
 def bench(house, *words):
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        env={**os.environ, "PYTHONPATH": str(house)},
-        cwd=house,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return told_apart(*words, cwd=house, PYTHONPATH=str(house))
 
 
 RUN = ("run", "suite=foams", "profile=smoke", "results=results")

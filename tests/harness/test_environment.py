@@ -23,16 +23,9 @@ from harness.environment import (
     switches,
     usable_cores,
 )
+from tests.history import git
 
 HOUSE = Path(environment.__file__).resolve().parent.parent
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    identity = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-    command = ["git", "-c", "commit.gpgsign=false", *arguments]
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, **identity}, check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 @pytest.fixture
@@ -42,9 +35,9 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "results").mkdir(parents=True)
     (folder / "code.py").write_text("1")
     (folder / "results" / "records.jsonl").write_text("{}\n")
-    _git(folder, "init", "--quiet")
-    _git(folder, "add", ".")
-    _git(folder, "commit", "--quiet", "-m", "first")
+    git(folder, "init", "--quiet")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "-m", "first")
     return folder
 
 
@@ -71,7 +64,7 @@ def test_commit_is_that_of_the_checkout_wherever_the_user_is(checkout: Path, mon
 
 
 def test_commit_tells_changed_files_from_new_ones_and_results(checkout: Path) -> None:
-    head = _git(checkout, "rev-parse", "HEAD")
+    head = git(checkout, "rev-parse", "HEAD").strip()
     (checkout / "new.py").write_text("2")
     (checkout / "results" / "records.jsonl").write_text("{}\n{}\n")
     assert commit(checkout) == head
@@ -88,7 +81,7 @@ def test_commit_of_a_folder_that_lies_inside_a_foreign_repository_is_empty(check
 def test_no_commit_before_the_first_or_without_git(
     tmp_path: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _git(tmp_path, "init", "--quiet")
+    git(tmp_path, "init", "--quiet")
     assert commit(tmp_path) == ""
     monkeypatch.setenv("PATH", "")
     assert commit(checkout) == ""
@@ -153,11 +146,6 @@ def test_imports_no_framework() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=HOUSE, check=True, capture_output=True, text=True)
     assert shown.stdout.strip() == "[]"
-
-
-def test_speed_of_observe_without_git(benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "commit", lambda checkout: "")
-    benchmark(observe.__wrapped__)
 
 
 @pytest.mark.parametrize(

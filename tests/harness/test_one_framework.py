@@ -15,6 +15,7 @@ from PIL import Image
 
 from harness.judging.store import Store
 from harness.running.launch import worker_environment
+from tests.harness.a_command import bench_apart
 
 pytestmark = pytest.mark.slow
 
@@ -38,17 +39,10 @@ class Installed:
         hiding = folder / "hiding"
         hiding.mkdir()
         (hiding / "sitecustomize.py").write_text(HIDE.format(hidden=BACKENDS[self.other]))
-        self._environment = os.environ | {"PYTHONPATH": f"{hiding}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+        self._path = f"{hiding}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
 
     def bench(self, *words):
-        return subprocess.run(
-            [sys.executable, "-m", "harness", *words],
-            capture_output=True,
-            text=True,
-            env=self._environment,
-            timeout=600,
-            check=False,
-        )
+        return bench_apart(*words, PYTHONPATH=self._path)
 
     def bench_results(self, *words):
         return self.bench(*words, f"results={self.results}")

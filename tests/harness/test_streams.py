@@ -1,13 +1,15 @@
 """`bench` with standard streams that are closed or full."""
 
 import os
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-BENCH = f"{sys.executable} -m harness"
+from tests.harness import a_command
+
+BENCH = shlex.join(a_command.BENCH)
 FULL = Path("/dev/full")
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from tests.harness.a_command import BENCH
 
-BENCH = (sys.executable, "-m", "harness")
 HOUSE = Path(__file__).parents[2]
 
 

@@ -1,5 +1,3 @@
-import contextlib
-import io
 import os
 import re
 import subprocess
@@ -10,12 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness import __version__, registry
 from harness.command import cli
-from harness.errors import WeightsError
+from harness.command.options import parse
+from harness.errors import BenchError, WeightsError
 from harness.judging.store import Store
 from harness.model import pretrained
 from harness.model.backbones import FAMILIES
+from harness.text import shown
 from tests.harness.a_benchmark import benchmark, fill
+from tests.harness.a_command import BENCH, bench_apart
 from tests.harness.examples import a_record
 from tests.harness.model.test_cards import a_set
 
@@ -34,12 +36,32 @@ def test_help_lists_every_command(capsys, words):
     assert all(f"bench {name}" in out for name in cli.COMMANDS)
 
 
+@pytest.mark.parametrize("word", ["--version", "version"])
+def test_the_version_is_told(capsys, word):
+    assert bench(capsys, word) == (0, f"cijbench {__version__}\n", "")
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_and_every_option_has_a_help_text(capsys, name):
     code, out, _ = bench(capsys, *name.split(), "--help")
     assert code == 0
-    options = [line for line in out.splitlines() if line.startswith("  ") and "=" in line.split()[0]]
-    assert all(len(line.split()) > 2 for line in options)
+    options, _ = cli.COMMANDS[name]
+    assert told_in(out, options.__doc__)
+    for field in msgspec.structs.fields(options):
+        if field.name != "own":
+            (meta,) = field.type.__metadata__
+            assert meta.description
+            assert told_in(out, f"{field.name}={meta.description}"), field.name
+
+
+def told_in(out, text):
+    """Wherever the help breaks its lines."""
+    return "".join(text.split()) in "".join(out.split())
+
+
+@pytest.mark.parametrize("what", ["OPTIONS", "MAKE_OPTIONS"])
+def test_every_option_of_a_suite_has_a_help_text(what):
+    assert all(all(registry.options(name, what).values()) for name in registry.names("suites"))
 
 
 def test_help_imports_nothing_heavy():
@@ -109,6 +131,9 @@ assert not heavy, heavy
         (["data", "make", "out=x", "unit=furlong"], "unknown unit 'furlong'"),
         (["run", "phases=5e-324,0.33,410,0.19"], "between 1e-6 and 1e9 GPa"),
         (["latency", "model=x", "threads=5000"], "threads=5000: must be a whole number of at most 1024"),
+        (["latency", "model=x", "batches="], "batches must be one size or more"),
+        (["latency", "model=x", "batches=1,0"], "threads, batches, warm-up, runs and seconds must be positive"),
+        (["latency", "model=x", "batches=65537"], "batches of at most 65536 images are timed"),
         (["latency"], "bench latency needs model="),
         (["latency", "model=none.onnx"], "model=none.onnx: there is no such file"),
         (["predict", "model=none.onnx", "images=.", "out=x.csv"], "model=none.onnx: there is no such file"),
@@ -124,6 +149,10 @@ assert not heavy, heavy
         (
             ["predict", "model=x.onnx", "variant=gp", "images=x", "out=y"],
             "variant=gp: chooses among models of suite=, and model= names one",
+        ),
+        (
+            ["reproduce", "suite=elasticity", "row=a/b", "results=mine", "out=./mine"],
+            "out=mine: is where what was published lies: choose another folder",
         ),
         (["report", "suite=elasticity", "device=gpu"], "device=gpu: must be one of cpu, cuda, cuda-tf32"),
         (["gradcam", "model=x", "targte=C11"], "no option 'targte': did you mean 'target'?"),
@@ -209,7 +238,7 @@ def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command
 def test_limits_are_the_same_wherever_there_are_any(capsys, words):
     told = " ".join(bench(capsys, words[0], "--help")[1].split())
     assert "seconds that one cell or model may take; 0: as long as it likes [default: 0]" in told
-    assert "GiB of memory that one cell or model may take; 0: nine tenths of the machine's [default: 0]" in told
+    assert "GiB of memory for one cell or model; 0: nine tenths of this machine's, no limit elsewhere" in told
     for wrong in ("timeout=-1", "timeout=nan", "memory=-1", "memory=x"):
         code, _, err = bench(capsys, *words, wrong)
         assert code == 2
@@ -265,36 +294,36 @@ def test_a_report_of_nothing_is_refused(capsys, tmp_path):
     assert "did you mean 'elasticity'" in bench(capsys, "report", "suite=elastcity", f"results={tmp_path}")[2]
 
 
+TYPED = st.text(max_size=20) | st.integers().map(str) | st.floats().map(str) | st.sampled_from(["true", "all", "~", ""])
+
+
 @pytest.mark.parametrize("name", cli.COMMANDS)
-@given(values=st.lists(st.text(max_size=20), min_size=20, max_size=20))
+@given(value=TYPED)
 @settings(max_examples=25)
-def test_whatever_is_typed_is_refused_in_words(name, values):
-    """Every option given at random; required ones lead nowhere. Nothing is run, and nothing but refusals comes out."""
+def test_whatever_an_option_is_given_is_taken_or_refused_in_words(name, value):
+    """One option at a time, beside those that must be given; nothing is run."""
     options, _ = cli.COMMANDS[name]
-    names = [field.name for field in msgspec.structs.fields(options)]
-    typed = [f"{key}={value}" for key, value in zip(names, values, strict=False)]
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        code = cli.main([*name.split(), *typed, "sute=all"])
-    assert code == 2
-    assert said.getvalue().startswith("bench: ")
-    assert "\x1b" not in said.getvalue()
+    fields = [field for field in msgspec.structs.fields(options) if field.name != "own"]
+    needed = {field.name: "x" for field in fields if field.required}
+    for field in fields:
+        words = [f"{key}={typed}" for key, typed in (needed | {field.name: value}).items()]
+        try:
+            found = parse(name, options, words)
+        except BenchError as refusal:
+            found = str(refusal)
+        assert isinstance(found, options) or (field.name in found and shown(found) == found)
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_unwell():
     """`bench list | head -0`: what was cut short must not look finished."""
-    command = subprocess.Popen(
-        [sys.executable, "-m", "harness", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    command = subprocess.Popen([*BENCH, "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     command.stdout.close()
     _, err = command.communicate(timeout=60)
     assert (command.returncode, err) == (141, b"")
 
 
 def test_a_terminal_that_cannot_show_a_character_is_told_its_number():
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    command = [sys.executable, "-m", "harness", "run", "suite=é"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = bench_apart("run", "suite=é", timeout=60, PYTHONIOENCODING="ascii")
     assert done.returncode == 2
     assert "unknown suite '\\xe9'" in done.stderr
 

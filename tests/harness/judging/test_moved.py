@@ -127,8 +127,6 @@ def test_what_is_no_table_is_refused():
 @pytest.fixture
 def results(tmp_path):
     git(tmp_path, "init", "--quiet", "--initial-branch=main")
-    git(tmp_path, "config", "user.name", "x")
-    git(tmp_path, "config", "user.email", "x@example.org")
     folder = tmp_path / "results"
     folder.mkdir()
     Store(folder, "elasticity").append(a_record())
@@ -159,6 +157,12 @@ def test_without_a_repository_there_is_nothing_to_compare(tmp_path):
     for folder in (tmp_path, tmp_path / "not-there"):
         with pytest.raises(BenchError, match="is in no git repository"):
             since(folder, "elasticity", "HEAD")
+
+
+def test_without_git_there_is_nobody_to_ask(results, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BenchError, match="diff= asks git, which cannot be run: "):
+        since(results, "elasticity", "HEAD")
 
 
 @pytest.mark.parametrize("then", [True, False])

@@ -148,12 +148,6 @@ def test_rejects_what_does_not_fit() -> None:
         skill_interval([1.0, np.nan], [1.0, 2.0])
 
 
-def test_speed_of_skill_interval(benchmark) -> None:
-    draw = np.random.default_rng(11)
-    errors, of_mean = _errors(draw, 3, 78, 0.3), _errors(draw, 1, 78, 1.0)[0]
-    benchmark(skill_interval, errors, of_mean)
-
-
 # --- equivalence ------------------------------------------------------------------------------------------------------
 
 

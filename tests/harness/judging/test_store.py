@@ -100,6 +100,16 @@ def test_what_was_tested_on_stands_once(store):
         store.trainings()
 
 
+def test_two_lines_of_what_was_tested_on_that_contradict_each_other_are_told(store):
+    store.append(a_record())
+    line = store.truths_file.read_bytes()
+    truth = msgspec.json.decode(line)
+    truth["train_mean"][0] += 1
+    store.truths_file.write_bytes(line + msgspec.json.encode(truth) + b"\n")
+    with pytest.raises(RecordsError, match=r"truths\.jsonl: two lines name the same data, split and test, and differ"):
+        store.trainings()
+
+
 def test_the_same_constants_by_other_names_or_rounding_are_the_same(store):
     """Of another machine, whose mean differs in the last bit, or of a copy of the folder with other names."""
     first = a_record()

@@ -1,7 +1,9 @@
 import subprocess
 import sys
+import time
 
 import numpy as np
+import psutil
 import pytest
 
 from harness import registry
@@ -113,13 +115,20 @@ def test_what_float64_alone_lacks_or_fails_at_is_told(tmp_path):
 
 def test_leaving_kills_what_is_under_way(tmp_path):
     with Saying(tmp_path, BETWEEN, 2) as sides:
-        sides.code = "print('up', flush=True); import time; time.sleep(600)"
+        sides.code = f"print('up', flush=True); import time; time.sleep(600)  # of {tmp_path}"
         climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
         while not any("up" in log.read_text() for log in climb.folder.glob("*.log")):
-            pass
+            assert not any(future.done() for future in climb.running.values()), "a side ended"
+            time.sleep(0.02)  # of another process, which tells nobody
+        assert running_of(tmp_path)
     assert all(future.done() for future in climb.running.values())
-    running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    assert "time.sleep(600)" not in running
+    assert not running_of(tmp_path)
+
+
+def running_of(tmp_path):
+    """The processes whose code names this folder: the sides of this test, and of no other that runs beside it."""
+    words = [" ".join(process.info["cmdline"] or []) for process in psutil.process_iter(["cmdline"])]
+    return [line for line in words if f"time.sleep(600)  # of {tmp_path}" in line]
 
 
 def test_what_was_judged_is_deleted(tmp_path):

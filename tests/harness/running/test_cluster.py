@@ -2,10 +2,7 @@
 
 import contextlib
 import hashlib
-import os
 import re
-import subprocess
-import sys
 
 import msgspec
 import pandas as pd
@@ -30,16 +27,13 @@ from harness.running.host import Artifact, Delivery, Errand
 from harness.running.launchers import SELDOM, opened
 from harness.running.plan import Request
 from harness.running.worker import Done, Epoch, Job
-from tests.harness.a_cluster import await_that, client_of, town
+from tests.harness.a_cluster import await_that, client_of, town, until
+from tests.harness.a_command import bench_apart
 from tests.harness.examples import a_cell, a_failure, a_record
+from tests.harness.fake_worker import FAKE, a_job
 
-FAKE = (sys.executable, "-m", "tests.harness.fake_worker")
 PAIRS = (("classical", "elasticity"),)
 TIMED = re.compile(r"seconds|_ms_|_per_s|ratio|latency")
-
-
-def a_job(variant="ok", seed=0):
-    return Job(a_cell(variant=variant, seed=seed), DataSource())
 
 
 def errand(name, **options):
@@ -99,18 +93,18 @@ def test_who_listens_no_longer_ends_the_work_there(cluster):
     before = house_workers()
     events = cluster.launch([a_job("hangs")])
     assert isinstance(next(events)[1], Started)
-    await_that(lambda: house_workers() > before)
+    begun = until(lambda: house_workers() - before)
     events.close()
-    await_that(lambda: house_workers() == before)
+    await_that(lambda: not begun & house_workers())
 
 
 def house_workers():
-    """How many worker processes of ours live anywhere below this one."""
-    found = 0
+    """The numbers of the worker processes of ours that live anywhere below this one."""
+    found = set()
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
-            alive = process.status() != psutil.STATUS_ZOMBIE
-            found += alive and "tests.harness.fake_worker" in " ".join(process.cmdline())
+            if process.status() != psutil.STATUS_ZOMBIE and FAKE[-1] in " ".join(process.cmdline()):
+                found.add(process.pid)
     return found
 
 
@@ -306,15 +300,8 @@ def test_a_worker_with_a_full_disk_gets_no_more_cells_and_another_does_its_own(a
 
 
 def bench(*words, **variables):
-    process = subprocess.run(
-        [sys.executable, "-m", "harness", *words],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, **variables},
-    )
-    return process.returncode, process.stdout + process.stderr
+    done = bench_apart(*words, timeout=300, **variables)
+    return done.returncode, done.stdout + done.stderr
 
 
 WORDS = ("suite=elasticity", "profile=smoke", "weights=random", "backend=classical,pytorch", "workers=2")

@@ -4,18 +4,16 @@ import pytest
 
 from harness.model.variants import Recipe
 from harness.running.crew import MOST_LOSSES, Crew, LostHand, Started
-from harness.running.data import DataSource
-from harness.running.worker import Done, Epoch, Job
+from harness.running.worker import Done, Epoch
 from tests.harness.a_benchmark import SCRATCH
-from tests.harness.examples import a_cell, a_record
+from tests.harness.examples import a_record
+from tests.harness.fake_worker import a_job
+
+WAIT = 60  # seconds, for what another thread does at once
 
 
-def a_job(seed=0, backend="classical", epochs=0):
-    if epochs:
-        cell = a_cell(seed=seed, backend=backend, architecture=SCRATCH, recipes=(Recipe(epochs),))
-    else:
-        cell = a_cell(seed=seed, backend=backend)
-    return Job(cell, DataSource())
+def of_epochs(epochs, seed=0, backend="classical"):
+    return a_job(backend=backend, seed=seed, architecture=SCRATCH, recipes=(Recipe(epochs),))
 
 
 class Hand:
@@ -52,7 +50,7 @@ def test_a_job_is_started_makes_progress_and_ends():
 
 
 def test_what_a_lost_hand_had_is_done_by_another():
-    jobs = [a_job(seed) for seed in range(4)]
+    jobs = [a_job(seed=seed) for seed in range(4)]
     events = serve(Crew(jobs), Hand(lost_over=(1,)), Hand())
     done = [(job.cell.seed, message.record.status) for job, message in events if isinstance(message, Done)]
     assert sorted(done) == [(seed, "ok") for seed in range(4)]
@@ -60,7 +58,7 @@ def test_what_a_lost_hand_had_is_done_by_another():
 
 
 def test_a_cell_over_which_all_are_lost_fails_and_the_others_go_on():
-    jobs = [a_job(seed) for seed in range(3)]
+    jobs = [a_job(seed=seed) for seed in range(3)]
     events = serve(Crew(jobs), *(Hand(lost_over=(0,)) for _ in range(MOST_LOSSES)), Hand())
     records = {job.cell.seed: message.record for job, message in events if isinstance(message, Done)}
     assert records[0].status == "failed"
@@ -69,41 +67,42 @@ def test_a_cell_over_which_all_are_lost_fails_and_the_others_go_on():
 
 
 def test_the_longest_comes_first_and_equals_in_their_order():
-    crew = Crew([a_job(0, epochs=3), a_job(1, epochs=9), a_job(2, epochs=3), a_job(3, epochs=9)])
+    crew = Crew([of_epochs(epochs, seed) for seed, epochs in enumerate((3, 9, 3, 9))])
     taken = [crew.take("") for _ in range(4)]
     assert [job.cell.seed for job in taken] == [1, 3, 0, 2]
     assert crew.take("classical") is None
 
 
 def test_a_hand_stays_with_its_backend_as_long_as_it_can():
-    crew = Crew([a_job(0, "keras", 9), a_job(1, "pytorch", 1), a_job(2, "pytorch", 2)])
+    crew = Crew([of_epochs(9, 0, "keras"), of_epochs(1, 1, "pytorch"), of_epochs(2, 2, "pytorch")])
     assert crew.take("pytorch").cell.seed == 2
     assert crew.take("pytorch").cell.seed == 1
     assert crew.take("pytorch").cell.backend == "keras"
 
 
 def test_hands_go_where_the_most_work_is_for_each():
-    crew = Crew([a_job(seed, name, 8) for name, count in (("keras", 3), ("pytorch", 2)) for seed in range(count)])
+    crew = Crew([of_epochs(8, seed, name) for name, count in (("keras", 3), ("pytorch", 2)) for seed in range(count)])
     assert [crew.take("").cell.backend for _ in range(3)] == ["keras", "pytorch", "keras"]
 
 
 def test_whoever_listens_no_longer_kills_the_hands_and_no_job_is_given_out():
-    crew, hand, under_way = Crew([a_job(0), a_job(1)]), Hand(), threading.Event()
+    crew, hand, under_way = Crew([a_job(seed=0), a_job(seed=1)]), Hand(), threading.Event()
     over = threading.Event()
 
     def do(job, tell):
         under_way.set()
-        over.wait()
+        over.wait(WAIT)
         raise LostHand("it was killed")
 
     hand.do, hand.kill = do, over.set
-    thread = threading.Thread(target=crew.serve, args=(hand,))
+    thread = threading.Thread(target=crew.serve, args=(hand,), daemon=True)
     thread.start()
-    under_way.wait()
+    assert under_way.wait(WAIT)
     events = crew.follow()
     next(events)
     events.close()
-    thread.join()
+    thread.join(WAIT)
+    assert not thread.is_alive()
     assert crew.take("") is None
 
 

@@ -9,7 +9,9 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from harness.command.cli import main
+from harness.command.models import _deletion
 from harness.errors import BenchError
+from harness.judging.maps import Deletion
 from harness.judging.store import Store
 from harness.model.architecture import Conv2D, Dense, Estimator, Flatten, Imported, Network
 from harness.model.variants import Configuration, Recipe, Search
@@ -202,3 +204,16 @@ def test_images_are_from_the_least_to_the_most_or_of_each_class():
     assert _spread(numbers, of, 9, classes=False) == [1, 2, 0, 4, 3]
     rare = np.eye(2)[[0, 0, 0, 1, 0, 0]]
     assert _spread(rare, np.zeros(6, int), 3, classes=True) == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (None, "every map is zero: nothing that the convolution sees pushes these answers up"),
+        (Deletion(7, 2.0, 0.5, None), "by 0.5 (mean of 7 images): too few to say whether that is chance"),
+        (Deletion(40, 2.0, 0.5, (1.0, 2.0)), "; difference 1 to 2, 95 %): answers come from there"),
+        (Deletion(40, 2.0, 0.5, (-1.0, 2.0)), "95 %): the maps do not tell where answers come from"),
+    ],
+)
+def test_whether_answers_come_from_where_maps_are_bright_is_said(found, said):
+    assert _deletion(found, "GPa").endswith(said)

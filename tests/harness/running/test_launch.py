@@ -6,24 +6,18 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 
 from harness import registry
 from harness.model.architecture import Imported
 from harness.model.variants import Recipe
 from harness.running.crew import Started
-from harness.running.data import DataSource
 from harness.running.guard import Guard, Limits
 from harness.running.launch import _NOT_INHERITED, Post, launch, worker_environment
-from harness.running.worker import Done, Epoch, Job
+from harness.running.worker import Done, Epoch
 from tests.harness.a_benchmark import SCRATCH
-from tests.harness.examples import a_cell
-
-FAKE = (sys.executable, "-m", "tests.harness.fake_worker")
-
-
-def a_job(variant="ok", backend="classical", seed=0):
-    return Job(a_cell(variant=variant, backend=backend, seed=seed), DataSource())
+from tests.harness.fake_worker import FAKE, a_job
 
 
 def run(jobs, results, workers=2, **options):
@@ -70,9 +64,8 @@ def test_a_worker_that_dies_fails_its_cell_alone(tmp_path, fault, said):
 
 def test_somebody_s_code_has_a_worker_that_does_nothing_else(tmp_path):
     def own(variant, path, seed):
-        return Job(
-            a_cell(variant=variant, architecture=Imported(path, "torch", "f"), seed=seed), DataSource(), code="/a"
-        )
+        job = a_job(variant, architecture=Imported(path, "torch", "f"), seed=seed)
+        return msgspec.structs.replace(job, code="/a")
 
     jobs = [own("one", "m.py:A", 0), own("one", "m.py:A", 1), own("two", "m.py:B", 0), a_job(seed=0), a_job(seed=1)]
     records, _ = run(jobs, tmp_path, workers=1)
@@ -182,7 +175,7 @@ def test_no_two_runs_have_logs_of_one_name():
 
 def test_the_longest_cells_come_first(tmp_path):
     """So that the workers end together."""
-    jobs = [Job(a_cell(architecture=SCRATCH, recipes=(Recipe(epochs),)), DataSource()) for epochs in (1, 100, 10)]
+    jobs = [a_job(architecture=SCRATCH, recipes=(Recipe(epochs),)) for epochs in (1, 100, 10)]
     _, events = run(jobs, tmp_path, workers=1)
     assert [job.cell.recipes[0].epochs for job, message in events if isinstance(message, Done)] == [100, 10, 1]
 

@@ -143,8 +143,12 @@ def test_other_constants_under_the_same_names_are_told(tmp_path):
 def test_records_of_an_older_schema_are_copied_as_they_stand(tmp_path):
     published = Path("results/archive/schema-3")
     (merged, *_) = merge([published], tmp_path / "out")
-    lines = (published / f"records/{merged.suite}/trainings.jsonl").read_bytes().splitlines()
-    assert set((tmp_path / f"out/records/{merged.suite}/trainings.jsonl").read_bytes().splitlines()) <= set(lines)
+    before, after = (
+        (results / f"records/{merged.suite}/trainings.jsonl").read_bytes().splitlines()
+        for results in (published, tmp_path / "out")
+    )
+    assert merged.records == len(after) == len(before) == 64
+    assert set(after) == set(before)
 
 
 @pytest.mark.parametrize(

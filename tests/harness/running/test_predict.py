@@ -2,7 +2,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from harness.errors import BenchError
 from harness.running.guard import Limits
 from harness.running.predict import Predicted, Request, _table, predict_here
 from harness.running.predict import predict as predict_apart
+from tests.harness.a_command import BENCH
 
-BENCH = (sys.executable, "-m", "harness")
 NONE = Limits()
 METADATA = {"suite": "elasticity", "targets": ",".join(f"C{i}" for i in range(9)), "unit": "GPa"}
 
@@ -112,6 +111,7 @@ def test_a_model_that_does_not_say_what_it_gives_is_refused(pictures, tmp_path):
         ({"suite": "../../etc/passwd"}, "unknown suite '../../etc/passwd'"),
         ({"suite": "os"}, "unknown suite 'os'"),
         ({"targets": "C11,C22"}, "numbers for 2 targets"),
+        ({"units": "GPa,GPa"}, "names 2 units for 9 targets"),
         ({"targets": "=1+1" + ",C" * 8}, "cannot be the head of a column"),
         ({"targets": ",".join(["C11\n"] * 9)}, "cannot be the head of a column"),
         ({"unit": "<script>"}, "cannot be the head of a column"),

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import msgspec
@@ -31,9 +32,9 @@ from harness.running.latency import LatencyError
 from harness.running.run import _alone_in, _own_file, best, recorded
 from harness.running.worker import Done, Job
 from tests.harness.a_benchmark import RAW
+from tests.harness.a_command import BENCH, told_apart
 from tests.harness.examples import a_cell, a_record, a_timing
 
-BENCH = (sys.executable, "-m", "harness")
 WITHOUT_NETWORK = ("mean", "voigt-reuss-hill", "ridge", "cubic", "trees", "s2-ridge", "gp", "physics-gp")
 
 
@@ -41,15 +42,12 @@ WITHOUT_NETWORK = ("mean", "voigt-reuss-hill", "ridge", "cubic", "trees", "s2-ri
 def finished(data, tmp_path_factory):
     """Results of a smoke run over every variant and backend, and what it printed."""
     results = tmp_path_factory.mktemp("results")
-    return results, bench(
-        "run", "suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}"
-    )
+    return results, smoke(data, results)
 
 
-def bench(*words, code=0):
-    process = subprocess.run([*BENCH, *words], capture_output=True, text=True, timeout=900, check=False)
-    assert process.returncode == code, process.stdout + process.stderr
-    return process.stdout
+def smoke(data, results):
+    words = ("suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}")
+    return told_apart("run", *words, timeout=900)
 
 
 @pytest.mark.slow
@@ -137,10 +135,10 @@ def test_both_frameworks_started_from_the_same_weights_and_order(finished):
 def test_a_second_run_does_nothing_and_changes_nothing(finished, data):
     results, _ = finished
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
-    printed = bench("run", "suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}")
+    printed = smoke(data, results)
     assert "20 cells, 20 done before" in printed
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
-    assert "follows from its records" in bench("leaderboard", "check=true", f"results={results}")
+    assert "follows from its records" in told_apart("leaderboard", "check=true", f"results={results}")
 
 
 @pytest.mark.slow
@@ -149,7 +147,7 @@ def test_an_exported_model_predicts_what_its_record_says(finished, data, tmp_pat
     for record in Store(results, "elasticity").trainings():
         model = results / "models" / "elasticity" / record.onnx.file
         out = tmp_path / f"{record.key}.csv"
-        bench("predict", f"model={model}", f"images={data}", f"out={out}")
+        told_apart("predict", f"model={model}", f"images={data}", f"out={out}")
         table = pd.read_csv(out).set_index("image")
         heads = [f"{name}_GPa" for name in record.held_out.targets]
         assert list(table.columns[: len(heads)]) == heads
@@ -163,7 +161,7 @@ def test_an_exported_model_predicts_what_its_record_says(finished, data, tmp_pat
 def test_latency_of_any_model(finished):
     results, _ = finished
     model = next((results / "models").rglob("*.onnx"))
-    printed = bench("latency", f"model={model}", "batches=1,4")
+    printed = told_apart("latency", f"model={model}", "batches=1,4")
     # What comes after the batches says that a timing is unsteady, as it is where other tests run beside this one.
     assert [line.split()[0] for line in printed.splitlines()][:3] == ["batch", "1", "4"]
 
@@ -211,6 +209,17 @@ def test_a_record_from_another_environment_is_not_done(classical, capsys):
     assert run("variant=ridge", "profile=smoke") == 0
     assert "1 cell, 0 done before" in capsys.readouterr().out
     assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
+
+
+def test_a_model_that_was_validated_on_too_few_images_says_that_it_has_no_intervals(classical, data, capsys):
+    run, results = classical
+    assert run("variant=ridge", "profile=smoke") == 0
+    (model,) = (results / "models").rglob("ridge*.onnx")
+    capsys.readouterr()
+    out = results / "out.csv"
+    assert cli.main(["predict", f"model={model}", f"images={data}", f"out={out}"]) == 0
+    assert "no intervals: the model was validated on too few images for any\n" in capsys.readouterr().out
+    assert not [name for name in pd.read_csv(out) if "_low_" in name]
 
 
 def test_a_failing_cell_fails_the_run_but_not_the_others(classical, data, tmp_path, capsys):
@@ -549,12 +558,12 @@ def test_a_run_that_is_told_to_end_leaves_no_worker_and_no_temporary_folder(data
     command = subprocess.Popen(
         [*BENCH, *words], env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, stdout=subprocess.PIPE, text=True
     )
-    while "cells" not in command.stdout.readline():
-        continue
+    while "cells" not in (line := command.stdout.readline()):
+        assert line, "it ended before it told of its cells"
     parent = psutil.Process(command.pid)
-    workers = parent.children(recursive=True)
-    while not workers:
-        workers = parent.children(recursive=True)
+    while not (workers := parent.children(recursive=True)):
+        assert command.poll() is None, "it ended without a worker"
+        time.sleep(0.02)  # of another process, which tells nobody
     command.terminate()
     command.communicate(timeout=60)
     assert command.returncode == 143

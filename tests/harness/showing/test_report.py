@@ -1,7 +1,4 @@
-import os
 import re
-import subprocess
-import sys
 
 import msgspec
 import pytest
@@ -15,6 +12,7 @@ from harness.showing import certainty, report
 from harness.showing.answer import in_one_sentence
 from suites import defects, shift
 from tests.harness.a_benchmark import GRID, RAW, benchmark, fill, history
+from tests.harness.a_command import told_apart
 from tests.harness.examples import a_cell, a_record, of_classes, with_images
 
 ERRORS = {
@@ -194,9 +192,8 @@ def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):
 @pytest.mark.slow
 def test_jupyters_way_of_drawing_is_not_asked_for(tmp_path):
     fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean"))])
-    command = [sys.executable, "-m", "harness", "leaderboard", f"results={tmp_path}", f"pictures={tmp_path / 'p'}"]
-    jupyter = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    subprocess.run(command, env=jupyter, check=True, capture_output=True)
+    words = ("leaderboard", f"results={tmp_path}", f"pictures={tmp_path / 'p'}")
+    told_apart(*words, MPLBACKEND="module://matplotlib_inline.backend_inline")
     assert (tmp_path / "p" / "elasticity" / "leaderboard.png").exists()
 
 

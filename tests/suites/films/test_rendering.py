@@ -1,4 +1,5 @@
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +167,10 @@ def test_a_home_that_cannot_be_written_still_works(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with warnings.catch_warnings(action="error"):
         np.testing.assert_array_equal(rendered(FILMS), render_all(FILMS))
+
+
+def test_tests_keep_nothing_where_the_user_does():
+    assert cache_folder() != Path("~/.cache/cijbench").expanduser()
 
 
 def test_the_cache_is_where_xdg_says(monkeypatch, tmp_path):
