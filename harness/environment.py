@@ -279,7 +279,7 @@ def _groups(controller: str, cgroup: Path, own: Path) -> list[Path]:
     of v1. What a container sees begins at the root.
     """
     paths = {"": "/", controller: "/"}
-    with contextlib.suppress(OSError, UnicodeDecodeError):  # not Linux
+    with contextlib.suppress(OSError, ValueError):  # not Linux
         for line in own.read_text().splitlines():
             _, names, path = line.split(":", 2)
             paths |= dict.fromkeys(names.split(","), path)
