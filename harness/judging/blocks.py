@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.judging.metrics import unlike
 from harness.judging.records import Cell, HeldOut, Record
 from harness.judging.standing import Placed, standing
 from harness.judging.stats import (
@@ -86,7 +87,7 @@ class Row(NamedTuple):
     @property
     def of_unlike_units(self) -> bool:
         """Whether its targets' errors cannot be added before they are shares of the trivial predictor's."""
-        return any(len(set(held_out.units)) > 1 for held_out in self._held_out)
+        return any(unlike(held_out.units) for held_out in self._held_out)
 
     def image_errors(self) -> Errors:
         """(seeds, n) squared error of each test image, summed over targets, in the unit of the targets squared; where

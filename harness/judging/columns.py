@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.environment import switches
 from harness.judging.blocks import Difference, Row, difference
+from harness.judging.metrics import unlike
 from harness.judging.records import Examined, LatencyRecord, Record
 from harness.judging.stats import FEWEST_IMAGES, spread
 from harness.judging.timing import Timing
@@ -59,7 +60,7 @@ class Group:
     @cached_property
     def adds_up(self) -> bool:
         """Whether its targets share a unit, so that errors of all of them have a mean."""
-        return all(len(set(record.held_out.units)) < 2 for record in self.good if record.held_out)
+        return not any(unlike(record.held_out.units) for record in self.good if record.held_out)
 
     def values(self, score: str) -> list[float | None]:
         """A score of each seed; None where it would add up unlike units."""

@@ -55,12 +55,17 @@ class Accuracy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     skill: float | None
 
 
+def unlike(units: Sequence[str]) -> bool:
+    """Whether errors of targets in these units cannot be added as they are."""
+    return len(set(units)) > 1
+
+
 def target_weights(truth: Targets, train_mean: NDArray[np.floating], units: Sequence[str]) -> NDArray[np.float64]:
     """(t,) what the squared errors of each target are multiplied by before a skill adds them up: ones where the targets
     share a unit. Of unlike units the trivial predictor then errs by as much in each, and one that it predicts without
     error does not count.
     """
-    if len(set(units)) < 2:
+    if not unlike(units):
         return np.ones(len(train_mean))
     of_mean = np.mean((truth - train_mean) ** 2, axis=0)
     return np.divide(1.0, of_mean, out=np.zeros(len(of_mean)), where=of_mean > 0)
@@ -70,7 +75,7 @@ def error_to_choose_by(mse: float, r2_mean: float | None, units: Sequence[str]) 
     """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
     squares cannot be added, what their R² lack to one on average.
     """
-    return mse if len(set(units)) < 2 or r2_mean is None else 1 - r2_mean
+    return mse if not unlike(units) or r2_mean is None else 1 - r2_mean
 
 
 def accuracy(

@@ -12,10 +12,6 @@ class Placed(Protocol):
     """What of a record says which cell and which row it is of: all that an outline has."""
 
     @property
-    def key(self) -> str:
-        """See `Record`."""
-
-    @property
     def of_cell(self) -> str:
         """See `Record`."""
 
@@ -29,10 +25,6 @@ class Placed(Protocol):
 
     @property
     def status(self) -> str:
-        """See `Record`."""
-
-    @property
-    def computed_by(self) -> str:
         """See `Record`."""
 
     @property

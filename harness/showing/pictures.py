@@ -303,19 +303,22 @@ def _label_points(axes: Axes, points: list[tuple[float, float, str]]) -> None:
         if any(name == other and abs(across - there) < 0.05 and abs(up - at) < 0.05 for there, at, other in named):
             continue
         named.append((across, up, name))
-        height = up
-        while any(abs(across - there) < 0.22 and abs(height - at) < 0.034 for there, at in taken):
-            height -= 0.005
+        height = _free_height(across, up, taken, -0.005)
         if height < _LOWEST:  # below are the ticks: there is room above
-            height = up
-            while any(abs(across - there) < 0.22 and abs(height - at) < 0.034 for there, at in taken):
-                height += 0.005
+            height = _free_height(across, up, taken, 0.005)
         taken.append((across, height))
         if up - height > 0.02:
             axes.plot(
                 (across, across + 0.011), (up, height), transform=axes.transAxes, color="#CCCCCC", lw=0.6, zorder=1
             )
         axes.text(across + 0.012, height, name, transform=axes.transAxes, fontsize=8.5, va="center", bbox=_PAPER)
+
+
+def _free_height(across: float, height: float, taken: Sequence[tuple[float, float]], step: float) -> float:
+    """The first height from this one on, step by step, at which a name covers none of those that are `taken`."""
+    while any(abs(across - there) < 0.22 and abs(height - at) < 0.034 for there, at in taken):
+        height += step
+    return height
 
 
 _LOWEST = 0.02  # of the axis
