@@ -28,7 +28,7 @@ class Code(Predictor):
     def __init__(self, imported: Imported, task: Task, seed: int) -> None:
         super().__init__(task)
         self._path = imported.path
-        self._estimator = code.make(self._path, task.input_shape, len(task.targets))
+        self._estimator = code.make(self._path, task.input_shape, len(task.targets), seed)
         of_classes = isinstance(task.scaling, Classes)
         if of_classes and not (is_classifier(self._estimator) and hasattr(self._estimator, "predict_proba")):
             raise Unavailable(f"{self._path}: classes are to be told apart, and it is no classifier with predict_proba")

@@ -45,6 +45,7 @@ from harness.model.architecture import (
     Layer,
     MaxPool2D,
     Network,
+    Shape,
     Weights,
     frozen_layers,
     named_layers,
@@ -93,8 +94,12 @@ def configure(threads: int, device: Device, precision: Precision = "float32") ->
 
 def build(variant: Variant, task: Task, seed: int) -> KerasModel:
     """See `Backend.build`: Keras's own Glorot-uniform weights and zero biases."""
+    if not isinstance(variant.architecture, Imported):
+        keras.utils.set_random_seed(seed)
+        return KerasModel(variant, task)
+    keras.utils.clear_session()  # or the names of its layers hang on how many were made before in this process
     keras.utils.set_random_seed(seed)
-    return KerasCode(variant, task) if isinstance(variant.architecture, Imported) else KerasModel(variant, task)
+    return KerasCode(variant, task, seed)
 
 
 def as_keras(network: Network, task: Task) -> keras.Sequential:
@@ -207,7 +212,7 @@ class KerasModel:
         if not self._frozen:
             raise NotImplementedError("a network without a backbone has no frozen layers")
         frozen = keras.Sequential([keras.Input(self._task.input_shape), *self._frozen])
-        return _outputs(frozen, images, frozen.output_shape[1])
+        return _outputs(frozen, images, frozen.output_shape[1:])
 
     def activations(self, images: Images) -> Arrays:
         """See `Model.activations`."""
@@ -270,7 +275,7 @@ class KerasModel:
 
     def predict(self, images: Images) -> Targets:
         """See `Model.predict`."""
-        return self._task.scaling.to_physical(_outputs(self.model, images, len(self._task.targets)))
+        return self._task.scaling.to_physical(_outputs(self.model, images, (len(self._task.targets),)))
 
     def _exported(self) -> list[keras.layers.Layer]:
         """What is exported, before the map to physical units."""
@@ -300,10 +305,10 @@ class KerasModel:
 class KerasCode(KerasModel):
     """A model that is somebody's own code. Its arrays have Keras's own names, with their numbers before them."""
 
-    def __init__(self, variant: Variant, task: Task) -> None:
+    def __init__(self, variant: Variant, task: Task, seed: int) -> None:
         assert isinstance(variant.architecture, Imported)
         self._task, path = task, variant.architecture.path
-        self.model: keras.Model = code.make(path, task.input_shape, len(task.targets))
+        self.model: keras.Model = code.make(path, task.input_shape, len(task.targets), seed)
         answers = self.model(np.zeros((2, *task.input_shape), keras.config.floatx()), training=False)
         code.refuse_other_answers(path, tuple(answers.shape), len(task.targets))
         self._frozen = []
@@ -415,9 +420,9 @@ def _activations_inside(backbone: keras.Model, images: Any) -> Arrays:
 _PREDICTED_AT_A_TIME = 128
 
 
-def _outputs(model: keras.Model, images: Images, width: int) -> NDArray[np.float32]:
-    """(n, width) outputs in inference mode."""
-    outputs = np.empty((len(images), width), keras.config.floatx())
+def _outputs(model: keras.Model, images: Images, shape: Shape) -> NDArray[np.float32]:
+    """(n, *shape) outputs in inference mode."""
+    outputs = np.empty((len(images), *shape), keras.config.floatx())
     for start in range(0, len(images), _PREDICTED_AT_A_TIME):
         part = slice(start, start + _PREDICTED_AT_A_TIME)
         outputs[part] = keras.ops.convert_to_numpy(model(images[part], training=False))

@@ -310,8 +310,8 @@ def as_graph(network: Network, task: Task, weights: Weights) -> bytes:
     """A serialized ONNX model of `network`: channels-first inside, and the task's scaling at the end."""
     nodes: list[onnx.NodeProto] = []
     arrays: dict[str, NDArray[Any]] = {}
-    value = "images"
-    if len(task.input_shape) == 3:
+    value, of_image = "images", len(task.input_shape) == 3
+    if of_image:
         nodes.append(helper.make_node("Transpose", ["images"], ["images_first"], perm=[0, 3, 1, 2]))
         value = "images_first"
     for name, layer in named_layers(network):
@@ -331,14 +331,16 @@ def as_graph(network: Network, task: Task, weights: Weights) -> bytes:
                 square = [size, size]
                 nodes.append(helper.make_node("MaxPool", [value], [name], kernel_shape=square, strides=square))
             case Flatten():
-                nodes.append(helper.make_node("Transpose", [value], [f"{name}_last"], perm=[0, 2, 3, 1]))
-                nodes.append(helper.make_node("Flatten", [f"{name}_last"], [name]))
+                if of_image:
+                    nodes.append(helper.make_node("Transpose", [value], [f"{name}_last"], perm=[0, 2, 3, 1]))
+                    value = f"{name}_last"
+                nodes.append(helper.make_node("Flatten", [value], [name]))
             case GlobalAveragePool2D():
                 nodes.append(helper.make_node("GlobalAveragePool", [value], [f"{name}_square"]))
                 nodes.append(helper.make_node("Flatten", [f"{name}_square"], [name]))
             case Dropout():
                 continue
-        value = name
+        value, of_image = name, of_image and not isinstance(layer, Flatten | GlobalAveragePool2D)
         if isinstance(layer, Conv2D | Dense):
             arrays[f"{name}_bias"] = weights[f"{name}/bias"]
             if layer.activation == "relu":

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from backends._torch_adam import KerasAdam
 from backends._torch_backbones import TorchBackbone
 from backends._torch_device import on_torch
-from harness.errors import NotExported
+from harness.errors import BenchError, NotExported
 from harness.model import code
 from harness.model.architecture import (
     Backbone,
@@ -80,11 +80,11 @@ def configure(threads: int, device: Device, precision: Precision = "float32") ->
 def build(variant: Variant, task: Task, seed: int) -> TorchModel:
     """See `Backend.build`: torch's own Kaiming-uniform weights and uniform biases."""
     torch.manual_seed(seed)
-    return TorchCode(variant, task) if isinstance(variant.architecture, Imported) else TorchModel(variant, task)
+    return TorchCode(variant, task, seed) if isinstance(variant.architecture, Imported) else TorchModel(variant, task)
 
 
 class Permute(nn.Module):
-    """Reorders dimensions: to channels-first at the door, and back before flattening, for the common layout's sake."""
+    """Reorders dimensions: to channels-first at the door."""
 
     def __init__(self, *order: int) -> None:
         super().__init__()
@@ -93,6 +93,14 @@ class Permute(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """`values` with its dimensions in the new order."""
         return values.permute(self.order)
+
+
+class FlattenChannelsLast(nn.Flatten):
+    """To one vector, channel fastest, for the common layout's sake; a vector is one already."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(batch, channel, height, width) or (batch, k) to (batch, k)."""
+        return super().forward(values.permute(0, 2, 3, 1) if values.ndim == 4 else values)
 
 
 def as_module(network: Network, input_shape: Shape) -> nn.Sequential:
@@ -104,8 +112,6 @@ def as_module(network: Network, input_shape: Shape) -> nn.Sequential:
     if len(input_shape) == 3:
         module.add_module("channels_first", Permute(0, 3, 1, 2))
     for name, layer in named_layers(network):
-        if isinstance(layer, Flatten):
-            module.add_module(f"{name}_channels_last", Permute(0, 2, 3, 1))
         module.add_module(name, _layer(layer, shapes.get(f"{name}/kernel", ())))
         if isinstance(layer, Conv2D | Dense) and layer.activation == "relu":
             module.add_module(f"{name}_relu", nn.ReLU())
@@ -125,7 +131,7 @@ def _layer(layer: Layer, kernel: Shape) -> nn.Module:
         case Dropout(rate):
             return nn.Dropout(rate)
         case Flatten():
-            return nn.Flatten()
+            return FlattenChannelsLast()
         case Backbone(family):
             return TorchBackbone(family)
         case GlobalAveragePool2D():
@@ -246,7 +252,7 @@ class TorchModel:
     def _layers(self) -> Iterator[tuple[str, nn.Module]]:
         """Each layer's name and the module whose output is its output."""
         children = dict(self.module.named_children())
-        for name in [name for name in children if not name.endswith(("_relu", "channels_first", "channels_last"))]:
+        for name in [name for name in children if not name.endswith(("_relu", "channels_first"))]:
             layer = children[name]
             if isinstance(layer, TorchBackbone):
                 yield f"{name}/preprocessing", layer.preprocessing
@@ -319,13 +325,13 @@ class TorchCode(TorchModel):
     arrays have torch's own names and layout.
     """
 
-    def __init__(self, variant: Variant, task: Task) -> None:
+    def __init__(self, variant: Variant, task: Task, seed: int) -> None:
         assert isinstance(variant.architecture, Imported)
         self._task, path = task, variant.architecture.path
         module = nn.Sequential()
         if len(task.input_shape) == 3:
             module.add_module("channels_first", Permute(0, 3, 1, 2))
-        module.add_module("model", code.make(path, task.input_shape, len(task.targets)))
+        module.add_module("model", code.make(path, task.input_shape, len(task.targets), seed))
         self.module, self._frozen, self._head = module.to(_device), nn.Sequential(), module
         with torch.no_grad():  # not in inference mode, in which lazy layers would get arrays that never train
             answers = self.module.eval()(_on_device(np.zeros((2, *task.input_shape))))
@@ -333,6 +339,12 @@ class TorchCode(TorchModel):
         tensors = dict(module.named_parameters()) | dict(module.named_buffers())
         self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
         self._shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+        if not any(tensor.requires_grad for tensor in module.parameters()):
+            raise BenchError(f"{path}: has no parameter to train: none, or all with requires_grad False")
+
+    def _let_train(self, what: Trains) -> nn.Sequential:
+        """What its own code has frozen stays frozen."""
+        return self.module
 
     def _tensor(self, name: str) -> tuple[Tensor, tuple[int, ...]]:
         tensor = self._tensors[name]

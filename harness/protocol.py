@@ -284,7 +284,8 @@ class Model(Protocol):
         ...
 
     def features(self, images: Images) -> NDArray[np.float32]:
-        """(n, k) outputs of the frozen layers (`architecture.frozen_layers`), batch norms in inference mode.
+        """(n, ...) outputs of the frozen layers (`architecture.frozen_layers`), as the head takes them, batch norms in
+        inference mode.
 
         Raises NotImplementedError where the model has none.
         """

@@ -226,11 +226,15 @@ def decoder(decoding: Encoding, dataset: Dataset) -> Decoder:
 
 
 def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) -> dict[str, float]:
-    """See `Suite.measure`: of the line there is no figure where the crystal is not known."""
+    """See `Suite.measure`: of fewer than ten films, or of films that are all alike, there is no figure of how they
+    scatter, nor of the line, as where the crystal is not known or nothing is left of films by it.
+    """
+    found = {"mape": float(100 * np.abs(predictions / truth - 1).mean())}
+    if len(truth) < _FEWEST_FILMS or not truth.std() > 0:
+        return found
     drawn = np.random.default_rng(0).integers(len(truth), size=(_RESAMPLED, len(truth)))
     low, high = np.quantile(_sd_error(predictions[drawn, 0], truth[drawn, 0]), (0.025, 0.975))
-    found = {
-        "mape": float(100 * np.abs(predictions / truth - 1).mean()),
+    found |= {
         "sd_error": float(_sd_error(predictions[:, 0], truth[:, 0])),
         "sd_error_low": float(low),
         "sd_error_high": float(high),
@@ -238,8 +242,13 @@ def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) 
     if crystal := crystal_of(facts):
         estimates = _estimates(crystal, images)
         of_line = truth - estimates @ np.linalg.lstsq(estimates, truth)[0]
-        found["skill_over_line"] = float(1 - np.mean((predictions - truth) ** 2) / np.mean(of_line**2))
+        if np.mean(of_line**2) > _NOTHING * truth.var():
+            found["skill_over_line"] = float(1 - np.mean((predictions - truth) ** 2) / np.mean(of_line**2))
     return found
+
+
+_FEWEST_FILMS = 10
+_NOTHING = 1e-12  # of the variance of films: what a line leaves of its own films to rounding
 
 
 def _estimates(crystal: Crystal, images: Images) -> Targets:
@@ -266,7 +275,7 @@ def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
 
 
 def _sd_error(predictions: Targets, truth: Targets) -> Targets:
-    """In percent, of films along the last axis; of films that are all alike it is no figure."""
+    """In percent, of films along the last axis; as if it were all of it of films that are drawn alike."""
     true = truth.std(axis=-1)
     error: Targets = 100 * np.abs(predictions.std(axis=-1) / np.where(true > 0, true, np.inf) - 1)
     return error

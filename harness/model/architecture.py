@@ -44,7 +44,7 @@ class MaxPool2D(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=Tru
 
 
 class Flatten(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    """(height, width, channel) to one vector, channel fastest."""
+    """(height, width, channel) to one vector, channel fastest; of a vector itself."""
 
 
 class Dropout(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -69,7 +69,8 @@ PER_TARGET = 0
 class Backbone(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """A convolutional network of `backbones` without its classifier, on three channels; a grey image is repeated.
 
-    The family's own preprocessing is part of it. Gives (height / 32, width / 32, channels).
+    The family's own preprocessing is part of it. Gives (height / 32, width / 32, channels), rounded as
+    `backbones.left_of` says.
     """
 
     family: backbones.Family
@@ -158,15 +159,17 @@ def named_layers(network: Network) -> list[tuple[str, Layer]]:
     return named
 
 
+_OF_IMAGES = (Conv2D, MaxPool2D, Backbone, GlobalAveragePool2D)
+
+
 def _shapes(network: Network, input_shape: Shape) -> Iterator[tuple[str, Layer, Shape, Shape]]:
     """Each layer with its name and the shapes that go in and out. Raises ValueError where it does not fit."""
     shape = input_shape
     for name, layer in named_layers(network):
         before = shape
+        _refuse_given(name, layer, before)
         match layer:
             case Conv2D(filters, kernel, padding):
-                if padding == "periodic" and (kernel % 2 == 0 or kernel // 2 > min(shape[:2])):
-                    raise ValueError(f"{name} of kernel {kernel} cannot go around a {shape} image")
                 lost = kernel - 1 if padding == "valid" else 0
                 shape = (shape[0] - lost, shape[1] - lost, filters)
             case MaxPool2D(size):
@@ -174,13 +177,10 @@ def _shapes(network: Network, input_shape: Shape) -> Iterator[tuple[str, Layer, 
             case Flatten():
                 shape = (math.prod(shape),)
             case Dense(units):
-                if len(shape) != 1:
-                    raise ValueError(f"{name} needs a vector but is given {shape}: put a Flatten before it")
                 shape = (units,)
             case Backbone(family):
-                if shape[2] not in (1, 3):
-                    raise ValueError(f"{name} takes one grey channel or three, but is given {shape[2]}")
-                shape = (shape[0] // backbones.SHRINKS, shape[1] // backbones.SHRINKS, backbones.CHANNELS[family])
+                left = (backbones.left_of(family, edge) for edge in shape[:2])
+                shape = (*left, backbones.CHANNELS[family])
             case GlobalAveragePool2D():
                 shape = (shape[2],)
             case Dropout():
@@ -188,6 +188,23 @@ def _shapes(network: Network, input_shape: Shape) -> Iterator[tuple[str, Layer, 
         if min(shape) < 1:
             raise ValueError(f"nothing is left of a {input_shape} image after {name}")
         yield name, layer, before, shape
+
+
+def _refuse_given(name: str, layer: Layer, shape: Shape) -> None:
+    """Raise ValueError where a layer does not take what has this shape."""
+    if isinstance(layer, _OF_IMAGES) and len(shape) != 3:
+        raise ValueError(f"{name} takes an image, and is given a vector")
+    match layer:
+        case Conv2D(_, kernel, "periodic") if kernel % 2 == 0 or kernel // 2 > min(shape[:2]):
+            raise ValueError(f"{name} of kernel {kernel} cannot go around a {shape} image")
+        case Dense() if len(shape) != 1:
+            raise ValueError(f"{name} needs a vector but is given {shape}: put a Flatten before it")
+        case Backbone() if shape[2] not in (1, 3):
+            raise ValueError(f"{name} takes one grey channel or three, but is given {shape[2]}")
+        case Backbone() if min(shape[:2]) < backbones.SMALLEST:
+            raise ValueError(f"{name} takes {backbones.SMALLEST} pixels at least each way, but is given {shape}")
+        case _:
+            pass
 
 
 def parameter_shapes(network: Network, input_shape: Shape) -> dict[str, Shape]:
@@ -212,7 +229,11 @@ def parameter_shapes(network: Network, input_shape: Shape) -> dict[str, Shape]:
 
 
 def refuse_unfit(network: Network, input_shape: Shape, targets: int) -> None:
-    """Raise ValueError where a layer does not fit what it is given, or the last does not give one number per target."""
+    """Raise ValueError where a layer does not fit what it is given, where the last does not give one number per target,
+    and where there is none.
+    """
+    if not network.layers:
+        raise ValueError("it has no layers")
     *_, (name, _, _, shape) = _shapes(network, input_shape)
     if shape != (targets,):
         raise ValueError(f"{name}, the last layer, gives {shape} numbers for an image, and {targets} are asked for")

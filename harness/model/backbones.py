@@ -20,7 +20,8 @@ FAMILIES: tuple[Family, ...] = get_args(Family)
 Shape = tuple[int, ...]
 
 CHANNELS: dict[Family, int] = {"vgg16": 512, "resnet50": 2048, "densenet121": 1024}
-SHRINKS = 32  # an image's edge is divided by this, rounded down
+SHRINKS = 32  # an image's edge is divided by about this: `left_of`
+SMALLEST = 32  # edge of an image, in pixels: keras.applications takes no smaller ones
 
 # Multiplications of one 64x64 image, in millions, to tell long work from short; counted by torch's FlopCounterMode.
 MILLION_MULTIPLICATIONS: dict[Family, int] = {"vgg16": 1254, "resnet50": 308, "densenet121": 232}
@@ -31,6 +32,16 @@ VGG16_BLOCKS = ((1, 64, 2), (2, 128, 2), (3, 256, 3), (4, 512, 3), (5, 512, 3)) 
 
 BATCH_NORM_EPSILON = 1.001e-5
 BATCH_NORM_MOMENTUM = 0.99  # the share of a moving statistic that is kept in a step
+
+
+def left_of(family: Family, edge: int) -> int:
+    """How many pixels a backbone leaves of so many along an edge: a pooling of two rounds down, and what strides with
+    its own padding, as all of ResNet50 and the first two of DenseNet121 do, rounds up.
+    """
+    up = {"vgg16": 0, "densenet121": 2, "resnet50": 5}[family]
+    for halving in range(5):
+        edge = -(-edge // 2) if halving < up else edge // 2
+    return edge
 
 
 def preprocessing(family: Family) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -12,10 +12,13 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import random
 import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from harness import syntax
 from harness.errors import BenchError
@@ -32,8 +35,10 @@ def parts(path: str) -> tuple[str, str]:
     return place, name
 
 
-def make(path: str, input_shape: Shape, outputs: int) -> Any:
-    """The model. Raises BenchError where it cannot be imported, or made of what is known of the task."""
+def make(path: str, input_shape: Shape, outputs: int, seed: int) -> Any:
+    """The model, whatever it draws from Python's or NumPy's random numbers seeded; a framework's are for the backend to
+    seed. Raises BenchError where it cannot be imported, or made of what is known of the task.
+    """
     place, name = parts(path)
     module = _file(Path(place)) if place.endswith(".py") else _installed(place)
     maker = getattr(module, name, None)
@@ -51,6 +56,8 @@ def make(path: str, input_shape: Shape, outputs: int) -> Any:
     needed = [name for name, one in asked.items() if one.default is one.empty and one.kind not in free]
     if unknown := [name for name in needed if name not in told]:
         raise BenchError(f"{path}: needs {', '.join(unknown)}; it can be given input_shape and outputs, and no more")
+    random.seed(seed)
+    np.random.seed(seed)
     try:
         return maker(**{key: value for key, value in told.items() if key in asked})
     except Exception as error:

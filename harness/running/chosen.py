@@ -13,21 +13,15 @@ from harness.errors import BenchError, Unavailable
 from harness.model import code
 from harness.model.architecture import (
     Backbone,
-    Conv2D,
     Dropout,
     Estimator,
-    Flatten,
-    GlobalAveragePool2D,
     Imported,
-    MaxPool2D,
     Network,
-    Shape,
     answering,
     backbone_of,
     named_layers,
     refuse_unfit,
 )
-from harness.model.backbones import SHRINKS
 from harness.model.variants import Architecture, Recipe, Search, Variant
 from harness.protocol import Dataset, Split, Suite
 from harness.running import variant_file
@@ -123,12 +117,12 @@ def settled(item: Chosen, suite: Suite, dataset: Dataset, split: Split, limits: 
         raise BenchError(f"variant={variant.name}: {unavailable}") from None
     shape, outputs = met.images.shape[1:], len(met.target_names)
 
-    def fitting(architecture: Network | Estimator, recipes: Sequence[Recipe], searched: bool) -> Network | Estimator:
+    def fitting(architecture: Network | Estimator, searched: bool) -> Network | Estimator:
         if isinstance(architecture, Estimator):
             return architecture
         network = answering(architecture, outputs)
         try:
-            if why := _untrainable(network, shape, recipes, searched):
+            if why := _untrainable(network, searched):
                 raise ValueError(why)
             refuse_unfit(network, shape, outputs)
         except ValueError as error:
@@ -140,46 +134,24 @@ def settled(item: Chosen, suite: Suite, dataset: Dataset, split: Split, limits: 
             return _looked_at(item, path, look(path, shape, outputs, limits))
         case Search(configurations) as search:
             members = (
-                msgspec.structs.replace(one, architecture=fitting(one.architecture, (), searched=True))
+                msgspec.structs.replace(one, architecture=fitting(one.architecture, searched=True))
                 for one in configurations
             )
             return item._replace(variant=_with(variant, msgspec.structs.replace(search, configurations=tuple(members))))
         case architecture:
-            return item._replace(variant=_with(variant, fitting(architecture, variant.recipes, searched=False)))
+            return item._replace(variant=_with(variant, fitting(architecture, searched=False)))
 
 
-def _untrainable(network: Network, shape: Shape, recipes: Sequence[Recipe], searched: bool) -> str:
-    """Why a network for what has this shape, of whatever sizes its layers are, is not trained by both frameworks alike,
-    or not as its records would say; "" where it is.
-    """
+def _untrainable(network: Network, searched: bool) -> str:
+    """Why a network, of whatever sizes its layers are, is not trained as its records would say; "" where it is."""
     named = named_layers(network)
-    if not named:
-        return "it has no layers"
-    backbone, of_image = None, len(shape) == 3
     for place, (name, layer) in enumerate(named):
-        if isinstance(layer, _OF_IMAGES) and not of_image:
-            return f"{name} takes an image, and is given a vector"
         if isinstance(layer, Backbone):
-            backbone = layer
             if searched:
                 return f"{name}: a search is among networks without a backbone"
             if any(not isinstance(before, Dropout) for _, before in named[:place]):
                 return f"{name}: nothing but a Dropout may come before a backbone"
-        if isinstance(layer, Flatten) and backbone and _is_shaped_otherwise(backbone, shape, recipes):
-            return f"{name}: put a GlobalAveragePool2D there, behind the backbone"
-        of_image = of_image and not isinstance(layer, Flatten | GlobalAveragePool2D)
     return ""
-
-
-_OF_IMAGES = (Conv2D, MaxPool2D, Backbone, GlobalAveragePool2D, Flatten)
-
-
-def _is_shaped_otherwise(backbone: Backbone, shape: Shape, recipes: Sequence[Recipe]) -> bool:
-    """Whether what a backbone makes, flattened, is of another order or number in one framework: a head's own features
-    are, and what is made of images that it does not halve five times without a rest.
-    """
-    head = any(recipe.trains == "head" for recipe in recipes)
-    return head or (backbone.family != "vgg16" and any(length % SHRINKS for length in shape[:2]))
 
 
 def _refuse_other_moves(variant: Variant, suite: Suite) -> None:

@@ -7,7 +7,7 @@ A map is bright where what the last convolution sees pushes an answer up (Selvar
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.maps import Deletion, Mapped, deletion
+from harness.judging.metrics import deviation
 from harness.judging.records import Cell, Record
 from harness.judging.store import Store
 from harness.model.architecture import Imported, Network
@@ -132,7 +133,7 @@ def look_here(request: Request, on_progress: OnProgress) -> Found:
     met = view(suite, dataset, split, cell.encoding, cell.decoding, cell.settings.averaged)
     chosen = _target(request.target, met.met)
     model, rows = _built(request, data.task(suite, met.met, split, cell.settings)), split.test
-    _refuse_other(request, met.predict(model, dataset.images[rows]))
+    _refuse_other(request, met.predict(model, dataset.images[rows]), dataset.units)
     images, answers = met.met.images[rows], model.predict(met.met.images[rows])
     of = np.full(len(rows), chosen) if chosen is not None else answers.argmax(axis=1)
     layer = last_convolution(request.network)
@@ -189,10 +190,9 @@ def _built(request: Request, task: Task) -> Model:
     return model
 
 
-def _refuse_other(request: Request, predicted: Targets) -> None:
+def _refuse_other(request: Request, predicted: Targets, units: Sequence[str]) -> None:
     """Raise BenchError unless a model predicts what its record says."""
-    recorded = np.array(request.predicted)
-    if np.abs(predicted - recorded).max() > _ROUNDING * np.abs(recorded).max():
+    if deviation(predicted, np.array(request.predicted), units) > _ROUNDING:
         raise BenchError(f"{request.weights}: its predictions are not those of the record: these are other weights")
 
 

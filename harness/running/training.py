@@ -23,6 +23,7 @@ from harness.model.architecture import (
     Dense,
     Dropout,
     Estimator,
+    Flatten,
     Imported,
     Network,
     Shape,
@@ -173,7 +174,8 @@ _IMAGE, _VECTOR = (1024, 1024, 1), (64,)
 
 def _nominal(network: Network) -> Shape:
     """What the network might see; a cell does not know. Large enough for any pooling: only proportions matter."""
-    takes_vectors = isinstance(next(layer for layer in network.layers if not isinstance(layer, Dropout)), Dense)
+    first = next((layer for layer in network.layers if not isinstance(layer, Dropout | Flatten)), None)
+    takes_vectors = first is None or (isinstance(first, Dense) and Flatten not in map(type, network.layers))
     return _VECTOR if takes_vectors else _IMAGE
 
 
@@ -320,12 +322,12 @@ def _kept_features(path: Path) -> tuple[Features, float] | None:
     # What a damaged archive raises depends on which of its bytes are damaged.
     with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as kept:
         features, seconds = np.asarray(kept["features"], np.float32), float(kept["seconds"])
-        return (features, seconds) if features.ndim == 2 else None
+        return features, seconds
     return None
 
 
 def _spread(features: Features, wanted: NDArray[np.intp], fitting: Fitting) -> Features:
-    table = np.full((len(fitting.view.met.images), features.shape[1]), np.nan, np.float32)
+    table = np.full((len(fitting.view.met.images), *features.shape[1:]), np.nan, np.float32)
     table[wanted] = features
     return table
 

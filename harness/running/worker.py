@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from harness import disk, provenance, registry
 from harness.environment import observe
 from harness.errors import BenchError, NotExported, Unavailable
-from harness.judging.metrics import accuracy
+from harness.judging.metrics import accuracy, deviation
 from harness.judging.records import SCHEMA, Calibrated, Cell, Examined, HeldOut, OnnxFile, Record
 from harness.model.weights import save_weights
 from harness.protocol import (
@@ -82,8 +82,8 @@ class Job(msgspec.Struct, frozen=True):
         named += [(sys.prefix, "PYTHON"), (sys.base_prefix, "PYTHON"), (_HOUSE, "CIJBENCH")]
         named += [(str(Path.cwd()), "."), (os.path.expanduser("~"), "~")]
         for private, name in named:
-            if private and len(private) > 1:
-                reason = reason.replace(private, name)
+            if private and len(private) > 1:  # an OSError has Windows's backslashes doubled
+                reason = reason.replace(private, name).replace(private.replace("\\", "\\\\"), name)
         return reason
 
 
@@ -381,7 +381,7 @@ def _export(model: Model, record: Record, fitting: Fitting, known: Calibration) 
         bytes=path.stat().st_size,
         opset=onnx.opset(path),
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        difference=float(np.abs(answered - predictions).max() / (np.abs(predictions).max() or 1.0)),
+        difference=deviation(answered, predictions, met.dataset.units),
     )
 
 

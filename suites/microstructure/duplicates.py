@@ -15,14 +15,13 @@ from scipy.fft import irfft2, rfft2
 from harness.errors import Finding
 from harness.protocol import Images
 from suites.microstructure.findings import Severity, few
-from suites.microstructure.homogenization import TARGETS
+from suites.microstructure.symmetries import AXES_EXCHANGED
 
 Floats = NDArray[np.float64]
 Cells = NDArray[np.float32]
 
 _AT_A_TIME = 256
 _EQUAL = 1e-3  # of the largest constant: two computations of the same cell
-_QUARTER_TURNED = [TARGETS.index(name) for name in ("C22", "C11", "C33", "C12", "C13", "C23", "C55", "C44", "C66")]
 
 
 class Twins(NamedTuple):
@@ -93,7 +92,7 @@ def check_twins(images: Images, constants: Floats, names: Sequence[str]) -> list
     following: list[str] = []
     others: list[str] = []
     for twins in find_twins(images):
-        expected = constants[twins.first][_QUARTER_TURNED] if twins.turned else constants[twins.first]
+        expected = constants[twins.first][AXES_EXCHANGED] if twins.turned else constants[twins.first]
         differs = np.abs(constants[twins.second] - expected).max() > _EQUAL * np.abs(expected).max()
         kind = equal if twins.equal else others if differs else following
         kind.append(f"{names[twins.first]} = {names[twins.second]}")

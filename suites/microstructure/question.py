@@ -79,7 +79,8 @@ def split(dataset: Dataset) -> Split:
     """70 % to train, 15 % to validate, 15 % to test: the report's two `train_test_split` calls, random_state 42.
 
     Index for index what scikit-learn returns (report, section 2); groups, where there are any, are drawn in the images'
-    place, and stay together. Raises BenchError for too few images or groups.
+    place, and stay together, and their training images are mixed, for a learning curve takes the first of them. Raises
+    BenchError for too few images or groups.
     """
     everything = np.arange(len(dataset.images))
     if len(everything) < FEWEST:
@@ -91,7 +92,12 @@ def split(dataset: Dataset) -> Split:
     train, rest = _train_test_split(np.arange(len(names)), 0.30)
     parts = (train, *_train_test_split(rest, 0.50))
     train, validation, test = (np.concatenate([np.flatnonzero(of == name) for name in part]) for part in parts)
-    return Split(train, validation, {TEST: test})
+    return Split(mixed(train) if dataset.groups else train, validation, {TEST: test})
+
+
+def mixed(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Rows, of one group after the other, in another order."""
+    return np.random.RandomState(42).permutation(rows)
 
 
 def _train_test_split(items: NDArray[np.intp], share: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

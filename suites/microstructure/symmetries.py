@@ -54,12 +54,12 @@ def _turned(images: Images, targets: Targets, elements: Elements) -> tuple[Image
         of = elements * step == turns
         turned[of] = np.rot90(images[of], turns, axes=(1, 2))
         if turns % 2:
-            constants[of] = targets[of][:, _AXES_EXCHANGED]
+            constants[of] = targets[of][:, AXES_EXCHANGED]
     return turned, constants
 
 
 # Of constants in the order of TARGETS (C11 C22 C33 C12 C23 C13 C44 C55 C66), those that stand there after a quarter.
-_AXES_EXCHANGED = [TARGETS.index(name) for name in ("C22", "C11", "C33", "C12", "C13", "C23", "C55", "C44", "C66")]
+AXES_EXCHANGED = [TARGETS.index(name) for name in ("C22", "C11", "C33", "C12", "C13", "C23", "C55", "C44", "C66")]
 
 
 def _turns(shape: Shape) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,17 +20,7 @@ def split(dataset: Dataset) -> Split:
     """
     if dataset.parts:
         return _given(dataset)
-    return _by_class(dataset) if dataset.classes else _by_number(dataset)
-
-
-def _by_number(dataset: Dataset) -> Split:
-    drawn = question.split(dataset)
-    return msgspec.structs.replace(drawn, train=_mixed(drawn.train)) if dataset.groups else drawn
-
-
-def _mixed(rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Rows of one group after the other in another order: a learning curve takes the first of them."""
-    return np.random.RandomState(42).permutation(rows)
+    return _by_class(dataset) if dataset.classes else question.split(dataset)
 
 
 def _by_class(dataset: Dataset) -> Split:
@@ -47,7 +36,9 @@ def _by_class(dataset: Dataset) -> Split:
         held = min(max(1, round(0.15 * len(members))), max(0, len(members) - 1) // 2)
         for share, some in zip(shares, np.split(members, [len(members) - 2 * held, len(members) - held]), strict=True):
             share.append(some)
-    train, validation, test = (_mixed(np.flatnonzero(np.isin(thing, np.concatenate(share)))) for share in shares)
+    train, validation, test = (
+        question.mixed(np.flatnonzero(np.isin(thing, np.concatenate(share)))) for share in shares
+    )
     if not len(validation):
         raise BenchError(f"{dataset.name}: no class has three groups, one each to train, validate and test")
     return Split(train, validation, {TEST: test})
@@ -71,4 +62,4 @@ def _given(dataset: Dataset) -> Split:
     if not len(train) or not len(validation):
         left = f"{len(train)} images to train and {len(validation)} to validate"
         raise BenchError(f"{dataset.name}: its split leaves {left}")
-    return Split(_mixed(train), validation, tests)
+    return Split(question.mixed(train), validation, tests)

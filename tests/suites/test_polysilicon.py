@@ -97,6 +97,22 @@ def test_without_a_crystal_there_is_no_line():
     assert "skill_over_line" not in figures(DATA.targets, msgspec.structs.replace(DATA, facts={}))
 
 
+@pytest.mark.parametrize("count", [1, 3, 9])
+def test_a_few_films_have_no_scatter_and_no_line(count):
+    """Three parameters of a line go through three films whatever they are."""
+    rows = slice(count)
+    found = SUITE.measure(DATA.targets[rows] + 1, DATA.targets[rows], DATA.images[rows], DATA.facts)
+    assert set(found) == {"mape"}
+
+
+def test_films_that_are_all_alike_do_not_scatter_and_those_on_a_line_leave_nothing():
+    alike = np.full_like(DATA.targets, 160.0)
+    assert set(SUITE.measure(alike + 1, alike, DATA.images, DATA.facts)) == {"mape"}
+    on_line = Bounds(SILICON).moduli(DATA.images)[:, :1]
+    found = SUITE.measure(on_line + 1, on_line, DATA.images, DATA.facts)
+    assert set(found) == {"mape", "sd_error", "sd_error_low", "sd_error_high"}
+
+
 def test_every_figure_is_described():
     assert set(figures(DATA.targets)) == {metric.key for metric in SUITE.METRICS}
 

@@ -32,9 +32,9 @@ def test_classes_and_functions_are_given_what_they_name(file):
         "    def __new__(cls, *args, **kwargs): return super().__new__(cls)\n"
         "    def __init__(self, outputs): self.outputs = outputs\n"
     )
-    assert code.make(f"{path}:Neither", SHAPE, 2) == ()
-    assert code.make(f"{path}:Both", SHAPE, 2) == (SHAPE, 2, 3)
-    assert code.make(f"{path}:One", SHAPE, 2).outputs == 2
+    assert code.make(f"{path}:Neither", SHAPE, 2, 0) == ()
+    assert code.make(f"{path}:Both", SHAPE, 2, 0) == (SHAPE, 2, 3)
+    assert code.make(f"{path}:One", SHAPE, 2, 0).outputs == 2
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_classes_and_functions_are_given_what_they_name(file):
 )
 def test_what_makes_no_model_says_why(file, text, told):
     with pytest.raises(BenchError) as refused:
-        code.make(f"{file(text)}:Net", SHAPE, 2)
+        code.make(f"{file(text)}:Net", SHAPE, 2, 0)
     assert told in str(refused.value)
 
 
@@ -66,18 +66,18 @@ def test_the_current_folder_is_not_searched_but_a_file_of_it_is_offered(file, tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry not in ("", ".")])
     with pytest.raises(BenchError, match=r"not searched; a file is named as one: mine_alone\.py:Name"):
-        code.make("mine_alone:Net", SHAPE, 1)
+        code.make("mine_alone:Net", SHAPE, 1, 0)
     with pytest.raises(BenchError, match=r"nor is there a file nowhere/at/all\.py"):
-        code.make("nowhere.at.all:Net", SHAPE, 1)
+        code.make("nowhere.at.all:Net", SHAPE, 1, 0)
     with pytest.raises(BenchError, match="there is no such file"):
-        code.make("absent.py:Net", SHAPE, 1)
+        code.make("absent.py:Net", SHAPE, 1, 0)
 
 
 def test_what_lies_beside_a_file_is_found_and_hides_nothing(file):
     file("VALUE = 7", "beside.py")
     file("raise RuntimeError('hidden')", "fractions.py")
     path = file("import beside, fractions\ndef Net(): return beside.VALUE, fractions.Fraction(1, 2)")
-    assert code.make(f"{path}:Net", SHAPE, 1) == (7, 0.5)
+    assert code.make(f"{path}:Net", SHAPE, 1, 0) == (7, 0.5)
 
 
 def test_the_hash_is_of_what_the_file_imports_from_its_folder(file):

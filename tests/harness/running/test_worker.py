@@ -209,6 +209,13 @@ def test_reasons_are_made_public_where_nobody_knows_the_home(monkeypatch):
     assert job.public("in ~/there", "/results") == "in ~/there"
 
 
+def test_reasons_are_made_public_where_a_systems_backslashes_are_doubled():
+    cell = plan("elasticity", Request(("elasticity",), profile="smoke", variant="ridge")).cells[0]
+    job = Job(cell, DataSource("C:\\Users\\me\\images"))
+    missing = FileNotFoundError(2, "No such file", "C:\\Users\\me\\images\\1.png")
+    assert job.public(f"{missing} in C:\\Users\\me\\images", "/results").endswith("'DATA\\\\1.png' in DATA")
+
+
 def test_an_encoding_without_operators_is_timed_and_its_model_takes_what_it_gives(run, tmp_path, monkeypatch):
     """Ridge on the brightness: exported on what is encoded, and held against the native model on that."""
     suite = registry.suite("elasticity")

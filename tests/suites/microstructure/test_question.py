@@ -48,6 +48,8 @@ def test_groups_are_split_in_the_images_place_and_stay_together():
     assert [len(side) for side in sides] == [14, 3, 3]
     assert len(set.union(*sides)) == 20
     assert sorted(np.concatenate(list(split.parts.values()))) == list(range(200))
+    # The first of them, which a learning curve takes, are of many groups.
+    assert len({groups[row] for row in split.train[:14]}) > 7
     with pytest.raises(BenchError, match="3 groups are too few to split"):
         question.split(msgspec.structs.replace(a_dataset(30), groups=tuple(str(index % 3) for index in range(30))))
 
