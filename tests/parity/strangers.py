@@ -308,9 +308,10 @@ def _(at):
 def _(at):
     def change(module):
         if hasattr(module, "dropout_1"):
-            dropout, door = module.dropout_1, module.flatten_1_channels_last
+            dropout, flatten = module.dropout_1, module.flatten_1
             dropout.forward = lambda x: x
-            door.forward = lambda x: at.nn.functional.dropout2d(x, dropout.p, dropout.training).permute(0, 2, 3, 1)
+            flat = flatten.forward
+            flatten.forward = lambda x: flat(at.nn.functional.dropout2d(x, dropout.p, dropout.training))
 
     change_module(at, change)
 
