@@ -24,17 +24,26 @@ def renumber(path: Path) -> None:
             return "constant" + number(name)
         return re.sub(r"__(\d+)", lambda found: number(found[1]), name)
 
-    for node in model.graph.node:
-        node.name = renamed(node.name)
-        node.input[:] = map(renamed, node.input)
-        node.output[:] = map(renamed, node.output)
-    for values in (model.graph.initializer, model.graph.value_info):
-        for value in values:
+    def rename(graph: onnx.GraphProto) -> None:
+        for node in graph.node:
+            node.name = renamed(node.name)
+            node.input[:] = map(renamed, node.input)
+            node.output[:] = map(renamed, node.output)
+            for attribute in node.attribute:  # the body of a loop
+                for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
+                    constants.update(constant.name for constant in inner.initializer)
+                    rename(inner)
+        for values in (graph.initializer, graph.value_info):
+            for value in values:
+                value.name = renamed(value.name)
+            values.sort(key=lambda value: value.name)  # their order followed from the old names
+        for value in (*graph.input, *graph.output):
             value.name = renamed(value.name)
-        values.sort(key=lambda value: value.name)  # their order followed from the old names
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
-        for length in value.type.tensor_type.shape.dim:
-            if length.dim_param:
-                length.dim_param = renamed(length.dim_param)
-    model.graph.doc_string = ""
+        for value in (*graph.input, *graph.output, *graph.value_info):
+            for length in value.type.tensor_type.shape.dim:
+                if length.dim_param:
+                    length.dim_param = renamed(length.dim_param)
+        graph.doc_string = ""
+
+    rename(model.graph)
     onnx.save(model, path)

@@ -36,11 +36,13 @@ class Preprocessing(nn.Module):
     def __init__(self, family: Family) -> None:
         super().__init__()
         scale, offset = backbones.preprocessing(family)
+        self.order = list(backbones.order_of_colours(family))
         self.register_buffer("scale", torch.tensor(scale).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("offset", torch.tensor(offset).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, 3, height, width)."""
+        images = images if images.shape[1] == 1 else images[:, self.order]
         channels: Tensor = images * self.scale + self.offset
         return channels
 
@@ -84,13 +86,20 @@ class KerasBatchNorm2d(nn.BatchNorm2d):
         """`values` normalised; in training mode the moving statistics are updated."""
         if not self.training:
             return super().forward(values)
+        assert self.running_mean is not None
         assert self.running_var is not None
         assert self.momentum is not None
+        count = values.numel() // values.shape[1]
+        if count == 1:  # one image of one pixel, which torch refuses: it is its own mean, and varies by nothing
+            self.running_mean += (values.detach().flatten() - self.running_mean) * self.momentum
+            self.running_var *= 1 - self.momentum
+            return torch.batch_norm(
+                values, self.weight, self.bias, None, None, True, self.momentum, self.eps, cudnn_enabled=False
+            )
         unbiased = self.running_var.clone()
         normalised = nn.functional.batch_norm(
             values, self.running_mean, unbiased, self.weight, self.bias, True, self.momentum, self.eps
         )
-        count = values.numel() // values.shape[1]
         kept = self.running_var * (1 - self.momentum)
         self.running_var.copy_(kept + (unbiased - kept) * ((count - 1) / count))
         return normalised

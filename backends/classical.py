@@ -96,7 +96,9 @@ class Linear(Predictor):
 
     def _fit_classes(self, seen: Floats, wanted: Floats) -> Arrays:
         known, which = known_classes(wanted)
-        line = LogisticRegression(C=1 / self._estimator.alpha, max_iter=_ITERATIONS)
+        line = LogisticRegression(
+            C=1 / self._estimator.alpha if self._estimator.alpha else np.inf, max_iter=_ITERATIONS
+        )
         line.fit(seen, which, _weight(self._estimator, wanted))
         slope, level = line.coef_, line.intercept_
         if len(known) == 2:  # which scikit-learn tells apart by one logit

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from backends._keras_engines import Engine, engine
 from backends._keras_onnx import renumber
-from harness.errors import NotExported, Unavailable
+from harness.errors import BenchError, NotExported, Unavailable
 from harness.model import backbones, code
 from harness.model.architecture import (
     Backbone,
@@ -97,8 +97,9 @@ def build(variant: Variant, task: Task, seed: int) -> KerasModel:
     if not isinstance(variant.architecture, Imported):
         keras.utils.set_random_seed(seed)
         return KerasModel(variant, task)
+    policy = keras.config.dtype_policy()
     keras.utils.clear_session()  # or the names of its layers hang on how many were made before in this process
-    keras.utils.set_random_seed(seed)
+    keras.config.set_dtype_policy(policy)  # which its code may have chosen when it was imported
     return KerasCode(variant, task, seed)
 
 
@@ -148,7 +149,10 @@ def _backbone(name: str, family: backbones.Family, task: Task) -> keras.Model:
     """keras.applications' own, after a grey image's repetition to three channels, and the preprocessing."""
     scale, offset = backbones.preprocessing(family)
     images = keras.Input(task.input_shape, name="grey" if task.input_shape[2] == 1 else "coloured")
-    channels = keras.layers.Concatenate(name="channels")([images] * 3) if task.input_shape[2] == 1 else images
+    if task.input_shape[2] == 1:
+        channels = keras.layers.Concatenate(name="channels")([images] * 3)
+    else:
+        channels = keras.ops.take(images, backbones.order_of_colours(family), axis=-1)
     channels = keras.layers.Rescaling(list(scale), offset=list(offset), name="preprocessing")(channels)
     build = {
         "vgg16": keras.applications.VGG16,
@@ -308,9 +312,14 @@ class KerasCode(KerasModel):
     def __init__(self, variant: Variant, task: Task, seed: int) -> None:
         assert isinstance(variant.architecture, Imported)
         self._task, path = task, variant.architecture.path
-        self.model: keras.Model = code.make(path, task.input_shape, len(task.targets), seed)
-        answers = self.model(np.zeros((2, *task.input_shape), keras.config.floatx()), training=False)
-        code.refuse_other_answers(path, tuple(answers.shape), len(task.targets))
+        self.model: keras.Model = code.make(
+            path, task.input_shape, len(task.targets), seed, keras.utils.set_random_seed
+        )
+        for count in (2, 1):
+            answers = self.model(np.zeros((count, *task.input_shape), keras.config.floatx()), training=False)
+            code.refuse_other_answers(path, answers, count, len(task.targets))
+        if not self.model.trainable_variables:
+            raise BenchError(f"{path}: has no variable to train: none, or all with trainable = False")
         self._frozen = []
         self._variables = {f"{number}/{one.path}": one for number, one in enumerate(self.model.weights)}
         self._shapes = {name: tuple(variable.shape) for name, variable in self._variables.items()}
@@ -369,9 +378,10 @@ class WeightedCrossentropy(keras.losses.Loss):
 
 def _to_physical(scaling: Scaling | Classes) -> keras.layers.Layer:
     """From a network's answers to targets: what is exported ends in this."""
+    dtype = keras.config.floatx()  # whatever somebody's code has told Keras: targets may be beyond half precision
     if isinstance(scaling, Classes):
-        return keras.layers.Softmax(name="prediction")
-    return keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction")
+        return keras.layers.Softmax(name="prediction", dtype=dtype)
+    return keras.layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="prediction", dtype=dtype)
 
 
 class KeptGradients(keras.optimizers.Optimizer):

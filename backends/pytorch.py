@@ -331,14 +331,16 @@ class TorchCode(TorchModel):
         module = nn.Sequential()
         if len(task.input_shape) == 3:
             module.add_module("channels_first", Permute(0, 3, 1, 2))
-        module.add_module("model", code.make(path, task.input_shape, len(task.targets), seed))
+        module.add_module("model", code.make(path, task.input_shape, len(task.targets), seed, torch.manual_seed))
         self.module, self._frozen, self._head = module.to(_device), nn.Sequential(), module
         with torch.no_grad():  # not in inference mode, in which lazy layers would get arrays that never train
-            answers = self.module.eval()(_on_device(np.zeros((2, *task.input_shape))))
-        code.refuse_other_answers(path, tuple(answers.shape), len(task.targets))
+            for count in (2, 1):
+                answers = self.module.eval()(_on_device(np.zeros((count, *task.input_shape))))
+                code.refuse_other_answers(path, answers, count, len(task.targets))
         tensors = dict(module.named_parameters()) | dict(module.named_buffers())
-        self._tensors = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point()}
-        self._shapes = {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+        self._shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items() if tensor.is_floating_point()}
+        if any(tensor.is_complex() for tensor in module.parameters()):
+            raise BenchError(f"{path}: has complex parameters, which are not trained here: make them of two real ones")
         if not any(tensor.requires_grad for tensor in module.parameters()):
             raise BenchError(f"{path}: has no parameter to train: none, or all with requires_grad False")
 
@@ -347,7 +349,8 @@ class TorchCode(TorchModel):
         return self.module
 
     def _tensor(self, name: str) -> tuple[Tensor, tuple[int, ...]]:
-        tensor = self._tensors[name]
+        owner, _, part = name.rpartition(".")
+        tensor: Tensor = getattr(self.module.get_submodule(owner), part)  # now, for a buffer may have been replaced
         return tensor, tuple(range(tensor.ndim))
 
     def activations(self, images: Images) -> Arrays:
@@ -418,7 +421,8 @@ def _loss(module: nn.Module, images: Tensor, targets: Tensor, criterion: Criteri
 def _outputs(module: nn.Module, images: Tensor) -> Tensor:
     module.eval()
     with torch.inference_mode():
-        return torch.cat([module(part) for part in images.split(_PREDICTED_AT_A_TIME)])
+        parts = [module(part) for part in images.split(_PREDICTED_AT_A_TIME)]
+        return torch.cat(parts).to(torch.get_default_dtype())  # somebody's code may answer in less
 
 
 def _keep(found: Arrays, name: str, module: nn.Module, inputs: object, output: Tensor) -> None:

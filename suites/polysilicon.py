@@ -230,7 +230,7 @@ def measure(predictions: Targets, truth: Targets, images: Images, facts: Facts) 
     scatter, nor of the line, as where the crystal is not known or nothing is left of films by it.
     """
     found = {"mape": float(100 * np.abs(predictions / truth - 1).mean())}
-    if len(truth) < _FEWEST_FILMS or not truth.std() > 0:
+    if len(truth) < _FEWEST_FILMS or not np.ptp(truth) > 0:
         return found
     drawn = np.random.default_rng(0).integers(len(truth), size=(_RESAMPLED, len(truth)))
     low, high = np.quantile(_sd_error(predictions[drawn, 0], truth[drawn, 0]), (0.025, 0.975))
@@ -276,6 +276,6 @@ def draw(predicted: Sequence[Predicted], folder: Path) -> list[Path]:
 
 def _sd_error(predictions: Targets, truth: Targets) -> Targets:
     """In percent, of films along the last axis; as if it were all of it of films that are drawn alike."""
-    true = truth.std(axis=-1)
-    error: Targets = 100 * np.abs(predictions.std(axis=-1) / np.where(true > 0, true, np.inf) - 1)
+    true = np.where(np.ptp(truth, axis=-1) > 0, truth.std(axis=-1), np.inf)  # which is not 0 of all equal numbers
+    error: Targets = 100 * np.abs(predictions.std(axis=-1) / true - 1)
     return error

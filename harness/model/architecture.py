@@ -105,15 +105,17 @@ class Estimator(msgspec.Struct, frozen=True, tag="estimator", forbid_unknown_fie
     """
 
     method: Literal["mean", "ridge", "identity", "gaussian-process", "boosted-trees"]
-    alpha: float = 1e-3
+    alpha: Annotated[float, msgspec.Meta(ge=0)] = 1e-3
     nu: float = 2.5
-    depth: int = 3
-    rate: float = 0.1
-    trees: int = 300
+    depth: Count = 3
+    rate: Annotated[float, msgspec.Meta(gt=0)] = 0.1
+    trees: Count = 300
     moved_by: str = ""
     class_weights: Factors | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
+        if self.nu not in (0.5, 1.5, 2.5):
+            raise ValueError(f"nu = {self.nu}: the covariance is known for 0.5, 1.5 and 2.5")
         if self.class_weights is not msgspec.UNSET and self.method not in ("ridge", "boosted-trees"):
             raise ValueError(f"{self.method} counts all images alike: it takes no class_weights")
 

@@ -44,12 +44,17 @@ def left_of(family: Family, edge: int) -> int:
     return edge
 
 
+def order_of_colours(family: Family) -> tuple[int, int, int]:
+    """Which of red, green and blue comes first, second and third in what the backbone was trained on."""
+    return (0, 1, 2) if family == "densenet121" else (2, 1, 0)
+
+
 def preprocessing(family: Family) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Scale and offset of each of three channels: what the backbone was trained on is grey (0..1) * scale + offset.
 
     VGG16 and ResNet50 take blue, green, red in 0..255 less the mean of ImageNet; DenseNet121 takes red, green, blue in
     0..1, standardised (keras.applications.imagenet_utils, modes `caffe` and `torch`). A grey image has three equal
-    channels, so their order matters to the offsets alone.
+    channels, so their order matters to the offsets alone; a coloured one's are put in `order_of_colours` first.
     """
     if family == "densenet121":
         mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,10 +36,14 @@ def parts(path: str) -> tuple[str, str]:
     return place, name
 
 
-def make(path: str, input_shape: Shape, outputs: int, seed: int) -> Any:
-    """The model, whatever it draws from Python's or NumPy's random numbers seeded; a framework's are for the backend to
-    seed. Raises BenchError where it cannot be imported, or made of what is known of the task.
+def make(
+    path: str, input_shape: Shape, outputs: int, seed: int, seed_framework: Callable[[int], object] | None = None
+) -> Any:
+    """The model, with Python's and NumPy's random numbers, and a framework's, seeded before it is made; and before its
+    module is imported, by 0: that happens once in a process, whatever the seed is of the model that it is for. Raises
+    BenchError where it cannot be imported, or made of what is known of the task.
     """
+    _seed(0, seed_framework)
     place, name = parts(path)
     module = _file(Path(place)) if place.endswith(".py") else _installed(place)
     maker = getattr(module, name, None)
@@ -56,12 +61,18 @@ def make(path: str, input_shape: Shape, outputs: int, seed: int) -> Any:
     needed = [name for name, one in asked.items() if one.default is one.empty and one.kind not in free]
     if unknown := [name for name in needed if name not in told]:
         raise BenchError(f"{path}: needs {', '.join(unknown)}; it can be given input_shape and outputs, and no more")
-    random.seed(seed)
-    np.random.seed(seed)
+    _seed(seed, seed_framework)
     try:
         return maker(**{key: value for key, value in told.items() if key in asked})
     except Exception as error:
         raise BenchError(f"{path}: making it raised {type(error).__name__}: {error}") from error
+
+
+def _seed(seed: int, seed_framework: Callable[[int], object] | None) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    if seed_framework:
+        seed_framework(seed)
 
 
 def _installed(place: str) -> ModuleType:
@@ -145,10 +156,14 @@ def _with_what_it_imports(file: Path) -> list[Path]:
     return found
 
 
-def refuse_other_answers(path: str, shape: Shape, outputs: int) -> None:
-    """Raise BenchError where answers to two images are not of the shape (2, t)."""
-    if tuple(shape) != (2, outputs):
-        raise BenchError(f"{path}: answers {tuple(shape)} for two images, and not (2, {outputs})")
+def refuse_other_answers(path: str, answers: Any, images: int, outputs: int) -> None:
+    """Raise BenchError where answers to so many images are not one array of the shape (images, outputs)."""
+    shape = getattr(answers, "shape", None)
+    if shape is None:
+        raise BenchError(f"{path}: answers a {type(answers).__name__}, and not one array")
+    if tuple(shape) != (images, outputs):
+        pictures = "one image" if images == 1 else f"{images} images"
+        raise BenchError(f"{path}: answers {tuple(shape)} for {pictures}, and not ({images}, {outputs})")
 
 
 def first_line(error: BaseException) -> str:

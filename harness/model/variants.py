@@ -59,6 +59,10 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     architecture: Network | Estimator
     recipe: Recipe | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.architecture, Network) != (self.recipe is not None):
+            raise ValueError("a network is trained by a recipe, and an estimator has none")
+
 
 Method = Literal["grid", "halving", "optuna"]
 
@@ -78,6 +82,10 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
     configurations: tuple[Configuration, ...]
     epochs: Count = 300
     method: Method = "grid"
+
+    def __post_init__(self) -> None:
+        if len({type(one.architecture) for one in self.configurations}) != 1:
+            raise ValueError("a search is among networks, or among estimators: one configuration at least")
 
     @property
     def of_networks(self) -> bool:

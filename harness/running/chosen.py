@@ -13,12 +13,14 @@ from harness.errors import BenchError, Unavailable
 from harness.model import code
 from harness.model.architecture import (
     Backbone,
+    Dense,
     Dropout,
     Estimator,
     Imported,
     Network,
     answering,
     backbone_of,
+    frozen_layers,
     named_layers,
     refuse_unfit,
 )
@@ -117,14 +119,16 @@ def settled(item: Chosen, suite: Suite, dataset: Dataset, split: Split, limits: 
         raise BenchError(f"variant={variant.name}: {unavailable}") from None
     shape, outputs = met.images.shape[1:], len(met.target_names)
 
-    def fitting(architecture: Network | Estimator, searched: bool) -> Network | Estimator:
+    def fitting(
+        architecture: Network | Estimator, recipes: Sequence[Recipe], searched: bool = False
+    ) -> Network | Estimator:
         if isinstance(architecture, Estimator):
             return architecture
         network = answering(architecture, outputs)
         try:
-            if why := _untrainable(network, searched):
-                raise ValueError(why)
             refuse_unfit(network, shape, outputs)
+            if why := _untrainable(network, recipes, searched):
+                raise ValueError(why)
         except ValueError as error:
             raise BenchError(f"variant={variant.name}: {error}") from None
         return network
@@ -134,16 +138,18 @@ def settled(item: Chosen, suite: Suite, dataset: Dataset, split: Split, limits: 
             return _looked_at(item, path, look(path, shape, outputs, limits))
         case Search(configurations) as search:
             members = (
-                msgspec.structs.replace(one, architecture=fitting(one.architecture, searched=True))
+                msgspec.structs.replace(
+                    one, architecture=fitting(one.architecture, (one.recipe,) if one.recipe else (), searched=True)
+                )
                 for one in configurations
             )
             return item._replace(variant=_with(variant, msgspec.structs.replace(search, configurations=tuple(members))))
         case architecture:
-            return item._replace(variant=_with(variant, fitting(architecture, searched=False)))
+            return item._replace(variant=_with(variant, fitting(architecture, variant.recipes)))
 
 
-def _untrainable(network: Network, searched: bool) -> str:
-    """Why a network, of whatever sizes its layers are, is not trained as its records would say; "" where it is."""
+def _untrainable(network: Network, recipes: Sequence[Recipe], searched: bool) -> str:
+    """Why a network whose layers fit is not trained as its records would say; "" where it is."""
     named = named_layers(network)
     for place, (name, layer) in enumerate(named):
         if isinstance(layer, Backbone):
@@ -151,16 +157,36 @@ def _untrainable(network: Network, searched: bool) -> str:
                 return f"{name}: a search is among networks without a backbone"
             if any(not isinstance(before, Dropout) for _, before in named[:place]):
                 return f"{name}: nothing but a Dropout may come before a backbone"
+    return next(filter(None, (_wrong_of(recipe, stage, network) for stage, recipe in enumerate(recipes))), "")
+
+
+def _wrong_of(recipe: Recipe, stage: int, network: Network) -> str:
+    """Why a network is not trained by this recipe of it; "" where it is."""
+    head = recipe.trains == "head"
+    if head and not backbone_of(network):
+        return "trains = 'head': it has no backbone, behind which a head would begin"
+    if head and recipe.augmented:
+        return "augmented: what a frozen backbone makes of an image is computed once, and no image can be moved"
+    if recipe.centred is True:
+        if stage or not head:
+            return "centred: features are, in a first recipe that trains the head"
+        name, layer = named_layers(network)[frozen_layers(network)]
+        if not isinstance(layer, Dense):
+            return f"centred: {name} is the first of the head, and must be a Dense"
     return ""
 
 
 def _refuse_other_moves(variant: Variant, suite: Suite) -> None:
-    """Raise BenchError for a recipe that is augmented by what is no symmetry of the suite."""
+    """Raise BenchError for what is moved by no symmetry of the suite."""
+    searched = variant.architecture.configurations if isinstance(variant.architecture, Search) else ()
+    recipes = (*variant.recipes, *(one.recipe for one in searched if one.recipe))
+    members = (variant.architecture, *(one.architecture for one in searched))
+    estimators = [one for one in members if isinstance(one, Estimator)]
+    named = [key for recipe in recipes if isinstance(recipe.augmented, tuple) for key in recipe.augmented]
     known = [symmetry.key for symmetry in suite.SYMMETRIES]
-    for recipe in variant.recipes:
-        for key in recipe.augmented if isinstance(recipe.augmented, tuple) else ():
-            if key not in known:
-                raise registry.unknown(key, known, "symmetry")
+    for key in (*named, *(one.moved_by for one in estimators if one.moved_by)):
+        if key not in known:
+            raise registry.unknown(key, known, "symmetry")
 
 
 def _looked_at(item: Chosen, path: str, looked: Looked) -> Chosen:

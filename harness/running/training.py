@@ -23,7 +23,6 @@ from harness.model.architecture import (
     Dense,
     Dropout,
     Estimator,
-    Flatten,
     Imported,
     Network,
     Shape,
@@ -174,8 +173,8 @@ _IMAGE, _VECTOR = (1024, 1024, 1), (64,)
 
 def _nominal(network: Network) -> Shape:
     """What the network might see; a cell does not know. Large enough for any pooling: only proportions matter."""
-    first = next((layer for layer in network.layers if not isinstance(layer, Dropout | Flatten)), None)
-    takes_vectors = first is None or (isinstance(first, Dense) and Flatten not in map(type, network.layers))
+    first = next((layer for layer in network.layers if not isinstance(layer, Dropout)), None)
+    takes_vectors = first is None or isinstance(first, Dense)
     return _VECTOR if takes_vectors else _IMAGE
 
 

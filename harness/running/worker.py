@@ -33,6 +33,7 @@ from harness.environment import observe
 from harness.errors import BenchError, NotExported, Unavailable
 from harness.judging.metrics import accuracy, deviation
 from harness.judging.records import SCHEMA, Calibrated, Cell, Examined, HeldOut, OnnxFile, Record
+from harness.model.architecture import Imported
 from harness.model.weights import save_weights
 from harness.protocol import (
     Backend,
@@ -369,13 +370,18 @@ def _export(model: Model, record: Record, fitting: Fitting, known: Calibration) 
     path = fitting.results / "models" / cell.suite / f"{cell.file_stem}.onnx"
     with disk.replacing(path.with_suffix(".safetensors")) as fresh:
         save_weights(fresh, model.weights(), metadata)
-    with disk.replacing(path) as fresh:
-        model.export(fresh)
-        _surround(fresh, met)
-        onnx.annotate(fresh, metadata)
     assert record.held_out
     takes, predictions = met.met if met.encoded_before else met.dataset, np.array(record.held_out.predictions)
-    answered = onnx.open_model(path).predict(takes.images[fitting.split.test])
+    with disk.replacing(path) as fresh:
+        model.export(fresh)
+        try:
+            _surround(fresh, met)
+            onnx.annotate(fresh, metadata)
+            answered = onnx.open_model(fresh).predict(takes.images[fitting.split.test])
+        except Exception as error:
+            if isinstance(cell.architecture, Imported):  # exporters write what nobody can run
+                raise NotExported(f"what its exporter wrote does not run: {error}") from error
+            raise
     return OnnxFile(
         file=path.name,
         bytes=path.stat().st_size,

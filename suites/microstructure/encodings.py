@@ -17,6 +17,12 @@ FRACTION: tuple[Node, ...] = (
     ("ReduceMean", ("images", "pixels"), "mean", {"keepdims": 0}),
     ("Unsqueeze", ("mean", "last"), "fraction", {}),
 )
+VARYING: tuple[Node, ...] = (
+    ("ReduceMean", ("images", "pixels"), "level", {}),
+    ("Sub", ("images", "level"), "varying", {}),
+)
+"""Images less their own mean, with the axes below: in single precision a bright image's would drown what it shows."""
+
 FRACTION_AXES = {"pixels": np.array([1, 2, 3], np.int64), "last": np.array([1], np.int64)}
 
 

@@ -61,7 +61,7 @@ def read_columns(rows: Sequence[Sequence[str]], images: Names) -> tuple[Columns,
         for column in range(len(first))
         if column not in targets
     }
-    splits = [column for column, held in cells.items() if _is_split(heads[column], held)]
+    splits = [column for column, held in cells.items() if is_split(heads[column], held)]
     groups = [column for column in cells if heads[column] in GROUP]
     families = [column for column in cells if heads[column] in FAMILY]
     labels = {*groups, *families}
@@ -71,9 +71,11 @@ def read_columns(rows: Sequence[Sequence[str]], images: Names) -> tuple[Columns,
     if len(files) > 1:
         told = few([f"'{shown[column]}'" for column in files])
         wrong.append(f"columns {told} name different files in a row: leave one")
+    units = frozenset(match["unit"].strip() for match in matches if match and match["unit"])
+    if units and any(match and match[1] and not match["unit"] for match in matches):
+        wrong.append("some of its headers name a unit, and some constants have none: say it of all, or of none")
     if not files and not numbers:
         wrong += [f"column '{shown[c]}' {_MAYBE_IDS}" for c, held in cells.items() if _could_be_ids(held, images)]
-    units = frozenset(match["unit"].strip() for match in matches if match and match["unit"])
     number, file, group, family = (next(iter(found), None) for found in (numbers, files, groups, families))
     used = {number, group, family, *files, *splits}
     columns = Columns(tuple(targets), number, file, group, family, units)
@@ -96,7 +98,8 @@ def _targets(first: Sequence[str], names: Sequence[str]) -> list[int]:
     return [names.index(target) for target in TARGETS]
 
 
-def _is_split(head: str, cells: Sequence[str]) -> bool:
+def is_split(head: str, cells: Sequence[str]) -> bool:
+    """Whether a column says which images are for what, by its header or by what it holds."""
     return head in SPLIT or (bool(cells) and {cell.casefold() for cell in cells} <= _PARTS)
 
 

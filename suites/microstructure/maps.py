@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from harness.protocol import Images, Node, Operators
-from suites.microstructure.encodings import FRACTION, FRACTION_AXES, spread
+from suites.microstructure.encodings import FRACTION, FRACTION_AXES, VARYING, spread
 from suites.microstructure.spectrum import matrices, on_power, power, product, transform
 
 Floats = NDArray[np.float64]
@@ -67,7 +67,8 @@ class TwoPoint:
         """See `Encoder.operators`."""
         nodes: tuple[Node, ...] = (
             *FRACTION,
-            *transform("images", "image"),
+            *VARYING,
+            *transform("varying", "image"),
             *product("image", "image", "power"),
             ("MatMul", ("power", "of_power"), "covariance", {}),
             ("Mul", ("fraction", "fraction"), "squared", {}),

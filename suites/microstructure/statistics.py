@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.protocol import Arrays, Images, Node, Operators
-from suites.microstructure.encodings import FRACTION, FRACTION_AXES, spread
+from suites.microstructure.encodings import FRACTION, FRACTION_AXES, VARYING, spread
 from suites.microstructure.spectrum import matrices, on_power, power, product, transform
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,8 @@ class Descriptors:
     def operators(self) -> Operators:
         """See `Encoder.operators`."""
         nodes: tuple[Node, ...] = (
-            *transform("images", "image"),
+            *VARYING,
+            *transform("varying", "image"),
             *product("image", "image", "power"),
             ("MatMul", ("power", "of_power"), "statistics", {}),
             ("Concat", ("fraction", "statistics"), "numbers", {"axis": 1}),

@@ -84,7 +84,8 @@ def _parquet(path: Path) -> list[list[str]]:
         frame = pandas.read_parquet(path, engine="pyarrow")
     except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
         raise Unusable(f"not a Parquet file: {str(error)[:100]}") from None
-    frame = frame if frame.index.name is None else frame.reset_index()
+    counted = frame.index.name is None and pandas.api.types.is_numeric_dtype(frame.index)
+    frame = frame if counted else frame.reset_index()  # which may hold the names of the files
     lacking = frame.map(lambda cell: cell is None or (pandas.api.types.is_scalar(cell) and pandas.isna(cell)))
     cells = frame.astype(str).where(~lacking, "")
     return [[str(name) for name in frame.columns], *cells.to_numpy().tolist()]
@@ -131,3 +132,16 @@ def _with_points(name: str, cells: Sequence[str]) -> list[str]:
         what = f"'{cell[:20]}' in row {row} may be {cell.replace(',', '')} or {cell.replace(',', '.')}: {remedy}"
         raise Unusable(f"column '{name[:40]}': {what}")
     return [cell.replace(",", ".") if cell in marked else cell for cell in cells]
+
+
+_POINTED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
+
+
+def refuse_thousands(columns: dict[str, list[str]], names: Iterable[str]) -> None:
+    """Raise Unusable for a column whose points may be between thousands, in a table of decimal commas."""
+    for name in names:
+        pointed = [cell for cell in columns[name] if "." in cell and is_number(cell)]
+        if pointed and all(map(_POINTED.fullmatch, pointed)):
+            cell, row = pointed[0], columns[name].index(pointed[0]) + 1
+            what = f"'{cell[:20]}' in row {row} may be {cell.replace('.', '')}, for other columns have decimal commas"
+            raise Unusable(f"column '{name[:40]}': {what}: write nothing between thousands")

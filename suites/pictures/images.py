@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from harness.errors import BenchError, Finding
 from harness.protocol import Images
@@ -257,6 +257,8 @@ def _pixels(path: Path, size: Size) -> NDArray[np.float32]:
         raise Unusable("truncated or damaged: write it anew") from error
     if said in range(2, 9):
         raise Unusable("says that it is to be shown rotated or mirrored (EXIF): apply that and save it anew")
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        _refuse_other_scales(picture)
     if picture.mode in _WHITE and "transparency" in picture.info:
         raise Unusable("16 bits with a transparent value: save it without transparency")
     if picture.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in picture.info:
@@ -272,6 +274,21 @@ def _pixels(path: Path, size: Size) -> NDArray[np.float32]:
     bands = [picture.convert("F")] if picture.mode in _WHITE else _bands(picture)
     resized = [np.asarray(_averaged(band, size), np.float32) / np.float32(white) for band in bands]
     return np.clip(np.stack(resized, axis=2), 0, 1)
+
+
+def _refuse_other_scales(picture: TiffImagePlugin.TiffImageFile) -> None:
+    """Raise Unusable for a TIFF whose black and white are not where its numbers end (TIFF 6.0, section 8)."""
+    tags, remedy = picture.tag_v2, "save it as grey of 8 or 16 bits whose white is the largest"
+    bits = np.atleast_1d(tags.get(_BITS, 1)).max()
+    if bits not in (1, 2, 4, 8, 16, 32):
+        raise Unusable(f"{bits} bits, whose white is not that of 16: {remedy}")
+    if bits == 8 and 2 in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)):
+        raise Unusable(f"signed numbers of 8 bits, whose black and white are not known: {remedy}")
+    if picture.mode in _WHITE and tags.get(_PHOTOMETRIC) == 0:
+        raise Unusable(f"{bits} bits that count from white to black: invert it, and {remedy}")
+
+
+_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
 
 
 def _bands(picture: Image.Image) -> list[Image.Image]:

@@ -20,9 +20,9 @@ from harness.errors import BenchError, Finding
 from harness.protocol import TEST
 from harness.text import Label, label, nearest, number
 from suites.microstructure.findings import Spot, Unusable, few, gather, of_rows
-from suites.microstructure.header import GROUP, ROW_NUMBER, SPLIT, file_columns, is_number, plain, unused
+from suites.microstructure.header import GROUP, ROW_NUMBER, file_columns, is_number, is_split, plain, unused
 from suites.microstructure.names import Names
-from suites.pictures.cells import LAYOUT, decimal_commas, mostly_numbers, read_cells
+from suites.pictures.cells import LAYOUT, decimal_commas, mostly_numbers, read_cells, refuse_thousands
 from suites.pictures.images import TABLES
 from suites.pictures.spelling import renamed, spelled_apart
 
@@ -70,13 +70,18 @@ def find_table(folder: Path) -> Path:
 
 def read_table(path: Path, images: Names, asked: Asked) -> Table:
     """Read the table of these images. Raises Unusable for what is none, and BenchError for targets that it lacks."""
-    cells = _columns(read_cells(path))
+    rows = read_cells(path)
+    if named := next((cell.strip() for cell in rows[0] if "." in cell and images.is_name(cell.strip())), ""):
+        raise Unusable(f"the first row is no header, for it names image '{named[:40]}': write one above it: {LAYOUT}")
+    cells = _columns(rows)
     asked = asked._replace(targets=_with_commas(asked.targets, cells))
     roles = _roles(cells, images, asked)
     told = []
     if not asked.classes:
         names = [name for name in cells if (name in asked.targets if asked.targets else name not in roles)]
         cells, commas = decimal_commas(cells, names)
+        if commas:
+            refuse_thousands(cells, [name for name in names if name not in commas])
         told = [f"columns with decimal commas, read as points: {few(commas)}"] * bool(commas)
     chosen = _targets(cells, roles, asked)
     numbers = not asked.classes and all(mostly_numbers(cells[name]) for name in chosen)
@@ -166,7 +171,7 @@ class _Roles(NamedTuple):
 def _roles(cells: dict[str, list[str]], images: Names, asked: Asked) -> _Roles:
     """The columns that are no targets; none of those asked for is. Raises Unusable where none names the files."""
     heads = {name: plain(name) for name in cells if name not in asked.targets}
-    part = next((name for name in heads if heads[name] in SPLIT), "")
+    part = next((name for name in heads if is_split(heads[name], cells[name])), "")
     groups = [name for name in heads if heads[name] in _GROUP]
     others = {name: cells[name] for name in heads if name not in (part, *groups[:1])}
     names = list(others)
@@ -177,7 +182,11 @@ def _roles(cells: dict[str, list[str]], images: Names, asked: Asked) -> _Roles:
     file = names[found[0]] if found else next((n for n in groups + numbers if _names_each(cells[n], images)), None)
     if file is None:
         raise Unusable(f"no column names the files of the images; if one does, call it `file`: {LAYOUT}")
-    return _Roles(file, next((name for name in groups if name != file), ""), part)
+    groups = [name for name in groups if name != file]
+    if len(groups) > 1:
+        what = "name groups: images of one group are kept on one side of the split, so leave the one that it goes by"
+        raise Unusable(f"columns {few(groups)} {what}")
+    return _Roles(file, next(iter(groups), ""), part)
 
 
 def _names_each(cells: Sequence[str], images: Names) -> bool:

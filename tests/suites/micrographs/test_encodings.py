@@ -91,3 +91,12 @@ def test_normalised_gray_levels_in_onnx(tmp_path):
     found = run_alone(Normalised().operators(), images(), [16, 16, 1], tmp_path)
     np.testing.assert_allclose(found, Normalised().encode(images()), atol=1e-5)
     np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), 0, atol=1e-5)
+
+
+def test_a_constant_image_shows_nothing_in_onnx_either(tmp_path):
+    levels = np.array([0, 37, 200, 255], np.float32) / np.float32(255)
+    constant = np.tile(levels[:, None, None, None], (1, 64, 64, 1))
+    constant[3, 0, 0] = 254 / 255  # one pixel darker by a level
+    found = run_alone(Normalised().operators(), constant, [64, 64, 1], tmp_path)
+    np.testing.assert_allclose(found[:3], 0, atol=1e-3)
+    np.testing.assert_allclose(found, Normalised().encode(constant), atol=1e-2, rtol=1e-3)

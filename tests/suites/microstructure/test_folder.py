@@ -270,6 +270,10 @@ FAULTS = {
         lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C66", "C11")),
         "names C11 twice",
     ),
+    "header with units in places": (
+        lambda folder: write(folder, header="row," + ",".join(TARGETS).replace("C44", "C44 [MPa]")),
+        "some of its headers name a unit, and some constants have none",
+    ),
     "header in another unit": (
         lambda folder: write(folder, header="row," + ",".join(f"{name} [Pa]" for name in TARGETS)),
         "says Pa, but unit=GPa",

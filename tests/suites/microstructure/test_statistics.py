@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from suites.microstructure.maps import TwoPointMap
 from suites.microstructure.statistics import CUBIC, STEREOLOGY, Descriptors, autocovariance, interacting, plain
 from suites.microstructure.symmetries import SYMMETRIES
 from tests.suites.microstructure.operators import run_alone
@@ -107,6 +108,17 @@ def test_operators_describe_alike(name, shape, tmp_path):
     expected = encoder.encode(images)
     found = run_alone(encoder.operators(), images, expected.shape[1:], tmp_path)
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("encoder", [Descriptors(plain(5), 5, 3), TwoPointMap(3)], ids=["two-point", "map"])
+def test_operators_describe_bright_images_of_little_contrast_alike(encoder, tmp_path):
+    """Whose mean is 300 times what they show: in single precision it would drown that."""
+    noise = np.random.default_rng(0).normal(size=(40, 64, 64, 1))
+    images = (0.9 + 0.003 * noise).astype(np.float32)
+    encoder.fit(images[:30])
+    expected = encoder.encode(images)
+    found = run_alone(encoder.operators(), images, expected.shape[1:], tmp_path)
+    np.testing.assert_allclose(found, expected, atol=0.02)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

@@ -1,4 +1,5 @@
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -195,3 +196,47 @@ def test_images_are_found_in_natural_order_and_hidden_ones_left_out(tmp_path):
         find_images(tmp_path / "of")
     with pytest.raises(BenchError, match="cannot be listed"):
         find_images(tmp_path / "nothing")
+
+
+def tiff(path, pixels, bits, photometric=1, sample_format=1):
+    """A little-endian TIFF of one strip, written by hand: Pillow writes no negatives."""
+    height, width = pixels.shape
+    data = pixels.tobytes()
+    tags = {
+        256: width,
+        257: height,
+        258: bits,
+        259: 1,
+        262: photometric,
+        273: 8,
+        277: 1,
+        278: height,
+        279: len(data),
+        339: sample_format,
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ({"bits": 16, "photometric": 0}, "16 bits that count from white to black"),
+        ({"bits": 8, "sample_format": 2}, "signed numbers of 8 bits"),
+    ],
+)
+def test_a_tiff_whose_black_and_white_are_elsewhere_is_refused(tmp_path, kind, told):
+    values = (grey() // 2).astype(f"<u{kind['bits'] // 8}")
+    tiff(tmp_path / "a.tif", values, kind["bits"])
+    (pixels,) = read_images([tmp_path / "a.tif"]).images
+    np.testing.assert_allclose(pixels[..., 0], values / (2.0 ** kind["bits"] - 1), atol=1e-7)
+    tiff(tmp_path / "a.tif", values, **kind)
+    (finding,) = read_images([tmp_path / "a.tif"]).findings
+    assert told in finding.what
+
+
+def test_a_negative_of_eight_bits_is_turned_as_viewers_do(tmp_path):
+    tiff(tmp_path / "a.tif", grey(), 8, photometric=0)
+    (pixels,) = read_images([tmp_path / "a.tif"]).images
+    np.testing.assert_allclose(pixels[..., 0], 1 - grey() / 255, atol=1e-6)

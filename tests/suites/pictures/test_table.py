@@ -293,3 +293,32 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(Unusable, match=r"pip install 'cijbench\[parquet\]'"):
         read_table(tmp_path / "t.parquet", Names([]), Asked())
+
+
+def test_two_columns_of_groups_are_refused_for_one_would_leak(read):
+    groups = (1, 1, 2, 2)
+    for other in ("sample", "specimen", "group"):
+        text = f"image,batch,specimen_no,{other},strength\n{rows(SIZES, SIZES, groups, NUMBERS)}"
+        assert "group" not in read(text).names  # of one alone the images are kept together
+    with pytest.raises(Unusable, match="columns sample, specimen name groups"):
+        read(f"image,sample,specimen,strength\n{rows(SIZES, groups, NUMBERS)}")
+
+
+def test_a_split_is_known_by_its_cells(read):
+    parts = ("train", "train", "val", "test")
+    assert read(f"image,set,strength\n{rows(parts, NUMBERS)}").parts == ("train", "train", "validation", "test")
+
+
+def test_a_table_without_a_header_is_told_before_its_first_image_is_taken_for_one(read):
+    with pytest.raises(Unusable, match=r"the first row is no header, for it names image 'a.png'"):
+        read(rows(NUMBERS))
+
+
+def test_points_between_thousands_beside_decimal_commas_are_refused(read):
+    commas = ("0,1", "0,2", "0,3", "1,25")
+    text = f"image;T;E\n{rows((950, '1.017', 952, 953), commas, by=';')}"
+    with pytest.raises(Unusable, match=r"column 'T': '1.017' in row 2 may be 1017, for other columns have decimal com"):
+        read(text)
+    assert read(text, Asked(("E",))).names == ("E",)
+    points = read(f"image,T,E\n{rows((950, '1.017', 952, 953), NUMBERS)}")
+    assert points.targets[1, 0] == 1.017
