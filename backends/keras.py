@@ -94,13 +94,8 @@ def configure(threads: int, device: Device, precision: Precision = "float32") ->
 
 def build(variant: Variant, task: Task, seed: int) -> KerasModel:
     """See `Backend.build`: Keras's own Glorot-uniform weights and zero biases."""
-    if not isinstance(variant.architecture, Imported):
-        keras.utils.set_random_seed(seed)
-        return KerasModel(variant, task)
-    policy = keras.config.dtype_policy()
-    keras.utils.clear_session()  # or the names of its layers hang on how many were made before in this process
-    keras.config.set_dtype_policy(policy)  # which its code may have chosen when it was imported
-    return KerasCode(variant, task, seed)
+    keras.utils.set_random_seed(seed)
+    return KerasCode(variant, task, seed) if isinstance(variant.architecture, Imported) else KerasModel(variant, task)
 
 
 def as_keras(network: Network, task: Task) -> keras.Sequential:
@@ -347,7 +342,7 @@ class KerasCode(KerasModel):
         """See `Model.export`."""
         try:
             super().export(path)
-        except Unavailable:
+        except (Unavailable, OSError):  # a full disk is no fault of the code
             raise
         except Exception as error:  # whatever TensorFlow and tf2onnx raise over what they cannot write
             raise NotExported(f"Keras's exporter: {code.first_line(error)}") from error

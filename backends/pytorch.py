@@ -361,6 +361,8 @@ class TorchCode(TorchModel):
         """See `Model.export`."""
         try:
             super().export(path)
+        except OSError:  # a full disk is no fault of the code
+            raise
         except Exception as error:  # whatever torch's exporter raises over what it cannot write
             raise NotExported(f"torch's exporter: {code.first_line(error)}") from error
 

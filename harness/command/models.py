@@ -43,7 +43,7 @@ def run(options: RunOptions) -> int:
     suites = _suites(options)
     registry.refuse_others(suites, options.own)
     if raw and not options.own.get("unit") and any("unit" in registry.options(name, "OPTIONS") for name in suites):
-        raise BenchError("target_scaling=none: networks see labels in a unit, which is yours to say, as in unit=GPa")
+        raise BenchError("target_scaling=none: networks see labels in a unit, which is yours to say with unit=")
     request = Request(
         suites=suites,
         results=options.results,

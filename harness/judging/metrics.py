@@ -71,13 +71,6 @@ def target_weights(truth: Targets, train_mean: NDArray[np.floating], units: Sequ
     return np.divide(1.0, of_mean, out=np.zeros(len(of_mean)), where=of_mean > 0)
 
 
-def deviation(found: Targets, expected: Targets, units: Sequence[str]) -> float:
-    """The largest |found - expected| of (n, t), as a share of the largest that is expected of the same unit."""
-    of_unit = [np.array(units) == unit for unit in set(units)]
-    apart, size = np.abs(found - expected), np.abs(expected)
-    return max(float(apart[:, of].max() / (size[:, of].max() or 1.0)) for of in of_unit)
-
-
 def error_to_choose_by(mse: float, r2_mean: float | None, units: Sequence[str]) -> float:
     """By which models are chosen: the squared error on the validation images; where targets have unlike units, whose
     squares cannot be added, what their R² lack to one on average.

@@ -271,7 +271,7 @@ class Calibrated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class OnnxFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The exported model: file name below `results/models/<suite>/`, size, opset and SHA-256, and the largest
-    difference of its test predictions from the native model's, relative to the largest prediction.
+    difference of its test predictions from the native model's, relative to the largest prediction of the same unit.
     """
 
     file: Name

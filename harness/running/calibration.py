@@ -52,6 +52,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         if (widths := self.widths.get(f"{level:g}")) is None:
             return math.nan
+        if self.classes:
+            return float(np.mean(self.members(level, predictions)[np.arange(len(truth)), truth.argmax(axis=1)]))
         return float(np.mean(_short(predictions, truth, self.classes) <= np.array(widths)))
 
     def members(self, level: float, predictions: Targets) -> NDArray[np.bool_]:

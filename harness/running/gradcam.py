@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.maps import Deletion, Mapped, deletion
-from harness.judging.metrics import deviation
 from harness.judging.records import Cell, Record
 from harness.judging.store import Store
 from harness.model.architecture import Imported, Network
@@ -30,7 +29,7 @@ from harness.running.child import serve
 from harness.running.fields import centres, last_convolution, onto_image
 from harness.running.guard import Limits
 from harness.running.launch import device_variables
-from harness.running.view import view
+from harness.running.view import deviation, view
 
 _AT_A_TIME = 32
 _ROUNDING = 1e-3  # of the largest prediction: what another processor may do to it
@@ -192,7 +191,7 @@ def _built(request: Request, task: Task) -> Model:
 
 def _refuse_other(request: Request, predicted: Targets, units: Sequence[str]) -> None:
     """Raise BenchError unless a model predicts what its record says."""
-    if deviation(predicted, np.array(request.predicted), units) > _ROUNDING:
+    if not deviation(predicted, np.array(request.predicted), units) <= _ROUNDING:
         raise BenchError(f"{request.weights}: its predictions are not those of the record: these are other weights")
 
 

@@ -130,7 +130,8 @@ _NUMBERS = itertools.count(1)
 
 class ProcessHand:
     """A hand that keeps one worker process at a time, of the backend that its cell needs. Somebody's code, which may
-    change what a framework does from then on, and hide modules of other code, has one that does nothing else.
+    change what a framework does from then on, hide modules of other code, and keep something from one seed to the next,
+    has a fresh one for each cell.
     """
 
     def __init__(self, post: Post) -> None:
@@ -140,7 +141,7 @@ class ProcessHand:
         self._log, self.killed = "", False
         self.backend = ""
         """Of the worker that is there, "" where none is."""
-        self._code = ""
+        self._of_code = False
 
     def do(self, job: Job, tell: Callable[[Epoch], None]) -> Done:
         """Do a job in a worker that is there, or a fresh one. Raises LostHand once the hand was killed."""
@@ -148,10 +149,10 @@ class ProcessHand:
         if lacking := registry.missing(backend):
             why = f"{backend} needs {' and '.join(lacking)}, which is not installed"
             return Done(without_worker(job, "unavailable", why))
-        code = f"{job.code}/{model.path}" if isinstance(model := job.cell.architecture, Imported) else ""
-        if (self.backend, self._code) != (backend, code):
+        of_code = isinstance(job.cell.architecture, Imported)
+        if of_code or self._of_code or self.backend != backend:
             self.end()
-        self._code = code
+        self._of_code = of_code
         return self._run(self._process or self._start(backend), job, tell)
 
     def end(self) -> None:

@@ -366,7 +366,11 @@ def _search(search: Search, fitting: Fitting) -> Fitted:
 
 
 def _try(number: int, tried: Configuration, fitting: Fitting, on_epoch: OnEpoch) -> Trial:
-    model, (history,) = _train(_variant(tried, fitting.cell), fitting, on_epoch)
+    try:
+        model, (history,) = _train(_variant(tried, fitting.cell), fitting, on_epoch)
+    except FloatingPointError as error:
+        choices = ", ".join(f"{name} {value:g}" for name, value in tried.choices.items())
+        raise FloatingPointError(f"configuration {number} of the search ({choices}): {error}") from error
     losses = history.validation_loss or (_validation_loss(model, fitting),)
     best = int(np.argmin(losses))
     counts = model.counts()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -178,3 +178,12 @@ def changes(view: View, model: Model, rows: Rows) -> dict[str, float]:
 
 
 _MOVES, _AVERAGED = 4, 6  # keep these streams of random numbers apart from the others
+
+
+def deviation(found: Targets, expected: Targets, units: Sequence[str]) -> float:
+    """The largest |found - expected| of (n, t), as a share of the largest that is expected of the same unit; NaN where
+    one of them is.
+    """
+    of_unit = [np.array(units) == unit for unit in set(units)]
+    apart, size = np.abs(found - expected), np.abs(expected)
+    return float(np.max([apart[:, of].max() / (size[:, of].max() or 1.0) for of in of_unit]))

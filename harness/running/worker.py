@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from harness import disk, provenance, registry
 from harness.environment import observe
 from harness.errors import BenchError, NotExported, Unavailable
-from harness.judging.metrics import accuracy, deviation
+from harness.judging.metrics import accuracy
 from harness.judging.records import SCHEMA, Calibrated, Cell, Examined, HeldOut, OnnxFile, Record
 from harness.model.architecture import Imported
 from harness.model.weights import save_weights
@@ -49,7 +49,7 @@ from harness.running import calibration, data, training
 from harness.running.calibration import Calibration, calibrated
 from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
 from harness.running.training import Fitting, fit
-from harness.running.view import View, changes, view
+from harness.running.view import View, changes, deviation, view
 from harness.text import Device
 
 
@@ -365,7 +365,7 @@ def _export(model: Model, record: Record, fitting: Fitting, known: Calibration) 
     """
     cell, met, onnx = record.cell, fitting.view, registry.onnx()
     if met.encoded_before and (met.decoder or met.averaged_over):
-        raise BenchError("its exported model would not see the image, by which it is decoded or averaged")
+        raise NotExported("its exported model would not see the image, by which it is decoded or averaged")
     metadata = _metadata(cell, met.dataset, known)
     path = fitting.results / "models" / cell.suite / f"{cell.file_stem}.onnx"
     with disk.replacing(path.with_suffix(".safetensors")) as fresh:
@@ -379,9 +379,9 @@ def _export(model: Model, record: Record, fitting: Fitting, known: Calibration) 
             onnx.annotate(fresh, metadata)
             answered = onnx.open_model(fresh).predict(takes.images[fitting.split.test])
         except Exception as error:
-            if isinstance(cell.architecture, Imported):  # exporters write what nobody can run
-                raise NotExported(f"what its exporter wrote does not run: {error}") from error
-            raise
+            if isinstance(error, OSError) or not isinstance(cell.architecture, Imported):
+                raise
+            raise NotExported(f"what its exporter wrote does not run: {error}") from error
     return OnnxFile(
         file=path.name,
         bytes=path.stat().st_size,

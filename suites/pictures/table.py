@@ -71,8 +71,8 @@ def find_table(folder: Path) -> Path:
 def read_table(path: Path, images: Names, asked: Asked) -> Table:
     """Read the table of these images. Raises Unusable for what is none, and BenchError for targets that it lacks."""
     rows = read_cells(path)
-    if named := next((cell.strip() for cell in rows[0] if "." in cell and images.is_name(cell.strip())), ""):
-        raise Unusable(f"the first row is no header, for it names image '{named[:40]}': write one above it: {LAYOUT}")
+    if image := next((cell.strip() for cell in rows[0] if "." in cell and images.is_name(cell.strip())), ""):
+        raise Unusable(f"the first row is no header, for it names image '{image[:40]}': write one above it: {LAYOUT}")
     cells = _columns(rows)
     asked = asked._replace(targets=_with_commas(asked.targets, cells))
     roles = _roles(cells, images, asked)

@@ -105,7 +105,7 @@ assert not heavy, heavy
         (["run", "phases=70,0.7,410,0.19"], "Poisson's ratios must lie between -1 and 0.5"),
         (["run", "suite=elasticity", "phases=70,0.33,410,0.19"], "phases= describes a data set of your own"),
         (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
-        (["run", "suite=elasticity", "target_scaling=none"], "yours to say, as in unit=GPa"),
+        (["run", "suite=elasticity", "target_scaling=none"], "which is yours to say with unit="),
         (["run", "suite=elasticity", "data=/nowhere/at/all"], "/nowhere/at/all"),
         (
             ["run", "suite=elasticity", "weights=imagnet"],

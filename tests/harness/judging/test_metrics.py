@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from harness.judging.metrics import Accuracy, accuracy, deviation
+from harness.judging.metrics import Accuracy, accuracy
 
 NAMES = ("C11", "C12", "C33")
 
@@ -70,14 +70,6 @@ def test_of_unlike_units_a_target_that_the_mean_predicts_does_not_count() -> Non
     assert scores.skill == pytest.approx(np.mean(own))
     constant = np.tile(train_mean, (len(truth), 1))
     assert accuracy(predictions, constant, train_mean, NAMES, ("GPa", "m", "%")).skill is None
-
-
-def test_a_deviation_is_a_share_of_the_largest_of_its_unit() -> None:
-    expected = np.array([[100.0, 0.5, 0.0], [200.0, 0.25, 0.0]])
-    found = expected + np.array([[0.2, 0.0, 0.0], [0.0, 0.05, 0.0]])
-    assert deviation(found, expected, ("GPa", "", "")) == pytest.approx(0.1)
-    assert deviation(found, expected, ("GPa", "GPa", "GPa")) == pytest.approx(0.001)
-    assert deviation(np.array([[1e-9]]), np.zeros((1, 1)), ("GPa",)) == 1e-9
 
 
 @given(st.integers(0, 10_000))

@@ -1,5 +1,6 @@
 import sys
 
+import numpy as np
 import pytest
 
 from harness.errors import BenchError
@@ -131,7 +132,11 @@ def test_the_hash_of_what_is_installed_is_of_its_package(tmp_path, monkeypatch):
 
 
 def test_answers_must_be_one_number_for_each_output():
-    code.refuse_other_answers("a:B", (2, 3), 3)
+    code.refuse_other_answers("a:B", np.zeros((2, 3)), 2, 3)
     for shape in ((2,), (2, 4), (2, 3, 1)):
-        with pytest.raises(BenchError, match=r"for two images, and not \(2, 3\)"):
-            code.refuse_other_answers("a:B", shape, 3)
+        with pytest.raises(BenchError, match=r"for 2 images, and not \(2, 3\)"):
+            code.refuse_other_answers("a:B", np.zeros(shape), 2, 3)
+    with pytest.raises(BenchError, match=r"answers \(3,\) for one image, and not \(1, 3\)"):
+        code.refuse_other_answers("a:B", np.zeros(3), 1, 3)
+    with pytest.raises(BenchError, match="answers a list, and not one array"):
+        code.refuse_other_answers("a:B", [np.zeros((2, 3))], 2, 3)

@@ -22,7 +22,9 @@ AXES = {"filters": (8.0, 16.0, 32.0), "kernel": (3.0, 5.0), "dropout": (0.0, 0.2
 
 def a_search(points, epochs=9, recipe_epochs=None, method="optuna", architecture=NETWORK):
     pairs = zip(points, recipe_epochs or [100] * len(points), strict=True)
-    return Search(tuple(Configuration(one, architecture, Recipe(most)) for one, most in pairs), epochs, method)
+    trained = isinstance(architecture, Network)
+    members = (Configuration(one, architecture, Recipe(most) if trained else None) for one, most in pairs)
+    return Search(tuple(members), epochs, method)
 
 
 def combinations(axes):

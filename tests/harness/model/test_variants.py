@@ -1,5 +1,6 @@
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ NETWORK = Network((Flatten(), Dense(2, "linear")))
 
 
 def a_search(count, epochs, method="halving", architecture=NETWORK):
-    return Search(tuple(Configuration({"n": float(n)}, architecture, Recipe()) for n in range(count)), epochs, method)
+    recipe = Recipe() if isinstance(architecture, Network) else None
+    return Search(tuple(Configuration({"n": float(n)}, architecture, recipe) for n in range(count)), epochs, method)
 
 
 class Scored(BaseEstimator):
@@ -80,3 +82,27 @@ def test_a_grid_tries_all_once_and_what_has_no_epochs_has_a_grid(search):
     losses = [float(abs(number - 4)) for number in range(9)]
     assert list(search.tries(losses)) == [(number, 9) for number in range(9)]
     assert search.selected(list(range(9)), losses) == 4
+
+
+A_NETWORK, AN_ESTIMATOR = {"type": "network", "layers": [{"type": "Flatten"}]}, {"type": "estimator", "method": "ridge"}
+
+
+@pytest.mark.parametrize(
+    ("configurations", "told"),
+    [
+        ([], "a search is among networks, or among estimators: one configuration at least"),
+        ([(A_NETWORK, {}), (AN_ESTIMATOR, None)], "a search is among networks, or among estimators"),
+        ([(A_NETWORK, None)], "a network is trained by a recipe"),
+        ([(AN_ESTIMATOR, {})], "an estimator has none"),
+    ],
+)
+def test_a_search_that_cannot_be_made_is_refused_when_it_is_read(configurations, told):
+    members = [{"choices": {}, "architecture": one, "recipe": recipe} for one, recipe in configurations]
+    with pytest.raises(msgspec.ValidationError, match=told):
+        msgspec.convert({"type": "search", "configurations": members}, Search)
+
+
+@pytest.mark.parametrize(("key", "value"), [("nu", 3.5), ("alpha", -1.0), ("trees", 0), ("depth", 0), ("rate", 0.0)])
+def test_an_estimator_that_cannot_be_fitted_is_refused_when_it_is_read(key, value):
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"type": "estimator", "method": "boosted-trees", key: value}, Estimator)

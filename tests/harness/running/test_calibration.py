@@ -74,6 +74,17 @@ def test_sets_of_classes_hold_the_truth_as_often_as_they_promise():
     assert found.covers(0.9, probabilities[200:], truth[200:]) == pytest.approx(inside, abs=0.01)
 
 
+def test_the_share_that_a_set_covers_is_of_the_set_that_the_model_gives():
+    """Of a classifier that is nearly always sure: the set holds the most probable class however little that is."""
+    draw = np.random.default_rng(1)
+    truth = np.eye(2)[draw.integers(2, size=1000)]
+    unsure = draw.random(1000) < 0.07
+    probabilities = np.where(unsure[:, None], 0.45 + 0.1 * truth, 0.02 + 0.96 * truth)
+    found = known(probabilities[:200], truth[:200], True, textures(200, 1.5))
+    assert found.widths["0.9"][0] < 0.1
+    assert found.covers(0.9, probabilities[200:], truth[200:]) == 1.0
+
+
 def test_images_like_those_are_flagged_as_often_as_they_should_and_others_are():
     images = textures(150, 1.5, seed=3)
     found = known(np.zeros((150, 1)), np.zeros((150, 1)), images=images)

@@ -109,7 +109,11 @@ def network(*layers):
         ('encoding = {name = "two-point"}\n' + network("mean", "answer"), "globalaveragepool2d_1 takes an image"),
         ('encoding = {name = "two-point"}\n' + network("conv", "flat", "answer"), "conv2d_1 takes an image"),
         (network("conv", "vgg16", "mean", "answer"), "backbone_1: nothing but a Dropout may come before a backbone"),
-        (network("vgg16", "vgg16", "mean", "answer"), "backbone_2: nothing but a Dropout may come before a backbone"),
+        (HEAD + network("mean", "answer"), "trains = 'head': it has no backbone"),
+        (HEAD + "augmented = true\n" + network("vgg16", "mean", "answer"), "augmented: what a frozen backbone makes"),
+        ("[[recipes]]\ncentred = true\n" + network("vgg16", "mean", "answer"), "centred: features are, in a first"),
+        (HEAD + "centred = true\n" + network("vgg16", "mean", "dropout", "answer"), "centred: dropout_1 is the first"),
+        (network("vgg16", "vgg16", "mean", "answer"), "backbone_2 takes one grey channel or three, but"),
     ],
 )
 def test_a_network_that_cannot_be_trained_as_its_record_would_say_is_refused(tmp_path, text, said):
@@ -145,6 +149,13 @@ def test_a_recipe_that_moves_by_no_symmetry_is_refused(tmp_path):
     path.write_text('[[recipes]]\naugmented = ["shfit"]\n' + DENSE % 9)
     with pytest.raises(BenchError, match="unknown symmetry 'shfit': did you mean 'shift'"):
         planned(str(path))
+    path.write_text('[architecture]\ntype = "estimator"\nmethod = "ridge"\nmoved_by = "turn"\n')
+    with pytest.raises(BenchError, match="unknown symmetry 'turn'"):
+        planned(str(path))
+    one = 'choices = {width = 1}, recipe = {augmented = ["turn"]}, architecture = {type = "network", layers = []}'
+    path.write_text(f'[architecture]\ntype = "search"\nconfigurations = [{{{one}}}]\n')
+    with pytest.raises(BenchError, match="unknown symmetry 'turn'"):
+        planned(str(path))
 
 
 def test_a_file_whose_name_can_be_no_models_is_refused(tmp_path):
@@ -160,7 +171,8 @@ def test_a_search_of_a_file_is_held_against_the_data(tmp_path):
     path.write_text(f'architecture = {{type = "search", configurations = [{{{one % 9}}}]}}')
     with pytest.raises(BenchError, match="dense_1 needs a vector"):
         planned(str(path))
-    member = f"choices = {{width = 9}}, recipe = {{}}, architecture = {{type = 'network', layers = [{LAYER['vgg16']}]}}"
+    layers = ", ".join((LAYER["vgg16"], LAYER["mean"], LAYER["answer"]))
+    member = f"choices = {{width = 9}}, recipe = {{}}, architecture = {{type = 'network', layers = [{layers}]}}"
     path.write_text(f'architecture = {{type = "search", configurations = [{{{member}}}]}}')
     with pytest.raises(BenchError, match="backbone_1: a search is among networks without a backbone"):
         planned(str(path))

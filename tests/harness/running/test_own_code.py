@@ -30,6 +30,11 @@ def Stubborn(outputs):
             return self.line(images.flatten(1)) if images.sum() >= 0 else None
     return Net()
 
+def Wide(outputs):
+    import torch
+    torch.set_default_dtype(torch.float64)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(outputs))
+
 def Keras(input_shape, outputs):
     import keras
     class Net(keras.Model):
@@ -69,7 +74,7 @@ def records(results):
 @pytest.mark.slow
 def test_code_of_each_framework_is_trained_exported_and_used(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    names = ("Forest", "Torch", "Stubborn", "Keras")
+    names = ("Forest", "Torch", "Stubborn", "Wide", "Keras")
     asked = ["run", "suite=own", "data=images", "profile=smoke", "results=mine"]
     assert main([*asked, "variant=" + ",".join(f"models.py:{name}" for name in names)]) == 0
     told = capsys.readouterr().out
@@ -79,15 +84,17 @@ def test_code_of_each_framework_is_trained_exported_and_used(folder, tmp_path, m
         "models.Forest": "classical",
         "models.Torch": "pytorch",
         "models.Stubborn": "pytorch",
+        "models.Wide": "pytorch",
         "models.Keras": "keras",
     }
     for name, record in found.items():
         assert record["status"] == "ok"
         assert record["cell"]["settings"]["init"] == "native"
         assert str(tmp_path) not in json.dumps(record)
-        assert ("onnx" in record) == (name != "models.Stubborn")
+        assert ("onnx" in record) == (name not in ("models.Stubborn", "models.Wide"))
         assert record.get("onnx", {"difference": 0})["difference"] < 1e-5
     assert "torch's exporter: " in found["models.Stubborn"]["unexported"]
+    assert "what its exporter wrote does not run: " in found["models.Wide"]["unexported"]
     assert found["models.Torch"]["counts"]["layers"] == {"model": 4 * 9 + 4 + 4 * 4 + 16 + 1}
 
     assert main(["leaderboard", "check=true", "suite=own", "results=mine"]) == 0
@@ -121,5 +128,5 @@ def test_a_model_that_answers_otherwise_is_a_failed_cell_that_says_so(folder, tm
     asked = ["run", "suite=own", "data=images", "profile=smoke", "results=mine", "variant=models.py:Net"]
     assert main(asked) == 1
     (record,) = records(tmp_path / "mine")
-    assert "answers (2, 1, 16, 20) for two images, and not (2, 1)" in record["reason"]
+    assert "answers (2, 1, 16, 20) for 2 images, and not (2, 1)" in record["reason"]
     assert str(tmp_path) not in json.dumps(record)

@@ -5,7 +5,7 @@ import pytest
 from harness.errors import BenchError, Unavailable
 from harness.model.variants import Encoding
 from harness.protocol import Dataset, Split, Symmetry
-from harness.running.view import changes, view
+from harness.running.view import changes, deviation, view
 
 DRAW = np.random.default_rng(0)
 IMAGES = DRAW.random((20, 4, 6, 1)).astype(np.float32)
@@ -159,3 +159,16 @@ def test_a_suite_without_such_a_symmetry_averages_nothing():
     with pytest.raises(Unavailable, match="no symmetry to average over"):
         view(suite, DATA, SPLIT, None, averaged=2)
     assert view(suite, msgspec.structs.replace(DATA, kinds=("",) * 20), SPLIT, None).averaging(2) is None
+
+
+def test_a_deviation_is_a_share_of_the_largest_of_its_unit():
+    expected = np.array([[100.0, 0.5, 0.0], [200.0, 0.25, 0.0]])
+    found = expected + np.array([[0.2, 0.0, 0.0], [0.0, 0.05, 0.0]])
+    assert deviation(found, expected, ("GPa", "", "")) == pytest.approx(0.1)
+    assert deviation(found, expected, ("GPa", "GPa", "GPa")) == pytest.approx(0.001)
+    assert deviation(np.array([[1e-9]]), np.zeros((1, 1)), ("GPa",)) == 1e-9
+
+
+@pytest.mark.parametrize("units", [("GPa", "mm"), ("mm", "GPa"), ("a", "b"), ("b", "a")])
+def test_a_deviation_hides_no_answer_that_is_no_number(units):
+    assert np.isnan(deviation(np.array([[np.nan, 1.0]]), np.ones((1, 2)), units))

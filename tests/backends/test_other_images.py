@@ -1,9 +1,11 @@
-"""What a backbone leaves of images that it does not halve evenly, flattened or convolved: both frameworks' are one."""
+"""Backbones on images of other sizes, channels and heads than the suites' own: both frameworks' are one."""
 
 import numpy as np
 import pytest
+import torch
 
 from backends import keras, onnx, pytorch
+from backends._torch_backbones import KerasBatchNorm2d
 from harness.model.architecture import (
     Backbone,
     Conv2D,
@@ -14,7 +16,7 @@ from harness.model.architecture import (
     initial_weights,
     parameter_shapes,
 )
-from harness.model.backbones import FAMILIES, left_of
+from harness.model.backbones import BATCH_NORM_EPSILON, BATCH_NORM_MOMENTUM, FAMILIES, left_of
 from harness.model.variants import Recipe, Schedule, Variant
 from harness.protocol import Scaling, Task, TrainingData
 
@@ -84,3 +86,42 @@ def test_a_vector_is_flat_already_in_every_backend(layers):
 def test_what_is_too_small_for_a_backbone_is_refused():
     with pytest.raises(ValueError, match="backbone_1 takes 32 pixels at least each way"):
         parameter_shapes(Network((Backbone("resnet50"), GlobalAveragePool2D())), (31, 64, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_colours_come_to_a_backbone_as_its_own_preprocessing_gives_them(family):
+    shape = (32, 32, 3)
+    coloured = images(shape, 2)
+    module = {"vgg16": "vgg16", "resnet50": "resnet", "densenet121": "densenet"}[family]
+    application = getattr(keras.keras.applications, module)
+    expected = application.preprocess_input(255 * coloured.astype(np.float64))
+    for model in models((Backbone(family), GlobalAveragePool2D(), Dense(2, "linear")), shape):
+        found = model.activations(coloured)["backbone_1/preprocessing"]
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_batch_norm_of_one_pixel_is_keras_s():
+    """One image of which one pixel is left varies by nothing; torch's own batch norm refuses it."""
+    values = np.random.default_rng(0).normal(3, 2, (1, 1, 1, 5)).astype(np.float32)
+    theirs = keras.keras.layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, epsilon=BATCH_NORM_EPSILON)
+    ours = KerasBatchNorm2d(5, BATCH_NORM_EPSILON, 1 - BATCH_NORM_MOMENTUM)
+    given = torch.from_numpy(values.transpose(0, 3, 1, 2).copy()).requires_grad_()
+    for _ in range(2):
+        expected = np.asarray(theirs(values, training=True))
+        found = ours.train()(given)
+        np.testing.assert_allclose(found.detach().numpy().ravel(), expected.ravel(), atol=1e-3)
+    (3 * found).sum().backward()
+    assert given.grad is not None
+    np.testing.assert_allclose(given.grad.numpy(), 0, atol=1e-2)
+    np.testing.assert_allclose(ours.running_mean, np.asarray(theirs.moving_mean), rtol=1e-5)
+    np.testing.assert_allclose(ours.running_var, np.asarray(theirs.moving_variance), rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["resnet50", "densenet121"])
+def test_a_batch_of_one_image_of_which_one_pixel_is_left_is_trained_on_alike(family):
+    shape, recipe = (32, 32, 1), Recipe()
+    layers = Backbone(family), GlobalAveragePool2D(), Dense(2, "linear")
+    losses = [model.loss_and_gradients(images(shape, 1), np.ones((1, 2)), recipe)[0] for model in models(layers, shape)]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
