@@ -139,8 +139,6 @@ def _verify_search(record: Record, title: str) -> list[str]:
     search, searched = record.cell.architecture, record.searched
     if not isinstance(search, Search):
         return [f"{title}: has a search, and its cell none"] if searched else []
-    if not search.configurations:
-        return [f"{title}: is a search among nothing"]
     if searched is None:
         return [f"{title}: is a search without trials"]
     tried = [trial.configuration for trial in searched.trials]

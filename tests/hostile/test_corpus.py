@@ -133,7 +133,7 @@ RECORDS = {
     "other-suite.jsonl": "trainings.jsonl:1: a record of suite polysilicon, not of elasticity",
     "superseded-lie.jsonl": "skill is 0.999 but its predictions give",
     "duplicated-with-spaces.jsonl": "trainings.jsonl:2: the same record as in line 1",
-    "empty-search.jsonl": "is a search among nothing",
+    "empty-search.jsonl": "a search is among networks, or among estimators: one configuration at least",
     "column.jsonl": "a record names something 'skill', which is another column",
 }
 
