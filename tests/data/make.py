@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from harness.judging.records import Searched
-from harness.model.variants import Search
+from harness.model.architecture import Estimator
+from harness.model.variants import Configuration, Search
 from suites.microstructure import dataset, folder
 from suites.microstructure.homogenization import TARGETS
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
@@ -235,6 +236,8 @@ def records():
     elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
     polished = msgspec.structs.replace(good, test=msgspec.structs.replace(good.test, skill=0.999))
     other_data = a_record(a_cell(seed=1, data_hash="e" * 64))
+    search = Search((Configuration({}, Estimator("ridge")),), 1)
+    of_search = a_record(a_cell(architecture=search), searched=Searched((), 0))
     return {
         "records/good.jsonl": line(good) + line(a_failure(a_cell(seed=2))),
         "records/another-machine.jsonl": line(good) + line(a_record(environment=elsewhere)),
@@ -256,7 +259,7 @@ def records():
         "records/other-suite.jsonl": line(a_record(a_cell(suite="polysilicon"))),
         "records/superseded-lie.jsonl": line(polished) + line(msgspec.structs.replace(good, seconds=2.0)),
         "records/duplicated-with-spaces.jsonl": line(good) + line(good).replace(b'"schema":', b'"schema": '),
-        "records/empty-search.jsonl": line(a_record(a_cell(architecture=Search((), 1)), searched=Searched((), 0))),
+        "records/empty-search.jsonl": line(of_search).replace(msgspec.json.encode(search.configurations), b"[]"),
         "records/column.jsonl": line(a_record(metrics={"skill": 1.0})),
     }
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from harness import environment, provenance, registry
-from harness.model.variants import Search
+from harness.model.architecture import Estimator
+from harness.model.variants import Configuration, Search
 from harness.provenance import computed_by, computing_versions, differences, machine
 from tests.harness.examples import ENVIRONMENT, a_cell, a_record
 
@@ -56,7 +57,7 @@ def test_what_a_cell_hangs_on_besides_is_told_and_counts_for_it_alone():
     )
     assert differences("pytorch", here, "s", newer, "s") == []
     assert differences("pytorch", here, "s", newer, "s", ["optuna"]) == ["optuna 5"]
-    search = Search((), method="optuna")
+    search = Search((Configuration({}, Estimator("ridge")),), method="optuna")
     assert set(search.packages) <= set(environment._PACKAGES)
     record = a_record(a_cell(architecture=search, backend="pytorch"), environment=here, source="s")
     assert record.computed_by == computed_by("pytorch", here, "s", packages=["optuna"])
