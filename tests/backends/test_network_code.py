@@ -58,25 +58,21 @@ def Replaced(outputs):
             return self.line(images.flatten(1)) + self.mean
     return Net()
 
-def Squeezed(outputs):
+def line(outputs, answer):
     import torch
     class Net(torch.nn.Module):
         def __init__(self):
             super().__init__()
             self.line = torch.nn.Linear(16, outputs)
         def forward(self, images):
-            return self.line(images.flatten(1)).squeeze()
+            return answer(self.line(images.flatten(1)), images)
     return Net()
 
+def Squeezed(outputs):
+    return line(outputs, lambda found, images: found.squeeze())
+
 def Several(outputs):
-    import torch
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.line = torch.nn.Linear(16, outputs)
-        def forward(self, images):
-            return self.line(images.flatten(1)), images
-    return Net()
+    return line(outputs, lambda found, images: (found, images))
 
 def Complex(outputs):
     import torch
@@ -90,14 +86,7 @@ def Complex(outputs):
 
 def Half(outputs):
     import torch
-    class Net(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.line = torch.nn.Linear(16, outputs)
-        def forward(self, images):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
-                return self.line(images.flatten(1))
-    return Net()
+    return line(outputs, lambda found, images: found.to(torch.bfloat16))
 
 def KerasFrozen(outputs):
     from keras import Sequential, layers
