@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     )
     from harness.judging.maps import Deletion
     from harness.judging.records import Record, Runtime
+    from harness.judging.reproductions import Again
     from harness.running.predict import Predicted
-    from harness.running.reproduce import Again
 
 
 def run(options: RunOptions) -> int:
@@ -132,7 +132,8 @@ def _agreement(again: Again) -> str:
     """Whether it agrees and within what, with the scores."""
     if again.again is None or again.again.test is None or again.published.test is None:
         return "nothing to compare"
-    unit = again.published.held_out.unit if again.published.held_out else ""
+    ranked_by = again.published.held_out
+    unit = ranked_by.unit if ranked_by else ""
     told = {
         "to the bit": "agrees to the bit",
         "to rounding": "agrees to rounding: another sum of the same numbers",
@@ -142,7 +143,8 @@ def _agreement(again: Again) -> str:
     spread = "" if again.spread is None else f"; published seeds differ by {again.spread:.3g} {unit}".rstrip()
     skills = [test.skill for test in (again.published.test, again.again.test)]
     scores = " → ".join("none" if skill is None else f"{skill:.6f}" for skill in skills)
-    return f"{told}. Predictions differ by {again.distance:.3g} {unit} (root mean square){spread}; skill {scores}"
+    on = "" if ranked_by and again.test == ranked_by.test else f" on {again.test}"
+    return f"{told}. Predictions differ{on} by {again.distance:.3g} {unit} (root mean square){spread}; skill {scores}"
 
 
 def latency(options: LatencyOptions) -> int:

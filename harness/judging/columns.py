@@ -19,6 +19,7 @@ from harness.environment import switches
 from harness.judging.blocks import Difference, Row, difference
 from harness.judging.metrics import unlike
 from harness.judging.records import Examined, LatencyRecord, Record
+from harness.judging.reproductions import Reproduced
 from harness.judging.stats import FEWEST_IMAGES, spread
 from harness.judging.timing import Timing
 from harness.provenance import machine
@@ -40,9 +41,15 @@ class Group:
     """What a row is made of: records that differ in nothing but their seed, by ascending seed."""
 
     def __init__(
-        self, records: Sequence[Record], timings: Timings, rival: Row | None = None, p_value: float | None = None
+        self,
+        records: Sequence[Record],
+        timings: Timings,
+        rival: Row | None = None,
+        p_value: float | None = None,
+        reproduced: Reproduced | None = None,
     ) -> None:
         self.records, self.first, self.rival, self.p_value = records, records[0], rival, p_value
+        self.reproduced = reproduced
         self.good = [record for record in records if record.status == "ok"]
         self.tests = [record.test for record in self.good if record.test]
         self._timings = timings
@@ -522,6 +529,23 @@ ORIGIN = (
     Column("commit", "", "", "of the checkout that ran it", _commits),
 )
 
+AGAIN = (
+    Column(
+        "reproduced",
+        "",
+        "",
+        "how predictions of its seeds, run again, agree on the test that agrees least; empty where that was not asked",
+        lambda g: g.reproduced.agrees if g.reproduced else None,
+    ),
+    Column(
+        "reproduced_by",
+        "",
+        "",
+        "commit of the checkout that ran them again",
+        lambda g: g.reproduced.commits if g.reproduced else None,
+    ),
+)
+
 
 def definition(record: Record) -> str:
     """What its model is, whatever its name, and of how many images where its variant says so, as a digest."""
@@ -541,6 +565,7 @@ def columns(group: Group) -> list[Column]:
         *COSTS,
         *RUN,
         *ORIGIN,
+        *AGAIN,
     ]
 
 

@@ -43,11 +43,12 @@ from harness.judging.deployments import table as deployment_table
 from harness.judging.metrics import Accuracy
 from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Cell, Examined, Record
+from harness.judging.reproductions import Reproductions
 from harness.judging.searches import top_tens_of
 from harness.judging.standing import comparable, standing
 from harness.judging.stats import score_intervals, spread
 from harness.judging.store import Store
-from harness.judging.verify import Tested, verify_each, verify_together
+from harness.judging.verify import Tested, refuse, verify_each, verify_together
 from harness.model.variants import Search
 from harness.provenance import machine, source
 from harness.text import harmless
@@ -179,7 +180,7 @@ def refuse_unbelievable(results: Path, suite: str) -> None:
         if not found:
             _named_columns(Group(records, {}))
         lies += found
-    _refuse(store, lies)
+    refuse(store.trainings_file, lies)
 
 
 def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.DataFrame:
@@ -193,10 +194,10 @@ def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.D
 
     def believed_rival(outlines: Sequence[Outline]) -> list[Record]:
         records = shelf.whole(outlines)
-        _refuse(store, _lies(records, {}))
+        refuse(store.trainings_file, _lies(records, {}))
         return records
 
-    rivals = Rivals(found, believed_rival)
+    rivals, reproductions = Rivals(found, believed_rival), Reproductions(store.results, store.suite)
     rows, held = list[dict[str, object]](), dict[int, tuple[str, Difference]]()
     for number, outlines in enumerate(found):
         records = shelf.whole(every.pop(outlines[0].row))
@@ -205,14 +206,14 @@ def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.D
             continue
         (row,) = comparable(standing(records))
         rivals.compare(number, row)
-        group = Group(row, timings, rivals.of(row[0]))
+        group = Group(row, timings, rivals.of(row[0]), reproduced=reproductions.of(row))
         if (rival := group.rival) and (by := group.over_rival) and group.verdict == over(rival.name, by):
             held[number] = rival.name, by
         rows.append(_row(group))
         tell(group)
     for made_again in every.values():
         lies += _lies(shelf.whole(made_again), tested)
-    _refuse(store, lies)
+    refuse(store.trainings_file, lies)
     for number, p_value in rivals.p_values().items():
         rows[number]["over_rival_p_holm"] = p_value
         if number in held:
@@ -233,11 +234,14 @@ def of_block(results: Path, suite: str, records: Sequence[Record]) -> pd.DataFra
 def groups(results: Path, suite: str, records: Sequence[Record]) -> list[Group]:
     """What each row of the leaderboard of some `believed` records is made of, with their timings and rivals."""
     timings, found = _timings(Store(results, suite)), comparable(records)
-    rivals = Rivals(found, tuple)
+    rivals, again = Rivals(found, tuple), Reproductions(results, suite)
     for number, group in enumerate(found):
         rivals.compare(number, group)
     p_values = rivals.p_values()
-    return [Group(group, timings, rivals.of(group[0]), p_values.get(n)) for n, group in enumerate(found)]
+    return [
+        Group(group, timings, rivals.of(group[0]), p_values.get(number), again.of(group))
+        for number, group in enumerate(found)
+    ]
 
 
 def of_groups(of: Sequence[Group]) -> pd.DataFrame:
@@ -351,7 +355,7 @@ def believed(results: Path, suite: str) -> list[Record]:
     """
     store = Store(results, suite)
     records = store.trainings()
-    _refuse(store, _lies(records, {}))
+    refuse(store.trainings_file, _lies(records, {}))
     return records
 
 
@@ -359,21 +363,23 @@ def _lies(records: Sequence[Record], tested: Tested) -> list[str]:
     return verify_each(records) + verify_together(records, tested)
 
 
-def _refuse(store: Store, lies: Sequence[str]) -> None:
-    if lies:
-        raise BenchError(f"{store.trainings_file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
-
-
 def lagging(results: Path, suite: str) -> list[str]:
-    """How many rows were computed by other code than what is here, of which commits; empty where none was."""
-    groups = comparable(standing(Shelf(Store(results, suite)).outlines))
+    """How many rows were computed by other code than what is here, of which commits; empty where none was. Of those
+    that the code that is here made again to the bit, only how many they are.
+    """
+    shelf, again = Shelf(Store(results, suite)), Reproductions(results, suite)
+    groups = comparable(standing(shelf.outlines))
     counts: Counter[str] = Counter()
     for group in groups:
         first = group[0]
-        if first.source != source(first.cell.backend, suite):
-            commits = sorted({one.environment.short_commit for one in group})
-            what = "other code, which can change their numbers" if first.source else "code that is not known to be this"
-            counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
+        if first.source == source(first.cell.backend, suite):
+            continue
+        if (made_again := again.of(shelf.whole(group))) and made_again.current:
+            counts["made by other code, and made again by this code to the bit"] += 1
+            continue
+        commits = sorted({one.environment.short_commit for one in group})
+        what = "other code, which can change their numbers" if first.source else "code that is not known to be this"
+        counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
     return [f"{count} of {len(groups)} rows were {told}" for told, count in counts.items()]
 
 

@@ -42,6 +42,7 @@ class Store:
     """The records of one suite under a results folder."""
 
     def __init__(self, results: Path, suite: str) -> None:
+        self.results, self.suite = results, suite
         self.folder = results / "records" / suite
         self.trainings_file = self.folder / "trainings.jsonl"
         self.latencies_file = self.folder / "latencies.jsonl"
@@ -56,8 +57,8 @@ class Store:
     def whole(self, record: Record, truths: Mapping[tuple[str, str, str], Truth], number: int) -> Record:
         """The record of line `number` with what it was tested on. Raises RecordsError where it is not of here."""
         place = f"{self.trainings_file}:{number}"
-        if record.cell.suite != self.folder.name:
-            raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.folder.name}")
+        if record.cell.suite != self.suite:
+            raise RecordsError(f"{place}: a record of suite {record.cell.suite}, not of {self.suite}")
         try:
             return with_truth(record, truths)
         except ValueError as wrong:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from harness.errors import BenchError
 from harness.judging.metrics import Accuracy, accuracies
 from harness.judging.records import HeldOut, Record, close, same_constants, size
 from harness.model.variants import Search
@@ -75,6 +77,12 @@ def _verify_claim(claim: _Claim, recomputed: Accuracy) -> list[str]:
         for name, claimed in msgspec.to_builtins(claims).items()
         if not close(claimed, ours[name], sizes.get(name, 1.0))
     ]
+
+
+def refuse(file: Path, lies: Sequence[str]) -> None:
+    """Raise BenchError where records of a file were found to lie, naming both."""
+    if lies:
+        raise BenchError(f"{file} holds records that contradict themselves:\n  " + "\n  ".join(lies))
 
 
 def contradicts(record: Record, other: Record) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from harness.judging import leaderboard
 from harness.judging.blocks import Row, curves, newest, of_fewer_seeds, rows
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
+from harness.judging.reproductions import Reproductions
 from harness.judging.searches import last_trials, losses_of, top_tens
 from harness.model.variants import Search
 from harness.protocol import Source, Suite
@@ -53,7 +55,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     sections = [
         _title(suite_name) + ("the report, answered" if suite.SOURCE else "report"),
         first,
-        _head(suite_name, suite, block),
+        _head(suite_name, suite, block, _code(suite_name, table, Reproductions(results, suite_name))),
         _table_1(searched),
         _table_2(searched),
         _table_3(table, suite),
@@ -77,7 +79,25 @@ def _title(suite: str) -> str:
     return f"# {suite}: "
 
 
-def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
+def _code(name: str, table: Sequence[Row], again: Reproductions) -> str:
+    """Whether it is today's code that these rows are of, and which of them were run again."""
+    found = [again.of(row.records) for row in table]
+    current = [
+        all(record.source == source(record.cell.backend, name) for record in row.records) or bool(made and made.current)
+        for row, made in zip(table, found, strict=True)
+    ]
+    told = ""
+    if not all(current):
+        told += (
+            "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the commit "
+            "named above, and `bench run` would make them again."
+        )
+    for words, count in Counter(made.told for made in found if made).most_common():
+        told += f"\n\n{counted(count, 'model')} of {len(table)}: every seed was {words}."
+    return told
+
+
+def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
     cell, environment = block[0].cell, block[0].environment
     seeds = sorted({record.cell.seed for record in block})
     profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
@@ -94,12 +114,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record]) -> str:
         if random
         else ""
     )
-    current = all(record.source == source(record.cell.backend, name) for record in block)
-    if not current:
-        note += (
-            "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the commit "
-            "named above, and `bench run` would make them again."
-        )
+    note += code
     where = f"{counted(len(seeds), 'seed')}, {environment.processor}, commit {environment.short_commit}"
     if lacking := of_fewer_seeds(block):
         note = f"\n\n**{lacking}** Their intervals say less than those of others{note}"

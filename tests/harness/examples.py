@@ -78,6 +78,13 @@ def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
     return msgspec.structs.replace(record, **changes)
 
 
+def moved(record, by, **changes):
+    """The record with its predictions moved by so many GPa."""
+    predictions = tuple(tuple(value + by for value in row) for row in record.held_out.predictions)
+    held_out = msgspec.structs.replace(record.held_out, predictions=predictions)
+    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), **changes)
+
+
 def in_unlike_units(record):
     """The same, its second target a thousand times as large and in another unit."""
     held_out, factor = record.held_out, np.array([1.0, 1000.0])

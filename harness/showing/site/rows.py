@@ -253,7 +253,10 @@ def _badges(group: Group, suite: str) -> tuple[Badge, ...]:
         )
     if group.timed and any(not timing.steady for timing in group.timed.latency.timings):
         found.append(Badge("unsteady", "unsteady latency", "its milliseconds varied too much to be quoted"))
-    if first.source != source(first.cell.backend, suite):
+    if again := group.reproduced:
+        words = "not reproduced" if again.agrees == "no" else "reproduced"
+        found.append(Badge(words.replace(" ", "-"), words, f"every seed was {again.told}"))
+    if first.source != source(first.cell.backend, suite) and not (again and again.current):
         what = "has changed since" if first.source else "is not known"
         found.append(Badge("stale", "stale code", f"the code that can change its numbers {what}"))
     if any(commit.endswith("+dirty") for commit in commits):

@@ -6,7 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from harness.judging.columns import CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Group, change_under, columns, named, titled
+from harness.judging.columns import (
+    AGAIN,
+    CALIBRATION,
+    COSTS,
+    ORIGIN,
+    RUN,
+    SCORES,
+    Group,
+    change_under,
+    columns,
+    named,
+    titled,
+)
 from harness.protocol import Suite
 from harness.showing.tables import last_decimal
 
@@ -90,7 +102,7 @@ def table_columns(groups: Sequence[Group], suite: Suite) -> list[Shown]:
 def _group_of(name: str, of_suite: set[str]) -> str:
     if name in of_suite:
         return "the suite's own"
-    for group, part in (("accuracy", SCORES + CALIBRATION), ("run", RUN), ("origin", ORIGIN)):
+    for group, part in (("accuracy", SCORES + CALIBRATION), ("run", RUN), ("origin", ORIGIN + AGAIN)):
         if any(column.name == name for column in part):
             return group
     if not any(column.name == name for column in COSTS):

@@ -1,6 +1,5 @@
 """A published row run again: whether it agrees, within what, and why not."""
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -10,64 +9,11 @@ from harness.judging.records import Settings
 from harness.judging.store import Store
 from harness.model.variants import Search
 from harness.running.guard import Limits
-from harness.running.reproduce import _request, compare, published, reproduce, spread_of_seeds
+from harness.running.reproduce import _request, published, reproduce
 from tests.harness.a_benchmark import benchmark, fill
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
+from tests.harness.examples import a_cell, a_record, moved
 
 HERE = Limits(memory_gib=4)
-
-
-def moved(record, by, **changes):
-    """The record with its predictions moved by so many GPa."""
-    predictions = tuple(tuple(value + by for value in row) for row in record.held_out.predictions)
-    held_out = msgspec.structs.replace(record.held_out, predictions=predictions)
-    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), **changes)
-
-
-@pytest.mark.parametrize(
-    ("by", "spread", "agrees"),
-    [
-        (0, None, "to the bit"),
-        (1e-7, None, "to rounding"),
-        (0.5, 1.0, "within the spread of seeds"),
-        (2.0, 1.0, "no"),
-        (0.5, None, "no"),
-        (0.5, 0.0, "no"),
-    ],
-)
-def test_it_agrees_within_what_is_told(by, spread, agrees):
-    record = a_record(error=1.0)
-    found = compare(record, moved(record, by), spread)
-    assert found.agrees == agrees
-    assert found.distance == pytest.approx(by)
-
-
-def test_why_it_is_not_to_the_bit_is_told():
-    record = a_record(source="1" * 64)
-    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera", versions={"numpy": "3.0"})
-    found = compare(record, moved(record, 1e-7, environment=elsewhere, source="2" * 64), None)
-    assert any("another processor" in why for why in found.why)
-    assert any("numpy 2.0" in why for why in found.why)
-    assert any("other code, of commit 0123456789ab" in why for why in found.why)
-    (why,) = compare(record, moved(record, 1e-7), None).why
-    assert "nothing that it is known to hang on differs" in why
-    assert compare(record, record, None).why == []
-
-
-def test_another_definition_and_failures_are_told():
-    record = a_record()
-    other = a_record(a_cell(settings=Settings(init="native")))
-    assert "it is another cell" in " ".join(compare(record, other, None).why)
-    assert compare(record, None, None).why == ["it is no cell of the suite any more"]
-    found = compare(record, a_failure(), None)
-    assert found.agrees == "no"
-    assert "the moon was full" in found.why[0]
-
-
-def test_the_spread_of_seeds_is_the_median_over_pairs():
-    record = a_record()
-    assert spread_of_seeds([record]) is None
-    assert spread_of_seeds([record, moved(record, 1.0), moved(record, 3.0)]) == pytest.approx(2.0)
 
 
 @pytest.fixture

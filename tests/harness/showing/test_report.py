@@ -8,12 +8,13 @@ from harness.judging.blocks import rows
 from harness.judging.records import Examined, Searched, Settings, Trial
 from harness.judging.store import Store
 from harness.model.architecture import Estimator
+from harness.provenance import source
 from harness.showing import certainty, report
 from harness.showing.answer import in_one_sentence
 from suites import defects, shift
 from tests.harness.a_benchmark import GRID, RAW, benchmark, fill, history
 from tests.harness.a_command import told_apart
-from tests.harness.examples import a_cell, a_record, of_classes, with_images
+from tests.harness.examples import a_cell, a_record, moved, of_classes, with_images
 
 ERRORS = {
     "baseline": 4.0,
@@ -178,6 +179,20 @@ def test_a_profile_that_only_records_name_is_reported_on(tmp_path):
     text = report.write(tmp_path, "elasticity", tmp_path / "page", "of-others").read_text()
     assert "profile `of-others`" in text
     assert "It shortens" not in text
+
+
+def test_what_was_run_again_is_told_and_counts_as_of_todays_code(tmp_path):
+    changed = "The code that can change these numbers has changed since"
+    records = [a_record(a_cell(variant="mean", seed=seed), source="0" * 64) for seed in (0, 1)]
+    again = {"started": "2026-03-01T00:00:00+00:00", "source": source("classical", "elasticity")}
+    fill(Store(tmp_path, "elasticity"), records)
+    assert changed in report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
+    (tmp_path / "reproduced").mkdir()
+    fill(Store(tmp_path / "reproduced", "elasticity"), [moved(record, 0.0, **again) for record in records])
+    text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
+    assert changed not in text
+    told = "1 model of 1: every seed was run again by commit 0123456789ab on Abacus, and agrees to the bit."
+    assert told in text
 
 
 def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):

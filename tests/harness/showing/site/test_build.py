@@ -18,12 +18,13 @@ from harness.judging.blocks import difference
 from harness.judging.records import Examined, Settings
 from harness.judging.store import Store
 from harness.judging.timing import Latency
+from harness.provenance import source
 from harness.showing.site import build, details
 from harness.showing.site.examples import Examples
 from harness.showing.site.rows import read
 from suites import contrast100, own
 from tests.harness.a_benchmark import RAW, benchmark, fill
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, with_images
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, moved, with_images
 
 ROOT = Path(build.__file__).parents[3]
 ERRORS = {"baseline": 4.0, "tuned": 1.0, "vgg16-head-only": 9.0}
@@ -148,6 +149,19 @@ def badges_of(tmp_path, record, latency=None):
 def test_badges_of_code_and_commit(tmp_path):
     dirty = msgspec.structs.replace(ENVIRONMENT, commit="0123456789abcdef+dirty")
     assert badges_of(tmp_path, a_record(environment=dirty)) == {"stale": "stale code", "dirty": "dirty commit"}
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [(0.0, {"reproduced": "reproduced"}), (50.0, {"not-reproduced": "not reproduced", "stale": "stale code"})],
+)
+def test_badges_of_what_the_code_of_today_made_again(tmp_path, by, words):
+    today = LATER | {"source": source("classical", "elasticity")}
+    (tmp_path / "reproduced").mkdir()
+    Store(tmp_path / "reproduced", "elasticity").append(moved(a_record(), by, environment=ELSEWHERE, **today))
+    assert badges_of(tmp_path, a_record()) == words
+    (badge,) = (one for one in read(tmp_path, "elasticity").rows[0].badges if "reproduced" in one.key)
+    assert badge.sentence.startswith("every seed was run again by commit 0123456789ab on Slide rule, and ")
 
 
 def test_badges_of_a_network(tmp_path):
