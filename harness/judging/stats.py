@@ -222,17 +222,28 @@ def _p_values(errors: Floats, other: Floats, resamples: int, seed: int) -> Float
     """(k,) the p-values of `paired_p_values` of errors (k, seeds, n), all of as many seeds."""
     models, seeds, images = errors.shape
     of_seeds = _seed_counts(resamples, seeds, len(other), seed)
-    together = np.concatenate([errors.reshape(-1, images), other]).T
+    together = np.concatenate([errors.transpose(1, 0, 2).reshape(-1, images), other])
     above, below = np.zeros((2, models), int)
     for start, counts in zip(range(0, resamples, _AT_A_TIME), _image_counts(resamples, images, seed), strict=True):
         part = slice(start, start + _AT_A_TIME)
-        sums = counts.astype(np.float64) @ together
-        shares, shares_of_other = (drawn[part] / (drawn.shape[1] * images) for drawn in of_seeds)
-        of_other = (sums[:, models * seeds :] * shares_of_other).sum(axis=1)[:, None]
-        own = (sums[:, : models * seeds].reshape(-1, models, seeds) * shares[:, None]).sum(axis=2)
-        above += np.count_nonzero(own >= of_other, axis=0)
-        below += np.count_nonzero(own <= of_other, axis=0)
+        sums = together @ counts.T.astype(np.float64)
+        shares, shares_of_other = (drawn[part].T / (drawn.shape[1] * images) for drawn in of_seeds)
+        own = _added(sums[: models * seeds].reshape(seeds, models, -1), shares)
+        of_other = _added(sums[models * seeds :], shares_of_other)
+        # Row by row, for numpy counts along an axis at a tenth of the speed.
+        above += [np.count_nonzero(row) for row in own >= of_other]
+        below += [np.count_nonzero(row) for row in own <= of_other]
     return np.minimum(1.0, 2 * (1 + np.minimum(above, below)) / (1 + resamples))
+
+
+def _added(sums: Floats, shares: Floats) -> Floats:
+    """(..., resamples) of what each seed has (seeds, ..., resamples), its share in each (seeds, resamples): one after
+    the other, so that models that err alike are equal.
+    """
+    added = sums[0] * shares[0]
+    for one, share in zip(sums[1:], shares[1:], strict=True):
+        added += one * share
+    return added
 
 
 _AT_A_TIME = 2000  # resamples whose counts are held at once
