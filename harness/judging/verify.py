@@ -117,7 +117,7 @@ def _otherwise_predicted(records: Sequence[Record]) -> list[str]:
     lies = []
     for record in records:
         other = first.setdefault((record.row, record.seed), record)
-        if contradicts(record, other):
+        if other is not record and contradicts(record, other):
             made = " and ".join(
                 f"at {item.started} by commit {item.environment.short_commit}" for item in (other, record)
             )
