@@ -74,6 +74,20 @@ def test_the_records_say_what_is_true_of_the_data(suite):
     assert audit(RESULTS, suite) == ([], FORMER.get(suite, 0))
 
 
+RUN_AGAIN = sorted(path.name for path in (RESULTS / "reproduced" / "records").iterdir())
+
+
+@pytest.mark.parametrize("suite", RUN_AGAIN)
+def test_what_was_run_again_says_what_is_true_of_the_data_too(suite):
+    assert audit(RESULTS / "reproduced", suite) == ([], 0)
+
+
+@pytest.mark.parametrize("suite", RUN_AGAIN)
+def test_what_was_run_again_of_what_counts_now_agrees_to_the_bit(suite):
+    groups = leaderboard.groups(RESULTS, suite, newest(leaderboard.believed(RESULTS, suite), "standard"))
+    assert {group.reproduced.agrees for group in groups if group.reproduced} == {"to the bit"}
+
+
 def test_what_shift_had_shown_before_is_what_it_shows_now():
     dataset = shift.load(None, {})
     truth, shown = dict(zip(dataset.ids, dataset.targets.tolist(), strict=True)), dataset.fingerprint()
