@@ -97,6 +97,9 @@ def split(dataset: Dataset) -> Split:
 
 def encoder(encoding: Encoding, dataset: Dataset) -> Encoder:
     """See `Suite.encoder`."""
+    parameters = ("components", "reach") if "two-point" in encoding.name else ()
+    if other := next((name for name in encoding.parameters if name not in parameters), ""):
+        raise BenchError(f"encoding '{encoding.name}': unknown parameter '{other}'{nearest(other, parameters)}")
     components, reach = (int(encoding.parameters.get(name, 0)) for name in ("components", "reach"))
     two_point = OfLuminance(Descriptors(plain(components), components, reach))
     match encoding.name:

@@ -203,16 +203,23 @@ def deploy(options: DeployOptions) -> int:
 
 
 def _on_shipped_data(found: dict[str, dict[Path, Record]]) -> dict[str, dict[Path, Record]]:
-    """Models by suite, of those that ship data. Raises BenchError where all models are of data of the user's."""
+    """Models by suite, of the data that suites ship. Raises BenchError where all models are of data of the user's."""
     from harness import registry
+    from harness.running.data import DataSource
     from harness.streams import tell
 
-    shipped = {suite: models for suite, models in found.items() if suite in registry.with_data()}
-    for suite in [suite for suite, models in found.items() if models and suite not in shipped]:
-        why = f"suite={suite}: models are scored again on data that a suite ships, and this one's are yours"
-        if not any(shipped.values()):
-            raise BenchError(why)
-        tell(f"{why}: they are left out")
+    shipped: dict[str, dict[Path, Record]] = {}
+    for suite, models in found.items():
+        if suite in registry.with_data():
+            here = DataSource().load(registry.suite(suite)).fingerprint() if models else ""
+            shipped[suite] = {path: record for path, record in models.items() if record.cell.data_hash == here}
+    for suite, models in found.items():
+        if left_out := len(models) - len(shipped.get(suite, {})):
+            why = f"suite={suite}: models are scored again on data that a suite ships, and {left_out} of {len(models)} "
+            why += "are of other data"
+            if not any(shipped.values()):
+                raise BenchError(why)
+            tell(f"{why}: they are left out")
     return shipped
 
 
@@ -309,10 +316,10 @@ def _deletion(found: Deletion | None, unit: str) -> str:
 
 
 def _best(options: PredictOptions) -> Path:
-    """The best model of the newest data set that has one."""
+    """The best model of the newest data set and split that has one."""
     from harness import registry
     from harness.judging.store import Store
-    from harness.running.run import best
+    from harness.running.run import best, question
 
     registry.suite(options.suite)  # refused here where there is none of that name
     records = [one for one in Store(options.results, options.suite).trainings() if one.onnx and one.encoding_ms is None]
@@ -320,10 +327,9 @@ def _best(options: PredictOptions) -> Path:
         known = {record.cell.variant for record in records}
         asked = registry.choose(options.variant, sorted(known), "variant with a model")
         records = [record for record in records if record.cell.variant in asked]
-    for data in dict.fromkeys(
-        record.cell.data_hash for record in sorted(records, key=attrgetter("started"), reverse=True)
-    ):
-        if found := best((record for record in records if record.cell.data_hash == data), options.results):
+    newest_first = sorted(records, key=attrgetter("started"), reverse=True)
+    for asked in dict.fromkeys(question(record.cell) for record in newest_first):
+        if found := best((record for record in records if question(record.cell) == asked), options.results):
             path, record = found
             print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {path}"))
             return path

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.environment import switches
 from harness.judging.blocks import Difference, Row, difference
-from harness.judging.metrics import unlike
+from harness.judging.metrics import NO_SKILL, unlike
 from harness.judging.records import Examined, LatencyRecord, Record
 from harness.judging.reproductions import Reproduced
 from harness.judging.stats import FEWEST_IMAGES, spread
@@ -31,7 +31,6 @@ TOO_FEW = "too few test images"
 _OVER = {"better": "better than", "worse": "worse than", "not told apart": "not better than"}
 IN_UNITS = frozenset({"rmse", "mae", "mse", "mse_of_mean"})
 """Scores of targets in their own unit, which add up where they share it."""
-_NOTHING = 1e-6  # a skill below this is float32 rounding, not skill
 
 Timings = Mapping[tuple[str, str, str], LatencyRecord]
 """By the training record's key, the model's SHA-256 and the machine."""
@@ -104,9 +103,9 @@ class Group:
         if self.good[0].held_out and self.good[0].held_out.things < FEWEST_IMAGES:
             return TOO_FEW
         low, high = self.interval
-        if high is not None and high < -_NOTHING:
+        if high is not None and high < -NO_SKILL:
             return WORSE
-        if not (low or 0.0) > _NOTHING:  # also where skill is undefined
+        if not (low or 0.0) > NO_SKILL:  # also where skill is undefined
             return NO_BETTER
         if self.rival is None or self.over_rival is None:
             return BETTER

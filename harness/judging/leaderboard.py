@@ -410,6 +410,7 @@ _SHOWN = {
     "nmae_percent": ("NMAE %", ".2f"),
     "rmse_{unit}": ("RMSE {unit}", ".2f"),
 }
+_SMALL = 0.1  # errors below are told by their digits, not by decimals
 _LAST = {
     "parameters": ("parameters", ",.0f"),
     "train_seconds": ("train s", ".1f"),
@@ -420,11 +421,12 @@ _LAST = {
 
 
 def terminal_table(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) -> str:
-    """The rows of a suite's leaderboard of data, profile and settings like those of cells, with the columns that fit a
-    terminal.
+    """The rows of a suite's leaderboard of data, split, profile and settings like those of cells, with the columns that
+    fit a terminal.
     """
     alike = {
         "data_hash": {cell.data_hash[:12] for cell in cells},
+        "split_hash": {cell.split_hash[:12] for cell in cells},
         "profile": {cell.profile for cell in cells},
         "settings": {digest(cell.settings) for cell in cells},
     }
@@ -435,9 +437,10 @@ def terminal_table(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit:
     shown = {}
     own = {metric.key: (metric.heading, metric.form) for metric in registry.suite(suite).METRICS if metric.heading}
     for name, (heading, form) in {**_SHOWN, **own, **_LAST}.items():
-        values = table.get(name.replace("{unit}", unit))
+        values = table.get(named(name, unit))
         if values is not None and (name != "switches" or values.any()):
-            shown[heading.replace("{unit}", unit)] = _in_form(values, form)
+            small = "{unit}" in name and max(filter(None, values), default=1.0) < _SMALL
+            shown[named(heading, unit).strip()] = _in_form(values, ".3g" if small else form)
     lines = str(pd.DataFrame(shown).to_string(index=False))
     for _, row in table.iterrows():
         if told := of_some_seeds(row):

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from harness.protocol import Targets
 
+NO_SKILL = 1e-6
+"""A skill below this is float32 rounding, not skill."""
+
 NOTHING_LEARNED = 0.01
 """A skill that is no higher is taken for that of the mean."""
 

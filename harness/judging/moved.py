@@ -237,7 +237,9 @@ def differ(one: str, other: str) -> bool:
         return True
     if a == b:  # 0 is written as 0.0 and -0, too
         return False
-    last = max(10.0 ** (math.floor(math.log10(max(abs(a), abs(b)))) - 5), 1e-9)  # nor has any more than nine decimals
+    last = 10.0 ** (math.floor(math.log10(max(abs(a), abs(b)))) - 5)
+    if max(abs(a), abs(b)) >= 1e-9:  # nor has any more than nine decimals, but errors of targets that are small numbers
+        last = max(last, 1e-9)
     return abs(a - b) > 1.5 * last
 
 

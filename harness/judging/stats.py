@@ -240,7 +240,7 @@ def _added(sums: Floats, shares: Floats) -> Floats:
     """(..., resamples) of what each seed has (seeds, ..., resamples), its share in each (seeds, resamples): one after
     the other, so that models that err alike are equal.
     """
-    added = sums[0] * shares[0]
+    added: Floats = sums[0] * shares[0]
     for one, share in zip(sums[1:], shares[1:], strict=True):
         added += one * share
     return added

@@ -27,6 +27,7 @@ from harness.judging.records import SCHEMA, Record, Truth
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify, verify_together
+from harness.model.architecture import Network, backbone_of
 from harness.protocol import Dataset, Split, Suite
 from harness.provenance import source
 
@@ -164,7 +165,9 @@ def _wrong(record: Record, suite: Suite, own: Data) -> list[str]:
     """What contradicts itself, or the suite's own data set."""
     if record.status != "ok":
         return [f"is a record of a cell that is {record.status}: there is nothing in it to publish"]
-    return _otherwise_written(record) or verify(record) or _not_of_data(record, suite, own)
+    return (
+        _otherwise_written(record) or _otherwise_trained(record) or verify(record) or _not_of_data(record, suite, own)
+    )
 
 
 def _otherwise_written(record: Record) -> list[str]:
@@ -172,6 +175,19 @@ def _otherwise_written(record: Record) -> list[str]:
     if record.schema != SCHEMA or record.key != record.cell.key:
         return ["is not as this version writes records of its cell: send what `bench run` wrote"]
     return _untimely(record.started)
+
+
+def _otherwise_trained(record: Record) -> list[str]:
+    """What is not as any run would have left it: losses of a network, weights of what has a backbone."""
+    cell = record.cell
+    told = []
+    if cell.has_network and not (
+        record.history and all(part.loss and len(part.loss) == len(part.validation_loss) for part in record.history)
+    ):
+        told.append("is a network's, and has not the losses of each epoch")
+    if cell.weights and not (isinstance(cell.architecture, Network) and backbone_of(cell.architecture)):
+        told.append(f"starts from weights '{cell.weights}', and has no backbone")
+    return told
 
 
 def _not_of_data(record: Record, suite: Suite, own: Data) -> list[str]:
@@ -233,7 +249,13 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append(f"its skill is {on_each}")
     if record.test and record.test.skill is not None and record.test.skill > 1 - 1e-9:
         told.append("its predictions are the truth to nine digits")
-    others = (o for o in published if (o.cell.variant, o.cell.backend) != (cell.variant, cell.backend))
+    # A model without a network may hang on no seed, and is the same in every profile.
+    others = (
+        other
+        for other in published
+        if (other.cell.variant, other.cell.backend) != (cell.variant, cell.backend)
+        or (cell.has_network and other.cell.seed != cell.seed)
+    )
     if twin := next((other for other in others if _same_predictions(record, other)), None):
         told.append(f"its predictions are to the digit those of {twin.cell.title}, which is published")
     return told

@@ -10,6 +10,7 @@ import heapq
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import fmean, median
 from typing import Literal, NamedTuple
@@ -20,6 +21,8 @@ from harness.judging.records import Cell, Record
 from harness.judging.standing import standing
 from harness.judging.store import Store
 from harness.model import pretrained
+from harness.model.backbones import Family
+from harness.model.pretrained import RANDOM, Origin, Origins
 from harness.running.crew import Crew
 from harness.running.data import DataSource
 from harness.running.plan import Plan, Request, plan
@@ -147,9 +150,24 @@ def makespan(jobs: list[Job], seconds: Mapping[str, float], workers: int) -> flo
     return end
 
 
+def _at_hand(request: Request) -> Origins:
+    """What backbones would start from, as far as it is here: nothing is fetched for an estimate."""
+    if request.weights not in ("auto", "imagenet"):
+        return pretrained.chosen(request.weights, request.results, print)
+
+    @cache
+    def of(family: Family) -> Origin:
+        if pretrained.state(family) == "ready" or request.weights == "imagenet":
+            return Origin("imagenet")
+        print(f"{family}: no ImageNet weights here, which the run would fetch; counted as random weights")
+        return RANDOM
+
+    return of
+
+
 def dry_run(request: Request) -> Iterator[str]:
     """What a run of the request would take, in lines. Raises BenchError for what the run would refuse."""
-    weights = pretrained.chosen(request.weights, request.results, print)
+    weights = _at_hand(request)
     spent: list[list[tuple[Job, float]]] = []
     for name in request.suites:
         suite_plan, records = plan(name, request, weights), recorded(request, name)

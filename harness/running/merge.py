@@ -110,7 +110,8 @@ class _Part:
     def _agreed(self, lines: Iterable[_Line[Truth]]) -> list[_Line[Truth]]:
         """One of each data, split and test."""
         kept: dict[tuple[str, str, str], _Line[Truth]] = {}
-        for line in sorted(lines, key=lambda line: (line.record.of, line.raw)):
+        # One that says what the images show first, for those of before there was this do not.
+        for line in sorted(lines, key=lambda line: (line.record.of, not line.record.clusters, line.raw)):
             other = kept.setdefault(line.record.of, line)
             if not same_constants(other.record, line.record):
                 self.conflicts.append(

@@ -85,7 +85,7 @@ def _outcome(record: Record) -> str:
         log = f" (log: {record.log})" if record.status == "failed" and record.log else ""
         return f"{title} {record.status}: {one_line(record.reason)}{log}"
     scores = {"R²": record.test.r2_mean, "skill": record.test.skill}
-    told = ", ".join(f"{name} {value:6.3f}" for name, value in scores.items() if value is not None)
+    told = ", ".join(f"{name} {round(value, 3) + 0.0:6.3f}" for name, value in scores.items() if value is not None)
     return f"{title} ok in {record.seconds:5.1f} s, {told}"
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from statistics import fmean
 from types import MappingProxyType
 
+import msgspec
+
 from harness import disk, provenance, registry
 from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
@@ -176,7 +178,8 @@ def _run_suite(
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
-    of_these = [record for record in store.trainings() if record.cell.data_hash == suite_plan.cells[0].data_hash]
+    asked = question(suite_plan.cells[0])
+    of_these = [record for record in store.trainings() if question(record.cell) == asked]
     if found := best(of_these, request.results):
         words = shlex.join(["bench", "predict", f"model={_typed(found[0])}", "images=FOLDER", "out=FILE.csv"])
         of_those = ", of those that take images" * any(record.encoding_ms is not None for record in of_these)
@@ -240,14 +243,27 @@ def to_do(cells: Iterable[Cell], good: Mapping[str, Record], results: Path) -> l
     return [cell for cell in cells if cell.key not in done]
 
 
+def question(cell: Cell) -> tuple[str, str]:
+    """Equal for cells of the same data and split. Of another split validation errors say something else: of one that
+    leaks they are lower.
+    """
+    return cell.data_hash, cell.split_hash
+
+
 def best(records: Iterable[Record], results: Path) -> tuple[Path, Record] | None:
-    """Of records of one data set, whenever they were made, the exported model that takes images and whose row is the
-    best on the validation images, mean over seeds, and of that row the best seed's. None where there is no file.
+    """Of records of one data set and split, whenever they were made, the exported model that takes images and whose row
+    is the best on the validation images, mean over seeds, and of that row the best seed's; one that was trained on
+    fewer images than there are where there is no other. None where there is no file.
 
     Who chooses by the test images has no test any more.
     """
     usable = [record for record in standing(records) if record.status == "ok" and record.encoding_ms is None]
-    rows = sorted(comparable(usable), key=lambda row: fmean(record.validation_error for record in row))
+
+    def rank(row: list[Record]) -> tuple[bool, float]:
+        fewer = row[0].cell.settings.originals is not msgspec.UNSET
+        return fewer, fmean(record.validation_error for record in row)
+
+    rows = sorted(comparable(usable), key=rank)
     in_order = (record for row in rows for record in sorted(row, key=lambda record: record.validation_error))
     return next(((path, record) for record in in_order if (path := exported(record, results))), None)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.judging.blocks import Row, difference, differences
+from harness.judging.metrics import NO_SKILL
 from harness.judging.stats import FEWEST_IMAGES
 from harness.showing.questions import better, decimals, in_words, interval, seconds
 from harness.text import one_line
@@ -26,11 +27,13 @@ def advice(
     """By the validation images, as `bench predict` chooses, of those that it can use; `latency` is in ms, `results` the
     folder of the records.
     """
+    chosen = min(table, key=Row.validation_error)
     usable = [row for row in table if all(r.onnx and r.encoding_ms is None for r in row.records)] or table
     best = min(usable, key=Row.validation_error)
     told = [
         _which(best),
-        _how_sure(best, [row for row in table if row is not best]),
+        _unusable(chosen) if chosen is not best else "",
+        _how_sure(best, chosen, [row for row in table if row is not best]),
         _more_images(suite, best, curves.get((best.name, best.backend), {}), results),
         _what_it_costs(best, latency.get((best.name, best.backend), "")),
     ]
@@ -46,7 +49,7 @@ def _which(best: Row) -> str:
             f"on {best.tested_on}, and an interval takes {FEWEST_IMAGES} images, or groups of them, of unlike things."
         )
     told = f"{skill} (95 %: {interval(low, high)}, of {best.tested_on})"
-    if low > 0:
+    if low > NO_SKILL:
         return f"**Use {best.title}**, the best on the validation images: {told}."
     return (
         "**What the validation images choose is not shown to be better than always answering the mean.** It is "
@@ -54,8 +57,16 @@ def _which(best: Row) -> str:
     )
 
 
-def _how_sure(best: Row, others: Sequence[Row]) -> str:
-    """Who is better or as good, as far as the test images can tell, and how well intervals hold."""
+def _unusable(chosen: Row) -> str:
+    """That another is better on the validation images, and why it is not recommended."""
+    why = "Python encodes its images" if all(r.onnx for r in chosen.records) else "it was not exported"
+    return f"That is of those that `bench predict` can use: {chosen.title} is better there, and {why}."
+
+
+def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:
+    """Who is better or as good, as far as the test images can tell, and how well intervals hold; `chosen` is the best
+    on the validation images of all, usable or not.
+    """
     compared = []
     if not np.isnan(best.skill_interval()[0]):
         compared = list(zip(others, differences((best, other) for other in others), strict=True))
@@ -65,8 +76,10 @@ def _how_sure(best: Row, others: Sequence[Row]) -> str:
         for verdict in ("worse", "not told apart", "better")  # which the best on the validation images is
     )
     told = []
-    if ahead:
-        told.append(better([other.title for other, _ in ahead]))
+    if otherwise := [other.title for other, _ in ahead if other is not chosen]:
+        told.append(better(otherwise))
+    if any(other is chosen for other, _ in ahead):
+        told.append(f"{chosen.title} is better on the test images, too.")
     if equal:
         fastest = min([best, *(other for other, _ in equal)], key=seconds)
         told.append(f"Not told apart from it on the test images: {', '.join(other.title for other, _ in equal)}.")
@@ -89,10 +102,11 @@ def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path)
     """By what fewer images gave; that there is no such training, and how to come by one."""
     if not curve:
         cell, folder = best.records[0].cell, one_line(shlex.quote(f"results={results}"))
+        variant = "FILE:NAME" if cell.imported else cell.variant
         weights = f" weights={cell.weights}" if cell.weights in ("imagenet", "random") else ""
         return (
             "Whether more images would help is not known. Train on half of them, and this report will say by how much "
-            f"the other half helped: `bench run suite={suite} data=FOLDER variant={cell.variant} "
+            f"the other half helped: `bench run suite={suite} data=FOLDER variant={variant} "
             f"backend={cell.backend} profile={cell.profile}{weights} originals=N {folder}`, where N is half of the "
             "training images, with the other options that you gave."
         )

@@ -26,8 +26,8 @@ def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
     told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}{chosen.ranked_by}"
     told += "".join(f", {figure}" for figure in _figures(chosen, shown))
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
-    if shown and trivial and trivial is not chosen:
-        told += f"; {trivial.title}, which learns nothing, has {', '.join(_figures(trivial, shown))}"
+    if trivial and trivial is not chosen and (figures := _figures(trivial, shown)):
+        told += f"; {trivial.title}, which learns nothing, has {', '.join(figures)}"
     network = worth(table, among)
     asked = f"Is a network worth it? {network}" if network else ""
     return " ".join(filter(None, (f"**{told}.**", _equals(among), asked)))

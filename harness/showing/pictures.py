@@ -51,11 +51,11 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device:
     note = f"profile {first.profile}, data set '{first.data}'"
     folder.mkdir(parents=True, exist_ok=True)
     files = [draw(scores, folder / "leaderboard.png", title)]
-    for name, short in _short(row.name for row in table).items():
+    for name, stem in _stems(row.name for row in table).items():
         same = [row for row in table if row.name == name]
         if any(record.history and record.history[0].loss for row in same for record in row.records):
-            files.append(_draw_losses(same, folder / f"loss-{_slug(short)}.png", note))
-        files.append(_draw_parity(same, folder / f"parity-{_slug(short)}.png", note))
+            files.append(_draw_losses(same, folder / f"loss-{stem}.png", note))
+        files.append(_draw_parity(same, folder / f"parity-{stem}.png", note))
     if any(file.stem.startswith("loss-") for file in files):
         files.append(_draw_all_losses(table, folder / "loss-all.png", note))
     for column, label, name in (
@@ -80,8 +80,15 @@ def _short(names: Iterable[str]) -> dict[str, str]:
     return {name: short if said[short] == 1 or short == name else name for name, short in found.items()}
 
 
-def _slug(name: str) -> str:
-    return re.sub("[^A-Za-z0-9_-]+", "-", name).strip("-")
+def _stems(names: Iterable[str]) -> dict[str, str]:
+    """What the files of each name are called, no two alike: `all` is of all models."""
+    found: dict[str, str] = {}
+    for name, short in _short(names).items():
+        stem = re.sub("[^A-Za-z0-9_-]+", "-", short).strip("-")
+        taken = {"all", *(other.casefold() for other in found.values())}
+        numbered = (f"{stem}-{number}" for number in itertools.count(2))
+        found[name] = next(one for one in itertools.chain([stem], numbered) if one.casefold() not in taken)
+    return found
 
 
 # --- losses -------------------------------------------------------------------------------------------------------
@@ -244,8 +251,9 @@ def _draw_parity(same: Sequence[Row], picture: Path, note: str) -> Path:
     unit = f" ({same[0].unit})" if same[0].unit else ""
     figure.supxlabel(f"true{unit}", fontsize=10)
     figure.supylabel(f"predicted{unit}", fontsize=10)
-    seed = same[0].records[0].cell.seed
-    figure.suptitle(f"{same[0].name}: test images, seed {seed} ({note})", x=0.01, ha="left", fontsize=10)
+    seeds = sorted({row.records[0].cell.seed for row in same})
+    told = f"seed {' and '.join(map(str, seeds))}"
+    figure.suptitle(f"{same[0].name}: test images, {told} ({note})", x=0.01, ha="left", fontsize=10)
     return _saved(figure, picture)
 
 

@@ -26,7 +26,7 @@ from harness.showing.tables import markdown
 
 class _Roles(NamedTuple):
     """The rows of one backend by what they are: of a backbone the first that is head-only and the first fine-tuned one,
-    the source's own, by family, and all of them in `transfer`.
+    the source's own, by family and, where backbones started from several weights, these; all of them in `transfer`.
     """
 
     backend: str
@@ -39,14 +39,17 @@ class _Roles(NamedTuple):
 
 def _roles(table: Sequence[Row]) -> list[_Roles]:
     found: dict[str, _Roles] = {}
+    started = {row.records[0].cell.weights for row in table} - {""}
     for row in table:
         cell = row.records[0].cell
+        if cell.settings.averaged:  # another model, which no role is about
+            continue
         roles = found.get(row.backend, _Roles(row.backend, None, None, {}, {}, []))
         if isinstance(cell.architecture, Search) and cell.architecture.of_networks:
             roles = roles._replace(tuned=roles.tuned or row)
         elif isinstance(cell.architecture, Network) and (backbone := backbone_of(cell.architecture)):
             part = roles.head_only if cell.recipes[-1].trains == "head" else roles.fine_tuned
-            part.setdefault(backbone[1], row)  # ImageNet's come before random weights, by name
+            part.setdefault(backbone[1] if len(started) == 1 else f"{backbone[1]}, {cell.weights}", row)
             roles.transfer.append(row)
         elif isinstance(cell.architecture, Network) and cell.originals is msgspec.UNSET:
             named = cell.variant == "baseline"

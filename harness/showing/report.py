@@ -42,6 +42,9 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
         remedy = f"there are of profile={other[0].cell.profile}" if other else "`bench run` makes them"
         asked = f" of profile {profile}" if other else ""
         raise BenchError(f"{results}: no finished records of {suite_name}{asked} on all training images: {remedy}")
+    page = out / "report.md"
+    if is_file(page) and not page.read_bytes().startswith(_title(suite_name).encode()):
+        raise BenchError(f"{page}: is there, and is no report of {suite_name}: choose another out=")
     order = [variant.name for variant in suite.VARIANTS]
     table = rows(block, order)
     searched = [r for r in block if isinstance(r.cell.architecture, Search) and r.cell.architecture.of_networks]
@@ -67,9 +70,6 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
         _raw_labels(raw, suite),
         _gallery(drawn),
     ]
-    page = out / "report.md"
-    if is_file(page) and not page.read_bytes().startswith(_title(suite_name).encode()):
-        raise BenchError(f"{page}: is there, and is no report of {suite_name}: choose another out=")
     write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
 
@@ -262,7 +262,10 @@ def _table_4(table: Sequence[Row], suite: Suite) -> str:
     one test those of a suite whose figures say how good an answer is.
     """
     tests = table[0].tests
+    known = {key for row in table for test in row.tests for record in row.on(test).records for key in record.metrics}
     shown = [metric for metric in suite.METRICS if metric.heading]
+    if not any(metric.key in known for metric in shown):  # those of classes, and these are numbers
+        shown = []
     if len(tests) < 2 and not any(metric.needs_truth for metric in shown):
         return ""
     if not shown:
@@ -282,17 +285,15 @@ def _table_4(table: Sequence[Row], suite: Suite) -> str:
     )
 
 
+def _mean_r2(row: Row) -> str:
+    values = [record.test.r2_mean for record in row.records if record.test]
+    known = [value for value in values if value is not None]  # none where the truth does not vary
+    return decimals(float(np.mean(known))) if known else "–"
+
+
 def _r2_by_test(table: Sequence[Row], tests: Sequence[str]) -> str:
     """A line for each test where there are more of them than models, else one for each model."""
-    r2 = [
-        [
-            decimals(float(np.mean([r.test.r2_mean for r in row.on(test).records if r.test])))
-            if test in row.tests
-            else "–"
-            for test in tests
-        ]
-        for row in table
-    ]
+    r2 = [[_mean_r2(row.on(test)) if test in row.tests else "–" for test in tests] for row in table]
     if len(tests) <= len(table):
         return markdown(
             ["model", "backend", *tests],

@@ -97,6 +97,8 @@ def cell(row: pd.Series[Any], name: str) -> str:
         return "–"
     if isinstance(value, str | int):
         return f"{value:,}" if isinstance(value, int) else value
+    if name == "skill" and abs(value) < _ROUNDING:
+        return "0"
     sd, half = row.get(f"{name}_sd"), _half_interval(row, name)
     if sd and sd > _ROUNDING * abs(value):
         last = last_decimal(sd)

@@ -134,14 +134,20 @@ def _with_points(name: str, cells: Sequence[str]) -> list[str]:
     return [cell.replace(",", ".") if cell in marked else cell for cell in cells]
 
 
+_HUNDREDS = re.compile(r"[+-]?[1-9]\d\d")
 _POINTED = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+")
 
 
-def refuse_thousands(columns: dict[str, list[str]], names: Iterable[str]) -> None:
-    """Raise Unusable for a column whose points may be between thousands, in a table of decimal commas."""
+def refuse_thousands(columns: dict[str, list[str]], names: Iterable[str], commas: bool) -> None:
+    """Raise Unusable for a column whose points may be between thousands: in a table of decimal `commas`, or where
+    whole numbers of three digits, as 946, stand among numbers such as 1.120.
+    """
     for name in names:
         pointed = [cell for cell in columns[name] if "." in cell and is_number(cell)]
-        if pointed and all(map(_POINTED.fullmatch, pointed)):
+        hundreds = any(map(_HUNDREDS.fullmatch, columns[name]))
+        if pointed and (commas or hundreds) and all(map(_POINTED.fullmatch, pointed)):
             cell, row = pointed[0], columns[name].index(pointed[0]) + 1
-            what = f"'{cell[:20]}' in row {row} may be {cell.replace('.', '')}, for other columns have decimal commas"
-            raise Unusable(f"column '{name[:40]}': {what}: write nothing between thousands")
+            why = "other columns have decimal commas" if commas else "others have three digits and no point"
+            what = f"'{cell[:20]}' in row {row} may be {cell.replace('.', '')}, for {why}"
+            remedy = f"write nothing between thousands, or {cell[:20]}0 if that is what it is"
+            raise Unusable(f"column '{name[:40]}': {what}: {remedy}")

@@ -41,7 +41,8 @@ def check_folder(folder: Path, asked: Asked, resize: Size | None) -> list[Findin
 def _examine(folder: Path, asked: Asked, resize: Size | None) -> tuple[Dataset | None, list[Finding]]:
     """The data set, None where there is an error, and all findings."""
     if not folder.is_dir():
-        return None, [Finding("error", str(folder), "there is no such folder")]
+        what = "is no folder: give the one that it is in" if folder.exists() else "there is no such folder"
+        return None, [Finding("error", str(folder), what)]
     try:
         classes = class_folders(folder)
         paths = [path for images in classes.values() for path in images] or find_images(folder)

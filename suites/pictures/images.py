@@ -20,7 +20,22 @@ from suites.microstructure.images import file_bytes, natural, text
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 TABLES = (".csv", ".parquet")
-_OTHERS = (".bmp", ".gif", ".webp", ".jp2", ".heic", ".dm3", ".dm4", ".czi", ".lif", ".nd2")
+_OTHERS = (
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".jp2",
+    ".heic",
+    ".dm3",
+    ".dm4",
+    ".czi",
+    ".lif",
+    ".nd2",
+    ".npy",
+    ".npz",
+    ".mat",
+    ".h5",
+)
 SMALLEST, LARGEST = 16, 8192  # pixels along an edge
 MOST = 128
 """Pixels along the longer edge that models are shown, unless more are asked for."""

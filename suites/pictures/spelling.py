@@ -22,6 +22,8 @@ _SIGNS = {
     "µ": "u",
 } | dict(zip("äöüÄÖÜßæøÆØ", ("ae", "oe", "ue", "Ae", "Oe", "Ue", "ss", "ae", "o", "Ae", "O"), strict=True))
 _LONGEST = 200  # as `harness.text.Name` has it
+_ENDS = ("sd", "low", "high")  # of a score, in tables
+_TAKEN = ("mean", *_ENDS)
 _LETTER = re.compile(r"(?:GREEK|CYRILLIC) (SMALL|CAPITAL) LETTER (\w+).*")
 
 
@@ -51,7 +53,8 @@ def _spelled(character: str) -> str:
 
 def spelled_apart(texts: Mapping[str, str], what: str) -> dict[str, str]:
     """The name of each of these `what`s: of the text that says what it is, by what it is written as (a column's header,
-    say, with its unit). Raises Unusable where two have one name, or one is too long for any.
+    say, with its unit). Raises Unusable where two have one name, one is too long for any, or tables would call
+    something else so: of the target `E` they have `r2_E`, and its deviation is `r2_E_sd`.
     """
     names = {written: spelled(text) for written, text in texts.items()}
     for name in names.values():
@@ -60,6 +63,8 @@ def spelled_apart(texts: Mapping[str, str], what: str) -> dict[str, str]:
             raise Unusable(f"{what} {told}: name each in its own way, so that letters or digits tell them apart")
         if len(name) > _LONGEST:
             raise Unusable(f"{what} '{name[:40]}...': a name of {len(name)} letters; {_LONGEST} are the most")
+        if name in _TAKEN or any(name == f"{other}_{end}" for other in names.values() for end in _ENDS):
+            raise Unusable(f"{what} '{name[:40]}': tables call something else r2_{name[:40]}; give it another name")
     return names
 
 

@@ -79,9 +79,9 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
     told = []
     if not asked.classes:
         names = [name for name in cells if (name in asked.targets if asked.targets else name not in roles)]
+        cells |= {name: [_MINUS.sub("-", cell) for cell in cells[name]] for name in names}
         cells, commas = decimal_commas(cells, names)
-        if commas:
-            refuse_thousands(cells, [name for name in names if name not in commas])
+        refuse_thousands(cells, [name for name in names if name not in commas], bool(commas))
         told = [f"columns with decimal commas, read as points: {few(commas)}"] * bool(commas)
     chosen = _targets(cells, roles, asked)
     numbers = not asked.classes and all(mostly_numbers(cells[name]) for name in chosen)
@@ -97,7 +97,9 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
         classes=not numbers,
         groups=tuple(label(cell) for cell in cells[roles.group]) if roles.group else (),
         parts=tuple(map(_part, cells[roles.part])) if roles.part else (),
-        findings=_unused(others, roles, path.name) + warnings + gather(found.spots, of_rows(path.name)),
+        findings=_unused(others, named if numbers else {}, roles, path.name)
+        + warnings
+        + gather(found.spots, of_rows(path.name)),
     )
 
 
@@ -130,14 +132,24 @@ def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
     return {name: cells for name, cells in columns.items() if name or any(cells)}
 
 
-def _unused(others: dict[str, list[str]], roles: _Roles, table: str) -> list[Finding]:
-    """Warnings of the columns that nothing is made of, and of those of which something could be."""
+def _may_tell_groups(cells: Sequence[str]) -> bool:
+    return _FEWEST_GROUPS <= len(set(cells)) <= len(cells) / 2
+
+
+def _unused(others: dict[str, list[str]], named: dict[str, list[str]], roles: _Roles, table: str) -> list[Finding]:
+    """Warnings of the columns that nothing is made of, of those of which something could be, and of targets, which are
+    `named`, that may be no such.
+    """
     same = [name for name, cells in others.items() if len(set(cells)) == 1]
     told = [f"columns left out, for they are the same in every row: {few(same)}"] * bool(same)
     for name, cells in others.items():
-        if not roles.group and name and _FEWEST_GROUPS <= len(set(cells)) <= len(cells) / 2:
+        if not roles.group and name and "" not in cells and _may_tell_groups(cells):
             what = f"column {name} has {len(set(cells))} values in {len(cells)} rows: if it names what they show, as a"
             told.append(f"{what} specimen, call it `group`, or scores are too good")
+    for name, cells in () if roles.group else named.items():
+        if all(cell.isdecimal() for cell in cells) and _may_tell_groups(cells):
+            what = f"target {name} has {len(set(cells))} whole numbers in {len(cells)} rows: if it numbers what they"
+            told.append(f"{what} show, as specimens, call it `group`; if it is none, name the others with targets=")
     warnings = [Finding("warning", table, text) for text in told]
     return unused([name for name in others if name not in same], table) + warnings
 
@@ -162,6 +174,11 @@ def _with_commas(parts: Sequence[str], columns: Iterable[str]) -> tuple[str, ...
     return tuple(found)
 
 
+def _head(name: str) -> str:
+    """A header as it is compared: `No.` is `no`."""
+    return plain(name).rstrip(".")
+
+
 class _Roles(NamedTuple):
     file: str
     group: str = ""
@@ -170,7 +187,7 @@ class _Roles(NamedTuple):
 
 def _roles(cells: dict[str, list[str]], images: Names, asked: Asked) -> _Roles:
     """The columns that are no targets; none of those asked for is. Raises Unusable where none names the files."""
-    heads = {name: plain(name) for name in cells if name not in asked.targets}
+    heads = {name: _head(name) for name in cells if name not in asked.targets}
     part = next((name for name in heads if is_split(heads[name], cells[name])), "")
     groups = [name for name in heads if heads[name] in _GROUP]
     others = {name: cells[name] for name in heads if name not in (part, *groups[:1])}
@@ -206,7 +223,7 @@ def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[
     numbers = [
         name
         for name in left
-        if plain(name) not in ROW_NUMBER and any(map(is_number, cells[name])) and mostly_numbers(cells[name])
+        if _head(name) not in ROW_NUMBER and any(map(is_number, cells[name])) and mostly_numbers(cells[name])
     ]
     if varying := [name for name in numbers if len(set(cells[name])) > 1]:
         return tuple(varying)
@@ -222,6 +239,7 @@ def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[
     )
 
 
+_MINUS = re.compile("^\N{MINUS SIGN}(?=[.,]?\\d)")  # as journals print it
 _BEGINS = re.compile(r"[+-]?[.,]?\d")
 _DATE = re.compile(r"\d+([-./]\d+){2}.*|\d+:\d+.*")
 

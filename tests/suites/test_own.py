@@ -14,6 +14,7 @@ from harness import registry
 from harness.command.cli import main
 from harness.errors import BenchError, DataError
 from harness.model.architecture import Network, parameter_shapes
+from harness.model.variants import Encoding
 from harness.protocol import Dataset
 from harness.running.data import split_of
 from harness.running.plan import Request, plan
@@ -36,6 +37,23 @@ def folder(tmp_path_factory):
     with (place / "table.csv").open("w", newline="") as file:
         csv.writer(file).writerows(rows)
     return place
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "told"),
+    [
+        ("two-point", {"componnts": 4}, "unknown parameter 'componnts': did you mean 'components'"),
+        ("gray-levels", {"reach": 4}, "unknown parameter 'reach'"),
+    ],
+)
+def test_a_parameter_that_an_encoding_has_not_is_told(folder, name, parameters, told):
+    with pytest.raises(BenchError, match=f"encoding '{name}': {told}"):
+        own.encoder(Encoding(name, parameters), own.load(folder, {}))
+
+
+def test_a_file_is_no_folder_of_images(folder):
+    (finding,) = own.check_data(folder / "table.csv", {})
+    assert finding.what == "is no folder: give the one that it is in"
 
 
 def test_a_folder_is_a_data_set(folder):

@@ -10,6 +10,7 @@ from harness.judging.columns import (
     AGAIN,
     CALIBRATION,
     COSTS,
+    IN_UNITS,
     ORIGIN,
     RUN,
     SCORES,
@@ -152,6 +153,8 @@ def decimals_of(intervals: Mapping[str, tuple[float | None, float | None]], unit
     }
     found: dict[str, int] = {}
     for score, (low, high) in intervals.items():
+        if score in IN_UNITS and high is not None and high < 1e-4:
+            continue  # of targets that are small numbers: significant digits, and no decimals
         if (known := digits(low, high)) is not None:
             named_so = keys.get(score) or ((score,) if score.startswith("r2_") else ())
             found |= dict.fromkeys(named_so, known)

@@ -299,7 +299,7 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     table = leaderboard.write(tmp_path, "elasticity")
     text = leaderboard.terminal_table(table, "elasticity", [a_cell(variant="mean")], "GPa")
     assert "ridge" in text
-    for change in ({"profile": "paper"}, {"settings": Settings(init="native")}):
+    for change in ({"profile": "paper"}, {"settings": Settings(init="native")}, {"split_hash": "6" * 64}):
         assert "ridge" not in leaderboard.terminal_table(table, "elasticity", [a_cell(**change)], "GPa")
     assert "elsewhere" not in text
     assert list(pd.read_csv(leaderboard.leaderboard_file(tmp_path, "elasticity"))["variant"]) != []
@@ -469,6 +469,25 @@ def test_every_named_test_has_its_lines(tmp_path):
         assert line["low"] < line["value"] < line["high"]
     assert np.isnan(table.loc[("test", "inside_bounds"), "low"])
     assert table.loc[("test", "rmse"), "value"] < table.loc[("far", "rmse"), "value"]
+
+
+@pytest.mark.parametrize(("unit", "scale", "told"), [("", 1.0, "RMSE"), ("m2", 1e-16, "RMSE m2")])
+def test_the_terminal_tells_errors_without_a_unit_and_of_small_numbers(tmp_path, unit, scale, told):
+    record = a_record(error=1.0)
+    held_out = record.held_out
+    parts = {
+        name: tuple(tuple(value * scale for value in row) for row in getattr(held_out, name))
+        for name in ("predictions", "truth")
+    }
+    mean = tuple(value * scale for value in held_out.train_mean)
+    held_out = msgspec.structs.replace(held_out, **parts, train_mean=mean, units=(unit,) * 2)
+    record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+    Store(tmp_path, "elasticity").append(record)
+    heading, line = leaderboard.terminal_table(
+        leaderboard.write(tmp_path, "elasticity"), "elasticity", [record.cell], unit
+    ).splitlines()
+    assert f" {told} " in heading
+    assert ("1e-16" in line or "e-17" in line) if unit else f"{record.test.rmse:.2f}" in line
 
 
 def test_rows_that_other_code_made_are_told(tmp_path):

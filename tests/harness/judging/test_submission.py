@@ -15,8 +15,10 @@ from harness.judging.standing import standing
 from harness.judging.store import Store, _without_truth, read
 from harness.judging.submission import examine
 from harness.model.architecture import Estimator
-from harness.protocol import TEST
+from harness.model.variants import Recipe
+from harness.protocol import TEST, History
 from suites import elasticity
+from tests.harness.a_benchmark import SCRATCH, history
 from tests.harness.examples import ENVIRONMENT
 from tests.harness.judging.test_audit import DATA, SPLIT, an_honest_record
 
@@ -183,6 +185,29 @@ def test_duplicates_are_told_of_the_file_and_of_what_is_published(sent, results)
     other = predicting(2.5, variant="ridge", environment=ENVIRONMENT)
     assert other.key == published.key
     assert "predicts otherwise than the record of the same cell" in errors(sent(line(other)))[0][1]
+
+
+def of_a_network(seed, **changes):
+    cell = {"variant": "baseline", "backend": "pytorch", "architecture": SCRATCH, "recipes": (Recipe(4),)}
+    record = predicting(1.0, **cell)
+    cell = msgspec.structs.replace(record.cell, seed=seed)
+    return msgspec.structs.replace(record, **{"cell": cell, "key": cell.key, "history": history(4)} | changes)
+
+
+def test_losses_and_weights_that_no_run_leaves_are_refused(sent):
+    assert sent(line(of_a_network(0))).acceptable
+    for losses in ((), (History((), (), 1.0),), (History((0.1, 0.2), (0.1,), 1.0),)):
+        ((_, told),) = errors(sent(line(of_a_network(0, history=losses))))
+        assert told == "is a network's, and has not the losses of each epoch"
+    ((_, told),) = errors(sent(line(predicting(1.0, weights="imagenet"))))
+    assert told == "starts from weights 'imagenet', and has no backbone"
+
+
+def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
+    published = [of_a_network(0, environment=ENVIRONMENT)]
+    assert "to the digit those of baseline on pytorch, seed 0" in warnings(
+        examined(tmp_path / "a", published, of_a_network(7))
+    )
 
 
 def test_what_is_strange_is_told_and_no_fault(sent, results):

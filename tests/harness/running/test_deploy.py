@@ -243,6 +243,18 @@ def test_what_cannot_be_done_says_why(results, capsys, words, told):
     assert told in capsys.readouterr().err
 
 
+def test_models_of_other_data_are_left_out_and_nothing_is_recorded(results, capsys):
+    """As `bench run data=` leaves them: of a suite that ships data, and not of these."""
+    store = Store(results, "elasticity")
+    (record,) = store.trainings()
+    cell = msgspec.structs.replace(record.cell, data_hash="e" * 64)
+    store.trainings_file.unlink()
+    store.append(msgspec.structs.replace(record, cell=cell, key=cell.key))
+    assert main(["deploy", "suite=elasticity", f"results={results}"]) == 2
+    assert "on data that a suite ships, and 1 of 1 are of other data" in capsys.readouterr().err
+    assert not store.deployments()
+
+
 def test_openvino_is_left_out_where_it_is_not_installed(results, capsys, monkeypatch):
     monkeypatch.setattr(registry, "has_openvino", lambda: False)
     monkeypatch.setattr(deploy, "LatencySettings", lambda: GLANCE)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from harness.command import cli
 from harness.judging.store import Store
+from harness.model import pretrained
 from harness.model.variants import Recipe
 from harness.running.data import DataSource
 from harness.running.estimate import STARTS_IN, Error, Estimates, Known, Spent, _limit, error, makespan
@@ -116,6 +117,14 @@ def test_a_dry_run_tells_all_and_writes_nothing(data, tmp_path, capsys):
     assert "      3 " in printed
     assert "linear" in printed
     assert not results.exists()
+
+
+def test_nothing_is_fetched_for_an_estimate(data, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(pretrained, "fetch", lambda *words, **options: pytest.fail("it asked the network"))
+    words = ["run", "suite=elasticity", "profile=smoke", "backend=pytorch", "variant=vgg16-head-only", f"data={data}"]
+    assert cli.main([*words, f"results={tmp_path / 'results'}", "dry=true"]) == 0
+    assert "vgg16: no ImageNet weights here, which the run would fetch; counted as random" in capsys.readouterr().out
 
 
 def test_what_is_done_is_not_counted_and_what_it_took_is_known(data, tmp_path, capsys):

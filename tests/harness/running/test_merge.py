@@ -98,6 +98,18 @@ def test_neither_order_nor_repetition_nor_steps_matter_and_nothing_is_lost(made)
         }
 
 
+def test_what_images_show_is_kept_though_older_records_did_not_say_it(tmp_path):
+    things = tuple(number // 2 for number in range(20))
+    records = []
+    for seed, clusters, name in ((0, (), "a"), (1, things, "b")):
+        record = a_record(a_cell(seed=seed))
+        ids = tuple(f"{name}{number}" for number in range(20))
+        held_out = msgspec.structs.replace(record.held_out, clusters=clusters, ids=ids)
+        records.append(msgspec.structs.replace(record, held_out=held_out))
+    merge([a_folder(tmp_path / "one", *records)], tmp_path / "out")
+    assert {record.held_out.things for record in Store(tmp_path / "out", "elasticity").trainings()} == {10}
+
+
 def test_models_latencies_and_weights_come_along(tmp_path):
     one = a_record(a_cell(seed=0))
     ours = a_folder(tmp_path / "ours", one, latencies=[a_latency(one)])

@@ -21,6 +21,7 @@ from harness import environment, registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
+from harness.judging.records import Settings
 from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.judging.verify import verify
@@ -414,6 +415,19 @@ def test_the_model_to_go_on_with_is_the_best_of_all_that_were_trained_on_the_dat
     *_, hint = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
     assert "ridge on classical" in hint
     assert best(Store(tmp_path, "elasticity").trainings(), tmp_path / "elsewhere") is None
+
+
+def whole_and_fewer():
+    """A record of all training images, and one of fewer, better on the validation images."""
+    fewer = a_record(a_cell(variant="gp", settings=Settings(originals=20)), error=0.1)
+    return a_record(a_cell(variant="gp"), error=1.0), fewer
+
+
+def test_a_learning_curve_does_not_change_which_model_is_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_module, "exported", lambda record, results: tmp_path / record.cell.row)
+    whole, fewer = whole_and_fewer()
+    assert best([fewer, whole], tmp_path) == (tmp_path / "gp", whole)
+    assert best([fewer], tmp_path) == (tmp_path / "gp (20 originals)", fewer)
 
 
 def test_the_model_to_go_on_with_takes_images(tmp_path, capsys):

@@ -76,6 +76,27 @@ def test_what_predict_cannot_use_is_not_recommended():
     assert advice("own", [found[0]._replace(records=no_file), found[1]], {}, {}, RESULTS).startswith("**Use trees")
 
 
+def test_what_predict_cannot_use_and_is_better_is_told_with_the_reason():
+    gp, trees = table(gp=1.0, trees=5.0)
+    for change, why in (({"onnx": None}, "it was not exported"), ({"encoding_ms": 1.0}, "Python encodes its images")):
+        unusable = gp._replace(records=tuple(msgspec.structs.replace(record, **change) for record in gp.records))
+        told = advice("own", [unusable, trees], {}, {}, RESULTS)
+        assert f"of those that `bench predict` can use: gp · classical is better there, and {why}." in told
+        assert "gp · classical is better on the test images, too." in told
+        assert "The validation images chose otherwise" not in told  # for they did not
+
+
+def test_rounding_is_no_reason_to_use_a_model():
+    """The mean itself, whose skill a computer makes 1e-9."""
+    (mean,) = table(mean=1.0)
+    held_out = mean.records[0].held_out
+    predictions = tuple(tuple(100 + 1e-8 * (value - 100) for value in row) for row in held_out.truth)
+    held_out = msgspec.structs.replace(held_out, predictions=predictions)
+    mean = mean._replace(records=tuple(msgspec.structs.replace(r, held_out=held_out) for r in mean.records))
+    assert 0 < mean.skill_interval()[0] < 1e-6
+    assert "is not shown to be better" in advice("own", [mean], {}, {}, RESULTS)
+
+
 def test_few_test_images_give_no_interval():
     few = [row._replace(records=tuple(with_images(r, 9) for r in row.records)) for row in table(gp=1.0, trees=2.0)]
     told = advice("own", few, {}, {}, RESULTS)

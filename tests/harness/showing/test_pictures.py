@@ -14,7 +14,7 @@ from harness.judging.store import Store
 from harness.model.variants import Recipe
 from harness.protocol import History
 from harness.showing import pictures
-from harness.showing.pictures import draw, draw_all, pareto_front
+from harness.showing.pictures import _stems, draw, draw_all, pareto_front
 from tests.harness.a_benchmark import benchmark, fill
 from tests.harness.examples import a_cell, a_failure, a_latency, a_record
 
@@ -38,6 +38,16 @@ def test_a_leaderboard_without_scores_is_said(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure())
     with pytest.raises(BenchError, match="no row of the leaderboard has a score"):
         draw(leaderboard.compute(tmp_path, "elasticity"), tmp_path / "x.png", "elasticity")
+
+
+def test_no_two_models_have_files_of_one_name():
+    assert list(_stems(["wide.2", "wide-2", "Wide 2", "all", "wide-2-2"]).values()) == [
+        "wide-2",
+        "wide-2-2",
+        "Wide-2-3",
+        "all-2",
+        "wide-2-2-2",
+    ]
 
 
 def test_every_picture_of_a_suite_in_the_suites_order(tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from harness.judging.blocks import Difference, difference, differences, rows
-from harness.judging.records import Examined
+from harness.judging.records import Examined, Settings
 from harness.protocol import Comparison
 from harness.showing.questions import _in_runs, answers, decimals, in_words, settles
 from harness.showing.tables import markdown
@@ -124,6 +124,27 @@ def test_pretrained_backbones_speak_for_transfer_where_there_are_any():
     _, transfer, _, _ = answers(rows([*records, *pretrained]), {})
     assert "vgg16-head-only (ImageNet)" in transfer
     assert "random" not in transfer
+
+
+def test_what_is_averaged_over_moves_is_no_baseline():
+    records = benchmark({"baseline": 6.0, "tuned": 3.0}, ("keras",))
+    averaged = benchmark({"baseline": 1.0}, ("keras",), settings=Settings(averaged=16))
+    tuning, *_ = answers(rows([*records, *(one for one in averaged if one.cell.variant == "baseline")]), {})
+    assert "Yes" in tuning
+    assert "moves" not in tuning
+
+
+def test_fine_tuning_is_held_against_the_head_that_began_with_the_same_weights():
+    records = benchmark({"vgg16-head-only": 6.0, "vgg16-fine-tuned": 4.0}, ("keras",))
+    ours = [
+        a_record(msgspec.structs.replace(record.cell, weights="ours 0123"), 0.5, history=record.history)
+        for record in records
+        if record.cell.variant == "vgg16-head-only"
+    ]
+    (asked,) = (one for one in answers(rows([*records, *ours]), {}) if "did fine-tuning help" in one)
+    assert "It helped every backbone." in asked
+    assert "| vgg16, random | keras |" in asked
+    assert "ours" not in asked
 
 
 def test_a_question_without_its_models_is_not_asked():

@@ -11,7 +11,7 @@ from harness.model.architecture import Estimator
 from harness.provenance import source
 from harness.showing import certainty, report
 from harness.showing.answer import in_one_sentence
-from suites import defects, shift
+from suites import defects, own, shift
 from tests.harness.a_benchmark import GRID, RAW, benchmark, fill, history
 from tests.harness.a_command import told_apart
 from tests.harness.examples import a_cell, a_record, moved, of_classes, with_images
@@ -193,6 +193,33 @@ def test_what_was_run_again_is_told_and_counts_as_of_todays_code(tmp_path):
     assert changed not in text
     told = "1 model of 1: every seed was run again by commit 0123456789ab on Abacus, and agrees to the bit."
     assert told in text
+
+
+def test_a_page_that_is_not_its_own_and_the_pictures_beside_it_are_left_alone(tmp_path):
+    fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean"))])
+    out = tmp_path / "page"
+    out.mkdir()
+    (out / "report.md").write_text("# contrast100: the report, answered\n")
+    (out / "leaderboard.png").write_bytes(b"another suite's")
+    with pytest.raises(BenchError, match="is no report of elasticity"):
+        report.write(tmp_path, "elasticity", out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()}["leaderboard.png"] == b"another suite's"
+    assert len(list(out.iterdir())) == 2
+
+
+def on_another_test(record):
+    """The same, with a test on which the truth of no target varies."""
+    held_out = msgspec.structs.replace(record.held_out, test="flat", truth=(record.held_out.truth[0],) * 20)
+    return msgspec.structs.replace(record, others={"flat": Examined(held_out, held_out.accuracy(), {})}, metrics={})
+
+
+def test_of_numbers_a_suite_s_figures_of_classes_are_not_shown():
+    table = rows(on_another_test(a_record(a_cell(suite="own", variant=name))) for name in ("mean", "ridge"))
+    told = report._table_4(table, own)
+    assert "R² on every test" in told
+    assert "| – |" in told  # of what does not vary
+    assert "accuracy" not in told
+    assert "learns nothing" not in in_one_sentence(table, own.METRICS)
 
 
 def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):

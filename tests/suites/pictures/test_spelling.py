@@ -44,6 +44,13 @@ def test_whatever_is_written_has_a_name(text):
         assert not text
 
 
+@pytest.mark.parametrize("names", [("mean [MPa]",), ("sd",), ("E", "E_sd"), ("steel low", "steel"), ("low", "high")])
+def test_what_tables_call_otherwise_is_refused(names):
+    """Of `E` they have `r2_E`: that of `E_sd` would stand as its deviation, and that of `mean` for all targets'."""
+    with pytest.raises(Unusable, match=r"tables call something else r2_.*; give it another name"):
+        spelled_apart({name: name.partition(" [")[0] for name in names}, "columns")
+
+
 def test_what_has_one_name_is_told_with_both_texts():
     with pytest.raises(Unusable, match=r"columns 'E .GPa.' and 'E .MPa.' would all be called E: name each"):
         spelled_apart({"E [GPa]": "E", "E [MPa]": "E"}, "columns")

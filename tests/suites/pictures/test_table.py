@@ -320,5 +320,46 @@ def test_points_between_thousands_beside_decimal_commas_are_refused(read):
     with pytest.raises(Unusable, match=r"column 'T': '1.017' in row 2 may be 1017, for other columns have decimal com"):
         read(text)
     assert read(text, Asked(("E",))).names == ("E",)
-    points = read(f"image,T,E\n{rows((950, '1.017', 952, 953), NUMBERS)}")
-    assert points.targets[1, 0] == 1.017
+
+
+def test_minus_signs_as_journals_print_them_are_read(read):
+    table = read(f"image,stress\n{rows(('-268.5', '-.5', 3, 4))}".replace("-", "\N{MINUS SIGN}"))
+    assert table.targets[:, 0].tolist() == [-268.5, -0.5, 3, 4]
+
+
+def test_a_target_that_may_number_specimens_is_asked_about(tmp_path):
+    names = [tmp_path / f"{number}.png" for number in range(40)]
+    lines = [f"{number}.png,{number**0.5},{number // 4},{number}" for number in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,E,Probe,load", *lines]))
+
+    def told(asked):
+        return [finding.what for finding in read_table(tmp_path / "t.csv", Names(names), asked).findings]
+
+    (what,) = told(Asked())
+    assert what == (
+        "target Probe has 10 whole numbers in 40 rows: if it numbers what they show, as specimens, call it `group`; if "
+        "it is none, name the others with targets="
+    )
+    assert "call it `group`, or scores are too good" in told(Asked(("E",)))[1]
+
+
+def test_a_column_with_gaps_is_not_taken_for_one_of_specimens(tmp_path):
+    names = [tmp_path / f"{number}.png" for number in range(60)]
+    lines = [f"{number}.png,{number**0.5},{number if number % 3 == 0 else ''}" for number in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,E,hardness", *lines]))
+    told = [finding.what for finding in read_table(tmp_path / "t.csv", Names(names), Asked(("E",))).findings]
+    assert told == ["columns not used: hardness"]
+
+
+def test_a_counter_of_rows_is_no_target_with_a_point_behind_it_either(read):
+    assert read("No.,image,T\n" + "\n".join(f"{n},{name},{n * n}" for n, name in enumerate(FILES))).names == ("T",)
+
+
+def test_points_between_thousands_beside_hundreds_are_refused_and_others_are_read(read):
+    with pytest.raises(
+        Unusable, match=r"'1\.017' in row 2 may be 1017, for others have three digits and no point: .*0170"
+    ):
+        read(f"image,T,E\n{rows((950, '1.017', 952, 953), NUMBERS)}")
+    for written in ("1.0170", "1.02"):
+        assert read(f"image,T,E\n{rows((950, written, 952, 953), NUMBERS)}").targets[1, 0] == float(written)
+    assert read(f"image,T,E\n{rows(('1.125', 2, '1.375', '4.5'), NUMBERS)}").targets[0, 0] == 1.125

@@ -30,6 +30,12 @@ def test_as_many_digits_as_the_interval_allows(low, high, expected):
     assert digits(low, high) == expected
 
 
+def test_errors_of_targets_that_are_small_numbers_have_significant_digits():
+    known = decimals_of({"rmse": (1.2e-16, 2.9e-16), "skill": (0.83, 1.08)}, "m2")
+    assert known == {"skill": 2, "skill_low": 2, "skill_high": 2}
+    assert told(1.43e-16, known.get("rmse_m2")) == "1.4e-16"
+
+
 @pytest.mark.parametrize(
     ("value", "decimals", "expected"),
     [
