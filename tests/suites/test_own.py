@@ -56,6 +56,31 @@ def test_a_file_is_no_folder_of_images(folder):
     assert finding.what == "is no folder: give the one that it is in"
 
 
+def test_of_another_split_the_model_that_leaks_is_not_used(folder, tmp_path, capsys):
+    """As who follows the advice of the check: the column that tells specimens gets its name, and all is run again."""
+    data, results = tmp_path / "blocks", tmp_path / "results"
+    shutil.copytree(folder, data)
+    table = data / "table.csv"
+    text = table.read_text()
+    words = [
+        "run",
+        f"data={data}",
+        "profile=smoke",
+        "backend=classical",
+        "targets=brightness [cd]",
+        f"results={results}",
+    ]
+    table.write_text(text.replace("specimen", "Probe"))
+    assert main([*words, "variant=mean,gray-levels"]) == 0
+    table.write_text(text)
+    assert main([*words, "variant=mean"]) == 0
+    told = capsys.readouterr().out
+    assert told.rstrip().splitlines()[-1].startswith("use the best on the validation images, mean on classical")
+    assert "gray-levels" not in told.rpartition("timing")[2]
+    assert main(["predict", "suite=own", f"results={results}", f"images={data}", f"out={tmp_path / 'p.csv'}"]) == 0
+    assert capsys.readouterr().out.startswith("mean on classical")
+
+
 def test_a_folder_is_a_data_set(folder):
     dataset = own.load(folder, {})
     assert dataset.images.shape == (130, 24, 32, 1)
