@@ -196,7 +196,7 @@ class ForeignTorch:
         with torch.no_grad(), self._watched() as watch:
             answers = self._answers(inputs, watch)
             self._draws = bool(watch.noises)
-            return watch.seen | {f"answer {place}": watch.common(each) for place, each in enumerate(answers)}
+            return watch.seen | {f"answer {place}": watch.answer(each) for place, each in enumerate(answers)}
 
     def export(self, inputs: Arrays, path: str) -> Layout:
         """See `Foreign.export`. Opset 18, as ours are."""
@@ -271,7 +271,7 @@ class ForeignTorch:
         with torch.no_grad(), self._still(), self._watched(still=True, deviations=1.0) as watch:
             answers = self._answers(inputs, watch)
             drew = any("normal" in name or "randn" in name for name in watch.noises)
-            return {f"answer {place}": watch.common(each) for place, each in enumerate(answers)} if drew else {}
+            return {f"answer {place}": watch.answer(each) for place, each in enumerate(answers)} if drew else {}
 
     def draws(self) -> bool:
         """See `Foreign.draws`."""
