@@ -239,11 +239,11 @@ class Judge:
     def _judge(self, rung: str, corrections: Sequence[str]) -> list[Verdict]:
         arrays = [
             {precision: self._arrays(rung, ours, precision, corrections) for precision in ("float32", "float64")}
-            for ours in (True, False)
+            for ours in _SIDES
         ]
         gradients = [
             {precision: self._arrays("gradients", ours, precision, ()) for precision in ("float32", "float64")}
-            for ours in (True, False)
+            for ours in _SIDES
         ]
         if rung == "forward":
             _alike(arrays, self._mended())
@@ -282,8 +282,8 @@ class Judge:
                 noised = noised if all(any(map(_is_noised, side["float32"])) for side in self._left) else {}
                 return found | noised | self._lines(left, "gradients/array/", ours) | self._dropped(left, ours)
             case "state":
-                moved = self._lines(left, "state/", ours)
-                arrays = {name: array for name, array in moved.items() if "/moving_" in name}
+                after, moving = self._lines(left, "state/", ours), self._moving()
+                arrays = {name: array for name, array in after.items() if name in moving}
                 return self._unbiased(arrays, 1) if _UNBIASED in corrections and not ours else arrays
             case _:
                 corrected = self._formula() in corrections and any(name.startswith("corrected/") for name in left)
@@ -305,6 +305,19 @@ class Judge:
     def _lines(self, left: Arrays, prefix: str, ours: bool) -> Arrays:
         natives = {name.removeprefix(prefix): array for name, array in left.items() if name.startswith(prefix)}
         return common(self._paired.lines, natives, ours)
+
+    def _moving(self) -> set[str]:
+        """The arrays that training moves and no optimizer does: statistics of norms, and what a layer of the user's own
+        keeps of the kind, which is told by its being moved in either.
+        """
+        after = [self._lines(left["float32"], "state/", ours) for left, ours in zip(self._left, _SIDES, strict=True)]
+        still = [line.name for line in self._paired.lines if not (line.ours.trained and line.theirs.trained)]
+        return {
+            name
+            for name in still
+            if "/moving_" in name
+            or any(name in side and not np.allclose(side[name], self.start[name], rtol=1e-6, atol=0) for side in after)
+        }
 
     def _dropped(self, left: Arrays, ours: bool) -> Arrays:
         """What dropouts keep and by what they multiply it, under the names and rates that ours have."""
@@ -376,7 +389,8 @@ class Judge:
             kept = each.theirs.settings.get("momentum")
             if name in arrays and given is not None and isinstance(kept, float):
                 count = given.size / given.shape[-1]
-                old = kept**steps * self.start[name].astype(np.float64)
+                calls = self._left[1]["float32"].get(f"forward/{each.theirs.output}/calls", np.ones(1)).item()
+                old = kept ** (calls * steps) * self.start[name].astype(np.float64)
                 found[name] = old + (arrays[name] - old) * (count - 1) / count
         return found
 
@@ -402,6 +416,7 @@ class Judge:
         return worst
 
 
+_SIDES = (True, False)  # whether it is ours
 _UNBIASED = "torch's moving variance is that of the unbiased variance, Keras's of the biased"
 
 
