@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from backends._jax_foreign_layers import Layer, as_seen
 from backends._jax_foreign_watch import Watch
 from harness.errors import BenchError, NotExported, Unavailable
-from harness.foreign import Arrays, Inputs, Inspected, Layout, Pairing, Part, Shape, Trained, doors, shapes_of
+from harness.foreign import HALVES, Arrays, Inputs, Inspected, Layout, Pairing, Part, Shape, Trained, doors, shapes_of
 from harness.protocol import Precision
 
 NAME = "jax"
@@ -46,6 +46,8 @@ class ForeignJax:
         self._places = {name: place for place, name in enumerate(names) if _is_real(self._leaves[place])}
         if not self._places:
             raise BenchError("jax_model returns (apply, params), but in params is no array of real numbers")
+        kept = {name: str(self._leaves[place].dtype) for name, place in self._places.items()}
+        self._halves = {name: each for name, each in kept.items() if each in HALVES}
         for place in self._places.values():
             self._leaves[place] = np.array(self._leaves[place], precision)
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
@@ -69,7 +71,13 @@ class ForeignJax:
         parts = self._parts(watch)
         self._statistics = tuple(array.name for part in parts for array in part.arrays.values() if not array.trained)
         return Inspected(
-            NAME, tuple(parts), watch.after, dropouts=None, unused=tuple(watch.unused), answers=len(watch.answers)
+            NAME,
+            tuple(parts),
+            watch.after,
+            dropouts=None,
+            unused=tuple(watch.unused),
+            answers=len(watch.answers),
+            halves=self._halves,
         )
 
     def _try_layouts(self, inputs: Arrays) -> Watch:

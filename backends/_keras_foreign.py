@@ -36,6 +36,7 @@ from backends._keras_foreign_parts import parts_of
 from harness.errors import BenchError, NotExported
 from harness.foreign import (
     AT_RANDOM,
+    HALVES,
     Arrays,
     Inputs,
     Inspected,
@@ -155,6 +156,7 @@ class ForeignKeras:
             tuple(each for each in dropouts if each.rate),
             unused=tuple(part.name for part in unused),
             answers=len(answers),
+            halves={name: kept for name, each in self._variables().items() if (kept := str(each.dtype)) in HALVES},
         )
 
     def _called(self, inputs: Arrays) -> tuple[list[str], dict[str, str], list[tuple[str, str | None]]]:

@@ -19,6 +19,7 @@ from backends._torch_layouts import Layouts, turned
 from harness.errors import BenchError, NotExported
 from harness.foreign import (
     AT_RANDOM,
+    HALVES,
     Arrays,
     Inputs,
     Inspected,
@@ -63,6 +64,8 @@ class ForeignTorch:
     def __init__(self, model: nn.Module, pairing: Pairing, precision: Precision) -> None:
         wanted = getattr(torch, precision)
         self._rounded = {name for name, buffer in model.named_buffers() if buffer.dtype != wanted}
+        halves = {name: str(each.dtype).removeprefix("torch.") for name, each in native_arrays(model).items()}
+        self._halves = {name: kept for name, kept in halves.items() if kept in HALVES}
         self._model, self._pairing, self._precision = model.to(wanted), pairing, precision
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
         self._ranks: list[int] = []  # of each answer that lies channels first, else 0
@@ -117,6 +120,7 @@ class ForeignTorch:
             tuple(dropout for dropout, _ in watch.dropouts if dropout.rate),
             unused=tuple(part.name for part in unused),
             answers=answers,
+            halves=self._halves,
         )
 
     def _try_layouts(self, inputs: Arrays) -> tuple[Layouts, int]:

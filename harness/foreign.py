@@ -207,10 +207,13 @@ class Inputs(msgspec.Struct, frozen=True):
     masked: float | None = None
 
 
+HALVES = ("float16", "bfloat16")
+
+
 class Inspected(msgspec.Struct, frozen=True):
     """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
-    last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers, and
-    what is worth knowing.
+    last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers,
+    what is worth knowing, and which arrays its author keeps in half precision, and in which (`halves`).
     """
 
     framework: str
@@ -220,6 +223,7 @@ class Inspected(msgspec.Struct, frozen=True):
     unused: tuple[str, ...] = ()
     answers: int = 1
     remarks: tuple[str, ...] = ()
+    halves: dict[str, str] = {}
 
 
 class Trained(msgspec.Struct, frozen=True):

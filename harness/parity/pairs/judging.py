@@ -57,6 +57,7 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
             trained, still = labels if line.ours.trained else labels[::-1]
             wrong.append(f"{line.name} ({line.theirs.name}) is trained in {trained}, not in {still}")
     wrong += _other_dropouts(looked, paired)
+    wrong += _other_halves([each.inspected for each in looked], paired)
     if own and not wrong:
         wrong = _own_weights(paired, own)
     if wrong:
@@ -82,6 +83,22 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
         return []
     arrays = counted(ours.answers, "array")
     return [f"{ours.framework} answers {arrays}, {theirs.framework} {theirs.answers}"]
+
+
+def _other_halves(inspected: Sequence[Inspected], paired: Paired) -> list[str]:
+    """What is wrong where one side alone keeps arrays in half precision: every rung computes in single, or in double."""
+    ours, theirs = inspected
+    kept = [(ours.halves.get(line.ours.name), theirs.halves.get(line.theirs.name)) for line in paired.lines]
+    unlike = [(line, each) for line, each in zip(paired.lines, kept, strict=True) if each[0] != each[1]]
+    if not unlike:
+        return []
+    line, (one, two) = unlike[0]
+    told = f"is {one or _FULL} in {ours.framework}, {two or _FULL} in {theirs.framework}"
+    more = f", as are {len(unlike) - 1} more" if len(unlike) > 1 else ""
+    return [f"{line.name} ({line.theirs.name}) {told}{more}: to compare them in single precision, return a model that is kept in it"]
+
+
+_FULL = "in full precision"
 
 
 def _other_dropouts(looked: tuple[Looked, Looked], paired: Paired) -> list[str]:

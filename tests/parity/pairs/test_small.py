@@ -191,6 +191,15 @@ def test_a_model_that_was_saved_is_the_same_where_the_file_loads_it(climb, tmp_p
     assert found(climb((6, 6, 3), keras, torch.replace("1e-3", "1.0001e-3")), "forward", "epsilon is 0.001 in keras")
 
 
+@pytest.mark.parametrize("kept", ["float16", "bfloat16"])
+def test_a_module_in_half_precision_is_not_taken_for_one_in_single(climb, kept):
+    keras, torch = "return model(L.Dense(4), L.Dense(2))", "return nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))"
+    assert broken(climb((6,), keras, torch, rungs=("structure",))) == []
+    verdicts = climb((6,), keras, f"{torch}.to(torch.{kept})", rungs=("structure",))
+    said = f"dense/kernel (0.weight) is in full precision in keras, {kept} in torch, as are 3 more: to compare them"
+    assert found(verdicts, "structure", said)
+
+
 # --- dropouts -----------------------------------------------------------------------------------------------------
 
 DROPOUTS = {
