@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.foreign import Array, Arrays, Inspected, Part, places
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
-from harness.parity.pairs import explained
+from harness.parity.pairs import explained, steps
 from harness.parity.pairs.mapping import Line, Matched, Paired
 from harness.parity.pairs.orders import STEPS, Computed, Looked
 from harness.parity.side import Told
@@ -86,7 +86,7 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
 
 
 def _other_halves(inspected: Sequence[Inspected], paired: Paired) -> list[str]:
-    """What is wrong where one side alone keeps arrays in half precision: every rung computes in single, or in double."""
+    """What is wrong where one side alone keeps arrays in half precision: every rung computes in single or double."""
     ours, theirs = inspected
     kept = [(ours.halves.get(line.ours.name), theirs.halves.get(line.theirs.name)) for line in paired.lines]
     unlike = [(line, each) for line, each in zip(paired.lines, kept, strict=True) if each[0] != each[1]]
@@ -95,7 +95,8 @@ def _other_halves(inspected: Sequence[Inspected], paired: Paired) -> list[str]:
     line, (one, two) = unlike[0]
     told = f"is {one or _FULL} in {ours.framework}, {two or _FULL} in {theirs.framework}"
     more = f", as are {len(unlike) - 1} more" if len(unlike) > 1 else ""
-    return [f"{line.name} ({line.theirs.name}) {told}{more}: to compare them in single precision, return a model that is kept in it"]
+    remedy = "to compare them in single precision, return a model that is kept in it"
+    return [f"{line.name} ({line.theirs.name}) {told}{more}: {remedy}"]
 
 
 _FULL = "in full precision"
@@ -180,6 +181,7 @@ class Judge:
         self._leave_out_loops()
         self._leave_out_masked()
         self._labels = [each.inspected.framework for each in looked]
+        self._end = steps.overflown(paired.lines, self._left)
 
     def _leave_out_loops(self) -> None:
         """A layer that one side calls once and the other in a loop, step by step, is seen by the layer behind it."""
@@ -210,6 +212,12 @@ class Judge:
 
         Where all of a difference is what the two frameworks are like, it breaks nothing; of a part, the rest counts.
         """
+        verdicts = self._judged(rung)
+        return (
+            steps.noted(self._name, verdicts, self._end, self._told, self._labels) if rung == "optimizer" else verdicts
+        )
+
+    def _judged(self, rung: str) -> list[Verdict]:
         if rung == "forward" and (wrong := other_answers([each.inspected for each in self._looked])):
             return [Verdict(self._name, rung, "breaks", note=wrong[0])]
         verdicts = [*self._noises(rung), *self._judge(rung, ())]
@@ -355,7 +363,7 @@ class Judge:
     def _optimizer(self, left: Arrays, taken: str, ours: bool, unbiased: bool) -> Arrays:
         found: Arrays = {}
         for step in STEPS:
-            if f"{taken}/{step}/loss" not in left:
+            if f"{taken}/{step}/loss" not in left or (self._end is not None and step >= self._end):
                 continue
             found[f"{step}/loss"] = left[f"{taken}/{step}/loss"]
             arrays = self._lines(left, f"{taken}/{step}/array/", ours)
@@ -397,7 +405,7 @@ class Judge:
             case _:
                 return []
 
-    def _unbiased(self, arrays: Arrays, steps: int) -> Arrays:
+    def _unbiased(self, arrays: Arrays, done: int) -> Arrays:
         """Moving variances of torch as they would be of the biased variance, as Keras has it."""
         found = dict(arrays)
         for each in self._paired.matched:
@@ -407,7 +415,7 @@ class Judge:
             if name in arrays and given is not None and isinstance(kept, float):
                 count = given.size / given.shape[-1]
                 calls = self._left[1]["float32"].get(f"forward/{each.theirs.output}/calls", np.ones(1)).item()
-                old = kept ** (calls * steps) * self.start[name].astype(np.float64)
+                old = kept ** (calls * done) * self.start[name].astype(np.float64)
                 found[name] = old + (arrays[name] - old) * (count - 1) / count
         return found
 

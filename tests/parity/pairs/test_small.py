@@ -512,6 +512,54 @@ def test_an_optimizer_that_no_port_can_make_equal_differs_and_its_settings_are_n
     assert found(climbed(theirs.replace(right, wrong)), "optimizer", said)
 
 
+RUNS_AWAY = """
+
+def keras_optimizer():
+    import keras
+
+    return keras.optimizers.SGD(0.05, momentum=0.9{ours})
+
+
+def torch_optimizer(model):
+    import torch
+
+    return torch.optim.SGD(model.parameters(), 0.05, momentum={momentum})
+"""
+DEEP = (
+    (8, 8, 3),
+    "return model(L.Conv2D(16, 3), L.ReLU(), L.Conv2D(16, 3), L.Flatten(), L.Dense(16), L.ReLU(), L.Dense(1))",
+    "net = Computed(lambda net, x: net.d(F.relu(net.c(net.b(F.relu(net.a(x))).permute(0, 2, 3, 1).flatten(1)))))\n"
+    "net.a, net.b = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3)\n"
+    "net.c, net.d = nn.Linear(256, 16), nn.Linear(16, 1)\nreturn net",
+)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_steps_that_run_away_in_both_are_left_out_and_hide_no_fault(climb):
+    def climbed(momentum, ours=""):
+        return climb(*DEEP, RUNS_AWAY.format(momentum=momentum, ours=ours), ("optimizer",))
+
+    right = climbed(0.9)
+    assert {verdict.outcome for verdict in right} == {"passes"}
+    assert all(verdict.note.startswith("nothing of step 5 or later, where both sides") for verdict in right)
+    wrong = climbed(0.901)
+    assert found(wrong, "optimizer", "after 2 steps momentum is 0.9 in keras, 0.901 in torch")
+
+
+def test_settings_of_an_optimizer_that_show_in_no_step_are_told(climb):
+    nets = "return model(L.Dense(4), L.Dense(2))", "return nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))"
+
+    def climbed(ours):
+        more = RUNS_AWAY.format(momentum=0.9, ours=ours).replace("0.05", "1e-3")
+        return climb((6,), *nets, more, ("optimizer",))
+
+    assert {verdict.note for verdict in climbed("")} == {""}
+    clipped = climbed(", global_clipnorm=1e3")
+    assert {verdict.outcome for verdict in clipped} == {"passes"}
+    assert clipped[0].note == "steps need not show that global_clipnorm is 1000.0 in keras, None in torch"
+    assert found(climbed(", use_ema=True"), "optimizer", "use_ema is True in keras, None in torch: at the end of a")
+
+
 # --- steps of the user's own --------------------------------------------------------------------------------------
 
 STEPS = """
