@@ -55,7 +55,23 @@ def wrap(model: Any, pairing: Pairing, precision: Precision) -> ForeignTorch:
     """The module, as `harness.foreign.Foreign`. Raises BenchError where it is none."""
     if not isinstance(model, nn.Module):
         raise BenchError(f"torch_model returns a {type(model).__name__}, not a torch module")
+    model = _uncompiled(model)
+    if any(isinstance(each, torch.jit.ScriptModule) for each in model.modules()):
+        raise BenchError("torch_model returns a TorchScript module, which shows no layers: return it unscripted")
     return ForeignTorch(model, pairing, precision)
+
+
+def _uncompiled(model: nn.Module) -> nn.Module:
+    """A module without what `torch.compile` put round it, or round a module in it: nothing is seen in compiled code."""
+    for module in model.modules():
+        if module._compiled_call_impl is not None:  # by `module.compile()`
+            module._compiled_call_impl = None
+        for name, child in module.named_children():
+            if hasattr(child, "_orig_mod"):
+                setattr(module, name, child._orig_mod)
+    original = getattr(model, "_orig_mod", model)
+    assert isinstance(original, nn.Module)
+    return original
 
 
 class ForeignTorch:
@@ -132,13 +148,15 @@ class ForeignTorch:
         errors = []
         for axes in itertools.product(*choices):
             self._axes = dict(zip(inputs, axes, strict=True))
+            calls: list[tuple[str, str]] = []
             try:
                 self._model.eval()  # so that no statistics move
                 with torch.no_grad(), self._watched(deviations=None) as watch:  # lazy modules draw their weights
+                    calls = watch.calls
                     answers = self._answers(inputs, watch)
                     self._ranks = [watch.rank_first(each) for each in answers]
             except Exception as error:  # whatever the module raises, it may take them in another layout
-                errors.append((len(watch.calls), error))
+                errors.append((len(calls), error))
             else:
                 return watch, len(answers)
         raise max(errors, key=lambda each: each[0])[1]  # of the layout by which it came furthest

@@ -5,6 +5,7 @@ import textwrap
 import pytest
 from msgspec.structs import replace
 
+from harness.errors import BenchError
 from harness.parity.pairs.climb import PairRequest
 from tests.parity.pairs.planted import source
 
@@ -198,6 +199,32 @@ def test_a_module_in_half_precision_is_not_taken_for_one_in_single(climb, kept):
     verdicts = climb((6,), keras, f"{torch}.to(torch.{kept})", rungs=("structure",))
     said = f"dense/kernel (0.weight) is in full precision in keras, {kept} in torch, as are 3 more: to compare them"
     assert found(verdicts, "structure", said)
+
+
+# --- what is put round a module ---------------------------------------------------------------------------------
+
+ROUND = {
+    "the whole": "net = torch.compile(net)",
+    "a part, and another in place": "net[0] = torch.compile(net[0])\nnet[1].compile()",
+}
+
+
+@pytest.mark.parametrize("name", ROUND)
+def test_a_module_is_looked_at_below_what_compiles_it(climb, name):
+    keras = "return model(L.Dense(4, activation='relu'), L.Dense(2))"
+    torch = (
+        f"net = nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.ReLU()), nn.Linear(4, 2))\n{ROUND[name]}\nreturn net"
+    )
+    verdicts = climb((6,), keras, torch, rungs=("structure", "forward", "gradients"))
+    assert {verdict.outcome for verdict in verdicts} == {"passes"}
+    assert found(climb((6,), keras, torch.replace("nn.ReLU", "nn.ReLU6")), "forward", "dense_1 (1)")
+
+
+@pytest.mark.parametrize("scripted", ["torch.jit.script(nn.Linear(6, 2))",
+                                      "nn.Sequential(torch.jit.trace(nn.Linear(6, 2), torch.ones(1, 6)))"])  # fmt: skip
+def test_a_scripted_module_is_refused(climb, scripted):
+    with pytest.raises(BenchError, match="a TorchScript module, which shows no layers: return it unscripted"):
+        climb((6,), "return model(L.Dense(2))", f"return {scripted}")
 
 
 # --- dropouts -----------------------------------------------------------------------------------------------------
