@@ -108,11 +108,15 @@ class ForeignKeras:
         """What the model says that it takes; none where it says nothing, as subclassed ones do."""
         found = []
         tensors = getattr(self._model, "inputs", None) or []
+        struct = getattr(self._model, "_inputs_struct", None)
+        keys = {id(tensor): key for key, tensor in struct.items()} if isinstance(struct, dict) else {}
         for place, tensor in enumerate(tensors):
             shape = tuple(size or 0 for size in tensor.shape[1:])
             below = min(self._vocabularies(tensor), default=2 if "int" in str(tensor.dtype) else 0)
             masks = [float(layer.mask_value) for layer in self._taking(tensor, keras.layers.Masking)]
-            found.append(Inputs(str(place), shape, below, masks[0] if masks and not below else None))
+            masked = masks[0] if masks and not below else None
+            key = keys.get(id(tensor))
+            found.append(Inputs(key or str(place), shape, below, masked, "" if key else tensor.name))
         return tuple(found)
 
     def _vocabularies(self, tensor: Any) -> list[int]:

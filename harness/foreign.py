@@ -198,13 +198,15 @@ def measured(given: NDArray[Any], made: NDArray[Any], wide: tuple[int, ...] = ()
 
 class Inputs(msgspec.Struct, frozen=True):
     """What one input takes: its shape without the batch, where 0 is any length; whole numbers below a limit where it
-    takes tokens; and the number that a step of it consists of which is to be `masked`, None where it knows no such.
+    takes tokens; the number that a step of it consists of which is to be `masked`, None where it knows no such; and
+    what the model has `called` it, where the name is only its place.
     """
 
     name: str
     shape: Shape
     below: int = 0
     masked: float | None = None
+    called: str = ""
 
 
 HALVES = ("float16", "bfloat16")

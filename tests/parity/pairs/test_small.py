@@ -410,6 +410,26 @@ def test_an_input_of_truth_values_is_given_as_such(climb):
     assert found(climb(None, keras, forgotten, more, rungs), "forward", "multi_head_attention")
 
 
+def test_a_keras_model_of_a_dictionary_says_itself_what_it_takes(climb):
+    keras = """
+    one, two = keras.Input((4,), name="one"), keras.Input((3,), name="two")
+    return keras.Model({"two": two, "one": one}, L.Dense(2)(L.Concatenate()([one, two])))
+    """
+    torch = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(7, 2)
+
+        def forward(self, two, one):
+            return self.out(torch.cat([one, two], 1))
+
+    return Net()
+    """
+    assert broken(climb(None, keras, torch)) == []
+    assert found(climb(None, keras, torch.replace("[one, two]", "[two, one]")), "forward", "dense (out)")
+
+
 def test_a_graph_that_keras_gives_more_inputs_than_the_model_has_is_none(climb):
     """Its exporter makes inputs of the tensors that a layer holds: no fault of the port, which is held to its own."""
     inputs, keras, torch, _ = IN_DOUBLE["constants of channels"]
