@@ -81,7 +81,10 @@ def load(source: Source, precision: Precision) -> keras.Model:
     try:
         with zipfile.ZipFile(source.path):  # older formats are none that `safe_mode` was made for
             return keras.saving.load_model(source.path, compile=False, safe_mode=not source.trusted)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except zipfile.BadZipFile:
+        told = "is no file in the format .keras, which alone is read: model.save('NAME.keras') writes it"
+        raise BenchError(f"keras={source.path}: {told}") from None
+    except (ValueError, TypeError, KeyError, OSError) as error:
         hint = "" if source.trusted else "; trust=true also runs Python code that the file holds, as Lambda layers are"
         told = (str(error).strip() or type(error).__name__).partition(". ")[0].splitlines()[0]
         raise BenchError(f"keras={source.path}: cannot be read: {told}{hint}") from None

@@ -227,6 +227,31 @@ def test_a_scripted_module_is_refused(climb, scripted):
         climb((6,), "return model(L.Dense(2))", f"return {scripted}")
 
 
+def test_what_looks_at_signs_does_so_in_double_precision(climb):
+    """Keras makes a number single by name there, to look at its bits."""
+    keras = """
+    given = keras.Input(inputs)
+    chosen = ops.one_hot(ops.argmax(L.Dense(5, name="choice")(given), -1), 5)
+    least = ops.one_hot(ops.argmin(given, -1), 5)
+    return keras.Model(given, L.Dense(2)(chosen + least * ops.cast(ops.signbit(given[:, :5]), "float32")))
+    """
+    torch = """
+    def compute(net, x):
+        chosen, least = (F.one_hot(each, 5).to(x.dtype) for each in (net.choice(x).argmax(-1), x.argmin(-1)))
+        return net.out(chosen + least * torch.signbit(x).to(x.dtype))
+
+    net = Computed(compute)
+    net.choice, net.out = nn.Linear(5, 5), nn.Linear(5, 2)
+    return net
+    """
+    verdicts = climb((5,), keras, torch, rungs=("structure", "forward"))
+    assert [(each.outcome, each.precision) for each in verdicts] == [
+        ("passes", ""), ("passes", "float32"), ("passes", "float64")]  # fmt: skip
+    assert found(
+        climb((5,), keras, torch.replace("x.argmin", "x.argmax"), rungs=("forward",)), "forward", "dense (out)"
+    )
+
+
 # --- dropouts -----------------------------------------------------------------------------------------------------
 
 DROPOUTS = {
