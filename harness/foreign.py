@@ -101,13 +101,17 @@ def shapes_of(said: Any, inputs: Sequence[str]) -> dict[str, Shape]:
 
 def doors(array: NDArray[Any], shape: Shape | None, said: str) -> list[Shape]:
     """Orders of axes in which an input, channels last, may be meant: as it is (none), or channels first; of images one
-    after the other also channels before the image. With a `shape`, without the batch, the order that it is, of several
-    that which moves the channels alone. Raises BenchError for a shape that is none; `said` names where it is said.
+    after the other also channels before the image. Whole numbers are as they are, for they may be tokens, which are
+    taken in any order; only those that are not taken so may be images. With a `shape`, without the batch, the order
+    that it is, of several that which moves the channels alone. Raises BenchError for a shape that is none; `said` names
+    where it is said.
     """
     rank = array.ndim
-    if rank < 3 or array.dtype.kind != "f":
+    if rank < 3:
         return [()]
     moved = [_with_channels_at(place, rank) for place in range(1, rank - 1)]
+    if shape is None and array.dtype.kind != "f":
+        return [(), moved[0]] if rank > 3 else [()]
     if shape is None:
         return [moved[0], (), *moved[1 : rank - 3]] if rank > 3 else [(), moved[0]]
     if tuple(shape) == array.shape[1:]:

@@ -435,6 +435,15 @@ def test_an_input_of_truth_values_is_given_as_such(climb):
     assert found(climb(None, keras, forgotten, more, rungs), "forward", "multi_head_attention")
 
 
+@pytest.mark.parametrize("shape", ["", "torch_inputs = (3, 8, 8)\n"])
+def test_images_of_whole_numbers_are_given_channels_first(climb, shape):
+    keras = "return keras.Sequential([keras.Input((8, 8, 3)), L.Rescaling(1 / 255), L.Conv2D(4, 3)])"
+    torch = "net = Computed(lambda net, x: net.conv(x / 255))\nnet.conv = nn.Conv2d(3, 4, 3)\nreturn net"
+    more = f"\n\ndef inputs(rng, n):\n    return rng.integers(0, 256, (n, 8, 8, 3), dtype='uint8')\n\n\n{shape}"
+    assert broken(climb(None, keras, torch, more)) == []
+    assert found(climb(None, keras, torch.replace("255", "256"), more), "forward", "conv2d")
+
+
 def test_a_keras_model_of_a_dictionary_says_itself_what_it_takes(climb):
     keras = """
     one, two = keras.Input((4,), name="one"), keras.Input((3,), name="two")
