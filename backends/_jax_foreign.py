@@ -15,7 +15,20 @@ from numpy.typing import NDArray
 from backends._jax_foreign_layers import Layer, as_seen
 from backends._jax_foreign_watch import Watch
 from harness.errors import BenchError, NotExported, Unavailable
-from harness.foreign import HALVES, Arrays, Inputs, Inspected, Layout, Pairing, Part, Shape, Trained, doors, shapes_of
+from harness.foreign import (
+    HALVES,
+    UNREAL,
+    Arrays,
+    Inputs,
+    Inspected,
+    Layout,
+    Pairing,
+    Part,
+    Shape,
+    Trained,
+    doors,
+    shapes_of,
+)
 from harness.protocol import Precision
 
 NAME = "jax"
@@ -187,10 +200,10 @@ class ForeignJax:
             raise BenchError(f"number of arrays that jax answers: {len(answered)}; of targets: {len(targets)}")
         expected = self._expected(targets)
         if make is None:
-            return sum(
-                jnp.mean((theirs - ours.reshape(theirs.shape)) ** 2)
-                for ours, theirs in zip(expected, answered, strict=True)
-            )
+            pairs = [each for each in zip(expected, answered, strict=True) if _is_real(each[1])]
+            if not pairs:
+                raise Unavailable(UNREAL)
+            return sum(jnp.mean((theirs - ours.reshape(theirs.shape)) ** 2) for ours, theirs in pairs)
         loss = make()
         return jnp.mean(loss(answered[0], expected[0]) if len(answered) == 1 else loss(answered, expected))
 

@@ -33,10 +33,11 @@ from backends._keras_foreign_layers import (
 )
 from backends._keras_foreign_noise import noises, normal_at
 from backends._keras_foreign_parts import parts_of
-from harness.errors import BenchError, NotExported
+from harness.errors import BenchError, NotExported, Unavailable
 from harness.foreign import (
     AT_RANDOM,
     HALVES,
+    UNREAL,
     Arrays,
     Inputs,
     Inspected,
@@ -343,7 +344,9 @@ class ForeignKeras:
     def _loss(self, expected: list[Any], answered: list[Any]) -> Any:
         make = self._pairing.get("keras_loss")
         if make is None:
-            pairs = zip(expected, answered, strict=True)
+            pairs = [each for each in zip(expected, answered, strict=True) if each[1].dtype.is_floating]
+            if not pairs:
+                raise Unavailable(UNREAL)
             return sum(keras.ops.mean(keras.ops.square(theirs - ours)) for ours, theirs in pairs)
         loss = keras.losses.get(made) if isinstance(made := make(), str) else made
         told = loss(expected[0], answered[0]) if len(answered) == 1 else loss(expected, answered)

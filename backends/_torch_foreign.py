@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from backends._torch_foreign_parts import bare, is_leaf, is_looked_through, native_arrays, of_function, parts_of
 from backends._torch_formulas import as_keras, formula_of, settings_of
 from backends._torch_layouts import Layouts, turned
-from harness.errors import BenchError, NotExported
+from harness.errors import BenchError, NotExported, Unavailable
 from harness.foreign import (
     AT_RANDOM,
     HALVES,
+    UNREAL,
+    UNTRAINED,
     Arrays,
     Inputs,
     Inspected,
@@ -246,16 +248,20 @@ class ForeignTorch:
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
         """See `Foreign.gradients`."""
+        trained = self._trained()
         self._model.train()
         self._model.zero_grad()
         with self._still(), self._watched(still=True) as watch:
             loss = self._loss(targets, self._answers(inputs, watch), watch)
-        loss.backward()
-        trained = {name: tensor for name, tensor in native_arrays(self._model).items() if tensor.requires_grad}
+        if trained:
+            loss.backward()
         return float(loss.detach()), {
             name: np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.detach().numpy().copy()
             for name, tensor in trained.items()
         }
+
+    def _trained(self) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in native_arrays(self._model).items() if tensor.requires_grad}
 
     def _loss(self, targets: Arrays, answered: list[Tensor], watch: Layouts) -> Tensor:
         make = self._pairing.get("torch_loss")
@@ -270,7 +276,10 @@ class ForeignTorch:
             losses = [
                 ((theirs - ours.reshape(theirs.shape)) ** 2).mean()
                 for ours, theirs in zip(expected, answered, strict=True)
+                if theirs.is_floating_point()
             ]
+            if not losses:
+                raise Unavailable(UNREAL)
             return torch.stack(losses).sum()
         loss = make()
         return loss(answered[0], expected[0]) if len(answered) == 1 else loss(answered, expected)
@@ -313,6 +322,8 @@ class ForeignTorch:
         other: Kind = "keras",
     ) -> Trained:
         """See `Foreign.train`."""
+        if not self._trained():  # which no optimizer of torch takes
+            raise Unavailable(UNTRAINED)
         start = self.arrays()
         losses, rates, arrays, settings = self._train(inputs, targets, order, steps)
         formula = formula_of(settings, len(set(rates)) > 1) if other == "keras" else ""

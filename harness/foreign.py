@@ -177,6 +177,8 @@ class Random(msgspec.Struct, frozen=True):
     behind: str | None = None
 
 
+UNTRAINED = "it has nothing that is trained"
+UNREAL = "it answers no real numbers, of which a loss could be made: give one"
 AT_RANDOM = "it draws at random in inference, so its graph answers other numbers than it does"
 
 Measured = tuple[float, float, int]
@@ -303,7 +305,9 @@ class Foreign(Protocol):
         ...
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
-        """The loss in training mode, and its gradients. Dropout is off. Moving statistics move."""
+        """The loss in training mode, and its gradients. Dropout is off. Moving statistics move. Raises Unavailable
+        where no answer makes a loss.
+        """
         ...
 
     def penalties(self) -> float:

@@ -516,6 +516,45 @@ def test_steps_that_keras_masks_are_none_to_a_right_port_and_some_to_one_that_fo
     assert found(climb((7, 4), keras, torch.replace(right, wrong), rungs=rungs), "forward", "look behind lstm")
 
 
+# --- what is not trained ------------------------------------------------------------------------------------------
+
+UNREAL = {
+    "whole numbers": ("ops.argmax(made, -1)", "made.argmax(-1)"),
+    "truth values": ("made > 0", "made > 0"),
+}
+
+
+@pytest.mark.parametrize("name", UNREAL)
+def test_answers_that_are_not_real_are_compared_and_enter_no_loss(climb, name):
+    ours, theirs = UNREAL[name]
+    keras = f"given = keras.Input(inputs)\nmade = L.Dense(3)(given)\nreturn keras.Model(given, [made, {ours}])"
+    torch = f"""
+    def compute(net, x):
+        made = net.out(x)
+        return made, {theirs}
+
+    net = Computed(compute)
+    net.out = nn.Linear(6, 3)
+    return net
+    """
+    rungs = ("structure", "forward", "gradients")
+    assert {verdict.outcome for verdict in climb((6,), keras, torch, rungs=rungs)} == {"passes"}
+    assert found(climb((6,), keras, torch.replace(theirs, f"-{theirs}" if "arg" in theirs else f"~({theirs})")),
+                 "forward", "answer 1")  # fmt: skip
+    alone = climb((6,), keras.replace("[made, ", "["), torch.replace("return made, ", "return "), rungs=rungs)
+    assert [each.outcome for each in alone if each.rung == "gradients"] == ["skipped"]
+    assert alone[-1].note == "keras: it answers no real numbers, of which a loss could be made: give one"
+
+
+def test_of_models_without_arrays_the_loss_is_compared_and_no_step_is_made(climb):
+    more = RUNS_AWAY.format(momentum=0.9, ours="")
+    rungs = ("structure", "forward", "gradients", "state", "optimizer")
+    verdicts = climb((8, 8, 3), "return model(L.MaxPooling2D(2))", "return nn.MaxPool2d(2)", more, rungs)
+    assert {(verdict.rung, verdict.outcome) for verdict in verdicts} == {
+        ("structure", "passes"), ("forward", "passes"), ("gradients", "passes"), ("optimizer", "skipped")}  # fmt: skip
+    assert verdicts[-1].note == "torch: it has nothing that is trained"
+
+
 # --- losses -------------------------------------------------------------------------------------------------------
 
 
