@@ -27,6 +27,7 @@ from harness.foreign import (
     Shape,
     Trained,
     doors,
+    keys_of,
     shapes_of,
 )
 from harness.protocol import Precision
@@ -67,6 +68,7 @@ class ForeignJax:
         self._orders: list[Shape] = []  # and each answer, to channels last
         self._statistics: tuple[str, ...] = ()
         self._coarse: list[str] = []
+        self._keys: tuple[str, ...] = ()
 
     def in_single(self) -> list[str]:
         """See `Foreign.in_single`."""
@@ -91,6 +93,7 @@ class ForeignJax:
             unused=tuple(watch.unused),
             answers=len(watch.answers),
             halves=self._halves,
+            keys=self._keys,
         )
 
     def _try_layouts(self, inputs: Arrays) -> Watch:
@@ -145,9 +148,10 @@ class ForeignJax:
 
     def _answers(self, arrays: Sequence[Any], inputs: Mapping[str, Any]) -> list[Any]:
         params = self._filled(arrays)
-        if all(name.isdigit() for name in inputs):
-            return jax.tree.leaves(self._apply(params, *inputs.values()))
-        return jax.tree.leaves(self._apply(params, **inputs))
+        positional = all(name.isdigit() for name in inputs)
+        made = self._apply(params, *inputs.values()) if positional else self._apply(params, **inputs)
+        self._keys = keys_of(made)
+        return jax.tree.leaves(made)
 
     def _filled(self, arrays: Sequence[Any]) -> Any:
         """The user's tree with these arrays in it."""

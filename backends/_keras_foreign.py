@@ -50,6 +50,7 @@ from harness.foreign import (
     Setting,
     Source,
     Trained,
+    keys_of,
     leaves,
     measured,
 )
@@ -107,6 +108,7 @@ class ForeignKeras:
         self._coarse: dict[str, None] = {}
         self._penalties = 0.0
         self._draws = False
+        self._keys: tuple[str, ...] = ()
 
     def inputs(self) -> tuple[Inputs, ...]:
         """What the model says that it takes; none where it says nothing, as subclassed ones do."""
@@ -165,6 +167,7 @@ class ForeignKeras:
             unused=tuple(part.name for part in unused),
             answers=len(answers),
             halves={name: kept for name, each in self._variables().items() if (kept := str(each.dtype)) in HALVES},
+            keys=self._keys,
         )
 
     def _called(self, inputs: Arrays) -> tuple[list[str], dict[str, str], list[tuple[str, str | None]]]:
@@ -223,7 +226,9 @@ class ForeignKeras:
     def _answers(self, inputs: Arrays, training: bool) -> list[Any]:
         value = self._as_called({name: self._given(array) for name, array in inputs.items()})
         with self._watched():
-            return leaves(self._model(value, training=training))
+            made = self._model(value, training=training)
+        self._keys = keys_of(made)
+        return leaves(made)
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
         """Keep what is computed in single precision meanwhile, where double is asked for."""

@@ -34,6 +34,7 @@ from harness.foreign import (
     Shape,
     Trained,
     doors,
+    keys_of,
     leaves,
     shapes_of,
 )
@@ -90,6 +91,7 @@ class ForeignTorch:
         self._coarse: dict[str, None] = {}
         self._noises: list[str] = []
         self._draws = False
+        self._keys: tuple[str, ...] = ()
         inside = {f"{name}.out_proj" for name, each in model.named_modules() if isinstance(each, nn.MultiheadAttention)}
         self._named = {
             name: module
@@ -139,6 +141,7 @@ class ForeignTorch:
             unused=tuple(part.name for part in unused),
             answers=answers,
             halves=self._halves,
+            keys=self._keys,
         )
 
     def _try_layouts(self, inputs: Arrays) -> tuple[Layouts, int]:
@@ -189,9 +192,9 @@ class ForeignTorch:
             watch.begins(tensor)
             if self._axes[name][1:2] == (tensor.ndim - 1,):
                 watch.channels_first(tensor)
-        if all(name.isdigit() for name in given):
-            return leaves(self._model(*given.values()))
-        return leaves(self._model(**given))
+        made = self._model(*given.values()) if all(name.isdigit() for name in given) else self._model(**given)
+        self._keys = keys_of(made)
+        return leaves(made)
 
     def _given(self, array: NDArray[Any], axes: Shape = ()) -> Tensor:
         array = array.transpose(axes) if axes else array

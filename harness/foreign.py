@@ -221,7 +221,8 @@ HALVES = ("float16", "bfloat16")
 class Inspected(msgspec.Struct, frozen=True):
     """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
     last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers,
-    what is worth knowing, and which arrays its author keeps in half precision, and in which (`halves`).
+    what is worth knowing, which arrays its author keeps in half precision, and in which (`halves`), and by which `keys`
+    the answers are in their order, where they are a dictionary's.
     """
 
     framework: str
@@ -232,6 +233,7 @@ class Inspected(msgspec.Struct, frozen=True):
     answers: int = 1
     remarks: tuple[str, ...] = ()
     halves: dict[str, str] = {}
+    keys: tuple[str, ...] = ()
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -256,6 +258,12 @@ def leaves(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return [leaf for item in value for leaf in leaves(item)]
     return [] if value is None else [value]
+
+
+def keys_of(value: Any) -> tuple[str, ...]:
+    """The keys of the `leaves` of a dictionary of tensors; none of anything else."""
+    plain = isinstance(value, Mapping) and all(len(leaves(each)) == 1 for each in value.values())
+    return tuple(map(str, sorted(value))) if plain else ()
 
 
 class Pairing(Protocol):

@@ -73,7 +73,8 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
         )
         if names
     )
-    return Verdict(name, "structure", "passes", note=told + held)
+    notes = [told + held, in_order([each.inspected for each in looked])]
+    return Verdict(name, "structure", "passes", note="; ".join(filter(None, notes)))
 
 
 def other_answers(inspected: Sequence[Inspected]) -> list[str]:
@@ -83,6 +84,15 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
         return []
     arrays = counted(ours.answers, "array")
     return [f"{ours.framework} answers {arrays}, {theirs.framework} {theirs.answers}"]
+
+
+def in_order(inspected: Sequence[Inspected]) -> str:
+    """How several answers are paired, where no names that both sides have say it."""
+    ours, theirs = inspected
+    if ours.answers < 2 or ours.keys == theirs.keys:
+        return ""
+    told = "; ".join(f"{each.framework} {', '.join(each.keys) or 'without keys'}" for each in inspected)
+    return f"answers are paired in order, those of a dictionary by its sorted keys: {told}"
 
 
 def _other_halves(inspected: Sequence[Inspected], paired: Paired) -> list[str]:
@@ -424,9 +434,10 @@ class Judge:
     def _explained(self, verdict: Verdict, known: str) -> Verdict:
         note = explained.why(verdict, self._looked, self._paired, self._left, self._told)
         besides = f"not counting that {known}" if known else ""
+        order = in_order([each.inspected for each in self._looked]) if verdict.worst.startswith("answer ") else ""
         at_random = [label for label, each in zip(self._labels, self._told, strict=True) if each.random]
         again = f"{' and '.join(at_random)} answers at random: other numbers when it is run again" if at_random else ""
-        told = "; ".join(filter(None, [verdict.note, note, again, besides]))
+        told = "; ".join(filter(None, [verdict.note, note, order, again, besides]))
         return msgspec.structs.replace(verdict, worst=self._spoken(verdict.worst), note=told)
 
     def _spoken(self, worst: str) -> str:

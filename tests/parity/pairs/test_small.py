@@ -516,6 +516,31 @@ def test_steps_that_keras_masks_are_none_to_a_right_port_and_some_to_one_that_fo
     assert found(climb((7, 4), keras, torch.replace(right, wrong), rungs=rungs), "forward", "look behind lstm")
 
 
+# --- several answers ----------------------------------------------------------------------------------------------
+
+
+def test_answers_are_paired_by_the_keys_that_both_have_and_in_an_order_that_is_told(climb):
+    keras = """
+    given = keras.Input(inputs)
+    return keras.Model(given, {"cls": L.Dense(2, name="cls")(given), "box": L.Dense(4, name="box")(given)})
+    """
+    torch = """
+    net = Computed(lambda net, x: {"cls": net.cls(x), "box": net.box(x)})
+    net.cls, net.box = nn.Linear(6, 2), nn.Linear(6, 4)
+    return net
+    """
+    rungs = ("structure", "forward")
+    named = climb((6,), keras, torch, rungs=rungs)
+    assert broken(named) == []
+    assert "answers are paired" not in named[0].note
+    said = "answers are paired in order, those of a dictionary by its sorted keys: keras box, cls; torch without keys"
+    unnamed = torch.replace('{"cls": net.cls(x), "box": net.box(x)}', "(net.{}(x), net.{}(x))")
+    sorted_ = climb((6,), keras, unnamed.format("box", "cls"), rungs=rungs)
+    assert broken(sorted_) == []
+    assert said in sorted_[0].note
+    assert found(climb((6,), keras, unnamed.format("cls", "box"), rungs=rungs), "forward", said)
+
+
 # --- what is not trained ------------------------------------------------------------------------------------------
 
 UNREAL = {
