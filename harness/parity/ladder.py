@@ -280,8 +280,10 @@ def _not_finite(rung: str, variant: str, arrays: Compared) -> Verdict:
     places = list(arrays.single[0])
     name = min(arrays.unsound, key=lambda name: _stage(rung, places.index(name), name))
     precision, told, alone = arrays.unsound[name]
-    apart, allowed = (np.inf, MULTIPLE["float32"] * ULPS * _EPSILON) if alone else (None, None)
-    return Verdict(variant, rung, "breaks", precision, _spoken(name), apart, allowed, told)
+    if not alone:
+        return Verdict(variant, rung, "breaks", precision, note=f"{_spoken(name)}: {told}")
+    allowed = MULTIPLE["float32"] * ULPS * _EPSILON
+    return Verdict(variant, rung, "breaks", precision, _spoken(name), np.inf, allowed, told)
 
 
 _UNCALIBRATED = "neither side computes in float64, which calibrates the rung"
