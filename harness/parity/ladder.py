@@ -239,10 +239,11 @@ class Compared:
         """
         own = {name: which(distances) for name, distances in self.distances.items()}
         pool = {name: (_pool(name), rounding > LOST) for name, rounding in own.items()}
-        usual = {
-            each: float(np.quantile([rounding for name, rounding in own.items() if pool[name] == each], 0.9))
-            for each in set(pool.values())
-        }
+        with np.errstate(invalid="ignore"):  # between infinite ones, of arrays that are zero on one side, lies nothing
+            usual = {
+                each: float(np.quantile([rounding for name, rounding in own.items() if pool[name] == each], 0.9))
+                for each in set(pool.values())
+            }
         return {name: max(rounding, usual[pool[name]], ulps * _EPSILON) for name, rounding in own.items()}
 
     def conditioning(self) -> float:
