@@ -15,7 +15,21 @@ from numpy.typing import NDArray
 from backends._jax_foreign_layers import Layer, as_seen
 from backends._jax_foreign_watch import Watch
 from harness.errors import BenchError, NotExported, Unavailable
-from harness.foreign import Arrays, Inputs, Inspected, Layout, Pairing, Part, Shape, Trained, doors, shapes_of
+from harness.foreign import (
+    HALVES,
+    UNREAL,
+    Arrays,
+    Inputs,
+    Inspected,
+    Layout,
+    Pairing,
+    Part,
+    Shape,
+    Trained,
+    doors,
+    keys_of,
+    shapes_of,
+)
 from harness.protocol import Precision
 
 NAME = "jax"
@@ -46,12 +60,15 @@ class ForeignJax:
         self._places = {name: place for place, name in enumerate(names) if _is_real(self._leaves[place])}
         if not self._places:
             raise BenchError("jax_model returns (apply, params), but in params is no array of real numbers")
+        kept = {name: str(self._leaves[place].dtype) for name, place in self._places.items()}
+        self._halves = {name: each for name, each in kept.items() if each in HALVES}
         for place in self._places.values():
             self._leaves[place] = np.array(self._leaves[place], precision)
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
         self._orders: list[Shape] = []  # and each answer, to channels last
         self._statistics: tuple[str, ...] = ()
         self._coarse: list[str] = []
+        self._keys: tuple[str, ...] = ()
 
     def in_single(self) -> list[str]:
         """See `Foreign.in_single`."""
@@ -69,7 +86,14 @@ class ForeignJax:
         parts = self._parts(watch)
         self._statistics = tuple(array.name for part in parts for array in part.arrays.values() if not array.trained)
         return Inspected(
-            NAME, tuple(parts), watch.after, dropouts=None, unused=tuple(watch.unused), answers=len(watch.answers)
+            NAME,
+            tuple(parts),
+            watch.after,
+            dropouts=None,
+            unused=tuple(watch.unused),
+            answers=len(watch.answers),
+            halves=self._halves,
+            keys=self._keys,
         )
 
     def _try_layouts(self, inputs: Arrays) -> Watch:
@@ -124,9 +148,10 @@ class ForeignJax:
 
     def _answers(self, arrays: Sequence[Any], inputs: Mapping[str, Any]) -> list[Any]:
         params = self._filled(arrays)
-        if all(name.isdigit() for name in inputs):
-            return jax.tree.leaves(self._apply(params, *inputs.values()))
-        return jax.tree.leaves(self._apply(params, **inputs))
+        positional = all(name.isdigit() for name in inputs)
+        made = self._apply(params, *inputs.values()) if positional else self._apply(params, **inputs)
+        self._keys = keys_of(made)
+        return jax.tree.leaves(made)
 
     def _filled(self, arrays: Sequence[Any]) -> Any:
         """The user's tree with these arrays in it."""
@@ -179,10 +204,10 @@ class ForeignJax:
             raise BenchError(f"number of arrays that jax answers: {len(answered)}; of targets: {len(targets)}")
         expected = self._expected(targets)
         if make is None:
-            return sum(
-                jnp.mean((theirs - ours.reshape(theirs.shape)) ** 2)
-                for ours, theirs in zip(expected, answered, strict=True)
-            )
+            pairs = [each for each in zip(expected, answered, strict=True) if _is_real(each[1])]
+            if not pairs:
+                raise Unavailable(UNREAL)
+            return sum(jnp.mean((theirs - ours.reshape(theirs.shape)) ** 2) for ours, theirs in pairs)
         loss = make()
         return jnp.mean(loss(answered[0], expected[0]) if len(answered) == 1 else loss(answered, expected))
 

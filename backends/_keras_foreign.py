@@ -33,9 +33,11 @@ from backends._keras_foreign_layers import (
 )
 from backends._keras_foreign_noise import noises, normal_at
 from backends._keras_foreign_parts import parts_of
-from harness.errors import BenchError, NotExported
+from harness.errors import BenchError, NotExported, Unavailable
 from harness.foreign import (
     AT_RANDOM,
+    HALVES,
+    UNREAL,
     Arrays,
     Inputs,
     Inspected,
@@ -48,6 +50,7 @@ from harness.foreign import (
     Setting,
     Source,
     Trained,
+    keys_of,
     leaves,
     measured,
 )
@@ -80,7 +83,10 @@ def load(source: Source, precision: Precision) -> keras.Model:
     try:
         with zipfile.ZipFile(source.path):  # older formats are none that `safe_mode` was made for
             return keras.saving.load_model(source.path, compile=False, safe_mode=not source.trusted)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except zipfile.BadZipFile:
+        told = "is no file in the format .keras, which alone is read: model.save('NAME.keras') writes it"
+        raise BenchError(f"keras={source.path}: {told}") from None
+    except (ValueError, TypeError, KeyError, OSError) as error:
         hint = "" if source.trusted else "; trust=true also runs Python code that the file holds, as Lambda layers are"
         told = (str(error).strip() or type(error).__name__).partition(". ")[0].splitlines()[0]
         raise BenchError(f"keras={source.path}: cannot be read: {told}{hint}") from None
@@ -102,16 +108,21 @@ class ForeignKeras:
         self._coarse: dict[str, None] = {}
         self._penalties = 0.0
         self._draws = False
+        self._keys: tuple[str, ...] = ()
 
     def inputs(self) -> tuple[Inputs, ...]:
         """What the model says that it takes; none where it says nothing, as subclassed ones do."""
         found = []
         tensors = getattr(self._model, "inputs", None) or []
+        struct = getattr(self._model, "_inputs_struct", None)
+        keys = {id(tensor): key for key, tensor in struct.items()} if isinstance(struct, dict) else {}
         for place, tensor in enumerate(tensors):
             shape = tuple(size or 0 for size in tensor.shape[1:])
             below = min(self._vocabularies(tensor), default=2 if "int" in str(tensor.dtype) else 0)
             masks = [float(layer.mask_value) for layer in self._taking(tensor, keras.layers.Masking)]
-            found.append(Inputs(str(place), shape, below, masks[0] if masks and not below else None))
+            masked = masks[0] if masks and not below else None
+            key = keys.get(id(tensor))
+            found.append(Inputs(key or str(place), shape, below, masked, "" if key else tensor.name))
         return tuple(found)
 
     def _vocabularies(self, tensor: Any) -> list[int]:
@@ -155,6 +166,8 @@ class ForeignKeras:
             tuple(each for each in dropouts if each.rate),
             unused=tuple(part.name for part in unused),
             answers=len(answers),
+            halves={name: kept for name, each in self._variables().items() if (kept := str(each.dtype)) in HALVES},
+            keys=self._keys,
         )
 
     def _called(self, inputs: Arrays) -> tuple[list[str], dict[str, str], list[tuple[str, str | None]]]:
@@ -213,7 +226,9 @@ class ForeignKeras:
     def _answers(self, inputs: Arrays, training: bool) -> list[Any]:
         value = self._as_called({name: self._given(array) for name, array in inputs.items()})
         with self._watched():
-            return leaves(self._model(value, training=training))
+            made = self._model(value, training=training)
+        self._keys = keys_of(made)
+        return leaves(made)
 
     def _watched(self) -> contextlib.AbstractContextManager[None]:
         """Keep what is computed in single precision meanwhile, where double is asked for."""
@@ -334,7 +349,9 @@ class ForeignKeras:
     def _loss(self, expected: list[Any], answered: list[Any]) -> Any:
         make = self._pairing.get("keras_loss")
         if make is None:
-            pairs = zip(expected, answered, strict=True)
+            pairs = [each for each in zip(expected, answered, strict=True) if each[1].dtype.is_floating]
+            if not pairs:
+                raise Unavailable(UNREAL)
             return sum(keras.ops.mean(keras.ops.square(theirs - ours)) for ours, theirs in pairs)
         loss = keras.losses.get(made) if isinstance(made := make(), str) else made
         told = loss(expected[0], answered[0]) if len(answered) == 1 else loss(expected, answered)

@@ -12,6 +12,7 @@ import numpy as np
 
 _tf: Any = importlib.import_module("tensorflow")
 _leaky_relu, _gelu, _cast, _convert = _tf.nn.leaky_relu, _tf.nn.gelu, _tf.cast, _tf.convert_to_tensor
+_bitcast = _tf.bitcast
 _parse = keras.DTypePolicy._parse_name
 _input = keras.layers.InputLayer.__init__
 
@@ -19,7 +20,7 @@ _input = keras.layers.InputLayer.__init__
 def make_exact() -> None:
     """From now on, constants and layers of this process are in double precision where Keras is set to that."""
     _tf.nn.leaky_relu, _tf.nn.gelu = _exact_leaky_relu, _exact_gelu
-    _tf.cast, _tf.convert_to_tensor = _exact_cast, _exact_convert
+    _tf.cast, _tf.convert_to_tensor, _tf.bitcast = _exact_cast, _exact_convert, _exact_bitcast
     keras.DTypePolicy._parse_name = _parse_in_double
     keras.layers.InputLayer.__init__ = _input_in_double
 
@@ -50,6 +51,14 @@ def _exact_cast(x: Any, dtype: Any, name: str | None = None) -> Any:
         return _cast(x, dtype, name)
     wider = "float64" if dtype in ("float32", _tf.float32) else dtype
     return _cast(_tf.constant(x, "float64") if _is_real(x) else x, wider, name)
+
+
+def _exact_bitcast(input: Any, type: Any, name: str | None = None) -> Any:
+    """TensorFlow's; of a number that was cast to single precision to look at its sign, as Keras does for `argmax`, and
+    is in double here, the half with the sign.
+    """
+    made = _bitcast(input, type, name)
+    return made[..., 1] if _in_double() and input.dtype == _tf.float64 and type in (_tf.int32, "int32") else made
 
 
 def _exact_convert(value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:

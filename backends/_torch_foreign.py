@@ -16,9 +16,12 @@ from torch import Tensor, nn
 from backends._torch_foreign_parts import bare, is_leaf, is_looked_through, native_arrays, of_function, parts_of
 from backends._torch_formulas import as_keras, formula_of, settings_of
 from backends._torch_layouts import Layouts, turned
-from harness.errors import BenchError, NotExported
+from harness.errors import BenchError, NotExported, Unavailable
 from harness.foreign import (
     AT_RANDOM,
+    HALVES,
+    UNREAL,
+    UNTRAINED,
     Arrays,
     Inputs,
     Inspected,
@@ -31,6 +34,7 @@ from harness.foreign import (
     Shape,
     Trained,
     doors,
+    keys_of,
     leaves,
     shapes_of,
 )
@@ -54,7 +58,23 @@ def wrap(model: Any, pairing: Pairing, precision: Precision) -> ForeignTorch:
     """The module, as `harness.foreign.Foreign`. Raises BenchError where it is none."""
     if not isinstance(model, nn.Module):
         raise BenchError(f"torch_model returns a {type(model).__name__}, not a torch module")
+    model = _uncompiled(model)
+    if any(isinstance(each, torch.jit.ScriptModule) for each in model.modules()):
+        raise BenchError("torch_model returns a TorchScript module, which shows no layers: return it unscripted")
     return ForeignTorch(model, pairing, precision)
+
+
+def _uncompiled(model: nn.Module) -> nn.Module:
+    """A module without what `torch.compile` put round it, or round a module in it: nothing is seen in compiled code."""
+    for module in model.modules():
+        if module._compiled_call_impl is not None:  # by `module.compile()`
+            module._compiled_call_impl = None
+        for name, child in module.named_children():
+            if hasattr(child, "_orig_mod"):
+                setattr(module, name, child._orig_mod)
+    original = getattr(model, "_orig_mod", model)
+    assert isinstance(original, nn.Module)
+    return original
 
 
 class ForeignTorch:
@@ -63,12 +83,15 @@ class ForeignTorch:
     def __init__(self, model: nn.Module, pairing: Pairing, precision: Precision) -> None:
         wanted = getattr(torch, precision)
         self._rounded = {name for name, buffer in model.named_buffers() if buffer.dtype != wanted}
+        halves = {name: str(each.dtype).removeprefix("torch.") for name, each in native_arrays(model).items()}
+        self._halves = {name: kept for name, kept in halves.items() if kept in HALVES}
         self._model, self._pairing, self._precision = model.to(wanted), pairing, precision
         self._axes: dict[str, Shape] = {}  # how each input is transposed at the door
         self._ranks: list[int] = []  # of each answer that lies channels first, else 0
         self._coarse: dict[str, None] = {}
         self._noises: list[str] = []
         self._draws = False
+        self._keys: tuple[str, ...] = ()
         inside = {f"{name}.out_proj" for name, each in model.named_modules() if isinstance(each, nn.MultiheadAttention)}
         self._named = {
             name: module
@@ -117,6 +140,8 @@ class ForeignTorch:
             tuple(dropout for dropout, _ in watch.dropouts if dropout.rate),
             unused=tuple(part.name for part in unused),
             answers=answers,
+            halves=self._halves,
+            keys=self._keys,
         )
 
     def _try_layouts(self, inputs: Arrays) -> tuple[Layouts, int]:
@@ -128,13 +153,15 @@ class ForeignTorch:
         errors = []
         for axes in itertools.product(*choices):
             self._axes = dict(zip(inputs, axes, strict=True))
+            calls: list[tuple[str, str]] = []
             try:
                 self._model.eval()  # so that no statistics move
                 with torch.no_grad(), self._watched(deviations=None) as watch:  # lazy modules draw their weights
+                    calls = watch.calls
                     answers = self._answers(inputs, watch)
                     self._ranks = [watch.rank_first(each) for each in answers]
             except Exception as error:  # whatever the module raises, it may take them in another layout
-                errors.append((len(watch.calls), error))
+                errors.append((len(calls), error))
             else:
                 return watch, len(answers)
         raise max(errors, key=lambda each: each[0])[1]  # of the layout by which it came furthest
@@ -165,9 +192,9 @@ class ForeignTorch:
             watch.begins(tensor)
             if self._axes[name][1:2] == (tensor.ndim - 1,):
                 watch.channels_first(tensor)
-        if all(name.isdigit() for name in given):
-            return leaves(self._model(*given.values()))
-        return leaves(self._model(**given))
+        made = self._model(*given.values()) if all(name.isdigit() for name in given) else self._model(**given)
+        self._keys = keys_of(made)
+        return leaves(made)
 
     def _given(self, array: NDArray[Any], axes: Shape = ()) -> Tensor:
         array = array.transpose(axes) if axes else array
@@ -196,7 +223,7 @@ class ForeignTorch:
         with torch.no_grad(), self._watched() as watch:
             answers = self._answers(inputs, watch)
             self._draws = bool(watch.noises)
-            return watch.seen | {f"answer {place}": watch.common(each) for place, each in enumerate(answers)}
+            return watch.seen | {f"answer {place}": watch.answer(each) for place, each in enumerate(answers)}
 
     def export(self, inputs: Arrays, path: str) -> Layout:
         """See `Foreign.export`. Opset 18, as ours are."""
@@ -224,16 +251,20 @@ class ForeignTorch:
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
         """See `Foreign.gradients`."""
+        trained = self._trained()
         self._model.train()
         self._model.zero_grad()
         with self._still(), self._watched(still=True) as watch:
             loss = self._loss(targets, self._answers(inputs, watch), watch)
-        loss.backward()
-        trained = {name: tensor for name, tensor in native_arrays(self._model).items() if tensor.requires_grad}
+        if trained:
+            loss.backward()
         return float(loss.detach()), {
             name: np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.detach().numpy().copy()
             for name, tensor in trained.items()
         }
+
+    def _trained(self) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in native_arrays(self._model).items() if tensor.requires_grad}
 
     def _loss(self, targets: Arrays, answered: list[Tensor], watch: Layouts) -> Tensor:
         make = self._pairing.get("torch_loss")
@@ -248,7 +279,10 @@ class ForeignTorch:
             losses = [
                 ((theirs - ours.reshape(theirs.shape)) ** 2).mean()
                 for ours, theirs in zip(expected, answered, strict=True)
+                if theirs.is_floating_point()
             ]
+            if not losses:
+                raise Unavailable(UNREAL)
             return torch.stack(losses).sum()
         loss = make()
         return loss(answered[0], expected[0]) if len(answered) == 1 else loss(answered, expected)
@@ -271,7 +305,7 @@ class ForeignTorch:
         with torch.no_grad(), self._still(), self._watched(still=True, deviations=1.0) as watch:
             answers = self._answers(inputs, watch)
             drew = any("normal" in name or "randn" in name for name in watch.noises)
-            return {f"answer {place}": watch.common(each) for place, each in enumerate(answers)} if drew else {}
+            return {f"answer {place}": watch.answer(each) for place, each in enumerate(answers)} if drew else {}
 
     def draws(self) -> bool:
         """See `Foreign.draws`."""
@@ -291,6 +325,8 @@ class ForeignTorch:
         other: Kind = "keras",
     ) -> Trained:
         """See `Foreign.train`."""
+        if not self._trained():  # which no optimizer of torch takes
+            raise Unavailable(UNTRAINED)
         start = self.arrays()
         losses, rates, arrays, settings = self._train(inputs, targets, order, steps)
         formula = formula_of(settings, len(set(rates)) > 1) if other == "keras" else ""

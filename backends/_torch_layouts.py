@@ -17,7 +17,8 @@ from harness.foreign import Arrays, Measured, Random, Setting, Shape, leaves, me
 
 class Tag(NamedTuple):
     """How a tensor lies: channels `first`, or turned from there to be `last`; `flat`, from that shape, channels first;
-    `given` that shape by a reshape of what a layer answered; or just `from` a layer.
+    `given` that shape by a reshape of what a layer answered, of which it is not known whether channels are first until
+    something spatial takes it; or just `from` a layer.
     """
 
     lies: str
@@ -88,12 +89,12 @@ class Layouts(TorchFunctionMode):
                 self.dropouts += [(Random(each, module.dropout), None) for each in between]
             given = leaves(self._unpacked([*args, *kwargs.values()], module))
             if holds and given and isinstance(given[0], Tensor):
-                self._given(name, given[0], module)
+                self._given(name, given[0], module, isinstance(module, _SPATIAL_LAYERS))
 
         return hook
 
-    def _given(self, name: str, given: Tensor, module: nn.Module | None) -> None:
-        """What a layer is given; of several calls the first."""
+    def _given(self, name: str, given: Tensor, module: nn.Module | None, spatial: bool) -> None:
+        """What a layer is given, channels first where it is `spatial`; of several calls the first."""
         self._called[name] += 1
         self.seen[f"{name}/calls"] = np.array(self._called[name])
         if f"{name}/input" in self.seen:
@@ -104,8 +105,8 @@ class Layouts(TorchFunctionMode):
         if tag.lies == "flat":
             self.flattened[name] = tag.shape
         array = self._batch_first(module, self.common(given))
-        unknown = isinstance(module, nn.modules.conv._ConvNd) and tag.lies == "" and array.ndim > 2
-        self.seen[f"{name}/input"] = np.moveaxis(array, 1, -1) if unknown else array
+        untold = spatial and tag.lies in ("", "given") and array.ndim > 2
+        self.seen[f"{name}/input"] = np.moveaxis(array, 1, -1) if untold else array
 
     def _answered(self, name: str, answer: Tensor, dense: bool, module: nn.Module | None) -> None:
         """What a layer answers at its first call."""
@@ -170,13 +171,17 @@ class Layouts(TorchFunctionMode):
             self._paused = False
 
     def common(self, tensor: Tensor) -> NDArray[Any]:
-        """A tensor in the common layout, channels last."""
-        array, tag = self._array(tensor), self._tag(tensor)
-        if tag.lies in ("first", "given") and array.ndim > 2:
-            return np.moveaxis(array, 1, -1)
+        """What a layer is given or makes in the common layout, channels last."""
+        tag = self._tag(tensor)
         if tag.lies == "flat":
+            array = self._array(tensor)
             return np.moveaxis(array.reshape(len(array), *tag.shape), 1, -1).reshape(array.shape)
-        return array
+        return self.answer(tensor)
+
+    def answer(self, tensor: Tensor) -> NDArray[Any]:
+        """The same of the model's answer, behind which no kernel makes up for the order in which it was flattened."""
+        array = self._array(tensor)
+        return np.moveaxis(array, 1, -1) if self._tag(tensor).lies == "first" and array.ndim > 2 else array
 
     def as_answered(self, expected: Tensor, answer: Tensor) -> Tensor:
         """A target, channels last, as this answer lies."""
@@ -188,7 +193,7 @@ class Layouts(TorchFunctionMode):
 
     def rank_first(self, answer: Tensor) -> int:
         """How many axes an answer has that lies channels first; 0 for any other."""
-        return answer.ndim if self._tag(answer).lies in ("first", "given") else 0
+        return answer.ndim if self._tag(answer).lies == "first" else 0
 
     # --- functions ------------------------------------------------------------------------------------------------
 
@@ -246,7 +251,7 @@ class Layouts(TorchFunctionMode):
         if stands.name not in self.functions:
             self.functions[stands.name] = stands
             self.calls.append(("function", stands.name))
-        self._given(stands.name, given, None)
+        self._given(stands.name, given, None, stands.kind in _SPATIAL_KINDS)
         self._follow(name, [given], made)
         if stands.name not in self.seen:
             self._answered(stands.name, made, stands.kind == "dense", None)
@@ -347,6 +352,8 @@ _SETTINGS: dict[str, tuple[str, Setting]] = {
     "eps": ("epsilon", 1e-5),
 }
 
+_SPATIAL_LAYERS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
+_SPATIAL_KINDS = ("conv", "conv_transpose", "group_norm")
 _SPATIAL = ("conv", "pool", "interpolate", "upsample", "batch_norm", "instance_norm", "group_norm", "pixel_shuffle")
 _TURNS = ("permute", "transpose", "swapaxes", "movedim", "moveaxis", "swapdims", "mT")
 _RESHAPES = ("view", "reshape", "flatten", "unflatten", "ravel")

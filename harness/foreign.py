@@ -101,13 +101,17 @@ def shapes_of(said: Any, inputs: Sequence[str]) -> dict[str, Shape]:
 
 def doors(array: NDArray[Any], shape: Shape | None, said: str) -> list[Shape]:
     """Orders of axes in which an input, channels last, may be meant: as it is (none), or channels first; of images one
-    after the other also channels before the image. With a `shape`, without the batch, the order that it is, of several
-    that which moves the channels alone. Raises BenchError for a shape that is none; `said` names where it is said.
+    after the other also channels before the image. Whole numbers are as they are, for they may be tokens, which are
+    taken in any order; only those that are not taken so may be images. With a `shape`, without the batch, the order
+    that it is, of several that which moves the channels alone. Raises BenchError for a shape that is none; `said` names
+    where it is said.
     """
     rank = array.ndim
-    if rank < 3 or array.dtype.kind != "f":
+    if rank < 3:
         return [()]
     moved = [_with_channels_at(place, rank) for place in range(1, rank - 1)]
+    if shape is None and array.dtype.kind != "f":
+        return [(), moved[0]] if rank > 3 else [()]
     if shape is None:
         return [moved[0], (), *moved[1 : rank - 3]] if rank > 3 else [(), moved[0]]
     if tuple(shape) == array.shape[1:]:
@@ -173,6 +177,8 @@ class Random(msgspec.Struct, frozen=True):
     behind: str | None = None
 
 
+UNTRAINED = "it has nothing that is trained"
+UNREAL = "it answers no real numbers, of which a loss could be made: give one"
 AT_RANDOM = "it draws at random in inference, so its graph answers other numbers than it does"
 
 Measured = tuple[float, float, int]
@@ -198,19 +204,25 @@ def measured(given: NDArray[Any], made: NDArray[Any], wide: tuple[int, ...] = ()
 
 class Inputs(msgspec.Struct, frozen=True):
     """What one input takes: its shape without the batch, where 0 is any length; whole numbers below a limit where it
-    takes tokens; and the number that a step of it consists of which is to be `masked`, None where it knows no such.
+    takes tokens; the number that a step of it consists of which is to be `masked`, None where it knows no such; and
+    what the model has `called` it, where the name is only its place.
     """
 
     name: str
     shape: Shape
     below: int = 0
     masked: float | None = None
+    called: str = ""
+
+
+HALVES = ("float16", "bfloat16")
 
 
 class Inspected(msgspec.Struct, frozen=True):
     """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
-    last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers, and
-    what is worth knowing.
+    last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers,
+    what is worth knowing, which arrays its author keeps in half precision, and in which (`halves`), and by which `keys`
+    the answers are in their order, where they are a dictionary's.
     """
 
     framework: str
@@ -220,6 +232,8 @@ class Inspected(msgspec.Struct, frozen=True):
     unused: tuple[str, ...] = ()
     answers: int = 1
     remarks: tuple[str, ...] = ()
+    halves: dict[str, str] = {}
+    keys: tuple[str, ...] = ()
 
 
 class Trained(msgspec.Struct, frozen=True):
@@ -244,6 +258,12 @@ def leaves(value: Any) -> list[Any]:
     if isinstance(value, list | tuple):
         return [leaf for item in value for leaf in leaves(item)]
     return [] if value is None else [value]
+
+
+def keys_of(value: Any) -> tuple[str, ...]:
+    """The keys of the `leaves` of a dictionary of tensors; none of anything else."""
+    plain = isinstance(value, Mapping) and all(len(leaves(each)) == 1 for each in value.values())
+    return tuple(map(str, sorted(value))) if plain else ()
 
 
 class Pairing(Protocol):
@@ -293,7 +313,9 @@ class Foreign(Protocol):
         ...
 
     def gradients(self, inputs: Arrays, targets: Arrays) -> tuple[float, Arrays]:
-        """The loss in training mode, and its gradients. Dropout is off. Moving statistics move."""
+        """The loss in training mode, and its gradients. Dropout is off. Moving statistics move. Raises Unavailable
+        where no answer makes a loss.
+        """
         ...
 
     def penalties(self) -> float:

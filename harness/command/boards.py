@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
 def leaderboard(options: LeaderboardOptions) -> int:
     from harness import registry
+    from harness.disk import refuse_no_folder
     from harness.judging import leaderboard
     from harness.judging.store import Store
 
     failed = 0
+    refuse_no_folder("results", options.results)
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
     asked = [key for key in ("check", "diff", "format", "pictures") if getattr(options, key)]
     if options.columns and not options.format:

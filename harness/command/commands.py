@@ -385,9 +385,9 @@ class WeightsMakeOptions(msgspec.Struct, forbid_unknown_fields=True):
 
     suite: Annotated[str, _about("suite whose images to draw")] = "elasticity"
     backbone: Annotated[str, _about("backbones, comma-separated, or all")] = "all"
-    n: Annotated[int, msgspec.Meta(ge=1000, le=10**6, multiple_of=1000, description="images to draw, in thousands")] = (
-        20_000
-    )
+    n: Annotated[
+        int, msgspec.Meta(ge=1000, le=10**6, multiple_of=1000, description="images to draw, a multiple of 1000")
+    ] = 20_000
     seed: Annotated[int, msgspec.Meta(ge=0, le=10**6, description="seed of images, first weights and order")] = 0
     backend: Annotated[str, _about("backend that trains: keras or pytorch")] = "pytorch"
     device: Annotated[Device, _about("where it trains")] = "cpu"

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -162,21 +162,57 @@ class Distance(msgspec.Struct, frozen=True):
         return self.difference / self.allowed if np.isfinite(self.difference) else np.inf
 
 
+class Unsound(NamedTuple):
+    """What is wrong with an array that has numbers which are not finite, on one side `alone` or on both."""
+
+    precision: Precision
+    told: str
+    alone: bool = False
+
+
 class Compared:
     """Arrays of both sides by name, in float32 and, of sides that have it, in float64; `names` are those in all."""
 
     def __init__(self, pair: Pair, key: str, layers: Sequence[str] = ()) -> None:
         sides = (pair.ours, pair.theirs)
         self.labels = [side.label for side in sides]
-        self.single = [side.single(key) for side in sides]
-        self.double = [side.double(key) if side.double else None for side in sides]
+        self.single = [dict(side.single(key)) for side in sides]
+        self.double = [dict(side.double(key)) if side.double else None for side in sides]
         everywhere = [arrays for arrays in (*self.single, *self.double) if arrays is not None]
         places = {name: place for place, name in enumerate(layers)}
         ordered = sorted(self.single[0], key=lambda name: places.get(name, len(places)))
         self.masks = [name for name in ordered if name.endswith("/kept")]
-        self.names = [
-            name for name in ordered if name not in self.masks and all(name in arrays for arrays in everywhere)
-        ]
+        named = [name for name in ordered if name not in self.masks and all(name in arrays for arrays in everywhere)]
+        self.unsound = {name: wrong for name in named if (wrong := self._unsound(name, everywhere))}
+        self.names = [name for name in named if name not in self.unsound]
+
+    def _unsound(self, name: str, everywhere: Sequence[Arrays]) -> Unsound | None:
+        """What is wrong with the numbers of an array that are not finite. Infinities that all have in the same places,
+        as what is masked, are none: they are zero from now on.
+        """
+        arrays = [each[name] for each in everywhere]
+        if all(np.isfinite(each).all() for each in arrays) or len({each.shape for each in arrays}) > 1:
+            return None
+        sides: tuple[tuple[Precision, Sequence[Arrays | None]], ...] = (
+            ("float32", self.single),
+            ("float64", self.double),
+        )
+        for precision, (ours, theirs) in sides:
+            if ours is None or theirs is None:
+                continue
+            lost = ~np.isfinite(ours[name]), ~np.isfinite(theirs[name])
+            if not np.array_equal(*lost):
+                worse = int(lost[1].sum() > lost[0].sum())
+                told = (
+                    f"{self.labels[worse]} has numbers that are not finite, where {self.labels[1 - worse]} has others"
+                )
+                return Unsound(precision, told, alone=True)
+        masked = np.isinf(arrays[0]) & np.all([each == arrays[0] for each in arrays], axis=0)
+        if masked.all() or not all(np.isfinite(each[~masked]).all() for each in arrays):
+            return Unsound("float32", "both have numbers that are not finite: give inputs(rng, n) for which they are")
+        for each in everywhere:
+            each[name] = np.where(masked, 0, each[name])
+        return None
 
     @cached_property
     def exact(self) -> Arrays | None:
@@ -203,10 +239,11 @@ class Compared:
         """
         own = {name: which(distances) for name, distances in self.distances.items()}
         pool = {name: (_pool(name), rounding > LOST) for name, rounding in own.items()}
-        usual = {
-            each: float(np.quantile([rounding for name, rounding in own.items() if pool[name] == each], 0.9))
-            for each in set(pool.values())
-        }
+        with np.errstate(invalid="ignore"):  # between infinite ones, of arrays that are zero on one side, lies nothing
+            usual = {
+                each: float(np.quantile([rounding for name, rounding in own.items() if pool[name] == each], 0.9))
+                for each in set(pool.values())
+            }
         return {name: max(rounding, usual[pool[name]], ulps * _EPSILON) for name, rounding in own.items()}
 
     def conditioning(self) -> float:
@@ -234,7 +271,20 @@ def _compared(rung: str, variant: str, keeps_statistics: bool, pair: Pair) -> li
         gradients = Compared(pair, f"gradients/{variant}/") if rung == "optimizer" else arrays
         conditioning = gradients.conditioning()
     untrained = pair.ours.told.recipes.get(variant, 1) == 1
-    return _judged(rung, variant, arrays, conditioning, pair, untrained)
+    judged = _judged(rung, variant, arrays, conditioning, pair, untrained) if arrays.names else []
+    sound = any(verdict.outcome == "breaks" for verdict in judged) or not arrays.unsound
+    return judged if sound else [_not_finite(rung, variant, arrays)]
+
+
+def _not_finite(rung: str, variant: str, arrays: Compared) -> Verdict:
+    """The verdict on the first array whose numbers are not finite, where all others are alike."""
+    places = list(arrays.single[0])
+    name = min(arrays.unsound, key=lambda name: _stage(rung, places.index(name), name))
+    precision, told, alone = arrays.unsound[name]
+    if not alone:
+        return Verdict(variant, rung, "breaks", precision, note=f"{_spoken(name)}: {told}")
+    allowed = MULTIPLE["float32"] * ULPS * _EPSILON
+    return Verdict(variant, rung, "breaks", precision, _spoken(name), np.inf, allowed, told)
 
 
 _UNCALIBRATED = "neither side computes in float64, which calibrates the rung"

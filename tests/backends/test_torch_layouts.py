@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from backends._torch_layouts import Layouts
+from backends._torch_layouts import Layouts, Tag
 
 IMAGES = torch.arange(2 * 3 * 4 * 5, dtype=torch.float32).reshape(2, 3, 4, 5)
 LAST = IMAGES.numpy().transpose(0, 2, 3, 1)
@@ -49,3 +49,17 @@ def test_an_image_that_is_transposed_stays_one():
 def test_a_flattening_of_channels_that_are_last_is_as_it_is():
     np.testing.assert_array_equal(watched(lambda x: x.permute(0, 2, 3, 1).flatten(1)), LAST.reshape(2, -1))
     np.testing.assert_array_equal(watched(lambda x: x.flatten(1)), LAST.reshape(2, -1))
+
+
+def test_a_reshape_of_what_a_layer_answers_and_a_flattening_are_answered_as_they_are():
+    watch, flat = Layouts(still=True), IMAGES.reshape(2, -1)
+    with watch:
+        watch._put(flat, Tag("from", source="dense"))
+        given = torch.relu(flat.unflatten(1, (3, 4, 5)))
+        image = IMAGES.clone()
+        watch.channels_first(image)
+        flattened = image.flatten(1)
+    np.testing.assert_array_equal(watch.answer(given), IMAGES)
+    assert watch.rank_first(given) == 0
+    np.testing.assert_array_equal(watch.answer(flattened), IMAGES.reshape(2, -1))
+    np.testing.assert_array_equal(watch.common(flattened), LAST.reshape(2, -1))  # as a kernel behind it takes it

@@ -36,6 +36,13 @@ def test_without_one_channels_are_tried_where_a_module_may_take_them():
     assert doors(IMAGES[:, 0, 0], None, "") == [()]
 
 
+def test_whole_numbers_may_be_images_where_a_module_does_not_take_them_as_they_are():
+    whole = IMAGES.astype(np.int32)
+    assert doors(whole, None, "") == [(), (0, 3, 1, 2)]
+    assert doors(whole[..., 0], None, "") == [()]
+    assert doors(whole, (3, 10, 12), "torch_inputs") == [(0, 3, 1, 2)]
+
+
 @pytest.mark.parametrize("said", [(3, 10, 12), [(3, 10, 12)], {"x": (3, 10, 12)}])
 def test_a_shape_may_stand_alone(said):
     assert shapes_of(said, ("x",)) == {"x": (3, 10, 12)}

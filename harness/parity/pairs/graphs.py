@@ -67,8 +67,9 @@ class Graphs(TwoSides):
             yield [msgspec.structs.replace(verdict, seed=seed) for verdict in verdicts]
 
     def _look(self, request: PairRequest, given: str) -> tuple[Inspected, Inspected]:
-        ours = self._sides[0].ask(Inspect(request.ours, given, draws=True), Looked).inspected
-        theirs = self._sides[1].ask(Inspect(request.theirs, given), Looked).inspected
+        looked = self._sides[0].ask(Inspect(request.ours, given, draws=True), Looked)
+        ours, called = looked.inspected, looked.called
+        theirs = self._sides[1].ask(Inspect(request.theirs, given, called=called), Looked).inspected
         if ours.framework == theirs.framework:
             theirs = msgspec.structs.replace(theirs, framework=f"{theirs.framework}2")
         return ours, theirs

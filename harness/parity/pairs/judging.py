@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from harness.foreign import Array, Arrays, Inspected, Part, places
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
-from harness.parity.pairs import explained
+from harness.parity.pairs import explained, steps
 from harness.parity.pairs.mapping import Line, Matched, Paired
 from harness.parity.pairs.orders import STEPS, Computed, Looked
 from harness.parity.side import Told
@@ -57,6 +57,7 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
             trained, still = labels if line.ours.trained else labels[::-1]
             wrong.append(f"{line.name} ({line.theirs.name}) is trained in {trained}, not in {still}")
     wrong += _other_dropouts(looked, paired)
+    wrong += _other_halves([each.inspected for each in looked], paired)
     if own and not wrong:
         wrong = _own_weights(paired, own)
     if wrong:
@@ -72,7 +73,8 @@ def structure(name: str, looked: tuple[Looked, Looked], paired: Paired, own: tup
         )
         if names
     )
-    return Verdict(name, "structure", "passes", note=told + held)
+    notes = [told + held, in_order([each.inspected for each in looked])]
+    return Verdict(name, "structure", "passes", note="; ".join(filter(None, notes)))
 
 
 def other_answers(inspected: Sequence[Inspected]) -> list[str]:
@@ -82,6 +84,32 @@ def other_answers(inspected: Sequence[Inspected]) -> list[str]:
         return []
     arrays = counted(ours.answers, "array")
     return [f"{ours.framework} answers {arrays}, {theirs.framework} {theirs.answers}"]
+
+
+def in_order(inspected: Sequence[Inspected]) -> str:
+    """How several answers are paired, where no names that both sides have say it."""
+    ours, theirs = inspected
+    if ours.answers < 2 or ours.keys == theirs.keys:
+        return ""
+    told = "; ".join(f"{each.framework} {', '.join(each.keys) or 'without keys'}" for each in inspected)
+    return f"answers are paired in order, those of a dictionary by its sorted keys: {told}"
+
+
+def _other_halves(inspected: Sequence[Inspected], paired: Paired) -> list[str]:
+    """What is wrong where one side alone keeps arrays in half precision: every rung computes in single or double."""
+    ours, theirs = inspected
+    kept = [(ours.halves.get(line.ours.name), theirs.halves.get(line.theirs.name)) for line in paired.lines]
+    unlike = [(line, each) for line, each in zip(paired.lines, kept, strict=True) if each[0] != each[1]]
+    if not unlike:
+        return []
+    line, (one, two) = unlike[0]
+    told = f"is {one or _FULL} in {ours.framework}, {two or _FULL} in {theirs.framework}"
+    more = f", as are {len(unlike) - 1} more" if len(unlike) > 1 else ""
+    remedy = "to compare them in single precision, return a model that is kept in it"
+    return [f"{line.name} ({line.theirs.name}) {told}{more}: {remedy}"]
+
+
+_FULL = "in full precision"
 
 
 def _other_dropouts(looked: tuple[Looked, Looked], paired: Paired) -> list[str]:
@@ -163,6 +191,7 @@ class Judge:
         self._leave_out_loops()
         self._leave_out_masked()
         self._labels = [each.inspected.framework for each in looked]
+        self._end = steps.overflown(paired.lines, self._left)
 
     def _leave_out_loops(self) -> None:
         """A layer that one side calls once and the other in a loop, step by step, is seen by the layer behind it."""
@@ -193,6 +222,12 @@ class Judge:
 
         Where all of a difference is what the two frameworks are like, it breaks nothing; of a part, the rest counts.
         """
+        verdicts = self._judged(rung)
+        return (
+            steps.noted(self._name, verdicts, self._end, self._told, self._labels) if rung == "optimizer" else verdicts
+        )
+
+    def _judged(self, rung: str) -> list[Verdict]:
         if rung == "forward" and (wrong := other_answers([each.inspected for each in self._looked])):
             return [Verdict(self._name, rung, "breaks", note=wrong[0])]
         verdicts = [*self._noises(rung), *self._judge(rung, ())]
@@ -239,11 +274,11 @@ class Judge:
     def _judge(self, rung: str, corrections: Sequence[str]) -> list[Verdict]:
         arrays = [
             {precision: self._arrays(rung, ours, precision, corrections) for precision in ("float32", "float64")}
-            for ours in (True, False)
+            for ours in _SIDES
         ]
         gradients = [
             {precision: self._arrays("gradients", ours, precision, ()) for precision in ("float32", "float64")}
-            for ours in (True, False)
+            for ours in _SIDES
         ]
         if rung == "forward":
             _alike(arrays, self._mended())
@@ -282,8 +317,8 @@ class Judge:
                 noised = noised if all(any(map(_is_noised, side["float32"])) for side in self._left) else {}
                 return found | noised | self._lines(left, "gradients/array/", ours) | self._dropped(left, ours)
             case "state":
-                moved = self._lines(left, "state/", ours)
-                arrays = {name: array for name, array in moved.items() if "/moving_" in name}
+                after, moving = self._lines(left, "state/", ours), self._moving()
+                arrays = {name: array for name, array in after.items() if name in moving}
                 return self._unbiased(arrays, 1) if _UNBIASED in corrections and not ours else arrays
             case _:
                 corrected = self._formula() in corrections and any(name.startswith("corrected/") for name in left)
@@ -306,6 +341,19 @@ class Judge:
         natives = {name.removeprefix(prefix): array for name, array in left.items() if name.startswith(prefix)}
         return common(self._paired.lines, natives, ours)
 
+    def _moving(self) -> set[str]:
+        """The arrays that training moves and no optimizer does: statistics of norms, and what a layer of the user's own
+        keeps of the kind, which is told by its being moved in either.
+        """
+        after = [self._lines(left["float32"], "state/", ours) for left, ours in zip(self._left, _SIDES, strict=True)]
+        still = [line.name for line in self._paired.lines if not (line.ours.trained and line.theirs.trained)]
+        return {
+            name
+            for name in still
+            if "/moving_" in name
+            or any(name in side and not np.allclose(side[name], self.start[name], rtol=1e-6, atol=0) for side in after)
+        }
+
     def _dropped(self, left: Arrays, ours: bool) -> Arrays:
         """What dropouts keep and by what they multiply it, under the names and rates that ours have."""
         found: Arrays = {}
@@ -325,7 +373,7 @@ class Judge:
     def _optimizer(self, left: Arrays, taken: str, ours: bool, unbiased: bool) -> Arrays:
         found: Arrays = {}
         for step in STEPS:
-            if f"{taken}/{step}/loss" not in left:
+            if f"{taken}/{step}/loss" not in left or (self._end is not None and step >= self._end):
                 continue
             found[f"{step}/loss"] = left[f"{taken}/{step}/loss"]
             arrays = self._lines(left, f"{taken}/{step}/array/", ours)
@@ -367,7 +415,7 @@ class Judge:
             case _:
                 return []
 
-    def _unbiased(self, arrays: Arrays, steps: int) -> Arrays:
+    def _unbiased(self, arrays: Arrays, done: int) -> Arrays:
         """Moving variances of torch as they would be of the biased variance, as Keras has it."""
         found = dict(arrays)
         for each in self._paired.matched:
@@ -376,7 +424,8 @@ class Judge:
             kept = each.theirs.settings.get("momentum")
             if name in arrays and given is not None and isinstance(kept, float):
                 count = given.size / given.shape[-1]
-                old = kept**steps * self.start[name].astype(np.float64)
+                calls = self._left[1]["float32"].get(f"forward/{each.theirs.output}/calls", np.ones(1)).item()
+                old = kept ** (calls * done) * self.start[name].astype(np.float64)
                 found[name] = old + (arrays[name] - old) * (count - 1) / count
         return found
 
@@ -385,9 +434,10 @@ class Judge:
     def _explained(self, verdict: Verdict, known: str) -> Verdict:
         note = explained.why(verdict, self._looked, self._paired, self._left, self._told)
         besides = f"not counting that {known}" if known else ""
+        order = in_order([each.inspected for each in self._looked]) if verdict.worst.startswith("answer ") else ""
         at_random = [label for label, each in zip(self._labels, self._told, strict=True) if each.random]
         again = f"{' and '.join(at_random)} answers at random: other numbers when it is run again" if at_random else ""
-        told = "; ".join(filter(None, [verdict.note, note, again, besides]))
+        told = "; ".join(filter(None, [verdict.note, note, order, again, besides]))
         return msgspec.structs.replace(verdict, worst=self._spoken(verdict.worst), note=told)
 
     def _spoken(self, worst: str) -> str:
@@ -402,6 +452,7 @@ class Judge:
         return worst
 
 
+_SIDES = (True, False)  # whether it is ours
 _UNBIASED = "torch's moving variance is that of the unbiased variance, Keras's of the biased"
 
 

@@ -15,12 +15,13 @@ FIRST_SEED = 0
 
 class Inspect(msgspec.Struct, frozen=True, tag=True):
     """Build the model in single precision, and look at it as it is run on the inputs in `given`; one that `draws` first
-    puts them there.
+    puts them there. `called` are the names that the other side has for inputs without any.
     """
 
     source: Source
     given: str
     draws: bool = False
+    called: dict[str, str] = {}
 
 
 class Draw(msgspec.Struct, frozen=True, tag=True):
@@ -60,11 +61,14 @@ Request = Inspect | Draw | Compute | Own | Export
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """The answer to `Inspect`: what the model is, which of the optional functions its file has, and its mapping."""
+    """The answer to `Inspect`: what the model is, which of the optional functions its file has, its mapping, and what
+    it has `called` the inputs that are named by their places.
+    """
 
     inspected: Inspected
     says: tuple[str, ...] = ()
     mapping: dict[str, str] = {}
+    called: dict[str, str] = {}
 
 
 class Exported(msgspec.Struct, frozen=True):

@@ -169,6 +169,7 @@ class Served:
         self._inputs: Arrays = {}
         self._targets: Arrays = {}
         self._own: Arrays = {}
+        self._called: dict[str, str] = {}
 
     def answer(self, request: Request) -> msgspec.Struct:
         """Do what is asked. Raises BenchError where the user's code fails before there is anything to compare."""
@@ -198,7 +199,7 @@ class Served:
         return self._models[precision]
 
     def _look(self, request: Inspect) -> Looked:
-        self._source, self._models = request.source, {}
+        self._source, self._models, self._called = request.source, {}, request.called
         self._said = Said(request.source.said)
         model = self._model("float32")
         if request.draws:
@@ -210,7 +211,8 @@ class Served:
         if request.draws:
             self._aim(model, request.given, FIRST_SEED)
         says = tuple(name for name in SAID if self._said.get(name) is not None)
-        return Looked(inspected, says, self._mapping())
+        called = {each.name: each.called for each in model.inputs() if each.called and each.name in self._inputs}
+        return Looked(inspected, says, self._mapping(), called)
 
     def _run(self, run: Callable[[Arrays], _Made]) -> _Made:
         """Run the model on the inputs. Raises BenchError where it fails."""
@@ -251,7 +253,8 @@ class Served:
 
     def _read(self, path: str) -> None:
         arrays = load_file(path)
-        self._inputs = {name[7:]: array for name, array in arrays.items() if name.startswith("inputs/")}
+        given = {name[7:]: array for name, array in arrays.items() if name.startswith("inputs/")}
+        self._inputs = {self._called.get(name, name): array for name, array in given.items()}
         self._targets = {name[8:]: array for name, array in arrays.items() if name.startswith("targets/")}
 
     def _compute(self, request: Compute) -> Computed:

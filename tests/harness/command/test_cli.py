@@ -395,6 +395,14 @@ def test_a_climb_whose_verdicts_could_not_be_written_is_not_begun(capsys, tmp_pa
     assert "is there, and is no folder" in err or "is a folder: name a file" in err
 
 
+@pytest.mark.parametrize("words", [[], ["check=true"], ["format=csv"]])
+def test_a_leaderboard_of_a_file_is_refused(capsys, tmp_path, words):
+    (tmp_path / "afile").write_text("")
+    code, out, err = bench(capsys, "leaderboard", f"results={tmp_path / 'afile'}", *words)
+    assert (code, out) == (2, "")
+    assert "afile: is there, and is no folder: choose another" in err
+
+
 def test_a_pipe_or_a_loop_in_a_records_place_is_told_and_not_waited_for(capsys, tmp_path):
     store = Store(tmp_path, "elasticity")
     store.append(a_record())

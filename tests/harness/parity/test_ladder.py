@@ -133,8 +133,45 @@ def test_gradients_that_are_nothing_but_rounding_excuse_no_others():
 
 def test_numbers_that_are_none_are_not_excused_by_a_bad_condition():
     for wrong in (np.full(40, np.nan), np.full(40, np.inf)):
-        single, double = verdicts(lambda arrays, wrong=wrong: {**arrays, "dense_1": wrong}, "gradients", by=1e-2)
-        assert {single.outcome, double.outcome} == {"breaks"}
+        found = verdicts(lambda arrays, wrong=wrong: {**arrays, "dense_1": wrong}, "gradients", by=1e-2)
+        assert [(each.outcome, each.worst, each.note) for each in found] == [
+            ("breaks", "dense_1", "theirs has numbers that are not finite, where ours has others")
+        ]
+
+
+def of_two(change, change_double=None):
+    """The verdicts on two sides that both compute with `change`, in float64 with another."""
+    truth = (change_double or change)(exact())
+    sides = [a_side(label, change(rounded(exact(), seed)), truth) for seed, label in enumerate(("ours", "theirs"), 1)]
+    return judge("forward", "v", False, Pair(*sides, truth), 0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_numbers_that_neither_side_has_finite_break_and_say_what_to_do():
+    def changed(arrays):
+        return {**arrays, "dense_1": arrays["dense_1"] * np.where(np.arange(40) < 5, np.nan, 1)}
+
+    def kept(arrays):
+        return arrays
+
+    for found in (of_two(changed), of_two(changed, kept), of_two(kept, changed)):
+        assert [(each.outcome, each.worst, each.difference) for each in found] == [("breaks", "", None)]
+        assert found[0].note == "dense_1: both have numbers that are not finite: give inputs(rng, n) for which they are"
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_both_sides_mask_by_infinity_is_no_difference_and_hides_none():
+    mask = np.where(np.arange(40) < 5, -np.inf, 0)
+
+    def masked(arrays):
+        return {**arrays, "prediction": arrays["prediction"] + mask}
+
+    assert {verdict.outcome for verdict in of_two(masked)} == {"passes"}
+    truth, wrong = masked(exact()), masked(scaled("prediction", 1.01)(exact()))
+    ours, theirs = a_side("ours", masked(rounded(exact(), 1)), truth), a_side("theirs", wrong, wrong)
+    found = judge("forward", "v", False, Pair(ours, theirs, truth), 0)
+    assert [(each.outcome, each.worst) for each in found] == [("breaks", "prediction")] * 2
+    assert found[0].difference == pytest.approx(0.01, rel=1e-2)
 
 
 def test_an_ill_conditioned_rung_is_judged_by_nobody_where_one_side_has_no_float64():

@@ -124,6 +124,26 @@ class Cell(L.Layer):
 both = L.Bidirectional(L.RNN(Cell(3), return_sequences=True))
 return keras.Sequential([keras.Input(inputs), both, L.RNN([Cell(6), Cell(6)]), L.Dense(2)])"""
 
+CENTRED = """
+class Centre(L.Layer):
+    def build(self, shape):
+        self.center = self.add_weight(shape=shape[-1:], trainable=False, name="center")
+
+    def call(self, x, training=False):
+        if not training:
+            return x - self.center
+        mean = ops.mean(x, 0)
+        self.center.assign(self.center * 0.9 + mean * 0.1)
+        return x - mean
+
+return keras.Sequential([keras.Input(inputs), L.Dense(8), Centre(), L.Dense(3)])"""
+
+SIAMESE = """
+encoder = keras.Sequential([L.Conv2D(4, 3), L.BatchNormalization(epsilon=1e-5, momentum=0.9), L.ReLU(),
+                            L.GlobalAveragePooling2D()])
+given = keras.Input(inputs)
+return keras.Model(given, L.Dense(2)(encoder(given) - encoder(-given)))"""
+
 PORTS = {
     "functions with arrays of the model": Port(
         (9, 9, 2),
@@ -472,6 +492,63 @@ return nn.Sequential(nn.Conv2d(3, 4, 3), flat, nn.Linear(80, 2))""",
             ): ("forward", "dense (2)"),
         },
         notes=("dense is behind a flattening of channels first in both",),
+    ),
+    "a dense layer's answer that is reshaped": Port(
+        (6,),
+        sequential("L.Dense(9)", "L.Reshape((3, 3))", "L.Activation('tanh')"),
+        net("self.fc = nn.Linear(6, 9)", "return torch.tanh(self.fc(x).view(-1, 3, 3))"),
+        {(".view(-1, 3, 3)", ".view(-1, 3, 3).mT"): ("forward", "look behind dense")},
+    ),
+    "a dense layer's answer that is reshaped and turned": Port(
+        (6,),
+        sequential("L.Dense(12)", "L.Reshape((3, 4))", "L.Permute((2, 1))"),
+        net("self.fc = nn.Linear(6, 12)", "return self.fc(x).view(-1, 3, 4).mT"),
+        {
+            (".view(-1, 3, 4).mT", ".view(-1, 4, 3)"): ("forward", "look behind dense"),
+            (".mT", ""): ("forward", "shapes (8, 4, 3) and (8, 3, 4)"),
+        },
+    ),
+    "images that a dense layer makes, with a norm before the convolution": Port(
+        (6,),
+        sequential("L.Dense(48)", "L.Reshape((4, 4, 3))", "L.BatchNormalization(epsilon=1e-5, momentum=0.9)",
+                   "L.Conv2D(2, 3)"),
+        net("self.fc, self.norm, self.conv = nn.Linear(6, 48), nn.BatchNorm2d(3), nn.Conv2d(3, 2, 3)",
+            "return self.conv(self.norm(self.fc(x).view(-1, 3, 4, 4)))"),
+        {(".view(-1, 3, 4, 4)", ".view(-1, 3, 4, 4).mT"): ("forward", "batch_normalization (norm)")},
+    ),
+    "images that are flattened at the end": Port(
+        (6, 6, 3),
+        sequential("L.Conv2D(4, 3)", "L.Flatten()"),
+        net("self.conv = nn.Conv2d(3, 4, 3)", "return self.conv(x).permute(0, 2, 3, 1).flatten(1)"),
+        {(".permute(0, 2, 3, 1).flatten(1)", ".flatten(1)"): ("forward", "look behind conv2d")},
+    ),
+    "a layer of one's own that keeps a mean while it trains": Port(
+        (6,),
+        CENTRED,
+        net("self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)\nself.register_buffer('center', torch.zeros(8))",
+            """
+            x = self.a(x)
+            if not self.training:
+                return self.b(x - self.center)
+            mean = x.mean(0)
+            with torch.no_grad():
+                self.center.mul_(0.9).add_(mean, alpha=0.1)
+            return self.b(x - mean)
+            """),
+        {
+            ("mul_(0.9).add_(mean, alpha=0.1)", "mul_(0.1).add_(mean, alpha=0.9)"): ("state", "/center (center)"),
+            ("self.center.mul_(0.9).add_(mean, alpha=0.1)", "pass"): ("state", "/center (center)"),
+        },
+    ),
+    "a batch norm that is called twice": Port(
+        (8, 8, 3),
+        SIAMESE,
+        net("self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)",
+            """
+            one, two = (F.relu(self.norm(self.conv(each))).mean((2, 3)) for each in (x, -x))
+            return self.fc(one - two)
+            """),
+        {("nn.BatchNorm2d(4)", "nn.BatchNorm2d(4, momentum=0.101)"): ("state", "momentum is 0.9 in keras, 0.899 in")},
     ),
     "images one after the other": Port(
         (5, 8, 8, 2),

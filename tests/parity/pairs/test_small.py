@@ -5,6 +5,7 @@ import textwrap
 import pytest
 from msgspec.structs import replace
 
+from harness.errors import BenchError
 from harness.parity.pairs.climb import PairRequest
 from tests.parity.pairs.planted import source
 
@@ -191,6 +192,66 @@ def test_a_model_that_was_saved_is_the_same_where_the_file_loads_it(climb, tmp_p
     assert found(climb((6, 6, 3), keras, torch.replace("1e-3", "1.0001e-3")), "forward", "epsilon is 0.001 in keras")
 
 
+@pytest.mark.parametrize("kept", ["float16", "bfloat16"])
+def test_a_module_in_half_precision_is_not_taken_for_one_in_single(climb, kept):
+    keras, torch = "return model(L.Dense(4), L.Dense(2))", "return nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))"
+    assert broken(climb((6,), keras, torch, rungs=("structure",))) == []
+    verdicts = climb((6,), keras, f"{torch}.to(torch.{kept})", rungs=("structure",))
+    said = f"dense/kernel (0.weight) is in full precision in keras, {kept} in torch, as are 3 more: to compare them"
+    assert found(verdicts, "structure", said)
+
+
+# --- what is put round a module ---------------------------------------------------------------------------------
+
+ROUND = {
+    "the whole": "net = torch.compile(net)",
+    "a part, and another in place": "net[0] = torch.compile(net[0])\nnet[1].compile()",
+}
+
+
+@pytest.mark.parametrize("name", ROUND)
+def test_a_module_is_looked_at_below_what_compiles_it(climb, name):
+    keras = "return model(L.Dense(4, activation='relu'), L.Dense(2))"
+    torch = (
+        f"net = nn.Sequential(nn.Sequential(nn.Linear(6, 4), nn.ReLU()), nn.Linear(4, 2))\n{ROUND[name]}\nreturn net"
+    )
+    verdicts = climb((6,), keras, torch, rungs=("structure", "forward", "gradients"))
+    assert {verdict.outcome for verdict in verdicts} == {"passes"}
+    assert found(climb((6,), keras, torch.replace("nn.ReLU", "nn.ReLU6")), "forward", "dense_1 (1)")
+
+
+@pytest.mark.parametrize("scripted", ["torch.jit.script(nn.Linear(6, 2))",
+                                      "nn.Sequential(torch.jit.trace(nn.Linear(6, 2), torch.ones(1, 6)))"])  # fmt: skip
+def test_a_scripted_module_is_refused(climb, scripted):
+    with pytest.raises(BenchError, match="a TorchScript module, which shows no layers: return it unscripted"):
+        climb((6,), "return model(L.Dense(2))", f"return {scripted}")
+
+
+def test_what_looks_at_signs_does_so_in_double_precision(climb):
+    """Keras makes a number single by name there, to look at its bits."""
+    keras = """
+    given = keras.Input(inputs)
+    chosen = ops.one_hot(ops.argmax(L.Dense(5, name="choice")(given), -1), 5)
+    least = ops.one_hot(ops.argmin(given, -1), 5)
+    return keras.Model(given, L.Dense(2)(chosen + least * ops.cast(ops.signbit(given[:, :5]), "float32")))
+    """
+    torch = """
+    def compute(net, x):
+        chosen, least = (F.one_hot(each, 5).to(x.dtype) for each in (net.choice(x).argmax(-1), x.argmin(-1)))
+        return net.out(chosen + least * torch.signbit(x).to(x.dtype))
+
+    net = Computed(compute)
+    net.choice, net.out = nn.Linear(5, 5), nn.Linear(5, 2)
+    return net
+    """
+    verdicts = climb((5,), keras, torch, rungs=("structure", "forward"))
+    assert [(each.outcome, each.precision) for each in verdicts] == [
+        ("passes", ""), ("passes", "float32"), ("passes", "float64")]  # fmt: skip
+    assert found(
+        climb((5,), keras, torch.replace("x.argmin", "x.argmax"), rungs=("forward",)), "forward", "dense (out)"
+    )
+
+
 # --- dropouts -----------------------------------------------------------------------------------------------------
 
 DROPOUTS = {
@@ -374,6 +435,35 @@ def test_an_input_of_truth_values_is_given_as_such(climb):
     assert found(climb(None, keras, forgotten, more, rungs), "forward", "multi_head_attention")
 
 
+@pytest.mark.parametrize("shape", ["", "torch_inputs = (3, 8, 8)\n"])
+def test_images_of_whole_numbers_are_given_channels_first(climb, shape):
+    keras = "return keras.Sequential([keras.Input((8, 8, 3)), L.Rescaling(1 / 255), L.Conv2D(4, 3)])"
+    torch = "net = Computed(lambda net, x: net.conv(x / 255))\nnet.conv = nn.Conv2d(3, 4, 3)\nreturn net"
+    more = f"\n\ndef inputs(rng, n):\n    return rng.integers(0, 256, (n, 8, 8, 3), dtype='uint8')\n\n\n{shape}"
+    assert broken(climb(None, keras, torch, more)) == []
+    assert found(climb(None, keras, torch.replace("255", "256"), more), "forward", "conv2d")
+
+
+def test_a_keras_model_of_a_dictionary_says_itself_what_it_takes(climb):
+    keras = """
+    one, two = keras.Input((4,), name="one"), keras.Input((3,), name="two")
+    return keras.Model({"two": two, "one": one}, L.Dense(2)(L.Concatenate()([one, two])))
+    """
+    torch = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(7, 2)
+
+        def forward(self, two, one):
+            return self.out(torch.cat([one, two], 1))
+
+    return Net()
+    """
+    assert broken(climb(None, keras, torch)) == []
+    assert found(climb(None, keras, torch.replace("[one, two]", "[two, one]")), "forward", "dense (out)")
+
+
 def test_a_graph_that_keras_gives_more_inputs_than_the_model_has_is_none(climb):
     """Its exporter makes inputs of the tensors that a layer holds: no fault of the port, which is held to its own."""
     inputs, keras, torch, _ = IN_DOUBLE["constants of channels"]
@@ -424,6 +514,70 @@ def test_steps_that_keras_masks_are_none_to_a_right_port_and_some_to_one_that_fo
     torch, rungs = LENGTHS.format(compute=compute), ("structure", "forward", "gradients")
     assert broken(climb((7, 4), keras, torch, rungs=rungs)) == []
     assert found(climb((7, 4), keras, torch.replace(right, wrong), rungs=rungs), "forward", "look behind lstm")
+
+
+# --- several answers ----------------------------------------------------------------------------------------------
+
+
+def test_answers_are_paired_by_the_keys_that_both_have_and_in_an_order_that_is_told(climb):
+    keras = """
+    given = keras.Input(inputs)
+    return keras.Model(given, {"cls": L.Dense(2, name="cls")(given), "box": L.Dense(4, name="box")(given)})
+    """
+    torch = """
+    net = Computed(lambda net, x: {"cls": net.cls(x), "box": net.box(x)})
+    net.cls, net.box = nn.Linear(6, 2), nn.Linear(6, 4)
+    return net
+    """
+    rungs = ("structure", "forward")
+    named = climb((6,), keras, torch, rungs=rungs)
+    assert broken(named) == []
+    assert "answers are paired" not in named[0].note
+    said = "answers are paired in order, those of a dictionary by its sorted keys: keras box, cls; torch without keys"
+    unnamed = torch.replace('{"cls": net.cls(x), "box": net.box(x)}', "(net.{}(x), net.{}(x))")
+    sorted_ = climb((6,), keras, unnamed.format("box", "cls"), rungs=rungs)
+    assert broken(sorted_) == []
+    assert said in sorted_[0].note
+    assert found(climb((6,), keras, unnamed.format("cls", "box"), rungs=rungs), "forward", said)
+
+
+# --- what is not trained ------------------------------------------------------------------------------------------
+
+UNREAL = {
+    "whole numbers": ("ops.argmax(made, -1)", "made.argmax(-1)"),
+    "truth values": ("made > 0", "made > 0"),
+}
+
+
+@pytest.mark.parametrize("name", UNREAL)
+def test_answers_that_are_not_real_are_compared_and_enter_no_loss(climb, name):
+    ours, theirs = UNREAL[name]
+    keras = f"given = keras.Input(inputs)\nmade = L.Dense(3)(given)\nreturn keras.Model(given, [made, {ours}])"
+    torch = f"""
+    def compute(net, x):
+        made = net.out(x)
+        return made, {theirs}
+
+    net = Computed(compute)
+    net.out = nn.Linear(6, 3)
+    return net
+    """
+    rungs = ("structure", "forward", "gradients")
+    assert {verdict.outcome for verdict in climb((6,), keras, torch, rungs=rungs)} == {"passes"}
+    assert found(climb((6,), keras, torch.replace(theirs, f"-{theirs}" if "arg" in theirs else f"~({theirs})")),
+                 "forward", "answer 1")  # fmt: skip
+    alone = climb((6,), keras.replace("[made, ", "["), torch.replace("return made, ", "return "), rungs=rungs)
+    assert [each.outcome for each in alone if each.rung == "gradients"] == ["skipped"]
+    assert alone[-1].note == "keras: it answers no real numbers, of which a loss could be made: give one"
+
+
+def test_of_models_without_arrays_the_loss_is_compared_and_no_step_is_made(climb):
+    more = RUNS_AWAY.format(momentum=0.9, ours="")
+    rungs = ("structure", "forward", "gradients", "state", "optimizer")
+    verdicts = climb((8, 8, 3), "return model(L.MaxPooling2D(2))", "return nn.MaxPool2d(2)", more, rungs)
+    assert {(verdict.rung, verdict.outcome) for verdict in verdicts} == {
+        ("structure", "passes"), ("forward", "passes"), ("gradients", "passes"), ("optimizer", "skipped")}  # fmt: skip
+    assert verdicts[-1].note == "torch: it has nothing that is trained"
 
 
 # --- losses -------------------------------------------------------------------------------------------------------
@@ -501,6 +655,54 @@ def test_an_optimizer_that_no_port_can_make_equal_differs_and_its_settings_are_n
     assert verdicts[-1].outcome == ("differs" if known else "passes")
     assert [verdict.note for verdict in verdicts] == [known, known]
     assert found(climbed(theirs.replace(right, wrong)), "optimizer", said)
+
+
+RUNS_AWAY = """
+
+def keras_optimizer():
+    import keras
+
+    return keras.optimizers.SGD(0.05, momentum=0.9{ours})
+
+
+def torch_optimizer(model):
+    import torch
+
+    return torch.optim.SGD(model.parameters(), 0.05, momentum={momentum})
+"""
+DEEP = (
+    (8, 8, 3),
+    "return model(L.Conv2D(16, 3), L.ReLU(), L.Conv2D(16, 3), L.Flatten(), L.Dense(16), L.ReLU(), L.Dense(1))",
+    "net = Computed(lambda net, x: net.d(F.relu(net.c(net.b(F.relu(net.a(x))).permute(0, 2, 3, 1).flatten(1)))))\n"
+    "net.a, net.b = nn.Conv2d(3, 16, 3), nn.Conv2d(16, 16, 3)\n"
+    "net.c, net.d = nn.Linear(256, 16), nn.Linear(16, 1)\nreturn net",
+)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_steps_that_run_away_in_both_are_left_out_and_hide_no_fault(climb):
+    def climbed(momentum, ours=""):
+        return climb(*DEEP, RUNS_AWAY.format(momentum=momentum, ours=ours), ("optimizer",))
+
+    right = climbed(0.9)
+    assert {verdict.outcome for verdict in right} == {"passes"}
+    assert all(verdict.note.startswith("nothing of step 5 or later, where both sides") for verdict in right)
+    wrong = climbed(0.901)
+    assert found(wrong, "optimizer", "after 2 steps momentum is 0.9 in keras, 0.901 in torch")
+
+
+def test_settings_of_an_optimizer_that_show_in_no_step_are_told(climb):
+    nets = "return model(L.Dense(4), L.Dense(2))", "return nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 2))"
+
+    def climbed(ours):
+        more = RUNS_AWAY.format(momentum=0.9, ours=ours).replace("0.05", "1e-3")
+        return climb((6,), *nets, more, ("optimizer",))
+
+    assert {verdict.note for verdict in climbed("")} == {""}
+    clipped = climbed(", global_clipnorm=1e3")
+    assert {verdict.outcome for verdict in clipped} == {"passes"}
+    assert clipped[0].note == "steps need not show that global_clipnorm is 1000.0 in keras, None in torch"
+    assert found(climbed(", use_ema=True"), "optimizer", "use_ema is True in keras, None in torch: at the end of a")
 
 
 # --- steps of the user's own --------------------------------------------------------------------------------------

@@ -356,3 +356,37 @@ def test_of_a_file_beside_a_graph_the_torch_module_is_taken_where_there_is_one(t
     onnx.save(twin(), tmp_path / "one.onnx")
     ours, theirs = sources(str(tmp_path / "pair.py"), onnx=str(tmp_path / "one.onnx"))
     assert (ours.kind, ours.function, theirs.kind, theirs.said) == (kind, f"{kind}_model", "onnx", ours.said)
+
+
+TWO = """
+def keras_model():
+    import keras
+
+    a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
+    dense = keras.layers.Dense(4, use_bias=False, kernel_initializer=lambda shape, dtype: KERNEL)
+    return keras.Model([a, b], dense(a - b))
+
+
+import numpy as np
+
+KERNEL = np.arange(16, dtype=np.float32).reshape(4, 4) / 16
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("names", "outcome"), [("ba", "passes"), ("xy", "breaks")])
+def test_two_inputs_of_one_shape_are_paired_by_names_that_both_have(tmp_path, names, outcome):
+    """Those of other names are paired in order, in which these are not."""
+    (tmp_path / "pair.py").write_text(TWO)
+    takes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 4]) for name in names]
+    gives = helper.make_tensor_value_info("answer", TensorProto.FLOAT, ["N", 4])
+    nodes = [node("Sub", [names[1], names[0]], "apart"), node("MatMul", ["apart", "kernel"], "answer")]
+    held = [numpy_helper.from_array(np.arange(16, dtype=np.float32).reshape(4, 4) / 16, "kernel")]
+    model = helper.make_model(helper.make_graph(nodes, "two", takes, [gives], held),
+                              opset_imports=[helper.make_opsetid("", 18)], ir_version=10)  # fmt: skip
+    onnx.save(model, tmp_path / "two.onnx")
+    ours = Source("keras", str(tmp_path / "pair.py"), "keras_model", str(tmp_path / "pair.py"))
+    request = PairRequest("net", ours, Source("onnx", str(tmp_path / "two.onnx")), ("forward",))
+    with Graphs(request.ours, request.theirs, Limits()) as graphs:
+        (verdicts,) = graphs.climb(request)
+    assert [verdict.outcome for verdict in verdicts] == [outcome]

@@ -245,3 +245,15 @@ model.save({str(file)!r})
     with SideProcess(Source("keras", ""), Limits()) as side:
         side.ask(trusted, Looked)
     assert trace.exists()  # so that the refusal above was of something
+
+
+@pytest.mark.parity
+def test_a_file_in_another_format_of_keras_is_told_which_is_read(tmp_path):
+    file, pair = tmp_path / "model.h5", tmp_path / "pair.py"
+    file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
+    pair.write_text(NET + "inputs = (4,)\n")
+    with (
+        SideProcess(Source("keras", ""), Limits()) as side,
+        pytest.raises(BenchError, match=r"model.h5: is no file in the format .keras, which alone is read: model.save"),
+    ):
+        side.ask(Inspect(Source("keras", str(file), "", str(pair)), str(tmp_path / "given"), True), Looked)
