@@ -77,6 +77,7 @@ def test_no_command_leaves_a_trace_outside_its_folders(place, tmp_path):
     model = next((tmp_path / "results" / "models" / "elasticity").glob("baseline.keras.*.onnx"))
     place.run(*BENCH, "predict", f"model={model}", f"images={data}", f"out={out}")
     place.run(*BENCH, "latency", f"model={model}", "batches=1")
+    place.run(*BENCH, "run", "suite=elasticity", "profile=smoke", "variant=baseline", "backend=keras", results)
     place.run(*BENCH, "deploy", "suite=elasticity", "variant=baseline", "backend=keras", results)
     place.run(*BENCH, "parity", "variant=baseline", "rung=structure,forward,export", "profile=smoke", results)
     place.run(*BENCH, "weights", "list")
