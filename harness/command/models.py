@@ -319,7 +319,7 @@ def _best(options: PredictOptions) -> Path:
     """The best model of the newest data set and split that has one."""
     from harness import registry
     from harness.judging.store import Store
-    from harness.running.run import best, question
+    from harness.running.run import best
 
     registry.suite(options.suite)  # refused here where there is none of that name
     records = [one for one in Store(options.results, options.suite).trainings() if one.onnx and one.encoding_ms is None]
@@ -328,8 +328,8 @@ def _best(options: PredictOptions) -> Path:
         asked = registry.choose(options.variant, sorted(known), "variant with a model")
         records = [record for record in records if record.cell.variant in asked]
     newest_first = sorted(records, key=attrgetter("started"), reverse=True)
-    for asked in dict.fromkeys(question(record.cell) for record in newest_first):
-        if found := best((record for record in records if question(record.cell) == asked), options.results):
+    for asked in dict.fromkeys(record.cell.question for record in newest_first):
+        if found := best((record for record in records if record.cell.question == asked), options.results):
             path, record = found
             print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {path}"))
             return path

@@ -81,11 +81,8 @@ class Group:
         """What each seed made of each named test, the one that models are ranked by first."""
         tests: dict[str, list[Examined]] = {}
         for record in self.good:
-            if record.test and record.held_out:
-                ranking = Examined(record.held_out, record.test, record.metrics)
-                tests.setdefault(record.held_out.test, []).append(ranking)
-            for name, other in record.others.items():
-                tests.setdefault(name, []).append(other)
+            for name, tested in record.examined.items():
+                tests.setdefault(name, []).append(tested)
         return tests
 
     @cached_property

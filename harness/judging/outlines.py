@@ -139,7 +139,7 @@ class Shelf:
     def _validation_error(self, part: _Part, cell: Cell) -> float:
         if not part.validation or not part.held_out:
             return math.inf
-        units = self._units.get((cell.data_hash, cell.split_hash), ())
+        units = self._units.get(cell.question, ())
         return error_to_choose_by(part.validation.mse, part.validation.r2_mean, units)
 
     def _environment(self, raw: bytes) -> Environment:

@@ -98,6 +98,13 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return isinstance(architecture, Network)
 
     @property
+    def question(self) -> tuple[str, str]:
+        """Equal for cells of the same data and split, whose models met the same images. Of another split validation
+        errors say something else: of one that leaks they are lower.
+        """
+        return self.data_hash, self.split_hash
+
+    @property
     def packages(self) -> tuple[str, ...]:
         """What its numbers hang on besides what its backend computes with."""
         return self.architecture.packages if isinstance(self.architecture, Search) else ()
@@ -339,6 +346,13 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         tests = [(name, tested.metrics, tested.held_out.predictions) for name, tested in self.others.items()]
         predictions = self.held_out.predictions if self.held_out else ()
         return hash((predictions, *self.metrics.items(), *((name, *m.items(), p) for name, m, p in tests)))
+
+    @property
+    def examined(self) -> dict[str, Examined]:
+        """What it made of each test, by name, the one that models are ranked by first."""
+        if self.test is None or self.held_out is None:
+            return dict(self.others)
+        return {self.held_out.test: Examined(self.held_out, self.test, self.metrics)} | self.others
 
     @property
     def seed(self) -> int:

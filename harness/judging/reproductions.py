@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from harness.judging.outlines import Outline, Shelf
-from harness.judging.records import HeldOut, Record
+from harness.judging.records import Record
 from harness.judging.store import Store
 from harness.judging.verify import refuse, verify_each
 from harness.provenance import differences, source
@@ -51,7 +51,7 @@ def spread_of_seeds(records: Sequence[Record]) -> Spread:
     one seed.
     """
     found: dict[str, float | None] = {}
-    for test in _tests(records[0]):
+    for test in records[0].examined:
         distances = [_distance(one, other, test) for one, other in combinations(records, 2)]
         found[test] = float(np.median(distances)) if distances else None
     return found
@@ -69,7 +69,7 @@ def compare(record: Record, again: Record | None, spread: Spread) -> Again:
     if again.key != record.key:
         why.append("it is another cell: the variant was defined otherwise, or the profile")
     test, agrees, distance = max(
-        ((test, *_agreement(record, again, test, spread.get(test))) for test in _tests(record)),
+        ((test, *_agreement(record, again, test, spread.get(test))) for test in record.examined),
         key=lambda found: _FROM_BEST.index(found[1]),
     )
     if agrees != "to the bit" and not why:
@@ -78,7 +78,7 @@ def compare(record: Record, again: Record | None, spread: Spread) -> Again:
 
 
 def _agreement(record: Record, again: Record, test: str, spread: float | None) -> tuple[Agreement, float]:
-    distance, error = _distance(record, again, test), _rmse(record, test)
+    distance, error = _distance(record, again, test), record.examined[test].accuracy.rmse
     if distance == 0:
         return "to the bit", distance
     if distance <= ROUNDING * error:
@@ -88,25 +88,15 @@ def _agreement(record: Record, again: Record, test: str, spread: float | None) -
     return "no", distance
 
 
-def _tests(record: Record) -> dict[str, HeldOut]:
-    """What it was tested on, by name, the test that models are ranked by first."""
-    assert record.held_out is not None
-    return {record.held_out.test: record.held_out} | {name: one.held_out for name, one in record.others.items()}
-
-
-def _rmse(record: Record, test: str) -> float:
-    held_out = _tests(record)[test]
-    return float(np.sqrt(np.mean((held_out.predicted - held_out.true) ** 2)))
-
-
 def _distance(one: Record, other: Record, test: str) -> float:
     """Root mean square of differences of predictions, in the targets' unit; NaN where one has not met the test, or as
     another one.
     """
-    a, b = _tests(one).get(test), _tests(other).get(test)
-    if a is None or b is None or a.predicted.shape != b.predicted.shape:
+    met = [record.examined.get(test) for record in (one, other)]
+    predicted = [tested.held_out.predicted for tested in met if tested]
+    if len(predicted) < 2 or predicted[0].shape != predicted[1].shape:
         return np.nan
-    return float(np.sqrt(np.mean((a.predicted - b.predicted) ** 2)))
+    return float(np.sqrt(np.mean((predicted[0] - predicted[1]) ** 2)))
 
 
 class Reproduced(NamedTuple):

@@ -132,7 +132,7 @@ def _otherwise_tested(records: Sequence[Record], first: Tested) -> list[str]:
     lies = []
     for record in records:
         assert record.held_out is not None
-        other = first.setdefault((record.cell.data_hash, record.cell.split_hash), record)
+        other = first.setdefault(record.cell.question, record)
         assert other.held_out is not None
         if not same_constants(record.held_out, other.held_out):
             lies.append(

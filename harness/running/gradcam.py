@@ -123,7 +123,7 @@ def look_here(request: Request, on_progress: OnProgress) -> Found:
     cell, suite = request.cell, registry.suite(request.cell.suite)
     dataset = request.source.load(suite)
     whole = data.split_of(suite, dataset)
-    if (dataset.fingerprint(), whole.fingerprint()) != (cell.data_hash, cell.split_hash):
+    if (dataset.fingerprint(), whole.fingerprint()) != cell.question:
         raise BenchError(
             f"{cell.title}: was trained on data '{cell.data}', and these are others: data= and what was said of them "
             "must be as `bench run` was told"

@@ -55,7 +55,7 @@ def reproduce(records: Sequence[Record], results: Path, out: Path, workers: int,
             f"{first.row} is no variant of {first.suite}, but somebody's own, or of another version: not run again"
         )
     dataset = DataSource().load(suite)
-    if (dataset.fingerprint(), split_of(suite, dataset).fingerprint()) != (first.data_hash, first.split_hash):
+    if (dataset.fingerprint(), split_of(suite, dataset).fingerprint()) != first.question:
         raise BenchError(
             f"{first.row} was trained on data '{first.data}', which are not the suite's own: not run again"
         )

@@ -178,8 +178,8 @@ def _run_suite(
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
-    asked = question(suite_plan.cells[0])
-    of_these = [record for record in store.trainings() if question(record.cell) == asked]
+    asked = suite_plan.cells[0].question
+    of_these = [record for record in store.trainings() if record.cell.question == asked]
     if found := best(of_these, request.results):
         words = shlex.join(["bench", "predict", f"model={_typed(found[0])}", "images=FOLDER", "out=FILE.csv"])
         of_those = ", of those that take images" * any(record.encoding_ms is not None for record in of_these)
@@ -241,13 +241,6 @@ def to_do(cells: Iterable[Cell], good: Mapping[str, Record], results: Path) -> l
     """Those that have no record, or whose exported model is not there any more."""
     done = {key for key, record in good.items() if record.unexported or exported(record, results)}
     return [cell for cell in cells if cell.key not in done]
-
-
-def question(cell: Cell) -> tuple[str, str]:
-    """Equal for cells of the same data and split. Of another split validation errors say something else: of one that
-    leaks they are lower.
-    """
-    return cell.data_hash, cell.split_hash
 
 
 def best(records: Iterable[Record], results: Path) -> tuple[Path, Record] | None:

@@ -25,7 +25,7 @@ class Examples:
 
     def fits(self, record: Record) -> bool:
         """Whether a record is of these images."""
-        return (record.cell.data_hash, record.cell.split_hash) == self._of
+        return record.cell.question == self._of
 
     def kinds(self, test: str) -> tuple[str, ...]:
         """What each image of a test is like, or of which group it is; empty where the data set does not say."""

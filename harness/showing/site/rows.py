@@ -187,17 +187,12 @@ def _place(group: Group) -> tuple[object, ...]:
     is now; of anybody else's two may have one name.
     """
     cell = group.first.cell
-    question = cell.suite if cell.data == cell.suite else _question(group)
+    question = cell.suite if cell.data == cell.suite else cell.question
     return cell.row, cell.backend, cell.profile, question, digest(cell.settings)
 
 
 def _on_its_machine(group: Group) -> tuple[object, ...]:
     return *_place(group), machine(group.first.environment)
-
-
-def _question(group: Group) -> tuple[str, str]:
-    """Equal for rows that met the same test images."""
-    return group.first.cell.data_hash, group.first.cell.split_hash
 
 
 def _differences(groups: Sequence[Group]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -206,7 +201,7 @@ def _differences(groups: Sequence[Group]) -> tuple[NDArray[np.float64], NDArray[
     places: dict[tuple[str, str], list[int]] = {}
     for place, group in enumerate(groups):
         if any(record.held_out for record in group.good):
-            places.setdefault(_question(group), []).append(place)
+            places.setdefault(group.first.cell.question, []).append(place)
     for some in places.values():
         rows = [Row("", "", tuple(r for r in groups[place].good if r.held_out)) for place in some]
         # Row i is better by the errors of j less those of i, and `paired_differences` gives the first's less.
@@ -221,7 +216,7 @@ def _ranks(groups: Sequence[Group], high: NDArray[np.float64]) -> list[int | Non
     def field(place: int) -> tuple[object, ...] | None:
         cell = groups[place].first.cell
         whole = cell.settings.originals is msgspec.UNSET and cell.settings.target_scaling == "standard"
-        return (cell.profile, *_question(groups[place])) if whole else None
+        return (cell.profile, *groups[place].first.cell.question) if whole else None
 
     fields = [field(place) for place in range(len(groups))]
     ranks: list[int | None] = []
