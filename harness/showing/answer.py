@@ -9,10 +9,8 @@ import numpy as np
 from harness.judging.blocks import Row
 from harness.model.architecture import Estimator
 from harness.protocol import Metric
-from harness.showing.questions import Family, better, family, worth
+from harness.showing.questions import Family, better, family, few, worth
 from harness.showing.tables import last_decimal, rounded
-
-_NAMED = 3  # rows that are not told apart, before they are only counted
 
 
 def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
@@ -58,10 +56,6 @@ def _equals(among: Family) -> str:
         [row.title for row, found in among.others if found.verdict == verdict]
         for verdict in ("better", "not told apart")
     )
-    told = [better(_few(ahead))] if ahead else []
-    told += [f"Not told apart from it: {', '.join(_few(equal))}."] if equal else []
+    told = [better(few(ahead))] if ahead else []
+    told += [f"Not told apart from it: {', '.join(few(equal))}."] if equal else []
     return " ".join(told)
-
-
-def _few(titles: Sequence[str]) -> Sequence[str]:
-    return titles if len(titles) <= _NAMED else [f"{len(titles)} others"]

@@ -326,7 +326,7 @@ def worth(table: Sequence[Row], among: Family) -> str:
         )
         equal = [row.title for row, found in among.others if _is_network(row) and found.verdict != "worse"]
         if among.chosen is rival and equal:
-            return f"These data do not say: {told}, but not than {', '.join(equal)}."
+            return f"These data do not say: {told}, but not than {', '.join(few(equal))}."
         return f"No: {told}."
     return {
         "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
@@ -407,6 +407,14 @@ def _told_apart(ranked: Sequence[Row], behind: Mapping[int, Difference]) -> str:
     if "too few test images" in named:
         told.append(_TOO_FEW)
     return " ".join(told)
+
+
+_NAMED = 3  # models, before they are only counted
+
+
+def few(titles: Sequence[str]) -> Sequence[str]:
+    """These models' names, or how many they are."""
+    return titles if len(titles) <= _NAMED else [f"{len(titles)} others"]
 
 
 def better(titles: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from harness.judging.blocks import newest, rows
 from harness.judging.records import Record
+from harness.protocol import Metric
 from harness.showing import questions
 from harness.showing.answer import in_one_sentence
 from harness.showing.site.rows import Board
@@ -30,10 +31,10 @@ def block_of(board: Board) -> list[Record]:
     return newest(board.records)
 
 
-def headline(board: Board, block: Sequence[Record]) -> Markup:
-    """What the report opens with."""
+def headline(board: Board, block: Sequence[Record], metrics: Sequence[Metric]) -> Markup:
+    """What the report opens with, by skill and by these of the suite's metrics."""
     table = rows(block, [variant.name for variant in board.suite.VARIANTS])
-    return _inline(in_one_sentence(table, board.suite.METRICS) if table else "Nothing was trained on all images yet.")
+    return _inline(in_one_sentence(table, metrics) if table else "Nothing was trained on all images yet.")
 
 
 def answered(board: Board, block: Sequence[Record]) -> list[Question]:

@@ -103,7 +103,7 @@ class _Site:
         """All pages of a suite, its CSVs and its pictures."""
         name, block = board.name, block_of(board)
         self._boards.append(board)
-        self._headlines[name] = headline(board, block)
+        self._headlines[name] = headline(board, block, ())
         self._file(f"{name}/{name}.csv", board.csv)
         self._file(f"{name}/tests.csv", board.tests_csv)
         self._file(f"{name}/truth.js", f"const truths = {_json(details.truths(board.rows))};\n")
@@ -114,7 +114,7 @@ class _Site:
             f"{name}/index.html",
             name,
             board=board,
-            headline=self._headlines[name],
+            headline=headline(board, block, board.suite.METRICS),
             questions=answered(board, block),
             block=shown,
             records=self._link(self.results / "records" / name / "trainings.jsonl", name),

@@ -24,7 +24,7 @@ from harness.judging.stats import paired_differences
 from harness.model.architecture import Estimator
 from harness.protocol import Suite
 from harness.provenance import machine, source
-from harness.showing.site.shown import Shown, decimals_of, table_columns
+from harness.showing.site.shown import Shown, decimals_of, decimals_of_form, table_columns
 
 
 class Badge(NamedTuple):
@@ -112,11 +112,12 @@ def read(results: Path, name: str) -> Board:
     places = [place for place in table.index if place in before]
     table, shown = table.loc[places], [groups[place] for place in places]
     low, high = _differences(shown)
+    asked = {m.key: known for m in suite.METRICS if (known := decimals_of_form(m.form)) is not None}
     rows = []
     for place, group, rank in zip(places, shown, _ranks(shown, high), strict=True):
         lines = _lines(leaderboard.of_tests(group.records))
         gave_way = tuple((groups[old], values[old]) for old in before[place])
-        badges, decimals = _badges(group, name), _decimals(group, lines)
+        badges, decimals = _badges(group, name), _decimals(group, lines, asked)
         rows.append(BoardRow(_id(group), group, values[place], lines, badges, rank, decimals, gave_way))
     tests_csv = as_csv(pd.DataFrame(_joined(rows), dtype=object))
     return Board(name, suite, rows, table_columns(shown, suite), low, high, as_csv(table), tests_csv, believed)
@@ -229,11 +230,13 @@ def _ranks(groups: Sequence[Group], high: NDArray[np.float64]) -> list[int | Non
     return ranks
 
 
-def _decimals(group: Group, lines: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """See `decimals_of`: of the test that models are ranked by."""
+def _decimals(group: Group, lines: Iterable[Mapping[str, Any]], asked: Mapping[str, int]) -> dict[str, int]:
+    """As the suite's metrics have `asked`; of scores with an interval on the test that models are ranked by, as that
+    allows.
+    """
     first = next(iter(group.examined), "")
     of = {line["metric"]: (line["low"], line["high"]) for line in lines if line["test"] == first}
-    return decimals_of(of, group.unit)
+    return {**asked, **decimals_of(of, group.unit)}
 
 
 def _badges(group: Group, suite: str) -> tuple[Badge, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -138,6 +139,12 @@ def told(value: object, decimals: int | None = None) -> str:
                 return f"{value:.1e}".replace("e-0", "e-")
         return f"{round(value, decimals) + 0.0:,.{decimals}f}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def decimals_of_form(form: str) -> int | None:
+    """Those that a metric's form (`Metric.form`) asks for; None where it counts significant digits."""
+    found = re.fullmatch(r"\.(\d)([f%])", form)
+    return int(found[1]) + 2 * (found[2] == "%") if found else None
 
 
 def decimals_of(intervals: Mapping[str, tuple[float | None, float | None]], unit: str) -> dict[str, int]:

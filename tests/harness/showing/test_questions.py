@@ -7,7 +7,7 @@ import pytest
 from harness.judging.blocks import Difference, difference, differences, rows
 from harness.judging.records import Examined, Settings
 from harness.protocol import Comparison
-from harness.showing.questions import _in_runs, answers, decimals, in_words, settles
+from harness.showing.questions import _in_runs, answers, decimals, few, in_words, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record, with_images
@@ -52,6 +52,11 @@ def test_a_network_that_is_as_good_leaves_the_answer_open():
         "These data do not say: mean · classical has no network, and is better than baseline · keras, the best network "
         "on the validation images, but not than tuned · keras." in worth
     )
+
+
+def test_many_models_are_counted():
+    assert few(["a", "b", "c"]) == ["a", "b", "c"]
+    assert few(["a", "b", "c", "d"]) == ["4 others"]
 
 
 def test_the_baseline_is_trained_on_all_images():

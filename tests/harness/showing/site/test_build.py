@@ -20,9 +20,10 @@ from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.provenance import source
 from harness.showing.site import build, details
+from harness.showing.site.answers import headline
 from harness.showing.site.examples import Examples
 from harness.showing.site.rows import read
-from suites import contrast100, own
+from suites import contrast100, own, polysilicon
 from tests.harness.a_benchmark import RAW, benchmark, fill
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, moved, with_images
 
@@ -38,6 +39,16 @@ def board_of(results, records):
     for record in records:
         Store(results, "elasticity").append(record)
     return read(results, "elasticity")
+
+
+def test_a_headline_has_the_figures_that_it_is_asked_for(tmp_path):
+    with_mape = [msgspec.structs.replace(record, metrics={"mape": 1.5}) for record in benchmark(ERRORS)]
+    board = board_of(tmp_path, with_mape)
+    mape = [metric for metric in polysilicon.METRICS if metric.key == "mape"]
+    assert "MAPE 1.500 %" in headline(board, board.records, mape)
+    front = headline(board, board.records, ())
+    assert "MAPE" not in front
+    assert "which the validation images choose, has a skill of" in front
 
 
 def test_rows_and_csv_are_those_of_the_leaderboard(tmp_path):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from harness.judging import dictionary
 from harness.showing.site.packed import by_columns, packed, to_three_digits
-from harness.showing.site.shown import FORMULAS, decimals_of, digits, told
+from harness.showing.site.shown import FORMULAS, decimals_of, decimals_of_form, digits, told
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,11 @@ def test_decimals_go_to_the_columns_of_a_score():
     found = decimals_of({"rmse": (0.83, 1.08), "nmae": (0.0053, 0.0072), "skill": (None, None)}, "GPa")
     assert found == {"rmse_GPa": 2, "nmae_percent": 2}
     assert decimals_of({"rmse": (0.83, 1.08)}, "") == {"rmse": 2}
+
+
+@pytest.mark.parametrize(("form", "expected"), [(".3f", 3), (".1%", 3), (".3g", None)])
+def test_decimals_that_the_form_of_a_metric_asks_for(form, expected):
+    assert decimals_of_form(form) == expected
 
 
 def test_formulas_are_of_columns_that_there_are():
