@@ -308,7 +308,8 @@ class LatencyOptions(msgspec.Struct, forbid_unknown_fields=True):
 class DeployOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Make exported models lighter, score them again on the test images, and time them beside what they were."""
 
-    suite: Annotated[str, _about("suites that ship data, and whose models to take, comma-separated, or all")] = "all"
+    suite: Annotated[str, _about("suites whose models to take, comma-separated, or all")] = "all"
+    data: Annotated[str, _path("the folder that they were trained on; empty: the data their suites ship")] = ""
     variant: Annotated[str, _about("variants, comma-separated, or all")] = "all"
     backend: Annotated[str, _about("backends that trained them, comma-separated, or all")] = "all"
     runtime: Annotated[
@@ -319,6 +320,7 @@ class DeployOptions(msgspec.Struct, forbid_unknown_fields=True):
         ),
     ] = "all"
     results: Results = Path("results")
+    own: Own = {}
 
 
 class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):

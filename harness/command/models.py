@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from harness.judging.maps import Deletion
     from harness.judging.records import Record, Runtime
     from harness.judging.reproductions import Again
+    from harness.running.data import DataSource
     from harness.running.predict import Predicted
 
 
@@ -81,7 +82,7 @@ def run(options: RunOptions) -> int:
     return 0 if ended_well else 1
 
 
-def _suites(options: RunOptions) -> tuple[str, ...]:
+def _suites(options: RunOptions | DeployOptions) -> tuple[str, ...]:
     """Those asked for; of all, those that ship data, or that a folder of the user's own is for. Raises BenchError where
     it is for none, and says for each why.
     """
@@ -174,13 +175,17 @@ def deploy(options: DeployOptions) -> int:
     from harness import registry
     from harness.judging import leaderboard
     from harness.judging.records import Runtime
+    from harness.running.data import DataSource
     from harness.running.deploy import at_hand, deploy
     from harness.running.progress import show_count
 
     runtimes = _runtimes(options.runtime, get_args(Runtime))
     backends = registry.choose(options.backend, registry.names("backends"), "backend")
-    suites = registry.choose(options.suite, registry.names("suites"), "suite")
-    found = _on_shipped_data({suite: at_hand(options.results, suite) for suite in suites})
+    named = registry.choose(options.suite, registry.names("suites"), "suite")
+    suites = _suites(options) if options.data else named
+    registry.refuse_others(suites, options.own)
+    source = DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
+    found = _of_data({suite: at_hand(options.results, suite) for suite in suites}, source)
     known = {variant.name for suite in found for variant in registry.suite(suite).VARIANTS}
     known |= {record.cell.variant for models in found.values() for record in models.values()}  # a user's own
     variants = registry.choose(options.variant, sorted(known), "variant")
@@ -192,7 +197,7 @@ def deploy(options: DeployOptions) -> int:
     if not any(chosen.values()):
         raise BenchError(f"none of the chosen models is in {options.results / 'models'}: `bench run` makes them")
     for suite, models in chosen.items():
-        for record, deployment in deploy(options.results, suite, models, runtimes, show_count):
+        for record, deployment in deploy(options.results, suite, source, models, runtimes, show_count):
             if deployment.reason:
                 print(one_line(f"{record.cell.title}: no {deployment.runtime}: {deployment.reason}"))
         if models:
@@ -202,25 +207,27 @@ def deploy(options: DeployOptions) -> int:
     return 0
 
 
-def _on_shipped_data(found: dict[str, dict[Path, Record]]) -> dict[str, dict[Path, Record]]:
-    """Models by suite, of the data that suites ship. Raises BenchError where all models are of data of the user's."""
+def _of_data(found: dict[str, dict[Path, Record]], source: DataSource) -> dict[str, dict[Path, Record]]:
+    """Models by suite, of these data alone, for they are scored again on them; those of others are told. Raises
+    BenchError where all are.
+    """
     from harness import registry
-    from harness.running.data import DataSource
     from harness.streams import tell
 
-    shipped: dict[str, dict[Path, Record]] = {}
+    these = f"data={source.folder}" if source.folder else "the data that the suite ships"
+    kept: dict[str, dict[Path, Record]] = {}
+    others = []
     for suite, models in found.items():
-        if suite in registry.with_data():
-            here = DataSource().load(registry.suite(suite)).fingerprint() if models else ""
-            shipped[suite] = {path: record for path, record in models.items() if record.cell.data_hash == here}
-    for suite, models in found.items():
-        if left_out := len(models) - len(shipped.get(suite, {})):
-            why = f"suite={suite}: models are scored again on data that a suite ships, and {left_out} of {len(models)} "
-            why += "are of other data"
-            if not any(shipped.values()):
-                raise BenchError(why)
-            tell(f"{why}: they are left out")
-    return shipped
+        there = models and (source.folder or suite in registry.with_data())
+        here = source.load(registry.suite(suite)).fingerprint() if there else ""
+        kept[suite] = {path: record for path, record in models.items() if record.cell.data_hash == here}
+        if left_out := len(models) - len(kept[suite]):
+            others.append(f"suite={suite}: {left_out} of {len(models)} models are not of {these}")
+    if others and not any(kept.values()):
+        raise BenchError(f"{'; '.join(others)}: give data= and its options as `bench run` was given them")
+    for told in others:
+        tell(f"{told}: they are left out")
+    return kept
 
 
 def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:

@@ -37,6 +37,7 @@ class Request(msgspec.Struct, frozen=True):
     """What the child is asked: an exported model, the data and split that it was made with, and what to make of it."""
 
     suite: str
+    source: DataSource
     model: str
     data_hash: Hash
     split_hash: Hash
@@ -69,6 +70,7 @@ def at_hand(results: Path, suite: str) -> dict[Path, Record]:
 def deploy(
     results: Path,
     suite: str,
+    source: DataSource,
     models: Mapping[Path, Record],
     runtimes: Sequence[Runtime],
     on_progress: OnProgress,
@@ -85,7 +87,7 @@ def deploy(
         if not (left := tuple(runtime for runtime in runtimes if (*place, runtime) not in done)):
             continue
         started = now()
-        request = Request(suite, str(path), record.cell.data_hash, record.cell.split_hash, left)
+        request = Request(suite, source, str(path), record.cell.data_hash, record.cell.split_hash, left)
         made = _made_apart(request, limits, on_progress)
         timed = _timed(path.parent, made, limits, on_progress, settings or LatencySettings())
         for one in made:
@@ -152,11 +154,11 @@ def _timed_apart(
 def make(request: Request, on_progress: OnProgress) -> Result:
     """Make and score in this process."""
     suite, source = registry.suite(request.suite), Path(request.model)
-    dataset = DataSource().load(suite)
+    dataset = request.source.load(suite)
     split = split_of(suite, dataset)
     foreign = ""
     if (dataset.fingerprint(), split.fingerprint()) != (request.data_hash, request.split_hash):
-        foreign = "it was made with other data or another split than the suite's"
+        foreign = "it was made with other data, or another split of them"
     elif len(registry.onnx().OnnxFile(source).input_shapes[0]) != 4:
         foreign = "it takes what images are encoded to, and an encoding is not part of its file"
     made = []

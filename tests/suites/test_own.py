@@ -16,8 +16,10 @@ from harness.errors import BenchError, DataError
 from harness.model.architecture import Network, parameter_shapes
 from harness.model.variants import Encoding
 from harness.protocol import Dataset
+from harness.running import deploy
 from harness.running.data import split_of
 from harness.running.plan import Request, plan
+from harness.running.rounds import LatencySettings
 from suites import own
 from suites.pictures.folder import CLASSES
 
@@ -369,7 +371,7 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
     assert rows["black.tif"]["unlike_training"] == "true"
     assert rows["larger.tif"]["problem"] == "not 32x24 pixels, as those that the model was trained on"
     assert main(["deploy", f"results={tmp_path}"]) == 2
-    assert "suite=own: models are scored again on data that a suite ships" in capsys.readouterr().err
+    assert "suite=own: 3 of 3 models are not of the data that the suite ships: give data=" in capsys.readouterr().err
     assert rows["other.bmp"]["problem"] == "not a PNG, TIFF or JPEG: convert it"
     asked = ["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'mean.csv'}"]
     assert main([*asked, "variant=mean"]) == 1
@@ -380,6 +382,21 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
     assert "not both" in capsys.readouterr().err
     assert main(["predict", "suite=shift", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'n.csv'}"]) == 2
     assert "no model of suite=shift" in capsys.readouterr().err
+
+
+def test_models_of_a_folder_are_made_lighter_and_scored_again_on_it(folder, tmp_path, capsys, monkeypatch):
+    glance = LatencySettings(batches=(1,), warm_up=1, runs=2, seconds=0.001, rounds=2, most_rounds=2)
+    monkeypatch.setattr(deploy, "LatencySettings", lambda: glance)
+    words = [f"data={folder}", "targets=brightness [cd]", f"results={tmp_path}"]
+    assert main(["run", *words, "profile=smoke", "backend=classical", "variant=gray-levels"]) == 0
+    capsys.readouterr()
+    assert main(["deploy", *words[::2], "targets=kind"]) == 2  # other targets are other data
+    assert "1 of 1 models are not of data=" in capsys.readouterr().err
+    assert main(["deploy", *words, "runtime=float32,float16"]) == 0
+    with (tmp_path / "leaderboards" / "own-deployment.csv").open() as file:
+        lighter = {row["runtime"]: row for row in csv.DictReader(file)}
+    assert lighter["float32"]["skill"] == pytest.approx(lighter["float32"]["skill_float32"])
+    assert float(lighter["float16"]["skill"]) == pytest.approx(float(lighter["float32"]["skill"]), abs=0.01)
 
 
 def test_classes_from_a_folder_to_a_leaderboard(folder, tmp_path):

@@ -15,7 +15,7 @@ from harness.judging.timing import Latency
 from harness.model.architecture import Conv2D, Dense, Flatten, MaxPool2D, Network
 from harness.running import deploy
 from harness.running.apart import Stopped
-from harness.running.data import split_of, task
+from harness.running.data import DataSource, split_of, task
 from harness.running.latency import LatencyError
 from harness.running.rounds import LatencySettings
 from tests.backends.conformance import a_variant
@@ -61,7 +61,7 @@ def results(tmp_path, suite):
 
 def deployed(results, runtimes=("float32", "int8", "float16")):
     models = deploy.at_hand(results, "elasticity")
-    found = deploy.deploy(results, "elasticity", models, runtimes, lambda *_: None, GLANCE)
+    found = deploy.deploy(results, "elasticity", DataSource(), models, runtimes, lambda *_: None, GLANCE)
     return {deployment.runtime: deployment for _, deployment in found}
 
 
@@ -151,7 +151,8 @@ def test_a_model_that_is_not_the_recorded_one_is_not_taken(results):
 def asked(results):
     """A request for int8 and float16 of the model."""
     ((path, record),) = deploy.at_hand(results, "elasticity").items()
-    return deploy.Request("elasticity", str(path), record.cell.data_hash, record.cell.split_hash, ("int8", "float16"))
+    hashes = record.cell.data_hash, record.cell.split_hash
+    return deploy.Request("elasticity", DataSource(), str(path), *hashes, ("int8", "float16"))
 
 
 def reasons(request):
@@ -161,7 +162,7 @@ def reasons(request):
 @pytest.mark.parametrize("part", ["data_hash", "split_hash"])
 def test_a_model_of_other_data_or_another_split_says_so(asked, part):
     other = msgspec.structs.replace(asked, **{part: "e" * 64})
-    assert reasons(other) == ["it was made with other data or another split than the suite's"] * 2
+    assert reasons(other) == ["it was made with other data, or another split of them"] * 2
 
 
 def test_a_model_that_takes_encoded_images_says_so(asked, monkeypatch):
@@ -251,7 +252,10 @@ def test_models_of_other_data_are_left_out_and_nothing_is_recorded(results, caps
     store.trainings_file.unlink()
     store.append(msgspec.structs.replace(record, cell=cell, key=cell.key))
     assert main(["deploy", "suite=elasticity", f"results={results}"]) == 2
-    assert "on data that a suite ships, and 1 of 1 are of other data" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert (
+        "suite=elasticity: 1 of 1 models are not of the data that the suite ships: give data= and its options" in told
+    )
     assert not store.deployments()
 
 
