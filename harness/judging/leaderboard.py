@@ -43,14 +43,14 @@ from harness.judging.deployments import table as deployment_table
 from harness.judging.metrics import Accuracy
 from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Cell, Examined, Record
-from harness.judging.reproductions import Reproductions
+from harness.judging.reproductions import Reproductions, by_this_code
 from harness.judging.searches import top_tens_of
 from harness.judging.standing import comparable, standing
 from harness.judging.stats import score_intervals, spread
 from harness.judging.store import Store
 from harness.judging.verify import Tested, refuse, verify_each, verify_together
 from harness.model.variants import Search
-from harness.provenance import machine, source
+from harness.provenance import machine
 from harness.text import harmless
 
 
@@ -371,14 +371,13 @@ def lagging(results: Path, suite: str) -> list[str]:
     groups = comparable(standing(shelf.outlines))
     counts: Counter[str] = Counter()
     for group in groups:
-        first = group[0]
-        if first.source == source(first.cell.backend, suite):
+        if by_this_code(group):
             continue
         if (made_again := again.of(shelf.whole(group))) and made_again.current:
             counts["made by other code, and made again by this code to the bit"] += 1
             continue
         commits = sorted({one.environment.short_commit for one in group})
-        what = "other code, which can change their numbers" if first.source else "code that is not known to be this"
+        what = "other code, which can change their numbers" if group[0].source else "code that is not known to be this"
         counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
     return [f"{count} of {len(groups)} rows were {told}" for told, count in counts.items()]
 

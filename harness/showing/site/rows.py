@@ -19,11 +19,12 @@ from harness.judging.blocks import Row
 from harness.judging.columns import Group, digest, status
 from harness.judging.leaderboard import as_csv
 from harness.judging.records import Record
+from harness.judging.reproductions import by_this_code
 from harness.judging.standing import standing
 from harness.judging.stats import paired_differences
 from harness.model.architecture import Estimator
 from harness.protocol import Suite
-from harness.provenance import machine, source
+from harness.provenance import machine
 from harness.showing.site.shown import Shown, decimals_of, table_columns
 
 
@@ -116,7 +117,7 @@ def read(results: Path, name: str) -> Board:
     for place, group, rank in zip(places, shown, _ranks(shown, high), strict=True):
         lines = _lines(leaderboard.of_tests(group.records))
         gave_way = tuple((groups[old], values[old]) for old in before[place])
-        badges, decimals = _badges(group, name), _decimals(group, lines)
+        badges, decimals = _badges(group), _decimals(group, lines)
         rows.append(BoardRow(_id(group), group, values[place], lines, badges, rank, decimals, gave_way))
     tests_csv = as_csv(pd.DataFrame(_joined(rows), dtype=object))
     return Board(name, suite, rows, table_columns(shown, suite), low, high, as_csv(table), tests_csv, believed)
@@ -236,7 +237,7 @@ def _decimals(group: Group, lines: Iterable[Mapping[str, Any]]) -> dict[str, int
     return decimals_of(of, group.unit)
 
 
-def _badges(group: Group, suite: str) -> tuple[Badge, ...]:
+def _badges(group: Group) -> tuple[Badge, ...]:
     first, commits = group.first, {record.environment.commit for record in group.records}
     told = first.framework.get("deterministic", "")
     found = []
@@ -251,7 +252,7 @@ def _badges(group: Group, suite: str) -> tuple[Badge, ...]:
     if again := group.reproduced:
         words = "not reproduced" if again.agrees == "no" else "reproduced"
         found.append(Badge(words.replace(" ", "-"), words, f"every seed was {again.told}"))
-    if first.source != source(first.cell.backend, suite) and not (again and again.current):
+    if not by_this_code(group.records, again):
         what = "has changed since" if first.source else "is not known"
         found.append(Badge("stale", "stale code", f"the code that can change its numbers {what}"))
     if any(commit.endswith("+dirty") for commit in commits):
