@@ -62,12 +62,6 @@ class BoardRow(NamedTuple):
         return self.first.cell.architecture == Estimator("mean")
 
     @property
-    def scored(self) -> Row | None:
-        """Its `ok` records as a row whose predictions can be compared; None where it has none."""
-        good = tuple(record for record in self.group.good if record.held_out)
-        return Row(self.first.cell.row, self.first.cell.backend, good) if good else None
-
-    @property
     def facets(self) -> dict[str, str]:
         """What rows can be filtered by."""
         cell = self.first.cell
@@ -199,12 +193,12 @@ def _on_its_machine(group: Group) -> tuple[object, ...]:
 def _differences(groups: Sequence[Group]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """See `Board`."""
     found = np.full((len(groups), len(groups), 2), np.nan)
-    places: dict[tuple[str, str], list[int]] = {}
+    scored: dict[tuple[str, str], dict[int, Row]] = {}
     for place, group in enumerate(groups):
-        if any(record.held_out for record in group.good):
-            places.setdefault(group.first.cell.question, []).append(place)
-    for some in places.values():
-        rows = [Row("", "", tuple(r for r in groups[place].good if r.held_out)) for place in some]
+        if group.scored:
+            scored.setdefault(group.first.cell.question, {})[place] = group.scored
+    for of_question in scored.values():
+        some, rows = list(of_question), list(of_question.values())
         # Row i is better by the errors of j less those of i, and `paired_differences` gives the first's less.
         ends = paired_differences([row.squared_errors() for row in rows], rows[0].squared_errors_of_mean())
         found[np.ix_(some, some)] = ends.transpose(1, 0, 2)
