@@ -221,7 +221,6 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
     for row in sorted(table, key=Row.skill, reverse=True):
         low, high = row.skill_interval()
         mse = float(row.squared_errors().mean() / row.targets)
-        r2 = [record.test.r2_mean for record in row.records if record.test and record.test.r2_mean is not None]
         lines.append(
             [
                 row.name,
@@ -230,7 +229,7 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
                 *([f"{mse / factor**2:.3g}"] if source else []),
                 decimals(row.skill()),
                 interval(low, high),
-                f"{np.mean(r2):.3f}" if r2 else "–",
+                _mean_r2(row),
                 *([_reported(row, source)] if source else []),
             ]
         )
