@@ -18,6 +18,7 @@ from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import Paired, pair
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
 from harness.parity.pairs.process import TwoSides
+from harness.parity.pairs.structure import other_answers, structure
 from harness.parity.pairs.trying import Better, tell_apart
 from harness.running.guard import Limits
 
@@ -73,14 +74,15 @@ class Pairs(TwoSides):
         """
         given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
-        paired = self.paired = pair(looked[0].inspected, looked[1].inspected, looked[0].mapping)
+        inspected = looked[0].inspected, looked[1].inspected
+        paired = self.paired = pair(*inspected, looked[0].mapping)
         own = better = None
         if request.weights != "drawn" and not paired.problems:
             better = self._tell_apart(request, looked, load_file(given))
             paired, own = self.paired, self._own()
-        alike = not paired.problems and not judging.other_answers([each.inspected for each in looked])
+        alike = not paired.problems and not other_answers(inspected)
         if "structure" in request.rungs or request.weights == "own" or not alike:
-            yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
+            yield [structure(request.name, inspected, paired, own if request.weights == "own" else None)]
         rungs = [rung for rung in request.rungs if rung != "structure"]
         if not request.insists and "jax" in self._labels():  # which has no exporter
             rungs = [rung for rung in rungs if rung != exports.RUNG]
