@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -118,7 +119,7 @@ class Pairs(TwoSides):
             start = drawn.weights(paired.lines, FIRST_SEED)
             return Judge(request.name, looked, paired, start, self._compute(paired, ("forward",), start, given))
 
-        better = tell_apart(self.paired, looked[0].mapping, looked, answers(self.paired), answers)
+        better = tell_apart(self.paired, looked, answers(self.paired), answers)
         if better:
             self.paired = better.paired
         return better
@@ -157,11 +158,7 @@ class Pairs(TwoSides):
         needed = tuple(dict.fromkeys(["forward", *trained])) if climbed else ()
         judged = judge(self.paired, needed)
         if climbed and not own:
-
-            def answers(paired: Paired) -> Judge:
-                return judge(paired, ("forward",))
-
-            better = tell_apart(self.paired, looked[0].mapping, looked, judged, answers)
+            better = tell_apart(self.paired, looked, judged, partial(judge, climbed=("forward",)))
             if better:
                 self.paired = better.paired
                 judged = judge(self.paired, needed)

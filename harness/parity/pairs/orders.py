@@ -78,7 +78,7 @@ class Exported(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Computed(msgspec.Struct, frozen=True):
+class Computed(msgspec.Struct):
     """The answer to the others: rungs that failed, and why; those that this side cannot climb, and why; the optimizer's
     settings, its rates, and the formula that the corrected steps did without; and why what it computed in double
     precision is not, where it is not; what it draws at random in training besides dropouts, whether it draws in
