@@ -266,6 +266,19 @@ def keys_of(value: Any) -> tuple[str, ...]:
     return tuple(map(str, sorted(value))) if plain else ()
 
 
+def alone(values: list[Any]) -> list[Any]:
+    """The arguments that a function of the user's takes for these: one that is alone as it is, several as a list."""
+    return values if len(values) == 1 else [values]
+
+
+def refuse_other_targets(framework: str, answers: int, targets: int, own_loss: bool) -> None:
+    """Raise BenchError where a loss cannot be made of so many answers and targets. One of the user's own may have no
+    target for some answers, as that of a variational autoencoder.
+    """
+    if targets > answers or (targets < answers and not own_loss):
+        raise BenchError(f"number of arrays that {framework} answers: {answers}; of targets: {targets}")
+
+
 class Pairing(Protocol):
     """What a user's file says, besides the models: anything may be missing.
 
