@@ -17,9 +17,12 @@ from harness.foreign import Arrays, Measured, Random, Setting, Shape, leaves, me
 
 
 class Tag(NamedTuple):
-    """How a tensor lies: channels `first`, or turned from there to be `last`; `flat`, from that shape, channels first;
-    `given` that shape by a reshape of what a layer answered, of which it is not known whether channels are first until
-    something spatial takes it; or just `from` a layer.
+    """How a tensor `lies`, "" where nothing is known.
+
+    - `first`: its channels come first; `last`: it was turned from there, and they come last;
+    - `flat`: it was flattened from `shape`, in which channels came first;
+    - `from`: it is what the layer `source` answered;
+    - `given`: that was reshaped to `shape`. Whether channels come first in it shows when something spatial takes it.
     """
 
     lies: str

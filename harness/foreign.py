@@ -219,10 +219,12 @@ HALVES = ("float16", "bfloat16")
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
-    last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers,
-    what is worth knowing, which arrays its author keeps in half precision, and in which (`halves`), and by which `keys`
-    the answers are in their order, where they are a dictionary's.
+    """A model as its framework tells of it.
+
+    `parts` are in the order in which they are computed, `after` is what comes after the last; `dropouts` are None where
+    it cannot tell, `unused` are layers that were not called. `answers` says how many arrays it answers, and `keys` by
+    which they are sorted, where they are a dictionary's. `halves` are the arrays that its author keeps in half
+    precision, and in which; `remarks` what else is worth knowing.
     """
 
     framework: str

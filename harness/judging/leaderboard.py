@@ -364,8 +364,8 @@ def _lies(records: Sequence[Record], tested: Tested) -> list[str]:
 
 
 def lagging(results: Path, suite: str) -> list[str]:
-    """How many rows were computed by other code than what is here, of which commits; empty where none was. Of those
-    that the code that is here made again to the bit, only how many they are.
+    """Notes on rows that other code than today's computed: how many, and by which commits. Those that today's code made
+    again, to the bit, are counted by themselves. Empty where today's code computed all.
     """
     shelf, again = Shelf(Store(results, suite)), Reproductions(results, suite)
     groups = comparable(standing(shelf.outlines))

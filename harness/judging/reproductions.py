@@ -24,7 +24,7 @@ Agreement = Literal["to the bit", "to rounding", "within the spread of seeds", "
 _FROM_BEST = ("to the bit", "to rounding", "within the spread of seeds", "no")
 
 ROUNDING = 1e-3
-"""Predictions that differ by less than this share of their root mean squared error make no other score of it."""
+"""Predictions that differ by less than this share of their root mean squared error have the same scores."""
 
 
 class Again(NamedTuple):

@@ -39,11 +39,11 @@ class PairRequest(msgspec.Struct, frozen=True):
     weights: Weights = "drawn"
     limits: Limits = Limits()
     insists: bool = False
-    """On graphs of both models, where `export` was asked for by name: that one cannot be made then breaks it."""
+    """Whether a graph that cannot be made breaks the rung `export`, which was asked for by name; else it is skipped."""
 
 
 class Pairs(TwoSides):
-    """Two sides, which are asked nothing that they have just answered."""
+    """A pair of models that can be trained: both sides, and what they answered, so that nothing is computed twice."""
 
     def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
         super().__init__(ours, theirs, limits)
@@ -70,8 +70,9 @@ class Pairs(TwoSides):
         return [side.source.kind for side in self._sides]
 
     def climb(self, request: PairRequest) -> Iterator[list[Verdict]]:
-        """The verdicts of each rung and seed; that of `structure` also where it was not asked for, and nothing above it
-        would say what it does. Raises BenchError where a model cannot be built or run.
+        """The verdicts of each rung and seed. That of `structure` comes unasked where no other rung would tell what it
+        does: with weights=own, and where the models are not built alike. Raises BenchError where a model cannot be
+        built or run.
         """
         given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)

@@ -1,4 +1,4 @@
-"""What two sides left, in one layout and under one name, and the ladder's verdicts on it."""
+"""Judges what two sides computed: brings arrays into one layout and under one name, and has the ladder compare them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ class Judge:
     def rung(self, rung: str) -> list[Verdict]:
         """The verdicts of one rung; none where there is nothing to compare.
 
-        Where all of a difference is what the two frameworks are like, it breaks nothing; of a part, the rest counts.
+        A difference that goes away once what is known of the frameworks is corrected (`_corrections`) is one that
+        `differs` and does not break; where some of it stays, that is judged.
         """
         verdicts = self._judged(rung)
         return (

@@ -149,9 +149,8 @@ def _id(group: Group) -> str:
 def _newest_with_older(groups: Sequence[Group]) -> dict[int, list[int]]:
     """The places of those groups that count, each with those that it took the place of, newest first.
 
-    Of a model and a question what was made last counts: by other code than another group's, here or elsewhere; or, on
-    the same machine, with other versions or of other data. That the newest code made it elsewhere before makes nothing
-    old.
+    Of a model and a question the group that was made last takes the place of all that other code made, here or
+    elsewhere. Of what its own code made the newest of each machine counts, whatever its versions and data.
     """
     newest: dict[tuple[object, ...], int] = {}
     at = sorted(range(len(groups)), key=lambda place: _started(groups[place]))
