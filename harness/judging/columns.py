@@ -548,19 +548,13 @@ def definition(record: Record) -> str:
     return digest((cell.architecture, cell.recipes, cell.encoding, cell.decoding, *fewer))
 
 
+LAST = CALIBRATION + COSTS + RUN + ORIGIN + AGAIN
+"""The columns after those of a row's targets and suite, in their order."""
+
+
 def columns(group: Group) -> list[Column]:
     """The columns of one row, in their order."""
-    return [
-        *SCORES,
-        *_of_targets(group),
-        *_of_suite(group),
-        *_of_symmetries(group),
-        *CALIBRATION,
-        *COSTS,
-        *RUN,
-        *ORIGIN,
-        *AGAIN,
-    ]
+    return [*SCORES, *_of_targets(group), *_of_suite(group), *_of_symmetries(group), *LAST]
 
 
 def titled(title: str, measured_in: str, unit: str) -> str:

@@ -302,10 +302,10 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
 
 def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequence[Record]) -> list[Placed]:
     """The rows of the leaderboard with these records that have one of them."""
-    table = leaderboard.of_block(results, suite, standing([*published, *good]))
+    together = standing([*published, *good])
+    table, groups = leaderboard.of_block(results, suite, together), comparable(together)
     made = {id(record) for record in good}
     placed = []
-    groups = comparable(standing([*published, *good]))
     fewer = {digest(g[0].cell.settings) for g in groups if g[0].cell.settings.originals is not msgspec.UNSET}
     for group in groups:
         if not any(id(record) in made for record in group):

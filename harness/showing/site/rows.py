@@ -210,7 +210,7 @@ def _ranks(groups: Sequence[Group], high: NDArray[np.float64]) -> list[int | Non
     def field(place: int) -> tuple[object, ...] | None:
         cell = groups[place].first.cell
         whole = cell.settings.originals is msgspec.UNSET and cell.settings.target_scaling == "standard"
-        return (cell.profile, *groups[place].first.cell.question) if whole else None
+        return (cell.profile, *cell.question) if whole else None
 
     fields = [field(place) for place in range(len(groups))]
     ranks: list[int | None] = []
