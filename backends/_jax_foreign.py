@@ -26,8 +26,10 @@ from harness.foreign import (
     Part,
     Shape,
     Trained,
+    alone,
     doors,
     keys_of,
+    refuse_other_targets,
     shapes_of,
 )
 from harness.protocol import Precision
@@ -199,9 +201,7 @@ class ForeignJax:
     def _loss(self, arrays: Sequence[Any], inputs: Arrays, targets: Arrays) -> Any:
         answered = self._answers(arrays, self._given(inputs))
         make = self._pairing.get("jax_loss")
-        # A loss of the user's may have no target for some answers, as that of a variational autoencoder.
-        if len(targets) > len(answered) or (make is None and len(targets) < len(answered)):
-            raise BenchError(f"number of arrays that jax answers: {len(answered)}; of targets: {len(targets)}")
+        refuse_other_targets(NAME, len(answered), len(targets), make is not None)
         expected = self._expected(targets)
         if make is None:
             pairs = [each for each in zip(expected, answered, strict=True) if _is_real(each[1])]
@@ -261,7 +261,7 @@ class ForeignJax:
             held_now = list(self.arrays().values())
             if step:
                 given, wanted = list(self._given(batch).values()), self._expected(expected)
-                loss, params, state = step(self._filled(held_now), state, *_single(given), *_single(wanted))
+                loss, params, state = step(self._filled(held_now), state, *alone(given), *alone(wanted))
                 left = jax.tree.leaves(params)
                 moved = [left[place] for place in self._places.values()]
             else:
@@ -290,7 +290,3 @@ def _name(path: Any) -> str:
 
 def _is_real(leaf: Any) -> bool:
     return isinstance(leaf, np.ndarray | jax.Array) and jnp.issubdtype(leaf.dtype, jnp.floating)
-
-
-def _single(values: list[Any]) -> list[Any]:
-    return values if len(values) == 1 else [values]

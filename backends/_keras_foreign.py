@@ -50,9 +50,11 @@ from harness.foreign import (
     Setting,
     Source,
     Trained,
+    alone,
     keys_of,
     leaves,
     measured,
+    refuse_other_targets,
 )
 from harness.model.code import first_line
 from harness.protocol import Precision
@@ -163,7 +165,7 @@ class ForeignKeras:
             NAME,
             (*own, *parts, *unused),
             tuple(before),
-            tuple(each for each in dropouts if each.rate),
+            tuple(dropouts),
             unused=tuple(part.name for part in unused),
             answers=len(answers),
             halves={name: kept for name, each in self._variables().items() if (kept := str(each.dtype)) in HALVES},
@@ -348,6 +350,7 @@ class ForeignKeras:
 
     def _loss(self, expected: list[Any], answered: list[Any]) -> Any:
         make = self._pairing.get("keras_loss")
+        refuse_other_targets(NAME, len(answered), len(expected), make is not None)
         if make is None:
             pairs = [each for each in zip(expected, answered, strict=True) if each[1].dtype.is_floating]
             if not pairs:
@@ -457,8 +460,7 @@ class ForeignKeras:
         object.__setattr__(optimizer, "apply", applied)
 
     def _as_given(self, arrays: Arrays) -> list[Any]:
-        given = [self._given(array) for array in arrays.values()]
-        return given if len(given) == 1 else [given]
+        return alone([self._given(array) for array in arrays.values()])
 
     @contextlib.contextmanager
     def _still(self) -> Iterator[None]:

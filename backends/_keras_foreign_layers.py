@@ -65,6 +65,7 @@ def every(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def is_leaf(layer: Any) -> bool:
+    """Whether it is looked at as a whole, and not layer by layer."""
     if isinstance(layer, keras.Model):
         return False
     return isinstance(layer, _WHOLE) or not any(
@@ -88,6 +89,7 @@ def holders(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def without_arrays(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Layers that hold no arrays, as activations and poolings, with their names."""
     for name, child in every(layer, prefix):
         inside = isinstance(child, keras.layers.InputLayer) or not is_leaf(child)
         if not inside and next(own_variables(name, child), None) is None:
@@ -96,9 +98,12 @@ def without_arrays(layer: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def direct(layer: Any) -> Iterator[Any]:
     """Variables of a layer, not of those below."""
-    for variable in [*layer._trainable_variables, *layer._non_trainable_variables]:
-        if "seed_generator" not in variable.path and "float" in str(variable.dtype):
-            yield variable
+    yield from filter(_is_array, [*layer._trainable_variables, *layer._non_trainable_variables])
+
+
+def _is_array(variable: Any) -> bool:
+    """Whether it is what a model has learned, and not where a generator of random numbers is."""
+    return "seed_generator" not in variable.path and "float" in str(variable.dtype)
 
 
 def _holds(layer: Any) -> bool:
@@ -106,6 +111,7 @@ def _holds(layer: Any) -> bool:
 
 
 def own_variables(name: str, layer: Any) -> Iterator[tuple[str, Any]]:
+    """The variables that a layer of this name is looked at for, each by its own name, `<layer>/<variable>`."""
     if isinstance(layer, keras.layers.Bidirectional):
         for direction in (layer.forward_layer, layer.backward_layer):
             yield from own_variables(f"{name}/{direction.name}", direction)
@@ -121,7 +127,7 @@ def own_variables(name: str, layer: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}/{part}/{variable.name}", variable) for variable in direct(projection))
     elif is_leaf(layer) and not _holds(layer):
         for place, variable in enumerate(layer.variables):
-            if "seed_generator" not in variable.path and "float" in str(variable.dtype):
+            if _is_array(variable):
                 yield f"{name}/{variable.name}_{place}", variable
     else:
         yield from ((f"{name}/{variable.name}", variable) for variable in direct(layer))
@@ -136,10 +142,12 @@ def cells_of(name: str, layer: Any) -> list[tuple[str, Any]]:
 
 
 def projections_of(layer: Any) -> list[tuple[str, Any]]:
+    """The four dense layers of an attention, by what they make."""
     return [(part, getattr(layer, f"_{part}_dense")) for part in ("query", "key", "value", "output")]
 
 
 def projections(model: Any) -> Iterator[tuple[str, Any]]:
+    """Those of every attention in a model, with their names."""
     for name, layer in every(model, ""):
         if isinstance(layer, ATTENTIONS):
             yield from ((f"{name}/{part}", projection) for part, projection in projections_of(layer))
@@ -159,8 +167,10 @@ def channels_last(array: NDArray[Any], layer: Any) -> NDArray[Any]:
 
 
 def has_activation(layer: Any) -> bool:
+    """Whether a layer has an activation that can be watched apart from what comes before it."""
     return callable(getattr(layer, "activation", None)) and not isinstance(layer, (*_WHOLE, keras.layers.Activation))
 
 
 def called(function: Any) -> str:
+    """What an activation is called: the name of a function, or of the class of an object."""
     return getattr(function, "__name__", type(function).__name__)

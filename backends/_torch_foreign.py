@@ -33,9 +33,11 @@ from harness.foreign import (
     Setting,
     Shape,
     Trained,
+    alone,
     doors,
     keys_of,
     leaves,
+    refuse_other_targets,
     shapes_of,
 )
 from harness.model.code import first_line
@@ -268,9 +270,7 @@ class ForeignTorch:
 
     def _loss(self, targets: Arrays, answered: list[Tensor], watch: Layouts) -> Tensor:
         make = self._pairing.get("torch_loss")
-        # A loss of the user's may have no target for some answers, as that of a variational autoencoder.
-        if len(targets) > len(answered) or (make is None and len(targets) < len(answered)):
-            raise BenchError(f"number of arrays that torch answers: {len(answered)}; of targets: {len(targets)}")
+        refuse_other_targets(NAME, len(answered), len(targets), make is not None)
         expected = [
             watch.as_answered(self._given(array), answer)
             for array, answer in zip(targets.values(), answered, strict=False)
@@ -366,7 +366,7 @@ class ForeignTorch:
                 if step:
                     given = [self._given(array, self._axes[name]) for name, array in batch.items()]
                     wanted = self._wanted(expected)
-                    loss = step(self._model, stepping, *_single(given), *_single(wanted))
+                    loss = step(self._model, stepping, *alone(given), *alone(wanted))
                 else:
                     optimizer.zero_grad()
                     loss = self._loss(expected, self._answers(batch, watch), watch)
@@ -400,7 +400,3 @@ class ForeignTorch:
         finally:
             for module, attribute, value in before:
                 setattr(module, attribute, value)
-
-
-def _single(values: list[Any]) -> list[Any]:
-    return values if len(values) == 1 else [values]

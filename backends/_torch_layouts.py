@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -16,9 +17,12 @@ from harness.foreign import Arrays, Measured, Random, Setting, Shape, leaves, me
 
 
 class Tag(NamedTuple):
-    """How a tensor lies: channels `first`, or turned from there to be `last`; `flat`, from that shape, channels first;
-    `given` that shape by a reshape of what a layer answered, of which it is not known whether channels are first until
-    something spatial takes it; or just `from` a layer.
+    """How a tensor `lies`, "" where nothing is known.
+
+    - `first`: its channels come first; `last`: it was turned from there, and they come last;
+    - `flat`: it was flattened from `shape`, in which channels came first;
+    - `from`: it is what the layer `source` answered;
+    - `given`: that was reshaped to `shape`. Whether channels come first in it shows when something spatial takes it.
     """
 
     lies: str
@@ -73,7 +77,7 @@ class Layouts(TorchFunctionMode):
 
     # --- modules --------------------------------------------------------------------------------------------------
 
-    def enters(self, name: str, module: nn.Module, holds: bool, through: bool = False) -> Callable[..., None]:
+    def enters(self, name: str, module: nn.Module, holds: bool, through: bool) -> Callable[..., None]:
         """A hook of a module, that holds arrays or not; one that is looked `through` does so beside layers."""
 
         def hook(_: nn.Module, args: Any, kwargs: Any) -> None:
@@ -115,7 +119,7 @@ class Layouts(TorchFunctionMode):
             self._put(answer, Tag("from", source=name))
         self.seen[name] = self._batch_first(module, self.common(answer))
 
-    def leaves(self, name: str, holds: bool, through: bool = False) -> Callable[..., None]:
+    def leaves(self, name: str, holds: bool, through: bool) -> Callable[..., None]:
         """A hook of a module that has answered."""
 
         def hook(module: nn.Module, _: Any, made: Any) -> None:
@@ -135,17 +139,23 @@ class Layouts(TorchFunctionMode):
     def _unpacked(self, value: Any, module: nn.Module) -> Any:
         """What a module is given or answers, sequences that are packed as tensors that end in zeros."""
         if isinstance(value, nn.utils.rnn.PackedSequence):
-            self._paused = True
-            try:
+            with self._unwatched():
                 return nn.utils.rnn.pad_packed_sequence(value, bool(getattr(module, "batch_first", True)))[0]
-            finally:
-                self._paused = False
         return [self._unpacked(each, module) for each in value] if type(value) in (list, tuple) else value
 
     @staticmethod
     def _batch_first(module: nn.Module | None, array: NDArray[Any]) -> NDArray[Any]:
         ours = isinstance(module, nn.RNNBase | nn.MultiheadAttention) and not module.batch_first
         return array.swapaxes(0, 1) if ours and array.ndim == 3 else array
+
+    @contextlib.contextmanager
+    def _unwatched(self) -> Iterator[None]:
+        """Meanwhile functions are ours, and not the module's."""
+        self._paused = True
+        try:
+            yield
+        finally:
+            self._paused = False
 
     # --- tensors --------------------------------------------------------------------------------------------------
 
@@ -164,11 +174,8 @@ class Layouts(TorchFunctionMode):
         self._put(tensor, Tag("first"))
 
     def _array(self, tensor: Tensor) -> NDArray[Any]:
-        self._paused = True
-        try:
+        with self._unwatched():
             return np.array(tensor.detach().numpy())
-        finally:
-            self._paused = False
 
     def common(self, tensor: Tensor) -> NDArray[Any]:
         """What a layer is given or makes in the common layout, channels last."""
@@ -185,11 +192,8 @@ class Layouts(TorchFunctionMode):
 
     def as_answered(self, expected: Tensor, answer: Tensor) -> Tensor:
         """A target, channels last, as this answer lies."""
-        self._paused = True
-        try:
+        with self._unwatched():
             return turned(expected, self.rank_first(answer))
-        finally:
-            self._paused = False
 
     def rank_first(self, answer: Tensor) -> int:
         """How many axes an answer has that lies channels first; 0 for any other."""
@@ -210,11 +214,12 @@ class Layouts(TorchFunctionMode):
         if name == "scaled_dot_product_attention" and self._still:
             kwargs = {**kwargs, "dropout_p": 0.0}
         made = function(*args, **kwargs)
+        told = f"{name} of {self._inside[-1]}" if self._inside else name
         if name in _DRAWS or (name == "scaled_dot_product_attention" and kwargs.get("dropout_p")):
-            self.noises[f"{name} of {self._inside[-1]}" if self._inside else name] = None
+            self.noises[told] = None
             made = made if self._deviations is None else _standing(name, made, args, kwargs, self._deviations)
         if torch.get_default_dtype() is torch.float64 and any(map(self._is_coarse, [made, *_tensors(args, kwargs)])):
-            self.coarse[f"{name} of {self._inside[-1]}" if self._inside else name] = None
+            self.coarse[told] = None
         if stands := self._stands_for(name, args, kwargs):
             return self._layer(stands, name, args, kwargs, made)
         if not self._inside and name not in _UNTOLD and not name.startswith("__get"):
@@ -260,11 +265,8 @@ class Layouts(TorchFunctionMode):
     def _order(self, function: Any, rank: int, args: Any, kwargs: Any) -> tuple[int, ...]:
         """Which axis of what it is given each axis of what such a function makes is: a tensor tells by its shape."""
         others = {name: value for name, value in kwargs.items() if name != "input"}
-        self._paused = True
-        try:
+        with self._unwatched():
             made = function(torch.empty(*range(2, 2 + rank)), *(args if "input" in kwargs else args[1:]), **others)
-        finally:
-            self._paused = False
         return tuple(length - 2 for length in made.shape)
 
     def _turned(self, tag: Tag, made: Tensor, order: tuple[int, ...]) -> None:

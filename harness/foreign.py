@@ -219,10 +219,12 @@ HALVES = ("float16", "bfloat16")
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """A model as its framework tells of it: its parts in the order in which they are computed, what comes after the
-    last, its dropouts (None where it cannot tell), which of its layers were not called, how many arrays it answers,
-    what is worth knowing, which arrays its author keeps in half precision, and in which (`halves`), and by which `keys`
-    the answers are in their order, where they are a dictionary's.
+    """A model as its framework tells of it.
+
+    `parts` are in the order in which they are computed, `after` is what comes after the last; `dropouts` are None where
+    it cannot tell, `unused` are layers that were not called. `answers` says how many arrays it answers, and `keys` by
+    which they are sorted, where they are a dictionary's. `halves` are the arrays that its author keeps in half
+    precision, and in which; `remarks` what else is worth knowing.
     """
 
     framework: str
@@ -264,6 +266,19 @@ def keys_of(value: Any) -> tuple[str, ...]:
     """The keys of the `leaves` of a dictionary of tensors; none of anything else."""
     plain = isinstance(value, Mapping) and all(len(leaves(each)) == 1 for each in value.values())
     return tuple(map(str, sorted(value))) if plain else ()
+
+
+def alone(values: list[Any]) -> list[Any]:
+    """The arguments that a function of the user's takes for these: one that is alone as it is, several as a list."""
+    return values if len(values) == 1 else [values]
+
+
+def refuse_other_targets(framework: str, answers: int, targets: int, own_loss: bool) -> None:
+    """Raise BenchError where a loss cannot be made of so many answers and targets. One of the user's own may have no
+    target for some answers, as that of a variational autoencoder.
+    """
+    if targets > answers or (targets < answers and not own_loss):
+        raise BenchError(f"number of arrays that {framework} answers: {answers}; of targets: {targets}")
 
 
 class Pairing(Protocol):

@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from harness.command.commands import (
         DataCheckOptions,
         DataMakeOptions,
+        DeployOptions,
+        GradcamOptions,
+        RunOptions,
         WeightsAttachOptions,
         WeightsFetchOptions,
         WeightsListOptions,
         WeightsMakeOptions,
     )
     from harness.protocol import Dataset
+    from harness.running.data import DataSource
 
 
 def data_check(options: DataCheckOptions) -> int:
@@ -95,6 +99,13 @@ def suites_for(folder: Path, own: dict[str, str]) -> tuple[tuple[str, ...], dict
 def problem(findings: Sequence[Finding]) -> str:
     """The first thing that is wrong; empty where nothing is."""
     return next((finding.what for finding in findings if finding.severity == "error"), "")
+
+
+def source(options: RunOptions | DeployOptions | GradcamOptions) -> DataSource:
+    """Where a model's data are, by a path that every process finds, and what the user says of them."""
+    from harness.running.data import DataSource
+
+    return DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
 
 
 def data_make(options: DataMakeOptions) -> int:

@@ -26,18 +26,39 @@ if TYPE_CHECKING:
     from harness.judging.records import Record, Runtime
     from harness.judging.reproductions import Again
     from harness.running.data import DataSource
+    from harness.running.plan import Request
     from harness.running.predict import Predicted
 
 
 def run(options: RunOptions) -> int:
+    from harness.running import launchers, tracker
+    from harness.running.estimate import dry_run
+    from harness.running.run import run
+
+    request = _request(options)
+    launchers.refuse_unusable(request)
+    if options.dry and options.tracker:
+        raise BenchError(f"tracker={options.tracker}: with dry=true nothing is run, so there is nothing to write there")
+    if options.dry:
+        for line in dry_run(request):
+            print(line)
+        return 0
+    if options.tracker:
+        tracker.refuse_missing()
+    ended_well = run(request)
+    if options.tracker:
+        for suite in request.suites:
+            count = tracker.track(options.results, suite)
+            print(f"mlflow: {count} records of {suite} added to {tracker.store_of(options.results)}")
+    return 0 if ended_well else 1
+
+
+def _request(options: RunOptions) -> Request:
+    """What is to be run. Raises BenchError for words that do not fit each other, or the suites."""
     from harness import registry
     from harness.environment import usable_workers
     from harness.judging.records import Settings
-    from harness.running import launchers, tracker
-    from harness.running.data import DataSource
-    from harness.running.estimate import dry_run
     from harness.running.plan import Request
-    from harness.running.run import run
 
     # The unit changes what a network sees only where its labels are raw.
     raw = options.target_scaling == "none"
@@ -45,10 +66,10 @@ def run(options: RunOptions) -> int:
     registry.refuse_others(suites, options.own)
     if raw and not options.own.get("unit") and any("unit" in registry.options(name, "OPTIONS") for name in suites):
         raise BenchError("target_scaling=none: networks see labels in a unit, which is yours to say with unit=")
-    request = Request(
+    return Request(
         suites=suites,
         results=options.results,
-        source=DataSource(str(Path(options.data).resolve()) if options.data else None, options.own),
+        source=inputs.source(options),
         profile=options.profile,
         variant=options.variant,
         backend=options.backend,
@@ -65,21 +86,6 @@ def run(options: RunOptions) -> int:
         scheduler=options.scheduler,
         settings_file=values.file("slurm", options.slurm) if options.slurm else None,
     )
-    launchers.refuse_unusable(request)
-    if options.dry and options.tracker:
-        raise BenchError(f"tracker={options.tracker}: with dry=true nothing is run, so there is nothing to write there")
-    if options.dry:
-        for line in dry_run(request):
-            print(line)
-        return 0
-    if options.tracker:
-        tracker.refuse_missing()
-    ended_well = run(request)
-    if options.tracker:
-        for suite in suites:
-            count = tracker.track(options.results, suite)
-            print(f"mlflow: {count} records of {suite} added to {tracker.store_of(options.results)}")
-    return 0 if ended_well else 1
 
 
 def _suites(options: RunOptions | DeployOptions) -> tuple[str, ...]:
@@ -175,7 +181,6 @@ def deploy(options: DeployOptions) -> int:
     from harness import registry
     from harness.judging import leaderboard
     from harness.judging.records import Runtime
-    from harness.running.data import DataSource
     from harness.running.deploy import at_hand, deploy
     from harness.running.progress import show_count
 
@@ -184,7 +189,7 @@ def deploy(options: DeployOptions) -> int:
     named = registry.choose(options.suite, registry.names("suites"), "suite")
     suites = _suites(options) if options.data else named
     registry.refuse_others(suites, options.own)
-    source = DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
+    source = inputs.source(options)
     found = _of_data({suite: at_hand(options.results, suite) for suite in suites}, source)
     known = {variant.name for suite in found for variant in registry.suite(suite).VARIANTS}
     known |= {record.cell.variant for models in found.values() for record in models.values()}  # a user's own
@@ -280,15 +285,13 @@ _NAMED = 3  # images of which the same is said
 
 def gradcam(options: GradcamOptions) -> int:
     from harness.disk import free_place
-    from harness.running.data import DataSource
     from harness.running.gradcam import look
     from harness.running.progress import show_count
     from harness.showing.gradcam import draw
 
     model = values.file("model", options.model)
     out = free_place("out", Path(options.out)) if options.out else _beside(model, options.target)
-    source = DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
-    found = look(model, source, options.target, options.n, show_count)
+    found = look(model, inputs.source(options), options.target, options.n, show_count)
     draw(found.images, f"{found.title}: test images, and where {found.layer} looks", out)
     print(
         f"{out}: {len(found.images)} of {found.tested} test images, by {found.layer}, {found.size[0]}x{found.size[1]}"

@@ -201,9 +201,10 @@ def p_values(pairs: Iterable[tuple[Row, Row]]) -> list[float]:
 def newest(
     records: Iterable[Record], profile: str = "", target_scaling: str = "standard", device: str = ""
 ) -> list[Record]:
-    """The `ok` records of the block that has the newest record of this profile and device (empty: of any profile; of
-    the processor, where there are such, for of a GPU a suite is often trained in part), oldest first. What was trained
-    on fewer images than there are is in no block, but in a learning curve.
+    """The `ok` records that may stand beside the newest one of this profile and device, oldest first.
+
+    An empty `profile` is any; without a `device` records of the processor go first, for a suite is often trained on a
+    GPU in part only. What was trained on fewer images than there are is in no block: see `curves`.
     """
     blocks: dict[tuple[object, ...], list[Record]] = {}
     for record in standing(records):
@@ -267,7 +268,7 @@ class Rivals:
     """
 
     def __init__(self, groups: Iterable[Sequence[_P]], whole: Callable[[Sequence[_P]], Sequence[Record]]) -> None:
-        """`whole` makes records of what places them."""
+        """`groups` are of records, or of their outlines, of which `whole` makes records."""
         best: dict[object, tuple[float, list[_P]]] = {}
         for group in groups:
             good = [one for one in group if one.status == "ok" and math.isfinite(one.validation_error)]

@@ -88,8 +88,7 @@ class Group:
     @cached_property
     def interval(self) -> tuple[float | None, float | None]:
         """95 % interval of the skill on the test that models are ranked by."""
-        tested = self._tested
-        low, high = tested.skill_interval() if tested else (np.nan, np.nan)
+        low, high = self.scored.skill_interval() if self.scored else (np.nan, np.nan)
         return (None, None) if np.isnan(low) else (low, high)
 
     @cached_property
@@ -111,15 +110,15 @@ class Group:
     @cached_property
     def over_rival(self) -> Difference | None:
         """How much higher its skill is than the rival's, on the same test images."""
-        if not (self._tested and self.rival):
+        if not (self.scored and self.rival):
             return None
-        return difference(self._tested, self.rival)._replace(p_value=np.nan if self.p_value is None else self.p_value)
+        return difference(self.scored, self.rival)._replace(p_value=np.nan if self.p_value is None else self.p_value)
 
-    @property
-    def _tested(self) -> Row | None:
-        """Those of its records that have predictions."""
+    @cached_property
+    def scored(self) -> Row | None:
+        """Its `ok` records as a row whose predictions can be compared; None where it has none."""
         tested = tuple(record for record in self.good if record.held_out)
-        return Row("", "", tested) if tested else None
+        return Row(self.first.cell.row, self.first.cell.backend, tested) if tested else None
 
     @property
     def sized_alike(self) -> list[Record]:
@@ -137,8 +136,7 @@ class Group:
 
     def timing(self, batch: int) -> Timing | None:
         """How long a batch of this size takes, None where it was not timed."""
-        timings = self.timed.latency.timings if self.timed else ()
-        return next((timing for timing in timings if timing.batch == batch), None)
+        return self.timed.latency.of(batch) if self.timed else None
 
 
 def over(rival: str, found: Difference) -> str:
@@ -550,19 +548,13 @@ def definition(record: Record) -> str:
     return digest((cell.architecture, cell.recipes, cell.encoding, cell.decoding, *fewer))
 
 
+LAST = CALIBRATION + COSTS + RUN + ORIGIN + AGAIN
+"""The columns after those of a row's targets and suite, in their order."""
+
+
 def columns(group: Group) -> list[Column]:
     """The columns of one row, in their order."""
-    return [
-        *SCORES,
-        *_of_targets(group),
-        *_of_suite(group),
-        *_of_symmetries(group),
-        *CALIBRATION,
-        *COSTS,
-        *RUN,
-        *ORIGIN,
-        *AGAIN,
-    ]
+    return [*SCORES, *_of_targets(group), *_of_suite(group), *_of_symmetries(group), *LAST]
 
 
 def titled(title: str, measured_in: str, unit: str) -> str:

@@ -82,8 +82,7 @@ def _line(record: Record, deployment: Deployment, float32: Deployment | None) ->
 
 
 def _timing(deployment: Deployment | None, batch: int) -> Timing | None:
-    timings = deployment.latency.timings if deployment and deployment.latency else ()
-    return next((timing for timing in timings if timing.batch == batch), None)
+    return deployment.latency.of(batch) if deployment and deployment.latency else None
 
 
 def _note(deployment: Deployment) -> str:

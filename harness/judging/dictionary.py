@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from harness import registry
-from harness.judging.columns import AGAIN, CALIBRATION, COSTS, ORIGIN, RUN, SCORES, Column, change_under, named, titled
+from harness.judging.columns import LAST, ORIGIN, RUN, SCORES, Column, change_under, named, titled
 
 SCHEMA = 7
 """Of the tables: raised where a column of all suites comes, and where any is gone, is renamed or means something else.
@@ -34,8 +34,7 @@ class Meaning(NamedTuple):
 
 def of_leaderboard(suite: str) -> list[Meaning]:
     """Every column of a suite's leaderboard, in order."""
-    before, after = (_meanings(part) for part in (SCORES, CALIBRATION + COSTS + RUN + ORIGIN + AGAIN))
-    return [*before, _R2, *of_suite(suite), *after]
+    return [*_meanings(SCORES), _R2, *of_suite(suite), *_meanings(LAST)]
 
 
 def of_suite(suite: str) -> list[Meaning]:
@@ -56,8 +55,7 @@ def _meanings(columns: Iterable[Column]) -> list[Meaning]:
 
 def written() -> str:
     """The dictionary of all tables as CSV: those of all suites, then what each suite has besides."""
-    everywhere = _meanings(SCORES), (_R2,), _meanings(CALIBRATION + COSTS + RUN + ORIGIN + AGAIN)
-    lines = [("leaderboard", "", meaning) for part in everywhere for meaning in part]
+    lines = [("leaderboard", "", meaning) for meaning in (*_meanings(SCORES), _R2, *_meanings(LAST))]
     for table, of in (("tests", OF_TESTS), ("top-ten", OF_SEARCHES), ("deployment", OF_DEPLOYMENTS)):
         lines += [(table, "", meaning) for meaning in of]
     for suite in registry.names("suites"):

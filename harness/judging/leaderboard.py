@@ -43,14 +43,14 @@ from harness.judging.deployments import table as deployment_table
 from harness.judging.metrics import Accuracy
 from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Cell, Examined, Record
-from harness.judging.reproductions import Reproductions
+from harness.judging.reproductions import Reproductions, by_this_code
 from harness.judging.searches import top_tens_of
 from harness.judging.standing import comparable, standing
 from harness.judging.stats import score_intervals, spread
 from harness.judging.store import Store
 from harness.judging.verify import Tested, refuse, verify_each, verify_together
 from harness.model.variants import Search
-from harness.provenance import machine, source
+from harness.provenance import machine
 from harness.text import harmless
 
 
@@ -364,21 +364,20 @@ def _lies(records: Sequence[Record], tested: Tested) -> list[str]:
 
 
 def lagging(results: Path, suite: str) -> list[str]:
-    """How many rows were computed by other code than what is here, of which commits; empty where none was. Of those
-    that the code that is here made again to the bit, only how many they are.
+    """Notes on rows that other code than today's computed: how many, and by which commits. Those that today's code made
+    again, to the bit, are counted by themselves. Empty where today's code computed all.
     """
     shelf, again = Shelf(Store(results, suite)), Reproductions(results, suite)
     groups = comparable(standing(shelf.outlines))
     counts: Counter[str] = Counter()
     for group in groups:
-        first = group[0]
-        if first.source == source(first.cell.backend, suite):
+        if by_this_code(group):
             continue
         if (made_again := again.of(shelf.whole(group))) and made_again.current:
             counts["made by other code, and made again by this code to the bit"] += 1
             continue
         commits = sorted({one.environment.short_commit for one in group})
-        what = "other code, which can change their numbers" if first.source else "code that is not known to be this"
+        what = "other code, which can change their numbers" if group[0].source else "code that is not known to be this"
         counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
     return [f"{count} of {len(groups)} rows were {told}" for told, count in counts.items()]
 

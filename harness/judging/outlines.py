@@ -47,8 +47,10 @@ class Outline(NamedTuple):
 
 
 class Shelf:
-    """The training records of a store. Raises RecordsError as `Store.trainings` does, for what an outline is made of
-    at once, for the rest of a line when it is asked for.
+    """The training records of a store, as outlines; `whole` reads those that are asked for.
+
+    Raises RecordsError as `Store.trainings` does: at once for a line that no outline can be made of, and for what is
+    wrong with the rest of a line when it is read whole.
     """
 
     def __init__(self, store: Store) -> None:

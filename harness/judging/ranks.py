@@ -21,7 +21,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
-from harness.judging.stats import holm
+from harness.judging.stats import SIGNIFICANT, holm
 
 
 class Ranking(NamedTuple):
@@ -63,7 +63,7 @@ def ranking(errors: ArrayLike) -> Ranking:
     pairs = list(combinations(range(models), 2))
     apart = np.zeros((models, models), bool)
     for (a, b), p_value in zip(pairs, holm([_wilcoxon(table[:, a] - table[:, b]) for a, b in pairs]), strict=True):
-        apart[a, b] = apart[b, a] = p_value < 0.05
+        apart[a, b] = apart[b, a] = p_value < SIGNIFICANT
     order = tuple(int(number) for number in np.argsort(ranks, kind="stable"))
     return Ranking(order, tuple(map(float, ranks)), _friedman(table), apart)
 
@@ -73,7 +73,7 @@ def fewest_blocks(models: int) -> int:
     p-value of n blocks is 2 / 2^n.
     """
     pairs = models * (models - 1) // 2
-    return int(np.ceil(np.log2(2 * pairs / 0.05)))
+    return int(np.ceil(np.log2(2 * pairs / SIGNIFICANT)))
 
 
 def _wilcoxon(differences: NDArray[np.float64]) -> float:

@@ -6,7 +6,7 @@ rows: of a published row they say whether it can be had again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -24,7 +24,7 @@ Agreement = Literal["to the bit", "to rounding", "within the spread of seeds", "
 _FROM_BEST = ("to the bit", "to rounding", "within the spread of seeds", "no")
 
 ROUNDING = 1e-3
-"""Predictions that differ by less than this share of their root mean squared error make no other score of it."""
+"""Predictions that differ by less than this share of their root mean squared error have the same scores."""
 
 
 class Again(NamedTuple):
@@ -113,8 +113,7 @@ class Reproduced(NamedTuple):
     @property
     def current(self) -> bool:
         """Whether it is the code that is here that made all of it again, to the bit."""
-        here = {source(record.cell.backend, record.cell.suite) for record in self.by}
-        return self.agrees == "to the bit" and {record.source for record in self.by} == here
+        return self.agrees == "to the bit" and by_this_code(self.by)
 
     @property
     def told(self) -> str:
@@ -122,6 +121,12 @@ class Reproduced(NamedTuple):
         on = " and ".join(sorted({record.environment.processor for record in self.by}))
         agrees = "does not agree" if self.agrees == "no" else f"agrees {self.agrees}"
         return f"run again by commit {self.commits} on {on}, and {agrees}"
+
+
+def by_this_code(records: Iterable[Record | Outline], again: Reproduced | None = None) -> bool:
+    """Whether the code that is here made all of these records, or made all of them again, to the bit."""
+    made = all(record.source == source(record.cell.backend, record.cell.suite) for record in records)
+    return made or (again is not None and again.current)
 
 
 class Reproductions:

@@ -52,10 +52,11 @@ _P = TypeVar("_P", bound=Placed)
 
 
 def standing(records: Iterable[_P]) -> list[_P]:
-    """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest. None of a
-    row that newer code made again to the bit, which stands for both.
+    """The record that stands for each cell and what computed it: its newest `ok` one, otherwise its newest. A row
+    that newer code made again, to the bit, is left out: the newer one stands for both.
 
-    Cells are the same where they read the same: a line may leave out what another says, and has another key then.
+    Cells are the same where their contents are, whatever the key in the file: a line may leave out a default that
+    another one writes, and has another key then.
     """
     stands: dict[tuple[str, int], _P] = {}
     for record in records:

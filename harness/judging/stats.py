@@ -34,6 +34,7 @@ FEWEST_IMAGES = 10
 SIGNIFICANT = 0.05
 """A p-value below says that two differ."""
 
+_ENDS = (50 * (1 - 0.95), 50 * (1 + 0.95))  # percentiles, which written as 2.5 would be others in the last bit
 _RESAMPLES = (20_000, 200_000, 2_000_000)
 _AT_ONCE = 256  # seeds, of all models together
 _MOST_WORK = _AT_ONCE * _RESAMPLES[-1]  # seeds, of all models together, times resamples: seconds
@@ -65,11 +66,10 @@ def spread(values: Sequence[float | None]) -> float | None:
 def skill_interval(
     squared_errors: ArrayLike,
     squared_errors_of_mean: ArrayLike,
-    confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Confidence interval of the skill, 1 - mean squared error / mean squared error of the trivial predictor.
+    """95 % interval of the skill, 1 - mean squared error / mean squared error of the trivial predictor.
 
     `squared_errors` (seeds, n), or (n,) for one seed, are a model's on the test images, and `squared_errors_of_mean`
     (n,) the trivial predictor's on the same images: both meet the same resampled images. Any unit, so long as it is
@@ -85,20 +85,19 @@ def skill_interval(
     baseline = (counts @ of_mean.T).squeeze(axis=1)
     model = _weighed(errors, counts, of_seeds) * errors.shape[1]
     possible = baseline > 0
-    return _percentiles(1 - model[possible] / baseline[possible], confidence)
+    return _percentiles(1 - model[possible] / baseline[possible])
 
 
 def score_intervals(
     predictions: ArrayLike,
     truth: ArrayLike,
     train_mean: ArrayLike,
-    confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
     clusters: Sequence[int] = (),
     weights: ArrayLike = 1.0,
 ) -> dict[str, tuple[float, float]]:
-    """Confidence interval of the mean over seeds of every score of `metrics.Accuracy` but the trivial predictor's own.
+    """95 % interval of the mean over seeds of every score of `metrics.Accuracy` but the trivial predictor's own.
 
     `predictions` (seeds, n, t), `truth` (n, t) and `train_mean` (t,); `r2_<index>` are of single targets. Images and
     seeds are resampled as for `skill_interval`, things with all of their images where `clusters` says which each shows.
@@ -133,7 +132,7 @@ def score_intervals(
             "r2_mean": r2[known].mean(axis=0),
             "skill": 1 - (np.atleast_1d(weights)[:, None] * squared).mean(axis=0) / of_mean,
         }
-    return _ends(scores | {f"r2_{index}": r2[index] for index in np.flatnonzero(known)}, confidence)
+    return _ends(scores | {f"r2_{index}": r2[index] for index in np.flatnonzero(known)})
 
 
 def _resampled(values: Floats, shares: Floats, of_seeds: Floats) -> tuple[Floats, Floats]:
@@ -153,12 +152,11 @@ def _resampled(values: Floats, shares: Floats, of_seeds: Floats) -> tuple[Floats
 def paired_difference(
     errors_a: ArrayLike,
     errors_b: ArrayLike,
-    confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
     of_mean: ArrayLike | None = None,
 ) -> tuple[float, float, float]:
-    """How much larger the mean error of a is than that of b: the difference and its confidence interval. With the
+    """How much larger the mean error of a is than that of b: the difference and its 95 % interval. With the
     trivial predictor's errors `of_mean` (n,), by how much the skill of b is higher: over their mean, in each resample
     that of the images drawn.
 
@@ -179,7 +177,7 @@ def paired_difference(
     counts, of_a, of_b = _drawn(seed, resamples, a.shape[1], len(a), len(b))
     possible, baseline = _baseline(counts, of_mean)
     differences = (_weighed(a, counts, of_a) - _weighed(b, counts, of_b))[possible] / baseline
-    return (difference, *_percentiles(differences, confidence))
+    return (difference, *_percentiles(differences))
 
 
 def _baseline(counts: Floats, of_mean: Floats) -> tuple[NDArray[np.bool_], Floats]:
@@ -324,9 +322,7 @@ def _unsettled(p_value: float, adjusted: float, resamples: int) -> bool:
     return abs(adjusted - SIGNIFICANT) < 3 * adjusted / math.sqrt(p_value * resamples / 2)
 
 
-def paired_differences(
-    errors: Sequence[ArrayLike], of_mean: ArrayLike, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Floats:
+def paired_differences(errors: Sequence[ArrayLike], of_mean: ArrayLike, resamples: int = 2000, seed: int = 0) -> Floats:
     """(k, k, 2) the interval of `paired_difference(errors[i], errors[j], of_mean=of_mean)` for each two of k models, to
     the bit, at the cost of a few resamples for each model and not for each pair. All (seeds, n) are on the same n test
     images, as `of_mean` (n,) is.
@@ -335,7 +331,6 @@ def paired_differences(
     for table in tables[1:]:
         _check_images(tables[0], table)
     found = np.full((len(tables), len(tables), 2), np.nan)
-    ends = (50 * (1 - confidence), 50 * (1 + confidence))
     if not tables or tables[0].shape[1] < FEWEST_IMAGES or not np.any(of_mean):
         return found
     # The first of a pair has its seeds drawn first, and how far that takes the generator hangs on how many they are.
@@ -351,7 +346,7 @@ def paired_differences(
         counts, of_seeds = _drawn(seed, resamples, images, len(table))
         possible, baseline = _baseline(counts, _seeds_by_images(of_mean))
         differences = (_weighed(table, counts, of_seeds) - second[len(table)])[:, possible] / baseline
-        found[i] = np.percentile(differences, ends, axis=1).T
+        found[i] = _percentiles_of(differences).T
     return found
 
 
@@ -433,28 +428,28 @@ def _weighed(errors: Floats, image_counts: Floats, seed_counts: Floats) -> Float
     return means
 
 
-def _ends(resampled: Mapping[str, Floats], confidence: float) -> dict[str, tuple[float, float]]:
+def _ends(resampled: Mapping[str, Floats]) -> dict[str, tuple[float, float]]:
     """The interval of each score, of those resamples that have it; without those that none has."""
     whole = {name: bool(np.isfinite(values).all()) for name, values in resampled.items()}
     found = {
-        name: _percentiles(known, confidence)
+        name: _percentiles(known)
         for name, values in resampled.items()
         if not whole[name] and (known := values[np.isfinite(values)]).size
     }
     if together := [name for name in resampled if whole[name]]:
-        low, high = _percentiles_of(np.stack([resampled[name] for name in together]), confidence)
+        low, high = _percentiles_of(np.stack([resampled[name] for name in together]))
         found |= dict(zip(together, zip(low.tolist(), high.tolist(), strict=True), strict=True))
     return found
 
 
-def _percentiles(scores: Floats, confidence: float) -> tuple[float, float]:
-    low, high = _percentiles_of(scores, confidence)
+def _percentiles(scores: Floats) -> tuple[float, float]:
+    low, high = _percentiles_of(scores)
     return float(low), float(high)
 
 
-def _percentiles_of(scores: Floats, confidence: float) -> Floats:
-    """(2, ...) both ends of the interval of each of `scores` (..., resamples)."""
-    ends: Floats = np.percentile(scores, (50 * (1 - confidence), 50 * (1 + confidence)), axis=-1)
+def _percentiles_of(scores: Floats) -> Floats:
+    """(2, ...) both ends of the 95 % interval of each of `scores` (..., resamples)."""
+    ends: Floats = np.percentile(scores, _ENDS, axis=-1)
     return ends
 
 

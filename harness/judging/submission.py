@@ -24,12 +24,12 @@ from harness.judging.audit import untrue
 from harness.judging.blocks import Rivals
 from harness.judging.columns import definition, digest
 from harness.judging.records import SCHEMA, Record, Truth
+from harness.judging.reproductions import by_this_code
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify, verify_together
 from harness.model.architecture import Network, backbone_of
 from harness.protocol import Dataset, Split, Suite
-from harness.provenance import source
 
 MOST_BYTES = 64 * 2**20
 LONGEST_LINE = 4 * 2**20
@@ -239,7 +239,7 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append(f"profile {cell.profile} is not known here")
     if cell.backend not in registry.names("backends"):
         told.append(f"{cell.backend} is no backend that is here")
-    elif record.source != source(cell.backend, cell.suite):
+    elif not by_this_code([record]):
         told.append("made by other code than is here: it cannot be run again to the bit")
     if not record.environment.commit or record.environment.commit.endswith("+dirty"):
         told.append("made by no commit, or by one with changes: nobody else has that code")
@@ -302,10 +302,10 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
 
 def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequence[Record]) -> list[Placed]:
     """The rows of the leaderboard with these records that have one of them."""
-    table = leaderboard.of_block(results, suite, standing([*published, *good]))
+    together = standing([*published, *good])
+    table, groups = leaderboard.of_block(results, suite, together), comparable(together)
     made = {id(record) for record in good}
     placed = []
-    groups = comparable(standing([*published, *good]))
     fewer = {digest(g[0].cell.settings) for g in groups if g[0].cell.settings.originals is not msgspec.UNSET}
     for group in groups:
         if not any(id(record) in made for record in group):

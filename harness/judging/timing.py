@@ -74,6 +74,10 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timings: tuple[Timing, ...] = ()
     reason: str = ""
 
+    def of(self, batch: int) -> Timing | None:
+        """That of a batch of this size, None where it was not timed."""
+        return next((timing for timing in self.timings if timing.batch == batch), None)
+
 
 def median_interval(values: Iterable[float]) -> tuple[float, float] | None:
     """The 95 % confidence interval of the median of what `values` are drawn from, independently; None for fewer than

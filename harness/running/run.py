@@ -20,7 +20,7 @@ from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest
-from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings
+from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, cell_computed_by
 from harness.judging.standing import comparable, standing
 from harness.judging.store import Store
 from harness.judging.timing import Latency
@@ -30,7 +30,7 @@ from harness.model.architecture import Estimator, Network, backbone_of
 from harness.model.pretrained import Origin, Origins
 from harness.model.variants import Variant
 from harness.protocol import Source
-from harness.provenance import computed_by, differences
+from harness.provenance import differences
 from harness.running.crew import Event, Launcher
 from harness.running.data import DataSource
 from harness.running.guard import Limits
@@ -199,17 +199,13 @@ def good_here(cells: Iterable[Cell], store: Store, environment: Environment | No
     """The `ok` records of these cells that were computed by what would compute them now, by key: by this code in an
     environment, that of this process where none is named.
     """
-    current = {cell.key: _computed_by(cell, environment or observe()) for cell in cells}
+    here = environment or observe()
+    current = {cell.key: cell_computed_by(cell, here, provenance.source(cell.backend, cell.suite)) for cell in cells}
     return {
         record.key: record
         for record in standing(store.trainings())
         if record.status == "ok" and current.get(record.key) == record.computed_by
     }
-
-
-def _computed_by(cell: Cell, environment: Environment) -> str:
-    source = provenance.source(cell.backend, cell.suite)
-    return computed_by(cell.backend, environment, source, cell.settings.device, cell.packages)
 
 
 def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict[str, int]:

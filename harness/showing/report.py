@@ -15,11 +15,10 @@ from harness.judging import leaderboard
 from harness.judging.blocks import Row, curves, newest, of_fewer_seeds, rows
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
-from harness.judging.reproductions import Reproductions
+from harness.judging.reproductions import Reproductions, by_this_code
 from harness.judging.searches import last_trials, losses_of, top_tens
 from harness.model.variants import Search
 from harness.protocol import Source, Suite
-from harness.provenance import source
 from harness.showing import certainty, pictures
 from harness.showing.advice import advice
 from harness.showing.answer import in_one_sentence
@@ -58,7 +57,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     sections = [
         _title(suite_name) + ("the report, answered" if suite.SOURCE else "report"),
         first,
-        _head(suite_name, suite, block, _code(suite_name, table, Reproductions(results, suite_name))),
+        _head(suite_name, suite, block, _code(table, Reproductions(results, suite_name))),
         _table_1(searched),
         _table_2(searched),
         _table_3(table, suite),
@@ -79,15 +78,11 @@ def _title(suite: str) -> str:
     return f"# {suite}: "
 
 
-def _code(name: str, table: Sequence[Row], again: Reproductions) -> str:
+def _code(table: Sequence[Row], again: Reproductions) -> str:
     """Whether it is today's code that these rows are of, and which of them were run again."""
     found = [again.of(row.records) for row in table]
-    current = [
-        all(record.source == source(record.cell.backend, name) for record in row.records) or bool(made and made.current)
-        for row, made in zip(table, found, strict=True)
-    ]
     told = ""
-    if not all(current):
+    if not all(by_this_code(row.records, made) for row, made in zip(table, found, strict=True)):
         told += (
             "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the commit "
             "named above, and `bench run` would make them again."
@@ -226,7 +221,6 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
     for row in sorted(table, key=Row.skill, reverse=True):
         low, high = row.skill_interval()
         mse = float(row.squared_errors().mean() / row.targets)
-        r2 = [record.test.r2_mean for record in row.records if record.test and record.test.r2_mean is not None]
         lines.append(
             [
                 row.name,
@@ -235,7 +229,7 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
                 *([f"{mse / factor**2:.3g}"] if source else []),
                 decimals(row.skill()),
                 interval(low, high),
-                f"{np.mean(r2):.3f}" if r2 else "–",
+                _mean_r2(row),
                 *([_reported(row, source)] if source else []),
             ]
         )

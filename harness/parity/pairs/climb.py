@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,7 @@ from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import Paired, pair
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
 from harness.parity.pairs.process import TwoSides
+from harness.parity.pairs.structure import other_answers, structure
 from harness.parity.pairs.trying import Better, tell_apart
 from harness.running.guard import Limits
 
@@ -37,11 +39,11 @@ class PairRequest(msgspec.Struct, frozen=True):
     weights: Weights = "drawn"
     limits: Limits = Limits()
     insists: bool = False
-    """On graphs of both models, where `export` was asked for by name: that one cannot be made then breaks it."""
+    """Whether a graph that cannot be made breaks the rung `export`, which was asked for by name; else it is skipped."""
 
 
 class Pairs(TwoSides):
-    """Two sides, which are asked nothing that they have just answered."""
+    """A pair of models that can be trained: both sides, and what they answered, so that nothing is computed twice."""
 
     def __init__(self, ours: Source, theirs: Source, limits: Limits) -> None:
         super().__init__(ours, theirs, limits)
@@ -68,19 +70,21 @@ class Pairs(TwoSides):
         return [side.source.kind for side in self._sides]
 
     def climb(self, request: PairRequest) -> Iterator[list[Verdict]]:
-        """The verdicts of each rung and seed; that of `structure` also where it was not asked for, and nothing above it
-        would say what it does. Raises BenchError where a model cannot be built or run.
+        """The verdicts of each rung and seed. That of `structure` comes unasked where no other rung would tell what it
+        does: with weights=own, and where the models are not built alike. Raises BenchError where a model cannot be
+        built or run.
         """
         given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
-        paired = self.paired = pair(looked[0].inspected, looked[1].inspected, looked[0].mapping)
+        inspected = looked[0].inspected, looked[1].inspected
+        paired = self.paired = pair(*inspected, looked[0].mapping)
         own = better = None
         if request.weights != "drawn" and not paired.problems:
             better = self._tell_apart(request, looked, load_file(given))
             paired, own = self.paired, self._own()
-        alike = not paired.problems and not judging.other_answers([each.inspected for each in looked])
+        alike = not paired.problems and not other_answers(inspected)
         if "structure" in request.rungs or request.weights == "own" or not alike:
-            yield [judging.structure(request.name, looked, paired, own if request.weights == "own" else None)]
+            yield [structure(request.name, inspected, paired, own if request.weights == "own" else None)]
         rungs = [rung for rung in request.rungs if rung != "structure"]
         if not request.insists and "jax" in self._labels():  # which has no exporter
             rungs = [rung for rung in rungs if rung != exports.RUNG]
@@ -116,7 +120,7 @@ class Pairs(TwoSides):
             start = drawn.weights(paired.lines, FIRST_SEED)
             return Judge(request.name, looked, paired, start, self._compute(paired, ("forward",), start, given))
 
-        better = tell_apart(self.paired, looked[0].mapping, looked, answers(self.paired), answers)
+        better = tell_apart(self.paired, looked, answers(self.paired), answers)
         if better:
             self.paired = better.paired
         return better
@@ -155,11 +159,7 @@ class Pairs(TwoSides):
         needed = tuple(dict.fromkeys(["forward", *trained])) if climbed else ()
         judged = judge(self.paired, needed)
         if climbed and not own:
-
-            def answers(paired: Paired) -> Judge:
-                return judge(paired, ("forward",))
-
-            better = tell_apart(self.paired, looked[0].mapping, looked, judged, answers)
+            better = tell_apart(self.paired, looked, judged, partial(judge, climbed=("forward",)))
             if better:
                 self.paired = better.paired
                 judged = judge(self.paired, needed)

@@ -15,12 +15,13 @@ from safetensors.numpy import load_file, save_file
 
 from harness.foreign import Arrays, Inspected, Source
 from harness.parity.ladder import Verdict
-from harness.parity.pairs import contents, judging, written
+from harness.parity.pairs import contents, written
 from harness.parity.pairs.answers import answered
 from harness.parity.pairs.climb import PairRequest
 from harness.parity.pairs.contents import Found, How
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
 from harness.parity.pairs.process import TwoSides
+from harness.parity.pairs.structure import other_answers, the_first
 from harness.running.guard import Limits
 
 RUNGS = ("structure", "forward")
@@ -56,7 +57,7 @@ class Graphs(TwoSides):
         self._labels = [each.framework for each in looked]
         self._remarks = [f"{each.framework} {remark}" for each in looked for remark in each.remarks]
         self._remarks += _extra(contents.others(self._found, own[1]), own[1], self._labels[1])
-        wrong = judging.other_answers(looked)
+        wrong = other_answers(looked)
         if "structure" in request.rungs or wrong:
             yield [_structure(request.name, self._found, wrong, self._labels)]
         for seed in request.seeds if "forward" in request.rungs and not wrong else ():
@@ -115,7 +116,7 @@ def _structure(name: str, found: Sequence[Found], wrong: Sequence[str], labels: 
     if telling and set(telling) == {"absent"}:
         told = [f"none of the arrays of {labels[0]} is in {labels[1]}"]
     if problems := [*wrong, *told]:
-        return Verdict(name, "structure", "breaks", note="; ".join(problems[:4]) + _more(len(problems) - 4))
+        return Verdict(name, "structure", "breaks", note=the_first(problems))
     size = sum(int(np.prod(each.shape)) for each in found)
     counts = ", ".join(f"{len(each)} {_COUNTED[how]}" for how, each in by_how.items() if each)
     note = f"{len(found)} arrays of {labels[0]}, {size:,} numbers; in {labels[1]} are {counts}"
@@ -134,12 +135,8 @@ _COUNTED: dict[How, str] = {
 }
 
 
-def _more(count: int) -> str:
-    return f"; and {count} more" if count > 0 else ""
-
-
 def _extra(names: Sequence[str], arrays: Arrays, label: str) -> list[str]:
     if not names:
         return []
-    told = ", ".join(f"{name} {arrays[name].shape}" for name in names[:4])
-    return [f"of {label} alone: {told}" + _more(len(names) - 4)]
+    told = [f"{name} {arrays[name].shape}" for name in names]
+    return [f"of {label} alone: {the_first(told, ', ')}"]

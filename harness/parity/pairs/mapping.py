@@ -56,9 +56,9 @@ def pair(
     search.by_names(said, "as the mapping says")
     search.by_names(swapped or {}, "found by trying")
     search.constants_by_names()
-    for step in (search.bysignature, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
+    for step in (search.by_signature, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
         step()
-        search.bysignature()  # for what is left may be told apart now
+        search.by_signature()  # for what is left may be told apart now
     search.as_arrays()
     return search.result()
 
@@ -131,7 +131,7 @@ class _Search:
         hint = f": did you mean {near[0]}?" if near else ""
         self._problems.append(f"mapping names {name}, which is no layer of {framework} that is still free{hint}")
 
-    def bysignature(self) -> None:
+    def by_signature(self) -> None:
         """Pair what has the same kind, roles and shapes: alone of its kind; by names, where these tell; behind layers
         that are paired already; or else in order.
         """

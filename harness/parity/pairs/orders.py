@@ -78,11 +78,14 @@ class Exported(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Computed(msgspec.Struct, frozen=True):
-    """The answer to the others: rungs that failed, and why; those that this side cannot climb, and why; the optimizer's
-    settings, its rates, and the formula that the corrected steps did without; and why what it computed in double
-    precision is not, where it is not; what it draws at random in training besides dropouts, whether it draws in
-    inference, too (both None where it cannot tell), and whether its answers are at random, but for normal numbers.
+class Computed(msgspec.Struct):
+    """The answer to the others.
+
+    `broken` are rungs that failed, `lacks` those that this side cannot climb, each with why; `optimizer` has the
+    optimizer's settings, `rates` the rate of each step, and `formula` is what the corrected steps did without. `single`
+    says why what was computed in double precision is not in it. `noises` is what is drawn at random in training besides
+    dropouts, and `draws` whether anything is in inference, both None where the side cannot tell; `random` says whether
+    answers differ from run to run, with all normal numbers at their mean.
     """
 
     broken: dict[str, str] = {}

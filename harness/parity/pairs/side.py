@@ -253,40 +253,30 @@ class Served:
 
     def _read(self, path: str) -> None:
         arrays = load_file(path)
-        given = {name[7:]: array for name, array in arrays.items() if name.startswith("inputs/")}
+        given = _below("inputs/", arrays)
         self._inputs = {self._called.get(name, name): array for name, array in given.items()}
-        self._targets = {name[8:]: array for name, array in arrays.items() if name.startswith("targets/")}
+        self._targets = _below("targets/", arrays)
 
     def _compute(self, request: Compute) -> Computed:
         given = load_file(request.given)
-        start = {name[8:]: array for name, array in given.items() if name.startswith("weights/")}
+        start = _below("weights/", given)
         if any(name.startswith("inputs/") for name in given):
             self._read(request.given)
         found = _Found(start, self._inputs, self._targets, request)
-        found.climb(self._model("float32"), "float32", self._said)
+        found.climb(self._model("float32"), "float32")
         if "float64" in self._framework.PRECISIONS:
             try:
-                found.climb(self._model("float64"), "float64", self._said)
+                found.climb(self._model("float64"), "float64")
             except Exception as error:  # whatever a framework raises that does not compute something in this precision
                 found.no_double(error)
         save_file({name: np.ascontiguousarray(array) for name, array in found.arrays.items()}, request.out)
-        return Computed(
-            found.broken,
-            found.lacks,
-            found.optimizer,
-            found.rates,
-            found.formula,
-            found.single,
-            found.noises,
-            found.draws,
-            found.random,
-        )
+        return found.told
 
     def _export(self, request: Export) -> Exported:
         given = load_file(request.given)
         model = self._model("float32")
-        model.set_arrays({name[8:]: array for name, array in given.items() if name.startswith("weights/")})
-        few = {name[7:]: array[:BATCH] for name, array in given.items() if name.startswith("inputs/")}
+        model.set_arrays(_below("weights/", given))
+        few = _few(_below("inputs/", given))
         try:
             layout = model.export(few, request.out)
             registry.foreign("onnx").load(Source("onnx", request.out), "float32")  # one that nothing can run is none
@@ -296,23 +286,24 @@ class Served:
         return Exported(layout)
 
 
+def _below(prefix: str, arrays: Arrays) -> Arrays:
+    """Those arrays of a file whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _few(arrays: Arrays) -> Arrays:
+    return {name: array[:BATCH] for name, array in arrays.items()}
+
+
 class _Found:
-    """What comes of each rung, named `<precision>/<rung>/<array>`, or why there is nothing."""
+    """What comes of each rung: `arrays` named `<precision>/<rung>/<array>`, and what is `told` of them."""
 
     def __init__(self, start: Arrays, inputs: Arrays, targets: Arrays, request: Compute) -> None:
         self._start, self._inputs, self._targets, self._request = start, inputs, targets, request
         self.arrays: Arrays = {}
-        self.broken: dict[str, str] = {}
-        self.lacks: dict[str, str] = {}
-        self.optimizer: dict[str, Any] = {}
-        self.rates: tuple[float, ...] = ()
-        self.formula = ""
-        self.single = ""
-        self.noises: tuple[str, ...] | None = None
-        self.draws: bool | None = None
-        self.random = False
+        self.told = Computed()
 
-    def climb(self, model: Foreign, precision: Precision, said: Said) -> None:
+    def climb(self, model: Foreign, precision: Precision) -> None:
         """All rungs that are asked for."""
         rungs = self._request.rungs
         trains = {"gradients", "state", "optimizer"} & set(rungs)
@@ -321,42 +312,43 @@ class _Found:
             ("gradients", bool(trains), self._gradients),
             ("optimizer", "optimizer" in rungs, self._optimizer),
         ):
-            if not asked or rung in self.broken or rung in self.lacks:
+            if not asked or rung in self.told.broken or rung in self.told.lacks:
                 continue
             try:
                 if self._start:
                     model.set_arrays(self._start)
-                for name, array in climb(model, said).items():
+                for name, array in climb(model).items():
                     self.arrays[f"{precision}/{name}"] = np.asarray(array)
             except Unavailable as error:
-                self.lacks[rung] = str(error)
+                self.told.lacks[rung] = str(error)
             except Exception as error:  # whatever the user's code raises, the other rungs are still worth climbing
                 if precision == "float64":  # and in single precision it raised nothing
                     self.no_double(error)
                     continue
                 traceback.print_exc()
-                self.broken[rung] = str(error) if isinstance(error, BenchError) else failed(error)
-        if precision == "float64" and not self.single and (kept := model.in_single()):
+                self.told.broken[rung] = _why(error)
+        if precision == "float64" and not self.told.single and (kept := model.in_single()):
             more = f" and {len(kept) - 2} more" if len(kept) > 2 else ""
-            self.single = f"computes {', '.join(kept[:2])}{more} in single precision always"
+            self.told.single = f"computes {', '.join(kept[:2])}{more} in single precision always"
 
     def no_double(self, error: Exception) -> None:
         """Keep why the model does not run in double precision; called where that is handled."""
         traceback.print_exc()
-        told = str(error) if isinstance(error, BenchError) else failed(error)
-        self.single = f"does not run in double precision ({told})"
+        self.told.single = f"does not run in double precision ({_why(error)})"
 
-    def _forward(self, model: Foreign, _: Said) -> Arrays:
-        few = {name: array[:BATCH] for name, array in self._inputs.items()}
+    def _forward(self, model: Foreign) -> Arrays:
+        few = _few(self._inputs)
         found = model.forward(few)
         answers = {name: array for name, array in found.items() if name.startswith("answer ")}
-        again, self.draws = model.forward(few), model.draws()
-        self.random = any(not np.array_equal(array, again[name], equal_nan=True) for name, array in answers.items())
+        again, self.told.draws = model.forward(few), model.draws()
+        self.told.random = any(
+            not np.array_equal(array, again[name], equal_nan=True) for name, array in answers.items()
+        )
         return {f"forward/{name}": array for name, array in found.items()}
 
-    def _gradients(self, model: Foreign, _: Said) -> Arrays:
-        batch = {name: array[:BATCH] for name, array in self._inputs.items()}
-        loss, gradients = model.gradients(batch, {name: array[:BATCH] for name, array in self._targets.items()})
+    def _gradients(self, model: Foreign) -> Arrays:
+        batch = _few(self._inputs)
+        loss, gradients = model.gradients(batch, _few(self._targets))
         found = {"gradients/loss": np.array(loss), "gradients/penalties": np.array(model.penalties())}
         found |= {f"gradients/array/{name}": array for name, array in gradients.items()}
         found |= {f"state/{name}": array for name, array in model.arrays().items()}
@@ -364,19 +356,23 @@ class _Found:
         for name, (kept, factor, count) in model.dropped(self._inputs).items():
             found[f"dropped/{name}"] = np.array([kept, factor, count])
         noises = model.noises()
-        self.noises = None if noises is None else tuple(noises)
+        self.told.noises = None if noises is None else tuple(noises)
         model.set_arrays(self._start)
         return found | {f"noised/{name}": array for name, array in model.noised(batch).items()}
 
-    def _optimizer(self, model: Foreign, _: Said) -> Arrays:
+    def _optimizer(self, model: Foreign) -> Arrays:
         draw = np.random.default_rng(ROW_SEED)
         order = np.stack([draw.permutation(DRAWN)[:BATCH] for _ in range(STEPS[-1])])
         trained = model.train(self._inputs, self._targets, order, STEPS, self._request.held, self._request.other)
-        self.optimizer, self.rates, self.formula = trained.optimizer, trained.rates, trained.formula
+        self.told.optimizer, self.told.rates, self.told.formula = trained.optimizer, trained.rates, trained.formula
         found = _steps("optimizer", trained.losses, trained.arrays)
         if trained.corrected:
             found |= _steps("corrected", *trained.corrected)
         return found
+
+
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, BenchError) else failed(error)
 
 
 def _steps(rung: str, losses: Sequence[float], arrays: dict[int, Arrays]) -> Arrays:

@@ -1,4 +1,4 @@
-"""Steps of training: up to where both sides' numbers are finite, and what of two optimizers shows in none of them."""
+"""Steps of training: from which on both sides' numbers overflow, and which settings of optimizers no step shows."""
 
 from __future__ import annotations
 

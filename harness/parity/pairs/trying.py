@@ -30,16 +30,12 @@ class Better(NamedTuple):
 
 
 def tell_apart(
-    paired: Paired,
-    said: Mapping[str, str],
-    looked: tuple[Looked, Looked],
-    judged: Judge,
-    judge: Callable[[Paired], Judge],
+    paired: Paired, looked: tuple[Looked, Looked], judged: Judge, judge: Callable[[Paired], Judge]
 ) -> Better | None:
     """What is found by trying; None where nothing is."""
     first = paired
     found: dict[str, str] = {}
-    theirs = looked[1].inspected
+    theirs, said = looked[1].inspected, looked[0].mapping
     broken = judged.first_broken()
     trials = iter(range(_MOST))
     while broken is not None:

@@ -79,7 +79,7 @@ _SCORES = {"r2_mean": "R²", "rmse": "RMSE", "mae": "MAE", "nmae": "NMAE", "mape
 
 def errors_of_targets(row: BoardRow) -> list[dict[str, str]]:
     """RMSE and R² of each target on the test that models are ranked by, means over seeds."""
-    scored = row.scored
+    scored = row.group.scored
     if scored is None:
         return []
     held_out = [record.held_out for record in scored.records if record.held_out]
@@ -99,7 +99,7 @@ def errors_of_targets(row: BoardRow) -> list[dict[str, str]]:
 
 def errors_of_kinds(row: BoardRow, examples: Examples | None) -> list[dict[str, str]]:
     """RMSE and skill on the test images of each kind or group, as the data set names them; none of a few images."""
-    scored = row.scored
+    scored = row.group.scored
     if scored is None or examples is None or not examples.fits(row.first):
         return []
     of = examples.kinds(scored.tests[0])
@@ -124,7 +124,7 @@ def worst(row: BoardRow, examples: Examples | None, count: int = 4) -> list[dict
     """The test images on which it errs most, mean over seeds: their place in the test, their file, their share of all
     squared error. What was predicted of them is among `predictions`.
     """
-    scored = row.scored
+    scored = row.group.scored
     if scored is None or examples is None or not examples.fits(row.first):
         return []
     errors = scored.image_errors().mean(axis=0)
@@ -165,12 +165,12 @@ def predictions(row: BoardRow, worst_places: Sequence[int]) -> dict[str, Any]:
     """Of the first seed what it predicted on each test, target after target, of every so many-th image and, on the test
     that models are ranked by, the worst: these `points` say of which.
     """
-    if row.scored is None:
+    if row.group.scored is None:
         return {}
     found = {}
     for name, examined in row.group.examined.items():
         of = np.array(examined[0].held_out.predictions)
-        every, also = -(-len(of) // _MOST_POINTS), list(worst_places) if name == row.scored.tests[0] else []
+        every, also = -(-len(of) // _MOST_POINTS), list(worst_places) if name == row.group.scored.tests[0] else []
         places = sorted({*range(0, len(of), every), *also})
         found[name] = {"points": [every, also], "columns": [packed(column) for column in of[places].T]}
     return found

@@ -14,7 +14,7 @@ from harness.protocol import Suite
 
 
 class Examples:
-    """The suite's own images, written to `folder` when they are asked for. `own` records are of other images."""
+    """The suite's own images, written to `folder` when they are asked for."""
 
     def __init__(self, suite: Suite, folder: Path) -> None:
         self._dataset = suite.load(None, {})

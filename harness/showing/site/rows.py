@@ -19,11 +19,12 @@ from harness.judging.blocks import Row
 from harness.judging.columns import Group, digest, status
 from harness.judging.leaderboard import as_csv
 from harness.judging.records import Record
+from harness.judging.reproductions import by_this_code
 from harness.judging.standing import standing
 from harness.judging.stats import paired_differences
 from harness.model.architecture import Estimator
 from harness.protocol import Suite
-from harness.provenance import machine, source
+from harness.provenance import machine
 from harness.showing.site.shown import Shown, decimals_of, decimals_of_form, table_columns
 
 
@@ -59,12 +60,6 @@ class BoardRow(NamedTuple):
     def trivial(self) -> bool:
         """Whether it always answers the training mean."""
         return self.first.cell.architecture == Estimator("mean")
-
-    @property
-    def scored(self) -> Row | None:
-        """Its `ok` records as a row whose predictions can be compared; None where it has none."""
-        good = tuple(record for record in self.group.good if record.held_out)
-        return Row(self.first.cell.row, self.first.cell.backend, good) if good else None
 
     @property
     def facets(self) -> dict[str, str]:
@@ -117,7 +112,7 @@ def read(results: Path, name: str) -> Board:
     for place, group, rank in zip(places, shown, _ranks(shown, high), strict=True):
         lines = _lines(leaderboard.of_tests(group.records))
         gave_way = tuple((groups[old], values[old]) for old in before[place])
-        badges, decimals = _badges(group, name), _decimals(group, lines, asked)
+        badges, decimals = _badges(group), _decimals(group, lines, asked)
         rows.append(BoardRow(_id(group), group, values[place], lines, badges, rank, decimals, gave_way))
     tests_csv = as_csv(pd.DataFrame(_joined(rows), dtype=object))
     return Board(name, suite, rows, table_columns(shown, suite), low, high, as_csv(table), tests_csv, believed)
@@ -155,9 +150,8 @@ def _id(group: Group) -> str:
 def _newest_with_older(groups: Sequence[Group]) -> dict[int, list[int]]:
     """The places of those groups that count, each with those that it took the place of, newest first.
 
-    Of a model and a question what was made last counts: by other code than another group's, here or elsewhere; or, on
-    the same machine, with other versions or of other data. That the newest code made it elsewhere before makes nothing
-    old.
+    Of a model and a question the group that was made last takes the place of all that other code made, here or
+    elsewhere. Of what its own code made the newest of each machine counts, whatever its versions and data.
     """
     newest: dict[tuple[object, ...], int] = {}
     at = sorted(range(len(groups)), key=lambda place: _started(groups[place]))
@@ -199,12 +193,12 @@ def _on_its_machine(group: Group) -> tuple[object, ...]:
 def _differences(groups: Sequence[Group]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """See `Board`."""
     found = np.full((len(groups), len(groups), 2), np.nan)
-    places: dict[tuple[str, str], list[int]] = {}
+    scored: dict[tuple[str, str], dict[int, Row]] = {}
     for place, group in enumerate(groups):
-        if any(record.held_out for record in group.good):
-            places.setdefault(group.first.cell.question, []).append(place)
-    for some in places.values():
-        rows = [Row("", "", tuple(r for r in groups[place].good if r.held_out)) for place in some]
+        if group.scored:
+            scored.setdefault(group.first.cell.question, {})[place] = group.scored
+    for of_question in scored.values():
+        some, rows = list(of_question), list(of_question.values())
         # Row i is better by the errors of j less those of i, and `paired_differences` gives the first's less.
         ends = paired_differences([row.squared_errors() for row in rows], rows[0].squared_errors_of_mean())
         found[np.ix_(some, some)] = ends.transpose(1, 0, 2)
@@ -217,7 +211,7 @@ def _ranks(groups: Sequence[Group], high: NDArray[np.float64]) -> list[int | Non
     def field(place: int) -> tuple[object, ...] | None:
         cell = groups[place].first.cell
         whole = cell.settings.originals is msgspec.UNSET and cell.settings.target_scaling == "standard"
-        return (cell.profile, *groups[place].first.cell.question) if whole else None
+        return (cell.profile, *cell.question) if whole else None
 
     fields = [field(place) for place in range(len(groups))]
     ranks: list[int | None] = []
@@ -239,7 +233,7 @@ def _decimals(group: Group, lines: Iterable[Mapping[str, Any]], asked: Mapping[s
     return {**asked, **decimals_of(of, group.unit)}
 
 
-def _badges(group: Group, suite: str) -> tuple[Badge, ...]:
+def _badges(group: Group) -> tuple[Badge, ...]:
     first, commits = group.first, {record.environment.commit for record in group.records}
     told = first.framework.get("deterministic", "")
     found = []
@@ -254,7 +248,7 @@ def _badges(group: Group, suite: str) -> tuple[Badge, ...]:
     if again := group.reproduced:
         words = "not reproduced" if again.agrees == "no" else "reproduced"
         found.append(Badge(words.replace(" ", "-"), words, f"every seed was {again.told}"))
-    if first.source != source(first.cell.backend, suite) and not (again and again.current):
+    if not by_this_code(group.records, again):
         what = "has changed since" if first.source else "is not known"
         found.append(Badge("stale", "stale code", f"the code that can change its numbers {what}"))
     if any(commit.endswith("+dirty") for commit in commits):

@@ -127,6 +127,13 @@ def test_the_first_table_holds_ten_of_each_backend_the_selected_first(page):
     assert all("–" in line[-1] for line in lines[1:])
 
 
+def test_the_third_table_has_no_negative_zero():
+    record = a_record()
+    nothing = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, r2_mean=-1e-9))
+    *_, line = report._table_3(rows([nothing]), own).splitlines()
+    assert line.endswith("| 0.000 |")
+
+
 def test_the_third_table_has_the_trivial_predictor_and_the_sources_figure(page):
     _, text = page
     third = text.split("## Table 3")[1].split("## ")[0]

@@ -541,6 +541,18 @@ def test_answers_are_paired_by_the_keys_that_both_have_and_in_an_order_that_is_t
     assert found(climb((6,), keras, unnamed.format("cls", "box"), rungs=rungs), "forward", said)
 
 
+def test_a_target_that_is_missing_is_told(climb):
+    keras = "given = keras.Input(inputs)\nreturn keras.Model(given, [L.Dense(3)(given), L.Dense(2)(given)])"
+    torch = """
+    net = Computed(lambda net, x: (net.one(x), net.two(x)))
+    net.one, net.two = nn.Linear(6, 3), nn.Linear(6, 2)
+    return net
+    """
+    more = "\ndef targets(rng, n):\n    return rng.normal(size=(n, 3))\n"
+    ((_, told),) = broken(climb((6,), keras, torch, more, ("gradients",)))
+    assert "number of arrays that keras answers: 2; of targets: 1" in told
+
+
 # --- what is not trained ------------------------------------------------------------------------------------------
 
 UNREAL = {

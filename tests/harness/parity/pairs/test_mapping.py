@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from harness.foreign import Array, Inspected, Part, Step, places, relaid
 from harness.parity.pairs import drawn, judging
 from harness.parity.pairs.mapping import pair
-from harness.parity.pairs.orders import Looked
+from harness.parity.pairs.structure import structure
 
 TURNED = (Step("transpose", (1, 0)),)
 
@@ -133,10 +133,9 @@ def test_a_second_bias_is_held_at_zero_and_folded_into_the_first():
 def test_another_number_of_answers_is_another_structure():
     ours, theirs = models([dense("a", 3, 4)], [dense("a", 3, 4, TURNED)])
     paired = pair(ours, theirs, {})
-    looked = Looked(replace(ours, answers=2)), Looked(theirs)
-    verdict = judging.structure("net", looked, paired, None)
+    verdict = structure("net", (replace(ours, answers=2), theirs), paired)
     assert (verdict.outcome, verdict.note) == ("breaks", "keras answers 2 arrays, torch 1")
-    assert judging.structure("net", (Looked(ours), Looked(theirs)), paired, None).outcome == "passes"
+    assert structure("net", (ours, theirs), paired).outcome == "passes"
 
 
 def own(name, *shape):

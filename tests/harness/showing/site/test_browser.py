@@ -157,11 +157,11 @@ def test_rows_are_coloured_by_their_paired_difference_to_the_base(visit, site, b
     for row in board.rows:
         classes = (page.get_attribute(f"tr[id='{row.id}']", "class") or "").split()
         told = set(classes) & {"better", "worse", "same", "base"}
-        same_images = row.scored and row.first.cell.data_hash == chosen.first.cell.data_hash
+        same_images = row.group.scored and row.first.cell.data_hash == chosen.first.cell.data_hash
         if row.id == chosen.id:
             assert told == {"base"}
         elif same_images:
-            expected = difference(row.scored, chosen.scored)
+            expected = difference(row.group.scored, chosen.group.scored)
             assert told == {verdicts[expected.verdict]}
             index = page.locator("#board th").evaluate_all("all => all.findIndex(c => c.dataset.key == 'difference')")
             words = page.locator(f"tr[id='{row.id}'] > *").nth(index).inner_text()

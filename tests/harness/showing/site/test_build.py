@@ -72,7 +72,7 @@ def test_rows_and_csv_are_those_of_the_leaderboard(tmp_path):
 
 def test_differences_and_ranks_are_those_of_paired_differences(tmp_path):
     board = board_of(tmp_path, benchmark(ERRORS))
-    scored = [row.scored for row in board.rows]
+    scored = [row.group.scored for row in board.rows]
     for i, row in enumerate(scored):
         for j, other in enumerate(scored):
             found = difference(row, other)
