@@ -76,14 +76,14 @@ def deploy(
     settings: LatencySettings | None = None,
 ) -> Iterator[tuple[Record, Deployment]]:
     """Make, score, time and record of these models, one after the other, what is not recorded yet of this machine,
-    these versions and this code. What failed is tried again.
+    these versions and this code. What failed is tried again, and a lighter file that is not here is made again.
     """
     store, limits = Store(results, suite), Limits(memory_gib=usable_memory_gib())
     done = {(d.key, d.sha256, d.runtime) for d in store.deployments() if not d.failed and _as_here(d)}
     for path, record in models.items():
         assert record.onnx
         place = record.key, record.onnx.sha256
-        if not (left := tuple(runtime for runtime in runtimes if (*place, runtime) not in done)):
+        if not (left := tuple(r for r in runtimes if (*place, r) not in done or not _place(path, r).is_file())):
             continue
         started = now()
         request = Request(suite, str(path), record.cell.data_hash, record.cell.split_hash, left)
@@ -192,9 +192,9 @@ def _placeless(reason: str, folder: Path) -> str:
 
 def _file(source: Path, runtime: Runtime, images: Images, truth: Targets) -> Path:
     """The file that the runtime takes, made where it is not the exported one; of the validation images."""
-    if runtime not in ("int8", "float16"):
+    lighter, target = registry.lighter(), _place(source, runtime)
+    if target == source:
         return source
-    lighter, target = registry.lighter(), source.with_suffix(f".{runtime}.onnx")
     with disk.replacing(target) as fresh:
         if runtime == "int8":
             lighter.to_int8(source, fresh, images)
@@ -202,6 +202,11 @@ def _file(source: Path, runtime: Runtime, images: Images, truth: Targets) -> Pat
             lighter.to_float16(source, fresh)
         _calibrate(fresh, images, truth)
     return target
+
+
+def _place(source: Path, runtime: Runtime) -> Path:
+    """Where the file lies that the runtime takes, whether it is there or not."""
+    return source.with_suffix(f".{runtime}.onnx") if runtime in ("int8", "float16") else source
 
 
 def _calibrate(path: Path, images: Images, truth: Targets) -> None:

@@ -92,6 +92,15 @@ def test_what_is_recorded_of_this_machine_is_not_done_again(results, monkeypatch
     assert len(Store(results, "elasticity").deployments()) == 2
 
 
+def test_a_lighter_file_that_is_recorded_and_not_here_is_made_again(results):
+    """As after `bench records merge`, which leaves lighter files behind."""
+    deployed(results, ("float16",))
+    (file,) = (results / "models" / "elasticity").glob("*.float16.onnx")
+    file.unlink()
+    assert list(deployed(results, ("float32", "float16"))) == ["float32", "float16"]
+    assert file.is_file()
+
+
 def test_a_failure_is_tried_again(results, monkeypatch):
     made = [deploy.Made("int8", reason="out of memory")]
     with monkeypatch.context() as failing:
