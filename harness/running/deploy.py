@@ -23,6 +23,7 @@ from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.protocol import Dataset, Images, OnProgress, Split, Targets
 from harness.running.apart import Stopped, ask
+from harness.running.calibration import KEY, calibrated, number_of_descriptors, of_file
 from harness.running.child import serve
 from harness.running.data import DataSource, split_of
 from harness.running.guard import Limits
@@ -77,14 +78,14 @@ def deploy(
     settings: LatencySettings | None = None,
 ) -> Iterator[tuple[Record, Deployment]]:
     """Make, score, time and record of these models, one after the other, what is not recorded yet of this machine,
-    these versions and this code. What failed is tried again.
+    these versions and this code. What failed is tried again, and a lighter file that is not here is made again.
     """
     store, limits = Store(results, suite), Limits(memory_gib=usable_memory_gib())
     done = {(d.key, d.sha256, d.runtime) for d in store.deployments() if not d.failed and _as_here(d)}
     for path, record in models.items():
         assert record.onnx
         place = record.key, record.onnx.sha256
-        if not (left := tuple(runtime for runtime in runtimes if (*place, runtime) not in done)):
+        if not (left := tuple(r for r in runtimes if (*place, r) not in done or not _place(path, r).is_file())):
             continue
         started = now()
         request = Request(suite, source, str(path), record.cell.data_hash, record.cell.split_hash, left)
@@ -170,7 +171,7 @@ def make(request: Request, on_progress: OnProgress) -> Result:
 
 def _made(source: Path, runtime: Runtime, dataset: Dataset, split: Split) -> Made:
     try:
-        path = _file(source, runtime, dataset.images[split.validation])
+        path = _file(source, runtime, dataset.images[split.validation], dataset.targets[split.validation])
         opener = registry.openvino() if runtime == "openvino" else registry.onnx()
         predictions: Targets = opener.open_model(path).predict(dataset.images[split.test])
     except Exception as error:  # whatever the tools raise over a graph that they do not know
@@ -191,20 +192,41 @@ def _placeless(reason: str, folder: Path) -> str:
     return one_line(reason.splitlines()[0])[:300] if reason else "it failed without a word"
 
 
-def _file(source: Path, runtime: Runtime, images: Images) -> Path:
-    """The file that the runtime takes, made where it is not the exported one."""
-    lighter = registry.lighter()
-    target = source.with_suffix(f".{runtime}.onnx")
-    match runtime:
-        case "int8":
-            with disk.replacing(target) as fresh:
-                lighter.to_int8(source, fresh, images)
-        case "float16":
-            with disk.replacing(target) as fresh:
-                lighter.to_float16(source, fresh)
-        case _:
-            return source
+def _file(source: Path, runtime: Runtime, images: Images, truth: Targets) -> Path:
+    """The file that the runtime takes, made where it is not the exported one; of the validation images."""
+    lighter, target = registry.lighter(), _place(source, runtime)
+    if target == source:
+        return source
+    with disk.replacing(target) as fresh:
+        if runtime == "int8":
+            lighter.to_int8(source, fresh, images)
+        else:
+            lighter.to_float16(source, fresh)
+        _calibrate(fresh, images, truth)
     return target
+
+
+def _place(source: Path, runtime: Runtime) -> Path:
+    """Where the file lies that the runtime takes, whether it is there or not."""
+    return source.with_suffix(f".{runtime}.onnx") if runtime in ("int8", "float16") else source
+
+
+def _calibrate(path: Path, images: Images, truth: Targets) -> None:
+    """Have a lighter file know of its own errors, not of those of the model that it was made of: its intervals would
+    hold fewer truths than they say. Raises BenchError where it has no finite answer for a validation image.
+    """
+    onnx = registry.onnx()
+    file = onnx.OnnxFile(path)
+    known = of_file(file.metadata, number_of_descriptors(*images.shape[1:3]), truth.shape[1])
+    if known is None:
+        return
+    predictions = file.open().predict(images)
+    if bad := int((~np.isfinite(predictions)).any(axis=1).sum()):
+        raise BenchError(f"{bad} of {len(predictions)} validation predictions are not finite")
+    alike = np.zeros((1, 1))  # what images are like is known of the file already
+    widths = calibrated(predictions, truth, alike, alike, known.classes).widths
+    told = msgspec.json.encode(msgspec.structs.replace(known, widths=widths)).decode()
+    onnx.annotate(path, {**file.metadata, KEY: told})
 
 
 if __name__ == "__main__":

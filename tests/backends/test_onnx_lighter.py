@@ -6,8 +6,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from backends._onnx_lighter import to_float16, to_int8
-from backends.onnx import annotate, build, open_model
+from backends.onnx import annotate, append, build, open_model
 from harness.errors import BenchError
+from harness.protocol import Operators
 from tests.backends.conformance import a_task, a_variant, images
 
 METADATA = {"targets": "C11", "suite": "elasticity"}
@@ -50,6 +51,16 @@ def test_int8_is_calibrated_on_the_images_that_it_is_given(exported, tmp_path):
     to_int8(exported, tmp_path / "int8.onnx", images(40, seed=1))
     to_int8(exported, tmp_path / "black.onnx", np.zeros((40, 16, 16, 1), np.float32))
     assert off(exported, tmp_path / "black.onnx") > 3 * off(exported, tmp_path / "int8.onnx")
+
+
+def test_a_decoding_keeps_its_digits_in_int8(exported, tmp_path):
+    """Here it adds a thousand and takes it away again, which eight bits do not get over."""
+    nodes = (("Gemm", ("answers", "same", "up"), "far", {}), ("Gemm", ("far", "same", "down"), "decoded", {}))
+    thousand = np.full(9, 1000, np.float32)
+    arrays = {"same": np.eye(9, dtype=np.float32), "up": thousand, "down": -thousand}
+    append(exported, Operators(nodes, arrays), 9, "decoding")
+    to_int8(exported, tmp_path / "int8.onnx", images(40, seed=1))
+    assert 0 < off(exported, tmp_path / "int8.onnx") < 0.1
 
 
 def test_float16_halves_the_file_and_answers_nearly_the_same(exported, tmp_path):

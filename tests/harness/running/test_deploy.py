@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from backends.onnx import annotate, build
+from backends.onnx import OnnxModel, annotate, build
 from harness import registry
 from harness.command.cli import main
 from harness.environment import observe
@@ -15,6 +15,7 @@ from harness.judging.timing import Latency
 from harness.model.architecture import Conv2D, Dense, Flatten, MaxPool2D, Network
 from harness.running import deploy
 from harness.running.apart import Stopped
+from harness.running.calibration import KEY, calibrated, descriptors, of_file
 from harness.running.data import DataSource, split_of, task
 from harness.running.latency import LatencyError
 from harness.running.rounds import LatencySettings
@@ -89,6 +90,15 @@ def test_what_is_recorded_of_this_machine_is_not_done_again(results, monkeypatch
     monkeypatch.setattr(deploy, "ask", None)  # nothing is left to ask
     assert deployed(results, ("float32", "float16")) == {}
     assert len(Store(results, "elasticity").deployments()) == 2
+
+
+def test_a_lighter_file_that_is_recorded_and_not_here_is_made_again(results):
+    """As after `bench records merge`, which leaves lighter files behind."""
+    deployed(results, ("float16",))
+    (file,) = (results / "models" / "elasticity").glob("*.float16.onnx")
+    file.unlink()
+    assert list(deployed(results, ("float32", "float16"))) == ["float32", "float16"]
+    assert file.is_file()
 
 
 def test_a_failure_is_tried_again(results, monkeypatch):
@@ -178,6 +188,30 @@ class Lighter:
 
     def __init__(self, makes):
         self.to_int8 = self.to_float16 = lambda source, target, *_: makes(source, target)
+
+
+def test_a_lighter_file_knows_of_its_own_errors(asked, suite):
+    """Of its intervals, not of those of the file that it was made of; what images are like is the same."""
+    path, dataset = Path(asked.model), suite.load(None, {})
+    validation = split_of(suite, dataset).validation
+    described = descriptors(dataset.images[validation])
+    truth = dataset.targets[validation]
+    known = calibrated(truth, truth, described, described, classes=False)  # of a model without an error
+    annotate(path, {"suite": "elasticity", KEY: msgspec.json.encode(known).decode()})
+    for made in deploy.make(asked, lambda *_: None).made:
+        lighter = registry.onnx().open_model(path.parent / made.file)
+        found = of_file(lighter.metadata, described.shape[1], 9)
+        assert lighter.metadata["suite"] == "elasticity"
+        assert found.covers(0.9, lighter.predict(dataset.images[validation]), truth) == pytest.approx(0.9, abs=0.03)
+        assert msgspec.structs.replace(found, widths=known.widths) == known
+
+
+def test_a_lighter_file_without_answers_to_validation_images_becomes_a_reason(asked, suite, monkeypatch):
+    described = descriptors(suite.load(None, {}).images[:20])
+    known = calibrated(np.zeros((20, 9)), np.zeros((20, 9)), described, described, classes=False)
+    annotate(Path(asked.model), {"suite": "elasticity", KEY: msgspec.json.encode(known).decode()})
+    monkeypatch.setattr(OnnxModel, "predict", lambda self, images: np.full((len(images), 9), np.nan))
+    assert reasons(asked) == ["78 of 78 validation predictions are not finite"] * 2
 
 
 def test_what_the_tools_fail_over_becomes_a_reason_without_folders(asked, monkeypatch):
