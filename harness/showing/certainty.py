@@ -35,7 +35,7 @@ def sources_of_variance(table: Sequence[Row]) -> str:
     if not lines:
         return ""
     return (
-        "## Table 6: where does the uncertainty come from?\n\nThe standard deviation of a skill, and which share of "
+        "## Where does the uncertainty come from?\n\nThe standard deviation of a skill, and which share of "
         "its variance comes from the test images drawn, from the seeds, and from seeds that differ from image "
         "to image (two-way random effects on squared errors less the training mean's of the same images, of which a "
         "skill is the ratio). Where images have most of it, more seeds would not make the score surer. Models "
@@ -65,7 +65,7 @@ def epochs_to_a_loss(table: Sequence[Row]) -> str:
         scale = f"cross-entropy as weighted in training; below {LEARNED:g} times the lowest of one answer to all images"
     heading = ["model", "backends", "target loss", "epochs of the first", "of the second", "ratio (95 %)"]
     return (
-        "## Table 7: do the frameworks need as many epochs?\n\nThe first epoch, by seed, with a validation loss at the "
+        "## Do the frameworks need as many epochs?\n\nThe first epoch, by seed, with a validation loss at the "
         "target or below it: the highest of the lowest losses of all seeds that learned anything "
         f"({scale}). The ratio is the geometric mean over seeds, with a t-interval on logarithms, of "
         "ratios seed by seed where both frameworks begin with the same weights. A search that selected other models in "

@@ -74,7 +74,7 @@ def answers(
         _is_a_network_worth_it(table, among),
         _which_is_best(table, among, latency),
     ]
-    return [f"## Question {number}: {answer}" for number, answer in enumerate(told, 1) if answer]
+    return [f"## {answer[0].upper()}{answer[1:]}" for answer in told if answer]
 
 
 _TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."

@@ -23,7 +23,7 @@ from harness.showing import certainty, pictures
 from harness.showing.advice import advice
 from harness.showing.answer import in_one_sentence
 from harness.showing.questions import answers, decimals, interval
-from harness.showing.tables import markdown
+from harness.showing.tables import cell, markdown
 from harness.text import counted
 
 
@@ -58,14 +58,14 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
         _title(suite_name) + ("the report, answered" if suite.SOURCE else "report"),
         first,
         _head(suite_name, suite, block, _code(table, Reproductions(results, suite_name))),
-        _table_1(searched),
-        _table_2(searched),
-        _table_3(table, suite),
-        _table_4(table, suite),
-        _table_5(curve, table),
+        _every_model(table, suite),
+        _every_test(table, suite),
+        *answers(table, latencies, suite.COMPARISONS),
+        _learning_curves(curve, table),
         certainty.sources_of_variance(table),
         certainty.epochs_to_a_loss(table),
-        *answers(table, latencies, suite.COMPARISONS),
+        _ten_best(searched),
+        _best_three(searched),
         _raw_labels(raw, suite),
         _gallery(drawn),
     ]
@@ -126,7 +126,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
 # --- tables -------------------------------------------------------------------------------------------------------
 
 
-def _table_1(block: Sequence[Record]) -> str:
+def _ten_best(block: Sequence[Record]) -> str:
     """The report's table 1: the ten best configurations by validation loss."""
     parts = []
     for searched in sorted({record.cell.row for record in block}):
@@ -148,7 +148,7 @@ def _table_1(block: Sequence[Record]) -> str:
         loss, scale = _loss(of_one)
         heading = ["backend", "rank", "no.", *axes, "parameters", f"best {loss}", "± seeds", "selected by seed"]
         parts.append(
-            f"## Table 1: the ten best of {len(search.configurations)} configurations of `{searched}`\n\n"
+            f"## The ten best of {len(search.configurations)} configurations of `{searched}`\n\n"
             f"{_order(search)} {loss} {_how_long(search)}{scale}. No configuration "
             "but the selected one ever met the test images.\n\n" + markdown(heading, lines)
         )
@@ -179,7 +179,7 @@ def _how_long(search: Search) -> str:
     return f"in the last round it came to (epochs by successive halving: {rounds})"
 
 
-def _table_2(block: Sequence[Record]) -> str:
+def _best_three(block: Sequence[Record]) -> str:
     """The report's table 2: the best few over all; here also whether the backends agree on them. Of several searches,
     as one by Optuna beside the usual one, of the first by name.
     """
@@ -204,14 +204,14 @@ def _table_2(block: Sequence[Record]) -> str:
     found.sort(key=lambda record: (record.cell.backend, record.cell.seed))
     told = [f"{r.cell.backend} seed {r.cell.seed}: {r.searched.selected}" for r in found if r.searched]
     return (
-        "## Table 2: the best three over all seeds and backends\n\n"
+        "## The best three over all seeds and backends\n\n"
         + f"{_order(search)} mean.\n\n"
         + markdown(["no.", *axes, f"mean {_loss(found)[0]}", "range"], lines)
         + f"\n\nSelected: {'; '.join(told)}."
     )
 
 
-def _table_3(table: Sequence[Row], suite: Suite) -> str:
+def _every_model(table: Sequence[Row], suite: Suite) -> str:
     """The report's table 3: the test MSE of every model, with what it is to be compared with. Targets in unlike units
     have none: the skill alone.
     """
@@ -247,11 +247,11 @@ def _table_3(table: Sequence[Row], suite: Suite) -> str:
             f"column is what {source.name} says, on its own data and in ({raw})²: figures that mean nothing without "
             "the mean's beside them, which it does not give."
         )
-    title = f"## Table 3: test {'skill' if unlike else 'MSE'} of every model{table[0].ranked_by}"
+    title = f"## Test {'skill' if unlike else 'MSE'} of every model{table[0].ranked_by}"
     return f"{title}\n\n{told}\n\n" + markdown(heading, lines)
 
 
-def _table_4(table: Sequence[Row], suite: Suite) -> str:
+def _every_test(table: Sequence[Row], suite: Suite) -> str:
     """Where a suite has several tests: its figures of every model on each, R² where it has none; means over seeds. Of
     one test those of a suite whose figures say how good an answer is.
     """
@@ -263,7 +263,7 @@ def _table_4(table: Sequence[Row], suite: Suite) -> str:
     if len(tests) < 2 and not any(metric.needs_truth for metric in shown):
         return ""
     if not shown:
-        return "## Table 4: R² on every test\n\nMeans over seeds.\n\n" + _r2_by_test(table, tests)
+        return "## R² on every test\n\nMeans over seeds.\n\n" + _r2_by_test(table, tests)
     lines = []
     for test in tests:
         for row in sorted((row.on(test) for row in table if test in row.tests), key=Row.skill, reverse=True):
@@ -274,7 +274,7 @@ def _table_4(table: Sequence[Row], suite: Suite) -> str:
             ]
             lines.append([test, row.name, row.backend, decimals(row.skill()), *told])
     sentences = "; ".join(f"{metric.heading}: {metric.sentence}" for metric in shown)
-    return f"## Table 4: every test\n\nMeans over seeds. {sentences[0].upper()}{sentences[1:]}.\n\n" + markdown(
+    return f"## Every test\n\nMeans over seeds. {sentences[0].upper()}{sentences[1:]}.\n\n" + markdown(
         ["test", "model", "backend", "skill", *(metric.heading for metric in shown)], lines
     )
 
@@ -297,7 +297,7 @@ def _r2_by_test(table: Sequence[Row], tests: Sequence[str]) -> str:
     return markdown(["test", *names], [[test, *line] for test, *line in zip(tests, *r2, strict=True)])
 
 
-def _table_5(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row]) -> str:
+def _learning_curves(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row]) -> str:
     """Where models were also trained on fewer images: what they have learnt from how many."""
     if not found:
         return ""
@@ -308,7 +308,7 @@ def _table_5(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row])
         of_sizes = [_with_interval(curve.get(size)) for size in sizes]
         lines.append([*place, *of_sizes, _with_interval(whole.get(place))])
     return (
-        "## Table 5: how many labelled images does it take?\n\nSkill of models that were trained on the first so many "
+        "## How many labelled images does it take?\n\nSkill of models that were trained on the first so many "
         "training images alone, with its 95 % interval, on the same test images; what is trained by gradient takes as "
         "many steps as with all, where no patience ends it before. All have the same validation images.\n\n"
         + markdown(["model", "backend", *(f"{size} images" for size in sizes), "all"], lines)
@@ -329,7 +329,7 @@ def _reported(row: Row, source: Source) -> str:
 
 def _latencies(results: Path, suite: str, block: Sequence[Record]) -> dict[tuple[str, str], str]:
     scores = leaderboard.of_block(results, suite, block)
-    return {(row["variant"], row["backend"]): leaderboard.text(row["p50_ms_b1"]) for _, row in scores.iterrows()}
+    return {(row["variant"], row["backend"]): cell(row, "p50_ms_b1") for _, row in scores.iterrows()}
 
 
 # --- raw labels ---------------------------------------------------------------------------------------------------

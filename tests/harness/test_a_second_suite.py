@@ -98,10 +98,10 @@ def test_it_is_judged_reported_on_and_not_run_twice(house, finished):
     page = Path(bench(house, "report", "suite=foams", "profile=smoke", "results=results").strip().splitlines()[-1])
     text = (house / page).read_text()
     assert "# foams" in text
-    fourth = text.split("## Table 4")[1].split("## ")[0]
+    fourth = text.split("## Every test")[1].split("## ")[0]
     assert "| test | model | backend | skill | too hot |" in fourth
     assert fourth.count("| near | line |") == fourth.count("| far | line |") == 1
-    own = text.split("## Question 1: do means help?\n\n")[1].split("## ")[0]
+    own = text.split("## Do means help?\n\n")[1].split("## ")[0]
     assert own.splitlines()[0].endswith(" We think so.")
     assert own.count("| classical |") == 2  # a line of each test
     assert text.rstrip().endswith("![foams](foams.png)")  # the suite's own picture

@@ -51,8 +51,7 @@ def answered(board: Board, block: Sequence[Record]) -> list[Question]:
 def _read(section: str) -> Question:
     """The Markdown that `questions` writes: a heading, paragraphs, tables."""
     heading, *parts = section.split("\n\n")
-    asked = heading.partition(": ")[2]
-    found = Question(asked[:1].upper() + asked[1:], [], [])
+    found = Question(heading.removeprefix("## "), [], [])
     for part in parts:
         if part.startswith("| "):
             lines = [line[2:-2].split(" | ") for line in part.splitlines()]

@@ -285,7 +285,7 @@ def test_pictures_and_report_are_made_from_records(capsys, tmp_path):
     assert code == 0
     page = tmp_path / "results" / "report" / "elasticity" / "report.md"
     assert out.splitlines()[-1] == str(page)
-    assert "## Question 1" in page.read_text()
+    assert "## Is a network worth it?" in page.read_text()
 
 
 def test_a_report_of_nothing_is_refused(capsys, tmp_path):

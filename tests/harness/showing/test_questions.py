@@ -146,7 +146,7 @@ def test_fine_tuning_is_held_against_the_head_that_began_with_the_same_weights()
         for record in records
         if record.cell.variant == "vgg16-head-only"
     ]
-    (asked,) = (one for one in answers(rows([*records, *ours]), {}) if "did fine-tuning help" in one)
+    (asked,) = (one for one in answers(rows([*records, *ours]), {}) if "Did fine-tuning help" in one)
     assert "It helped every backbone." in asked
     assert "| vgg16, random | keras |" in asked
     assert "ours" not in asked
@@ -154,8 +154,8 @@ def test_fine_tuning_is_held_against_the_head_that_began_with_the_same_weights()
 
 def test_a_question_without_its_models_is_not_asked():
     worth, best = told({"baseline": 3.0})
-    assert worth.startswith("## Question 5: is a network worth it?")
-    assert best.startswith("## Question 6: which model is best?")
+    assert worth.startswith("## Is a network worth it?")
+    assert best.startswith("## Which model is best?")
 
 
 def test_the_difference_is_between_skills():
@@ -201,7 +201,7 @@ def test_a_suites_own_question_is_answered_on_each_of_its_tests():
         ]
         return answers(rows(records, ["baseline", "tuned"]), {}, [comparison])[0]
 
-    assert "## Question 1: does it help?\n\nYes, in every backend and test. Others say so." in asked(1.0)
+    assert "## Does it help?\n\nYes, in every backend and test. Others say so." in asked(1.0)
     mixed = asked(50.0)
     assert "It depends. `tuned` is better: on test; worse: on second. Others say so." in mixed
     assert mixed.count("| second |") == 2
@@ -248,7 +248,7 @@ def test_a_suites_own_question_of_backbones_is_answered_whatever_they_began_with
     found = rows(benchmark(CLEAR))
     assert {row.name for row in found} >= {"vgg16-fine-tuned (random weights)", "vgg16-head-only (random weights)"}
     first, *_ = answers(found, {}, [asked])
-    assert first.startswith("## Question 1: does tuning help?\n\nYes, in every backend and test.")
+    assert first.startswith("## Does tuning help?\n\nYes, in every backend and test.")
 
 
 def test_it_compares_only_what_began_alike():

@@ -39,9 +39,21 @@ def page(tmp_path_factory):
 
 def test_every_table_and_question_is_there(page):
     _, text = page
-    headings = re.findall(r"^## (.*?):", text, re.M)
-    assert headings == ["Table 1", "Table 2", "Table 3", "Table 6", "Table 7", *(f"Question {n}" for n in range(1, 7))]
-    assert "## What an MSE in N/nm² means" in text
+    assert re.findall(r"^## (.*)", text, re.M) == [
+        "Test MSE of every model",
+        "Did tuning help over the baseline?",
+        "Which backbone converges fastest, and by which epoch?",
+        "Did fine-tuning help or harm?",
+        "What helped, tuning or transfer learning?",
+        "Is a network worth it?",
+        "Which model is best?",
+        "Where does the uncertainty come from?",
+        "Do the frameworks need as many epochs?",
+        "The ten best of 12 configurations of `tuned`",
+        "The best three over all seeds and backends",
+        "What an MSE in N/nm² means",
+        "Pictures",
+    ]
 
 
 def test_it_opens_with_its_answer(page):
@@ -67,7 +79,7 @@ def test_of_classes_the_answer_and_a_table_have_what_who_learns_nothing_has():
     assert "cnn · keras, which the validation images choose" in told
     assert "accuracy 99.0%, recall 0.50; frequencies · classical, which learns nothing, has accuracy 98.0%" in told
     assert "Is a network" not in told  # for both are estimators
-    lines = report._table_4(table, defects).splitlines()
+    lines = report._every_test(table, defects).splitlines()
     assert lines[4].startswith("| test | model | backend | skill | accuracy | precision | recall |")
     assert lines[6].split(" | ")[4:7] == ["99.0%", "–", "0.50"]
 
@@ -75,7 +87,11 @@ def test_of_classes_the_answer_and_a_table_have_what_who_learns_nothing_has():
 def test_losses_of_classes_are_told_as_what_they_are():
     records = [of_classes(record) for record in benchmark({"baseline": 2.0, "tuned": 1.0})]
     searched = [record for record in records if record.searched]
-    one, two, seven = report._table_1(searched), report._table_2(searched), certainty.epochs_to_a_loss(rows(records))
+    one, two, seven = (
+        report._ten_best(searched),
+        report._best_three(searched),
+        certainty.epochs_to_a_loss(rows(records)),
+    )
     assert "By the lowest validation cross-entropy of 2 epochs. No configuration but" in one
     assert "| best validation cross-entropy | ± seeds |" in one
     assert "| mean validation cross-entropy | range |" in two
@@ -98,11 +114,15 @@ def test_losses_of_numbers_are_told_on_their_scale(page):
 
 def test_it_says_where_uncertainty_comes_from_and_how_soon_frameworks_learn(page):
     _, text = page
-    shares = [line for line in text.split("## Table 6")[1].split("## ")[0].splitlines() if line.startswith("| tuned")]
+    shares = [
+        line for line in text.split("## Where does")[1].split("## ")[0].splitlines() if line.startswith("| tuned")
+    ]
     assert len(shares) == 2
     for line in shares:
         assert sum(int(cell.strip(" %|")) for cell in line.split(" | ")[-3:]) in (99, 100, 101)
-    epochs = [line for line in text.split("## Table 7")[1].split("## ")[0].splitlines() if "keras, pytorch" in line]
+    epochs = [
+        line for line in text.split("## Do the frameworks")[1].split("## ")[0].splitlines() if "keras, pytorch" in line
+    ]
     assert len(epochs) == 6
     assert all("the same at every seed" in line for line in epochs)
 
@@ -119,7 +139,7 @@ def test_the_deviation_of_a_skill_is_that_of_its_interval():
 
 def test_the_first_table_holds_ten_of_each_backend_the_selected_first(page):
     _, text = page
-    first = text.split("## Table 1")[1].split("## ")[0]
+    first = text.split("## The ten best")[1].split("## ")[0]
     lines = [line.split(" | ") for line in first.splitlines() if line.startswith("| keras")]
     assert len(lines) == 10
     assert lines[0][1:3] == ["1", "5"]
@@ -130,13 +150,13 @@ def test_the_first_table_holds_ten_of_each_backend_the_selected_first(page):
 def test_the_third_table_has_no_negative_zero():
     record = a_record()
     nothing = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, r2_mean=-1e-9))
-    *_, line = report._table_3(rows([nothing]), own).splitlines()
+    *_, line = report._every_model(rows([nothing]), own).splitlines()
     assert line.endswith("| 0.000 |")
 
 
 def test_the_third_table_has_the_trivial_predictor_and_the_sources_figure(page):
     _, text = page
-    third = text.split("## Table 3")[1].split("## ")[0]
+    third = text.split("## Test MSE")[1].split("## ")[0]
     (tuned, _) = [line for line in third.splitlines() if line.startswith("| tuned")]
     assert "8.41e-15" in tuned
     assert [line for line in third.splitlines() if line.startswith("| mean")]
@@ -222,7 +242,7 @@ def on_another_test(record):
 
 def test_of_numbers_a_suite_s_figures_of_classes_are_not_shown():
     table = rows(on_another_test(a_record(a_cell(suite="own", variant=name))) for name in ("mean", "ridge"))
-    told = report._table_4(table, own)
+    told = report._every_test(table, own)
     assert "R² on every test" in told
     assert "| – |" in told  # of what does not vary
     assert "accuracy" not in told
@@ -253,7 +273,7 @@ def test_learning_curves_stand_beside_what_saw_all_images(tmp_path):
     for settings, error in zip(few, (8.0, 4.0), strict=True):
         fill(store, benchmark({"baseline": error}, backends=("pytorch",), settings=settings))
     text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text(encoding="utf-8")
-    table = text.split("## Table 5")[1].split("## ")[0]
+    table = text.split("## How many labelled")[1].split("## ")[0]
     heading, _, first, second = [line for line in table.splitlines() if line.startswith("|")]
     assert heading == "| model | backend | 25 images | 50 images | all |"
     skills = [float(cell.split(" (")[0]) for cell in first.split(" | ")[2:]]
@@ -280,14 +300,14 @@ def test_a_suite_without_figures_of_its_own_shows_r2_on_every_test():
     near, far = (r2([a_record(a_cell(seed=seed), error=error) for seed in (0, 1)]) for error in (1.0, 5.0))
     assert float(far) < float(near)
     # More tests than models: a line for each test.
-    assert report._table_4(table, shift).splitlines()[4:] == [
+    assert report._every_test(table, shift).splitlines()[4:] == [
         "| test | baseline, classical |",
         "| --- | --- |",
         f"| test | {near} |",
         f"| far | {far} |",
     ]
     several = rows([*on_two_tests("baseline", 1.0, 5.0), *on_two_tests("tuned", 1.0, 5.0)])
-    assert report._table_4(several, shift).splitlines()[4:] == [
+    assert report._every_test(several, shift).splitlines()[4:] == [
         "| model | backend | test | far |",
         "| --- | --- | --- | --- |",
         f"| baseline | classical | {near} | {far} |",
@@ -302,13 +322,13 @@ def test_a_search_by_optuna_has_a_table_of_what_it_tried(tmp_path):
     store = Store(tmp_path, "elasticity")
     fill(store, [*benchmark(ERRORS), a_record(cell, history=history(4), searched=Searched(trials, 7))])
     text = report.write(tmp_path, "elasticity", tmp_path / "page", "standard").read_text(encoding="utf-8")
-    usual, other = (part.split("## ")[0] for part in text.split("## Table 1")[1:])
+    usual, other = (part.split("## ")[0] for part in text.split("## The ten best")[1:])
     assert "of 12 configurations of `tuned`" in usual
     assert len([line for line in usual.splitlines() if line.startswith(("| keras", "| pytorch"))]) == 20
     assert "of 12 configurations of `tuned (by Optuna)`" in other
     assert "(epochs of the rounds: 1, 3; tried as Optuna proposed)" in other
     lines = [line.split(" | ") for line in other.splitlines() if line.startswith("| keras")]
     assert [(line[1], line[2], line[-1][0]) for line in lines] == [("1", "7", "0"), ("2", "2", "–")]
-    second = text.split("## Table 2")[1].split("## ")[0]
+    second = text.split("## The best three")[1].split("## ")[0]
     assert "keras seed 10: 5" in second
     assert "keras seed 0: 7" not in second
