@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Predicted(msgspec.Struct, frozen=True):
 LEVEL = 0.9
 """How many in a hundred new images like those of the data set have their truth inside."""
 
+_IMAGES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".heic"}
 _PERCENT = f"{100 * LEVEL:.0f}"
 
 
@@ -129,7 +130,9 @@ def predict_here(request: Request, on_progress: OnProgress) -> Predicted:
         known = of_file(file.metadata, number_of_descriptors(*size[:2]), len(targets))
     except BenchError as error:
         raise BenchError(f"{path}: {error}") from None
-    images, names, unread = registry.suite(suite).read_images(Path(request.images), size, facts)
+    folder = Path(request.images)
+    images, names, unread = registry.suite(suite).read_images(folder, size, facts)
+    unread = unread | _others(folder, {*names, *unread}, suite)
     if not len(images):
         first, why = next(iter(unread.items()))
         more = f" ({len(unread) - 1} others are not, either)" * (len(unread) > 1)
@@ -144,6 +147,14 @@ def predict_here(request: Request, on_progress: OnProgress) -> Predicted:
     found = Predicted(targets, units, list(names), predictions.tolist(), unread)
     found = msgspec.structs.replace(found, figures=_figures(registry.suite(suite), predictions, images, facts))
     return _with_errors(found, known, predictions, images) if known else found
+
+
+def _others(folder: Path, known: Collection[str], suite: str) -> dict[str, str]:
+    """What seems to be images of a folder, of kinds that the suite has not looked at: nobody is to miss their rows."""
+    files = (path.name for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
+    names = sorted(name.encode("utf-8", "backslashreplace").decode() for name in files)
+    why = f"suite {suite} does not read images of this kind: convert it"
+    return {name: why for name in names if name not in known and not name.startswith(".")}
 
 
 def _with_errors(found: Predicted, known: Calibration, predictions: Targets, images: Images) -> Predicted:

@@ -281,6 +281,15 @@ def test_an_image_that_cannot_be_read_has_a_row_that_says_why_and_the_others_are
     assert empty.startswith("1 image could not be read: c.png: zero bytes")
 
 
+def test_images_of_kinds_that_the_suite_does_not_read_are_told(model, pictures, tmp_path):
+    for name in ("micrograph.TIF", "photo.jpg", ".hidden.jpg", "notes.txt", "\udce4.png"):
+        (pictures / name).write_bytes(b"")
+    predicted = predict(model, pictures, tmp_path / "out.csv")
+    why = "suite elasticity does not read images of this kind: convert it"
+    assert predicted.unread.pop("\\udce4.png").startswith("zero bytes")  # not twice, as spelled out and as it is
+    assert predicted.unread == {"micrograph.TIF": why, "photo.jpg": why}
+
+
 def test_targets_may_be_called_as_our_own_columns_are():
     predicted = Predicted(["distance", "image", "a_b", "a"], ["", "", "", "b"], ["x.png"], [[1.0, 2.0, 3.0, 4.0]])
     predicted = msgspec.structs.replace(predicted, distances=[0.5], unread={"y.png": "broken"})
