@@ -516,6 +516,27 @@ def test_steps_that_keras_masks_are_none_to_a_right_port_and_some_to_one_that_fo
     assert found(climb((7, 4), keras, torch.replace(right, wrong), rungs=rungs), "forward", "look behind lstm")
 
 
+def test_tokens_that_an_embedding_masks_end_a_sequence_as_lengths_tell(climb):
+    keras = """
+    tokens = keras.Input((7,), dtype="int32")
+    return keras.Sequential([tokens, L.Embedding(10, 4, mask_zero=True), L.LSTM(5), L.Dense(2)])
+    """
+    torch = """
+    def compute(net, x):
+        x, steps = net.tokens(x), (x != 0).sum(1)
+        x = nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)
+        return net.dense(net.lstm(x)[1][0][-1])
+
+    net = Computed(compute)
+    net.tokens, net.lstm, net.dense = nn.Embedding(10, 4), nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2)
+    return net
+    """
+    tokens, rungs = {"shape": (7,), "below": 10}, ("structure", "forward", "gradients")
+    assert broken(climb(tokens, keras, torch, rungs=rungs)) == []
+    packed = "nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)"
+    assert found(climb(tokens, keras, torch.replace(packed, "x"), rungs=rungs), "forward", "look behind lstm")
+
+
 # --- several answers ----------------------------------------------------------------------------------------------
 
 
