@@ -99,6 +99,11 @@ def test_the_truth_may_be_in_the_line_if_it_is_the_truth(sent):
     ((where, what),) = errors(sent(msgspec.json.encode(easier)))
     assert where == "line 1"
     assert "other constants of test 'test'" in what
+    trained_on = msgspec.structs.replace(
+        record.held_out, ids=tuple(DATA.ids[row] for row in SPLIT.train[: len(SPLIT.test)])
+    )
+    ((where, what),) = errors(sent(msgspec.json.encode(msgspec.structs.replace(record, held_out=trained_on))))
+    assert (where, what) == ("line 1", "names other images of test 'test' than are published")
 
 
 def without_defaults(encoded):
