@@ -537,6 +537,14 @@ def test_tokens_that_an_embedding_masks_end_a_sequence_as_lengths_tell(climb):
     assert found(climb(tokens, keras, torch.replace(packed, "x"), rungs=rungs), "forward", "look behind lstm")
 
 
+def test_the_epsilon_of_a_root_mean_square_norm_is_named(climb):
+    keras = "return model(L.Dense(5), L.RMSNormalization(epsilon=1e-3), L.Dense(3))"
+    torch = "return nn.Sequential(nn.Linear(4, 5), nn.RMSNorm(5{eps}), nn.Linear(5, 3))"
+    assert broken(climb((4,), keras, torch.format(eps=", 1e-3"), rungs=("structure", "forward"))) == []
+    for eps, said in ((", 1e-4", "epsilon is 0.001 in keras, 0.0001 in torch"), ("", "epsilon is 0.001 in keras, ")):
+        assert found(climb((4,), keras, torch.format(eps=eps), rungs=("structure", "forward")), "forward", said)
+
+
 # --- several answers ----------------------------------------------------------------------------------------------
 
 
