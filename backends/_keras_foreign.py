@@ -121,8 +121,9 @@ class ForeignKeras:
         for place, tensor in enumerate(tensors):
             shape = tuple(size or 0 for size in tensor.shape[1:])
             below = min(self._vocabularies(tensor), default=2 if "int" in str(tensor.dtype) else 0)
-            masks = [float(layer.mask_value) for layer in self._taking(tensor, keras.layers.Masking)]
-            masked = masks[0] if masks and not below else None
+            masks = [float(layer.mask_value) for layer in self._taking(tensor, keras.layers.Masking) if not below]
+            masks += [0.0 for layer in self._taking(tensor, keras.layers.Embedding) if layer.mask_zero]
+            masked = masks[0] if masks else None
             key = keys.get(id(tensor))
             found.append(Inputs(key or str(place), shape, below, masked, "" if key else tensor.name))
         return tuple(found)

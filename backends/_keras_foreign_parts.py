@@ -68,7 +68,9 @@ def parts_of(name: str, layer: Any, trained: set[int]) -> list[Part]:
         case _:
             seen = name if is_leaf(layer) else ""
             found = {full.rpartition("/")[2]: array(full, variable) for full, variable in own_variables(name, layer)}
-            return [Part(f"{name}/{role}", "own", {role: each}, {}, seen) for role, each in found.items()]
+            epsilon = getattr(layer, "epsilon", None)
+            settings = {"epsilon": epsilon} if isinstance(epsilon, float) else {}
+            return [Part(f"{name}/{role}", "own", {role: each}, settings, seen) for role, each in found.items()]
 
 
 _L = keras.layers

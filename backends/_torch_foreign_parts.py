@@ -98,10 +98,14 @@ def parts_of(name: str, module: nn.Module, model: nn.Module, watch: Layouts) -> 
 
 
 def _own_parts(inside: _Within, module: nn.Module) -> list[Part]:
-    """Each array of a module of no known kind."""
+    """Each array of a module of no known kind, as root mean square norms are, with what these call epsilon."""
+    epsilon = getattr(module, "eps", None)
+    if epsilon is None and isinstance(module, nn.RMSNorm):  # which then takes what separates one from the next number
+        epsilon = torch.finfo(module.weight.dtype).eps
+    settings: dict[str, Setting] = {"epsilon": epsilon} if isinstance(epsilon, float) else {}
     kinds = {own: "own" if own in module._parameters else "constant" for own in _own(module)}
     return [
-        Part(inside.full(own), kind, {own: inside.array(own)}, {}, inside.name if kind == "own" else "")
+        Part(inside.full(own), kind, {own: inside.array(own)}, settings, inside.name if kind == "own" else "")
         for own, kind in kinds.items()
     ]
 

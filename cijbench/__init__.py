@@ -7,6 +7,7 @@ this one, and they are found by whoever imports it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,6 @@ def _parsed(command: str, kind: type[Any], options: dict[str, Any]) -> Any:
 
 
 def _word(value: Any) -> str:
-    if isinstance(value, list | tuple):
+    if isinstance(value, Iterable) and not isinstance(value, str):
         return ",".join(map(_word, value))
     return str(value).lower() if isinstance(value, bool) else str(value)

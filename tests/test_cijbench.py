@@ -1,6 +1,7 @@
 """`import cijbench`: what its functions make of their arguments; what commands do with them is tested beside these."""
 
 import msgspec
+import numpy as np
 import pytest
 
 import cijbench
@@ -29,6 +30,12 @@ def test_options_of_a_run_are_those_of_the_command_line(asked):
     assert cijbench.run(**options) is True
     words = ("suite=elasticity,phases", "seeds=0,1", "dry=true", "memory=1.5", "unit=MPa")
     assert msgspec.structs.asdict(asked[0]) == as_typed("run", commands.RunOptions, *words)
+
+
+@pytest.mark.parametrize("seeds", [range(2), np.arange(2), {0: "a", 1: "b"}.keys()])
+def test_several_values_are_whatever_has_several(asked, seeds):
+    cijbench.run(seeds=seeds)
+    assert msgspec.structs.asdict(asked[0]) == as_typed("run", commands.RunOptions, "seeds=0,1")
 
 
 def test_what_is_none_is_not_given(asked, tmp_path):

@@ -135,7 +135,8 @@ def describe(command: str, options: type[msgspec.Struct]) -> str:
         described += " [required]" if field.required else f" [default: {field.default}]" if field.default != "" else ""
         lines.append(_line(field.name, described))
     for suite, own in _of_suites(options).items():
-        lines += ["", f"of suite {suite}:"] + [_line(key, described) for key, described in own.items()]
+        if own:
+            lines += ["", f"of suite {suite}:", *(_line(key, described) for key, described in own.items())]
     return "\n".join(lines)
 
 

@@ -52,7 +52,7 @@ def spread_of_seeds(records: Sequence[Record]) -> Spread:
     """
     found: dict[str, float | None] = {}
     for test in records[0].examined:
-        distances = [_distance(one, other, test) for one, other in combinations(records, 2)]
+        distances = [distance_of(one, other, test) for one, other in combinations(records, 2)]
         found[test] = float(np.median(distances)) if distances else None
     return found
 
@@ -78,7 +78,7 @@ def compare(record: Record, again: Record | None, spread: Spread) -> Again:
 
 
 def _agreement(record: Record, again: Record, test: str, spread: float | None) -> tuple[Agreement, float]:
-    distance, error = _distance(record, again, test), record.examined[test].accuracy.rmse
+    distance, error = distance_of(record, again, test), record.examined[test].accuracy.rmse
     if distance == 0:
         return "to the bit", distance
     if distance <= ROUNDING * error:
@@ -88,7 +88,7 @@ def _agreement(record: Record, again: Record, test: str, spread: float | None) -
     return "no", distance
 
 
-def _distance(one: Record, other: Record, test: str) -> float:
+def distance_of(one: Record, other: Record, test: str) -> float:
     """Root mean square of differences of predictions, in the targets' unit; NaN where one has not met the test, or as
     another one.
     """

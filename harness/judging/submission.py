@@ -7,7 +7,7 @@ passes is no proof of its model: `bench reproduce` runs one again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from harness.judging.audit import untrue
 from harness.judging.blocks import Rivals
 from harness.judging.columns import definition, digest
 from harness.judging.records import SCHEMA, Record, Truth
-from harness.judging.reproductions import by_this_code
+from harness.judging.reproductions import ROUNDING, by_this_code, distance_of
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify, verify_together
@@ -98,8 +98,9 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
         wrong = wrong or _wrong(record, suite, own) or _among(record, of_cells)
         findings += [Finding("error", f"line {number}", what) for what in wrong]
         if not wrong:
+            strange = [*_strange(record, suite, published), *_copied(record, of_cells.values())]
+            findings += [Finding("warning", f"line {number}", what) for what in strange]
             of_cells[record.row, record.seed] = (record, "stands in an earlier line")
-            findings += [Finding("warning", f"line {number}", w) for w in _strange(record, suite, published)]
     bad = {finding.where for finding in findings if finding.severity == "error"}
     good = [record for number, record in records.items() if f"line {number}" not in bad]
     rows: list[Placed] = []
@@ -154,6 +155,8 @@ def _completed(records: dict[int, Record], number: int, truths: Mapping[tuple[st
                 f"was tested on data {of[0][:12]}, split {of[1][:12]}, test '{of[2]}', of which nothing is published: "
                 "there is nothing to hold it to"
             ]
+        if held_out.ids not in ((), truths[of].ids):  # other images may have the same constants, as classes in turns
+            return [f"names other images of test '{held_out.test}' than are published"]
     try:
         records[number] = with_truth(record, truths)
     except ValueError as error:
@@ -249,24 +252,35 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append(f"its skill is {on_each}")
     if record.test and record.test.skill is not None and record.test.skill > 1 - 1e-9:
         told.append("its predictions are the truth to nine digits")
-    # A model without a network may hang on no seed, and is the same in every profile.
-    others = (
-        other
-        for other in published
-        if (other.cell.variant, other.cell.backend) != (cell.variant, cell.backend)
-        or (cell.has_network and other.cell.seed != cell.seed)
-    )
-    if twin := next((other for other in others if _same_predictions(record, other)), None):
-        told.append(f"its predictions are to the digit those of {twin.cell.title}, which is published")
     return told
 
 
 _APART = 0.3  # in skill; what is told of these data by the few images of validation differs by less
 
 
-def _same_predictions(record: Record, other: Record) -> bool:
-    one, two = record.held_out, other.held_out
-    return bool(one and two and one.predictions == two.predictions)
+def _copied(record: Record, others: Iterable[tuple[Record, str]]) -> list[str]:
+    """Whose predictions it has, of other records and where each is, though the model or a network's seed is another."""
+    for other, where in others:
+        another = other.cell.variant != record.cell.variant or (
+            record.cell.has_network and other.cell.seed != record.cell.seed
+        )
+        apart = _apart(record, other)
+        if apart == 0 and (another or other.cell.backend != record.cell.backend):
+            return [f"its predictions are to the digit those of {other.cell.title}, which {where}"]
+        if another and apart <= ROUNDING:  # of one variant and seed two frameworks may come as near
+            return [f"its predictions are {apart:.1g} of their error from those of {other.cell.title}, which {where}"]
+    return []
+
+
+def _apart(one: Record, other: Record) -> float:
+    """How far predictions of the test are from each other, as a share of the first's error; NaN of other tests."""
+    assert one.held_out is not None
+    assert one.test is not None
+    if other.held_out is None or one.cell.question != other.cell.question:
+        return np.nan
+    if one.held_out.predictions == other.held_out.predictions:
+        return 0.0
+    return distance_of(one, other, one.held_out.test) / max(one.test.rmse, np.finfo(float).tiny)
 
 
 def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Record]) -> list[Finding]:

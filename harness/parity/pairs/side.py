@@ -402,7 +402,7 @@ def _masking(each: Inputs, place: int, told: Sequence[Inputs]) -> Inputs:
     fits = len(own.shape) == len(each.shape) and all(
         size in (0, said) for size, said in zip(own.shape, each.shape, strict=True)
     )
-    return msgspec.structs.replace(each, masked=own.masked) if fits and not each.below else each
+    return msgspec.structs.replace(each, masked=own.masked) if fits and bool(each.below) == bool(own.below) else each
 
 
 def _items(given: Any) -> list[tuple[str, Any]]:
@@ -427,14 +427,15 @@ def _input(name: str, shape: Any) -> Inputs:
 
 def _draw(draw: np.random.Generator, each: Inputs) -> NDArray[Any]:
     """Normal numbers, of which every other sample ends in steps that are masked, where there are such; of tokens, every
-    other sample ends in zeros, as padded ones do.
+    other sample ends in zeros, as padded ones do: nothing else is zero where zeros are masked, as lengths tell no more.
     """
     if not each.below:
         normal = draw.normal(size=(DRAWN, *each.shape)).astype(np.float32)
         if each.masked is not None and len(each.shape) > 1 < each.shape[0]:
             normal[1::2, -max(each.shape[0] // 3, 1) :] = each.masked
         return normal
-    tokens = draw.integers(0, each.below, (DRAWN, *each.shape)).astype(np.int32)
+    lowest = int(each.masked is not None and each.below > 1)
+    tokens = draw.integers(lowest, each.below, (DRAWN, *each.shape)).astype(np.int32)
     if each.shape and each.shape[-1] > 3:
         tokens[1::2, ..., -(each.shape[-1] // 3) :] = 0
     return tokens

@@ -99,6 +99,11 @@ def test_the_truth_may_be_in_the_line_if_it_is_the_truth(sent):
     ((where, what),) = errors(sent(msgspec.json.encode(easier)))
     assert where == "line 1"
     assert "other constants of test 'test'" in what
+    trained_on = msgspec.structs.replace(
+        record.held_out, ids=tuple(DATA.ids[row] for row in SPLIT.train[: len(SPLIT.test)])
+    )
+    ((where, what),) = errors(sent(msgspec.json.encode(msgspec.structs.replace(record, held_out=trained_on))))
+    assert (where, what) == ("line 1", "names other images of test 'test' than are published")
 
 
 def without_defaults(encoded):
@@ -208,6 +213,29 @@ def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
     assert "to the digit those of baseline on pytorch, seed 0" in warnings(
         examined(tmp_path / "a", published, of_a_network(7))
     )
+
+
+def with_noise(record, noise):
+    """A copy of another model's predictions, with all that follows from them."""
+    drawn = np.random.default_rng(1).normal(0, noise, np.shape(record.held_out.predictions))
+    predictions = record.held_out.predicted + drawn
+    held_out = msgspec.structs.replace(record.held_out, predictions=tuple(map(tuple, predictions.tolist())))
+    metrics = elasticity.measure(predictions, DATA.targets[SPLIT.test], DATA.images[SPLIT.test], DATA.facts)
+    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), metrics=metrics)
+
+
+def test_predictions_of_another_model_are_told_with_noise_and_in_an_earlier_line_too(sent):
+    copied = predicting(0.5, variant="gp")
+    found = sent(line(with_noise(copied, 1e-4)))
+    assert "0.0002 of their error from those of cubic on classical, seed 0, which is published" in warnings(found)
+    assert found.acceptable
+    assert "of their error" not in warnings(sent(line(with_noise(copied, 0.01))))
+    own, another = (predicting(1.0, variant=variant) for variant in ("gp", "trees"))
+    assert "those of gp on classical, seed 0, which stands in an earlier line" in warnings(
+        sent(line(own), line(another))
+    )
+    relabelled = [of_a_network(seed) for seed in (7, 8)]
+    assert "those of baseline on pytorch, seed 7, which stands in" in warnings(sent(*map(line, relabelled)))
 
 
 def test_what_is_strange_is_told_and_no_fault(sent, results):

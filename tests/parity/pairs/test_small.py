@@ -516,6 +516,35 @@ def test_steps_that_keras_masks_are_none_to_a_right_port_and_some_to_one_that_fo
     assert found(climb((7, 4), keras, torch.replace(right, wrong), rungs=rungs), "forward", "look behind lstm")
 
 
+def test_tokens_that_an_embedding_masks_end_a_sequence_as_lengths_tell(climb):
+    keras = """
+    tokens = keras.Input((7,), dtype="int32")
+    return keras.Sequential([tokens, L.Embedding(10, 4, mask_zero=True), L.LSTM(5), L.Dense(2)])
+    """
+    torch = """
+    def compute(net, x):
+        x, steps = net.tokens(x), (x != 0).sum(1)
+        x = nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)
+        return net.dense(net.lstm(x)[1][0][-1])
+
+    net = Computed(compute)
+    net.tokens, net.lstm, net.dense = nn.Embedding(10, 4), nn.LSTM(4, 5, batch_first=True), nn.Linear(5, 2)
+    return net
+    """
+    tokens, rungs = {"shape": (7,), "below": 10}, ("structure", "forward", "gradients")
+    assert broken(climb(tokens, keras, torch, rungs=rungs)) == []
+    packed = "nn.utils.rnn.pack_padded_sequence(x, steps, batch_first=True, enforce_sorted=False)"
+    assert found(climb(tokens, keras, torch.replace(packed, "x"), rungs=rungs), "forward", "look behind lstm")
+
+
+def test_the_epsilon_of_a_root_mean_square_norm_is_named(climb):
+    keras = "return model(L.Dense(5), L.RMSNormalization(epsilon=1e-3), L.Dense(3))"
+    torch = "return nn.Sequential(nn.Linear(4, 5), nn.RMSNorm(5{eps}), nn.Linear(5, 3))"
+    assert broken(climb((4,), keras, torch.format(eps=", 1e-3"), rungs=("structure", "forward"))) == []
+    for eps, said in ((", 1e-4", "epsilon is 0.001 in keras, 0.0001 in torch"), ("", "epsilon is 0.001 in keras, ")):
+        assert found(climb((4,), keras, torch.format(eps=eps), rungs=("structure", "forward")), "forward", said)
+
+
 # --- several answers ----------------------------------------------------------------------------------------------
 
 
