@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import math
@@ -80,15 +81,45 @@ def _client(request: Request) -> Iterator[Client]:
     import distributed  # noqa: PLC0415  optional
 
     if request.scheduler:
-        try:
-            client = distributed.Client(request.scheduler, set_as_default=False)
-        except (OSError, ValueError, TimeoutError, TypeError) as error:  # the last of TLS without certificates
-            raise BenchError(f"scheduler={request.scheduler}: no scheduler answers there: {error}") from error
-        with client:
+        _refuse_no_scheduler(request.scheduler)
+        with distributed.Client(request.scheduler, set_as_default=False) as client:
             yield client
         return
     with _own_cluster(request) as cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield client
+
+
+def _refuse_no_scheduler(address: str) -> None:
+    """Raise BenchError where no scheduler answers that can pass cells on. Asked by a client that closes in good order:
+    one that others wait for says of an address that is none, at its end, that it could not be closed, and waits without
+    end for who takes the connection and says nothing.
+    """
+    import dask  # noqa: PLC0415  optional
+    import distributed  # noqa: PLC0415
+
+    from harness.running import host  # noqa: PLC0415
+
+    seconds = 2 * dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+
+    async def ask() -> None:
+        client = distributed.Client(address, asynchronous=True, set_as_default=False)
+        try:
+            async with asyncio.timeout(seconds):
+                await client
+                await client.run_on_scheduler(callable, host.work)  # it reads what it passes on
+        finally:
+            await client.close()
+
+    try:
+        asyncio.run(ask())
+    except (ImportError, AttributeError) as error:
+        raise BenchError(
+            f"scheduler={address}: cannot pass cells on, for it runs without this cijbench ({error}): start it in the "
+            "same environment as its workers"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:  # the last of TLS without certificates
+        why = str(error) or f"no answer within {seconds:g} s"
+        raise BenchError(f"scheduler={address}: no scheduler answers there: {why}") from error
 
 
 def _own_cluster(request: Request) -> Any:

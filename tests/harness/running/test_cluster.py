@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import re
+import socket
 
 import msgspec
 import pandas as pd
@@ -223,6 +224,19 @@ def test_a_scheduler_that_dies_loses_nothing_that_finished(tmp_path):
     assert list(ended(seen)) == [("ok", 0)]
 
 
+def test_a_scheduler_that_hangs_does_not_hold_up_who_leaves(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(cluster_module, "FAREWELL", 0.1)
+    with town(tmp_path) as started:
+        started.worker()
+        with client_of(started.address, 1) as client:
+            joined = Cluster(client, tmp_path, errand("hangs"))
+            assert joined.environment
+            psutil.Process(started.scheduler.pid).suspend()
+            joined.leave()
+            psutil.Process(started.scheduler.pid).resume()
+
+
 # --- what comes back is not believed blindly ------------------------------------------------------------------------
 
 
@@ -430,6 +444,28 @@ def test_what_cannot_be_had_is_refused_before_anything_runs(data, tmp_path, caps
         code = cli.main(["run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path}", *words])
     assert code == 2
     assert why in capsys.readouterr().err
+
+
+def test_who_takes_the_connection_and_says_nothing_is_no_scheduler(data, tmp_path, capsys):
+    words = ["run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path}", "launcher=dask"]
+    with socket.create_server(("127.0.0.1", 0)) as silent, dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        assert cli.main([*words, f"scheduler=tcp://127.0.0.1:{silent.getsockname()[1]}"]) == 2
+    assert "no scheduler answers there: no answer within 2 s" in capsys.readouterr().err
+
+
+def test_an_address_that_is_none_leaves_no_client_to_be_closed(data, tmp_path):
+    words = ("run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path}", "launcher=dask")
+    code, said = bench(*words, "scheduler=tcp://127.0.0.1", DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="1s")
+    assert code == 2
+    assert "missing port number" in said
+    assert "Traceback" not in said
+
+
+def test_a_scheduler_without_this_cijbench_is_told_and_its_workers_are_not_blamed(data, tmp_path, capsys):
+    words = ["run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path / 'mine'}", "launcher=dask"]
+    with town(tmp_path, before="import sys; sys.modules['harness'] = None") as started:
+        assert cli.main([*words, f"scheduler={started.address}"]) == 2
+    assert "cannot pass cells on, for it runs without this cijbench" in capsys.readouterr().err
 
 
 def test_code_of_ones_own_is_not_sent_to_other_machines(data, tmp_path, capsys, monkeypatch):
