@@ -30,16 +30,9 @@ SELDOM = {
 
 @contextlib.contextmanager
 def opened(request: Request, cells: Iterable[Cell]) -> Iterator[Launcher]:
-    """The launcher for these cells. Raises BenchError where its cluster cannot be had, and for code of the user's own,
-    which is not sent to other machines.
-    """
+    """The launcher for these cells. Raises BenchError where its cluster cannot be had, and as `refuse_code` does."""
     cells = list(cells)
-    own = sorted({cell.variant for cell in cells if isinstance(cell.architecture, Imported)})
-    if own and (request.scheduler or request.launcher == "slurm"):
-        raise BenchError(
-            f"variant={','.join(own)}: code of your own is not sent to other machines: run it with launcher=local, or "
-            "launcher=dask without scheduler=; a variant as a TOML file goes anywhere"
-        )
+    refuse_code(request, cells)
     device = request.settings.device
     if request.launcher == "local":
         yield Local(Post(request.results, device, request.limits), request.workers)
@@ -59,6 +52,16 @@ def opened(request: Request, cells: Iterable[Cell]) -> Iterator[Launcher]:
             yield cluster
         finally:
             cluster.leave()
+
+
+def refuse_code(request: Request, cells: Iterable[Cell]) -> None:
+    """Raise BenchError for code of the user's own among cells of other machines, to which it is not sent."""
+    own = sorted({cell.variant for cell in cells if isinstance(cell.architecture, Imported)})
+    if own and (request.scheduler or request.launcher == "slurm"):
+        raise BenchError(
+            f"variant={','.join(own)}: code of your own is not sent to other machines: run it with launcher=local, or "
+            "launcher=dask without scheduler=; a variant as a TOML file goes anywhere"
+        )
 
 
 def refuse_unusable(request: Request) -> None:
@@ -96,6 +99,7 @@ def _refuse_no_scheduler(address: str) -> None:
     """
     import dask  # noqa: PLC0415  optional
     import distributed  # noqa: PLC0415
+    from distributed.utils import LoopRunner  # noqa: PLC0415
 
     from harness.running import host  # noqa: PLC0415
 
@@ -111,7 +115,7 @@ def _refuse_no_scheduler(address: str) -> None:
             await client.close()
 
     try:
-        asyncio.run(ask())
+        LoopRunner().run_sync(ask)  # in a thread of its own, for notebooks have a loop in theirs
     except (ImportError, AttributeError) as error:
         raise BenchError(
             f"scheduler={address}: cannot pass cells on, for it runs without this cijbench ({error}): start it in the "

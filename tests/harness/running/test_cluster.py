@@ -1,5 +1,6 @@
 """Cells on a Dask cluster whose scheduler and workers are processes of their own."""
 
+import asyncio
 import contextlib
 import hashlib
 import re
@@ -20,7 +21,7 @@ from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.store import Store
 from harness.running import cluster as cluster_module
-from harness.running import host
+from harness.running import host, launchers
 from harness.running.cluster import Cluster
 from harness.running.crew import LostHand, Started
 from harness.running.data import DataSource
@@ -318,7 +319,7 @@ def bench(*words, **variables):
     return done.returncode, done.stdout + done.stderr
 
 
-WORDS = ("suite=elasticity", "profile=smoke", "weights=random", "backend=classical,pytorch", "workers=2")
+WORDS = ("suite=elasticity", "profile=smoke", "weights=random", "backend=classical,pytorch")
 
 
 @pytest.mark.slow
@@ -366,7 +367,7 @@ def models(results):
 
 @pytest.mark.slow
 def test_a_cluster_of_this_machine_needs_one_key_more(data, tmp_path):
-    words = (*WORDS, "variant=mean,ridge", f"data={data}", f"results={tmp_path}", "launcher=dask")
+    words = (*WORDS, "variant=mean,ridge", f"data={data}", f"results={tmp_path}", "launcher=dask", "workers=2")
     code, said = bench("run", *words, HOME=str(tmp_path / "home"))
     assert code == 0, said
     assert re.search(r"cluster: tcp://127.0.0.1:\d+, dashboard: http://127.0.0.1:\d+/status", said)
@@ -433,6 +434,7 @@ def test_between_certificates_and_to_nobody_without(data, tmp_path):
         (("scheduler=tcp://127.0.0.1:1",), "is for launcher=dask, and not for local"),
         (("launcher=slurm",), "belong together"),
         (("launcher=dask", "slurm=pyproject.toml"), "belong together"),
+        (("launcher=dask", "scheduler=nowhere", "workers=2"), "is of workers on this machine"),
         (("launcher=dask", "scheduler=nowhere"), "no scheduler answers there"),
         (("launcher=dask", "scheduler=tcp://127.0.0.1:1"), "no scheduler answers there"),
     ],
@@ -451,6 +453,13 @@ def test_who_takes_the_connection_and_says_nothing_is_no_scheduler(data, tmp_pat
     with socket.create_server(("127.0.0.1", 0)) as silent, dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         assert cli.main([*words, f"scheduler=tcp://127.0.0.1:{silent.getsockname()[1]}"]) == 2
     assert "no scheduler answers there: no answer within 2 s" in capsys.readouterr().err
+
+
+def test_a_scheduler_is_asked_in_a_notebook_too_whose_thread_has_a_loop(standing):
+    async def cell():
+        launchers._refuse_no_scheduler(standing[0].address)
+
+    asyncio.run(cell())
 
 
 def test_an_address_that_is_none_leaves_no_client_to_be_closed(data, tmp_path):
