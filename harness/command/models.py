@@ -37,6 +37,11 @@ def run(options: RunOptions) -> int:
 
     request = _request(options)
     launchers.refuse_unusable(request)
+    if options.workers and (options.scheduler or options.slurm):
+        raise BenchError(
+            f"workers={options.workers}: is of workers on this machine; others say how many cells they take at "
+            "a time, by --nthreads or cores: leave it out"
+        )
     if options.dry and options.tracker:
         raise BenchError(f"tracker={options.tracker}: with dry=true nothing is run, so there is nothing to write there")
     if options.dry:

@@ -42,6 +42,8 @@ LOOKS_EVERY = 1.0
 PATIENCE = 60.0
 """Seconds that a run under way waits for another worker where all that are there get no cells."""
 
+FAREWELL = 10.0
+"""Seconds that a run which is over waits for its workers to keep nothing of it."""
 
 _NO_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -93,8 +95,11 @@ class Cluster:
     def leave(self) -> None:
         """Have nothing kept on the workers that are there."""
         if self._client.status == "running" and self._seats_of:
-            with contextlib.suppress(OSError, TimeoutError):
-                self._client.run(host.dismiss, self._errand.run, workers=list(self._seats_of), on_error="ignore")
+            there = list(self._seats_of)
+            with contextlib.suppress(OSError, TimeoutError):  # a scheduler that hangs would hold up an interrupt
+                self._client.run(
+                    host.dismiss, self._errand.run, workers=there, on_error="ignore", callback_timeout=FAREWELL
+                )
 
     @property
     def _address(self) -> str:

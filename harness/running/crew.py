@@ -31,7 +31,11 @@ class Started(msgspec.Struct, frozen=True):
     """A worker was given a cell; it may have to import its framework first."""
 
 
-Event = tuple[Job, Started | Epoch | Done]
+class Lost(msgspec.Struct, frozen=True):
+    """A worker is gone, and the cell that it was given waits for another one."""
+
+
+Event = tuple[Job, Started | Epoch | Lost | Done]
 
 
 class Launcher(Protocol):
@@ -160,6 +164,7 @@ class Crew:
             self._serving[job.cell.backend] -= 1
             self._losses[job.cell.key] += 1
             if self._losses[job.cell.key] < MOST_LOSSES:
+                self._events.put((job, Lost()))  # before another hand takes it
                 self._put(job)
                 return
         reason = f"{MOST_LOSSES} workers were lost over it, the last one because {why}"

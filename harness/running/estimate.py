@@ -23,6 +23,7 @@ from harness.judging.store import Store
 from harness.model import pretrained
 from harness.model.backbones import Family
 from harness.model.pretrained import RANDOM, Origin, Origins
+from harness.running import launchers
 from harness.running.crew import Crew
 from harness.running.data import DataSource
 from harness.running.plan import Plan, Request, plan
@@ -171,6 +172,7 @@ def dry_run(request: Request) -> Iterator[str]:
     spent: list[list[tuple[Job, float]]] = []
     for name in request.suites:
         suite_plan, records = plan(name, request, weights), recorded(request, name)
+        launchers.refuse_code(request, suite_plan.cells)
         known = [_known(record) for record in records]
         good = good_here(suite_plan.cells, Store(request.results, name))
         jobs = [Job(cell, DataSource()) for cell in to_do(suite_plan.cells, good, request.results)]
@@ -180,7 +182,8 @@ def dry_run(request: Request) -> Iterator[str]:
         yield from _cells(suite_plan, jobs, expected)
         yield from _disk(jobs, records)
         yield from _errors([one for one in known if one.profile == request.profile])
-    yield from _ladder([suite for suite in spent if suite], request.workers)
+    elsewhere = request.scheduler or request.settings_file
+    yield from _ladder([suite for suite in spent if suite], None if elsewhere else request.workers)
 
 
 def recorded(request: Request, suite: str) -> list[Record]:
@@ -238,13 +241,15 @@ def _errors(known: Sequence[Known]) -> Iterator[str]:
             )
 
 
-def _ladder(suites: Sequence[Sequence[tuple[Job, float]]], asked: int) -> Iterator[str]:
-    """The wall time by workers, one suite after the other as they are run, and where it stops being linear and why."""
+def _ladder(suites: Sequence[Sequence[tuple[Job, float]]], asked: int | None) -> Iterator[str]:
+    """The wall time by workers, one suite after the other as they are run, and where it stops being linear and why;
+    `asked` are this machine's, None where others do the work.
+    """
     if not suites:
         return
     alone = _wall(suites, 1)
     yield "workers     wall time  times one  busy"
-    for workers in sorted({*LADDER, asked}):
+    for workers in sorted({*LADDER, asked or 1}):
         wall = _wall(suites, workers)
         here = "  as many as this run would use here" * (workers == asked)
         yield f"{workers:>7} {_time(wall):>13} {alone / wall:>10.1f} {alone / wall / workers:>5.0%}{here}"
@@ -261,8 +266,8 @@ def _limit(suites: Sequence[Sequence[tuple[Job, float]]], alone: float) -> str:
     named = max(longest, key=lambda pair: pair[1])[0].cell
     of_each = "the longest cell of each suite" if len(suites) > 1 else "the longest cell"
     return one_line(
-        f"linear (each {LINEAR:.0%} busy) up to {linear} workers; however many there are, it takes {_time(bound)}, as "
-        f"long as {of_each}: {named.row} on {named.backend}"
+        f"linear (each {LINEAR:.0%} busy) up to {counted(linear, 'worker')}; however many there are, it takes "
+        f"{_time(bound)}, as long as {of_each}: {named.row} on {named.backend}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib.util
 import math
@@ -29,16 +30,9 @@ SELDOM = {
 
 @contextlib.contextmanager
 def opened(request: Request, cells: Iterable[Cell]) -> Iterator[Launcher]:
-    """The launcher for these cells. Raises BenchError where its cluster cannot be had, and for code of the user's own,
-    which is not sent to other machines.
-    """
+    """The launcher for these cells. Raises BenchError where its cluster cannot be had, and as `refuse_code` does."""
     cells = list(cells)
-    own = sorted({cell.variant for cell in cells if isinstance(cell.architecture, Imported)})
-    if own and (request.scheduler or request.launcher == "slurm"):
-        raise BenchError(
-            f"variant={','.join(own)}: code of your own is not sent to other machines: run it with launcher=local, or "
-            "launcher=dask without scheduler=; a variant as a TOML file goes anywhere"
-        )
+    refuse_code(request, cells)
     device = request.settings.device
     if request.launcher == "local":
         yield Local(Post(request.results, device, request.limits), request.workers)
@@ -58,6 +52,16 @@ def opened(request: Request, cells: Iterable[Cell]) -> Iterator[Launcher]:
             yield cluster
         finally:
             cluster.leave()
+
+
+def refuse_code(request: Request, cells: Iterable[Cell]) -> None:
+    """Raise BenchError for code of the user's own among cells of other machines, to which it is not sent."""
+    own = sorted({cell.variant for cell in cells if isinstance(cell.architecture, Imported)})
+    if own and (request.scheduler or request.launcher == "slurm"):
+        raise BenchError(
+            f"variant={','.join(own)}: code of your own is not sent to other machines: run it with launcher=local, or "
+            "launcher=dask without scheduler=; a variant as a TOML file goes anywhere"
+        )
 
 
 def refuse_unusable(request: Request) -> None:
@@ -80,15 +84,46 @@ def _client(request: Request) -> Iterator[Client]:
     import distributed  # noqa: PLC0415  optional
 
     if request.scheduler:
-        try:
-            client = distributed.Client(request.scheduler, set_as_default=False)
-        except (OSError, ValueError, TimeoutError, TypeError) as error:  # the last of TLS without certificates
-            raise BenchError(f"scheduler={request.scheduler}: no scheduler answers there: {error}") from error
-        with client:
+        _refuse_no_scheduler(request.scheduler)
+        with distributed.Client(request.scheduler, set_as_default=False) as client:
             yield client
         return
     with _own_cluster(request) as cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield client
+
+
+def _refuse_no_scheduler(address: str) -> None:
+    """Raise BenchError where no scheduler answers that can pass cells on. Asked by a client that closes in good order:
+    one that others wait for says of an address that is none, at its end, that it could not be closed, and waits without
+    end for who takes the connection and says nothing.
+    """
+    import dask  # noqa: PLC0415  optional
+    import distributed  # noqa: PLC0415
+    from distributed.utils import LoopRunner  # noqa: PLC0415
+
+    from harness.running import host  # noqa: PLC0415
+
+    seconds = 2 * dask.utils.parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+
+    async def ask() -> None:
+        client = distributed.Client(address, asynchronous=True, set_as_default=False)
+        try:
+            async with asyncio.timeout(seconds):
+                await client
+                await client.run_on_scheduler(callable, host.work)  # it reads what it passes on
+        finally:
+            await client.close()
+
+    try:
+        LoopRunner().run_sync(ask)  # in a thread of its own, for notebooks have a loop in theirs
+    except (ImportError, AttributeError) as error:
+        raise BenchError(
+            f"scheduler={address}: cannot pass cells on, for it runs without this cijbench ({error}): start it in the "
+            "same environment as its workers"
+        ) from error
+    except (OSError, ValueError, TypeError) as error:  # the last of TLS without certificates
+        why = str(error) or f"no answer within {seconds:g} s"
+        raise BenchError(f"scheduler={address}: no scheduler answers there: {why}") from error
 
 
 def _own_cluster(request: Request) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from harness import disk
+from harness import disk, registry
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.records import Deployment, LatencyRecord, Record, Truth, close, same_constants, size
@@ -69,6 +69,9 @@ def _suites(folder: Path) -> list[Path]:
     found = [path.parent for path in (folder / "records").glob("*/trainings.jsonl")]
     if not found:
         raise BenchError(f"{folder}: has no records, {folder}/records/<suite>/trainings.jsonl: it is no results folder")
+    for path in found:
+        if path.name not in registry.names("suites"):  # its tables could not be written
+            raise BenchError(f"{path}: suite {path.name} is not installed here: install its package, then merge")
     return found
 
 
@@ -82,6 +85,11 @@ class _Part:
         for folder in folders:
             leaderboard.believed(folder, suite)
         found = [line for store in stores for line in _lines(store.trainings_file, Record)]
+        self._torn = [
+            f"{store.trainings_file}: its last line, torn by a run that was killed or a copy cut short, is left out"
+            for store in stores
+            if _is_torn(store.trainings_file)
+        ]
         self._found, self._trainings = len(found), self._once(found)
         self._truths = self._agreed(line for store in stores for line in _lines(store.truths_file, Truth))
         latencies = (line for store in stores for line in _lines(store.latencies_file, LatencyRecord))
@@ -132,7 +140,7 @@ class _Part:
                 disk.write_whole(path, "".join(f"{line.raw.decode()}\n" for line in lines))
         models, told = self._copy_models(out)
         leaderboard.write(out, self._suite)
-        return Merged(self._suite, len(self._trainings), self._found, models, told)
+        return Merged(self._suite, len(self._trainings), self._found, models, (*self._torn, *told))
 
     def _copy_models(self, out: Path) -> tuple[int, tuple[str, ...]]:
         """Copy what is at hand of the records' models. Two environments' models of one cell have one name: the newest
@@ -158,6 +166,10 @@ class _Part:
 def _lines(path: Path, kind: type[_R]) -> list[_Line[_R]]:
     places = ((line, f"{path}:{number}") for number, line in enumerate(disk.whole_lines(path), 1))
     return [_Line(line, read(line, kind, place), place) for line, place in places]
+
+
+def _is_torn(path: Path) -> bool:
+    return path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")
 
 
 def _in_order(lines: Iterable[_Line[_Dated]]) -> list[_Line[_Dated]]:

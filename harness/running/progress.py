@@ -38,8 +38,9 @@ class Progress:
             self._now[key] = (job, None)
         elif isinstance(message, Epoch):
             self._now[key] = (job, message)
-        elif isinstance(message, Done):
+        else:
             self._now.pop(key, None)
+        if isinstance(message, Done):
             self._done += 1
             self._done_work += self._work[key]
             self._line(f"[{self._done}/{self._jobs}] {_outcome(message.record)}{self._left()}")

@@ -9,17 +9,16 @@ import time
 
 from distributed import Client
 
-DASK = (sys.executable, "-m", "dask")
-
 
 class Town:
     """Processes that were started, all of which end with it; what they say is in `folder`."""
 
-    def __init__(self, folder, *tls, protocol="tcp", host="127.0.0.1"):
+    def __init__(self, folder, *tls, protocol="tcp", host="127.0.0.1", before=""):
         self.folder, self._tls, self._processes = folder, tls, []
         told = folder / "scheduler.json"
         words = ["--host", f"{protocol}://{host}", "--port", "0", "--no-dashboard"]
-        self.scheduler = self.start([*DASK, "scheduler", *words, "--scheduler-file", str(told), *tls])
+        code = f"{before}\nfrom distributed.cli.dask_scheduler import main\nmain()"
+        self.scheduler = self.start([sys.executable, "-c", code, *words, "--scheduler-file", str(told), *tls])
         await_that(lambda: told.exists() or self.scheduler.poll() is not None)
         self.address = json.loads(until(told.read_text))["address"]
 

@@ -1,8 +1,10 @@
 """Cells on a Dask cluster whose scheduler and workers are processes of their own."""
 
+import asyncio
 import contextlib
 import hashlib
 import re
+import socket
 
 import msgspec
 import pandas as pd
@@ -19,7 +21,7 @@ from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.store import Store
 from harness.running import cluster as cluster_module
-from harness.running import host
+from harness.running import host, launchers
 from harness.running.cluster import Cluster
 from harness.running.crew import LostHand, Started
 from harness.running.data import DataSource
@@ -223,6 +225,19 @@ def test_a_scheduler_that_dies_loses_nothing_that_finished(tmp_path):
     assert list(ended(seen)) == [("ok", 0)]
 
 
+def test_a_scheduler_that_hangs_does_not_hold_up_who_leaves(tmp_path, monkeypatch):
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(cluster_module, "FAREWELL", 0.1)
+    with town(tmp_path) as started:
+        started.worker()
+        with client_of(started.address, 1) as client:
+            joined = Cluster(client, tmp_path, errand("hangs"))
+            assert joined.environment
+            psutil.Process(started.scheduler.pid).suspend()
+            joined.leave()
+            psutil.Process(started.scheduler.pid).resume()
+
+
 # --- what comes back is not believed blindly ------------------------------------------------------------------------
 
 
@@ -304,7 +319,7 @@ def bench(*words, **variables):
     return done.returncode, done.stdout + done.stderr
 
 
-WORDS = ("suite=elasticity", "profile=smoke", "weights=random", "backend=classical,pytorch", "workers=2")
+WORDS = ("suite=elasticity", "profile=smoke", "weights=random", "backend=classical,pytorch")
 
 
 @pytest.mark.slow
@@ -352,7 +367,7 @@ def models(results):
 
 @pytest.mark.slow
 def test_a_cluster_of_this_machine_needs_one_key_more(data, tmp_path):
-    words = (*WORDS, "variant=mean,ridge", f"data={data}", f"results={tmp_path}", "launcher=dask")
+    words = (*WORDS, "variant=mean,ridge", f"data={data}", f"results={tmp_path}", "launcher=dask", "workers=2")
     code, said = bench("run", *words, HOME=str(tmp_path / "home"))
     assert code == 0, said
     assert re.search(r"cluster: tcp://127.0.0.1:\d+, dashboard: http://127.0.0.1:\d+/status", said)
@@ -419,6 +434,7 @@ def test_between_certificates_and_to_nobody_without(data, tmp_path):
         (("scheduler=tcp://127.0.0.1:1",), "is for launcher=dask, and not for local"),
         (("launcher=slurm",), "belong together"),
         (("launcher=dask", "slurm=pyproject.toml"), "belong together"),
+        (("launcher=dask", "scheduler=nowhere", "workers=2"), "is of workers on this machine"),
         (("launcher=dask", "scheduler=nowhere"), "no scheduler answers there"),
         (("launcher=dask", "scheduler=tcp://127.0.0.1:1"), "no scheduler answers there"),
     ],
@@ -430,6 +446,35 @@ def test_what_cannot_be_had_is_refused_before_anything_runs(data, tmp_path, caps
         code = cli.main(["run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path}", *words])
     assert code == 2
     assert why in capsys.readouterr().err
+
+
+def test_who_takes_the_connection_and_says_nothing_is_no_scheduler(data, tmp_path, capsys):
+    words = ["run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path}", "launcher=dask"]
+    with socket.create_server(("127.0.0.1", 0)) as silent, dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        assert cli.main([*words, f"scheduler=tcp://127.0.0.1:{silent.getsockname()[1]}"]) == 2
+    assert "no scheduler answers there: no answer within 2 s" in capsys.readouterr().err
+
+
+def test_a_scheduler_is_asked_in_a_notebook_too_whose_thread_has_a_loop(standing):
+    async def cell():
+        launchers._refuse_no_scheduler(standing[0].address)
+
+    asyncio.run(cell())
+
+
+def test_an_address_that_is_none_leaves_no_client_to_be_closed(data, tmp_path):
+    words = ("run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path}", "launcher=dask")
+    code, said = bench(*words, "scheduler=tcp://127.0.0.1", DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT="1s")
+    assert code == 2
+    assert "missing port number" in said
+    assert "Traceback" not in said
+
+
+def test_a_scheduler_without_this_cijbench_is_told_and_its_workers_are_not_blamed(data, tmp_path, capsys):
+    words = ["run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path / 'mine'}", "launcher=dask"]
+    with town(tmp_path, before="import sys; sys.modules['harness'] = None") as started:
+        assert cli.main([*words, f"scheduler={started.address}"]) == 2
+    assert "cannot pass cells on, for it runs without this cijbench" in capsys.readouterr().err
 
 
 def test_code_of_ones_own_is_not_sent_to_other_machines(data, tmp_path, capsys, monkeypatch):

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from harness.model.variants import Recipe
-from harness.running.crew import MOST_LOSSES, Crew, LostHand, Started
+from harness.running.crew import MOST_LOSSES, Crew, Lost, LostHand, Started
 from harness.running.worker import Done, Epoch
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.examples import a_record
@@ -55,6 +55,8 @@ def test_what_a_lost_hand_had_is_done_by_another():
     done = [(job.cell.seed, message.record.status) for job, message in events if isinstance(message, Done)]
     assert sorted(done) == [(seed, "ok") for seed in range(4)]
     assert sum(isinstance(message, Started) for _, message in events) == 5
+    of_lost = [type(message) for job, message in events if job.cell.seed == 1]
+    assert of_lost == [Started, Epoch, Lost, Started, Epoch, Done]
 
 
 def test_a_cell_over_which_all_are_lost_fails_and_the_others_go_on():

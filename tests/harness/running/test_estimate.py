@@ -119,6 +119,27 @@ def test_a_dry_run_tells_all_and_writes_nothing(data, tmp_path, capsys):
     assert not results.exists()
 
 
+def test_a_dry_run_of_other_machines_says_nothing_of_this_one_and_refuses_what_the_run_refuses(
+    data, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models.py").write_text("from sklearn.linear_model import Ridge\n", encoding="utf-8")
+    words = [
+        "run",
+        "suite=elasticity",
+        "profile=smoke",
+        "backend=classical",
+        f"data={data}",
+        "dry=true",
+        "results=mine",
+    ]
+    words += ["launcher=dask", "scheduler=tcp://127.0.0.1:1"]
+    assert cli.main([*words, "variant=mean"]) == 0
+    assert "would use here" not in capsys.readouterr().out
+    assert cli.main([*words, "variant=models.py:Ridge"]) == 2
+    assert "code of your own is not sent to other machines" in capsys.readouterr().err
+
+
 def test_nothing_is_fetched_for_an_estimate(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(pretrained, "fetch", lambda *words, **options: pytest.fail("it asked the network"))

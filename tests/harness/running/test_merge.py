@@ -196,3 +196,21 @@ def test_what_was_merged_is_told(tmp_path, capsys):
     ours, theirs = a_folder(tmp_path / "ours", a_record()), a_folder(tmp_path / "theirs", at(1, a_record()))
     assert cli.main(["records", "merge", f"folders={ours}, {theirs}", f"out={tmp_path / 'out'}"]) == 0
     assert "elasticity: 1 records, 1 more said the same again, 1 models" in capsys.readouterr().out
+
+
+def test_a_suite_that_is_not_installed_is_told_before_anything_is_written(tmp_path):
+    known, unknown = a_folder(tmp_path / "a", a_record()), tmp_path / "b"
+    (unknown / "records" / "somebodys").mkdir(parents=True)
+    (unknown / "records" / "somebodys" / "trainings.jsonl").touch()
+    with pytest.raises(BenchError, match="suite somebodys is not installed here"):
+        merge([known, unknown], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_torn_line_is_left_out_and_told(tmp_path):
+    folder = a_folder(tmp_path / "a", a_record(a_cell(seed=0)), a_record(a_cell(seed=1)))
+    with Store(folder, "elasticity").trainings_file.open("rb+") as file:
+        file.truncate(file.seek(0, 2) - 20)
+    (merged,) = merge([folder], tmp_path / "out")
+    assert merged.records == 1
+    assert "its last line, torn by" in merged.told[0]

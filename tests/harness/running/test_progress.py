@@ -1,7 +1,7 @@
 import io
 
 from harness.model.variants import Recipe
-from harness.running.crew import Started
+from harness.running.crew import Lost, Started
 from harness.running.data import DataSource
 from harness.running.progress import Line, Progress
 from harness.running.worker import Done, Epoch, Job
@@ -45,6 +45,15 @@ def test_a_terminal_shows_epoch_loss_and_time_left(monkeypatch):
     assert "baseline on classical, seed 0: epoch 50/100 loss 0.02 val 0.04" in text
     assert "s left" in text or "min left" in text
     assert "1/2 cells" in text
+
+
+def test_a_cell_that_was_lost_is_under_way_no_more():
+    lost, other = jobs(2)
+    again = [(lost, Started()), (lost, Done(a_record(lost.cell)))]
+    events = [(lost, Started()), (lost, Epoch(50, 100, 0.5, 1.0, 1.0)), (lost, Lost()), *a_course(other), *again]
+    shown = follow(Terminal(), events).split("\r")
+    assert sum("seed 0: starting" in line for line in shown) == 2
+    assert not any("seed 0" in line and "seed 1" in line for line in shown)
 
 
 def test_elsewhere_lines_are_plain():
