@@ -135,6 +135,18 @@ def test_some_seeds_are_not_all_of_them(results):
     assert "other code, which can change" in leaderboard.lagging(results, "elasticity")[0]
 
 
+def test_of_a_row_of_one_seed_those_that_were_run_again_say_how_far_seeds_are_apart(results):
+    first, second, third = again(seeds())
+    run_again(results, [moved(first, 0.3), moved(second, 0.6)])
+    asked = Reproductions(results, "elasticity")
+    assert asked.of(seeds()[:1]).agrees == "within the spread of seeds"
+    assert asked.of(seeds()) is None  # not all seeds of it
+    run_again(results, [moved(first, 50.0, started="2027-01-01T00:00:00+00:00")])
+    run_again(results, [moved(third, 0.0)])
+    far = Reproductions(results, "elasticity")
+    assert far.of(seeds()[:1]).agrees == "no"
+
+
 @pytest.mark.parametrize(("by", "agrees"), [(1e-7, "to rounding"), (0.3, "within the spread of seeds"), (50.0, "no")])
 def test_the_seed_that_agrees_least_counts(results, by, agrees):
     first, *others = seeds()
