@@ -66,14 +66,14 @@ VARIANTS, PROFILES = variants.VARIANTS, variants.PROFILES
 SYMMETRIES = symmetries.SYMMETRIES
 
 METRICS = (
-    Metric("mape", "%", "lower", "mean absolute error as a share of the modulus", "MAPE %", ".3f"),
+    Metric("mape", "%", "lower", "mean absolute error as a share of the modulus", "MAPE %", ".3g"),
     Metric(
         "skill_over_line",
         "",
         "higher",
         "1 - MSE / MSE of a line in Voigt's and Reuss's modulus that is fitted to this very test: no line does better",
         "over line",
-        ".3f",
+        ".3g",
     ),
     Metric(
         "sd_error",
@@ -81,7 +81,7 @@ METRICS = (
         "lower",
         "absolute error of the predicted standard deviation over films, as a share of the true one",
         "SD error %",
-        ".2f",
+        ".3g",
     ),
     Metric("sd_error_low", "%", "", "the lower end of its 95 % bootstrap interval over films"),
     Metric("sd_error_high", "%", "", "the upper end"),

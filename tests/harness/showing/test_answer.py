@@ -69,7 +69,7 @@ def test_who_is_better_than_what_was_chosen_is_told():
 
 def test_figures_of_the_suite_have_their_unit_behind_them():
     text = in_one_sentence(table(1.0, 4.0, 2.0, metrics={"mape": 1.234, "sd_error": 5.0}), polysilicon.METRICS)
-    assert "MAPE 1.234 %, SD error 5.00 %" in text
+    assert "MAPE 1.23 %, SD error 5 %" in text
 
 
 def test_of_few_images_there_is_no_interval_and_nobody_is_better():

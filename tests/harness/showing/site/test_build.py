@@ -45,7 +45,7 @@ def test_a_headline_has_the_figures_that_it_is_asked_for(tmp_path):
     with_mape = [msgspec.structs.replace(record, metrics={"mape": 1.5}) for record in benchmark(ERRORS)]
     board = board_of(tmp_path, with_mape)
     mape = [metric for metric in polysilicon.METRICS if metric.key == "mape"]
-    assert "MAPE 1.500 %" in headline(board, board.records, mape)
+    assert "MAPE 1.5 %" in headline(board, board.records, mape)
     front = headline(board, board.records, ())
     assert "MAPE" not in front
     assert "which the validation images choose, has a skill of" in front
