@@ -69,7 +69,9 @@ def number(text: str) -> float:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What to add to the refusal of `word`: the nearest known word, or all of them."""
+    """What to add to the refusal of `word`: the nearest known word, or all of them; nothing where none is known."""
     known = list(known)
+    if not known:
+        return ""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f": did you mean '{near[0]}'?" if near else f" (known: {', '.join(known)})"

@@ -58,12 +58,11 @@ def test_the_page_about_a_suite(tmp_path):
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: stripes\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[cijbench.suites]\nstripes = stripes\n")
     (line,) = (line for block in blocks(page, "sh") for line in block.splitlines())
-    subprocess.run(
-        [sys.executable, "-P", "-m", "cijbench", *shlex.split(line)[1:]],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        check=True,
-    )
+    command = [sys.executable, "-P", "-m", "cijbench", *shlex.split(line)[1:]]
+    installed = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run(command, cwd=tmp_path, env=installed, check=True)
+    refused = subprocess.run([*command, "data=."], cwd=tmp_path, env=installed, check=False, stderr=subprocess.PIPE)
+    assert b"stripes has data of its own alone" in refused.stderr
     board = (tmp_path / "mine" / "leaderboards" / "stripes.csv").read_text()
     assert board.splitlines()[1].startswith("line,")
     assert "too_wide" in board

@@ -84,7 +84,7 @@ def _code(table: Sequence[Row], again: Reproductions) -> str:
     told = ""
     if not all(by_this_code(row.records, made) for row, made in zip(table, found, strict=True)):
         told += (
-            "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the commit "
+            "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the code "
             "named above, and `bench run` would make them again."
         )
     for words, count in Counter(made.told for made in found if made).most_common():
@@ -110,7 +110,8 @@ def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
         else ""
     )
     note += code
-    where = f"{counted(len(seeds), 'seed')}, {environment.processor}, commit {environment.short_commit}"
+    commits = " and ".join(sorted({record.environment.short_commit for record in block}))
+    where = f"{counted(len(seeds), 'seed')}, {environment.processor}, commit {commits}"
     if lacking := of_fewer_seeds(block):
         note = f"\n\n**{lacking}** Their intervals say less than those of others{note}"
     return (

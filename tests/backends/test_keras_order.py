@@ -1,4 +1,4 @@
-"""A trap for who writes Keras by hand, told in docs/parity.md: seeded, `fit` shows one order in every epoch."""
+"""A trap for who writes Keras by hand, told in docs/frameworks.md: seeded, `fit` shows one order in every epoch."""
 
 import os
 import subprocess

@@ -63,3 +63,4 @@ def test_markdown_shows_what_was_written(text):
 
 def test_nearest_falls_back_to_all_that_is_known():
     assert nearest("xyz", ["mean", "ridge"]) == " (known: mean, ridge)"
+    assert nearest("xyz", []) == ""

@@ -1,7 +1,7 @@
 """Climbs with a planted fault.
 
-`python -m tests.parity.planted` plants every fault and prints the table of docs/parity.md: where each breaks the ladder
-and how large it is; `python -m tests.parity.planted strangers` those of `strangers.py`.
+`python -m tests.parity.planted` plants every fault and prints the table of docs/frameworks.md: where each breaks the
+ladder and how large it is; `python -m tests.parity.planted strangers` those of `strangers.py`.
 `python -m tests.parity.planted FAULT ORDERS.json` computes the faulty side.
 """
 

@@ -208,6 +208,14 @@ def test_a_profile_that_only_records_name_is_reported_on(tmp_path):
     assert "It shortens" not in text
 
 
+def test_every_commit_that_made_a_row_is_named(tmp_path):
+    records = [a_record(a_cell(variant=name)) for name in ("mean", "ridge")]
+    later = msgspec.structs.replace(records[0].environment, commit="f" * 40)
+    fill(Store(tmp_path, "elasticity"), [records[0], msgspec.structs.replace(records[1], environment=later)])
+    text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
+    assert f"commit {records[0].environment.short_commit} and {'f' * 12}." in text
+
+
 def test_what_was_run_again_is_told_and_counts_as_of_todays_code(tmp_path):
     changed = "The code that can change these numbers has changed since"
     records = [a_record(a_cell(variant="mean", seed=seed), source="0" * 64) for seed in (0, 1)]
