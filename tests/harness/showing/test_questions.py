@@ -239,6 +239,11 @@ def test_rows_meet_every_test_by_its_name():
     assert row.tests == ("test", "second")
     assert row.on("test") is row
     np.testing.assert_allclose(row.on("second").squared_errors(), 9 * row.squared_errors())
+    assert [(one.model, one.backend, one.test) for one in row.predicted()] == [
+        ("ridge", "classical", test) for test in row.tests
+    ]
+    off, further = (one.predictions - one.truth for one in row.predicted())
+    np.testing.assert_allclose(further, 3 * off)
     with pytest.raises(KeyError):
         row.on("third")
 
@@ -282,6 +287,7 @@ def test_a_verdict_needs_the_interval_and_in_a_family_the_p_value():
     assert Difference(0.1, 0.01, 0.2, 0.06).verdict == "not told apart"
     assert Difference(-0.1, -0.2, -0.01, 0.04).verdict == "worse"
     assert Difference(-0.1, -0.2, -0.01).verdict == "worse"
+    assert Difference(-0.1, -0.2, 0.0).verdict == Difference(0.1, 0.0, 0.2).verdict == "not told apart"
 
 
 @pytest.mark.parametrize(
