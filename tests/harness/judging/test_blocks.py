@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import Rivals, curves, difference, newest, rows
+from harness.judging.blocks import Rivals, _holm_of_newest, curves, difference, newest, rows
 from harness.judging.records import Settings
 from harness.model.architecture import Estimator, Imported
 from tests.harness.a_benchmark import GRID
@@ -113,6 +113,11 @@ def test_the_rival_is_the_best_by_the_mean_over_seeds():
     rivals = Rivals([ridge, [network], gp], tuple)
     assert rivals.of(network).records == tuple(gp)
     assert rivals.of(gp[0]) is None
+
+
+def test_an_older_row_has_the_p_value_that_it_would_have_in_the_place_of_the_newest():
+    found = _holm_of_newest([2, 1, 2, 3], [0.01, 0.02, 0.03, 0.04])
+    assert found == pytest.approx([0.03, 0.06, 0.06, 0.06])  # Holm's of 0.02, 0.03, 0.04, and of 0.02, 0.01, 0.04
 
 
 def few(originals, started=LATER, **changes):
