@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from harness.command import cli
-from harness.judging.audit import audit, untrue
+from harness.judging.audit import _same, audit, untrue
 from harness.judging.metrics import accuracy
 from harness.judging.records import HeldOut
 from harness.judging.store import Store
@@ -77,6 +77,8 @@ def test_an_honest_record_passes(audited):
 def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
     assert audited(a_record(a_cell())) == []
     assert audit(tmp_path, "elasticity") == ([], 1)
+    Store(tmp_path, "own").append(a_record(a_cell(suite="own")))
+    assert audit(tmp_path, "own") == ([], 1)  # a suite that has none
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,26 @@ def test_a_record_of_before_a_figure_lacks_it(audited):
     assert untrue(older, elasticity, DATA, SPLIT) == []
     lying = msgspec.structs.replace(older, metrics=metrics | {"inside_bounds": 0.123})
     assert untrue(lying, elasticity, DATA, SPLIT) == ["its inside_bounds is"]
+
+
+@pytest.mark.parametrize(
+    ("real", "whole", "images", "off", "too_far"),
+    [
+        (2.0, 1.0, 1, 2.0e-6, 2.2e-6),  # the last digits of a figure
+        (-2.0, 1.0, 1, 2.0e-6, 2.2e-6),
+        (0.0, 1.0, 1, 0.9e-7, 1.1e-7),  # of one that ought to be nothing
+        (0.0, 100.0, 1, 0.9e-5, 1.1e-5),  # in percent
+        (0.5, 1.0, 20, 0.05, 0.1),  # one image of twenty, of an older record
+        (0.123, 1.0, 20, 1e-7, 0.01),  # which is no share of images
+        (1.0, 1.0, 1, 1e-7, 0.5),
+    ],
+)
+def test_a_figure_is_the_same_but_for_its_last_digits_or_in_older_records_one_image(real, whole, images, off, too_far):
+    for sign in (-1, 1):
+        assert _same(real + sign * off, real, whole, images)
+        assert not _same(real + sign * too_far, real, whole, images)
+    assert not _same(np.nan, real, whole, images)
+    assert not _same(real, np.nan, whole, images)
 
 
 def test_the_check_of_the_leaderboard_asks(tmp_path, capsys):

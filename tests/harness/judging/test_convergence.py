@@ -81,6 +81,15 @@ def test_the_same_epochs_of_other_seeds_are_not_the_same_at_every_seed():
 def test_nothing_to_compare():
     assert epochs(trained([1.0] * 5), trained([0.99] * 5)) is None
     assert epochs(trained([]), trained([0.5])) is None
+    assert epochs(trained([0.91]), trained([0.95])) is None  # nearer to the mean's loss than to any other
+    assert epochs(trained([0.89]), trained([0.95])).target == 0.89
+
+
+@pytest.mark.parametrize("init", ["shared", "native"])
+def test_of_what_one_side_never_comes_to_there_is_no_ratio(init):
+    found = epochs(trained(falling(50, 10), falling(50, 20), init=init), trained([1.0], [1.0], init=init))
+    assert np.isnan([found.ratio, found.low, found.high]).all()
+    assert found.verdict == "not to be said: 2 of 4 never come to it"
 
 
 def told_apart(shares, *series):
@@ -115,12 +124,12 @@ def test_one_answer_to_all_images_is_the_best_there_is():
         for some in ((1.0, 1.0), weights)
     }
     assert loss() == loss((weighted, alike)) == pytest.approx(lowest[1.0, 1.0])
-    assert loss((alike, weighted)) == pytest.approx(lowest[weights])
+    assert loss((alike, alike, weighted)) == loss((alike, weighted)) == pytest.approx(lowest[weights])
     for selected, expected in ((0, (1.0, 1.0)), (1, weights)):
         found = loss(architecture=search, searched=Searched((), selected))
         assert found == pytest.approx(lowest[expected])
     assert loss_of_one_answer(of_classes(a_record(), (1.0, 0.0))) == 0
-    assert loss_of_one_answer(a_record()) == 1
+    assert loss_of_one_answer(a_record()) == loss_of_one_answer(a_record(held_out=None)) == 1
 
 
 def test_seeds_are_paired_only_where_they_begin_alike():
@@ -137,6 +146,7 @@ def test_seeds_are_paired_only_where_they_begin_alike():
         msgspec.structs.replace(r, cell=msgspec.structs.replace(r.cell, seed=9 + r.cell.seed)) for r in trained(*other)
     ]
     assert not epochs(trained(*one), moved).paired
+    assert not epochs(trained(*one), trained(*other, init="native")).paired
 
 
 def test_the_interval_is_that_of_scipy():

@@ -37,6 +37,7 @@ def test_scores_are_of_the_recorded_predictions():
     assert line["skill_float32"] == RECORD.test.skill
     assert line["change"] == pytest.approx(0.1)
     assert (line["file_kB"], line["p50_ms_b1"], line["p50_ms_b32"]) == (0.5, 0.5, 16.0)
+    assert line["note"] == ""
 
 
 def test_how_much_faster_is_told_of_the_same_machine():
@@ -58,15 +59,17 @@ def test_how_much_faster_is_told_of_the_same_machine():
 
 def test_the_newest_stands_and_what_has_no_record_is_left_out():
     other = a_record(a_cell(seed=1))
-    found = table([RECORD, a_failure()], [a_deployment(bytes=1), a_deployment(bytes=2000), a_deployment(record=other)])
+    unexported = a_record(a_cell(seed=2), onnx=None)
+    deployments = [a_deployment(bytes=1), a_deployment(bytes=2000), a_deployment(record=other)]
+    found = table([RECORD, a_failure(), unexported], deployments)
     assert found["file_kB"].tolist() == [2.0]
 
 
 def test_best_models_come_first():
-    worse = a_record(a_cell(seed=1), error=5.0)
-    found = table([worse, RECORD], [a_deployment(record=worse), a_deployment("int8"), a_deployment("float32")])
-    assert found["seed"].tolist() == [0, 0, 1]
-    assert found["runtime"].tolist()[:2] == ["float32", "int8"]  # in their order, whatever was recorded first
+    better = a_record(a_cell(seed=1), error=0.1)
+    found = table([better, RECORD], [a_deployment("int8"), a_deployment("float32"), a_deployment(record=better)])
+    assert found["seed"].tolist() == [1, 0, 0]
+    assert found["runtime"].tolist()[1:] == ["float32", "int8"]  # in their order, whatever was recorded first
 
 
 def test_a_model_without_a_skill_comes_last():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sklearn_metrics
 
-from harness.judging.metrics import Accuracy, accuracy
+from harness.judging.metrics import Accuracy, accuracies, accuracy, error_to_choose_by
 
 NAMES = ("C11", "C12", "C33")
 
@@ -30,6 +30,13 @@ def test_agrees_with_scikit_learn() -> None:
     constant = np.broadcast_to(train_mean, truth.shape)
     assert ours.mse_of_mean == pytest.approx(sklearn_metrics.mean_squared_error(truth, constant))
     assert ours.skill == pytest.approx(1 - ours.mse / ours.mse_of_mean)
+    assert ours == accuracy(predictions, truth, train_mean, NAMES, ("GPa",) * 3)  # one unit is as none
+
+
+def test_scores_of_several_models_are_those_of_each() -> None:
+    predictions, truth, train_mean = _case(5)
+    several = np.stack([predictions, truth, 1.1 * predictions, predictions - 3])
+    assert accuracies(several, truth, train_mean, NAMES) == [accuracy(p, truth, train_mean, NAMES) for p in several]
 
 
 def test_by_hand() -> None:
@@ -49,8 +56,8 @@ def test_by_hand() -> None:
 
 def test_nmae_weighs_targets_alike() -> None:
     truth = np.array([[1000.0, 1.0], [3000.0, 3.0]])
-    scores = accuracy(truth * 1.1, truth, truth.mean(axis=0), ("big", "small"))
-    assert scores.nmae == pytest.approx(0.1)
+    scores = accuracy(truth * (1.1, 1.3), truth, truth.mean(axis=0), ("big", "small"))
+    assert scores.nmae == pytest.approx(0.2)
 
 
 @given(st.integers(0, 10_000), st.floats(1e-6, 1e6))
@@ -70,6 +77,11 @@ def test_of_unlike_units_a_target_that_the_mean_predicts_does_not_count() -> Non
     assert scores.skill == pytest.approx(np.mean(own))
     constant = np.tile(train_mean, (len(truth), 1))
     assert accuracy(predictions, constant, train_mean, NAMES, ("GPa", "m", "%")).skill is None
+
+
+def test_models_are_chosen_by_the_squared_error_or_where_units_are_unlike_by_what_r2_lacks_to_one() -> None:
+    assert error_to_choose_by(4.0, 0.75, ("GPa", "GPa")) == error_to_choose_by(4.0, None, ("GPa", "m")) == 4.0
+    assert error_to_choose_by(4.0, 0.75, ("GPa", "m")) == 0.25
 
 
 @given(st.integers(0, 10_000))
@@ -162,5 +174,7 @@ def test_rejects_what_does_not_fit() -> None:
         accuracy(predictions[:5], truth, train_mean, NAMES)
     with pytest.raises(ValueError, match="t = 2 targets"):
         accuracy(predictions, truth, train_mean, NAMES[:2])
+    with pytest.raises(ValueError, match="t = 2 targets"):
+        accuracy(predictions, truth, train_mean[:2], NAMES[:2])
     with pytest.raises(ValueError, match="no images"):
         accuracy(predictions[:0], truth[:0], train_mean, NAMES)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from harness.judging.ranks import Ranking, fewest_blocks, ranking
+from harness.judging.ranks import Ranking, fewest_blocks, ranking, squared_errors
 
 
 def test_ranks_and_friedman_are_those_of_a_worked_example():
@@ -69,6 +69,12 @@ def test_fewer_blocks_than_could_tell_anything_are_refused():
         assert scipy.stats.wilcoxon(np.arange(1.0, blocks)).pvalue * pairs > 0.05
         with pytest.raises(ValueError, match="cannot tell"):
             ranking(np.random.default_rng(0).random((blocks - 1, models)))
+        assert ranking(np.arange(models) + np.arange(blocks)[:, None]).apart[0, 1]  # which ranks alike everywhere
+
+
+def test_a_model_errs_on_an_image_as_its_seeds_do_on_average():
+    found = squared_errors([np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 5.0]]), np.array([[7.0, 8.0, 9.0]])])
+    np.testing.assert_array_equal(found, [[2.0, 7.0], [2.0, 8.0], [4.0, 9.0]])
 
 
 @pytest.mark.parametrize("errors", [np.ones((50, 2)), np.ones(50), np.full((50, 3), np.inf)])

@@ -3,15 +3,16 @@
 import shutil
 
 import msgspec
+import numpy as np
 import pytest
 
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.records import Examined, Settings
-from harness.judging.reproductions import Reproductions, compare, spread_of_seeds
+from harness.judging.reproductions import Reproductions, compare, distance_of, spread_of_seeds
 from harness.judging.store import Store
 from harness.provenance import source
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, moved
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, moved, with_images
 
 LATER = "2026-02-01T00:00:00+00:00"
 ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera", commit="f" * 40)
@@ -36,6 +37,17 @@ def test_it_agrees_within_what_is_told(by, spread, agrees):
     assert found.distance == pytest.approx(by)
 
 
+@pytest.mark.parametrize("error", [0.1, 10.0])
+def test_rounding_is_a_thousandth_of_the_error(error):
+    record = a_record(error=error)
+    agrees = [compare(record, moved(record, share * record.test.rmse), {}).agrees for share in (0.9e-3, 1.1e-3)]
+    assert agrees == ["to rounding", "no"]
+
+
+def test_predictions_of_other_images_are_at_no_distance():
+    assert np.isnan(distance_of(a_record(), with_images(a_record(), 1), "test"))
+
+
 def test_why_it_is_not_to_the_bit_is_told():
     record = a_record(source="1" * 64)
     elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera", versions={"numpy": "3.0"})
@@ -54,7 +66,7 @@ def test_another_definition_and_failures_are_told():
     assert "it is another cell" in " ".join(compare(record, other, {}).why)
     assert compare(record, None, {}).why == ["it is no cell of the suite any more"]
     found = compare(record, a_failure(), {})
-    assert found.agrees == "no"
+    assert (found.published, found.again, found.agrees) == (record, None, "no")
     assert "the moon was full" in found.why[0]
 
 
@@ -119,6 +131,7 @@ def test_a_row_of_which_every_seed_was_made_again(results):
     found = told(results)
     assert (found.agrees, found.current) == ("to the bit", True)
     assert found.told == "run again by commit ffffffffffff on Antikythera, and agrees to the bit"
+    assert Reproductions(results, "elasticity").of([*seeds(), a_failure(a_cell(seed=3))]) == found  # of what finished
     table = leaderboard.compute(results, "elasticity")
     assert len(table) == 1  # it makes no row
     assert (table.iloc[0]["reproduced"], table.iloc[0]["reproduced_by"]) == ("to the bit", "ffffffffffff")

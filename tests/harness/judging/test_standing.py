@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from harness.judging.standing import standing
+from harness.judging.standing import comparable, standing
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
 
 
@@ -21,6 +21,8 @@ def test_a_row_that_newer_code_makes_again_to_the_bit_stands_once():
     assert standing([*old, *new]) == standing([*new, *old]) == new
     newest = by_code("c" * 64, 3)
     assert standing([*old, *new, *newest]) == newest
+    (first, _), (_, last) = by_code("a" * 64, 1), by_code("a" * 64, 4)  # a row is as new as the last of its seeds
+    assert standing([first, last, *new]) == [first, last]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,11 @@ def test_a_row_that_newer_code_makes_again_to_the_bit_stands_once():
 def test_a_row_that_newer_code_makes_otherwise_stands_beside_it(new):
     old = by_code("a" * 64, 1)
     assert standing([*old, *new]) == [*old, *new]
+
+
+def test_what_differs_in_its_seed_alone_is_comparable_and_stands_by_seed():
+    old, new = by_code("a" * 64, 1, seeds=(0, 1, 2)), by_code("b" * 64, 2)
+    assert comparable([old[2], new[1], old[0], new[0], old[1]]) == [old, new]
 
 
 def test_every_environment_has_a_standing_record_of_its_own():

@@ -79,6 +79,9 @@ def test_a_difference_of_skills_meets_the_same_images_as_they_do() -> None:
     # Skills of 0.9 and 0.5, and so a difference of 0.4, however images are drawn.
     of_mean = np.random.default_rng(5).exponential(size=50)
     assert paired_difference(0.5 * of_mean, 0.1 * of_mean, of_mean=of_mean) == pytest.approx((0.4, 0.4, 0.4))
+    of_mean[1:] = 0  # one resample in three leaves out the only image that has a skill, and does not count
+    assert skill_interval(0.1 * of_mean, of_mean) == pytest.approx((0.9, 0.9))
+    assert paired_difference(0.5 * of_mean, 0.1 * of_mean, of_mean=of_mean) == pytest.approx((0.4, 0.4, 0.4))
     assert np.isnan(paired_difference(of_mean, of_mean, of_mean=0 * of_mean)).all()
 
 
@@ -186,6 +189,8 @@ def test_too_few_images_give_no_interval():
     assert np.isfinite(skill_interval(enough, 2 * enough[0])).all()
     assert np.isnan(skill_interval(few, 2 * few[0])).all()
     assert np.isfinite(paired_difference(enough, 2 * enough)).all()
+    assert np.isfinite(paired_differences([enough] * 2, enough[0])).all()
+    assert paired_p_values([enough], 2 * enough) == [2 / 20_001]
     value, low, high = paired_difference(few, 2 * few)
     assert value == -1
     assert np.isnan([low, high]).all()
@@ -197,9 +202,9 @@ def a_sample(images=60, seeds=3, targets=2):
     return truth + draw.normal(0, 3, (seeds, images, targets)), truth, truth.mean(axis=0) + 0.5
 
 
-@pytest.mark.parametrize("weights", [(1.0, 1.0), (1.0, 25.0)])
-def test_the_interval_of_the_skill_is_the_same_either_way(weights):
-    predictions, truth, mean = a_sample()
+@pytest.mark.parametrize(("weights", "seeds"), [((1.0, 1.0), 3), ((1.0, 25.0), 3), ((1.0, 1.0), 130)])
+def test_the_interval_of_the_skill_is_the_same_either_way(weights, seeds):
+    predictions, truth, mean = a_sample(seeds=seeds)
     squared = (weights * (predictions - truth) ** 2).sum(axis=2)
     expected = skill_interval(squared, (weights * (truth - mean) ** 2).sum(axis=1))
     found = score_intervals(predictions, truth, mean, weights=weights)
@@ -360,6 +365,15 @@ def test_a_p_value_too_near_to_the_level_is_of_more_resamples() -> None:
     assert found[0] == pytest.approx(many[0], rel=0.03)
     assert found[1] == few[1]
     assert settled_p_values([(near, nothing)] * 3) == pytest.approx([min(1, 3 * few[0])] * 3, rel=1e-9)  # no edge
+
+
+def test_each_pair_of_a_family_has_the_p_value_that_it_has_alone() -> None:
+    draw = np.random.default_rng(6)
+    a, b, x, y = (draw.normal(level, 0.5, (seeds, 30)) for level, seeds in ((1.3, 1), (1, 2), (0.9, 3), (1.1, 1)))
+    pairs = [(a, x), (a, y), (b, x), (b, y)]
+    alone = [paired_p_values([one], other)[0] for one, other in pairs]
+    assert len(set(alone)) == 4
+    assert settled_p_values(pairs, adjust=list) == alone
 
 
 def test_holm_on_a_worked_example() -> None:

@@ -250,8 +250,12 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     found = sent(line(predicting(1.0, environment=dirty)))
     assert "by one with changes" in warnings(found)
     assert found.acceptable
+    nowhere = msgspec.structs.replace(ELSEWHERE, commit="")
+    assert "made by no commit" in warnings(sent(line(predicting(1.0, environment=nowhere))))
+    assert "made by no commit" not in warnings(sent(line(predicting(1.0))))
     redefined = predicting(1.0, variant="ridge", architecture=Estimator("ridge", alpha=9.0))
     assert "defined otherwise than in the published records" in warnings(sent(line(redefined)))
+    assert "defined otherwise" not in warnings(sent(line(predicting(1.0, variant="ridge"))))
 
 
 def examined(folder, published, *sent):

@@ -3,8 +3,8 @@ import sys
 import msgspec
 import pytest
 
-from harness.judging.records import Searched, Settings, Trial, same_constants
-from harness.judging.verify import contradicts, verify, verify_together
+from harness.judging.records import Examined, Searched, Settings, Trial, same_constants
+from harness.judging.verify import contradicts, verify, verify_each, verify_together
 from tests.harness.a_benchmark import GRID, searched
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
 
@@ -22,6 +22,16 @@ def test_a_polished_score_does_not():
     assert record.key in lie
 
 
+def test_a_polished_score_of_another_test_does_not_either():
+    record = a_record()
+    far = msgspec.structs.replace(record.held_out, test="far")
+    honest = msgspec.structs.replace(record, others={"far": Examined(far, record.test, {})})
+    assert verify(honest) == []
+    polished = msgspec.structs.replace(record.test, skill=1.0)
+    (lie,) = verify(msgspec.structs.replace(honest, others={"far": Examined(far, polished, {})}))
+    assert "test 'far': skill is 1.0 but" in lie
+
+
 def smaller(record, factor):
     """The same of targets that are so much smaller, as permeabilities in m² are."""
     held_out = msgspec.structs.replace(
@@ -33,7 +43,7 @@ def smaller(record, factor):
     return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
 
 
-@pytest.mark.parametrize("score", ["mse", "rmse", "mae"])
+@pytest.mark.parametrize("score", ["mse", "rmse", "mae", "mse_of_mean"])
 def test_a_polished_score_of_small_targets_does_not_either(score):
     record = smaller(a_record(), 1e-16)
     assert verify(record) == []
@@ -69,9 +79,19 @@ def test_other_constants_for_the_same_data_do_not():
 
 def test_an_ok_record_without_its_evidence_does_not():
     record = a_record()
-    assert verify(msgspec.structs.replace(record, test=None, held_out=None))
+    for lacking in ({"test": None}, {"held_out": None}, {"test": None, "held_out": None}):
+        (lie,) = verify(msgspec.structs.replace(record, **lacking))
+        assert "is ok, but has no scores or no predictions" in lie
+    assert verify_together([a_failure(), msgspec.structs.replace(record, held_out=None), record]) == []
     shorter = msgspec.structs.replace(record.held_out, truth=record.held_out.truth[1:])
     assert verify(msgspec.structs.replace(record, held_out=shorter))
+
+
+def test_of_records_of_one_truth_the_one_that_gives_no_scores_is_named():
+    record, other = a_record(), a_record(a_cell(seed=1))
+    lost = msgspec.structs.replace(record.held_out, predictions=((float("nan"),) * 2,) * 20)
+    (lie,) = verify_each([record, msgspec.structs.replace(other, held_out=lost)])
+    assert lie.startswith(f"{other.cell.title} ({other.key}): its predictions give no scores: 40 of 40")
 
 
 def a_search_record(**changes):

@@ -73,6 +73,39 @@ def test_what_float32_cannot_see_float64_does():
     assert double.worst == "dense_1"
 
 
+@pytest.mark.parametrize(
+    ("precision", "single", "allowed"),
+    [
+        ("float32", "", 8 * 4 * 2**-23),
+        ("float64", "", 64 * 4 * 2**-23 * 2**-29),
+        ("float64", "b computes a cast in single precision", 8 * 0.5 * 2**-23),
+    ],
+)
+def test_what_rounds_to_nothing_may_be_apart_by_so_many_ulps_and_no_more(precision, single, allowed):
+    truth = exact()
+
+    def judged(share):
+        off = scaled("dense_1", 1 + share * allowed)(truth)
+        sides = {"float32": (off, truth), "float64": (off if single else truth, off)}[precision]
+        pair = Pair(a_side("a", truth, truth), a_side("b", *sides), truth, single=single)
+        found = judge("forward", "v", False, pair, 0)
+        return next(verdict for verdict in found if verdict.precision == precision)
+
+    assert (judged(0.95).outcome, judged(1.05).outcome) == ("passes", "breaks")
+    assert judged(0.95).allowed == pytest.approx(allowed)
+
+
+@pytest.mark.parametrize(
+    ("rung", "unlike", "told"),
+    [("gradients", True, "passes"), ("gradients", False, "breaks"), ("forward", True, "breaks")],
+)
+def test_the_larger_rounding_excuses_in_float64_what_may_jump_of_sides_that_nobody_made_alike(rung, unlike, told):
+    truth, key = exact(), "forward//" if rung == "forward" else f"{rung}/v/"
+    rough, off = rounded(truth, 1, 1e-5), {name: array * (1 + 3e-13) for name, array in truth.items()}
+    pair = Pair(a_side("a", truth, truth, key=key), a_side("b", rough, off, key=key), truth, unlike)
+    assert judge(rung, "v", False, pair, 0)[1].outcome == told
+
+
 def test_a_side_cannot_excuse_itself_by_being_inexact():
     """Its distance from its own float64 is as large as its fault."""
     truth = exact()
@@ -137,6 +170,18 @@ def test_numbers_that_are_none_are_not_excused_by_a_bad_condition():
         assert [(each.outcome, each.worst, each.note) for each in found] == [
             ("breaks", "dense_1", "theirs has numbers that are not finite, where ours has others")
         ]
+
+
+def test_numbers_that_are_none_break_where_one_side_has_no_float64():
+    (found,) = verdicts(lambda arrays: {**arrays, "dense_1": np.full(40, np.nan)}, theirs_double=False)
+    assert (found.outcome, found.precision, found.worst) == ("breaks", "float32", "dense_1")
+
+
+def test_an_array_that_differs_is_told_rather_than_numbers_that_neither_side_has_finite():
+    truth = {**exact(), "prediction": np.full(40, np.nan)}
+    theirs = a_side("b", scaled("dense_1", 1.001)(truth), truth)
+    single, double = judge("forward", "v", False, Pair(a_side("a", truth, truth), theirs, truth), 0)
+    assert (single.outcome, single.worst, double.outcome) == ("breaks", "dense_1", "passes")
 
 
 def of_two(change, change_double=None):
@@ -372,7 +417,7 @@ def test_a_network_without_norms_has_no_state():
     assert judge("state", "v", False, Pair(a_side("a", {}, {}), a_side("b", {}, {}), {}), 0) == []
 
 
-@pytest.mark.parametrize(("kept", "expected"), [(0.79, "passes"), (0.7, "breaks"), (0.0, "breaks")])
+@pytest.mark.parametrize(("kept", "expected"), [(0.77, "passes"), (0.83, "passes"), (0.767, "breaks"), (0.0, "breaks")])
 def test_dropout_must_keep_its_share(kept, expected):
     def change(arrays):
         return {**arrays, "dropout 0.2/kept": np.array([kept, 4096])}
@@ -381,7 +426,9 @@ def test_dropout_must_keep_its_share(kept, expected):
     key = "gradients/v/"
     ours = a_side("a", truth, truth, key=key)
     theirs = a_side("b", change(truth), change(truth), key=key)
-    assert outcome(judge("gradients", "v", False, Pair(ours, theirs, truth), 0)) == expected
+    found = judge("gradients", "v", False, Pair(ours, theirs, truth), 0)
+    assert outcome(found) == expected
+    assert ("dropout 0.2/kept: " in found[0].worst) == (expected == "breaks")
 
 
 # --- structure and export ---------------------------------------------------------------------------------------------
@@ -396,7 +443,7 @@ def structure(**changes):
 
 
 def test_structure_is_names_shapes_and_counts():
-    assert structure().outcome == "passes"
+    assert (structure().outcome, structure().note) == ("passes", "1 arrays, 12 parameters, 10 trained")
     for changes, told in (
         ({"shapes": {"dense_1/kernel": (4, 3)}}, "shape of dense_1/kernel: (3, 4) and (4, 3)"),
         ({"shapes": {}}, "shape of dense_1/kernel: (3, 4) and none"),
@@ -408,7 +455,7 @@ def test_structure_is_names_shapes_and_counts():
         assert told in found.note
 
 
-def export(change=lambda graph: graph):
+def export(change=lambda graph: graph, ours=lambda graph: graph):
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(32, 9))
 
@@ -418,7 +465,7 @@ def export(change=lambda graph: graph):
         arrays = {"prediction//": single, "export//": alter(graphs)}
         return Side(label, Told(), arrays.__getitem__, lambda key: {"images": truth})
 
-    (found,) = judge("export", "v", False, Pair(side("ours", 1, lambda graph: graph), side("theirs", 2, change), {}), 0)
+    (found,) = judge("export", "v", False, Pair(side("ours", 1, ours), side("theirs", 2, change), {}), 0)
     return found
 
 
@@ -427,6 +474,20 @@ def test_exported_graphs_against_their_frameworks_and_each_other():
     found = export(lambda graph: {**graph, "all, batch 1": graph["all, batch 1"] * 1.001})
     assert found.outcome == "breaks"
     assert found.worst == "theirs against its graph, all, batch 1"
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "worst"), [(2.7e-6, -2.7e-6, "graph against graph"), (3e-6, -5e-6, "theirs against its graph")]
+)
+def test_graphs_that_differ_are_told_as_what_differs_from_a_framework_where_one_does(ours, theirs, worst):
+    """Rounding allows 3.8e-6."""
+
+    def off(by):
+        return lambda graph: {name: array * (1 + by) for name, array in graph.items()}
+
+    found = export(off(theirs), off(ours))
+    assert found.outcome == "breaks"
+    assert found.worst.startswith(worst)
 
 
 def test_every_rung_is_described():

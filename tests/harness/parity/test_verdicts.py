@@ -37,6 +37,7 @@ def test_a_line_on_the_terminal_tells_measured_allowed_and_worst():
         ]
     )
     assert line([SKIPPED]).endswith("skipped  jax not installed")
+    assert line([BREAKING]).endswith("breaks   float32 0.5 of 4e-06 (dense_1/kernel)")
 
 
 def test_a_break_seen_in_float64_alone_is_named_too():
@@ -93,6 +94,13 @@ def test_markdown_shows_variants_by_rungs_and_what_breaks(tmp_path):
     assert "| baseline | ✓ | **✗** |" in lines
     assert "| vgg16-head-only | – |  |" in lines
     assert "- `baseline`, gradients: float32 0.5 of 4e-06 (dense_1/kernel)" in lines
+    assert lines[lines.index("| --- | --- | --- | --: | --: | --- |") + 1 :] == [
+        "| baseline | forward | float32 | 1e-07 | 4e-06 | dense_1 |",
+        "| baseline | forward | float64 | 1e-16 | 4e-14 | dense_1 |",
+        "| baseline | gradients | float32 | 0.5 | 4e-06 | dense_1/kernel |",
+        "",
+        "</details>",
+    ]
     write_markdown(tmp_path / "p.md", ALL, "keras,pytorch")
     assert (tmp_path / "p.md").read_text() == text
 

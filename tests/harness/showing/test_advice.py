@@ -34,6 +34,12 @@ def test_the_best_by_the_validation_images_is_to_be_used_with_who_is_as_good():
     )
 
 
+def test_names_and_their_order_say_nothing():
+    told = advice("own", table(aaa=9.0, bbb=3.0, zzz=1.0), {}, {}, RESULTS)
+    assert told.startswith("**Use zzz · classical**")
+    assert "The nearest of the 2 that are worse is bbb · classical, by +" in told
+
+
 def test_the_fastest_of_those_that_are_as_good_is_named():
     found = table(gp=1.0, trees=1.01)
     slow = [
@@ -77,13 +83,17 @@ def test_what_predict_cannot_use_is_not_recommended():
 
 
 def test_what_predict_cannot_use_and_is_better_is_told_with_the_reason():
-    gp, trees = table(gp=1.0, trees=5.0)
+    gp, ridge, trees = table(gp=1.0, ridge=2.0, trees=5.0)
     for change, why in (({"onnx": None}, "it was not exported"), ({"encoding_ms": 1.0}, "Python encodes its images")):
-        unusable = gp._replace(records=tuple(msgspec.structs.replace(record, **change) for record in gp.records))
+        unusable = gp._replace(records=(msgspec.structs.replace(gp.records[0], **change), *gp.records[1:]))
         told = advice("own", [unusable, trees], {}, {}, RESULTS)
         assert f"of those that `bench predict` can use: gp · classical is better there, and {why}." in told
         assert "gp · classical is better on the test images, too." in told
         assert "The validation images chose otherwise" not in told  # for they did not
+        unlucky = tuple(msgspec.structs.replace(r, validation=a_record(error=9.0).validation) for r in ridge.records)
+        told = advice("own", [unusable, trees, ridge._replace(records=unlucky)], {}, {}, RESULTS)
+        assert "**Better on the test images**: ridge · classical." in told
+        assert "gp · classical is better on the test images, too." in told
 
 
 def test_rounding_is_no_reason_to_use_a_model():

@@ -6,7 +6,8 @@ import msgspec
 
 from harness.judging.blocks import rows
 from harness.judging.records import Examined
-from harness.model.architecture import Dense, Flatten, Network
+from harness.model.architecture import Dense, Estimator, Flatten, Network
+from harness.protocol import Metric
 from harness.showing.answer import in_one_sentence
 from suites import polysilicon
 from tests.harness.examples import a_cell, a_record, with_images
@@ -70,6 +71,30 @@ def test_who_is_better_than_what_was_chosen_is_told():
 def test_figures_of_the_suite_have_their_unit_behind_them():
     text = in_one_sentence(table(1.0, 4.0, 2.0, metrics={"mape": 1.234, "sd_error": 5.0}), polysilicon.METRICS)
     assert "MAPE 1.23 %, SD error 5 %" in text
+
+
+METRICS = (
+    Metric("off", "", "lower", "How far off.", heading="off", form=".1f"),
+    Metric("hidden", "", "lower", "Shown nowhere."),
+    Metric("inside", "", "higher", "Inside of what.", heading="inside", needs_truth=False),
+    Metric("later", "", "lower", "Not in all records.", heading="later"),
+)
+
+
+def test_figures_are_those_that_are_shown_and_need_the_truth_and_stand_beside_who_learns_nothing():
+    found = table(1.0, 4.0, 2.0, metrics={"off": 2.0, "hidden": 3.0, "inside": 1.0})
+    later = found[0].records[0]
+    line = (msgspec.structs.replace(later, metrics=later.metrics | {"later": 1.0}), *found[0].records[1:])
+    mean = a_record(a_cell(variant="mean", architecture=Estimator("mean")), 9.0, metrics={"off": 8.0})
+    text = in_one_sentence([found[0]._replace(records=line), *found[1:], *rows([mean])], METRICS)
+    assert ", off 2.0; mean · classical, which learns nothing, has off 8.0.**" in text
+    assert "learns nothing" not in in_one_sentence(found, METRICS)
+    assert "learns nothing" not in in_one_sentence(rows([mean]), METRICS)
+    assert "learns nothing" not in in_one_sentence([*found, *rows([mean])], METRICS[1:])
+
+
+def test_a_skill_has_two_decimals_at_least():
+    assert re.search(r"has a skill of \d\.\d\d \(-?\d\.\d\d to \d\.\d\d\)\.", in_one_sentence(table(7.0, 8.0, 9.0), ()))
 
 
 def test_of_few_images_there_is_no_interval_and_nobody_is_better():

@@ -7,7 +7,7 @@ import pytest
 from harness.judging.blocks import Difference, difference, differences, rows
 from harness.judging.records import Examined, Settings
 from harness.protocol import Comparison
-from harness.showing.questions import _in_runs, answers, decimals, few, in_words, settles
+from harness.showing.questions import _in_runs, answers, decimals, few, in_words, seconds, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record, with_images
@@ -63,6 +63,56 @@ def test_the_baseline_is_trained_on_all_images():
     tuning, *_ = told({"few": 9.0, "baseline": 4.0, "tuned": 1.0})
     assert "| keras | tuned: 0." in tuning
     assert "| baseline: 0." in tuning
+
+
+def test_the_baseline_is_the_network_of_that_name_whichever_comes_first():
+    records = benchmark({"baseline": 4.0, "tuned": 1.0}, ("keras",))
+    other = [
+        a_record(msgspec.structs.replace(record.cell, variant="another"), 0.1, history=record.history)
+        for record in records
+        if record.cell.variant == "baseline"
+    ]
+    for order in (["another", "baseline"], ["baseline", "another"]):
+        tuning, *_ = answers(rows([*records, *other], order), {})
+        assert "| baseline: 0." in tuning
+
+
+def test_a_head_whose_skill_is_not_shown_to_be_above_the_means_learned_nothing():
+    records = benchmark({"vgg16-head-only": 9.0}, ("keras",))
+    head = next(row for row in rows(records) if row.name.startswith("vgg16"))
+    assert head.skill_interval()[0] < 0.01 < head.skill()
+    assert "None: no frozen backbone gave a head anything to learn from" in answers(rows(records), {})[0]
+    few = [with_images(record, 4) for record in benchmark({"vgg16-head-only": 3.0}, ("keras",))]
+    assert "vgg16, by epoch" in answers(rows(few), {})[0]  # without an interval its skill alone says so
+
+
+def test_networks_alone_and_none_at_all_are_not_asked_whether_one_is_worth_it():
+    records = benchmark({"baseline": 3.0})
+    for kept in (True, False):
+        table = rows([record for record in records if record.cell.has_network == kept])
+        (best,) = answers(table, {})
+        assert best.startswith("## Which model is best?")
+
+
+def test_tables_stand_from_the_best_down_and_say_who_is_higher():
+    records = benchmark({"baseline": 4.0, "tuned": 1.0}, backends=("keras",))
+    line = [a_record(msgspec.structs.replace(r.cell, variant="line"), 2.0) for r in records if r.cell.variant == "mean"]
+    *_, worth, best = answers(rows([*records, *line]), {("tuned", "keras"): "0.123"})
+    assert re.search(r"\| line \| 0\.9\d+ \| \+0\.0.*\n\| mean \| .*? \| \+0\.7", worth)
+    told = [text.split(" | ") for text in best.splitlines() if text.startswith("| ")][2:]
+    assert [text[0] for text in told] == ["| tuned", "| line", "| baseline", "| mean"]
+    assert [text[-1] for text in told] == ["0.123 |", *["– |"] * 3]
+    assert [text[3][0] for text in told] == ["c", "-", "-", "-"]
+
+
+def test_seconds_are_the_mean_over_seeds_of_all_recipes_and_of_the_search():
+    (row,) = (row for row in rows(benchmark({"tuned": 1.0}, ("keras",))) if row.name == "tuned")
+    first, *others = row.records  # 2 s of training each, and 12 trials of one
+    slow = msgspec.structs.replace(
+        first, history=(*first.history, msgspec.structs.replace(first.history[0], seconds=9.0))
+    )
+    assert seconds(row) == 14
+    assert seconds(row._replace(records=(slow, *others))) == 17
 
 
 def test_of_transfer_the_best_of_all_rows_is_held_against_tuning():
@@ -202,6 +252,8 @@ def test_a_suites_own_question_is_answered_on_each_of_its_tests():
         return answers(rows(records, ["baseline", "tuned"]), {}, [comparison])[0]
 
     assert "## Does it help?\n\nYes, in every backend and test. Others say so." in asked(1.0)
+    heading = "| test | backend | tuned: skill | baseline: skill | difference (95 %) | tuned is |\n"
+    assert heading in asked(1.0)
     mixed = asked(50.0)
     assert "It depends. `tuned` is better: on test; worse: on second. Others say so." in mixed
     assert mixed.count("| second |") == 2
@@ -231,7 +283,7 @@ def test_backends_are_told_apart_where_they_differ():
 
 def test_a_question_about_models_that_are_not_there_is_not_asked():
     comparison = Comparison("does it help?", "gp", "baseline")
-    assert not [told for told in answers(rows(benchmark({"baseline": 4.0})), {}, [comparison]) if "does it" in told]
+    assert not [told for told in answers(rows(benchmark({"baseline": 4.0})), {}, [comparison]) if "Does it" in told]
 
 
 def test_rows_meet_every_test_by_its_name():
@@ -239,6 +291,11 @@ def test_rows_meet_every_test_by_its_name():
     assert row.tests == ("test", "second")
     assert row.on("test") is row
     np.testing.assert_allclose(row.on("second").squared_errors(), 9 * row.squared_errors())
+    assert [(one.model, one.backend, one.test) for one in row.predicted()] == [
+        ("ridge", "classical", test) for test in row.tests
+    ]
+    off, further = (one.predictions - one.truth for one in row.predicted())
+    np.testing.assert_allclose(further, 3 * off)
     with pytest.raises(KeyError):
         row.on("third")
 
@@ -260,7 +317,8 @@ def test_it_compares_only_what_began_alike():
         else record
         for record in records
     ]
-    assert not any("does tuning help?" in answer for answer in answers(rows(other), {}, [asked]))
+    assert any("Does tuning help?" in answer for answer in answers(rows(records), {}, [asked]))
+    assert not any("Does tuning help?" in answer for answer in answers(rows(other), {}, [asked]))
 
 
 def test_a_question_of_several_pairs_corrects_for_all_of_them():
@@ -282,6 +340,7 @@ def test_a_verdict_needs_the_interval_and_in_a_family_the_p_value():
     assert Difference(0.1, 0.01, 0.2, 0.06).verdict == "not told apart"
     assert Difference(-0.1, -0.2, -0.01, 0.04).verdict == "worse"
     assert Difference(-0.1, -0.2, -0.01).verdict == "worse"
+    assert Difference(-0.1, -0.2, 0.0).verdict == Difference(0.1, 0.0, 0.2).verdict == "not told apart"
 
 
 @pytest.mark.parametrize(
@@ -291,6 +350,7 @@ def test_a_verdict_needs_the_interval_and_in_a_family_the_p_value():
         (Difference(0.00023, 0.00004, 0.0003), "+0.00023 (+0.00004 to +0.00030)"),
         (Difference(0.12, -0.00001, 0.24), "+0.120 (+0.000 to +0.240)"),
         (Difference(0.12, 1e-9, 0.24), "+0.120000 (+0.000000 to +0.240000)"),
+        (Difference(-0.12, -0.24, 0.0), "-0.120 (-0.240 to +0.000)"),
         (Difference(0.1, np.nan, np.nan), "+0.100 (–)"),
     ],
 )
