@@ -9,7 +9,7 @@ import pytest
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.records import Examined, Settings
-from harness.judging.reproductions import Reproductions, compare, distance_of, spread_of_seeds
+from harness.judging.reproductions import Reproductions, by_this_code, compare, distance_of, spread_of_seeds
 from harness.judging.store import Store
 from harness.provenance import source
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, moved, with_images
@@ -130,6 +130,7 @@ def test_a_row_of_which_every_seed_was_made_again(results):
     run_again(results, again(seeds()))
     found = told(results)
     assert (found.agrees, found.current) == ("to the bit", True)
+    assert by_this_code(seeds(), found)
     assert found.told == "run again by commit ffffffffffff on Antikythera, and agrees to the bit"
     assert Reproductions(results, "elasticity").of([*seeds(), a_failure(a_cell(seed=3))]) == found  # of what finished
     table = leaderboard.compute(results, "elasticity")
@@ -166,6 +167,7 @@ def test_the_seed_that_agrees_least_counts(results, by, agrees):
     run_again(results, [*again([first], by), *again(others)])
     found = told(results)
     assert (found.agrees, found.current) == (agrees, False)
+    assert not by_this_code(seeds(), found)
     assert ("does not agree" if agrees == "no" else f"agrees {agrees}") in found.told
     assert leaderboard.compute(results, "elasticity").iloc[0]["reproduced"] == agrees
     assert "other code, which can change" in leaderboard.lagging(results, "elasticity")[0]

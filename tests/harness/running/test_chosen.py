@@ -6,7 +6,7 @@ import pytest
 from harness import registry
 from harness.errors import BenchError
 from harness.judging.records import Settings
-from harness.model.architecture import Imported, Network
+from harness.model.architecture import Estimator, Imported, Network
 from harness.model.variants import Recipe
 from harness.running import chosen as module
 from harness.running.chosen import chosen, is_own, settled, usual_recipes
@@ -52,6 +52,19 @@ def test_the_suites_own_come_first(tmp_path):
     assert [(item.variant.name, item.own) for item in found] == [("ridge", False), ("mine", True)]
     everything = chosen("elasticity", f"all,{tmp_path / 'mine.toml'}")
     assert [item.variant.name for item in everything] == [*(v.name for v in SUITE.VARIANTS), "mine"]
+    assert [item.variant.name for item in everything if item.asked_for] == ["mine"]
+
+
+def test_what_a_profile_leaves_out_is_taken_where_it_is_named():
+    names = {item.variant.name for item in chosen("elasticity", "all", ["ridge", "gp"])}
+    assert names == {variant.name for variant in SUITE.VARIANTS} - {"ridge", "gp"}
+    assert "ridge" in {item.variant.name for item in chosen("elasticity", "all,ridge", ["ridge", "gp"])}
+
+
+def test_an_estimator_of_a_file_is_planned_as_it_stands(tmp_path):
+    (tmp_path / "mine.toml").write_text('[architecture]\ntype = "estimator"\nmethod = "ridge"\nalpha = 2.0\n')
+    (cell,) = planned(str(tmp_path / "mine.toml")).cells
+    assert (cell.backend, cell.architecture, cell.recipes) == ("classical", Estimator("ridge", alpha=2.0), ())
 
 
 def test_what_has_no_recipes_is_trained_as_the_suites_first_network(tmp_path):
@@ -112,6 +125,7 @@ def network(*layers):
         (HEAD + network("mean", "answer"), "trains = 'head': it has no backbone"),
         (HEAD + "augmented = true\n" + network("vgg16", "mean", "answer"), "augmented: what a frozen backbone makes"),
         ("[[recipes]]\ncentred = true\n" + network("vgg16", "mean", "answer"), "centred: features are, in a first"),
+        (HEAD * 2 + "centred = true\n" + network("vgg16", "mean", "answer"), "centred: features are, in a first"),
         (HEAD + "centred = true\n" + network("vgg16", "mean", "dropout", "answer"), "centred: dropout_1 is the first"),
         (network("vgg16", "vgg16", "mean", "answer"), "backbone_2 takes one grey channel or three, but"),
     ],

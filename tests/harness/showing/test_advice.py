@@ -37,6 +37,7 @@ def test_the_best_by_the_validation_images_is_to_be_used_with_who_is_as_good():
 def test_names_and_their_order_say_nothing():
     told = advice("own", table(aaa=9.0, bbb=3.0, zzz=1.0), {}, {}, RESULTS)
     assert told.startswith("**Use zzz · classical**")
+    assert "bench predict" not in told  # which can use them all
     assert "The nearest of the 2 that are worse is bbb · classical, by +" in told
 
 

@@ -52,6 +52,12 @@ def test_who_is_not_told_apart_and_whether_a_network_is_worth_it_do_not_contradi
     assert "No: line · classical has no network, and is better than net · pytorch" in behind
 
 
+def test_networks_alone_and_none_at_all_are_not_asked_whether_one_is_worth_it():
+    line, net, process = table(1.0, 4.0, 2.0)
+    for alone in ([net], [line, process]):
+        assert "worth it" not in in_one_sentence(alone, ())
+
+
 def test_of_several_tests_the_one_that_the_skill_is_of_is_named():
     assert "has a skill of 0.9" in in_one_sentence(table(1.0, 4.0, 0.1), ())
     others = {"elsewhere": Examined(a_record().held_out, a_record().test, {})}
