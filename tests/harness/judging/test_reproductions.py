@@ -38,9 +38,9 @@ def test_it_agrees_within_what_is_told(by, spread, agrees):
 
 
 @pytest.mark.parametrize("error", [0.1, 10.0])
-def test_rounding_is_a_thousandth_of_the_error(error):
+def test_rounding_is_a_hundredth_of_the_error(error):
     record = a_record(error=error)
-    agrees = [compare(record, moved(record, share * record.test.rmse), {}).agrees for share in (0.9e-3, 1.1e-3)]
+    agrees = [compare(record, moved(record, share * record.test.rmse), {}).agrees for share in (0.9e-2, 1.1e-2)]
     assert agrees == ["to rounding", "no"]
 
 
