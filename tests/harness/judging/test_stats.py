@@ -373,6 +373,8 @@ def test_each_pair_of_a_family_has_the_p_value_that_it_has_alone() -> None:
     pairs = [(a, x), (a, y), (b, x), (b, y)]
     alone = [paired_p_values([one], other)[0] for one, other in pairs]
     assert len(set(alone)) == 4
+    many = draw.normal(1.3, 0.5, (300, 12))  # more seeds than are held at once
+    assert paired_p_values([many, many + 1], many - 1) == [paired_p_values([many], many - 1)[0]] * 2 == [2 / 20_001] * 2
     assert settled_p_values(pairs, adjust=list) == alone
 
 

@@ -94,6 +94,27 @@ def test_images_like_those_are_flagged_as_often_as_they_should_and_others_are():
         assert (found.distances(other) > 1).mean() > 0.9
 
 
+def test_an_image_is_as_far_apart_as_from_its_three_nearest_over_what_these_have_to_theirs():
+    """By brute force, of numbers in the place of descriptors; of 39 validation images the 38th sets the threshold."""
+    draw = np.random.default_rng(0)
+    train, validation, new = (3 + draw.normal(size=(count, 4)) * [1, 10, 0.1, 5] for count in (60, 39, 20))
+    found = calibration.calibrated(np.zeros((39, 1)), np.zeros((39, 1)), validation, train, False)
+    points = ((train - train.mean(axis=0)) / train.std(axis=0)).astype(np.float16).astype(float)
+
+    def nearest(point, others):
+        return sorted((np.linalg.norm(point - points[other]), other) for other in others)[:3]
+
+    def apart(image):
+        near = nearest((image - train.mean(axis=0)) / train.std(axis=0), range(60))
+        theirs = [nearest(points[place], set(range(60)) - {place}) for _, place in near]
+        return np.mean([distance for distance, _ in near]) / np.mean([distance for of in theirs for distance, _ in of])
+
+    assert found.threshold == pytest.approx(sorted(map(apart, validation))[37])
+    np.testing.assert_allclose(found.distances_of(new), [apart(image) / found.threshold for image in new])
+    many = calibration.calibrated(np.zeros((39, 1)), np.zeros((39, 1)), validation, np.tile(train, (10, 1)), False)
+    assert len(many.points) == 200 * 4 * 2  # each third of 600, for 256 are the most
+
+
 @pytest.mark.parametrize(("family", "least"), [("lamellae", 0.95), ("disks", 0.3)])
 def test_a_family_of_microstructures_that_was_left_out_is_flagged(family, least):
     """Of suite elasticity's own. Ellipses, Voronoi cells and level sets look like what is left of the others."""
@@ -113,6 +134,7 @@ def test_descriptors_are_finite_and_as_many_as_is_said(height, width, channels):
     found = descriptors(images)
     assert found.shape == (2, number_of_descriptors(height, width))
     assert np.isfinite(found).all()
+    assert descriptors(images[:0]).shape == (0, number_of_descriptors(height, width))
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -121,6 +143,14 @@ def test_few_training_images_flag_what_is_unlike_them(count):
     found = calibrated(nothing, nothing, images, textures(count, 1.5, seed=1), False)
     assert (found.distances(images) > 1).mean() < 0.2
     assert (found.distances(textures(20, 6)) > 1).mean() > 0.5
+
+
+def test_of_each_octave_waves_down_the_image_come_before_those_across():
+    """Files hold them in this order. Half the spectrum has both waves of the one, and one of the other."""
+    down = np.tile(np.sin(2 * np.pi * 12 / 32 * np.arange(32))[:, None], (1, 32))
+    found = descriptors(np.stack([down, down.T])[..., None])
+    np.testing.assert_allclose(found[:, 2:4], [[np.log10(1 / 2), -8], [-8, np.log10(1 / 4)]], atol=1e-6)
+    assert number_of_descriptors(16, 64) == number_of_descriptors(64, 16) == number_of_descriptors(16, 16) == 14
 
 
 def test_blocks_of_images_make_no_difference():
