@@ -179,10 +179,15 @@ def _made(source: Path, runtime: Runtime, dataset: Dataset, split: Split) -> Mad
         return Made(runtime, reason=_placeless(told, source.parent))
     if predictions.shape != (len(split.test), len(dataset.target_names)):
         return Made(runtime, reason=f"it gave {predictions.shape} numbers for {len(split.test)} images")
-    if bad := int((~np.isfinite(predictions)).any(axis=1).sum()):
+    if bad := _not_finite(predictions):
         return Made(runtime, reason=f"{bad} of {len(predictions)} predictions are not finite")
     rows = tuple(tuple(float(f"{value:.10g}") for value in row) for row in predictions)
     return Made(runtime, path.name, path.stat().st_size, rows)
+
+
+def _not_finite(predictions: Targets) -> int:
+    """How many rows hold what is no number."""
+    return int((~np.isfinite(predictions)).any(axis=1).sum())
 
 
 def _placeless(reason: str, folder: Path) -> str:
@@ -221,7 +226,7 @@ def _calibrate(path: Path, images: Images, truth: Targets) -> None:
     if known is None:
         return
     predictions = file.open().predict(images)
-    if bad := int((~np.isfinite(predictions)).any(axis=1).sum()):
+    if bad := _not_finite(predictions):
         raise BenchError(f"{bad} of {len(predictions)} validation predictions are not finite")
     alike = np.zeros((1, 1))  # what images are like is known of the file already
     widths = calibrated(predictions, truth, alike, alike, known.classes).widths

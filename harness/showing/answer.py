@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,22 +14,44 @@ from harness.showing.questions import Family, better, family, few, worth
 from harness.showing.tables import last_decimal, rounded
 
 
-def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
-    """In Markdown: what the validation images choose, how good that is by skill and by those of `metrics` that are
-    shown and need the truth, what who learns nothing has of these; who is not told apart from it, and whether it takes
-    a network, as one family of comparisons.
+class Answer(NamedTuple):
+    """What the validation images choose and its skill; `figures` of the suite's own, of it and of who learns nothing;
+    who is not told apart from it, and whether it takes a network. In Markdown.
     """
+
+    chosen: str
+    figures: str
+    rest: str
+
+    @property
+    def whole(self) -> str:
+        """All of it."""
+        return f"**{self.chosen}{self.figures}.** {self.rest}".rstrip()
+
+    @property
+    def brief(self) -> str:
+        """Without the suite's own figures."""
+        return self._replace(figures="").whole
+
+
+def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
+    """All of the answer, see `answer`."""
+    return answer(table, metrics).whole
+
+
+def answer(table: Sequence[Row], metrics: Sequence[Metric]) -> Answer:
+    """By skill and by those of `metrics` that are shown and need the truth, as one family of comparisons."""
     among = family(table)
     chosen = among.chosen
     shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
     told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}{chosen.ranked_by}"
-    told += "".join(f", {figure}" for figure in _figures(chosen, shown))
+    own = "".join(f", {figure}" for figure in _figures(chosen, shown))
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
     if trivial and trivial is not chosen and (figures := _figures(trivial, shown)):
-        told += f"; {trivial.title}, which learns nothing, has {', '.join(figures)}"
+        own += f"; {trivial.title}, which learns nothing, has {', '.join(figures)}"
     network = worth(table, among)
     asked = f"Is a network worth it? {network}" if network else ""
-    return " ".join(filter(None, (f"**{told}.**", _equals(among), asked)))
+    return Answer(told, own, " ".join(filter(None, (_equals(among), asked))))
 
 
 def _skill(row: Row) -> str:

@@ -10,6 +10,7 @@ from harness.judging.timing import Latency, Timing
 from harness.model import proposed
 from harness.model.architecture import Estimator
 from harness.protocol import Counts, History
+from harness.running.rounds import LatencySettings
 
 needs_optuna = pytest.mark.skipif(not proposed.installed(), reason="optuna is not installed: it is an extra")
 
@@ -150,3 +151,7 @@ def a_latency(record, p50_ms=0.5, started="2026-01-01T01:00:00+00:00", **others)
         environment=record.environment,
         latency=Latency(timings),
     )
+
+
+GLANCE = LatencySettings(batches=(1,), warm_up=1, runs=2, seconds=0.001, rounds=2, most_rounds=2)
+"""Of a model that is timed, but not to learn how long it takes."""

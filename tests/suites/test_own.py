@@ -19,9 +19,9 @@ from harness.protocol import Dataset
 from harness.running import deploy
 from harness.running.data import split_of
 from harness.running.plan import Request, plan
-from harness.running.rounds import LatencySettings
 from suites import own
 from suites.pictures.folder import CLASSES
+from tests.harness.examples import GLANCE
 
 
 @pytest.fixture(scope="module")
@@ -385,8 +385,7 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
 
 
 def test_models_of_a_folder_are_made_lighter_and_scored_again_on_it(folder, tmp_path, capsys, monkeypatch):
-    glance = LatencySettings(batches=(1,), warm_up=1, runs=2, seconds=0.001, rounds=2, most_rounds=2)
-    monkeypatch.setattr(deploy, "LatencySettings", lambda: glance)
+    monkeypatch.setattr(deploy, "LatencySettings", lambda: GLANCE)
     words = [f"data={folder}", "targets=brightness [cd]", f"results={tmp_path}"]
     assert main(["run", *words, "profile=smoke", "backend=classical", "variant=gray-levels"]) == 0
     capsys.readouterr()

@@ -13,7 +13,7 @@ from harness.judging.blocks import newest, rows
 from harness.judging.records import Record
 from harness.protocol import Metric
 from harness.showing import questions
-from harness.showing.answer import in_one_sentence
+from harness.showing.answer import answer
 from harness.showing.site.rows import Board
 from harness.showing.site.shown import told
 
@@ -31,10 +31,13 @@ def block_of(board: Board) -> list[Record]:
     return newest(board.records)
 
 
-def headline(board: Board, block: Sequence[Record], metrics: Sequence[Metric]) -> Markup:
-    """What the report opens with, by skill and by these of the suite's metrics."""
+def headlines(board: Board, block: Sequence[Record], metrics: Sequence[Metric]) -> tuple[Markup, Markup]:
+    """What the report opens with: for the front page by skill alone, and for the suite's own by these metrics, too."""
     table = rows(block, [variant.name for variant in board.suite.VARIANTS])
-    return _inline(in_one_sentence(table, metrics) if table else "Nothing was trained on all images yet.")
+    if not table:
+        return (_inline("Nothing was trained on all images yet."),) * 2
+    found = answer(table, metrics)
+    return _inline(found.brief), _inline(found.whole)
 
 
 def answered(board: Board, block: Sequence[Record]) -> list[Question]:

@@ -22,7 +22,7 @@ from harness.errors import BenchError
 from harness.judging import dictionary
 from harness.judging.stats import FEWEST_IMAGES
 from harness.showing.site import details
-from harness.showing.site.answers import answered, block_of, headline
+from harness.showing.site.answers import answered, block_of, headlines
 from harness.showing.site.bars import Scale
 from harness.showing.site.examples import Examples, examples
 from harness.showing.site.ladder import climbed
@@ -103,7 +103,7 @@ class _Site:
         """All pages of a suite, its CSVs and its pictures."""
         name, block = board.name, block_of(board)
         self._boards.append(board)
-        self._headlines[name] = headline(board, block, ())
+        self._headlines[name], told = headlines(board, block, board.suite.METRICS)
         self._file(f"{name}/{name}.csv", board.csv)
         self._file(f"{name}/tests.csv", board.tests_csv)
         self._file(f"{name}/truth.js", f"const truths = {_json(details.truths(board.rows))};\n")
@@ -114,7 +114,7 @@ class _Site:
             f"{name}/index.html",
             name,
             board=board,
-            headline=headline(board, block, board.suite.METRICS),
+            headline=told,
             questions=answered(board, block),
             block=shown,
             records=self._link(self.results / "records" / name / "trainings.jsonl", name),

@@ -18,12 +18,10 @@ from harness.running.apart import Stopped
 from harness.running.calibration import KEY, calibrated, descriptors, of_file
 from harness.running.data import DataSource, split_of, task
 from harness.running.latency import LatencyError
-from harness.running.rounds import LatencySettings
 from tests.backends.conformance import a_variant
-from tests.harness.examples import a_cell, a_record, a_timing
+from tests.harness.examples import GLANCE, a_cell, a_record, a_timing
 
 NETWORK = Network((Conv2D(4, 5), MaxPool2D(4), Flatten(), Dense(9, "linear")))
-GLANCE = LatencySettings(batches=(1,), warm_up=1, runs=2, seconds=0.001, rounds=2, most_rounds=2)
 
 
 @pytest.fixture(scope="module")

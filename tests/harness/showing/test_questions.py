@@ -54,6 +54,12 @@ def test_a_network_that_is_as_good_leaves_the_answer_open():
     )
 
 
+def made_over(records, of, error, **changes):
+    """The records `of` a variant as another cell's, with another error and the same losses."""
+    chosen = [record for record in records if record.cell.variant == of]
+    return [a_record(msgspec.structs.replace(one.cell, **changes), error, history=one.history) for one in chosen]
+
+
 def test_many_models_are_counted():
     assert few(["a", "b", "c"]) == ["a", "b", "c"]
     assert few(["a", "b", "c", "d"]) == ["4 others"]
@@ -67,11 +73,7 @@ def test_the_baseline_is_trained_on_all_images():
 
 def test_the_baseline_is_the_network_of_that_name_whichever_comes_first():
     records = benchmark({"baseline": 4.0, "tuned": 1.0}, ("keras",))
-    other = [
-        a_record(msgspec.structs.replace(record.cell, variant="another"), 0.1, history=record.history)
-        for record in records
-        if record.cell.variant == "baseline"
-    ]
+    other = made_over(records, "baseline", 0.1, variant="another")
     for order in (["another", "baseline"], ["baseline", "another"]):
         tuning, *_ = answers(rows([*records, *other], order), {})
         assert "| baseline: 0." in tuning
@@ -191,11 +193,7 @@ def test_what_is_averaged_over_moves_is_no_baseline():
 
 def test_fine_tuning_is_held_against_the_head_that_began_with_the_same_weights():
     records = benchmark({"vgg16-head-only": 6.0, "vgg16-fine-tuned": 4.0}, ("keras",))
-    ours = [
-        a_record(msgspec.structs.replace(record.cell, weights="ours 0123"), 0.5, history=record.history)
-        for record in records
-        if record.cell.variant == "vgg16-head-only"
-    ]
+    ours = made_over(records, "vgg16-head-only", 0.5, weights="ours 0123")
     (asked,) = (one for one in answers(rows([*records, *ours]), {}) if "Did fine-tuning help" in one)
     assert "It helped every backbone." in asked
     assert "| vgg16, random | keras |" in asked

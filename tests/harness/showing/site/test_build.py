@@ -20,7 +20,7 @@ from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.provenance import source
 from harness.showing.site import build, details
-from harness.showing.site.answers import headline
+from harness.showing.site.answers import headlines
 from harness.showing.site.examples import Examples
 from harness.showing.site.rows import read
 from suites import contrast100, own, polysilicon
@@ -45,8 +45,8 @@ def test_a_headline_has_the_figures_that_it_is_asked_for(tmp_path):
     with_mape = [msgspec.structs.replace(record, metrics={"mape": 1.5}) for record in benchmark(ERRORS)]
     board = board_of(tmp_path, with_mape)
     mape = [metric for metric in polysilicon.METRICS if metric.key == "mape"]
-    assert "MAPE 1.5 %" in headline(board, board.records, mape)
-    front = headline(board, board.records, ())
+    front, page = headlines(board, board.records, mape)
+    assert "MAPE 1.5 %" in page
     assert "MAPE" not in front
     assert "which the validation images choose, has a skill of" in front
 
