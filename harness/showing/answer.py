@@ -40,7 +40,7 @@ def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
 
 
 def answer(table: Sequence[Row], metrics: Sequence[Metric]) -> Answer:
-    """By skill and by those of `metrics` that are shown and need the truth, as one family of comparisons."""
+    """By skill and by those of `metrics` that are shown and need the truth; who is told apart by `family`."""
     among = family(table)
     chosen = among.chosen
     shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
@@ -49,7 +49,7 @@ def answer(table: Sequence[Row], metrics: Sequence[Metric]) -> Answer:
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
     if trivial and trivial is not chosen and (figures := _figures(trivial, shown)):
         own += f"; {trivial.title}, which learns nothing, has {', '.join(figures)}"
-    network = worth(table, among)
+    network = worth(table)
     asked = f"Is a network worth it? {network}" if network else ""
     return Answer(told, own, " ".join(filter(None, (_equals(among), asked))))
 
