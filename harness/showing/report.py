@@ -22,6 +22,7 @@ from harness.protocol import Source, Suite
 from harness.showing import certainty, pictures
 from harness.showing.advice import advice
 from harness.showing.answer import in_one_sentence
+from harness.showing.profiles import most_epochs
 from harness.showing.questions import answers, decimals, interval
 from harness.showing.tables import cell, markdown
 from harness.text import counted
@@ -98,10 +99,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
     profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
     of, shortened = "the source's" if suite.SOURCE else "profile `paper`'s", ""
     if paper and profile and paper != profile:
-        shortened = (
-            f" It shortens {of} {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
-            f"{profile.search_epochs} for each try of a search, {profile.fine_tuning_epochs} of fine-tuning."
-        )
+        shortened = f" It shortens {of} {paper.epochs} epochs: {most_epochs(suite, profile)}."
     random = {record.cell.weights for record in block} - {""} == {"random"}
     note = (
         "\n\n**The backbones of this run start from random weights**: what it says of transfer learning holds for "
