@@ -21,7 +21,7 @@ from harness.judging.stats import FEWEST_IMAGES
 from harness.model.architecture import Network, backbone_of
 from harness.model.variants import Search
 from harness.protocol import Comparison
-from harness.showing.tables import markdown
+from harness.showing.tables import last_decimal, markdown, rounded
 
 
 class _Roles(NamedTuple):
@@ -296,8 +296,8 @@ def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
 
 
 class Family(NamedTuple):
-    """What the validation images choose, and by how much the skill of each other row is higher. Networks are one family
-    of comparisons, as in the verdicts of the leaderboard, and models without a network another.
+    """What the validation images choose, and by how much the skill of each other row is higher, in its own one of the
+    `families`.
     """
 
     chosen: Row
@@ -307,10 +307,15 @@ class Family(NamedTuple):
 def family(table: Sequence[Row]) -> Family:
     """All rows of a table, held against the one that the validation images choose."""
     chosen = min(table, key=Row.validation_error)
-    networks, others = (
-        [row for row in table if row is not chosen and _is_network(row) == wanted] for wanted in (True, False)
-    )
-    return Family(chosen, [*_against(chosen, networks), *_against(chosen, others)])
+    return Family(chosen, [pair for some in families(chosen, table) for pair in _against(chosen, some)])
+
+
+def families(one: Row, table: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Whom else of a table to hold one against, as families of comparisons: networks, as for the verdicts of the
+    leaderboard, and models without a network.
+    """
+    others = [row for row in table if row is not one]
+    return [row for row in others if _is_network(row)], [row for row in others if not _is_network(row)]
 
 
 def _against(one: Row, others: Sequence[Row]) -> list[tuple[Row, Difference]]:
@@ -456,6 +461,21 @@ def in_words(found: Difference, digits: int = 3) -> str:
 def decimals(value: float, sign: str = "", digits: int = 3) -> str:
     """So many decimals, and never a negative zero; `sign` "+" writes it always. A dash for what is no number."""
     return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}"
+
+
+def known_skill(row: Row) -> tuple[str, str]:
+    """Its skill and the 95 % interval of it, with the digits that this allows; "" for that of too few images."""
+    skill, (low, high) = row.skill(), row.skill_interval()
+    if np.isnan(low):
+        return decimals(skill), ""
+    last = 3 if high - low < 1e-6 else min(6, max(2, last_decimal((high - low) / 2)))
+    return rounded(skill, last), f"{rounded(low, last)} to {rounded(high, last)}"
+
+
+def skill_in_words(row: Row) -> str:
+    """The same in one."""
+    skill, ends = known_skill(row)
+    return f"{skill} ({ends})" if ends else skill
 
 
 def interval(low: float, high: float, sign: str = "", digits: int = 3) -> str:
