@@ -172,6 +172,15 @@ def test_numbers_that_are_none_are_not_excused_by_a_bad_condition():
         ]
 
 
+def test_of_numbers_that_are_none_the_side_that_has_more_of_them_is_told():
+    truth = exact()
+    few, more = (truth | {"dense_1": np.where(np.arange(40) < count, np.nan, truth["dense_1"])} for count in (3, 5))
+    for ours, theirs, told in ((few, more, "theirs"), (more, few, "ours"), (more, truth, "ours")):
+        pair = Pair(a_side("ours", ours, truth), a_side("theirs", theirs, truth), truth)
+        single, *_ = judge("forward", "v", False, pair, 0)
+        assert single.note.startswith(f"{told} has numbers that are not finite")
+
+
 def test_numbers_that_are_none_break_where_one_side_has_no_float64():
     (found,) = verdicts(lambda arrays: {**arrays, "dense_1": np.full(40, np.nan)}, theirs_double=False)
     assert (found.outcome, found.precision, found.worst) == ("breaks", "float32", "dense_1")

@@ -141,6 +141,17 @@ def test_what_contradicts_each_other_is_told_by_its_places_and_nothing_is_writte
     assert not (tmp_path / "out").exists()
 
 
+def test_records_that_contradict_themselves_are_not_merged(tmp_path):
+    record = a_record()
+    polished = msgspec.structs.replace(record, test=msgspec.structs.replace(record.test, mse=0.0))
+    ours, theirs = a_folder(tmp_path / "ours", a_record(a_cell(seed=1))), a_folder(tmp_path / "theirs", polished)
+    with pytest.raises(
+        BenchError, match=r"theirs/.*trainings.jsonl holds records that contradict themselves:\n.*mse is 0"
+    ):
+        merge([ours, theirs], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_other_constants_under_the_same_names_are_told(tmp_path):
     record = a_record(a_cell(seed=1))
     truth = tuple(tuple(value + 1 for value in row) for row in record.held_out.truth)
