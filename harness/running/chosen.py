@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from harness.running import variant_file
 from harness.running.guard import Limits
 from harness.running.looking import Looked, look
 from harness.running.view import view
-from harness.text import Name
+from harness.text import Name, nearest
 
 
 class Chosen(NamedTuple):
@@ -113,10 +113,7 @@ def settled(item: Chosen, suite: Suite, dataset: Dataset, split: Split, limits: 
         return item
     variant = item.variant
     _refuse_other_moves(variant, suite)
-    try:
-        met = view(suite, dataset, split, variant.encoding, variant.decoding).met
-    except Unavailable as unavailable:
-        raise BenchError(f"variant={variant.name}: {unavailable}") from None
+    met = _met(variant, suite, dataset, split)
     shape, outputs = met.images.shape[1:], len(met.target_names)
 
     def fitting(
@@ -174,6 +171,45 @@ def _wrong_of(recipe: Recipe, stage: int, network: Network) -> str:
         if not isinstance(layer, Dense):
             return f"centred: {name} is the first of the head, and must be a Dense"
     return ""
+
+
+def _met(variant: Variant, suite: Suite, dataset: Dataset, split: Split) -> Dataset:
+    """The data as its model meets it. Raises BenchError where an encoding was given a parameter that the suite has not
+    asked for.
+    """
+    encodings = {"encoding": variant.encoding, "decoding": variant.decoding}
+    watched = {what: _Watched(one.parameters) for what, one in encodings.items() if one}
+    encoding, decoding = (
+        one and msgspec.structs.replace(one, parameters=watched[what]) for what, one in encodings.items()
+    )
+    try:
+        met = view(suite, dataset, split, encoding, decoding).met
+    except Unavailable as unavailable:
+        raise BenchError(f"variant={variant.name}: {unavailable}") from None
+    for what, parameters in watched.items():
+        asked = sorted(parameters.asked)
+        for name in sorted(set(parameters) - set(asked)):
+            known = nearest(name, asked) or ": it takes none"
+            raise BenchError(f"variant={variant.name}: {what} has no parameter '{name}'{known}")
+    return met
+
+
+class _Watched(Mapping[str, float]):
+    """Parameters that know for which of them the suite has asked."""
+
+    def __init__(self, given: Mapping[str, float]) -> None:
+        self._given, self.asked = given, set[str]()
+
+    def __getitem__(self, name: str) -> float:
+        self.asked.add(name)
+        return self._given[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self.asked.update(self._given)
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        return len(self._given)
 
 
 def _refuse_other_moves(variant: Variant, suite: Suite) -> None:
