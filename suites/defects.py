@@ -111,26 +111,28 @@ VARIANTS = (
     ),
     Variant(
         "logistic-weighted",
-        "the same, defects weighted by 49",
+        "logistic regression like logistic, with defects weighted by 49",
         Estimator("ridge", alpha=1.0, class_weights=_ALIKE),
         encoding=_EXTREMES,
     ),
-    Variant("trees", "boosted trees on the same numbers", Estimator("boosted-trees", trees=100), encoding=_EXTREMES),
+    Variant(
+        "trees", "boosted trees on the numbers of logistic", Estimator("boosted-trees", trees=100), encoding=_EXTREMES
+    ),
     Variant(
         "trees-weighted",
-        "the same, defects weighted by 49",
+        "boosted trees like trees, with defects weighted by 49",
         Estimator("boosted-trees", trees=100, class_weights=_ALIKE),
         encoding=_EXTREMES,
     ),
     _cnn("cnn", "a small CNN on gray levels of mean 0 and deviation 1", _RECIPES),
     _cnn(
         "cnn-weighted",
-        "the same, the cross-entropy of defects weighted by 49",
+        "a CNN like cnn, with the cross-entropy of defects weighted by 49",
         tuple(msgspec.structs.replace(recipe, class_weights=_ALIKE) for recipe in _RECIPES),
     ),
     _cnn(
         "cnn-resampled",
-        "the same, defects drawn 49 times as often",
+        "a CNN like cnn, with defects drawn 49 times as often",
         tuple(msgspec.structs.replace(recipe, resampled=_ALIKE) for recipe in _RECIPES),
     ),
 )

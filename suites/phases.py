@@ -90,8 +90,15 @@ VARIANTS = (
         _LINE,
         encoding=Encoding("two-point", _NUMBERS),
     ),
-    Variant("descriptors", "the same, and shapes and spacings of its islands", _LINE, encoding=_BOTH),
-    Variant("trees", "boosted trees on the same numbers", Estimator("boosted-trees", trees=100), encoding=_BOTH),
+    Variant(
+        "descriptors",
+        "logistic regression on two-point statistics, shapes and spacings of the islands of the segmented patch",
+        _LINE,
+        encoding=_BOTH,
+    ),
+    Variant(
+        "trees", "boosted trees on the numbers of descriptors", Estimator("boosted-trees", trees=100), encoding=_BOTH
+    ),
     Variant(
         "cnn",
         "a small CNN, whose features are averaged over the patch, on gray levels of mean 0 and deviation 1",
@@ -101,7 +108,7 @@ VARIANTS = (
     ),
     Variant(
         "cnn-augmented",
-        "the same, mirrored and turned while it is trained",
+        "a CNN like cnn, trained on mirrored and turned patches",
         _CONVOLUTIONS,
         _recipes(augmented=True),
         _NORMALISED,

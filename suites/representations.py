@@ -111,7 +111,7 @@ VARIANTS = (
     Variant("mlp-s2", "dense layers on two-point statistics", _MLP, _RECIPE, _MAP),
     Variant("mlp-pixels", "dense layers on the pixels", _MLP, _RECIPE),
     Variant("cnn-s2", "a CNN without dense layers on the map of two-point statistics", _CONVOLUTIONS, _RECIPE, _MAP),
-    Variant("cnn-pixels", "the same CNN on the pixels", _CONVOLUTIONS, _RECIPE),
+    Variant("cnn-pixels", "a CNN without dense layers on the pixels", _CONVOLUTIONS, _RECIPE),
     Variant("baseline", "the report's baseline CNN on the pixels", baseline(len(TARGETS)), _RECIPE),
 )
 

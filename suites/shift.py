@@ -67,21 +67,30 @@ VARIANTS = (
     ),
     Variant(
         "gp-segmented",
-        "the same of the segmented patch",
+        "a Gaussian process on two-point statistics of the segmented patch",
         PROCESS,
         encoding=Encoding("segmented-two-point", NUMBERS),
     ),
     Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), RECIPE),
     Variant(
         "baseline-normalised",
-        "the same on gray levels of mean 0 and deviation 1",
+        "the report's baseline CNN on gray levels of mean 0 and deviation 1",
         baseline(1),
         RECIPE,
         Encoding("normalised"),
     ),
-    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), RECIPE, Encoding("segmented")),
     Variant(
-        "baseline-randomised", "the same on gray levels, trained on sessions of all kinds", baseline(1), _RANDOMISED
+        "baseline-segmented",
+        "the report's baseline CNN on the segmented patch",
+        baseline(1),
+        RECIPE,
+        Encoding("segmented"),
+    ),
+    Variant(
+        "baseline-randomised",
+        "the report's baseline CNN on gray levels, trained on sessions of all kinds",
+        baseline(1),
+        _RANDOMISED,
     ),
 )
 

@@ -186,21 +186,20 @@ def records_merge(options: RecordsMergeOptions) -> int:
     return 0
 
 
-def listing(_: ListOptions) -> int:
+def listing(options: ListOptions) -> int:
     from harness import registry
+    from harness.showing.profiles import most_epochs
 
-    for name in registry.names("suites"):
+    for name in registry.choose(options.suite, registry.names("suites"), "suite"):
         suite = registry.suite(name)
+        width = max(map(len, (*(variant.name for variant in suite.VARIANTS), *suite.PROFILES)))
         print(f"suite {name}: {suite.SUMMARY}")
         for variant in suite.VARIANTS:
-            print(f"  variant {variant.name:<22} {variant.summary}")
+            print(f"  variant {variant.name:<{width}}  {variant.summary}")
         for profile, work in suite.PROFILES.items():
-            seeds = ",".join(map(str, work.seeds))
-            print(
-                f"  profile {profile:<22} seeds {seeds}; at most {work.epochs} epochs, {work.search_epochs} for each "
-                f"try of a search, {work.fine_tuning_epochs} of fine-tuning"
-                + (f"; without {', '.join(work.leaves_out)}" if work.leaves_out else "")
-            )
+            without = f"; without {', '.join(work.leaves_out)}" * bool(work.leaves_out)
+            told = f"seeds {','.join(map(str, work.seeds))}; {most_epochs(suite, work)}{without}"
+            print(f"  profile {profile:<{width}}  {told}")
     for name in registry.names("backends"):
         lacking = registry.missing(name)
         state = f"not usable here: {' and '.join(lacking)} not installed" if lacking else "usable"

@@ -411,3 +411,5 @@ class WeightsListOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 class ListOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Name suites, variants, backends and profiles, and say which are usable here and why not."""
+
+    suite: Annotated[str, _about("suites to name, comma-separated, or all")] = "all"

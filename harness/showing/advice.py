@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.judging.blocks import Row, difference, differences
+from harness.judging.blocks import Difference, Row, difference, differences
 from harness.judging.metrics import NO_SKILL
 from harness.judging.stats import FEWEST_IMAGES
-from harness.showing.questions import better, decimals, in_words, interval, seconds
+from harness.showing.questions import better, families, in_words, known_skill, seconds
 from harness.text import one_line
 
 
@@ -41,15 +41,15 @@ def advice(
 
 
 def _which(best: Row) -> str:
-    low, high = best.skill_interval()
-    skill = f"its skill is {decimals(best.skill())}"
-    if np.isnan(low):
+    skill, ends = known_skill(best)
+    if not ends:
         return (
-            f"**Too few test images to recommend a model.** The best on the validation images is {best.title}: {skill} "
-            f"on {best.tested_on}, and an interval takes {FEWEST_IMAGES} images, or groups of them, of unlike things."
+            f"**Too few test images to recommend a model.** The best on the validation images is {best.title}: its "
+            f"skill is {skill} on {best.tested_on}, and an interval takes {FEWEST_IMAGES} images, or groups of them, "
+            "of unlike things."
         )
-    told = f"{skill} (95 %: {interval(low, high)}, of {best.tested_on})"
-    if low > NO_SKILL:
+    told = f"its skill is {skill} (95 %: {ends}, of {best.tested_on})"
+    if best.skill_interval()[0] > NO_SKILL:
         return f"**Use {best.title}**, the best on the validation images: {told}."
     return (
         "**What the validation images choose is not shown to be better than always answering the mean.** It is "
@@ -67,9 +67,10 @@ def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:
     """Who is better or as good, as far as the test images can tell, and how well intervals hold; `chosen` is the best
     on the validation images of all, usable or not.
     """
-    compared = []
+    compared = list[tuple[Row, Difference]]()
     if not np.isnan(best.skill_interval()[0]):
-        compared = list(zip(others, differences((best, other) for other in others), strict=True))
+        for some in families(best, others):
+            compared += zip(some, differences((best, other) for other in some), strict=True)
         compared.sort(key=lambda item: item[0].skill(), reverse=True)
     ahead, equal, behind = (
         [item for item in compared if item[1].verdict == verdict]

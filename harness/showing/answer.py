@@ -10,8 +10,7 @@ import numpy as np
 from harness.judging.blocks import Row
 from harness.model.architecture import Estimator
 from harness.protocol import Metric
-from harness.showing.questions import Family, better, family, few, worth
-from harness.showing.tables import last_decimal, rounded
+from harness.showing.questions import Family, better, family, few, skill_in_words, worth
 
 
 class Answer(NamedTuple):
@@ -40,26 +39,20 @@ def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
 
 
 def answer(table: Sequence[Row], metrics: Sequence[Metric]) -> Answer:
-    """By skill and by those of `metrics` that are shown and need the truth, as one family of comparisons."""
+    """By skill and by those of `metrics` that are shown and need the truth; who is told apart by `family`."""
     among = family(table)
     chosen = among.chosen
     shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
-    told = f"{chosen.title}, which the validation images choose, has a skill of {_skill(chosen)}{chosen.ranked_by}"
+    told = (
+        f"{chosen.title}, which the validation images choose, has a skill of {skill_in_words(chosen)}{chosen.ranked_by}"
+    )
     own = "".join(f", {figure}" for figure in _figures(chosen, shown))
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
     if trivial and trivial is not chosen and (figures := _figures(trivial, shown)):
         own += f"; {trivial.title}, which learns nothing, has {', '.join(figures)}"
-    network = worth(table, among)
+    network = worth(table)
     asked = f"Is a network worth it? {network}" if network else ""
     return Answer(told, own, " ".join(filter(None, (_equals(among), asked))))
-
-
-def _skill(row: Row) -> str:
-    """With its interval, and the digits that this allows."""
-    low, high = row.skill_interval()
-    last = 3 if np.isnan(low) or high - low < 1e-6 else min(6, max(2, last_decimal((high - low) / 2)))
-    ends = "" if np.isnan(low) else f" ({rounded(low, last)} to {rounded(high, last)})"
-    return f"{rounded(row.skill(), last)}{ends}"
 
 
 def _figures(row: Row, metrics: Sequence[Metric]) -> list[str]:

@@ -21,7 +21,7 @@ from harness.judging.stats import FEWEST_IMAGES
 from harness.model.architecture import Network, backbone_of
 from harness.model.variants import Search
 from harness.protocol import Comparison
-from harness.showing.tables import markdown
+from harness.showing.tables import last_decimal, markdown, rounded
 
 
 class _Roles(NamedTuple):
@@ -71,7 +71,7 @@ def answers(
         _who_converges_first(roles),
         _did_fine_tuning_help(roles),
         _tuning_or_transfer(roles),
-        _is_a_network_worth_it(table, among),
+        _is_a_network_worth_it(table),
         _which_is_best(table, among, latency),
     ]
     return [f"## {answer[0].upper()}{answer[1:]}" for answer in told if answer]
@@ -296,8 +296,8 @@ def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
 
 
 class Family(NamedTuple):
-    """What the validation images choose, and by how much the skill of each other row is higher: one family of
-    comparisons.
+    """What the validation images choose, and by how much the skill of each other row is higher, in its own one of the
+    `families`.
     """
 
     chosen: Row
@@ -307,35 +307,46 @@ class Family(NamedTuple):
 def family(table: Sequence[Row]) -> Family:
     """All rows of a table, held against the one that the validation images choose."""
     chosen = min(table, key=Row.validation_error)
-    others = [row for row in table if row is not chosen]
-    return Family(chosen, list(zip(others, differences((row, chosen) for row in others), strict=True)))
+    return Family(chosen, [pair for some in families(chosen, table) for pair in _against(chosen, some)])
 
 
-def worth(table: Sequence[Row], among: Family) -> str:
-    """Whether a network is worth it, in a sentence; empty where there is none, or nothing else."""
+def families(one: Row, table: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Whom else of a table to hold one against, as families of comparisons: networks, as for the verdicts of the
+    leaderboard, and models without a network.
+    """
+    others = [row for row in table if row is not one]
+    return [row for row in others if _is_network(row)], [row for row in others if not _is_network(row)]
+
+
+def _against(one: Row, others: Sequence[Row]) -> list[tuple[Row, Difference]]:
+    """By how much the skill of each of the others is higher than that of the one, as one family of comparisons."""
+    return list(zip(others, differences((row, one) for row in others), strict=True))
+
+
+def worth(table: Sequence[Row]) -> str:
+    """Whether a network is worth it, in a sentence; empty where there is none, or nothing else.
+
+    All networks are held against the best row without one, as for the verdicts of the leaderboard.
+    """
     best, rival = _with_and_without(table)
     if not best or not rival:
         return ""
-    other = rival if among.chosen is best else best  # for the chosen one is one of the two
-    verdict = next(found.verdict for row, found in among.others if row is other)
-    if other is rival:
-        verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
-    if verdict == "worse":
+    networks = [row for row in table if _is_network(row)]
+    verdicts = {id(row): found.verdict for row, found in _against(rival, networks)}
+    if verdicts[id(best)] == "worse":
         told = (
             f"{rival.title} has no network, and is better than {best.title}, the best network on the validation images"
         )
-        equal = [row.title for row, found in among.others if _is_network(row) and found.verdict != "worse"]
-        if among.chosen is rival and equal:
-            return f"These data do not say: {told}, but not than {', '.join(few(equal))}."
-        return f"No: {told}."
+        equal = [row.title for row in networks if verdicts[id(row)] != "worse"]
+        return f"These data do not say: {told}, but not than {', '.join(few(equal))}." if equal else f"No: {told}."
     return {
         "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
         "not told apart": f"These data do not say: {best.title} and {rival.title}, the best without one, are not told "
         "apart.",
-    }.get(verdict, _TOO_FEW)
+    }.get(verdicts[id(best)], _TOO_FEW)
 
 
-def _is_a_network_worth_it(table: Sequence[Row], among: Family) -> str:
+def _is_a_network_worth_it(table: Sequence[Row]) -> str:
     best, rival = _with_and_without(table)
     if not best or not rival:
         return ""
@@ -352,9 +363,9 @@ def _is_a_network_worth_it(table: Sequence[Row], among: Family) -> str:
     ]
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
     return (
-        f"is a network worth it?\n\n{worth(table, among)}\n\nBoth are chosen by the validation images. The answer "
-        "holds among all comparisons with what they choose; intervals are of one comparison each.\n\n"
-        + markdown(heading, lines)
+        f"is a network worth it?\n\n{worth(table)}\n\nBoth are chosen by the validation images. The answer "
+        "holds among the comparisons of all networks with the best model without one; intervals are of one comparison "
+        "each.\n\n" + markdown(heading, lines)
     )
 
 
@@ -450,6 +461,21 @@ def in_words(found: Difference, digits: int = 3) -> str:
 def decimals(value: float, sign: str = "", digits: int = 3) -> str:
     """So many decimals, and never a negative zero; `sign` "+" writes it always. A dash for what is no number."""
     return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}"
+
+
+def known_skill(row: Row) -> tuple[str, str]:
+    """Its skill and the 95 % interval of it, with the digits that this allows; "" for that of too few images."""
+    skill, (low, high) = row.skill(), row.skill_interval()
+    if np.isnan(low):
+        return decimals(skill), ""
+    last = 3 if high - low < 1e-6 else min(6, max(2, last_decimal((high - low) / 2)))
+    return rounded(skill, last), f"{rounded(low, last)} to {rounded(high, last)}"
+
+
+def skill_in_words(row: Row) -> str:
+    """The same in one."""
+    skill, ends = known_skill(row)
+    return f"{skill} ({ends})" if ends else skill
 
 
 def interval(low: float, high: float, sign: str = "", digits: int = 3) -> str:

@@ -22,7 +22,8 @@ from harness.protocol import Source, Suite
 from harness.showing import certainty, pictures
 from harness.showing.advice import advice
 from harness.showing.answer import in_one_sentence
-from harness.showing.questions import answers, decimals, interval
+from harness.showing.profiles import most_epochs
+from harness.showing.questions import answers, decimals, known_skill, skill_in_words
 from harness.showing.tables import cell, markdown
 from harness.text import counted
 
@@ -98,10 +99,7 @@ def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
     profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
     of, shortened = "the source's" if suite.SOURCE else "profile `paper`'s", ""
     if paper and profile and paper != profile:
-        shortened = (
-            f" It shortens {of} {paper.epochs} epochs: at most {profile.epochs} for each recipe, "
-            f"{profile.search_epochs} for each try of a search, {profile.fine_tuning_epochs} of fine-tuning."
-        )
+        shortened = f" It shortens {of} {paper.epochs} epochs: {most_epochs(suite, profile)}."
     random = {record.cell.weights for record in block} - {""} == {"random"}
     note = (
         "\n\n**The backbones of this run start from random weights**: what it says of transfer learning holds for "
@@ -220,7 +218,7 @@ def _every_model(table: Sequence[Row], suite: Suite) -> str:
     factor = suite.unit_factor(source.unit) if source else 1.0
     lines = []
     for row in sorted(table, key=Row.skill, reverse=True):
-        low, high = row.skill_interval()
+        skill, ends = known_skill(row)
         mse = float(row.squared_errors().mean() / row.targets)
         lines.append(
             [
@@ -228,8 +226,8 @@ def _every_model(table: Sequence[Row], suite: Suite) -> str:
                 row.backend,
                 *([] if unlike else [f"{mse:.4g}"]),
                 *([f"{mse / factor**2:.3g}"] if source else []),
-                decimals(row.skill()),
-                interval(low, high),
+                skill,
+                ends or "–",
                 _mean_r2(row),
                 *([_reported(row, source)] if source else []),
             ]
@@ -306,20 +304,14 @@ def _learning_curves(found: dict[tuple[str, str], dict[int, Row]], table: Sequen
     whole = {(row.name, row.backend): row for row in table}
     lines = []
     for place, curve in sorted(found.items(), key=lambda item: -item[1][max(item[1])].skill()):
-        of_sizes = [_with_interval(curve.get(size)) for size in sizes]
-        lines.append([*place, *of_sizes, _with_interval(whole.get(place))])
+        of_all = [*(curve.get(size) for size in sizes), whole.get(place)]
+        lines.append([*place, *(skill_in_words(row) if row else "–" for row in of_all)])
     return (
         "## How many labelled images does it take?\n\nSkill of models that were trained on the first so many "
         "training images alone, with its 95 % interval, on the same test images; what is trained by gradient takes as "
         "many steps as with all, where no patience ends it before. All have the same validation images.\n\n"
         + markdown(["model", "backend", *(f"{size} images" for size in sizes), "all"], lines)
     )
-
-
-def _with_interval(row: Row | None) -> str:
-    if row is None:
-        return "–"
-    return f"{decimals(row.skill())} ({interval(*row.skill_interval())})"
 
 
 def _reported(row: Row, source: Source) -> str:
@@ -380,7 +372,7 @@ def _raw_line(row: Row, factor: float) -> list[str]:
     assert test is not None
     assert held_out is not None
     predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))
-    low, high = row.skill_interval()
+    skill, ends = known_skill(row)
     return [
         row.name,
         row.backend,
@@ -388,8 +380,8 @@ def _raw_line(row: Row, factor: float) -> list[str]:
         f"{test.mse_of_mean / factor**2:.3e}",
         f"{predictions.std(axis=0).mean():.2e}",
         f"{truth.std(axis=0).mean():.2e}",
-        decimals(row.skill()),
-        interval(low, high),
+        skill,
+        ends or "–",
     ]
 
 

@@ -49,7 +49,7 @@ _WITHOUT_NETWORK = (
     ),
     Variant(
         "gp",
-        "a Gaussian process on the same nine numbers",
+        "a Gaussian process on the nine numbers of weak-contrast",
         best_of("nu", SMOOTHNESS, Estimator("gaussian-process")),
         encoding=_WEAK_CONTRAST,
     ),
@@ -99,7 +99,7 @@ _LECTURE = (
     Variant("many-originals", "the lecture's CNN on gray levels of the angle", lecture(), (_MANY,)),
     Variant(
         "many-waves",
-        "the same on cosine and sine of four times the angle, which have no seam",
+        "the lecture's CNN on cosine and sine of four times the angle, which have no seam",
         lecture(),
         (_MANY,),
         Encoding("waves", {"share": 2.0}),

@@ -60,13 +60,13 @@ VARIANTS = (
     ),
     Variant(
         "everything-gp",
-        "a Gaussian process on all of these numbers",
+        "a Gaussian process on the numbers of gp and of session-gp",
         PROCESS,
         encoding=Encoding("everything", NUMBERS),
     ),
     Variant("mlp", "dense layers on the pixels", _PIXELS, RECIPE),
     Variant("baseline", "the report's baseline CNN on gray levels", baseline(1), RECIPE),
-    Variant("baseline-segmented", "the same on the segmented patch", baseline(1), RECIPE, _SEGMENTED),
+    Variant("baseline-segmented", "the report's baseline CNN on the segmented patch", baseline(1), RECIPE, _SEGMENTED),
     Variant(
         "averaged",
         "a CNN whose features are averaged over the patch, on gray levels",
@@ -75,7 +75,7 @@ VARIANTS = (
     ),
     Variant(
         "averaged-segmented",
-        "the same on the segmented patch, mirrored and turned while it is trained",
+        "a CNN like averaged on the segmented patch, trained on mirrored and turned patches",
         _AVERAGED,
         (Recipe(epochs=30, learning_rate=2e-3, augmented=True), Recipe(epochs=10, learning_rate=2e-4, augmented=True)),
         _SEGMENTED,

@@ -65,7 +65,12 @@ _WITHOUT_NETWORK = (
         best_of("alpha", PENALTIES, Estimator("ridge")),
         encoding=Encoding("cubic"),
     ),
-    Variant("trees", "boosted trees on the same three numbers", _TREES, encoding=Encoding("stereology")),
+    Variant(
+        "trees",
+        "boosted trees on the volume fraction and the interface lengths along x1 and x2",
+        _TREES,
+        encoding=Encoding("stereology"),
+    ),
     Variant(
         "s2-ridge",
         "linear in principal components of two-point statistics and their products with the volume fraction",
@@ -80,7 +85,7 @@ _WITHOUT_NETWORK = (
     ),
     Variant(
         "physics-gp",
-        "the same, which answers where between the bounds the stiffness lies",
+        "a Gaussian process like gp, which answers where between the bounds of Voigt and Reuss the stiffness lies",
         _PROCESS,
         encoding=_TWO_POINT,
         decoding=_PHYSICS,
@@ -152,11 +157,16 @@ def transfer(family: Family, title: str, answers: int, encoding: Encoding | None
 
     return (
         variant("head-only", f"a small head on a frozen {title} (section 5)", _HEAD_ONLY),
-        variant("fine-tuned", f"the same, then all of {title} trained on (section 5)", _HEAD_ONLY, _FINE_TUNING),
+        variant(
+            "fine-tuned",
+            f"a small head on a frozen {title}, then all of it trained on (section 5)",
+            _HEAD_ONLY,
+            _FINE_TUNING,
+        ),
         variant("head-only-centred", f"a head on a frozen {title}, trained on centred features", _CENTRED),
         variant(
             "fine-tuned-gently",
-            f"the same, then {title} trained on at a low rate, batch norms frozen",
+            f"a head on centred features of {title}, then all of it trained on at a low rate, batch norms frozen",
             _CENTRED,
             _GENTLY,
         ),
@@ -207,7 +217,7 @@ VARIANTS = (
     ),
     Variant(
         "physics-net",
-        "the same, which answers where between the bounds the stiffness lies",
+        "a CNN like augmented, which answers where between the bounds of Voigt and Reuss the stiffness lies",
         periodic(len(BetweenBounds.answers)),
         _MOVED,
         decoding=_PHYSICS,

@@ -54,11 +54,16 @@ def _remedied(family: Family, title: str) -> tuple[Variant, ...]:
 VARIANTS = (
     Variant("mean", "always answers the mean of the training targets, or the share of each class", Estimator("mean")),
     Variant("gray-levels", "linear in shares of pixels darker than each shade, and in roughness", _LINE, encoding=GREY),
-    Variant("s2-ridge", "linear in that and in components of two-point statistics", _LINE, encoding=BOTH),
-    Variant("trees", "boosted trees on the same numbers", _TREES, encoding=BOTH),
+    Variant(
+        "s2-ridge",
+        "linear in the numbers of gray-levels and in components of two-point statistics",
+        _LINE,
+        encoding=BOTH,
+    ),
+    Variant("trees", "boosted trees on the numbers of s2-ridge", _TREES, encoding=BOTH),
     Variant(
         "gp",
-        "a Gaussian process on the same numbers; of numbers, not of classes",
+        "a Gaussian process on the numbers of s2-ridge; predicts numbers, not classes",
         best_of("nu", SMOOTHNESS, Estimator("gaussian-process")),
         encoding=BOTH,
     ),

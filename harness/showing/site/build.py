@@ -7,6 +7,7 @@ stands in its page as JSON. Text in records comes from strangers, so every templ
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -235,7 +236,7 @@ def _table(board: Board) -> dict[str, Any]:
         "axis": scale.axis(),
         "bars": {row.id: scale.bar(row) for row in board.rows},
         "tags": {row.id: _tags(row) for row in board.rows},
-        "badges": dict.fromkeys(badge for row in board.rows for badge in row.badges if badge.key != "failed"),
+        "badges": Counter(badge for row in board.rows for badge in row.badges if badge.key != "failed"),
         "text": _text,
         "data": data,
     }

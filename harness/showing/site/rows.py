@@ -35,6 +35,13 @@ class Badge(NamedTuple):
     words: str
     sentence: str
 
+    @property
+    def warns(self) -> bool:
+        """Whether it stands in the row, and not below the table alone: neither what most rows have, nor what their
+        names say.
+        """
+        return self.key not in ("random", "reproduced")
+
 
 class BoardRow(NamedTuple):
     """A row: `id` names its page, `values` are those of the CSV by column, `tests` its lines of the CSV of tests,

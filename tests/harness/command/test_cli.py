@@ -175,6 +175,23 @@ def test_list_names_everything(capsys):
         assert word in out
 
 
+def test_list_names_one_suite_in_columns(capsys):
+    code, out, _ = bench(capsys, "list", "suite=elasticity")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines() if line.startswith("suite")] == ["suite elasticity"]
+    lines = [line for line in out.splitlines() if line.startswith("  ")]
+    assert len({re.match(r"  \w+ \S+  +", line).end() for line in lines}) == 1
+    code, _, err = bench(capsys, "list", "suite=elastic")
+    assert code == 2
+    assert "did you mean 'elasticity'" in err
+
+
+def test_what_a_variant_is_can_be_read_without_the_one_before_it():
+    for name in registry.names("suites"):
+        for variant in registry.suite(name).VARIANTS:
+            assert "the same" not in variant.summary, f"{name}: {variant.name}"
+
+
 def test_a_leaderboard_is_printed_as_a_table_and_nothing_is_written(capsys, tmp_path):
     fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 1.0}))
     before = sorted(tmp_path.rglob("*"))

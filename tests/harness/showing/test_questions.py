@@ -4,10 +4,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import Difference, difference, differences, rows
+from harness.judging.blocks import Difference, difference, differences, p_values, rows
 from harness.judging.records import Examined, Settings
 from harness.protocol import Comparison
-from harness.showing.questions import _in_runs, answers, decimals, few, in_words, seconds, settles
+from harness.showing.questions import _in_runs, answers, decimals, family, few, in_words, seconds, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record, with_images
@@ -52,6 +52,23 @@ def test_a_network_that_is_as_good_leaves_the_answer_open():
         "These data do not say: mean · classical has no network, and is better than baseline · keras, the best network "
         "on the validation images, but not than tuned · keras." in worth
     )
+
+
+def test_networks_are_one_family_of_comparisons_as_for_the_verdicts_and_models_without_one_another():
+    records = benchmark({"baseline": 4.0, "tuned": 8.0}, backends=("keras",))
+    mean = [record for record in records if record.cell.variant == "mean"]
+    lines = [
+        a_record(msgspec.structs.replace(record.cell, variant=f"line-{gpa}"), gpa)
+        for record in mean
+        for gpa in (0.5, 2.0, 3.0)
+    ]
+    among = family(rows([*records, *lines]))
+    assert among.chosen.name == "line-0.5"
+    least = min(p_values([(row, among.chosen) for row, _ in among.others[:1]]))
+    assert {row.name: round(found.p_value / least) for row, found in among.others} == {
+        **dict.fromkeys(("baseline", "tuned"), 2),
+        **dict.fromkeys(("line-2.0", "line-3.0", "mean"), 3),
+    }
 
 
 def made_over(records, of, error, **changes):

@@ -67,6 +67,16 @@ def test_it_opens_with_its_answer(page):
     assert summary.startswith("Nine homogenized")
 
 
+def test_skills_have_the_digits_that_their_intervals_allow(page):
+    _, text = page
+    of = re.findall(r"^\| (tuned|baseline) \| keras \| [^|]*\| [^|]*\| (0\.\d+) \| (0\.\d+) to (0\.\d+) \|", text, re.M)
+    assert [name for name, *_ in of] == ["tuned", "baseline"]
+    assert len(of[0][1]) > len(of[1][1])
+    for _, skill, low, high in of:
+        assert len(skill) == len(low) == len(high)
+        assert 10 ** (2 - len(skill)) < (float(high) - float(low)) / 2 < 40 * 10 ** (2 - len(skill))
+
+
 def test_of_classes_the_answer_and_a_table_have_what_who_learns_nothing_has():
     always = a_cell(variant="frequencies", architecture=Estimator("mean"))
     table = rows(

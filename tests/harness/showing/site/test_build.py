@@ -190,6 +190,16 @@ def test_badges_of_a_network(tmp_path):
     assert badges_of(tmp_path / "c", told)["determinism"] == "not deterministic"
 
 
+def test_what_a_row_is_called_already_and_what_is_good_news_is_said_below_the_table_alone(tmp_path):
+    (record,) = [one for one in benchmark({"vgg16-head-only": 1.0}, ("keras",), (0,)) if one.cell.variant != "mean"]
+    Store(tmp_path, "elasticity").append(record)
+    build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
+    table, below = (tmp_path / "site/elasticity/index.html").read_text().split("</table>")[:2]
+    assert "stale code</span>" in table
+    assert "random weights</span>" not in table
+    assert "random weights</span> 1 of 1 rows: its backbone" in below
+
+
 @pytest.fixture(autouse=True)
 def _folders(tmp_path):
     for name in "abc":
