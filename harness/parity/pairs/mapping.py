@@ -36,9 +36,34 @@ class Matched(msgspec.Struct, frozen=True):
     how: str
 
 
+class Fused(msgspec.Struct, frozen=True):
+    """A layer of ours, or of theirs, that stands for several of the other model: how wide the share of each is, whether
+    their names say in what order these are, and all of that in words.
+    """
+
+    whole: Part
+    ours: bool
+    widths: tuple[int, ...]
+    named: bool
+    told: str
+
+
+SHARES = "shares"
+"""The setting of a fused layer that says of how many heads each has the shares together, and their order: the places
+that these layers have in the order of computation.
+"""
+
+
+def shares(part: Part) -> tuple[int, ...]:
+    """That setting; nothing where nobody has set it."""
+    said = part.settings.get(SHARES)
+    return said if isinstance(said, tuple) else ()
+
+
 class Paired(msgspec.Struct, frozen=True):
     """How two models map: their layers in order, every array, what cannot be (`problems`), what is worth knowing
-    (`remarks`), and `held`: arrays of theirs that ours does not have and that stay at zero, or at their `constant`.
+    (`remarks`), `held`: arrays of theirs that ours does not have and that stay at zero, or at their `constant`; and
+    what is `fused`.
     """
 
     matched: tuple[Matched, ...]
@@ -46,6 +71,7 @@ class Paired(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     held: tuple[Array, ...] = ()
+    fused: tuple[Fused, ...] = ()
 
 
 def pair(
@@ -101,7 +127,8 @@ class _Search:
         self._constants = [part for part in theirs.parts if part.kind == "constant"]  # which need no partner
         self._order = {part.name: place for place, part in enumerate(ours.parts)}
         self._matched: list[Matched] = []
-        self._fused: list[Line] = []
+        self._shares: list[Line] = []
+        self._fused: list[Fused] = []
         self._problems: list[str] = []
         self._remarks: list[str] = []
         self._held: list[Array] = []
@@ -190,16 +217,21 @@ class _Search:
                     many.remove(each)
 
     def _take_apart(self, run: list[Part], whole: Part, theirs_fused: bool) -> None:
-        begin = 0
-        for part in run:
-            size = part.arrays["kernel"].common()[1]
-            columns = tuple(range(begin, begin + size))
+        named = _by_what_they_project(run)
+        heads, *order = shares(whole) or (1, *range(len(run)))
+        run, begin = named or [run[place] for place in order], 0
+        widths = [part.arrays["kernel"].common()[1] for part in run]
+        for part, width in zip(run, widths, strict=True):
             for role, array in part.arrays.items():
-                from_whole = _more(whole.arrays[role], Step("take", columns, len(whole.arrays[role].common()) - 1))
+                from_whole = _share(whole.arrays[role], begin, width, heads)
                 ours, theirs = (array, from_whole) if theirs_fused else (from_whole, array)
-                self._fused.append(Line(f"{part.name}/{role}", role, "dense", ours, theirs, f"a share of {whole.name}"))
-            begin += size
-        self._remarks.append(f"{whole.name} is {', '.join(part.name for part in run)} side by side, in that order")
+                line = Line(f"{part.name}/{role}", role, "dense", ours, theirs, f"a share of {whole.name}")
+                self._shares.append(line)
+            begin += width
+        told = f"{whole.name} is {', '.join(part.name for part in run)} side by side, in that order"
+        told += f", for each of {heads} heads" if heads > 1 else ""
+        self._fused.append(Fused(whole, not theirs_fused, tuple(widths), bool(named), told))
+        self._remarks.append(told)
 
     def unshared(self) -> None:
         """Of a layer that is tied to one with a partner, as a decoder to its embedding, only the rest needs one."""
@@ -264,7 +296,7 @@ class _Search:
     def result(self) -> Paired:
         """What was found, and what was not."""
         self._matched.sort(key=lambda each: self._order[each.ours.name])
-        lines = [line for each in self._matched for line in self._lines(each)] + self._fused
+        lines = [line for each in self._matched for line in self._lines(each)] + self._shares
         for framework, parts in zip(self._frameworks, (self._ours, self._theirs), strict=True):
             for part in [part for part in parts if part.arrays]:  # a norm may have none
                 told = ", ".join(f"{role} {array.common()}" for role, array in part.arrays.items())
@@ -272,7 +304,12 @@ class _Search:
                     f"{framework}'s {part.name} ({part.kind}: {told}) has no partner" + self._remedy(part)
                 )
         return Paired(
-            tuple(self._matched), tuple(lines), tuple(self._problems), tuple(self._remarks), tuple(self._held)
+            tuple(self._matched),
+            tuple(lines),
+            tuple(self._problems),
+            tuple(self._remarks),
+            tuple(self._held),
+            tuple(self._fused),
         )
 
     def _remedy(self, one: Part) -> str:
@@ -405,11 +442,30 @@ def _runs(parts: Sequence[Part], whole: Part) -> list[list[Part]]:
     return found
 
 
-def _belong_together(run: Sequence[Part]) -> tuple[int, bool, bool]:
-    """How likely it is, of several runs, that one projects the same to query, key and value."""
+def _by_what_they_project(run: Sequence[Part]) -> list[Part]:
+    """Query, key and value in this order, where names say which is which."""
+    projected = ("query", "key", "value")
+    said = [[word for word in projected if word in _words(_last(part.name))] for part in run]
+    if not all(len(words) == 1 for words in said) or len({words[0] for words in said}) < len(said):
+        return []
+    return [part for _, part in sorted(zip(said, run, strict=True), key=lambda each: projected.index(each[0][0]))]
+
+
+def _share(whole: Array, begin: int, width: int, heads: int) -> Array:
+    """Columns of a fused array, or those of each head, which stand together with the other columns of that."""
+    *rows, columns = whole.common()
+    taken = Step("take", tuple(range(begin // heads, (begin + width) // heads)), len(rows) + (heads > 1))
+    if heads == 1:
+        return _more(whole, taken)
+    return _more(whole, Step("reshape", (*rows, heads, columns // heads)), taken, Step("reshape", (*rows, width)))
+
+
+def _belong_together(run: Sequence[Part]) -> tuple[int, bool, bool, bool]:
+    """How likely it is, of several runs, that one projects the same to query, key and value, or to the last two."""
     words = frozenset[str]().union(*(_words(part.name) for part in run))
     above = {part.name.replace("/", ".").rpartition(".")[0] for part in run}
-    return len(words & {"query", "key", "value"}), len(above) == 1, len({part.behind for part in run}) == 1
+    projected = words & {"query", "key", "value"}
+    return len(projected), "value" in projected, len(above) == 1, len({part.behind for part in run}) == 1
 
 
 def _renamed(ours: Part, theirs: Part) -> dict[str, Array]:

@@ -89,6 +89,15 @@ given = keras.Input(inputs)
 shared = L.Dense(6, activation="relu", name="shared")(given)
 return keras.Model(given, {name: L.Dense(3, name=name)(shared) for name in ("box", "cls")})"""
 
+GROUPED = """
+given = keras.Input(inputs)
+x = ops.reshape(L.Dense(32)(given), (-1, 7, 2, 4, 4))
+q = ops.reshape(ops.transpose(x[:, :, :, :2], (0, 2, 3, 1, 4)), (-1, 4, 7, 4))
+k, v = (ops.repeat(ops.transpose(x[:, :, :, place], (0, 2, 1, 3)), 2, axis=1) for place in (2, 3))
+shares = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / 2.0)
+made = ops.reshape(ops.transpose(ops.matmul(shares, v), (0, 2, 1, 3)), (-1, 7, 16))
+return keras.Model(given, L.Dense(8)(made))"""
+
 NORMALISED = """
 class Normalised(L.Layer):
     def build(self, shape):
@@ -231,6 +240,72 @@ return keras.Model(given, x)""",
             """,
         ),
         {("(q, k, v)", "(q, k, v, scale=1.0)"): ("forward", "multi_head_attention (proj1)")},
+    ),
+    "two projections that are fused head by head": Port(
+        (7, 8),
+        """
+given = x = keras.Input(inputs)
+for _ in range(2):
+    x = L.LayerNormalization(epsilon=1e-5)(x + L.MultiHeadAttention(2, 4)(x, x))
+return keras.Model(given, x)""",
+        net(
+            """
+            self.qkv1, self.proj1, self.norm1 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+            self.qkv2, self.proj2, self.norm2 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+            """,
+            """
+            for qkv, proj, norm in ((self.qkv1, self.proj1, self.norm1), (self.qkv2, self.proj2, self.norm2)):
+                q, k, v = qkv(x).reshape(-1, 7, 2, 3, 4).permute(3, 0, 2, 1, 4)
+                x = norm(x + proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+            return x
+            """,
+        ),
+        {
+            ("q, k, v = qkv", "k, q, v = qkv"): ("forward", "multi_head_attention (proj1)"),
+            ("x + proj", "proj"): ("forward", "layer_normalization (norm1)"),
+        },
+        notes=("qkv2 is multi_head_attention_1/query, multi_head_attention_1/key, multi_head_attention_1/value side by "
+               "side, in that order, for each of 2 heads",),
+    ),
+    "projections that Keras fuses for each group of heads": Port(
+        (7, 8),
+        GROUPED,
+        net("self.k, self.v, self.q, self.o = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 16), nn.Linear(16, 8)",
+            """
+            k, v, q = (f(x).view(-1, 7, n, 4).transpose(1, 2) for f, n in ((self.k, 2), (self.v, 2), (self.q, 4)))
+            return self.o(F.scaled_dot_product_attention(q, k, v, enable_gqa=True).transpose(1, 2).flatten(2))
+            """),
+        {("self.o(F", "self.o(-F"): ("forward", "dense_1 (o)")},
+        notes=("told apart by trying: dense is q, k, v side by side, in that order, for each of 2 heads",),
+    ),
+    "shares of which names do not say in what order they are": Port(
+        (7, 8),
+        """
+given = keras.Input(inputs)
+return keras.Model(given, L.Dense(4)(L.Dense(6)(given) * ops.silu(L.Dense(6)(given))))""",
+        net("self.both, self.down = nn.Linear(8, 12), nn.Linear(6, 4)",
+            """
+            up, gate = self.both(x).chunk(2, -1)
+            return self.down(F.silu(gate) * up)
+            """),
+        {("F.silu(", "F.gelu("): ("forward", "dense (down)")},
+        notes=("told apart by trying: both is dense_",),
+    ),
+    "keys and values that are fused": Port(
+        (7, 8),
+        """
+given = keras.Input(inputs)
+return keras.Model(given, L.MultiHeadAttention(2, 4)(given, ops.flip(given, 1)[:, :5]))""",
+        net("self.q, self.kv, self.o = nn.Linear(8, 8), nn.Linear(8, 16), nn.Linear(8, 8)",
+            """
+            q = self.q(x).view(-1, 7, 2, 4).transpose(1, 2)
+            k, v = self.kv(x.flip(1)[:, :5]).view(-1, 5, 2, 8).transpose(1, 2).chunk(2, -1)
+            return self.o(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+            """),
+        {
+            (".chunk(2, -1)", ".chunk(2, -1)[::-1]"): ("forward", "multi_head_attention (o)"),
+            ("[:, :5]", "[:, -5:]"): ("forward", "multi_head_attention (o)"),
+        },
     ),
     "instance norm": Port(
         (8, 8, 3),

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from harness.foreign import Array, Inspected, Part, Step, places, relaid
 from harness.parity.pairs import drawn, judging
-from harness.parity.pairs.mapping import pair
+from harness.parity.pairs.mapping import SHARES, pair
 from harness.parity.pairs.structure import structure
 
 TURNED = (Step("transpose", (1, 0)),)
@@ -81,6 +81,26 @@ def test_a_fused_projection_is_taken_apart():
     native = drawn.natives(paired.lines, weights, ours=False)["qkv.kernel"]
     assert native.shape == (12, 4)
     np.testing.assert_array_equal(native[4:8].T, weights["k/kernel"])
+
+
+def test_names_say_in_what_order_the_shares_of_a_fused_projection_are_or_else_it_is_that_of_computation():
+    def told(*names):
+        ours = [dense(name, 4, 4) for name in names]
+        return pair(*models(ours, [dense("fused", 4, 4 * len(names), TURNED)]), {}).remarks
+
+    assert told("key", "value", "query") == ("fused is query, key, value side by side, in that order",)
+    assert told("v_proj", "k_proj") == ("fused is k_proj, v_proj side by side, in that order",)
+    assert told("up", "value") == ("fused is up, value side by side, in that order",)
+
+
+def test_of_a_projection_fused_head_by_head_each_share_is_a_part_of_each_head():
+    ours = [dense(name, 4, width) for name, width in (("q", 8), ("k", 4), ("v", 4))]
+    fused = dense("qkv", 4, 16, TURNED, settings={SHARES: (2, 0, 1, 2)})
+    paired = pair(*models(ours, [fused]), {})
+    weights = drawn.weights(paired.lines, 0)
+    rows = drawn.natives(paired.lines, weights, ours=False)["qkv.kernel"].reshape(2, 8, 4)  # heads first
+    for name, begin, end in (("q", 0, 4), ("k", 4, 6), ("v", 6, 8)):
+        np.testing.assert_array_equal(rows[:, begin:end].reshape(-1, 4).T, weights[f"{name}/kernel"])
 
 
 def test_a_flattening_of_channels_first_permutes_the_rows_behind_it():
