@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -160,10 +160,16 @@ def flat_heads(made: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def channels_last(array: NDArray[Any], layer: Any) -> NDArray[Any]:
-    """What a layer is given or makes in the common layout."""
+    """What a layer is given or makes in the common layout; of a norm of one axis alone that comes last."""
     norm = isinstance(layer, keras.layers.BatchNormalization | keras.layers.GroupNormalization) and layer.axis == 1
     first = norm or getattr(layer, "data_format", "") == "channels_first"
+    if isinstance(layer, keras.layers.LayerNormalization) and len(axes := _listed(layer.axis)) == 1:
+        return np.moveaxis(array, axes[0], -1)
     return np.moveaxis(array, 1, -1) if first and array.ndim > 2 else array
+
+
+def _listed(axis: int | Sequence[int]) -> list[int]:
+    return [axis] if isinstance(axis, int) else list(axis)
 
 
 def has_activation(layer: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +83,8 @@ def pair(
     search.by_names(said, "as the mapping says")
     search.by_names(swapped or {}, "found by trying")
     search.constants_by_names()
-    for step in (search.by_signature, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
+    search.by_signature()
+    for step in (search.put_together, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
         step()
         search.by_signature()  # for what is left may be told apart now
     search.as_arrays()
@@ -122,6 +124,7 @@ class _Search:
 
     def __init__(self, ours: Inspected, theirs: Inspected) -> None:
         self._frameworks = ours.framework, theirs.framework
+        self._all = ours.parts, theirs.parts
         self._ours = list(ours.parts)
         self._theirs = [part for part in theirs.parts if part.kind != "constant"]
         self._constants = [part for part in theirs.parts if part.kind == "constant"]  # which need no partner
@@ -150,6 +153,10 @@ class _Search:
                 self._unknown(mine, self._frameworks[0], [part.name for part in self._ours])
             if not theirs:
                 self._unknown(other, self._frameworks[1], [part.name for part in free])
+            if len(ours) == 1 and (whole := self._put_together(1, ours[0], theirs)):
+                theirs = [whole]
+            elif len(theirs) == 1 and (whole := self._put_together(0, theirs[0], ours)):
+                ours = [whole]
             for one, two in zip(ours, _called_alike(ours, theirs), strict=False):
                 self._match(one, two, how)
 
@@ -265,6 +272,37 @@ class _Search:
                 bare = replace(array, steps=())
                 held = {role: bare if _sizes(bare) in wanted else array}
                 self._theirs.append(Part(array.name, "own", held, output=part.holder or ""))
+
+    def put_together(self) -> None:
+        """Arrays that a layer of the user's own holds may be all that one of a known kind has, as a norm whose channels
+        come first, or a product with a kernel: that layer they are then.
+        """
+        for side, (known, loose) in enumerate(((self._theirs, self._ours), (self._ours, self._theirs))):
+            for one in [part for part in known if part.holder is None]:
+                groups: dict[str, list[Part]] = defaultdict(list)
+                for part in [*loose, *(self._constants if side else ())]:
+                    groups[_above(part.name)].append(part)
+                found = (whole for group in groups.values() if (whole := self._put_together(side, one, group)))
+                for whole in itertools.islice(found, 1):
+                    self._match(*((one, whole) if side else (whole, one)), "the arrays of one layer")
+
+    def _put_together(self, side: int, like: Part, group: list[Part]) -> Part | None:
+        """Single arrays of a side as the layer that the other has, in their place; None where they are not those of
+        one. What it answers is seen where nothing else is in what holds them.
+        """
+        kinds = {part.kind for part in group}
+        arrays = _in_the_place_of(like.arrays, group) if like.kind in _PUT_TOGETHER and kinds <= _SINGLE else {}
+        if not arrays:
+            return None
+        names, name = {part.name for part in group}, _above(group[0].name)
+        beside = [part.name for part in self._all[side] if part.name not in names]
+        seen = name if name and not any(other.startswith((f"{name}.", f"{name}/")) for other in beside) else ""
+        whole = replace(group[0], name=name, kind=like.kind, arrays=arrays, output=seen)
+        self._order[name] = min(self._order.get(part.name, 0) for part in group)
+        for part in group:
+            (self._constants if part.kind == "constant" else (self._ours, self._theirs)[side]).remove(part)
+        (self._ours, self._theirs)[side].append(whole)
+        return whole
 
     def constants_by_names(self) -> None:
         """Pair arrays that nobody trains, as the mean that a layer of ours was given, with constants of theirs."""
@@ -415,6 +453,45 @@ def _sizes(array: Array) -> Shape:
 def _is_whole(array: Array) -> bool:
     """Whether it is all of the framework's array, as a query's share of an attention's is not."""
     return bool(np.prod(array.common()) == np.prod(array.shape))
+
+
+def _in_the_place_of(arrays: Mapping[str, Array], group: Sequence[Part]) -> dict[str, Array]:
+    """Single arrays by the roles of those that have their sizes, whose names tell, or else their order; none where some
+    have no role, or have none left.
+    """
+    found: dict[str, Array] = {}
+    free = list(group)
+    for role, array in arrays.items():
+        fitting = [(part, laid) for part in free for each in part.arrays.values() if (laid := _laid(each, array))]
+        if not fitting:
+            return {}
+        told = [bool(_words(_last(part.name)) & _ROLES.get(role, frozenset())) for part, _ in fitting]
+        part, found[role] = fitting[told.index(max(told))]
+        free.remove(part)
+    return {} if free else found
+
+
+def _laid(array: Array, other: Array) -> Array | None:
+    """An array in the shape of another; of a kernel also turned. None where it has other sizes."""
+    rank = len(array.common())
+    turned = _more(array, Step("transpose", (*range(2, rank), 1, 0))) if rank > 1 else array
+    fitting = [each for each in (array, turned) if _sizes(each) == _sizes(other)]
+    return _as(fitting[0], other) if fitting else None
+
+
+_SINGLE = {"own", "constant"}
+_PUT_TOGETHER = ("dense", "layer_norm", "group_norm", "batch_norm")
+_ROLES = {
+    "gamma": frozenset({"gamma", "weight", "scale"}),
+    "beta": frozenset({"beta", "bias", "shift", "offset"}),
+    "moving_mean": frozenset({"mean"}),
+    "moving_variance": frozenset({"variance"}),
+}
+
+
+def _above(name: str) -> str:
+    """What holds an array of this name."""
+    return name[: -len(_last(name)) - 1] if len(_last(name)) < len(name) else ""
 
 
 def _apart(arrays: Mapping[str, Array], part: Part) -> list[Part]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from harness.foreign import Inspected, Part
+from harness.foreign import Inspected, Part, Step
 from harness.parity.pairs.judging import Judge
 from harness.parity.pairs.mapping import BY_NAME, SHARES, Fused, Matched, Paired, pair, shares, signature
 from harness.parity.pairs.orders import Looked
@@ -66,16 +66,28 @@ def _tries(
     otherwise; and other partners.
     """
     if broken < len(paired.matched) and paired.matched[broken].theirs.flattened:
-        yield {}, (sides[0], _with(sides[1], replace(paired.matched[broken].theirs, flattened=())))
-    for tried in _fused(paired, sides, broken):
+        yield {}, _tried(sides, 1, replace(paired.matched[broken].theirs, flattened=()))
+    for tried in itertools.chain(_turned(paired, sides, broken), _fused(paired, sides, broken)):
         yield {}, tried
     for exchanged in _exchanges(paired, broken, said):
         yield exchanged, sides
 
 
-def _with(inspected: Inspected, part: Part) -> Inspected:
-    """A model in which a part is this one."""
-    return replace(inspected, parts=tuple(part if each.name == part.name else each for each in inspected.parts))
+def _turned(paired: Paired, sides: Sides, broken: int) -> Iterator[Sides]:
+    """The broken layer with its kernel turned, where that is square and no layer of a known kind holds it."""
+    for each in paired.matched[broken : broken + 1]:
+        for place, (part, side) in enumerate(zip((each.ours, each.theirs), sides, strict=True)):
+            kernels = [array for role, array in part.arrays.items() if role == "kernel"]
+            for one in [one for one in side.parts if one.kind == "own" and kernels == list(one.arrays.values())]:
+                turned = replace(kernels[0], steps=(*kernels[0].steps, Step("transpose", (1, 0))))
+                yield _tried(sides, place, replace(one, arrays=dict.fromkeys(one.arrays, turned)))
+
+
+def _tried(sides: Sides, place: int, part: Part) -> Sides:
+    """Both models, in one of which a part is this one."""
+    parts = tuple(part if each.name == part.name else each for each in sides[place].parts)
+    tried = replace(sides[place], parts=parts)
+    return (tried, sides[1]) if place == 0 else (sides[0], tried)
 
 
 def _fused(paired: Paired, sides: Sides, broken: int) -> Iterator[Sides]:
@@ -88,7 +100,7 @@ def _fused(paired: Paired, sides: Sides, broken: int) -> Iterator[Sides]:
         for last in [at for at in sorted(before) if at < end][-1:]:
             for laid in _laid(before[last], paired.fused):
                 whole = replace(before[last].whole, settings={**before[last].whole.settings, SHARES: laid})
-                yield (_with(sides[0], whole), sides[1]) if place == 0 else (sides[0], _with(sides[1], whole))
+                yield _tried(sides, place, whole)
 
 
 def _laid(fused: Fused, others: Sequence[Fused]) -> Iterator[tuple[int, ...]]:
@@ -110,6 +122,11 @@ def _told(first: Paired, paired: Paired, found: Mapping[str, str]) -> Better | N
     before = {each.theirs.name for each in first.matched if each.theirs.flattened}
     flat = [each.ours.name for each in paired.matched if not each.theirs.flattened and each.theirs.name in before]
     tried = [f"{name} is behind a flattening of channels first in both" for name in flat]
+    arrays = {(each.ours.name, each.theirs.name): (each.ours.arrays, each.theirs.arrays) for each in first.matched}
+    for each in paired.matched:
+        now = each.ours.arrays, each.theirs.arrays
+        if arrays.get((each.ours.name, each.theirs.name), now) != now:
+            tried.append(f"the kernel of {each.ours.name} is turned")
     tried += [fused.told for fused in paired.fused if shares(fused.whole)]
     tried += [f"{mine} is {other}" for mine, other in found.items()]
     named = {each.ours.name: each.theirs.name for each in first.matched if each.how == BY_NAME}
