@@ -98,6 +98,17 @@ shares = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / 2.0)
 made = ops.reshape(ops.transpose(ops.matmul(shares, v), (0, 2, 1, 3)), (-1, 7, 16))
 return keras.Model(given, L.Dense(8)(made))"""
 
+EINSUMS = """
+given = keras.Input(inputs)
+q = L.EinsumDense("btd,dhk->bthk", (None, 4, 3), bias_axes="hk", name="query")(given)
+k = L.EinsumDense("btd,hkd->bthk", (None, 2, 3), bias_axes="hk", name="key")(given)
+v = L.EinsumDense("...d,hkd->...hk", (2, 3), bias_axes="hk", name="value")(given)
+k, v = (ops.repeat(each, 2, axis=2) for each in (k, v))
+shares = ops.softmax(ops.einsum("bthk,bshk->bhts", q, k) / 3**0.5)
+made = ops.einsum("bhts,bshk->bthk", shares, v)
+out = L.EinsumDense("bthk,hkd->btd", (None, 5), bias_axes="d", activation="relu", name="out")
+return keras.Model(given, out(made))"""
+
 CHANNELS_FIRST_NORM = """
 class Norm(nn.Module):
     def __init__(self, size, eps=1e-6):
@@ -409,6 +420,21 @@ return nn.Sequential(Conv1D(12, 8), nn.ReLU(), Conv1D(8, 12), Conv1D(8, 8), Conv
         KERAS_NORM,
         "return nn.Sequential(nn.Linear(8, 6), nn.LayerNorm(6), nn.Linear(6, 2))",
         {("LayerNorm(6)", "LayerNorm(6, eps=1e-3)"): ("forward", "norm (1)")},
+    ),
+    "projections that Keras writes as einsums": Port(
+        (7, 8),
+        EINSUMS,
+        net("self.q, self.k, self.v, self.o = nn.Linear(8, 12), nn.Linear(8, 6), nn.Linear(8, 6), nn.Linear(12, 5)",
+            """
+            q, k, v = (f(x).view(-1, 7, n, 3).transpose(1, 2) for f, n in ((self.q, 4), (self.k, 2), (self.v, 2)))
+            made = F.scaled_dot_product_attention(q, k, v, enable_gqa=True).transpose(1, 2).flatten(2)
+            return F.relu(self.o(made))
+            """),
+        {
+            ("F.relu(self.o(made))", "F.gelu(self.o(made))"): ("forward", "look behind out: keras computes relu"),
+            ("enable_gqa=True)", "enable_gqa=True, scale=1.0)"): ("forward", "out (o)"),
+            ("nn.Linear(12, 5)", "nn.Linear(12, 5, bias=False)"): ("structure", "keras's out has a bias, torch's o"),
+        },
     ),
     "instance norm": Port(
         (8, 8, 3),
