@@ -19,9 +19,8 @@ from backends._keras_foreign_layers import (
     DROPOUTS,
     Told,
     called,
-    channels_last,
+    common,
     every,
-    flat_heads,
     has_activation,
     holders,
     is_wide,
@@ -276,20 +275,20 @@ class ForeignKeras:
             def kept(given: Any, made: Any) -> None:
                 times[name] += 1
                 seen[f"{name}/calls"] = np.array(times[name])
-                made = leaves(made)[0]
+                answer = np.asarray(leaves(made)[0])
                 given = leaves(given)
                 if name not in seen and given:
                     if (mask := getattr(given[0], "_keras_mask", None)) is not None:
                         seen[f"{name}/mask"] = np.asarray(mask)
-                    seen[f"{name}/input"] = channels_last(np.asarray(given[0]), layer)
-                    seen[name] = channels_last(flat_heads(np.asarray(made), name), layer)
+                    seen[f"{name}/input"] = common(np.asarray(given[0]), layer, made=False)
+                    seen[name] = common(answer, layer, made=True)
 
             return kept
 
         def before_activation(name: str, layer: Any) -> Told:
             def kept(given: Any, _: Any) -> None:
                 if f"{name}/raw" not in seen:
-                    seen[f"{name}/raw"] = channels_last(np.asarray(given), layer)
+                    seen[f"{name}/raw"] = common(np.asarray(given), layer, made=True)
 
             return kept
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -153,17 +154,47 @@ def projections(model: Any) -> Iterator[tuple[str, Any]]:
             yield from ((f"{name}/{part}", projection) for part, projection in projections_of(layer))
 
 
-def flat_heads(made: NDArray[Any], name: str) -> NDArray[Any]:
-    """What a projection of an attention makes, its heads side by side."""
-    inside = name.rpartition("/")[2] in ("query", "key", "value") and made.ndim == 4
-    return made.reshape(*made.shape[:2], -1) if inside else made
+class Product(NamedTuple):
+    """The axes of an EinsumDense that is a dense layer of the last axes, by their letters: those of its kernel, those
+    that it sums over, and those that it makes.
+    """
+
+    kernel: str
+    given: str
+    made: str
+
+
+def product_of(layer: Any) -> Product | None:
+    """The axes of an EinsumDense; None of any other layer, and of one that is no dense layer."""
+    if not isinstance(layer, keras.layers.EinsumDense):
+        return None
+    given, kernel, answer = re.split(",|->", re.sub(r"[ .]", "", layer.equation))
+    summed = "".join(axis for axis in given if axis in kernel and axis not in answer)
+    made = "".join(axis for axis in answer if axis in kernel and axis not in given)
+    plain = given.endswith(summed) and answer.endswith(made) and sorted(summed + made) == sorted(kernel)
+    kept = given.removesuffix(summed) == answer.removesuffix(made)
+    return Product(kernel, summed, made) if plain and kept and layer.bias_axes in (None, made) else None
+
+
+def common(array: NDArray[Any], layer: Any, made: bool) -> NDArray[Any]:
+    """What a layer is given or has made in the common layout, in which the heads of a product are side by side."""
+    if product := product_of(layer):
+        many = len(product.made if made else product.given)
+        return array.reshape(*array.shape[: array.ndim - many], -1)
+    return channels_last(array, layer)
 
 
 def channels_last(array: NDArray[Any], layer: Any) -> NDArray[Any]:
-    """What a layer is given or makes in the common layout."""
+    """What a layer is given or makes in the common layout; of a norm of one axis alone that comes last."""
     norm = isinstance(layer, keras.layers.BatchNormalization | keras.layers.GroupNormalization) and layer.axis == 1
     first = norm or getattr(layer, "data_format", "") == "channels_first"
+    if isinstance(layer, keras.layers.LayerNormalization) and len(axes := _listed(layer.axis)) == 1:
+        return np.moveaxis(array, axes[0], -1)
     return np.moveaxis(array, 1, -1) if first and array.ndim > 2 else array
+
+
+def _listed(axis: int | Sequence[int]) -> list[int]:
+    return [axis] if isinstance(axis, int) else list(axis)
 
 
 def has_activation(layer: Any) -> bool:

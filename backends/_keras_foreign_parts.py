@@ -16,6 +16,7 @@ from backends._keras_foreign_layers import (
     has_activation,
     is_leaf,
     own_variables,
+    product_of,
     projections_of,
 )
 from harness.foreign import Array, Part, Setting, Step
@@ -48,6 +49,8 @@ def parts_of(name: str, layer: Any, trained: set[int]) -> list[Part]:
         recurrent = [_recurrent(inside, cell, array, _settings(layer)) for inside, cell in cells]
         return _seen_at_the_last(name, recurrent)
     match layer:
+        case keras.layers.EinsumDense() if product_of(layer):
+            return [Part(name, "dense", _product(name, layer, trained), _settings(layer), name)]
         case keras.layers.MultiHeadAttention():
             return _attention(name, layer, trained)
         case keras.layers.PReLU():
@@ -115,20 +118,26 @@ def _attention(name: str, layer: Any, trained: set[int]) -> list[Part]:
     """Four projections, whose heads stand side by side."""
     found = []
     for part, projection in projections_of(layer):
-        arrays = {}
-        for variable in direct(projection):
-            shape = tuple(variable.shape)
-            flat: tuple[int, ...] = (int(np.prod(shape)),)
-            if variable.name == "kernel":
-                flat = (
-                    (int(np.prod(shape[:-1])), shape[-1]) if part == "output" else (shape[0], int(np.prod(shape[1:])))
-                )
-            arrays[variable.name] = Array(
-                f"{name}/{part}/{variable.name}", shape, (Step("reshape", flat),), id(variable) in trained
-            )
         settings = {"heads": layer.num_heads, "head_size": layer.key_dim} if part == "output" else {}
         output = name if part == "output" else f"{name}/{part}"
+        arrays = _product(f"{name}/{part}", projection, trained)
         found.append(Part(f"{name}/{part}", "dense", arrays, settings, output))
+    return found
+
+
+def _product(name: str, layer: Any, trained: set[int]) -> dict[str, Array]:
+    """The arrays of an EinsumDense as those of the dense layer that it is."""
+    product, found = product_of(layer), {}
+    assert product is not None
+    order = tuple(product.kernel.index(axis) for axis in product.given + product.made)
+    for variable in direct(layer):
+        shape = tuple(variable.shape)
+        steps: tuple[Step, ...] = (Step("reshape", (int(np.prod(shape)),)),)
+        if variable.name == "kernel":
+            given = int(np.prod([shape[axis] for axis in order[: len(product.given)]]))
+            flat = Step("reshape", (given, int(np.prod(shape)) // given))
+            steps = (flat,) if list(order) == sorted(order) else (Step("transpose", order), flat)
+        found[variable.name] = Array(f"{name}/{variable.name}", shape, steps, id(variable) in trained)
     return found
 
 

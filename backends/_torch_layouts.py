@@ -108,7 +108,7 @@ class Layouts(TorchFunctionMode):
         self.ranks[name], self.lies[name] = given.ndim, tag.lies
         if tag.lies == "flat":
             self.flattened[name] = tag.shape
-        array = self._batch_first(module, self.common(given))
+        array = self._batch_first(module, self._seen(given, module))
         untold = spatial and tag.lies in ("", "given") and array.ndim > 2
         self.seen[f"{name}/input"] = np.moveaxis(array, 1, -1) if untold else array
 
@@ -117,7 +117,7 @@ class Layouts(TorchFunctionMode):
         self._sources[id(answer)] = (answer, name)
         if self._tag(answer).lies == "" and dense:
             self._put(answer, Tag("from", source=name))
-        self.seen[name] = self._batch_first(module, self.common(answer))
+        self.seen[name] = self._batch_first(module, self._seen(answer, module))
 
     def leaves(self, name: str, holds: bool, through: bool) -> Callable[..., None]:
         """A hook of a module that has answered."""
@@ -184,6 +184,15 @@ class Layouts(TorchFunctionMode):
             array = self._array(tensor)
             return np.moveaxis(array.reshape(len(array), *tag.shape), 1, -1).reshape(array.shape)
         return self.answer(tensor)
+
+    def _seen(self, tensor: Tensor, module: nn.Module | None) -> NDArray[Any]:
+        """The same of a layer; a norm of the last axis alone, with no `forward` of its own, has that last."""
+        last = (
+            isinstance(module, nn.LayerNorm)
+            and type(module).forward is nn.LayerNorm.forward
+            and len(module.normalized_shape) == 1
+        )
+        return self._array(tensor) if last and self._tag(tensor).lies == "first" else self.common(tensor)
 
     def answer(self, tensor: Tensor) -> NDArray[Any]:
         """The same of the model's answer, behind which no kernel makes up for the order in which it was flattened."""
@@ -301,8 +310,8 @@ class Layouts(TorchFunctionMode):
         return made
 
     def _follow(self, name: str, given: list[Tensor], made: Tensor) -> None:
-        tags = [tag for tensor in given if (tag := self._tag(tensor)).lies]
-        tag = tags[0] if tags else Tag("")
+        given = [tensor for tensor in given if self._tag(tensor).lies] or given
+        tag = self._tag(given[0]) if given else Tag("")
         spatial = any(word in name for word in _SPATIAL) and made.ndim > 2
         if spatial:
             if tag.lies == "given":

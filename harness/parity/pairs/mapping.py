@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -36,9 +37,34 @@ class Matched(msgspec.Struct, frozen=True):
     how: str
 
 
+class Fused(msgspec.Struct, frozen=True):
+    """A layer of ours, or of theirs, that stands for several of the other model: how wide the share of each is, whether
+    their names say in what order these are, and all of that in words.
+    """
+
+    whole: Part
+    ours: bool
+    widths: tuple[int, ...]
+    named: bool
+    told: str
+
+
+SHARES = "shares"
+"""The setting of a fused layer that says of how many heads each has the shares together, and their order: the places
+that these layers have in the order of computation.
+"""
+
+
+def shares(part: Part) -> tuple[int, ...]:
+    """That setting; nothing where nobody has set it."""
+    said = part.settings.get(SHARES)
+    return said if isinstance(said, tuple) else ()
+
+
 class Paired(msgspec.Struct, frozen=True):
     """How two models map: their layers in order, every array, what cannot be (`problems`), what is worth knowing
-    (`remarks`), and `held`: arrays of theirs that ours does not have and that stay at zero, or at their `constant`.
+    (`remarks`), `held`: arrays of theirs that ours does not have and that stay at zero, or at their `constant`; and
+    what is `fused`.
     """
 
     matched: tuple[Matched, ...]
@@ -46,6 +72,7 @@ class Paired(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     held: tuple[Array, ...] = ()
+    fused: tuple[Fused, ...] = ()
 
 
 def pair(
@@ -56,7 +83,8 @@ def pair(
     search.by_names(said, "as the mapping says")
     search.by_names(swapped or {}, "found by trying")
     search.constants_by_names()
-    for step in (search.by_signature, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
+    search.by_signature()
+    for step in (search.put_together, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
         step()
         search.by_signature()  # for what is left may be told apart now
     search.as_arrays()
@@ -96,12 +124,14 @@ class _Search:
 
     def __init__(self, ours: Inspected, theirs: Inspected) -> None:
         self._frameworks = ours.framework, theirs.framework
+        self._all = ours.parts, theirs.parts
         self._ours = list(ours.parts)
         self._theirs = [part for part in theirs.parts if part.kind != "constant"]
         self._constants = [part for part in theirs.parts if part.kind == "constant"]  # which need no partner
         self._order = {part.name: place for place, part in enumerate(ours.parts)}
         self._matched: list[Matched] = []
-        self._fused: list[Line] = []
+        self._shares: list[Line] = []
+        self._fused: list[Fused] = []
         self._problems: list[str] = []
         self._remarks: list[str] = []
         self._held: list[Array] = []
@@ -123,6 +153,10 @@ class _Search:
                 self._unknown(mine, self._frameworks[0], [part.name for part in self._ours])
             if not theirs:
                 self._unknown(other, self._frameworks[1], [part.name for part in free])
+            if len(ours) == 1 and (whole := self._put_together(1, ours[0], theirs)):
+                theirs = [whole]
+            elif len(theirs) == 1 and (whole := self._put_together(0, theirs[0], ours)):
+                ours = [whole]
             for one, two in zip(ours, _called_alike(ours, theirs), strict=False):
                 self._match(one, two, how)
 
@@ -190,16 +224,21 @@ class _Search:
                     many.remove(each)
 
     def _take_apart(self, run: list[Part], whole: Part, theirs_fused: bool) -> None:
-        begin = 0
-        for part in run:
-            size = part.arrays["kernel"].common()[1]
-            columns = tuple(range(begin, begin + size))
+        named = _by_what_they_project(run)
+        heads, *order = shares(whole) or (1, *range(len(run)))
+        run, begin = named or [run[place] for place in order], 0
+        widths = [part.arrays["kernel"].common()[1] for part in run]
+        for part, width in zip(run, widths, strict=True):
             for role, array in part.arrays.items():
-                from_whole = _more(whole.arrays[role], Step("take", columns, len(whole.arrays[role].common()) - 1))
+                from_whole = _share(whole.arrays[role], begin, width, heads)
                 ours, theirs = (array, from_whole) if theirs_fused else (from_whole, array)
-                self._fused.append(Line(f"{part.name}/{role}", role, "dense", ours, theirs, f"a share of {whole.name}"))
-            begin += size
-        self._remarks.append(f"{whole.name} is {', '.join(part.name for part in run)} side by side, in that order")
+                line = Line(f"{part.name}/{role}", role, "dense", ours, theirs, f"a share of {whole.name}")
+                self._shares.append(line)
+            begin += width
+        told = f"{whole.name} is {', '.join(part.name for part in run)} side by side, in that order"
+        told += f", for each of {heads} heads" if heads > 1 else ""
+        self._fused.append(Fused(whole, not theirs_fused, tuple(widths), bool(named), told))
+        self._remarks.append(told)
 
     def unshared(self) -> None:
         """Of a layer that is tied to one with a partner, as a decoder to its embedding, only the rest needs one."""
@@ -234,6 +273,37 @@ class _Search:
                 held = {role: bare if _sizes(bare) in wanted else array}
                 self._theirs.append(Part(array.name, "own", held, output=part.holder or ""))
 
+    def put_together(self) -> None:
+        """Arrays that a layer of the user's own holds may be all that one of a known kind has, as a norm whose channels
+        come first, or a product with a kernel: that layer they are then.
+        """
+        for side, (known, loose) in enumerate(((self._theirs, self._ours), (self._ours, self._theirs))):
+            for one in [part for part in known if part.holder is None]:
+                groups: dict[str, list[Part]] = defaultdict(list)
+                for part in [*loose, *(self._constants if side else ())]:
+                    groups[_above(part.name)].append(part)
+                found = (whole for group in groups.values() if (whole := self._put_together(side, one, group)))
+                for whole in itertools.islice(found, 1):
+                    self._match(*((one, whole) if side else (whole, one)), "the arrays of one layer")
+
+    def _put_together(self, side: int, like: Part, group: list[Part]) -> Part | None:
+        """Single arrays of a side as the layer that the other has, in their place; None where they are not those of
+        one. What it answers is seen where nothing else is in what holds them.
+        """
+        kinds = {part.kind for part in group}
+        arrays = _in_the_place_of(like.arrays, group) if like.kind in _PUT_TOGETHER and kinds <= _SINGLE else {}
+        if not arrays:
+            return None
+        names, name = {part.name for part in group}, _above(group[0].name)
+        beside = [part.name for part in self._all[side] if part.name not in names]
+        seen = name if name and not any(other.startswith((f"{name}.", f"{name}/")) for other in beside) else ""
+        whole = replace(group[0], name=name, kind=like.kind, arrays=arrays, output=seen)
+        self._order[name] = min(self._order.get(part.name, 0) for part in group)
+        for part in group:
+            (self._constants if part.kind == "constant" else (self._ours, self._theirs)[side]).remove(part)
+        (self._ours, self._theirs)[side].append(whole)
+        return whole
+
     def constants_by_names(self) -> None:
         """Pair arrays that nobody trains, as the mean that a layer of ours was given, with constants of theirs."""
         for one in [part for part in self._ours if _is_constant(part)]:
@@ -264,7 +334,7 @@ class _Search:
     def result(self) -> Paired:
         """What was found, and what was not."""
         self._matched.sort(key=lambda each: self._order[each.ours.name])
-        lines = [line for each in self._matched for line in self._lines(each)] + self._fused
+        lines = [line for each in self._matched for line in self._lines(each)] + self._shares
         for framework, parts in zip(self._frameworks, (self._ours, self._theirs), strict=True):
             for part in [part for part in parts if part.arrays]:  # a norm may have none
                 told = ", ".join(f"{role} {array.common()}" for role, array in part.arrays.items())
@@ -272,7 +342,12 @@ class _Search:
                     f"{framework}'s {part.name} ({part.kind}: {told}) has no partner" + self._remedy(part)
                 )
         return Paired(
-            tuple(self._matched), tuple(lines), tuple(self._problems), tuple(self._remarks), tuple(self._held)
+            tuple(self._matched),
+            tuple(lines),
+            tuple(self._problems),
+            tuple(self._remarks),
+            tuple(self._held),
+            tuple(self._fused),
         )
 
     def _remedy(self, one: Part) -> str:
@@ -380,6 +455,45 @@ def _is_whole(array: Array) -> bool:
     return bool(np.prod(array.common()) == np.prod(array.shape))
 
 
+def _in_the_place_of(arrays: Mapping[str, Array], group: Sequence[Part]) -> dict[str, Array]:
+    """Single arrays by the roles of those that have their sizes, whose names tell, or else their order; none where some
+    have no role, or have none left.
+    """
+    found: dict[str, Array] = {}
+    free = list(group)
+    for role, array in arrays.items():
+        fitting = [(part, laid) for part in free for each in part.arrays.values() if (laid := _laid(each, array))]
+        if not fitting:
+            return {}
+        told = [bool(_words(_last(part.name)) & _ROLES.get(role, frozenset())) for part, _ in fitting]
+        part, found[role] = fitting[told.index(max(told))]
+        free.remove(part)
+    return {} if free else found
+
+
+def _laid(array: Array, other: Array) -> Array | None:
+    """An array in the shape of another; of a kernel also turned. None where it has other sizes."""
+    rank = len(array.common())
+    turned = _more(array, Step("transpose", (*range(2, rank), 1, 0))) if rank > 1 else array
+    fitting = [each for each in (array, turned) if _sizes(each) == _sizes(other)]
+    return _as(fitting[0], other) if fitting else None
+
+
+_SINGLE = {"own", "constant"}
+_PUT_TOGETHER = ("dense", "layer_norm", "group_norm", "batch_norm")
+_ROLES = {
+    "gamma": frozenset({"gamma", "weight", "scale"}),
+    "beta": frozenset({"beta", "bias", "shift", "offset"}),
+    "moving_mean": frozenset({"mean"}),
+    "moving_variance": frozenset({"variance"}),
+}
+
+
+def _above(name: str) -> str:
+    """What holds an array of this name."""
+    return name[: -len(_last(name)) - 1] if len(_last(name)) < len(name) else ""
+
+
 def _apart(arrays: Mapping[str, Array], part: Part) -> list[Part]:
     """Arrays of a part, each as one of its own."""
     return [Part(f"{part.name}/{role}", "own", {role: array}) for role, array in arrays.items()]
@@ -405,11 +519,30 @@ def _runs(parts: Sequence[Part], whole: Part) -> list[list[Part]]:
     return found
 
 
-def _belong_together(run: Sequence[Part]) -> tuple[int, bool, bool]:
-    """How likely it is, of several runs, that one projects the same to query, key and value."""
+def _by_what_they_project(run: Sequence[Part]) -> list[Part]:
+    """Query, key and value in this order, where names say which is which."""
+    projected = ("query", "key", "value")
+    said = [[word for word in projected if word in _words(_last(part.name))] for part in run]
+    if not all(len(words) == 1 for words in said) or len({words[0] for words in said}) < len(said):
+        return []
+    return [part for _, part in sorted(zip(said, run, strict=True), key=lambda each: projected.index(each[0][0]))]
+
+
+def _share(whole: Array, begin: int, width: int, heads: int) -> Array:
+    """Columns of a fused array, or those of each head, which stand together with the other columns of that."""
+    *rows, columns = whole.common()
+    taken = Step("take", tuple(range(begin // heads, (begin + width) // heads)), len(rows) + (heads > 1))
+    if heads == 1:
+        return _more(whole, taken)
+    return _more(whole, Step("reshape", (*rows, heads, columns // heads)), taken, Step("reshape", (*rows, width)))
+
+
+def _belong_together(run: Sequence[Part]) -> tuple[int, bool, bool, bool]:
+    """How likely it is, of several runs, that one projects the same to query, key and value, or to the last two."""
     words = frozenset[str]().union(*(_words(part.name) for part in run))
     above = {part.name.replace("/", ".").rpartition(".")[0] for part in run}
-    return len(words & {"query", "key", "value"}), len(above) == 1, len({part.behind for part in run}) == 1
+    projected = words & {"query", "key", "value"}
+    return len(projected), "value" in projected, len(above) == 1, len({part.behind for part in run}) == 1
 
 
 def _renamed(ours: Part, theirs: Part) -> dict[str, Array]:

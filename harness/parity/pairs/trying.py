@@ -1,5 +1,5 @@
-"""Tells layers apart that kind, shape, name and order do not: where a layer's answer differs, its like are tried, and
-whether what was flattened before it lies as it is.
+"""Tells layers apart that kind, shape, name and order do not: where a layer's answer differs, its like are tried,
+whether what was flattened before it lies as it is, and how the shares lie of what is fused before it.
 
 With drawn weights no two arrays are alike, so that a layer's answer agrees in every digit only where it is the right
 one: what is found so is no guess.
@@ -8,14 +8,15 @@ one: what is found so is no guess.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from harness.foreign import Inspected
+from harness.foreign import Inspected, Part, Step
 from harness.parity.pairs.judging import Judge
-from harness.parity.pairs.mapping import BY_NAME, Matched, Paired, pair, signature
+from harness.parity.pairs.mapping import BY_NAME, SHARES, Fused, Matched, Paired, pair, shares, signature
 from harness.parity.pairs.orders import Looked
 
 _MOST = 60  # trials
@@ -35,36 +36,81 @@ def tell_apart(
     """What is found by trying; None where nothing is."""
     first = paired
     found: dict[str, str] = {}
-    theirs, said = looked[1].inspected, looked[0].mapping
+    sides, said = (looked[0].inspected, looked[1].inspected), looked[0].mapping
     broken = judged.first_broken()
     trials = iter(range(_MOST))
     while broken is not None:
-        for exchanged, tried in _tries(paired, theirs, broken, said):
+        for exchanged, tried in _tries(paired, sides, broken, said):
             if next(trials, None) is None:
                 return _told(first, paired, found)
-            other = pair(looked[0].inspected, tried, said, found | exchanged)
+            other = pair(*tried, said, found | exchanged)
             trial = None if other.problems else judge(other)
             if trial is None or not trial.compared() >= judged.compared():
                 continue
             later = trial.first_broken()
             if later is None or later > broken:
-                paired, found, theirs, broken = other, found | exchanged, tried, later
+                paired, found, sides, broken = other, found | exchanged, tried, later
                 break
         else:
             break
     return _told(first, paired, found)
 
 
+Sides = tuple[Inspected, Inspected]
+
+
 def _tries(
-    paired: Paired, theirs: Inspected, broken: int, said: Mapping[str, str]
-) -> Iterator[tuple[dict[str, str], Inspected]]:
-    """Whether the broken layer is behind a flattening of channels first in ours, too; and other partners."""
+    paired: Paired, sides: Sides, broken: int, said: Mapping[str, str]
+) -> Iterator[tuple[dict[str, str], Sides]]:
+    """Whether the broken layer is behind a flattening of channels first in ours, too, or behind one whose shares lie
+    otherwise; and other partners.
+    """
     if broken < len(paired.matched) and paired.matched[broken].theirs.flattened:
-        name = paired.matched[broken].theirs.name
-        parts = tuple(replace(part, flattened=()) if part.name == name else part for part in theirs.parts)
-        yield {}, replace(theirs, parts=parts)
+        yield {}, _tried(sides, 1, replace(paired.matched[broken].theirs, flattened=()))
+    for tried in itertools.chain(_turned(paired, sides, broken), _fused(paired, sides, broken)):
+        yield {}, tried
     for exchanged in _exchanges(paired, broken, said):
-        yield exchanged, theirs
+        yield exchanged, sides
+
+
+def _turned(paired: Paired, sides: Sides, broken: int) -> Iterator[Sides]:
+    """The broken layer with its kernel turned, where that is square and no layer of a known kind holds it."""
+    for each in paired.matched[broken : broken + 1]:
+        for place, (part, side) in enumerate(zip((each.ours, each.theirs), sides, strict=True)):
+            kernels = [array for role, array in part.arrays.items() if role == "kernel"]
+            for one in [one for one in side.parts if one.kind == "own" and kernels == list(one.arrays.values())]:
+                turned = replace(kernels[0], steps=(*kernels[0].steps, Step("transpose", (1, 0))))
+                yield _tried(sides, place, replace(one, arrays=dict.fromkeys(one.arrays, turned)))
+
+
+def _tried(sides: Sides, place: int, part: Part) -> Sides:
+    """Both models, in one of which a part is this one."""
+    parts = tuple(part if each.name == part.name else each for each in sides[place].parts)
+    tried = replace(sides[place], parts=parts)
+    return (tried, sides[1]) if place == 0 else (sides[0], tried)
+
+
+def _fused(paired: Paired, sides: Sides, broken: int) -> Iterator[Sides]:
+    """The last fused layer before the broken one with its shares laid otherwise."""
+    wrong = [(each.ours.name, each.theirs.name) for each in paired.matched[broken : broken + 1]]
+    for place, side in enumerate(sides):
+        names = [part.name for part in side.parts]
+        end = next((names.index(each[place]) for each in wrong if each[place] in names), len(names))
+        before = {names.index(fused.whole.name): fused for fused in paired.fused if fused.ours == (place == 0)}
+        for last in [at for at in sorted(before) if at < end][-1:]:
+            for laid in _laid(before[last], paired.fused):
+                whole = replace(before[last].whole, settings={**before[last].whole.settings, SHARES: laid})
+                yield _tried(sides, place, whole)
+
+
+def _laid(fused: Fused, others: Sequence[Fused]) -> Iterator[tuple[int, ...]]:
+    """In how many heads, which each have their shares together, first as others have them; and in which order."""
+    known = [shares(each.whole)[:1] for each in others]
+    common = math.gcd(*fused.widths)
+    for heads in sorted(range(1, common + 1), key=lambda heads: (heads,) not in known):
+        orders = itertools.permutations(range(len(fused.widths)))
+        for order in itertools.islice(orders, 1 if fused.named else None) if common % heads == 0 else ():
+            yield heads, *order
 
 
 def _told(first: Paired, paired: Paired, found: Mapping[str, str]) -> Better | None:
@@ -76,6 +122,12 @@ def _told(first: Paired, paired: Paired, found: Mapping[str, str]) -> Better | N
     before = {each.theirs.name for each in first.matched if each.theirs.flattened}
     flat = [each.ours.name for each in paired.matched if not each.theirs.flattened and each.theirs.name in before]
     tried = [f"{name} is behind a flattening of channels first in both" for name in flat]
+    arrays = {(each.ours.name, each.theirs.name): (each.ours.arrays, each.theirs.arrays) for each in first.matched}
+    for each in paired.matched:
+        now = each.ours.arrays, each.theirs.arrays
+        if arrays.get((each.ours.name, each.theirs.name), now) != now:
+            tried.append(f"the kernel of {each.ours.name} is turned")
+    tried += [fused.told for fused in paired.fused if shares(fused.whole)]
     tried += [f"{mine} is {other}" for mine, other in found.items()]
     named = {each.ours.name: each.theirs.name for each in first.matched if each.how == BY_NAME}
     crossed = {

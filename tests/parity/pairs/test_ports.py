@@ -89,6 +89,62 @@ given = keras.Input(inputs)
 shared = L.Dense(6, activation="relu", name="shared")(given)
 return keras.Model(given, {name: L.Dense(3, name=name)(shared) for name in ("box", "cls")})"""
 
+GROUPED = """
+given = keras.Input(inputs)
+x = ops.reshape(L.Dense(32)(given), (-1, 7, 2, 4, 4))
+q = ops.reshape(ops.transpose(x[:, :, :, :2], (0, 2, 3, 1, 4)), (-1, 4, 7, 4))
+k, v = (ops.repeat(ops.transpose(x[:, :, :, place], (0, 2, 1, 3)), 2, axis=1) for place in (2, 3))
+shares = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / 2.0)
+made = ops.reshape(ops.transpose(ops.matmul(shares, v), (0, 2, 1, 3)), (-1, 7, 16))
+return keras.Model(given, L.Dense(8)(made))"""
+
+EINSUMS = """
+given = keras.Input(inputs)
+q = L.EinsumDense("btd,dhk->bthk", (None, 4, 3), bias_axes="hk", name="query")(given)
+k = L.EinsumDense("btd,hkd->bthk", (None, 2, 3), bias_axes="hk", name="key")(given)
+v = L.EinsumDense("...d,hkd->...hk", (2, 3), bias_axes="hk", name="value")(given)
+k, v = (ops.repeat(each, 2, axis=2) for each in (k, v))
+shares = ops.softmax(ops.einsum("bthk,bshk->bhts", q, k) / 3**0.5)
+made = ops.einsum("bhts,bshk->bthk", shares, v)
+out = L.EinsumDense("bthk,hkd->btd", (None, 5), bias_axes="d", activation="relu", name="out")
+return keras.Model(given, out(made))"""
+
+CHANNELS_FIRST_NORM = """
+class Norm(nn.Module):
+    def __init__(self, size, eps=1e-6):
+        super().__init__()
+        self.weight, self.bias, self.eps = nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size)), eps
+
+    def forward(self, x):
+        x = x - x.mean(1, keepdim=True)
+        x = x / torch.sqrt(x.pow(2).mean(1, keepdim=True) + self.eps)
+        return self.weight[:, None, None] * x + self.bias[:, None, None]
+"""
+
+FROZEN = """
+class Frozen(nn.Module):
+    def __init__(self, size, eps=1e-5):
+        super().__init__()
+        self.eps = eps
+        for name in ("weight", "bias", "running_mean", "running_var"):
+            self.register_buffer(name, torch.ones(size))
+
+    def forward(self, x):
+        w, b, m, v = (each[:, None, None] for each in (self.weight, self.bias, self.running_mean, self.running_var))
+        return x * w * (v + self.eps).rsqrt() + (b - m * w * (v + self.eps).rsqrt())
+"""
+
+KERAS_NORM = """
+class Norm(L.Layer):
+    def build(self, shape):
+        self.gamma, self.beta = (self.add_weight(shape=shape[-1:], name=name) for name in ("gamma", "beta"))
+
+    def call(self, x):
+        mean, variance = ops.moments(x, axes=[-1], keepdims=True)
+        return (x - mean) * ops.rsqrt(variance + 1e-5) * self.gamma + self.beta
+
+return keras.Sequential([keras.Input(inputs), L.Dense(6), Norm(), L.Dense(2)])"""
+
 NORMALISED = """
 class Normalised(L.Layer):
     def build(self, shape):
@@ -231,6 +287,154 @@ return keras.Model(given, x)""",
             """,
         ),
         {("(q, k, v)", "(q, k, v, scale=1.0)"): ("forward", "multi_head_attention (proj1)")},
+    ),
+    "two projections that are fused head by head": Port(
+        (7, 8),
+        """
+given = x = keras.Input(inputs)
+for _ in range(2):
+    x = L.LayerNormalization(epsilon=1e-5)(x + L.MultiHeadAttention(2, 4)(x, x))
+return keras.Model(given, x)""",
+        net(
+            """
+            self.qkv1, self.proj1, self.norm1 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+            self.qkv2, self.proj2, self.norm2 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+            """,
+            """
+            for qkv, proj, norm in ((self.qkv1, self.proj1, self.norm1), (self.qkv2, self.proj2, self.norm2)):
+                q, k, v = qkv(x).reshape(-1, 7, 2, 3, 4).permute(3, 0, 2, 1, 4)
+                x = norm(x + proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+            return x
+            """,
+        ),
+        {
+            ("q, k, v = qkv", "k, q, v = qkv"): ("forward", "multi_head_attention (proj1)"),
+            ("x + proj", "proj"): ("forward", "layer_normalization (norm1)"),
+        },
+        notes=("qkv2 is multi_head_attention_1/query, multi_head_attention_1/key, multi_head_attention_1/value side by "
+               "side, in that order, for each of 2 heads",),
+    ),
+    "projections that Keras fuses for each group of heads": Port(
+        (7, 8),
+        GROUPED,
+        net("self.k, self.v, self.q, self.o = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 16), nn.Linear(16, 8)",
+            """
+            k, v, q = (f(x).view(-1, 7, n, 4).transpose(1, 2) for f, n in ((self.k, 2), (self.v, 2), (self.q, 4)))
+            return self.o(F.scaled_dot_product_attention(q, k, v, enable_gqa=True).transpose(1, 2).flatten(2))
+            """),
+        {("self.o(F", "self.o(-F"): ("forward", "dense_1 (o)")},
+        notes=("told apart by trying: dense is q, k, v side by side, in that order, for each of 2 heads",),
+    ),
+    "shares of which names do not say in what order they are": Port(
+        (7, 8),
+        """
+given = keras.Input(inputs)
+return keras.Model(given, L.Dense(4)(L.Dense(6)(given) * ops.silu(L.Dense(6)(given))))""",
+        net("self.both, self.down = nn.Linear(8, 12), nn.Linear(6, 4)",
+            """
+            up, gate = self.both(x).chunk(2, -1)
+            return self.down(F.silu(gate) * up)
+            """),
+        {("F.silu(", "F.gelu("): ("forward", "dense (down)")},
+        notes=("told apart by trying: both is dense_",),
+    ),
+    "keys and values that are fused": Port(
+        (7, 8),
+        """
+given = keras.Input(inputs)
+return keras.Model(given, L.MultiHeadAttention(2, 4)(given, ops.flip(given, 1)[:, :5]))""",
+        net("self.q, self.kv, self.o = nn.Linear(8, 8), nn.Linear(8, 16), nn.Linear(8, 8)",
+            """
+            q = self.q(x).view(-1, 7, 2, 4).transpose(1, 2)
+            k, v = self.kv(x.flip(1)[:, :5]).view(-1, 5, 2, 8).transpose(1, 2).chunk(2, -1)
+            return self.o(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+            """),
+        {
+            (".chunk(2, -1)", ".chunk(2, -1)[::-1]"): ("forward", "multi_head_attention (o)"),
+            ("[:, :5]", "[:, -5:]"): ("forward", "multi_head_attention (o)"),
+        },
+    ),
+    "a norm of channels that come first in Keras": Port(
+        (9, 9, 3),
+        sequential("L.Conv2D(6, 3)", "L.Permute((3, 1, 2))", "L.LayerNormalization(axis=1, epsilon=1e-6)",
+                   "L.Permute((2, 3, 1))", "L.Conv2D(4, 3)", "L.GlobalAveragePooling2D()"),
+        net("self.a, self.norm, self.b = nn.Conv2d(3, 6, 3), nn.LayerNorm(6, eps=1e-6), nn.Conv2d(6, 4, 3)",
+            "return self.b(self.norm(self.a(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)).mean((2, 3))"),
+        {(", eps=1e-6", ""): ("forward", "epsilon is 1e-06 in keras, 1e-05 in torch")},
+    ),
+    "a norm of steps": Port(
+        (9, 3),
+        sequential("L.Conv1D(6, 3)", "L.LayerNormalization(axis=1, epsilon=1e-5)", "L.Permute((2, 1))",
+                   "L.LayerNormalization(epsilon=1e-5)", "L.Permute((2, 1))", "L.Conv1D(4, 3)"),
+        """
+return nn.Sequential(nn.Conv1d(3, 6, 3), nn.LayerNorm(7), nn.LayerNorm(7), nn.Conv1d(6, 4, 3))""",
+        {
+            ("nn.LayerNorm(7), nn.C", "nn.LayerNorm(7, eps=1e-6), nn.C"): ("forward", "layer_normalization_1 (2) it"),
+        },
+    ),
+    "a norm of channels that come first, written out": Port(
+        (9, 9, 3),
+        sequential("L.Conv2D(6, 3)", "L.LayerNormalization(epsilon=1e-6)", "L.Conv2D(6, 3, groups=6)",
+                   "L.LayerNormalization(epsilon=1e-6)", "L.Conv2D(4, 3)", "L.GlobalAveragePooling2D()"),
+        CHANNELS_FIRST_NORM
+        + """
+return nn.Sequential(nn.Conv2d(3, 6, 3), Norm(6), nn.Conv2d(6, 6, 3, groups=6), Norm(6), nn.Conv2d(6, 4, 3),
+                     nn.AdaptiveAvgPool2d(1), nn.Flatten())""",
+        {
+            ("groups=6), Norm(6)", "groups=6), Norm(6, 1e-5)"): ("forward", "epsilon is 1e-06 in keras, 1e-05 in"),
+            (".mean(1, keepdim=True)\n    ", ".mean(2, keepdim=True)\n    "): ("forward", "layer_normalization (1)"),
+        },
+    ),
+    "a batch norm that is frozen, as buffers": Port(
+        (9, 9, 3),
+        """
+norm = L.BatchNormalization(epsilon=1e-5)
+norm.trainable = False
+return keras.Sequential([keras.Input(inputs), L.Conv2D(6, 3), norm, L.ReLU(), L.Conv2D(4, 3)])""",
+        FROZEN + "\nreturn nn.Sequential(nn.Conv2d(3, 6, 3), Frozen(6), nn.ReLU(), nn.Conv2d(6, 4, 3))",
+        {
+            ("Frozen(6)", "Frozen(6, 1e-3)"): ("forward", "epsilon is 1e-05 in keras, 0.001 in torch"),
+            ("Frozen(6)", "nn.BatchNorm2d(6)"): ("structure", "gamma (1.weight) is trained in torch, not"),
+        },
+    ),
+    "a product with a kernel in a module of one's own": Port(
+        (7, 8),
+        sequential("L.Dense(12)", "L.ReLU()", "L.Dense(8)", "L.Dense(8)", "L.Dense(8)"),
+        """
+class Conv1D(nn.Module):
+    def __init__(self, made, given, turned=False):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(given, made)), nn.Parameter(torch.zeros(made))
+        self.turned = turned
+
+    def forward(self, x):
+        kernel = self.weight.T if self.turned else self.weight
+        return torch.addmm(self.bias, x.flatten(0, -2), kernel).view(*x.shape[:-1], -1)
+
+return nn.Sequential(Conv1D(12, 8), nn.ReLU(), Conv1D(8, 12), Conv1D(8, 8), Conv1D(8, 8, turned=True))""",
+        {("nn.ReLU()", "nn.ReLU6()"): ("forward", "look behind dense: keras computes ReLU re_lu; torch ReLU6 1")},
+        notes=("told apart by trying: the kernel of dense_3 is turned",),
+    ),
+    "a norm of one's own in Keras": Port(
+        (7, 8),
+        KERAS_NORM,
+        "return nn.Sequential(nn.Linear(8, 6), nn.LayerNorm(6), nn.Linear(6, 2))",
+        {("LayerNorm(6)", "LayerNorm(6, eps=1e-3)"): ("forward", "norm (1)")},
+    ),
+    "projections that Keras writes as einsums": Port(
+        (7, 8),
+        EINSUMS,
+        net("self.q, self.k, self.v, self.o = nn.Linear(8, 12), nn.Linear(8, 6), nn.Linear(8, 6), nn.Linear(12, 5)",
+            """
+            q, k, v = (f(x).view(-1, 7, n, 3).transpose(1, 2) for f, n in ((self.q, 4), (self.k, 2), (self.v, 2)))
+            made = F.scaled_dot_product_attention(q, k, v, enable_gqa=True).transpose(1, 2).flatten(2)
+            return F.relu(self.o(made))
+            """),
+        {
+            ("F.relu(self.o(made))", "F.gelu(self.o(made))"): ("forward", "look behind out: keras computes relu"),
+            ("enable_gqa=True)", "enable_gqa=True, scale=1.0)"): ("forward", "out (o)"),
+            ("nn.Linear(12, 5)", "nn.Linear(12, 5, bias=False)"): ("structure", "keras's out has a bias, torch's o"),
+        },
     ),
     "instance norm": Port(
         (8, 8, 3),

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from harness.foreign import Array, Inspected, Part, Step, places, relaid
 from harness.parity.pairs import drawn, judging
-from harness.parity.pairs.mapping import pair
+from harness.parity.pairs.mapping import SHARES, pair
 from harness.parity.pairs.structure import structure
 
 TURNED = (Step("transpose", (1, 0)),)
@@ -83,6 +83,26 @@ def test_a_fused_projection_is_taken_apart():
     np.testing.assert_array_equal(native[4:8].T, weights["k/kernel"])
 
 
+def test_names_say_in_what_order_the_shares_of_a_fused_projection_are_or_else_it_is_that_of_computation():
+    def told(*names):
+        ours = [dense(name, 4, 4) for name in names]
+        return pair(*models(ours, [dense("fused", 4, 4 * len(names), TURNED)]), {}).remarks
+
+    assert told("key", "value", "query") == ("fused is query, key, value side by side, in that order",)
+    assert told("v_proj", "k_proj") == ("fused is k_proj, v_proj side by side, in that order",)
+    assert told("up", "value") == ("fused is up, value side by side, in that order",)
+
+
+def test_of_a_projection_fused_head_by_head_each_share_is_a_part_of_each_head():
+    ours = [dense(name, 4, width) for name, width in (("q", 8), ("k", 4), ("v", 4))]
+    fused = dense("qkv", 4, 16, TURNED, settings={SHARES: (2, 0, 1, 2)})
+    paired = pair(*models(ours, [fused]), {})
+    weights = drawn.weights(paired.lines, 0)
+    rows = drawn.natives(paired.lines, weights, ours=False)["qkv.kernel"].reshape(2, 8, 4)  # heads first
+    for name, begin, end in (("q", 0, 4), ("k", 4, 6), ("v", 6, 8)):
+        np.testing.assert_array_equal(rows[:, begin:end].reshape(-1, 4).T, weights[f"{name}/kernel"])
+
+
 def test_a_flattening_of_channels_first_permutes_the_rows_behind_it():
     behind = dense("fc", 24, 5, TURNED, flattened=(2, 3, 4))
     (line, _) = pair(*models([dense("dense", 24, 5)], [behind]), {}).lines
@@ -156,10 +176,35 @@ def test_a_mapping_to_what_does_not_fit_is_refused_in_words(theirs, said):
 
 def test_a_mapping_gives_an_array_no_other_order_of_its_numbers():
     alone = Part("a", "dense", {"kernel": Array("a.kernel", (3, 4))})
-    (wrong,) = pair(*models([alone], [own("w", 4, 3)]), {"a": "w"}).problems
-    assert wrong == "a/kernel is (3, 4) in keras, (4, 3) in torch (w)"
+    (wrong,) = pair(*models([alone], [own("w", 2, 6)]), {"a": "w"}).problems
+    assert wrong == "a/kernel is (3, 4) in keras, (2, 6) in torch (w)"
+    (line,) = pair(*models([alone], [own("w", 4, 3)]), {"a": "w"}).lines
+    assert line.theirs.steps == TURNED
     (line,) = pair(*models([alone], [own("w", 1, 3, 4)]), {"a": "w"}).lines
     assert line.theirs.common() == (3, 4)
+
+
+@pytest.mark.parametrize("said", [{}, {"a": "m"}, {"x/w": "y"}])
+def test_arrays_that_one_module_holds_are_the_layer_that_the_other_model_has(said):
+    held = [own("m.bias", 4), own("m.weight", 4)]
+    norm = Part("a", "layer_norm", {"gamma": Array("a.gamma", (4,)), "beta": Array("a.beta", (4,))})
+    ours, theirs = [norm, own("x/w", 3, 5), own("x/b", 5)], [*held, dense("y", 3, 5, TURNED)]
+    paired = pair(*models(ours, theirs), {key.partition("/")[0]: value for key, value in said.items()})
+    assert paired.problems == ()
+    assert {line.name: line.theirs.name for line in paired.lines} == {
+        "a/gamma": "m.weight", "a/beta": "m.bias", "x/kernel": "y.kernel", "x/bias": "y.bias"}  # fmt: skip
+    more = pair(*models(ours, [*theirs, own("m.shift", 4)]), {})  # which no norm has
+    assert any("keras's a (layer_norm: gamma (4,), beta (4,)) has no partner" in each for each in more.problems)
+
+
+def test_what_a_module_answers_that_holds_more_than_a_norms_arrays_is_not_that_of_a_norm():
+    norm = Part("a", "layer_norm", {"gamma": Array("a.gamma", (4,)), "beta": Array("a.beta", (4,))}, output="a")
+    held = [own("m.weight", 4), own("m.bias", 4)]
+    for beside, seen in (([], "m"), ([dense("m.fc", 4, 2, TURNED)], "")):
+        ours = [norm, *([dense("fc", 4, 2)] * len(beside))]
+        paired = pair(*models(ours, [*held, *beside]), {})
+        assert paired.problems == ()
+        assert [each.theirs.output for each in paired.matched if each.ours.name == "a"] == [seen]
 
 
 def test_of_one_of_several_the_mapping_that_would_say_it_is_told():
