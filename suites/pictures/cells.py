@@ -4,6 +4,7 @@ numbers with decimal commas, as spreadsheets write them where people do.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.util
 import io
@@ -24,22 +25,20 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SAID = re.compile(r'\A"?sep=[,;\t]"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line, and no row
 
 
-def read_cells(path: Path) -> list[list[str]]:
-    """Rows of cells, the header first, without blank ones at the end. Raises Unusable for what is no table."""
-    rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+def read_cells(path: Path) -> tuple[list[list[str]], list[str]]:
+    """Rows of cells, the header first, without blank ones at the end; and what was taken for granted. Raises Unusable
+    for what is no table.
+    """
+    rows, told = (_parquet(path), []) if path.suffix.lower() == ".parquet" else _csv(path)
     while rows and not any(map(str.strip, rows[-1])):
         rows.pop()
     if not rows:
         raise Unusable("empty: " + LAYOUT)
-    return rows
+    return rows, told
 
 
-def _csv(path: Path) -> list[list[str]]:
-    try:
-        text = file_bytes(path, _LARGEST, ": this is no table of images").decode()
-    except UnicodeDecodeError:
-        raise Unusable("not UTF-8 text: save it as CSV (UTF-8)") from None
-    text = text.lstrip("\ufeff")  # byte order marks: joining files leaves several
+def _csv(path: Path) -> tuple[list[list[str]], list[str]]:
+    text, told = _decoded(file_bytes(path, _LARGEST, ": this is no table of images"))
     text = _SAID.sub("", text)
     head = text.partition("\n")[0]
     likely = sorted(_SEPARATORS, key=head.count, reverse=True)
@@ -55,7 +54,17 @@ def _csv(path: Path) -> list[list[str]]:
         raise problems[likely[0]]
     if len(rows) > MOST_ROWS:
         raise Unusable(f"more than {MOST_ROWS} rows: this is no table of images")
-    return rows
+    return rows, told
+
+
+def _decoded(data: bytes) -> tuple[str, list[str]]:
+    """The text of a CSV, of what spreadsheets write: UTF-8, or Windows-1252 where that is told. Raises Unusable."""
+    if b"\0" not in data:  # which no text has in either
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode().lstrip("\ufeff"), []  # byte order marks: joining files leaves several
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("cp1252"), ["not UTF-8, and read as Windows-1252: if letters are wrong, save it as UTF-8"]
+    raise Unusable("not UTF-8 text: save it as CSV (UTF-8)")
 
 
 def _separated(text: str, separator: str) -> list[list[str]]:
@@ -96,8 +105,8 @@ def mostly_numbers(column: Sequence[str]) -> bool:
     return 2 * sum(map(is_number, column)) > len(column)
 
 
-_MARKED = re.compile(r"[+-]?\d[\d.]*(,[\d.]+)+")
-_COMMA = re.compile(r"[+-]?\d+,\d+")
+_MARKED = re.compile(r"[+-]?\d[\d.]*(,[\d.]+)+(e[+-]?\d+)?", re.IGNORECASE)
+_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 

@@ -70,19 +70,18 @@ def find_table(folder: Path) -> Path:
 
 def read_table(path: Path, images: Names, asked: Asked) -> Table:
     """Read the table of these images. Raises Unusable for what is none, and BenchError for targets that it lacks."""
-    rows = read_cells(path)
+    rows, told = read_cells(path)
     if image := next((cell.strip() for cell in rows[0] if "." in cell and images.is_name(cell.strip())), ""):
         raise Unusable(f"the first row is no header, for it names image '{image[:40]}': write one above it: {LAYOUT}")
     cells = _columns(rows)
     asked = asked._replace(targets=_with_commas(asked.targets, cells))
     roles = _roles(cells, images, asked)
-    told = []
     if not asked.classes:
         names = [name for name in cells if (name in asked.targets if asked.targets else name not in roles)]
         cells |= {name: [_MINUS.sub("-", cell) for cell in cells[name]] for name in names}
         cells, commas = decimal_commas(cells, names)
         refuse_thousands(cells, [name for name in names if name not in commas], bool(commas))
-        told = [f"columns with decimal commas, read as points: {few(commas)}"] * bool(commas)
+        told += [f"columns with decimal commas, read as points: {few(commas)}"] * bool(commas)
     chosen = _targets(cells, roles, asked)
     numbers = not asked.classes and all(mostly_numbers(cells[name]) for name in chosen)
     named = {name: cells[name] for name in chosen}
