@@ -101,8 +101,9 @@ def _parquet(path: Path) -> list[list[str]]:
 
 
 def mostly_numbers(column: Sequence[str]) -> bool:
-    """A few that are none are mistakes to be told, not another kind of column."""
-    return 2 * sum(map(is_number, column)) > len(column)
+    """Of the cells that are filled; a few that are no numbers are mistakes to be told, not another kind of column."""
+    filled = [cell for cell in column if cell]
+    return 2 * sum(map(is_number, filled)) > len(filled)
 
 
 _MARKED = re.compile(r"[+-]?\d[\d.]*(,[\d.]+)+(e[+-]?\d+)?", re.IGNORECASE)
@@ -121,7 +122,7 @@ def decimal_commas(columns: dict[str, list[str]], names: Iterable[str]) -> tuple
 
 def _has_commas(cells: Sequence[str]) -> bool:
     marked = sum(_MARKED.fullmatch(cell) is not None for cell in cells)
-    return marked > 0 and 2 * (marked + sum(map(is_number, cells))) > len(cells)
+    return marked > 0 and 2 * (marked + sum(map(is_number, cells))) > sum(map(bool, cells))
 
 
 def _with_points(name: str, cells: Sequence[str]) -> list[str]:
