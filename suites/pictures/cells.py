@@ -63,7 +63,7 @@ def _decoded(data: bytes) -> tuple[str, list[str]]:
         with contextlib.suppress(UnicodeDecodeError):
             return data.decode().lstrip("\ufeff"), []  # byte order marks: joining files leaves several
         with contextlib.suppress(UnicodeDecodeError):
-            return data.decode("cp1252"), ["not UTF-8, and read as Windows-1252: if letters are wrong, save it as UTF-8"]
+            return data.decode("cp1252"), ["not UTF-8, read as Windows-1252: if letters are wrong, save it as UTF-8"]
     raise Unusable("not UTF-8 text: save it as CSV (UTF-8)")
 
 

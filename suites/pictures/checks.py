@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 
 from harness.errors import BenchError, Finding
 from harness.protocol import TEST, Dataset, Images
+from harness.text import counted
 from suites.microstructure.findings import Spot, few, gather, of_rows
 from suites.pictures.splits import split, tests_of
 from suites.pictures.table import TRAIN, VALIDATION, Table
@@ -89,7 +90,7 @@ def _count(labelled: Labelled, lost: int) -> list[Finding]:
     things, what = _things(labelled)
     things += lost
     if things < FEWEST and not labelled.table.parts:
-        text = f"{things} {what} are too few to split; {FEWEST} is the least"
+        text = f"{counted(things, what)} {'is' if things == 1 else 'are'} too few to split; {FEWEST} is the least"
         remedy = ", unless a column `split` says of each image whether it is to train, for validation or for the test"
         return [Finding("error", "images", text + remedy * (count >= FEWEST))]
     if not labelled.table.classes and count < _FEW_PER_TARGET * targets:
@@ -98,10 +99,12 @@ def _count(labelled: Labelled, lost: int) -> list[Finding]:
 
 
 def _things(labelled: Labelled) -> tuple[int, str]:
-    """How many unlike things there are, and what to call them."""
+    """How many unlike things there are, and what to call one."""
     groups = labelled.groups
     things = len(set(groups)) if groups else len(labelled.images)
-    return things, "images" if things == len(labelled.images) else "groups"
+    if things == len(labelled.images):
+        return things, "image"
+    return things, "group" if any(labelled.table.groups) else "unlike image"
 
 
 def _tested(labelled: Labelled) -> list[Finding]:
@@ -117,9 +120,9 @@ def _tested(labelled: Labelled) -> list[Finding]:
     if tested >= FEWEST_TESTED:
         return []
     things, what = _things(labelled)
-    told = f"only {tested} of {things} {what} are in the test set: scores say little, and have no interval, which takes"
-    more = "name more in its column `split`" if labelled.table.parts else f"some {_ENOUGH} {what} in all give one"
-    return [Finding("warning", "images", f"{told} {FEWEST_TESTED}; {more}")]
+    told = f"only {tested} of {counted(things, what)} are in the test set: scores say little, and have no interval, "
+    more = "name more in its column `split`" if labelled.table.parts else f"some {_ENOUGH} {what}s in all give one"
+    return [Finding("warning", "images", f"{told}which takes {FEWEST_TESTED}; {more}")]
 
 
 def _parts(table: Table, name: str) -> list[Finding]:

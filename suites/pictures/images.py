@@ -40,6 +40,7 @@ SMALLEST, LARGEST = 16, 8192  # pixels along an edge
 MOST = 128
 """Pixels along the longer edge that models are shown, unless more are asked for."""
 
+_CUT = "cut it to that size, at the same magnification"
 _LARGEST_FILE = 2**28  # bytes
 _WHITE = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0}  # what Pillow reads 16 bits as; else 255
 Size = tuple[int, int]  # height, width
@@ -53,6 +54,8 @@ def find_images(folder: Path) -> list[Path]:
     if found := _of(SUFFIXES, _listed(folder)):
         return found
     told = f", but in its folders {few(list(inside))}: give one of these" if (inside := _folders(folder)) else ""
+    if others := [text(path.name) for path in other_images(folder)]:
+        told += f"; convert {few(others)}"
     raise BenchError(f"{folder}: no image in this folder{told}; {', '.join(SUFFIXES)} are read")
 
 
@@ -161,7 +164,7 @@ def read_images(
             spots.append(Spot(place, what, "crop it, or say resize=", _told(size)))
     if pixels:
         what = f"not {pixels} pixels, as those that the model was trained on"
-        spots += [Spot(place, what, "", _told(size)) for place, size in sizes.items() if _told(size) != pixels]
+        spots += [Spot(place, what, _CUT, _told(size)) for place, size in sizes.items() if _told(size) != pixels]
     if common is not None:
         spots += _of_other_size(sizes, common, resize, fixed=channels is not None)
     wrong = {spot.place for spot in spots}

@@ -32,7 +32,7 @@ def spelled(text: str) -> str:
     underscore for all else. Of an empty text an empty one.
     """
     composed = re.sub(r"μ(?=m\b)", "µ", unicodedata.normalize("NFC", text))  # a Greek letter in a unit is the sign
-    if re.match(r"-[\d.]", composed):
+    if re.match(r"-([\d.]|$)", composed):
         composed = f"minus {composed[1:]}"
     ascii_only = "".join(map(_spelled, composed))
     return re.sub(r"[^A-Za-z0-9.-]+", "_", ascii_only).strip("_").lstrip(".-_") or "_" * bool(text)

@@ -54,7 +54,7 @@ def test_a_table_in_windows_1252_is_read_and_told(tmp_path):
     (tmp_path / "t.csv").write_bytes("Bild;Härte [µm];€\r\nä.png;0,5;–\r\n".encode("cp1252"))
     rows, (told,) = read_cells(tmp_path / "t.csv")
     assert rows == [["Bild", "Härte [µm]", "€"], ["ä.png", "0,5", "–"]]
-    assert told == "not UTF-8, and read as Windows-1252: if letters are wrong, save it as UTF-8"
+    assert told == "not UTF-8, read as Windows-1252: if letters are wrong, save it as UTF-8"
 
 
 def points(*cells):

@@ -44,6 +44,10 @@ def test_too_few_images():
     assert told(labelled(images(61))) == []
 
 
+def test_too_few_images_that_are_no_copies():
+    assert "1 unlike image is too few to split" in told(labelled(np.zeros((20, 16, 16, 1), np.float32)))[0][1]
+
+
 def test_too_few_groups_of_many_images():
     few = labelled(groups=[f"g{row % 4}" for row in range(70)])
     only(few, "error", "4 groups are too few to split; 10 is the least, unless a column `split` says")

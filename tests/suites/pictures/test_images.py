@@ -194,6 +194,9 @@ def test_images_are_found_in_natural_order_and_hidden_ones_left_out(tmp_path):
     (tmp_path / "of" / "ferrite" / "1.png").write_bytes(b"")
     with pytest.raises(BenchError, match="no image in this folder, but in its folders ferrite: give one of these"):
         find_images(tmp_path / "of")
+    (tmp_path / "of" / "a.BMP").write_bytes(b"")
+    with pytest.raises(BenchError, match=r"in its folders ferrite: give one of these; convert a\.BMP; \.png"):
+        find_images(tmp_path / "of")
     with pytest.raises(BenchError, match="cannot be listed"):
         find_images(tmp_path / "nothing")
 

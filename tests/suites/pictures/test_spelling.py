@@ -21,6 +21,7 @@ from suites.pictures.spelling import renamed, spelled, spelled_apart
         ("ASTM 3+", "ASTM_3_plus"),
         ("martensite (lath)", "martensite_lath"),
         ("-1", "minus_1"),
+        ("-", "minus"),
         ("Fe₃C", "Fe3C"),
         ("é", "e"),
         ("Ж", "Zhe"),
