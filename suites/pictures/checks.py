@@ -35,6 +35,7 @@ _FOLLOWS = 0.9  # rank correlation of a target with the number of its row
 _TELLS = 0.8  # share of the variance of mean grey levels that lies between groups
 _DARK = 0.25
 _FAR = 50  # times the range of half of all values
+_LITTLE = 0.01  # share of another target's variance
 _MOST_NUMBERS = 5  # whole ones, that may be names of classes
 
 
@@ -79,7 +80,7 @@ def check(labelled: Labelled, table: str, lost: int = 0) -> list[Finding]:
     if labelled.table.classes:
         found += [one for one in _classes(labelled, table) if one.severity == "warning" or not lost]
     else:
-        found += _numbers(labelled, table)
+        found += _numbers(labelled, table) + _outweighed(labelled.table, table)
     found += _copies(labelled) + _look_alike(labelled) + _grey(labelled)
     whole = not lost and not any(finding.severity == "error" for finding in found)
     return _tested(labelled) + found if whole else found
@@ -196,6 +197,23 @@ def _maybe_classes(name: str, values: NDArray[np.float64], table: str) -> list[F
         return []
     what = f"column {name} holds {few([f'{value:g}' for value in unlike])} alone: if these are names of classes, say"
     return [Finding("warning", table, f"{what} classes=true, with the column's header as targets=")]
+
+
+def _outweighed(table: Table, name: str) -> list[Finding]:
+    """A warning of targets that add next to nothing to the squares of those of the same unit."""
+    findings = []
+    known = np.isfinite(table.targets).any(axis=0)
+    varies = np.nanvar(np.where(known, table.targets, 0), axis=0)
+    for unit in dict.fromkeys(table.units):
+        same = [place for place, other in enumerate(table.units) if other == unit]
+        largest = max(same, key=lambda place: varies[place])
+        if small := [table.names[place] for place in same if varies[place] < _LITTLE * varies[largest]]:
+            what = (
+                f"beside {table.names[largest]} next to nothing in skill is of {few(small)}, for squares of one unit, "
+            )
+            what += f"here {unit or 'none'}, add up: put units in brackets into headers, or ask for one at a time with "
+            findings.append(Finding("warning", name, f"{what}targets="))
+    return findings
 
 
 def _rank_correlation(one: NDArray[np.intp], other: NDArray[np.float64]) -> float:

@@ -92,6 +92,9 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
     named = {name: cells[name] for name in chosen}
     found = _numbers(named) if numbers else _classes(named, asked)
     others = {name: cells[name] for name in cells if name not in (*roles, *chosen)}
+    if roles.group and (blank := cells[roles.group].count("")):
+        what = f"column {roles.group} is empty in {blank} of {len(rows) - 1} rows, each of which is a group of its own"
+        told.append(f"{what}: if cells of a spreadsheet were merged, fill all of them in, or scores are too good")
     if not asked.targets:
         told += [
             f"{_no_numbers(name, held)}, and it is not predicted: if it was measured, {_ALONE}"
@@ -124,6 +127,9 @@ def of_folders(classes: Sequence[str], asked: Asked) -> Table:
     return Table((), found.values, found.names, ("",) * len(found.names), True, (), (), warnings)
 
 
+_SEPARATE = "separate cells by semicolons where commas are decimal marks"
+
+
 def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
     """The cells of each column by its header. Raises Unusable where these do not fit."""
     head, body = [cell.strip() for cell in rows[0]], rows[1:]
@@ -132,7 +138,7 @@ def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
     if twice := [name for name in dict.fromkeys(head) if name and head.count(name) > 1]:
         raise Unusable(f"names a column twice: {few(twice)}")
     spots = [
-        Spot(row, f"not {len(head)} cells, as the header has")
+        Spot(row, f"not {len(head)} cells, as the header has", _SEPARATE)
         for row, cells in enumerate(body)
         if len(cells) != len(head)
     ]
@@ -150,7 +156,7 @@ def _refuse_title(rows: list[list[str]]) -> None:
     if alone or all(len(row) != len(first) for row in body):
         told = ", ".join(filter(None, first))[:40]
         what = f"the first row{f', {told!r},' if told else ' is blank and'} is no header of the rows below"
-        raise Unusable(f"{what}: take out what stands above the header, and name each column in it")
+        raise Unusable(f"{what}: take out what stands above the header, name each column in it, and {_SEPARATE}")
 
 
 def _refuse_units(cells: dict[str, list[str]], file: str, targets: Sequence[str], images: Names) -> None:

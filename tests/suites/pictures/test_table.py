@@ -251,6 +251,12 @@ def test_what_was_measured_beside_numbers_and_is_not_predicted_is_told(read):
     assert [finding.what for finding in read(text, Asked(("F",))).findings] == ["columns not used: E"]
 
 
+def test_blank_cells_of_groups_as_merged_ones_leave_are_told(read):
+    table = read(f"file,specimen,E\n{rows(['p', '', 'q', ''], NUMBERS)}")
+    (finding,) = table.findings
+    assert finding.what.startswith("column specimen is empty in 2 of 4 rows, each of which is a group of its own: if")
+
+
 def numbered(words):
     return "\n".join(f"{n},{name},{word}" for n, (name, word) in enumerate(zip(FILES, words, strict=True), 1))
 
@@ -262,6 +268,10 @@ UNUSABLE = {
     "longer title": (f"Series, 7\nfile,E,F\n{_BODY}", "the first row, 'Series, 7', is no header"),
     "blank row": (f",,\nfile,E,F\n{_BODY}", "the first row is blank and is no header"),
     "blank line": (f"\nfile,E,F\n{_BODY}", "the first row is blank and is no header"),
+    "decimal commas": (
+        "file,E\na.png,1,5\nb.tif,2\n",
+        "row 1: not 2 cells.*: separate cells by semicolons where commas",
+    ),
     "units below": (f"file,E,F\n,GPa,\n{_BODY}", "row 1 names no image and has 'GPa' where others have a number: if"),
     "no files": ("E,F\n1.5,2\n3.5,4", "no column names the files"),
     "several of words": (f"file,a,b\n{rows('uvuv', 'wxwx')}", "which of a, b\\? Say targets="),
