@@ -330,7 +330,7 @@ def test_parquet_is_a_csv_in_another_form(tmp_path, read):
     table = read_table(tmp_path / "t.parquet", Names([tmp_path / name for name in FILES]), Asked())
     np.testing.assert_allclose(table.targets[:, 0], NUMBERS)
     assert table.parts == ("train", "train", "test", "validation")
-    frame.assign(E=[[1, 2], [3], [], None]).set_index("file").to_parquet(tmp_path / "t.parquet")
+    frame.assign(E=[[1, 2], [3], [5], None]).set_index("file").to_parquet(tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet", Names([tmp_path / name for name in FILES]), Asked())
     assert table.files == FILES  # which were the index
     assert table.classes  # lists are no numbers
