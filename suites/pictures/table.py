@@ -92,15 +92,7 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
     named = {name: cells[name] for name in chosen}
     found = _numbers(named) if numbers else _classes(named, asked)
     others = {name: cells[name] for name in cells if name not in (*roles, *chosen)}
-    if roles.group and (blank := cells[roles.group].count("")):
-        what = f"column {roles.group} is empty in {blank} of {len(rows) - 1} rows, each of which is a group of its own"
-        told.append(f"{what}: if cells of a spreadsheet were merged, fill all of them in, or scores are too good")
-    if not asked.targets:
-        told += [
-            f"{_no_numbers(name, held)}, and it is not predicted: if it was measured, {_ALONE}"
-            for name, held in others.items()
-            if _measured(name, held)
-        ]
+    told += _blank_groups(cells.get(roles.group, []), roles.group) + ([] if asked.targets else _passed_over(others))
     warnings = [Finding("warning", path.name, text) for text in told + found.told]
     return Table(
         files=tuple(cells[roles.file]),
@@ -165,6 +157,19 @@ def _refuse_units(cells: dict[str, list[str]], file: str, targets: Sequence[str]
     if told and not any(map(is_number, told)) and images.find(cells[file][0]) is None:
         what = f"row 1 names no image and has '{told[0][:20]}' where others have a number: if it is of the header"
         raise Unusable(f"{what}, put its units there, in brackets, as in 'E [GPa]', and take the row out")
+
+
+def _blank_groups(cells: Sequence[str], name: str) -> list[str]:
+    if not name or not (blank := cells.count("")):
+        return []
+    what = f"column {name} is empty in {blank} of {len(cells)} rows, each of which is a group of its own"
+    return [f"{what}: if cells of a spreadsheet were merged, fill all of them in, or scores are too good"]
+
+
+def _passed_over(others: dict[str, list[str]]) -> list[str]:
+    """Of columns that are no targets, those that may have been measured."""
+    remedy = f"and it is not predicted: if it was measured, {_ALONE}"
+    return [f"{_no_numbers(name, cells)}, {remedy}" for name, cells in others.items() if _measured(name, cells)]
 
 
 def _may_tell_groups(cells: Sequence[str]) -> bool:
