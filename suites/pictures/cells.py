@@ -4,6 +4,7 @@ numbers with decimal commas, as spreadsheets write them where people do.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.util
 import io
@@ -24,22 +25,20 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _SAID = re.compile(r'\A"?sep=[,;\t]"?\r?\n', re.IGNORECASE)  # a spreadsheet's own first line, and no row
 
 
-def read_cells(path: Path) -> list[list[str]]:
-    """Rows of cells, the header first, without blank ones at the end. Raises Unusable for what is no table."""
-    rows = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+def read_cells(path: Path) -> tuple[list[list[str]], list[str]]:
+    """Rows of cells, the header first, without blank ones at the end; and what was taken for granted. Raises Unusable
+    for what is no table.
+    """
+    rows, told = (_parquet(path), []) if path.suffix.lower() == ".parquet" else _csv(path)
     while rows and not any(map(str.strip, rows[-1])):
         rows.pop()
     if not rows:
         raise Unusable("empty: " + LAYOUT)
-    return rows
+    return rows, told
 
 
-def _csv(path: Path) -> list[list[str]]:
-    try:
-        text = file_bytes(path, _LARGEST, ": this is no table of images").decode()
-    except UnicodeDecodeError:
-        raise Unusable("not UTF-8 text: save it as CSV (UTF-8)") from None
-    text = text.lstrip("\ufeff")  # byte order marks: joining files leaves several
+def _csv(path: Path) -> tuple[list[list[str]], list[str]]:
+    text, told = _decoded(file_bytes(path, _LARGEST, ": this is no table of images"))
     text = _SAID.sub("", text)
     head = text.partition("\n")[0]
     likely = sorted(_SEPARATORS, key=head.count, reverse=True)
@@ -55,7 +54,17 @@ def _csv(path: Path) -> list[list[str]]:
         raise problems[likely[0]]
     if len(rows) > MOST_ROWS:
         raise Unusable(f"more than {MOST_ROWS} rows: this is no table of images")
-    return rows
+    return rows, told
+
+
+def _decoded(data: bytes) -> tuple[str, list[str]]:
+    """The text of a CSV, of what spreadsheets write: UTF-8, or Windows-1252 where that is told. Raises Unusable."""
+    if b"\0" not in data:  # which no text has in either
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode().lstrip("\ufeff"), []  # byte order marks: joining files leaves several
+        with contextlib.suppress(UnicodeDecodeError):
+            return data.decode("cp1252"), ["not UTF-8, read as Windows-1252: if letters are wrong, save it as UTF-8"]
+    raise Unusable("not UTF-8 text: save it as CSV (UTF-8)")
 
 
 def _separated(text: str, separator: str) -> list[list[str]]:
@@ -92,12 +101,13 @@ def _parquet(path: Path) -> list[list[str]]:
 
 
 def mostly_numbers(column: Sequence[str]) -> bool:
-    """A few that are none are mistakes to be told, not another kind of column."""
-    return 2 * sum(map(is_number, column)) > len(column)
+    """Of the cells that are filled; a few that are no numbers are mistakes to be told, not another kind of column."""
+    filled = [cell for cell in column if cell]
+    return 2 * sum(map(is_number, filled)) > len(filled)
 
 
-_MARKED = re.compile(r"[+-]?\d[\d.]*(,[\d.]+)+")
-_COMMA = re.compile(r"[+-]?\d+,\d+")
+_MARKED = re.compile(r"[+-]?\d[\d.]*(,[\d.]+)+(e[+-]?\d+)?", re.IGNORECASE)
+_COMMA = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
@@ -112,7 +122,7 @@ def decimal_commas(columns: dict[str, list[str]], names: Iterable[str]) -> tuple
 
 def _has_commas(cells: Sequence[str]) -> bool:
     marked = sum(_MARKED.fullmatch(cell) is not None for cell in cells)
-    return marked > 0 and 2 * (marked + sum(map(is_number, cells))) > len(cells)
+    return marked > 0 and 2 * (marked + sum(map(is_number, cells))) > sum(map(bool, cells))
 
 
 def _with_points(name: str, cells: Sequence[str]) -> list[str]:

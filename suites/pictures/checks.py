@@ -17,6 +17,7 @@ from scipy.stats import rankdata
 
 from harness.errors import BenchError, Finding
 from harness.protocol import TEST, Dataset, Images
+from harness.text import counted
 from suites.microstructure.findings import Spot, few, gather, of_rows
 from suites.pictures.splits import split, tests_of
 from suites.pictures.table import TRAIN, VALIDATION, Table
@@ -34,6 +35,7 @@ _FOLLOWS = 0.9  # rank correlation of a target with the number of its row
 _TELLS = 0.8  # share of the variance of mean grey levels that lies between groups
 _DARK = 0.25
 _FAR = 50  # times the range of half of all values
+_LITTLE = 0.01  # share of another target's variance
 _MOST_NUMBERS = 5  # whole ones, that may be names of classes
 
 
@@ -78,7 +80,7 @@ def check(labelled: Labelled, table: str, lost: int = 0) -> list[Finding]:
     if labelled.table.classes:
         found += [one for one in _classes(labelled, table) if one.severity == "warning" or not lost]
     else:
-        found += _numbers(labelled, table)
+        found += _numbers(labelled, table) + _outweighed(labelled.table, table)
     found += _copies(labelled) + _look_alike(labelled) + _grey(labelled)
     whole = not lost and not any(finding.severity == "error" for finding in found)
     return _tested(labelled) + found if whole else found
@@ -89,7 +91,7 @@ def _count(labelled: Labelled, lost: int) -> list[Finding]:
     things, what = _things(labelled)
     things += lost
     if things < FEWEST and not labelled.table.parts:
-        text = f"{things} {what} are too few to split; {FEWEST} is the least"
+        text = f"{counted(things, what)} {'is' if things == 1 else 'are'} too few to split; {FEWEST} is the least"
         remedy = ", unless a column `split` says of each image whether it is to train, for validation or for the test"
         return [Finding("error", "images", text + remedy * (count >= FEWEST))]
     if not labelled.table.classes and count < _FEW_PER_TARGET * targets:
@@ -98,10 +100,12 @@ def _count(labelled: Labelled, lost: int) -> list[Finding]:
 
 
 def _things(labelled: Labelled) -> tuple[int, str]:
-    """How many unlike things there are, and what to call them."""
+    """How many unlike things there are, and what to call one."""
     groups = labelled.groups
     things = len(set(groups)) if groups else len(labelled.images)
-    return things, "images" if things == len(labelled.images) else "groups"
+    if things == len(labelled.images):
+        return things, "image"
+    return things, "group" if any(labelled.table.groups) else "unlike image"
 
 
 def _tested(labelled: Labelled) -> list[Finding]:
@@ -117,9 +121,9 @@ def _tested(labelled: Labelled) -> list[Finding]:
     if tested >= FEWEST_TESTED:
         return []
     things, what = _things(labelled)
-    told = f"only {tested} of {things} {what} are in the test set: scores say little, and have no interval, which takes"
-    more = "name more in its column `split`" if labelled.table.parts else f"some {_ENOUGH} {what} in all give one"
-    return [Finding("warning", "images", f"{told} {FEWEST_TESTED}; {more}")]
+    told = f"only {tested} of {counted(things, what)} are in the test set: scores say little, and have no interval, "
+    more = "name more in its column `split`" if labelled.table.parts else f"some {_ENOUGH} {what}s in all give one"
+    return [Finding("warning", "images", f"{told}which takes {FEWEST_TESTED}; {more}")]
 
 
 def _parts(table: Table, name: str) -> list[Finding]:
@@ -193,6 +197,23 @@ def _maybe_classes(name: str, values: NDArray[np.float64], table: str) -> list[F
         return []
     what = f"column {name} holds {few([f'{value:g}' for value in unlike])} alone: if these are names of classes, say"
     return [Finding("warning", table, f"{what} classes=true, with the column's header as targets=")]
+
+
+def _outweighed(table: Table, name: str) -> list[Finding]:
+    """A warning of targets that add next to nothing to the squares of those of the same unit."""
+    findings = []
+    known = np.isfinite(table.targets).any(axis=0)
+    varies = np.nanvar(np.where(known, table.targets, 0), axis=0)
+    for unit in dict.fromkeys(table.units):
+        same = [place for place, other in enumerate(table.units) if other == unit]
+        largest = max(same, key=lambda place: varies[place])
+        if small := [table.names[place] for place in same if varies[place] < _LITTLE * varies[largest]]:
+            what = (
+                f"beside {table.names[largest]} next to nothing in skill is of {few(small)}, for squares of one unit, "
+            )
+            what += f"here {unit or 'none'}, add up: put units in brackets into headers, or ask for one at a time with "
+            findings.append(Finding("warning", name, f"{what}targets="))
+    return findings
 
 
 def _rank_correlation(one: NDArray[np.intp], other: NDArray[np.float64]) -> float:

@@ -40,6 +40,8 @@ SMALLEST, LARGEST = 16, 8192  # pixels along an edge
 MOST = 128
 """Pixels along the longer edge that models are shown, unless more are asked for."""
 
+_CUT = "cut it to that size, at the same magnification"
+_SIGNATURES = (b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\xff\xd8\xff")  # TIFF has two, either way round
 _LARGEST_FILE = 2**28  # bytes
 _WHITE = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0}  # what Pillow reads 16 bits as; else 255
 Size = tuple[int, int]  # height, width
@@ -53,6 +55,8 @@ def find_images(folder: Path) -> list[Path]:
     if found := _of(SUFFIXES, _listed(folder)):
         return found
     told = f", but in its folders {few(list(inside))}: give one of these" if (inside := _folders(folder)) else ""
+    if others := [text(path.name) for path in other_images(folder)]:
+        told += f"; convert {few(others)}"
     raise BenchError(f"{folder}: no image in this folder{told}; {', '.join(SUFFIXES)} are read")
 
 
@@ -161,7 +165,7 @@ def read_images(
             spots.append(Spot(place, what, "crop it, or say resize=", _told(size)))
     if pixels:
         what = f"not {pixels} pixels, as those that the model was trained on"
-        spots += [Spot(place, what, "", _told(size)) for place, size in sizes.items() if _told(size) != pixels]
+        spots += [Spot(place, what, _CUT, _told(size)) for place, size in sizes.items() if _told(size) != pixels]
     if common is not None:
         spots += _of_other_size(sizes, common, resize, fixed=channels is not None)
     wrong = {spot.place for spot in spots}
@@ -242,6 +246,9 @@ def _open(path: Path) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise Unusable(f"more pixels than any picture of {LARGEST} along an edge: cut or save it smaller") from error
     except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
+        if data.startswith(_SIGNATURES):
+            what = "damaged, or of a kind of PNG, TIFF or JPEG that is not read, as with decimal numbers of 64 bits"
+            raise Unusable(f"{what}: save it as grey of 8 or 16 bits, or as RGB") from error
         raise Unusable("not a PNG, TIFF or JPEG, whatever its name says: convert it, or write it anew") from error
 
 
@@ -292,18 +299,22 @@ def _pixels(path: Path, size: Size) -> NDArray[np.float32]:
 
 
 def _refuse_other_scales(picture: TiffImagePlugin.TiffImageFile) -> None:
-    """Raise Unusable for a TIFF whose black and white are not where its numbers end (TIFF 6.0, section 8)."""
+    """Raise Unusable for a TIFF whose black and white are not where its numbers end (TIFF 6.0, section 8), or of whose
+    channels one alone would be read.
+    """
     tags, remedy = picture.tag_v2, "save it as grey of 8 or 16 bits whose white is the largest"
     bits = np.atleast_1d(tags.get(_BITS, 1)).max()
     if bits not in (1, 2, 4, 8, 16, 32):
         raise Unusable(f"{bits} bits, whose white is not that of 16: {remedy}")
     if bits == 8 and 2 in np.atleast_1d(tags.get(_SAMPLE_FORMAT, 1)):
         raise Unusable(f"signed numbers of 8 bits, whose black and white are not known: {remedy}")
+    if (samples := tags.get(_SAMPLES, 1)) > len(picture.getbands()) == 1:
+        raise Unusable(f"{samples} channels, of which one alone would be read: save that one as grey, or three as RGB")
     if picture.mode in _WHITE and tags.get(_PHOTOMETRIC) == 0:
         raise Unusable(f"{bits} bits that count from white to black: invert it, and {remedy}")
 
 
-_BITS, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339
+_BITS, _PHOTOMETRIC, _SAMPLES, _SAMPLE_FORMAT = 258, 262, 277, 339
 
 
 def _bands(picture: Image.Image) -> list[Image.Image]:

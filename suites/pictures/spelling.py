@@ -32,7 +32,7 @@ def spelled(text: str) -> str:
     underscore for all else. Of an empty text an empty one.
     """
     composed = re.sub(r"μ(?=m\b)", "µ", unicodedata.normalize("NFC", text))  # a Greek letter in a unit is the sign
-    if re.match(r"-[\d.]", composed):
+    if re.match(r"-([\d.]|$)", composed):
         composed = f"minus {composed[1:]}"
     ascii_only = "".join(map(_spelled, composed))
     return re.sub(r"[^A-Za-z0-9.-]+", "_", ascii_only).strip("_").lstrip(".-_") or "_" * bool(text)
@@ -53,12 +53,14 @@ def _spelled(character: str) -> str:
 
 def spelled_apart(texts: Mapping[str, str], what: str) -> dict[str, str]:
     """The name of each of these `what`s: of the text that says what it is, by what it is written as (a column's header,
-    say, with its unit). Raises Unusable where two have one name, one is too long for any, or tables would call
-    something else so: of the target `E` they have `r2_E`, and its deviation is `r2_E_sd`.
+    say, with its unit). Raises Unusable where two have one name, one is too long for any or of nothing but signs, or
+    tables would call something else so: of the target `E` they have `r2_E`, and its deviation is `r2_E_sd`.
     """
     names = {written: spelled(text) for written, text in texts.items()}
-    for name in names.values():
-        if len(same := [f"'{written[:40]}'" for written in names if names[written] == name]) > 1:
+    for written, name in names.items():
+        if name == "_":
+            raise Unusable(f"{what} '{written[:40]}' has no letter or digit that could be a name: give it one")
+        if len(same := [f"'{other[:40]}'" for other in names if names[other] == name]) > 1:
             told = f"{' and '.join(same)} would all be called {name}"
             raise Unusable(f"{what} {told}: name each in its own way, so that letters or digits tell them apart")
         if len(name) > _LONGEST:

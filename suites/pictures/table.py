@@ -27,6 +27,7 @@ from suites.pictures.images import TABLES
 from suites.pictures.spelling import renamed, spelled_apart
 
 MOST_CLASSES = 50
+_SHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers", ".tsv", ".tab", ".txt", ".dat")  # that may be the table meant
 FOLDERS = "folders of classes"
 _FEWEST_GROUPS = 10  # that could be split
 
@@ -62,6 +63,8 @@ class Asked(NamedTuple):
 def find_table(folder: Path) -> Path:
     """The one table of a folder. Raises Unusable where there is none, or more."""
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in TABLES and path.name[0] != ".")
+    if not found and (sheets := [path.name for path in sorted(folder.iterdir()) if path.suffix.lower() in _SHEETS]):
+        raise Unusable(f"no table, {' or '.join(TABLES)}, but {few(sheets)}: save it as CSV (UTF-8)")
     if len(found) != 1:
         told = f"leave one; there are {len(found)}: {few([path.name for path in found])}" if found else LAYOUT
         raise Unusable(f"no table{' of its own' if found else ''}, {' or '.join(TABLES)}: {told}")
@@ -70,25 +73,27 @@ def find_table(folder: Path) -> Path:
 
 def read_table(path: Path, images: Names, asked: Asked) -> Table:
     """Read the table of these images. Raises Unusable for what is none, and BenchError for targets that it lacks."""
-    rows = read_cells(path)
+    rows, told = read_cells(path)
     if image := next((cell.strip() for cell in rows[0] if "." in cell and images.is_name(cell.strip())), ""):
         raise Unusable(f"the first row is no header, for it names image '{image[:40]}': write one above it: {LAYOUT}")
     cells = _columns(rows)
     asked = asked._replace(targets=_with_commas(asked.targets, cells))
     roles = _roles(cells, images, asked)
-    told = []
     if not asked.classes:
         names = [name for name in cells if (name in asked.targets if asked.targets else name not in roles)]
         cells |= {name: [_MINUS.sub("-", cell) for cell in cells[name]] for name in names}
         cells, commas = decimal_commas(cells, names)
         refuse_thousands(cells, [name for name in names if name not in commas], bool(commas))
-        told = [f"columns with decimal commas, read as points: {few(commas)}"] * bool(commas)
+        told += [f"columns with decimal commas, read as points: {few(commas)}"] * bool(commas)
     chosen = _targets(cells, roles, asked)
     numbers = not asked.classes and all(mostly_numbers(cells[name]) for name in chosen)
+    if numbers:
+        _refuse_units(cells, roles.file, chosen, images)
     named = {name: cells[name] for name in chosen}
     found = _numbers(named) if numbers else _classes(named, asked)
-    warnings = [Finding("warning", path.name, text) for text in told + found.told]
     others = {name: cells[name] for name in cells if name not in (*roles, *chosen)}
+    told += _blank_groups(cells.get(roles.group, []), roles.group) + ([] if asked.targets else _passed_over(others))
+    warnings = [Finding("warning", path.name, text) for text in told + found.told]
     return Table(
         files=tuple(cells[roles.file]),
         targets=found.values,
@@ -114,6 +119,9 @@ def of_folders(classes: Sequence[str], asked: Asked) -> Table:
     return Table((), found.values, found.names, ("",) * len(found.names), True, (), (), warnings)
 
 
+_SEPARATE = "separate cells by semicolons where commas are decimal marks"
+
+
 def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
     """The cells of each column by its header. Raises Unusable where these do not fit."""
     head, body = [cell.strip() for cell in rows[0]], rows[1:]
@@ -122,14 +130,46 @@ def _columns(rows: list[list[str]]) -> dict[str, list[str]]:
     if twice := [name for name in dict.fromkeys(head) if name and head.count(name) > 1]:
         raise Unusable(f"names a column twice: {few(twice)}")
     spots = [
-        Spot(row, f"not {len(head)} cells, as the header has")
+        Spot(row, f"not {len(head)} cells, as the header has", _SEPARATE)
         for row, cells in enumerate(body)
         if len(cells) != len(head)
     ]
+    _refuse_title(rows)
     if spots:
         raise Unusable("; ".join(f"{finding.where}: {finding.what}" for finding in gather(spots, of_rows(""))))
     columns = {name: [row[column].strip() for row in body] for column, name in enumerate(head)}
     return {name: cells for name, cells in columns.items() if name or any(cells)}
+
+
+def _refuse_title(rows: list[list[str]]) -> None:
+    """Raise Unusable where what stands first is not the header, but a title or something else above it."""
+    first, *body = ([cell.strip() for cell in row] for row in rows)
+    alone = not any(first[1:]) and any(any(row[1:]) for row in body)
+    if alone or all(len(row) != len(first) for row in body):
+        told = ", ".join(filter(None, first))[:40]
+        what = f"the first row{f', {told!r},' if told else ' is blank and'} is no header of the rows below"
+        raise Unusable(f"{what}: take out what stands above the header, name each column in it, and {_SEPARATE}")
+
+
+def _refuse_units(cells: dict[str, list[str]], file: str, targets: Sequence[str], images: Names) -> None:
+    """Raise Unusable where what stands below the header is more of it: it has words above numbers, and no image."""
+    told = [cells[name][0] for name in targets if cells[name][0]]
+    if told and not any(map(is_number, told)) and images.find(cells[file][0]) is None:
+        what = f"row 1 names no image and has '{told[0][:20]}' where others have a number: if it is of the header"
+        raise Unusable(f"{what}, put its units there, in brackets, as in 'E [GPa]', and take the row out")
+
+
+def _blank_groups(cells: Sequence[str], name: str) -> list[str]:
+    if not name or not (blank := cells.count("")):
+        return []
+    what = f"column {name} is empty in {blank} of {len(cells)} rows, each of which is a group of its own"
+    return [f"{what}: if cells of a spreadsheet were merged, fill all of them in, or scores are too good"]
+
+
+def _passed_over(others: dict[str, list[str]]) -> list[str]:
+    """Of columns that are no targets, those that may have been measured."""
+    remedy = f"and it is not predicted: if it was measured, {_ALONE}"
+    return [f"{_no_numbers(name, cells)}, {remedy}" for name, cells in others.items() if _measured(name, cells)]
 
 
 def _may_tell_groups(cells: Sequence[str]) -> bool:
@@ -219,14 +259,12 @@ def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[
             if name not in cells:
                 raise BenchError(f"targets={name}: the table has no such column{nearest(name, cells)}")
         return asked.targets
-    left = [name for name in cells if name not in roles]
-    numbers = [
-        name
-        for name in left
-        if _head(name) not in ROW_NUMBER and any(map(is_number, cells[name])) and mostly_numbers(cells[name])
-    ]
+    counts = [name for name in cells if _head(name) in ROW_NUMBER and mostly_numbers(cells[name])]
+    left = [name for name in cells if name not in (*roles, *counts)]
+    numbers = [name for name in left if mostly_numbers(cells[name])]
     if varying := [name for name in numbers if len(set(cells[name])) > 1]:
-        return tuple(varying)
+        filled = [name for name in varying if 2 * cells[name].count("") < len(cells[name])]
+        return tuple(filled or varying)
     for name in [name for name in left if name not in numbers]:
         if _measured(name, cells[name]):
             raise Unusable(_not_classes(name, cells[name]))
@@ -247,16 +285,25 @@ _DATE = re.compile(r"\d+([-./]\d+){2}.*|\d+:\d+.*")
 def _measured(name: str, cells: Sequence[str]) -> bool:
     """Whether cells are no numbers, but begin with one as what was measured does, and most classes do not."""
     filled = [cell for cell in cells if cell]
-    begin = sum(_BEGINS.match(cell) is not None and _DATE.fullmatch(cell) is None for cell in filled)
-    return 2 * begin > len(filled) or (begin > 0 and _UNIT.fullmatch(name) is not None)
+    begin = [cell for cell in filled if _BEGINS.match(cell) and not _DATE.fullmatch(cell)]
+    many = 2 * len(begin) > len(filled) or _UNIT.fullmatch(name) is not None
+    return many and not all(map(is_number, begin))
+
+
+_ALONE = (
+    "write the numbers alone, nothing between thousands, a unit into brackets in the header, and errors into a column "
+    "of their own"
+)
+
+
+def _no_numbers(name: str, cells: Sequence[str]) -> str:
+    row, cell = next((row, c) for row, c in enumerate(cells, 1) if _BEGINS.match(c) and not is_number(c))
+    return f"column '{name[:40]}' has cells that begin with a number and are none, as '{cell[:20]}' in row {row}"
 
 
 def _not_classes(name: str, cells: Sequence[str]) -> str:
-    cell = next(cell for cell in cells if _BEGINS.match(cell) and not is_number(cell))
-    what = f"column '{name[:40]}' has cells that begin with a number and are none, as '{cell[:20]}' in row "
-    remedy = "write the numbers alone, a unit into brackets in the header, and errors into a column of their own; say "
-    remedy += "classes=true where these are names of classes, or targets= for other columns"
-    return f"{what}{list(cells).index(cell) + 1}: {remedy}"
+    remedy = f"{_ALONE}; say classes=true where these are names of classes, or targets= for other columns"
+    return f"{_no_numbers(name, cells)}: {remedy}"
 
 
 class _Values(NamedTuple):
@@ -268,7 +315,8 @@ class _Values(NamedTuple):
     spots: list[Spot]
 
 
-_MEND = "fill it in, or take the row and its image out"
+_MEND = "fill it in, or take the row and its image out, or name other columns with targets="
+_MEND_WORD = "write a number, or take the row and its image out; where these are names of classes, say classes=true"
 
 
 def _numbers(columns: dict[str, list[str]]) -> _Values:
@@ -278,8 +326,10 @@ def _numbers(columns: dict[str, list[str]]) -> _Values:
         with contextlib.suppress(ValueError):
             if np.isfinite(found := number(cell)):
                 return found
-        what = f"{name[:40]} is no finite number" if cell else f"{name[:40]} is empty"
-        spots.append(Spot(row, what, _MEND, f"'{cell[:20]}'" * bool(cell)))
+        if cell:
+            spots.append(Spot(row, f"{name[:40]} is no finite number", _MEND_WORD, f"'{cell[:20]}'"))
+        else:
+            spots.append(Spot(row, f"{name[:40]} is empty", _MEND))
         return np.nan
 
     values = [[value(row, name, cell) for row, cell in enumerate(cells)] for name, cells in columns.items()]

@@ -369,7 +369,8 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
         assert low < value < high
         assert rows[name]["unlike_training"] == "false"
     assert rows["black.tif"]["unlike_training"] == "true"
-    assert rows["larger.tif"]["problem"] == "not 32x24 pixels, as those that the model was trained on"
+    problem = "not 32x24 pixels, as those that the model was trained on: cut it to that size, at the same magnification"
+    assert rows["larger.tif"]["problem"] == problem
     assert main(["deploy", f"results={tmp_path}"]) == 2
     assert "suite=own: 3 of 3 models are not of the data that the suite ships: give data=" in capsys.readouterr().err
     assert rows["other.bmp"]["problem"] == "not a PNG, TIFF or JPEG: convert it"

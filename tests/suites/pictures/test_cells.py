@@ -8,7 +8,9 @@ from suites.pictures.cells import decimal_commas, read_cells
 def read(tmp_path):
     def reading(text):
         (tmp_path / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-        return read_cells(tmp_path / "t.csv")
+        rows, told = read_cells(tmp_path / "t.csv")
+        assert not told
+        return rows
 
     return reading
 
@@ -36,7 +38,9 @@ def test_commas_in_headers_and_cells_separate_nothing_where_semicolons_do(read):
     ("text", "told"),
     [
         ('file;E\na.png;"1"2\n', "line 2, read as separated by semicolons: .*put a cell with such a mark"),
-        (b"file,E\n\xe4.png,1\n", "not UTF-8 text: save it as CSV"),
+        (b"file,E\n\xe4.png,1\n\x81", "not UTF-8 text: save it as CSV"),
+        (b"PK\3\4\0\0\xe4", "not UTF-8 text: save it as CSV"),
+        ("file\tE\na.png\t1\n".encode("utf-16-le"), "not UTF-8 text: save it as CSV"),
         ("file\n" + "a\n" * 100_001, "more than 100000 rows"),
         ("\n,\n", "empty: needed are a header"),
     ],
@@ -46,12 +50,21 @@ def test_what_is_no_table_says_where_and_what_to_do(read, text, told):
         read(text)
 
 
+def test_a_table_in_windows_1252_is_read_and_told(tmp_path):
+    (tmp_path / "t.csv").write_bytes("Bild;Härte [µm];€\r\nä.png;0,5;–\r\n".encode("cp1252"))
+    rows, (told,) = read_cells(tmp_path / "t.csv")
+    assert rows == [["Bild", "Härte [µm]", "€"], ["ä.png", "0,5", "–"]]
+    assert told == "not UTF-8, read as Windows-1252: if letters are wrong, save it as UTF-8"
+
+
 def points(*cells):
     return decimal_commas({"E": list(cells), "other": ["1,700"]}, ["E"])
 
 
 def test_decimal_commas_become_points_where_they_are_certain():
     assert points("0,5", "-1,25", "7", "n/a") == ({"E": ["0.5", "-1.25", "7", "n/a"], "other": ["1,700"]}, ["E"])
+    powers = points("1,2E+03", "-4,5e-1", "1,700E0", "7")
+    assert powers == ({"E": ["1.2E+03", "-4.5e-1", "1.700E0", "7"], "other": ["1,700"]}, ["E"])
     no_thousands = points("0,608", "1,700")
     assert no_thousands == ({"E": ["0.608", "1.700"], "other": ["1,700"]}, ["E"])
     for unchanged in (("1.5", "2"), ("a, b", "c"), ("1,5", "b", "c", "d")):

@@ -38,10 +38,24 @@ def only(data, severity, *words):
     assert all(word in what for word in words), what
 
 
+def test_targets_that_others_of_their_unit_outweigh_are_told():
+    targets = np.random.default_rng(1).normal(size=(72, 3)) * [20, 1, 9]
+    only(labelled(images(72), targets, ("E", "nu", "G")), "warning", "beside E next to nothing in skill is of nu, for")
+    data = labelled(images(72), targets, ("E", "nu", "G"))
+    assert told(data._replace(table=data.table._replace(units=("GPa", "", "GPa")))) == []
+    assert told(labelled(images(72), targets[:, ::2], ("E", "G"))) == []
+    nothing = np.full((72, 1), np.nan)
+    assert not any("skill" in what for _, what in told(labelled(images(72), nothing)))
+
+
 def test_too_few_images():
     only(labelled(images(9)), "error", "9 images are too few to split; 10 is the least")
     only(labelled(images(60)), "warning", "only 9 of 60 images are in the test set", "which takes 10; some 70 images")
     assert told(labelled(images(61))) == []
+
+
+def test_too_few_images_that_are_no_copies():
+    assert "1 unlike image is too few to split" in told(labelled(np.zeros((20, 16, 16, 1), np.float32)))[0][1]
 
 
 def test_too_few_groups_of_many_images():

@@ -194,6 +194,9 @@ def test_images_are_found_in_natural_order_and_hidden_ones_left_out(tmp_path):
     (tmp_path / "of" / "ferrite" / "1.png").write_bytes(b"")
     with pytest.raises(BenchError, match="no image in this folder, but in its folders ferrite: give one of these"):
         find_images(tmp_path / "of")
+    (tmp_path / "of" / "a.BMP").write_bytes(b"")
+    with pytest.raises(BenchError, match=r"in its folders ferrite: give one of these; convert a\.BMP; \.png"):
+        find_images(tmp_path / "of")
     with pytest.raises(BenchError, match="cannot be listed"):
         find_images(tmp_path / "nothing")
 
@@ -234,6 +237,22 @@ def test_a_tiff_whose_black_and_white_are_elsewhere_is_refused(tmp_path, kind, t
     tiff(tmp_path / "a.tif", values, **kind)
     (finding,) = read_images([tmp_path / "a.tif"]).findings
     assert told in finding.what
+
+
+def test_a_tiff_of_numbers_of_64_bits_is_no_damaged_one(tmp_path):
+    tiff(tmp_path / "a.tif", grey() / 255, 64, sample_format=3)
+    (finding,) = read_images([tmp_path / "a.tif"]).findings
+    assert (
+        "of a kind of PNG, TIFF or JPEG that is not read, as with decimal numbers of 64 bits: save it" in finding.what
+    )
+
+
+def test_a_tiff_of_two_channels_is_refused_for_one_alone_would_be_read(tmp_path):
+    Image.fromarray(np.stack([grey(), grey()], axis=2), "LA").save(tmp_path / "a.tif")
+    opacity, nothing = (struct.pack("<HHIHH", 338, 3, 1, said, 0) for said in (2, 0))  # what the second channel is
+    (tmp_path / "a.tif").write_bytes((tmp_path / "a.tif").read_bytes().replace(opacity, nothing))
+    (finding,) = read_images([tmp_path / "a.tif"]).findings
+    assert "2 channels, of which one alone would be read" in finding.what
 
 
 def test_a_negative_of_eight_bits_is_turned_as_viewers_do(tmp_path):

@@ -21,6 +21,7 @@ from suites.pictures.spelling import renamed, spelled, spelled_apart
         ("ASTM 3+", "ASTM_3_plus"),
         ("martensite (lath)", "martensite_lath"),
         ("-1", "minus_1"),
+        ("-", "minus"),
         ("Fe₃C", "Fe3C"),
         ("é", "e"),
         ("Ж", "Zhe"),
@@ -54,6 +55,8 @@ def test_what_tables_call_otherwise_is_refused(names):
 def test_what_has_one_name_is_told_with_both_texts():
     with pytest.raises(Unusable, match=r"columns 'E .GPa.' and 'E .MPa.' would all be called E: name each"):
         spelled_apart({"E [GPa]": "E", "E [MPa]": "E"}, "columns")
+    with pytest.raises(Unusable, match=r"columns '\? .%.' has no letter or digit that could be a name"):
+        spelled_apart({"? [%]": "?", "E": "E"}, "columns")  # an epsilon, where a spreadsheet had no letter for it
     with pytest.raises(Unusable, match="a name of 201 letters; 200 are the most"):
         spelled_apart({"e" * 201: "e" * 201}, "columns")
 

@@ -201,7 +201,7 @@ def test_what_is_the_same_in_every_row_is_no_target_while_anything_else_is(read)
 
 def test_a_column_that_may_tell_groups_is_asked_about(tmp_path):
     names = [tmp_path / f"{number}.png" for number in range(40)]
-    lines = [f"{number}.png,{number**0.5},P{number // 4},{number % 3}x" for number in range(40)]
+    lines = [f"{number}.png,{number**0.5},P{number // 4},x{number % 3}" for number in range(40)]
     (tmp_path / "t.csv").write_text("\n".join(["file,E,Probe,note", *lines]))
     told = [finding.what for finding in read_table(tmp_path / "t.csv", Names(names), Asked()).findings]
     assert told[0] == "columns not used: Probe, note"
@@ -216,16 +216,63 @@ def test_a_row_number_is_no_target(read):
 
 
 def test_a_cell_that_is_no_number_is_told_with_its_row(read):
-    table = read(f"file,E\n{rows([1, 'n/a', '', 'inf'])}", Asked(("E",)))
-    assert table.classes  # one number in four: words
+    table = read(f"file,E\n{rows([1, 'n/a', 'soft', 'inf'])}", Asked(("E",)))
+    assert table.classes  # numbers in half of the cells: words
     table = read(f"file,E\n{rows([1, 2, 'n/a', 3])}")
     assert np.isnan(table.targets[2, 0])
     (finding,) = table.findings
     assert finding.where == "table.csv, row 3"
     assert "E is no finite number ('n/a')" in finding.what
+    assert "where these are names of classes, say classes=true" in finding.what
 
 
+@pytest.mark.parametrize("asked", [Asked(), Asked(("E",))])
+def test_numbers_with_more_blanks_than_numbers_are_numbers(read, asked):
+    for cells in ([1, "", "", ""], [quoted("1,5"), "", "", ""]):
+        table = read(f"file,E\n{rows(cells)}", asked)
+        assert not table.classes
+        assert table.findings[-1].what.startswith("E is empty: fill it in")
+        assert table.findings[-1].what.endswith("; 3 rows: 2-4")
+    assert read(f"file,E,F\n{rows([1, '', '', ''], NUMBERS)}").names == ("F",)
+
+
+def test_a_number_of_rows_is_no_column_of_classes(read):
+    assert read(f"Nr.,file,phase\n{numbered('uvuv')}").names == ("u", "v")
+
+
+def test_what_was_measured_beside_numbers_and_is_not_predicted_is_told(read):
+    text = f"file,E,F\n{rows(['70 HV', '65', '70 HV', '12 HV'], NUMBERS)}"
+    table = read(text)
+    assert table.names == ("F",)
+    assert any(
+        finding.what.startswith("column 'E' has cells that begin with a number and are none, as '70 HV' in row 1")
+        for finding in table.findings
+    )
+    assert [finding.what for finding in read(text, Asked(("F",))).findings] == ["columns not used: E"]
+
+
+def test_blank_cells_of_groups_as_merged_ones_leave_are_told(read):
+    table = read(f"file,specimen,E\n{rows(['p', '', 'q', ''], NUMBERS)}")
+    (finding,) = table.findings
+    assert finding.what.startswith("column specimen is empty in 2 of 4 rows, each of which is a group of its own: if")
+
+
+def numbered(words):
+    return "\n".join(f"{n},{name},{word}" for n, (name, word) in enumerate(zip(FILES, words, strict=True), 1))
+
+
+_BODY = rows(NUMBERS, SIZES)
 UNUSABLE = {
+    "title": (f"Series 7,,\nfile,E,F\n{_BODY}", "the first row, 'Series 7', is no header of the rows below: take out"),
+    "title alone": (f"Series 7\nfile,E,F\n{_BODY}", "the first row, 'Series 7', is no header"),
+    "longer title": (f"Series, 7\nfile,E,F\n{_BODY}", "the first row, 'Series, 7', is no header"),
+    "blank row": (f",,\nfile,E,F\n{_BODY}", "the first row is blank and is no header"),
+    "blank line": (f"\nfile,E,F\n{_BODY}", "the first row is blank and is no header"),
+    "decimal commas": (
+        "file,E\na.png,1,5\nb.tif,2\n",
+        "row 1: not 2 cells.*: separate cells by semicolons where commas",
+    ),
+    "units below": (f"file,E,F\n,GPa,\n{_BODY}", "row 1 names no image and has 'GPa' where others have a number: if"),
     "no files": ("E,F\n1.5,2\n3.5,4", "no column names the files"),
     "several of words": (f"file,a,b\n{rows('uvuv', 'wxwx')}", "which of a, b\\? Say targets="),
     "a header alone": ("file,E\n", "a header and no rows"),
@@ -264,6 +311,9 @@ def test_a_table_that_is_of_no_use_says_why(read, kind):
 def test_a_table_is_found_where_there_is_one(tmp_path):
     with pytest.raises(Unusable, match="no table"):
         find_table(tmp_path)
+    (tmp_path / "data.XLSX").write_text("x")
+    with pytest.raises(Unusable, match=r"no table, \.csv or \.parquet, but data\.XLSX: save it as CSV"):
+        find_table(tmp_path)
     (tmp_path / "a.csv").write_text("x")
     (tmp_path / ".hidden.csv").write_text("x")
     assert find_table(tmp_path).name == "a.csv"
@@ -280,7 +330,7 @@ def test_parquet_is_a_csv_in_another_form(tmp_path, read):
     table = read_table(tmp_path / "t.parquet", Names([tmp_path / name for name in FILES]), Asked())
     np.testing.assert_allclose(table.targets[:, 0], NUMBERS)
     assert table.parts == ("train", "train", "test", "validation")
-    frame.assign(E=[[1, 2], [3], [], None]).set_index("file").to_parquet(tmp_path / "t.parquet")
+    frame.assign(E=[[1, 2], [3], [5], None]).set_index("file").to_parquet(tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet", Names([tmp_path / name for name in FILES]), Asked())
     assert table.files == FILES  # which were the index
     assert table.classes  # lists are no numbers
