@@ -26,14 +26,14 @@ from suites.microstructure.units import gpa_per
 OPTIONS = {
     "unit": "unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...",
     "phases": "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19; "
-    "labels are held to their bounds, and Voigt-Reuss-Hill needs them; empty: as the data set says",
+    "used for bounds on the labels and by Voigt-Reuss-Hill; if empty, those the data set states",
 }
 
 MAKE_OPTIONS = {
-    "size": "pixels along an edge: 64",
+    "size": "edge length in pixels: 64",
     "families": "families of microstructures, comma-separated, or all",
     "phases": "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19",
-    "contrast": "stiff over soft Young's modulus, in place of the stiff phase's own",
+    "contrast": "ratio of stiff to soft Young's modulus, instead of the stiff phase's own modulus",
     "unit": "unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...",
 }
 

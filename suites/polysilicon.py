@@ -49,11 +49,11 @@ from suites.microstructure.units import gpa_per
 
 OPTIONS = {
     "unit": "unit of the moduli in the CSV: GPa, MPa, Pa, N/nm^2, ...",
-    "crystal": "crystal of the grains: silicon, copper, or c11,c12,c44 in GPa; empty: as the data set says",
+    "crystal": "crystal of the grains: silicon, copper, or c11,c12,c44 in GPa; if empty, the one the data set states",
 }
 
 MAKE_OPTIONS = {
-    "ratio": "edge of the window over the mean grain size, L/s_g: 4",
+    "ratio": "ratio of window edge to mean grain size, L/s_g: 4",
     "crystal": "crystal of the grains: silicon, copper, or c11,c12,c44 in GPa",
     "unit": "unit of the moduli in the CSV: GPa, MPa, Pa, N/nm^2, ...",
 }

@@ -136,7 +136,7 @@ def describe(command: str, options: type[msgspec.Struct]) -> str:
         lines.append(_line(field.name, described))
     for suite, own in _of_suites(options).items():
         if own:
-            lines += ["", f"of suite {suite}:", *(_line(key, described) for key, described in own.items())]
+            lines += ["", f"options of suite {suite}:", *(_line(key, described) for key, described in own.items())]
     return "\n".join(lines)
 
 

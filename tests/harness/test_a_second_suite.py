@@ -39,7 +39,7 @@ def finished(house):
 def test_it_is_listed_with_its_own_options(house):
     assert "suite foams: conductivity and porosity" in bench(house, "list")
     told = bench(house, "run", "--help")
-    assert "of suite elasticity:" in told
+    assert "options of suite elasticity:" in told
     assert "of suite foams:\n  noise=" in told
     assert "shape=" in bench(house, "data", "make", "--help")
 

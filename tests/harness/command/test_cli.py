@@ -255,8 +255,8 @@ def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command
 @pytest.mark.parametrize("words", [["run"], ["latency", "model=x"], ["predict", "model=x", "images=x", "out=x"]])
 def test_limits_are_the_same_wherever_there_are_any(capsys, words):
     told = " ".join(bench(capsys, words[0], "--help")[1].split())
-    assert "seconds that one cell or model may take; 0: as long as it likes [default: 0]" in told
-    assert "GiB of memory for one cell or model; 0: nine tenths of this machine's, no limit elsewhere" in told
+    assert "time limit for one cell or model, in seconds; 0: no limit [default: 0]" in told
+    assert "memory limit for one cell or model, in GiB; 0: nine tenths of this machine's memory, no limit on" in told
     for wrong in ("timeout=-1", "timeout=nan", "memory=-1", "memory=x"):
         code, _, err = bench(capsys, *words, wrong)
         assert code == 2

@@ -113,6 +113,6 @@ def test_options_of_the_suites_are_told_apart_from_those_of_the_command():
     with pytest.raises(BenchError, match="unit= is given twice"):
         parse("run", commands.RunOptions, ["unit=MPa", "unit=GPa"])
     text = describe("run", commands.RunOptions)
-    assert "of suite elasticity:" in text
+    assert "options of suite elasticity:" in text
     assert "of suite shift" not in text, "it has none, so there is nothing to say of it"
     assert "own=" not in text
