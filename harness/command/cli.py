@@ -79,11 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, SystemExit) as end:  # nothing here exits by itself: a signal told it to
         ignore_interrupts()
-        told = "told to end" if isinstance(end, SystemExit) else "interrupted"
+        told = "terminated" if isinstance(end, SystemExit) else "interrupted"
         streams.tell(f"\nbench: {told}" + f"; {KEPT}" * (words[:1] == ["run"]))
         return int(end.code or 0) if isinstance(end, SystemExit) else 130
     except MemoryError as error:
-        streams.tell(f"bench: there is not enough memory for this: {error}")
+        streams.tell(f"bench: not enough memory: {error}")
         return 2
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
         streams.give_up_output()

@@ -182,7 +182,7 @@ class ReportOptions(msgspec.Struct, forbid_unknown_fields=True):
 class SubmitOptions(msgspec.Struct, forbid_unknown_fields=True):
     """Review records from someone else; write nothing, exit 1 if something is wrong."""
 
-    check: Annotated[str, _path("training records in JSON lines, such as the trainings.jsonl that `bench run` writes")]
+    check: Annotated[str, _path("file of training records in JSON lines, as `bench run` writes trainings.jsonl")]
     suite: Annotated[str, _about("suite of these records")]
     results: Results = Path("results")
 
@@ -342,7 +342,8 @@ class PredictOptions(msgspec.Struct, forbid_unknown_fields=True):
     model: Annotated[str, _path("ONNX file written by `bench run`; if empty, the best of a suite")] = ""
     suite: Annotated[str, _about("suite whose models to choose from")] = ""
     variant: Annotated[
-        str, _about("variants, comma-separated, of which to use the best on the validation images; best: of all")
+        str,
+        _about("variants, comma-separated, of which to use the best on the validation images; best: of all"),
     ] = "best"
     timeout: Timeout = 0
     memory: Memory = 0

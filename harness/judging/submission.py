@@ -223,7 +223,7 @@ def _among(record: Record, of_cells: Mapping[tuple[str, int], tuple[Record, str]
         return []
     other, where = of_cells[record.row, record.seed]
     if other.held_out and contradicts(record, other):
-        return [f"predicts otherwise than the record of the same cell, computed by the same, that {where}"]
+        return [f"predicts differently than the record of the same cell, computed by the same, that {where}"]
     return [f"{record.cell.title}: {where} already, computed by the same"]
 
 

@@ -44,7 +44,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
         raise BenchError(f"{results}: no finished records of {suite_name}{asked} on all training images: {remedy}")
     page = out / "report.md"
     if is_file(page) and not page.read_bytes().startswith(_title(suite_name).encode()):
-        raise BenchError(f"{page}: is there, and is no report of {suite_name}: choose another out=")
+        raise BenchError(f"{page}: exists and is not a report of {suite_name}: choose another out=")
     order = [variant.name for variant in suite.VARIANTS]
     table = rows(block, order)
     searched = [r for r in block if isinstance(r.cell.architecture, Search) and r.cell.architecture.of_networks]

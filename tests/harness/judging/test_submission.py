@@ -189,7 +189,7 @@ def test_duplicates_are_told_of_the_file_and_of_what_is_published(sent, results)
     assert "is published already" in errors(sent(line(published)))[0][1]
     other = predicting(2.5, variant="ridge", environment=ENVIRONMENT)
     assert other.key == published.key
-    assert "predicts otherwise than the record of the same cell" in errors(sent(line(other)))[0][1]
+    assert "predicts differently than the record of the same cell" in errors(sent(line(other)))[0][1]
 
 
 def of_a_network(seed, **changes):

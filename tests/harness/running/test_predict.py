@@ -156,14 +156,14 @@ def test_a_model_of_other_inputs_is_refused(pictures, tmp_path, inputs, kind):
 @pytest.mark.parametrize(
     ("out", "said"),
     [
-        ("there.csv", "out=there.csv: is there: choose another name; nothing is overwritten"),
+        ("there.csv", "out=there.csv: already exists: choose another name; nothing is overwritten"),
         ("folder", "out=folder: is there: "),
         ("pipe", "out=pipe: is there: "),
         ("to-there.csv", "out=to-there.csv: is there: "),
         ("pictures/b.png", "out=pictures/b.png: is there: "),
         ("model.onnx", "out=model.onnx: is there: "),
         ("to-model.onnx", "out=to-model.onnx: is there: "),
-        ("circle", "out=circle: is a link that leads in a circle"),
+        ("circle", "out=circle: is a circular link"),
         ("nowhere/out.csv", "out=nowhere/out.csv: there is no folder nowhere"),
         ("to-nowhere.csv", "out=to-nowhere.csv: there is no folder /nowhere"),
         ("there.csv/out.csv", "out=there.csv/out.csv: there is no folder there.csv"),

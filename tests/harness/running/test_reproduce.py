@@ -73,7 +73,9 @@ def test_other_data_are_not_at_hand(results, tmp_path):
 
 
 def test_a_variant_that_the_suite_has_not_is_not_run_again(tmp_path):
-    with pytest.raises(BenchError, match="mine is no variant of elasticity, but somebody's own, or of another version"):
+    with pytest.raises(
+        BenchError, match="mine is not a variant of elasticity, but a user's own or from another version"
+    ):
         reproduce([a_record(a_cell(variant="mine"))], tmp_path, tmp_path / "again", 1, HERE)
 
 

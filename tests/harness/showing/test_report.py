@@ -246,7 +246,7 @@ def test_a_page_that_is_not_its_own_and_the_pictures_beside_it_are_left_alone(tm
     out.mkdir()
     (out / "report.md").write_text("# contrast100: the report, answered\n")
     (out / "leaderboard.png").write_bytes(b"another suite's")
-    with pytest.raises(BenchError, match="is no report of elasticity"):
+    with pytest.raises(BenchError, match="is not a report of elasticity"):
         report.write(tmp_path, "elasticity", out)
     assert {path.name: path.read_bytes() for path in out.iterdir()}["leaderboard.png"] == b"another suite's"
     assert len(list(out.iterdir())) == 2
