@@ -122,8 +122,8 @@ def network(*layers):
         ('encoding = {name = "two-point"}\n' + network("mean", "answer"), "globalaveragepool2d_1 takes an image"),
         ('encoding = {name = "two-point"}\n' + network("conv", "flat", "answer"), "conv2d_1 takes an image"),
         (network("conv", "vgg16", "mean", "answer"), "backbone_1: only a Dropout may come before a backbone"),
-        (HEAD + network("mean", "answer"), "trains = 'head': it has no backbone"),
-        (HEAD + "augmented = true\n" + network("vgg16", "mean", "answer"), "augmented: what a frozen backbone makes"),
+        (HEAD + network("mean", "answer"), "trains = 'head': the network has no backbone"),
+        (HEAD + "augmented = true\n" + network("vgg16", "mean", "answer"), "augmented: not with trains = 'head'"),
         ("[[recipes]]\ncentred = true\n" + network("vgg16", "mean", "answer"), "centred: only in a first"),
         (HEAD * 2 + "centred = true\n" + network("vgg16", "mean", "answer"), "centred: only in a first"),
         (

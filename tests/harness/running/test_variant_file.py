@@ -103,11 +103,11 @@ architecture = {type = "estimator", method = "boosted-trees", rat = 0.2}
         ("architecture = 3", "line 1: architecture: Expected `object`, got `int`"),
         (
             'recipes = [{}]\narchitecture = {type = "estimator", method = "ridge"}',
-            "line 1: what is not trained by grad",
+            "line 1: only what is trained by grad",
         ),
         (
             'architecture = {type = "imported", path = "a:B", source = "0"}',
-            "framework and source of code are found",
+            "framework and source are determined",
         ),
     ],
 )
