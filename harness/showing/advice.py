@@ -60,7 +60,10 @@ def _which(best: Row) -> str:
 def _unusable(chosen: Row) -> str:
     """That another is better on the validation images, and why it is not recommended."""
     why = "Python encodes its images" if all(r.onnx for r in chosen.records) else "it was not exported"
-    return f"This considers only models that `bench predict` can use: {chosen.title} is better there, but {why}."
+    return (
+        "This considers only models that `bench predict` can use: "
+        f"{chosen.title} is better on the validation images, but {why}."
+    )
 
 
 def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:

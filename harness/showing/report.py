@@ -39,7 +39,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     block = newest(records, profile, device=device)
     if not block:
         other = newest(records, device=device)
-        remedy = f"there are of profile={other[0].cell.profile}" if other else "`bench run` makes them"
+        remedy = f"there are some of profile={other[0].cell.profile}" if other else "`bench run` makes them"
         asked = f" of profile {profile}" if other else ""
         raise BenchError(f"{results}: no finished records of {suite_name}{asked} on all training images: {remedy}")
     page = out / "report.md"

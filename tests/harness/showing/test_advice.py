@@ -88,7 +88,7 @@ def test_what_predict_cannot_use_and_is_better_is_told_with_the_reason():
     for change, why in (({"onnx": None}, "it was not exported"), ({"encoding_ms": 1.0}, "Python encodes its images")):
         unusable = gp._replace(records=(msgspec.structs.replace(gp.records[0], **change), *gp.records[1:]))
         told = advice("own", [unusable, trees], {}, {}, RESULTS)
-        assert f"of those that `bench predict` can use: gp · classical is better there, and {why}." in told
+        assert f"only models that `bench predict` can use: gp · classical is better on the validation images, but {why}." in told
         assert "gp · classical is also better on the test images." in told
         assert "The validation images chose another" not in told  # for they did not
         unlucky = tuple(msgspec.structs.replace(r, validation=a_record(error=9.0).validation) for r in ridge.records)
@@ -112,7 +112,7 @@ def test_few_test_images_give_no_interval():
     few = [row._replace(records=tuple(with_images(r, 9) for r in row.records)) for row in table(gp=1.0, trees=2.0)]
     told = advice("own", few, {}, {}, RESULTS)
     assert told.startswith("**Too few test images to recommend a model.** The best on the validation images is gp · cl")
-    assert "on 9 test images, and an interval takes 10 images, or groups of them" in told
+    assert "on 9 test images, and an interval needs 10 images, or groups of them" in told
     assert "**Use" not in told
     assert "Cannot be told apart" not in told
 
