@@ -208,7 +208,7 @@ def test_no_records_is_said(tmp_path):
     with pytest.raises(BenchError, match=r"no finished records of elasticity on all training images: .*bench run"):
         report.write(tmp_path, "elasticity", tmp_path)
     Store(tmp_path, "elasticity").append(a_record(a_cell(profile="smoke")))
-    with pytest.raises(BenchError, match=r"of profile standard on all training images: there are some of profile=smoke"):
+    with pytest.raises(BenchError, match=r"standard on all training images: there are some of profile=smoke"):
         report.write(tmp_path, "elasticity", tmp_path, "standard")
 
 
