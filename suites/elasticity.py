@@ -60,9 +60,9 @@ SOURCE = Source(
         "densenet121-head-only": "8.53e-15",
         "densenet121-fine-tuned": "3.13e-12",
     },
-    lesson="An MSE this small is no machine precision: always answering the mean gives one as small, for it is the "
-    "variance of the labels in a unit in which they are tiny (1 GPa is 1e-9 N/nm²). Initial weights, a learning rate "
-    "and an epsilon made for outputs of the order of one do not get a network down to 1e-8.",
+    lesson="An MSE this small is not machine precision: always answering the mean gives one as small, because it is "
+    "the variance of the labels in a unit in which they are tiny (1 GPa is 1e-9 N/nm²). Initial weights, a learning "
+    "rate and an epsilon meant for outputs of the order of one do not get a network down to 1e-8.",
 )
 
 

@@ -100,7 +100,7 @@ COMPARISONS = (
         "with, 8.8 % and 16 % without, but of different numbers of originals.",
     ),
     Comparison(
-        "and to move them as their labels allow, angles with them?",
+        "does it help to move few originals as their labels allow, angles with them?",
         "few-moved",
         "few-copied",
     ),
@@ -111,7 +111,9 @@ COMPARISONS = (
         "The lecture: an SD error of 2.4 % (ratio 4, as trained on) and 5.7 % (ratio 10) with more, 8.8 % and "
         "16 % with fewer.",
     ),
-    Comparison("are they worth more than few that are moved as their labels allow?", "many-originals", "few-moved"),
+    Comparison(
+        "are more originals worth more than few that are moved as their labels allow?", "many-originals", "few-moved"
+    ),
     Comparison("does it help to show angles without their seam?", "many-waves", "many-originals"),
     Comparison("does it help to start from Hill's estimate?", "hill-net", "many-waves"),
 )
