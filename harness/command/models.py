@@ -111,12 +111,10 @@ def _suites(options: RunOptions | DeployOptions) -> tuple[str, ...]:
         check = shlex.join(["bench", "data", "check", f"data={options.data}", *words])
         raise BenchError(f"data={options.data}: fits no suite; `{check}` says more{why}")
     if set(fitting).isdisjoint(registry.with_data()):
-        tell(f"data={options.data}: for suite {', '.join(fitting)}{why}")
+        tell(f"data={options.data}: used for suite {', '.join(fitting)}{why}")
     elif others := [name for name, told in problems.items() if not told and name not in fitting]:
         named = " and ".join(f"suite={name}" for name in others)
-        tell(
-            f"data={options.data}: for suite {', '.join(fitting)}, whose question its table asks; {named} takes it, too"
-        )
+        tell(f"data={options.data}: used for suite {', '.join(fitting)}, whose question it fits; {named} takes it, too")
     return fitting
 
 

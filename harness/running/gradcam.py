@@ -74,11 +74,11 @@ def look(model: Path, source: data.DataSource, target: str, shown: int, on_progr
     registry.refuse_others((cell.suite,), source.options)
     network = _network(record)
     if last_convolution(network) is None:
-        raise BenchError(f"{cell.title}: has no convolution, so it cannot be mapped where it looks")
+        raise BenchError(f"{cell.title}: has no convolution, so there is no map of where it looks")
     if not weights.is_file():
         raise BenchError(f"{weights}: there are no such weights: `bench run` writes them beside the ONNX file")
     if lacking := registry.missing(cell.backend):
-        raise BenchError(f"{cell.title}: {' and '.join(lacking)} not installed, with which it was trained")
+        raise BenchError(f"{cell.title}: was trained with {' and '.join(lacking)}, which is not installed")
     assert record.held_out is not None
     request = Request(cell, network, str(weights), record.held_out.predictions, source, target, shown)
     try:

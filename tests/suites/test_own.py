@@ -336,7 +336,7 @@ def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
     words = ["run", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
     assert main([*words, "variant=mean,gray-levels,s2-ridge", "targets=brightness [cd]"]) == 0
     told = capsys.readouterr()
-    assert f"data={folder}: for suite own" in told.err
+    assert f"data={folder}: used for suite own" in told.err
     assert "suite own: 130 images of data set 'blocks'" in told.out
     (model,) = (tmp_path / "models" / "own").glob("s2-ridge*.onnx")
     out = tmp_path / "out.csv"
@@ -468,7 +468,7 @@ def test_grey_pictures_with_a_modulus_are_no_films(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("\n".join(rows))
     assert main(["run", f"data={tmp_path}", "dry=true", f"results={tmp_path / 'r'}"]) == 0
     told = capsys.readouterr().err
-    assert f"data={tmp_path}: for suite own" in told
+    assert f"data={tmp_path}: used for suite own" in told
     assert "not for polysilicon: 70 of 70 are no films" in told
 
 

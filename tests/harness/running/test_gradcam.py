@@ -152,7 +152,7 @@ def dense(tmp_path):
     return path
 
 
-NO_CONVOLUTION = "has no convolution, so it cannot be mapped where it looks"
+NO_CONVOLUTION = "has no convolution, so there is no map of where it looks"
 
 
 def test_a_network_without_a_convolution_is_refused(dense):
@@ -194,7 +194,7 @@ def test_a_framework_that_is_not_installed_is_named(tmp_path, monkeypatch):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
     monkeypatch.setattr("harness.registry.missing", lambda name: ("torch",) if name == "pytorch" else ())
-    refuse(path, "torch not installed, with which it was trained")
+    refuse(path, "was trained with torch, which is not installed")
 
 
 def test_images_are_from_the_least_to_the_most_or_of_each_class():
