@@ -85,7 +85,7 @@ def _code(table: Sequence[Row], again: Reproductions) -> str:
     told = ""
     if not all(by_this_code(row.records, made) for row, made in zip(table, found, strict=True)):
         told += (
-            "\n\n**The code that can change these numbers has changed since, or is not known**: they come from the "
+            "\n\n**The code that can change these numbers has changed since, or is not known**: these come from the "
             "code named above, and `bench run` would recompute them."
         )
     for words, count in Counter(made.told for made in found if made).most_common():
@@ -308,7 +308,7 @@ def _learning_curves(found: dict[tuple[str, str], dict[int, Row]], table: Sequen
         lines.append([*place, *(skill_in_words(row) if row else "–" for row in of_all)])
     return (
         "## How many labelled images does it take?\n\nSkill, with its 95 % interval, of models trained only on "
-        "the first so many training images, on the same test images. Models trained by gradient take as many steps as "
+        "the first N training images, on the same test images. Models trained by gradient take as many steps as "
         "with all images, unless patience ends training earlier. All use the same validation images.\n\n"
         + markdown(["model", "backend", *(f"{size} images" for size in sizes), "all"], lines)
     )
