@@ -251,7 +251,7 @@ def _ladder(suites: Sequence[Sequence[tuple[Job, float]]], asked: int | None) ->
     yield "workers     wall time  times one  busy"
     for workers in sorted({*LADDER, asked or 1}):
         wall = _wall(suites, workers)
-        here = "  the default on this machine" * (workers == asked)
+        here = "  as many as this run would use here" * (workers == asked)
         yield f"{workers:>7} {_time(wall):>13} {alone / wall:>10.1f} {alone / wall / workers:>5.0%}{here}"
     yield _limit(suites, alone)
 

@@ -121,7 +121,7 @@ assert not heavy, heavy
         (["run", "data=a\0b"], "data='a\\x00b': contains characters that are not text"),
         (["run", "data=a\nb"], "data='a\\nb': contains characters that are not text"),
         (["run", "data=\udcff"], "data='\\udcff': contains characters that are not text"),
-        (["run", "suite=\x1b]0;owned"], "holds characters that are no text"),
+        (["run", "suite=\x1b]0;owned"], "contains characters that are not text"),
         (["\x1b]0;owned\x07"], "unknown command ']0;owned'"),
         (
             ["data", "make", "out=x", "contrast=0.5"],
@@ -146,7 +146,7 @@ assert not heavy, heavy
         (["data", "make", "out=x", "crystal=copper"], "is an option of suite polysilicon, not of elasticity"),
         (["data", "check", "data=.", "suite=elasticity", "targets=C11"], "an option of suite own, not of elasticity"),
         (["data", "check", "data=.", "without=stripes"], "without=stripes: is an option of suite representations"),
-        (["run", "dry=true", "tracker=mlflow"], "tracker=mlflow: with dry=true nothing is run"),
+        (["run", "dry=true", "tracker=mlflow"], "tracker=mlflow: dry=true runs nothing"),
         (
             ["predict", "model=x.onnx", "variant=gp", "images=x", "out=y"],
             "variant=gp: chooses among the models of suite=, and model= names one",

@@ -93,7 +93,7 @@ def test_what_cannot_be_drawn_is_refused(results, tmp_path, capsys):
     refuse(model(results, "elasticity", "ridge"), "ridge on classical, seed 0: is not a network")
     refuse(baseline, "was trained on data 'elasticity', not on these", "C11", _other_data(tmp_path))
     assert main(["gradcam", f"model={baseline}", "target=C11", f"out={tmp_path}"]) == 2
-    assert f"out={tmp_path}: is there: choose another name" in capsys.readouterr().err
+    assert f"out={tmp_path}: already exists: choose another name" in capsys.readouterr().err
 
 
 def _other_data(folder):
@@ -181,7 +181,7 @@ def test_what_is_there_is_not_overwritten(dense, tmp_path, capsys):
     out = tmp_path / "mine.png"
     out.write_text("mine")
     assert main(["gradcam", f"model={dense}", f"out={out}"]) == 2
-    assert "is there: choose another name; nothing is overwritten" in capsys.readouterr().err
+    assert "already exists: choose another name; nothing is overwritten" in capsys.readouterr().err
     assert out.read_text() == "mine"
 
 

@@ -68,7 +68,7 @@ def test_it_is_asked_for_as_it_was_made(results, tmp_path):
 
 
 def test_other_data_are_not_at_hand(results, tmp_path):
-    with pytest.raises(BenchError, match="are not the suite's own"):
+    with pytest.raises(BenchError, match="not the suite's own"):
         reproduce(published(results, "elasticity", "baseline/keras", "standard"), results, tmp_path / "out", 1, HERE)
 
 

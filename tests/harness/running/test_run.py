@@ -493,7 +493,7 @@ def test_raw_labels_are_not_trained_on_data_that_is_not_known(tmp_path, monkeypa
     monkeypatch.setattr(run_module, "run", lambda request: pytest.fail("ran"))
     Store(tmp_path, "elasticity").append(a_record(a_cell(data_hash="e" * 64)))
     run_module.run_on_raw_labels(tmp_path, "elasticity", "standard", 1)
-    assert "another data set" in capsys.readouterr().out
+    assert "not of elasticity's own data set" in capsys.readouterr().out
 
 
 def test_raw_labels_are_trained_once(tmp_path, monkeypatch):

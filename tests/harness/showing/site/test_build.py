@@ -433,7 +433,7 @@ def test_the_command_says_what_is_lacking(tmp_path, capsys):
     assert "no records of shift" in capsys.readouterr().err
     (tmp_path / "a-file").write_text("")
     assert cli.main(["site", f"results={tmp_path}", f"out={tmp_path / 'a-file'}"]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
     assert cli.main(["site", f"results={tmp_path}"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'site' / 'index.html'}\n"
 
