@@ -102,14 +102,14 @@ def is_file(path: Path) -> bool:
     """False where there is nothing. Raises OSError for what is no file: to open a pipe would wait for its other end."""
     there = os.path.lexists(path)  # a link that leads nowhere is something, too
     if there and not path.is_file():
-        raise OSError(errno.EINVAL, "is there, and is no file", str(path))
+        raise OSError(errno.EINVAL, "exists and is not a file", str(path))
     return there
 
 
 def refuse_no_folder(key: str, path: Path) -> None:
     """Raise BenchError where the option `key` names something that is there, and is no folder."""
     if path.exists() and not path.is_dir():
-        raise BenchError(f"{key}={path}: is there, and is no folder: choose another")
+        raise BenchError(f"{key}={path}: exists and is not a folder: choose another")
 
 
 def free_place(key: str, path: Path) -> Path:
@@ -119,11 +119,11 @@ def free_place(key: str, path: Path) -> Path:
     try:
         place = path.resolve()
     except (OSError, RuntimeError):  # which of the two depends on Python's version
-        raise BenchError(f"{key}={path}: is a link that leads in a circle") from None
+        raise BenchError(f"{key}={path}: is a circular link") from None
     if not place.parent.is_dir():
         raise BenchError(f"{key}={path}: there is no folder {place.parent if path.is_symlink() else path.parent}")
     if os.path.lexists(place):
-        raise BenchError(f"{key}={path}: is there: choose another name; nothing is overwritten")
+        raise BenchError(f"{key}={path}: already exists: choose another name; nothing is overwritten")
     if not os.access(place.parent, os.W_OK):
         raise BenchError(f"{key}={path}: the folder {place.parent} cannot be written")
     return place

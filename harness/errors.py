@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-KEPT = "what was finished is kept, and the same command goes on from there"
+KEPT = "finished work is kept; the same command resumes from there"
 _SHOWN = 10  # errors of a data set that a message tells
 
 

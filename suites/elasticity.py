@@ -26,14 +26,14 @@ from suites.microstructure.units import gpa_per
 OPTIONS = {
     "unit": "unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...",
     "phases": "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19; "
-    "labels are held to their bounds, and Voigt-Reuss-Hill needs them; empty: as the data set says",
+    "used for bounds on the labels and by Voigt-Reuss-Hill; if empty, those the data set states",
 }
 
 MAKE_OPTIONS = {
-    "size": "pixels along an edge: 64",
+    "size": "edge length in pixels: 64",
     "families": "families of microstructures, comma-separated, or all",
     "phases": "Young's modulus in GPa and Poisson's ratio of the soft phase, then of the stiff one: 70,0.33,410,0.19",
-    "contrast": "stiff over soft Young's modulus, in place of the stiff phase's own",
+    "contrast": "ratio of stiff to soft Young's modulus, instead of the stiff phase's own modulus",
     "unit": "unit of the constants in the CSV: GPa, MPa, Pa, N/nm^2, ...",
 }
 
@@ -60,9 +60,9 @@ SOURCE = Source(
         "densenet121-head-only": "8.53e-15",
         "densenet121-fine-tuned": "3.13e-12",
     },
-    lesson="An MSE this small is no machine precision: always answering the mean gives one as small, for it is the "
-    "variance of the labels in a unit in which they are tiny (1 GPa is 1e-9 N/nm²). Initial weights, a learning rate "
-    "and an epsilon made for outputs of the order of one do not get a network down to 1e-8.",
+    lesson="An MSE this small is not machine precision: always answering the mean gives one as small, because it is "
+    "the variance of the labels in a unit in which they are tiny (1 GPa is 1e-9 N/nm²). Initial weights, a learning "
+    "rate and an epsilon meant for outputs of the order of one do not get a network down to 1e-8.",
 )
 
 

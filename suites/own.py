@@ -40,10 +40,10 @@ from suites.pictures.images import read_images as read
 from suites.pictures.table import Asked
 
 OPTIONS = {
-    "targets": "columns to predict, comma-separated; empty: those of numbers, else the one of words",
-    "units": "their units, one for each or one for all; empty: what the header has in brackets",
-    "classes": "true where the numbers of a column are names of classes",
-    "resize": "pixels that every image is brought to, width x height as in 96x64, or 64 for both; empty: at most 128",
+    "targets": "columns to predict, comma-separated; if empty, those with numbers, otherwise the one with words",
+    "units": "their units, one for each or one for all; if empty, those in brackets in the header",
+    "classes": "true if the numbers in a column are names of classes",
+    "resize": "size of every image in pixels, width x height such as 96x64, or 64 for both; if empty, at most 128",
 }
 MAKE_OPTIONS: dict[str, str] = {}
 READS_FOLDERS = True

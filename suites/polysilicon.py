@@ -49,11 +49,11 @@ from suites.microstructure.units import gpa_per
 
 OPTIONS = {
     "unit": "unit of the moduli in the CSV: GPa, MPa, Pa, N/nm^2, ...",
-    "crystal": "crystal of the grains: silicon, copper, or c11,c12,c44 in GPa; empty: as the data set says",
+    "crystal": "crystal of the grains: silicon, copper, or c11,c12,c44 in GPa; if empty, the one the data set states",
 }
 
 MAKE_OPTIONS = {
-    "ratio": "edge of the window over the mean grain size, L/s_g: 4",
+    "ratio": "ratio of window edge to mean grain size, L/s_g: 4",
     "crystal": "crystal of the grains: silicon, copper, or c11,c12,c44 in GPa",
     "unit": "unit of the moduli in the CSV: GPa, MPa, Pa, N/nm^2, ...",
 }
@@ -100,7 +100,7 @@ COMPARISONS = (
         "with, 8.8 % and 16 % without, but of different numbers of originals.",
     ),
     Comparison(
-        "and to move them as their labels allow, angles with them?",
+        "does it help to move few originals as their labels allow, angles with them?",
         "few-moved",
         "few-copied",
     ),
@@ -111,7 +111,9 @@ COMPARISONS = (
         "The lecture: an SD error of 2.4 % (ratio 4, as trained on) and 5.7 % (ratio 10) with more, 8.8 % and "
         "16 % with fewer.",
     ),
-    Comparison("are they worth more than few that are moved as their labels allow?", "many-originals", "few-moved"),
+    Comparison(
+        "are more originals worth more than few that are moved as their labels allow?", "many-originals", "few-moved"
+    ),
     Comparison("does it help to show angles without their seam?", "many-waves", "many-originals"),
     Comparison("does it help to start from Hill's estimate?", "hill-net", "many-waves"),
 )

@@ -42,7 +42,7 @@ from suites.microstructure.shapes import Shapes
 from suites.microstructure.units import gpa_per
 from suites.microstructure.variants import PENALTIES, baseline, best_of, thirty_epochs
 
-OPTIONS = {"without": "a family of the suite's images that nobody is trained on, and that is a test of its own"}
+OPTIONS = {"without": "a family of the suite's images to leave out of training and use as a separate test"}
 MAKE_OPTIONS: dict[str, str] = {}
 READS_FOLDERS = False
 SUMMARY = "nine homogenized elastic constants at a phase contrast of 50, from what may be shown of an image"

@@ -85,9 +85,9 @@ def _printed(options: LeaderboardOptions, suites: Sequence[str]) -> int:
     from harness.showing.tables import of_leaderboard
 
     if not options.format:
-        raise BenchError(f"columns={options.columns}: choose a format=, or say columns=help")
+        raise BenchError(f"columns={options.columns}: needs a format=; columns=help explains all columns")
     if options.format == "csv" and len(suites) > 1:
-        raise BenchError("format=csv is of one suite, for their columns differ: choose suite=")
+        raise BenchError("format=csv takes a single suite, because columns differ between suites: choose suite=")
     asked = [name.strip() for name in options.columns.split(",") if name.strip()]
     print("\n".join(of_leaderboard(options.results, suite, options.format, asked) for suite in suites), end="")
     return 0
@@ -105,7 +105,7 @@ def _checked(results: Path, suite: str) -> bool:
         return False
     print(f"{leaderboard.leaderboard_file(results, suite)} follows from its records")
     if others:
-        print(f"note: {others} records are of other data than {suite}'s own, and could not be held to them")
+        print(f"note: {others} records are of other data than {suite}'s own and could not be checked against it")
     _tell_of_code(results, suite)
     return True
 
@@ -150,7 +150,7 @@ def submit(options: SubmitOptions) -> int:
             )
         )
     print("what cannot be verified here:\n  " + "\n  ".join(NOT_VERIFIED))
-    print("nothing is wrong with it" if found.acceptable else "not acceptable as it is")
+    print("no problems found" if found.acceptable else "not acceptable as it is")
     return 0 if found.acceptable else 1
 
 
@@ -174,11 +174,11 @@ def records_merge(options: RecordsMergeOptions) -> int:
 
     folders = [Path(word.strip()).expanduser() for word in options.folders.split(",") if word.strip()]
     if not folders:
-        raise BenchError(f"folders={options.folders}: name results folders, with commas between them")
+        raise BenchError(f"folders={options.folders}: must be results folders, separated by commas")
     out = Path(options.out)
     for merged in merge(folders, out):
         left_out = merged.found - merged.records
-        again = f", {left_out} more said the same again" * bool(left_out)
+        again = f", {left_out} duplicates left out" * bool(left_out)
         print(f"{merged.suite}: {merged.records} records{again}, {merged.models} models")
         for told in merged.told:
             print(one_line(f"note: {told}"))

@@ -79,11 +79,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, SystemExit) as end:  # nothing here exits by itself: a signal told it to
         ignore_interrupts()
-        told = "told to end" if isinstance(end, SystemExit) else "interrupted"
+        told = "terminated" if isinstance(end, SystemExit) else "interrupted"
         streams.tell(f"\nbench: {told}" + f"; {KEPT}" * (words[:1] == ["run"]))
         return int(end.code or 0) if isinstance(end, SystemExit) else 130
     except MemoryError as error:
-        streams.tell(f"bench: there is not enough memory for this: {error}")
+        streams.tell(f"bench: not enough memory: {error}")
         return 2
     except BrokenPipeError:  # the reader of our output, `head` perhaps, has seen enough; the work was cut short
         streams.give_up_output()
@@ -123,7 +123,7 @@ def _command(words: list[str]) -> tuple[str, list[str]]:
         if name in COMMANDS:
             return name, words[length:]
     name = " ".join(word for word in words[:2] if "=" not in word)[:100]
-    raise BenchError(f"unknown command '{name}'{nearest(name, COMMANDS)}; `bench --help` lists them")
+    raise BenchError(f"unknown command '{name}'{nearest(name, COMMANDS)}; `bench --help` lists all commands")
 
 
 def _help(words: list[str]) -> str:
@@ -131,7 +131,7 @@ def _help(words: list[str]) -> str:
         lines = ["usage: bench <command> key=value ...", ""]
         width = max(map(len, COMMANDS))
         lines += [f"  bench {name:<{width}} {summary(options)}" for name, (options, _) in COMMANDS.items()]
-        lines += ["", "`bench <command> --help` lists its options. All suites: bench run suite=all"]
+        lines += ["", "Run `bench <command> --help` for the options of a command. All suites: bench run suite=all"]
         return "\n".join(lines)
     name, _ = _command(words)
     return describe(name, COMMANDS[name][0])

@@ -25,11 +25,11 @@ _OF_DRAWN = ("weights", "converter")
 
 def parity(options: ParityOptions) -> int:
     if options.onnx or options.onnx2:
-        _refuse_given(options, _OF_DRAWN, "is not for a pair with an ONNX file, which keeps the weights that it has")
+        _refuse_given(options, _OF_DRAWN, "cannot be used with an ONNX file, which keeps its own weights")
     if options.pair or options.keras or options.onnx or options.onnx2:
-        _refuse_given(options, _OF_VARIANTS, "is for the project's own variants, and not for a pair")
+        _refuse_given(options, _OF_VARIANTS, "is only for the project's own variants, not for a pair")
         return _pair(options)
-    _refuse_given(options, _OF_PAIRS, "is for a pair: give pair=FILE.py too")
+    _refuse_given(options, _OF_PAIRS, "is only for a pair: also give pair=FILE.py")
     between = options.between or "keras,pytorch"
     from harness import disk, registry
     from harness.environment import usable_workers
@@ -59,7 +59,7 @@ def parity(options: ParityOptions) -> int:
         found += climbed
         print(verdicts.line(climbed), flush=True)
     if not found:
-        raise BenchError(f"rung={options.rung}: these variants have none of it in profile={options.profile}")
+        raise BenchError(f"rung={options.rung}: none of these variants has this rung in profile={options.profile}")
     print(f"\n{verdicts.summary(found)}")
     table = options.results / "parity.csv"
     verdicts.write_csv(table, found, between)
@@ -127,5 +127,5 @@ def _pair(options: ParityOptions) -> int:
         if pairs and pairs.write(key, Path(file)):
             print(f"{key}: {file}")
         else:
-            print(f"{key}={file}: is not written, for not all arrays map: see structure", file=sys.stderr)
+            print(f"{key}={file}: not written, because not all arrays map: see rung structure", file=sys.stderr)
     return _ended(options, found, f"{ours.kind},onnx2" if options.onnx2 else f"{ours.kind},{theirs.kind}")

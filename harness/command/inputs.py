@@ -157,7 +157,7 @@ def weights_make(options: WeightsMakeOptions) -> int:
         print(f"{card.family}: {file}, {card.scored} on images it was not trained on", flush=True)
     variants = ",".join(of_families(registry.suite(options.suite).VARIANTS, families))
     words = ["bench", "run", f"suite={options.suite}", f"variant={variants}", f"weights={card.weights}"]
-    print(f"use them: {shlex.join([*words, f'results={options.results}'])}")
+    print(f"to use them: {shlex.join([*words, f'results={options.results}'])}")
     return 0
 
 

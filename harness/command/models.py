@@ -39,11 +39,11 @@ def run(options: RunOptions) -> int:
     launchers.refuse_unusable(request)
     if options.workers and (options.scheduler or options.slurm):
         raise BenchError(
-            f"workers={options.workers}: is of workers on this machine; others say how many cells they take at "
-            "a time, by --nthreads or cores: leave it out"
+            f"workers={options.workers}: is for workers on this machine only; workers elsewhere set how many "
+            "cells they run at a time, with --nthreads or cores: leave it out"
         )
     if options.dry and options.tracker:
-        raise BenchError(f"tracker={options.tracker}: with dry=true nothing is run, so there is nothing to write there")
+        raise BenchError(f"tracker={options.tracker}: dry=true runs nothing, so there is nothing to record")
     if options.dry:
         for line in dry_run(request):
             print(line)
@@ -70,7 +70,7 @@ def _request(options: RunOptions) -> Request:
     suites = _suites(options)
     registry.refuse_others(suites, options.own)
     if raw and not options.own.get("unit") and any("unit" in registry.options(name, "OPTIONS") for name in suites):
-        raise BenchError("target_scaling=none: networks see labels in a unit, which is yours to say with unit=")
+        raise BenchError("target_scaling=none: networks see labels in their unit: give it with unit=")
     return Request(
         suites=suites,
         results=options.results,
@@ -109,14 +109,12 @@ def _suites(options: RunOptions | DeployOptions) -> tuple[str, ...]:
     if not fitting:
         words = (f"{key}={value}" for key, value in options.own.items())
         check = shlex.join(["bench", "data", "check", f"data={options.data}", *words])
-        raise BenchError(f"data={options.data}: for no suite; `{check}` says more{why}")
+        raise BenchError(f"data={options.data}: fits no suite; `{check}` says more{why}")
     if set(fitting).isdisjoint(registry.with_data()):
-        tell(f"data={options.data}: for suite {', '.join(fitting)}{why}")
+        tell(f"data={options.data}: used for suite {', '.join(fitting)}{why}")
     elif others := [name for name, told in problems.items() if not told and name not in fitting]:
         named = " and ".join(f"suite={name}" for name in others)
-        tell(
-            f"data={options.data}: for suite {', '.join(fitting)}, whose question its table asks; {named} takes it, too"
-        )
+        tell(f"data={options.data}: used for suite {', '.join(fitting)}, whose question it fits; {named} takes it, too")
     return fitting
 
 
@@ -128,7 +126,7 @@ def reproduce(options: ReproduceOptions) -> int:
     registry.suite(options.suite)
     out = Path(options.out) if options.out else options.results / "reproduced"
     if out.resolve() == options.results.resolve():
-        raise BenchError(f"out={out}: is where what was published lies: choose another folder")
+        raise BenchError(f"out={out}: is the folder of the published records: choose another")
     records = published(options.results, options.suite, options.row, options.profile)
     found = reproduce(records, options.results, out, options.workers or usable_workers(), values.limits(options))
     for again in found:
@@ -136,7 +134,7 @@ def reproduce(options: ReproduceOptions) -> int:
     for why in dict.fromkeys(why for again in found for why in again.why):
         print(f"why: {one_line(why)}")
     agreed = sum(again.agrees != "no" for again in found)
-    print(f"{agreed} of {len(found)} records agree with what was published; those made here are in {out}")
+    print(f"{agreed} of {len(found)} records agree with the published ones; the new records are in {out}")
     return 0 if agreed == len(found) else 1
 
 
@@ -148,7 +146,7 @@ def _agreement(again: Again) -> str:
     unit = ranked_by.unit if ranked_by else ""
     told = {
         "to the bit": "agrees to the bit",
-        "to rounding": "agrees to rounding: another sum of the same numbers",
+        "to rounding": "agrees to rounding: the same numbers, summed differently",
         "within the spread of seeds": "agrees within the spread of seeds",
         "no": "does not agree",
     }[again.agrees]
@@ -232,11 +230,11 @@ def _of_data(found: dict[str, dict[Path, Record]], source: DataSource) -> dict[s
         here = source.load(registry.suite(suite)).fingerprint() if there else ""
         kept[suite] = {path: record for path, record in models.items() if record.cell.data_hash == here}
         if left_out := len(models) - len(kept[suite]):
-            others.append(f"suite={suite}: {left_out} of {len(models)} models are not of {these}")
+            others.append(f"suite={suite}: {left_out} of {len(models)} models were not trained on {these}")
     if others and not any(kept.values()):
-        raise BenchError(f"{'; '.join(others)}: give data= and its options as `bench run` was given them")
+        raise BenchError(f"{'; '.join(others)}: give data= and its options as for `bench run`")
     for told in others:
-        tell(f"{told}: they are left out")
+        tell(f"{told}; skipped")
     return kept
 
 
@@ -250,7 +248,7 @@ def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
         lacking = "openvino is not installed: pip install 'cijbench[openvino]'"
         if "openvino" in word:
             raise BenchError(f"runtime={word}: {lacking}")
-        tell(f"openvino is left out: {lacking}")
+        tell(f"openvino is skipped: {lacking}")
         asked = tuple(name for name in asked if name != "openvino")
     return tuple(name for name in known if name in asked)
 
@@ -265,19 +263,18 @@ def predicted(options: PredictOptions) -> Predicted:
     from harness.running.progress import show_count
 
     if bool(options.model) == bool(options.suite):
-        raise BenchError("bench predict needs model=FILE, or suite= to choose among its models; not both")
+        raise BenchError("bench predict needs model=FILE or suite=NAME, not both")
     if options.model and options.variant != "best":
-        raise BenchError(f"variant={options.variant}: chooses among models of suite=, and model= names one")
+        raise BenchError(f"variant={options.variant}: chooses among the models of suite=, and model= names one")
     model = values.file("model", options.model) if options.model else _best(options)
     out = Path(options.out)
     found = predict(model, Path(options.images), out, values.limits(options), show_count)
     unlike = sum(distance > 1 for distance in found.distances)
     print(
-        f"{out}: {counted(len(found.names), 'row')}"
-        + f", {unlike} of images unlike those it was trained on" * bool(unlike)
+        f"{out}: {counted(len(found.names), 'row')}" + f", {unlike} of images unlike the training images" * bool(unlike)
     )
     if found.distances and not found.low and not found.sets:
-        print("no intervals: the model was validated on too few images for any")
+        print("no intervals: the model had too few validation images")
     for why in dict.fromkeys(found.unread.values()):
         names = [name for name, reason in found.unread.items() if reason == why]
         told = ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
@@ -310,7 +307,7 @@ def _beside(model: Path, target: str) -> Path:
     a target whose name no target has.
     """
     if os.path.basename(target) != target:  # it would be a folder
-        raise BenchError(f"target={target}: is no target of this model: a name has no {os.sep}")
+        raise BenchError(f"target={target}: not a target of this model: names contain no {os.sep}")
     return model.with_suffix(f".gradcam{f'-{target}' * bool(target)}.png")
 
 
@@ -319,10 +316,10 @@ def _deletion(found: Deletion | None, unit: str) -> str:
     from harness.judging.maps import SHARE
 
     if found is None:
-        return "every map is zero: nothing that the convolution sees pushes these answers up"
+        return "every map is zero: nothing that the convolution sees raises these answers"
     told = (
-        f"without the brightest {100 * SHARE:.0f} % of pixels answers change by {found.brightest:.3g} {unit}".rstrip()
-        + f", without as many elsewhere by {found.elsewhere:.3g} (mean of {found.images} images"
+        f"removing the brightest {100 * SHARE:.0f} % of pixels changes answers by {found.brightest:.3g} {unit}".rstrip()
+        + f", removing as many elsewhere by {found.elsewhere:.3g} (mean of {found.images} images"
     )
     if found.interval is None:
         return f"{told}): too few to say whether that is chance"

@@ -35,7 +35,7 @@ def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgs
         if key in values:
             raise BenchError(f"{key}= is given twice")
         if shown(value) != value or "\n" in value:  # zero bytes, line ends, and bytes that are no UTF-8
-            raise BenchError(f"{key}={value!a}: holds characters that are no text")
+            raise BenchError(f"{key}={value!a}: contains characters that are not text")
         values[key] = _value(key, value, fields[key]) if key in fields else value
     for field in fields.values():
         if field.required and field.name not in values:
@@ -81,12 +81,12 @@ def _path(key: str, value: str) -> str:
     path = os.path.expanduser(value)
     if path.startswith("~"):
         home = path.partition("/")[0]
-        raise BenchError(f"{key}={value}: nobody here has a home {home}; a folder of that name is ./{home}")
+        raise BenchError(f"{key}={value}: there is no home {home} here; for a folder of that name, write ./{home}")
     try:
         os.stat(path)
     except OSError as error:  # whether it must be there is the command's to say
         if error.errno == errno.ELOOP:
-            raise BenchError(f"{key}={value}: a loop of links, which leads nowhere") from None
+            raise BenchError(f"{key}={value}: a loop of links") from None
     return path
 
 
@@ -136,7 +136,7 @@ def describe(command: str, options: type[msgspec.Struct]) -> str:
         lines.append(_line(field.name, described))
     for suite, own in _of_suites(options).items():
         if own:
-            lines += ["", f"of suite {suite}:", *(_line(key, described) for key, described in own.items())]
+            lines += ["", f"options of suite {suite}:", *(_line(key, described) for key, described in own.items())]
     return "\n".join(lines)
 
 

@@ -36,7 +36,7 @@ def file(key: str, text: str) -> Path:
     if not os.path.lexists(path):
         raise BenchError(f"{key}={text}: there is no such file")
     if not path.is_file():
-        raise BenchError(f"{key}={text}: is no file, but a folder, a pipe or a link that leads nowhere")
+        raise BenchError(f"{key}={text}: not a file, but a folder, a pipe or a broken link")
     return path
 
 

@@ -321,11 +321,11 @@ def of_fewer_seeds(records: Iterable[Record]) -> str:
     table = rows(records)
     most = max((len(row.records) for row in table), default=0)
     told = [
-        f"{row.title} (of {' '.join(str(record.seed) for record in row.records)})"
+        f"{row.title} (only {' '.join(str(record.seed) for record in row.records)})"
         for row in table
         if len(row.records) < most
     ]
-    return f"Of fewer seeds, which failed or were not run: {', '.join(told)}." if told else ""
+    return f"Fewer seeds, because others failed or were not run: {', '.join(told)}." if told else ""
 
 
 def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str, str], dict[int, Row]]:

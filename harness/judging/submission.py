@@ -38,11 +38,11 @@ MOST_LINES = 2000
 NOT_VERIFIED = (
     "that the predictions came from the model that a record names",
     "validation scores, by which rivals are chosen, and the model that a report names first",
-    "parameters, histories, trial losses, seconds, what is said of the exported file, how intervals and flags did",
+    "parameters, histories, trial losses, seconds, facts about the exported file, how intervals and flags performed",
     "by how much predictions change under symmetries",
     "that the commit, the processor and the versions are those that a record names",
     "that seeds were not chosen among more that were run",
-    "what code of somebody's own does: records hold its hash alone",
+    "what a submitter's own code does: records hold only its hash",
 )
 """What no file of records can show."""
 
@@ -153,7 +153,7 @@ def _completed(records: dict[int, Record], number: int, truths: Mapping[tuple[st
         if of not in truths:
             return [
                 f"was tested on data {of[0][:12]}, split {of[1][:12]}, test '{of[2]}', of which nothing is published: "
-                "there is nothing to hold it to"
+                "there is nothing to check it against"
             ]
         if held_out.ids not in ((), truths[of].ids):  # other images may have the same constants, as classes in turns
             return [f"names other images of test '{held_out.test}' than are published"]
@@ -223,7 +223,7 @@ def _among(record: Record, of_cells: Mapping[tuple[str, int], tuple[Record, str]
         return []
     other, where = of_cells[record.row, record.seed]
     if other.held_out and contradicts(record, other):
-        return [f"predicts otherwise than the record of the same cell, computed by the same, that {where}"]
+        return [f"predicts differently than the record of the same cell, computed by the same, that {where}"]
     return [f"{record.cell.title}: {where} already, computed by the same"]
 
 
@@ -293,14 +293,14 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
         if was and now and was.title != now.title:
             changed[first.cell.profile, was.title, now.title] += 1
     told = [
-        f"{count} networks of profile {profile} would be held against {now}, and no longer against {was}: what their "
-        "verdicts say would change with it, by validation scores that cannot be verified"
+        f"{count} networks of profile {profile} would be compared with {now} instead of {was}: their verdicts would "
+        "change, because of validation scores that cannot be verified"
         for (profile, was, now), count in changed.items()
     ]
     stand = {record.row for record in after}
     told += [
         f"the published row of {first.cell.row} on {first.cell.backend} would be replaced by these, which predict the "
-        "same: with their seconds, sizes and validation scores, which cannot be verified"
+        "same, with seconds, sizes and validation scores that cannot be verified"
         for first, *_ in comparable(before)
         if first.row not in stand
     ]

@@ -65,7 +65,7 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     rungs = [outcome(group) for group in by_rung(verdicts)]
     counts = {kind: rungs.count(kind) for kind in _MARKS}
     told = f"{len(rungs)} rungs: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
-    differs = f", {counts['differs']} differ by what the frameworks are like, which decides no exit code"
+    differs = f", {counts['differs']} differ as the frameworks do, which does not affect the exit code"
     return told + differs * bool(counts["differs"])
 
 

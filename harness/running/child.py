@@ -83,7 +83,7 @@ def serve(
     except OSError as error:
         send(Refused(_text(f"{error.filename or 'input or output'}: {error.strerror or error}")))
     except MemoryError as error:
-        send(Refused(_text(f"there is not enough memory for this: {error}")))
+        send(Refused(_text(f"not enough memory: {error}")))
 
 
 def end_with_input() -> None:

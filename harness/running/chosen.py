@@ -68,7 +68,7 @@ def chosen(suite_name: str, text: str, leaves_out: Sequence[str] = ()) -> list[C
     for item in own:
         if item.variant.name in taken:
             raise BenchError(
-                f"variant={item.variant.name}: {suite_name} has one of that name, or two are given: rename"
+                f"variant={item.variant.name}: the name is taken by {suite_name}'s own, or given twice: rename"
             )
         taken.add(item.variant.name)
     return found + own
@@ -85,7 +85,9 @@ def _own(word: str, suite: Suite) -> Chosen:
         try:
             variant = Variant(msgspec.convert(f"{stem}.{name}", Name), "", Imported(str(path)))
         except msgspec.ValidationError:
-            raise BenchError(f"variant={word}: a model takes letters, digits, dots, - and _ alone: rename it") from None
+            raise BenchError(
+                f"variant={word}: names of models may have only letters, digits, dots, - and _: rename it"
+            ) from None
     if isinstance(variant.architecture, Imported):
         beside = path.parent if word.endswith(".toml") else Path()
         place, name = code.parts(variant.architecture.path)
@@ -151,9 +153,9 @@ def _untrainable(network: Network, recipes: Sequence[Recipe], searched: bool) ->
     for place, (name, layer) in enumerate(named):
         if isinstance(layer, Backbone):
             if searched:
-                return f"{name}: a search is among networks without a backbone"
+                return f"{name}: a search cannot have networks with a backbone"
             if any(not isinstance(before, Dropout) for _, before in named[:place]):
-                return f"{name}: nothing but a Dropout may come before a backbone"
+                return f"{name}: only a Dropout may come before a backbone"
     return next(filter(None, (_wrong_of(recipe, stage, network) for stage, recipe in enumerate(recipes))), "")
 
 
@@ -161,15 +163,15 @@ def _wrong_of(recipe: Recipe, stage: int, network: Network) -> str:
     """Why a network is not trained by this recipe of it; "" where it is."""
     head = recipe.trains == "head"
     if head and not backbone_of(network):
-        return "trains = 'head': it has no backbone, behind which a head would begin"
+        return "trains = 'head': the network has no backbone, and so no head"
     if head and recipe.augmented:
-        return "augmented: what a frozen backbone makes of an image is computed once, and no image can be moved"
+        return "augmented: not with trains = 'head', because a frozen backbone computes its features of an image once"
     if recipe.centred is True:
         if stage or not head:
-            return "centred: features are, in a first recipe that trains the head"
+            return "centred: only in a first recipe, with trains = 'head'"
         name, layer = named_layers(network)[frozen_layers(network)]
         if not isinstance(layer, Dense):
-            return f"centred: {name} is the first of the head, and must be a Dense"
+            return f"centred: the head must begin with a Dense, not with {name}"
     return ""
 
 
@@ -233,7 +235,9 @@ def _looked_at(item: Chosen, path: str, looked: Looked) -> Chosen:
     if looked.framework == "scikit-learn":
         variant = msgspec.structs.replace(variant, recipes=())
     if any(recipe.trains != "all" or recipe.centred is True for recipe in variant.recipes):
-        raise BenchError(f"variant={variant.name}: of code no part is known to be a head: trains = 'all'")
+        raise BenchError(
+            f"variant={variant.name}: the head of your own code is not known: only trains = 'all', not centred"
+        )
     return Chosen(variant, True, folder)
 
 

@@ -137,7 +137,7 @@ class Cluster:
         Raises BenchError where it is gone.
         """
         if self._client.status in ("closing", "closed"):
-            raise BenchError(f"the scheduler is gone; {KEPT}, once there is one")
+            raise BenchError(f"the scheduler is gone; {KEPT}, once there is a scheduler")
         if self._client.status != "running" or not self._client.scheduler:
             return False
         try:

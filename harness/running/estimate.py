@@ -160,7 +160,7 @@ def _at_hand(request: Request) -> Origins:
     def of(family: Family) -> Origin:
         if pretrained.state(family) == "ready" or request.weights == "imagenet":
             return Origin("imagenet")
-        print(f"{family}: no ImageNet weights here, which the run would fetch; counted as random weights")
+        print(f"{family}: no ImageNet weights here; the run would download them; estimated as for random weights")
         return RANDOM
 
     return of
@@ -210,7 +210,7 @@ def _cells(suite_plan: Plan, jobs: Sequence[Job], expected: Mapping[str, Spent])
     total = sum(one.seconds for one in expected.values())
     cells = len(suite_plan.cells)
     yield (
-        f"suite {suite_plan.suite}: {counted(cells, 'cell')}, {cells - len(jobs)} done before, {len(jobs)} to run: "
+        f"suite {suite_plan.suite}: {counted(cells, 'cell')}, {cells - len(jobs)} already done, {len(jobs)} to run: "
         f"{total / 3600:.2f} core-hours"
     )
     for (row, backend), same in itertools.groupby(jobs, lambda job: (job.cell.row, job.cell.backend)):

@@ -78,7 +78,7 @@ def look(model: Path, source: data.DataSource, target: str, shown: int, on_progr
     if not weights.is_file():
         raise BenchError(f"{weights}: there are no such weights: `bench run` writes them beside the ONNX file")
     if lacking := registry.missing(cell.backend):
-        raise BenchError(f"{cell.title}: {' and '.join(lacking)} not installed, and it is trained with that")
+        raise BenchError(f"{cell.title}: was trained with {' and '.join(lacking)}, which is not installed")
     assert record.held_out is not None
     request = Request(cell, network, str(weights), record.held_out.predictions, source, target, shown)
     try:
@@ -98,8 +98,7 @@ def _record(model: Path) -> tuple[Record, Path]:
                 if record.status == "ok" and record.cell.file_stem == stem:
                     return record, place
     raise BenchError(
-        f"model={model}: has no record: name a file that lies where `bench run` wrote it, in models/<suite> of a "
-        "results folder"
+        f"model={model}: has no record: name a file where `bench run` wrote it, in models/<suite> of a results folder"
     )
 
 
@@ -109,9 +108,11 @@ def _network(record: Record) -> Network:
     if isinstance(architecture, Search) and record.searched:
         architecture = architecture.configurations[record.searched.selected].architecture
     if isinstance(architecture, Imported):
-        raise BenchError(f"{record.cell.title}: the layers of somebody's code are not known, nor which convolves last")
+        raise BenchError(
+            f"{record.cell.title}: the layers of a user's own code are not known, so neither is its last convolution"
+        )
     if not isinstance(architecture, Network):
-        raise BenchError(f"{record.cell.title}: is no network, so it has no convolution that looks anywhere")
+        raise BenchError(f"{record.cell.title}: is not a network, so it has no convolution")
     return architecture
 
 
@@ -125,8 +126,8 @@ def look_here(request: Request, on_progress: OnProgress) -> Found:
     whole = data.split_of(suite, dataset)
     if (dataset.fingerprint(), whole.fingerprint()) != cell.question:
         raise BenchError(
-            f"{cell.title}: was trained on data '{cell.data}', and these are others: data= and what was said of them "
-            "must be as `bench run` was told"
+            f"{cell.title}: was trained on data '{cell.data}', not on these: give data= and its options "
+            "as for `bench run`"
         )
     split = whole.first(cell.originals).first(cell.settings.originals)
     met = view(suite, dataset, split, cell.encoding, cell.decoding, cell.settings.averaged)
@@ -192,7 +193,7 @@ def _built(request: Request, task: Task) -> Model:
 def _refuse_other(request: Request, predicted: Targets, units: Sequence[str]) -> None:
     """Raise BenchError unless a model predicts what its record says."""
     if not deviation(predicted, np.array(request.predicted), units) <= _ROUNDING:
-        raise BenchError(f"{request.weights}: its predictions are not those of the record: these are other weights")
+        raise BenchError(f"{request.weights}: not the weights of the record, whose predictions differ")
 
 
 def _spread(truths: Targets, of: NDArray[np.intp], count: int, classes: bool) -> list[int]:

@@ -99,7 +99,7 @@ def ending(code: int) -> str:
 def last_words(code: int, log: Path) -> str:
     """How a worker ended, and the last line that it left in its log, or how Python called its crash."""
     if code == -9:  # SIGKILL
-        return f"the worker {ending(code)}: the system was out of memory, perhaps; fewer workers= need less"
+        return f"the worker {ending(code)}: perhaps the system ran out of memory; fewer workers= need less"
     lines = last_lines(log).splitlines()
     told = next((line for line in lines if line.startswith("Fatal Python error")), lines[-1] if lines else "")
     return f"the worker {ending(code)}" + (f": {told}" if told else "")

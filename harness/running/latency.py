@@ -127,7 +127,7 @@ def two_valued_images(input_shape: Sequence[int | None], batch: int, seed: int) 
     shape = (batch, *(int(length) for length in size if length is not None))
     if math.prod(shape) > _MOST_PIXELS:
         raise BenchError(
-            f"takes {batch} images of {'x'.join(map(str, size))}: 4 GiB of them are the most that is timed"
+            f"takes {batch} images of {'x'.join(map(str, size))}: batches of more than 4 GiB are not timed"
         )
     return np.random.default_rng(seed).integers(2, size=shape).astype(np.float32)
 

@@ -60,16 +60,16 @@ def refuse_code(request: Request, cells: Iterable[Cell]) -> None:
     if own and (request.scheduler or request.launcher == "slurm"):
         raise BenchError(
             f"variant={','.join(own)}: code of your own is not sent to other machines: run it with launcher=local, or "
-            "launcher=dask without scheduler=; a variant as a TOML file goes anywhere"
+            "launcher=dask without scheduler=; a variant in a TOML file runs anywhere"
         )
 
 
 def refuse_unusable(request: Request) -> None:
     """Raise BenchError where what was said of a launcher does not fit it, or what it needs is not installed."""
     if request.scheduler and request.launcher != "dask":
-        raise BenchError(f"scheduler={request.scheduler}: is for launcher=dask, and not for {request.launcher}")
+        raise BenchError(f"scheduler={request.scheduler}: is only for launcher=dask, not for {request.launcher}")
     if (request.launcher == "slurm") != (request.settings_file is not None):
-        raise BenchError("launcher=slurm and slurm=FILE.toml belong together: docs/cluster.md has an example")
+        raise BenchError("launcher=slurm and slurm=FILE.toml must be given together: docs/cluster.md has an example")
     needs = {"dask": "distributed", "slurm": "dask_jobqueue"}.get(request.launcher)
     if needs and importlib.util.find_spec(needs) is None:
         raise BenchError(
@@ -118,8 +118,8 @@ def _refuse_no_scheduler(address: str) -> None:
         LoopRunner().run_sync(ask)  # in a thread of its own, for notebooks have a loop in theirs
     except (ImportError, AttributeError) as error:
         raise BenchError(
-            f"scheduler={address}: cannot pass cells on, for it runs without this cijbench ({error}): start it in the "
-            "same environment as its workers"
+            f"scheduler={address}: cannot pass cells on, because it runs without this cijbench ({error}): start it in "
+            "the same environment as its workers"
         ) from error
     except (OSError, ValueError, TypeError) as error:  # the last of TLS without certificates
         why = str(error) or f"no answer within {seconds:g} s"

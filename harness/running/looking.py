@@ -50,8 +50,8 @@ def look_here(request: Request, _: OnProgress) -> Looked:
     framework = _framework(model)
     if framework is None:
         raise BenchError(
-            f"{request.path}: makes {type(model).__name__}, which is no scikit-learn estimator, no torch.nn.Module and "
-            "no keras.Model"
+            f"{request.path}: makes {type(model).__name__}, which is not a scikit-learn estimator, a torch.nn.Module "
+            "or a keras.Model"
         )
     return Looked(framework, code.source(request.path))
 

@@ -53,10 +53,10 @@ def merge(folders: Sequence[Path], out: Path) -> list[Merged]:
     """
     suites = sorted({path.name for folder in folders for path in _suites(folder)})
     if _holds_something(out):
-        raise BenchError(f"out={out}: is there, and not empty: choose a new folder")
+        raise BenchError(f"out={out}: exists and is not empty: choose a new folder")
     parts = [_Part(suite, folders) for suite in suites]
     if conflicts := [line for part in parts for line in part.conflicts]:
-        raise BenchError("nothing is merged, for these contradict each other:\n  " + "\n  ".join(conflicts))
+        raise BenchError("nothing was merged, because these contradict each other:\n  " + "\n  ".join(conflicts))
     return [part.write(out) for part in parts]
 
 
@@ -68,7 +68,7 @@ def _holds_something(folder: Path) -> bool:
 def _suites(folder: Path) -> list[Path]:
     found = [path.parent for path in (folder / "records").glob("*/trainings.jsonl")]
     if not found:
-        raise BenchError(f"{folder}: has no records, {folder}/records/<suite>/trainings.jsonl: it is no results folder")
+        raise BenchError(f"{folder}: not a results folder: has no {folder}/records/<suite>/trainings.jsonl")
     for path in found:
         if path.name not in registry.names("suites"):  # its tables could not be written
             raise BenchError(f"{path}: suite {path.name} is not installed here: install its package, then merge")
@@ -107,8 +107,8 @@ class _Part:
             newer = good[line.record.row, line.record.seed]
             if newer and contradicts(line.record, newer[0].record):
                 self.conflicts.append(
-                    f"{line.record.cell.title} predicts otherwise in {line.place} and in {newer[0].place}, in "
-                    "environments that are the same: one of them was edited, or its code"
+                    f"{line.record.cell.title} predicts differently in {line.place} and in {newer[0].place}, in "
+                    "identical environments: one of them was edited, or its code"
                 )
             elif not any(_same(line.record, other.record) for other in newer):
                 newer.append(line)

@@ -94,7 +94,9 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
 def _refuse_originals(request: Request, suite_name: str, most: int) -> None:
     for originals in request.originals:
         if not 2 <= originals <= most:
-            raise BenchError(f"originals={originals}: {suite_name} has {most} training images; 2 is the least")
+            raise BenchError(
+                f"originals={originals}: must be 2 to {most}, the number of training images of {suite_name}"
+            )
 
 
 def _cells(
@@ -163,8 +165,7 @@ def _pairs(variants: Sequence[Variant], backends: Sequence[str], request: Reques
     if not pairs:
         told = "".join(f"; {what}" for what in left_out_backends(request.backend))
         raise BenchError(
-            f"nothing to run: none of the chosen variants ({request.variant}) is trained by backend={request.backend}"
-            f"{told}"
+            f"nothing to run: backend={request.backend} trains none of the chosen variants ({request.variant}){told}"
         )
     return pairs
 
@@ -178,7 +179,7 @@ def _of_numbers_alone(architecture: Architecture) -> bool:
 def left_out_backends(backend: str) -> list[str]:
     """What to say of backends that `backend=all` leaves out, for what they need is not installed."""
     missing = {name: registry.missing(name) for name in registry.names("backends")} if backend == "all" else {}
-    return [f"{name} is left out: {', '.join(lacking)} not installed" for name, lacking in missing.items() if lacking]
+    return [f"{name} is skipped: {', '.join(lacking)} not installed" for name, lacking in missing.items() if lacking]
 
 
 def of_families(variants: Sequence[Variant], families: Sequence[Family]) -> list[str]:

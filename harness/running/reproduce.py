@@ -52,13 +52,11 @@ def reproduce(records: Sequence[Record], results: Path, out: Path, workers: int,
     suite = registry.suite(first.suite)
     if first.variant not in {variant.name for variant in suite.VARIANTS}:
         raise BenchError(
-            f"{first.row} is no variant of {first.suite}, but somebody's own, or of another version: not run again"
+            f"{first.row} is not a variant of {first.suite}, but a user's own or from another version: cannot be rerun"
         )
     dataset = DataSource().load(suite)
     if (dataset.fingerprint(), split_of(suite, dataset).fingerprint()) != first.question:
-        raise BenchError(
-            f"{first.row} was trained on data '{first.data}', which are not the suite's own: not run again"
-        )
+        raise BenchError(f"{first.row} was trained on data '{first.data}', not the suite's own: cannot be rerun")
     run(_request(records, results, out, workers, limits))
     made = standing(Store(out, first.suite).trainings())
     spread = spread_of_seeds(records)

@@ -85,7 +85,7 @@ def run_on_raw_labels(results: Path, suite_name: str, profile: str, workers: int
     if not suite.SOURCE or profile not in suite.PROFILES or not block or newest(records, profile, "none"):
         return
     if DataSource().load(suite).fingerprint() != block[0].cell.data_hash:
-        print(f"raw labels: skipped, for the records are of another data set than {suite_name}'s own")
+        print(f"raw labels: skipped, because the records are not of {suite_name}'s own data set")
         return
     from_scratch = [v.name for v in suite.VARIANTS if _on_raw_labels(v, suite.SOURCE)]
     print(f"raw labels: {', '.join(from_scratch)} in {suite.SOURCE.unit}, first seed")
@@ -115,7 +115,7 @@ def _refuse_unspeakable(path: str) -> None:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise BenchError(f"{path!a}: the path to it is no UTF-8, which records are: rename the folder") from None
+        raise BenchError(f"{path!a}: this path is not UTF-8, as records must be: rename the folder") from None
 
 
 @contextlib.contextmanager
@@ -134,7 +134,7 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
         except BlockingIOError:
             who = path.read_text(encoding="utf-8", errors="replace").strip() or "unknown"
             raise BenchError(
-                f"{results}: another run is at work here (process {who}): wait for it, or choose another results="
+                f"{results}: another run is using this folder (process {who}): wait for it, or choose another results="
             ) from None
         lock.truncate(0)
         with disk.named(path):
@@ -147,7 +147,7 @@ def _alone_in(results: Path) -> Iterator[Callable[[], None]]:
                 same = False
             if not same:
                 raise BenchError(
-                    f"{results}: was taken away, or replaced, while a run was at work in it; nothing more is written"
+                    f"{results}: was removed or replaced while a run was using it; nothing more is written"
                 )
 
         try:
@@ -183,10 +183,10 @@ def _run_suite(
     if found := best(of_these, request.results):
         words = shlex.join(["bench", "predict", f"model={_typed(found[0])}", "images=FOLDER", "out=FILE.csv"])
         of_those = ", of those that take images" * any(record.encoding_ms is not None for record in of_these)
-        print(shown(f"use the best on the validation images{of_those}, {found[1].cell.title}: {words}"))
+        print(shown(f"to use the best model on the validation images{of_those}, {found[1].cell.title}: {words}"))
     failed = len(suite_plan.cells) - len(good)
     if failed:
-        print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command tries them again")
+        print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command retries them")
     return not failed
 
 
@@ -269,12 +269,12 @@ def exported(record: Record, results: Path) -> Path | None:
 
 def _announce(suite_plan: Plan) -> None:
     data, split = suite_plan.dataset, suite_plan.split
-    parts = f"{len(split.train)} to train, {len(split.validation)} to validate, {len(split.test)} to test"
+    parts = f"{len(split.train)} for training, {len(split.validation)} for validation, {len(split.test)} for testing"
     print(shown(f"suite {suite_plan.suite}: {len(data.images)} images of data set '{data.name}', {parts}"))
     if suite_plan.source.folder:
         told = (f"{name} in {unit}" if unit else name for name, unit in zip(data.target_names, data.units, strict=True))
         groups = f"; groups: {len(set(data.groups))}" * bool(data.groups)
-        print(shown(f"{'classes' if data.classes else 'to be predicted'}: {', '.join(told)}{groups}"))
+        print(shown(f"{'classes' if data.classes else 'targets'}: {', '.join(told)}{groups}"))
     for warning in data.warnings:
         print(shown(f"warning: {warning}"))
 
@@ -299,9 +299,9 @@ def _train(
     ]
     total = len(suite_plan.cells)
     for reason, count in stale([job.cell for job in jobs], store, launcher.environment).items():
-        print(shown(f"stale, and run again: {counted(count, 'cell')} of {reason}"))
+        print(shown(f"rerunning {counted(count, 'stale cell')} of {reason}"))
     workers = f", {launcher.told(len(jobs))}" if jobs else ""
-    print(f"{counted(total, 'cell')}, {total - len(jobs)} done before{workers}")
+    print(f"{counted(total, 'cell')}, {total - len(jobs)} already done{workers}")
     with contextlib.closing(recorded(jobs, launcher.launch(jobs), store, still_there, good)) as records:
         for record in records:
             if record.unexported:
@@ -346,10 +346,10 @@ def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: 
     before = earlier.get(record.key)
     if before and record.status == "ok" and contradicts(record, before):
         raise BenchError(
-            f"{record.cell.title}: predicts otherwise than its record of {before.started} in {store.trainings_file}, "
-            f"made by commit {before.environment.short_commit} in an environment like this one, and is not "
-            "added: the same seed must give the same numbers. Either that record was edited, or the code was changed "
-            "without a new version: take its line out, or choose another results="
+            f"{record.cell.title}: not added, because it predicts differently than its record of {before.started} in "
+            f"{store.trainings_file}, made by commit {before.environment.short_commit} in an environment like this "
+            "one: the same seed must give the same numbers. Either that record was edited, or the code was changed "
+            "without a new version: delete that line, or choose another results="
         )
 
 
@@ -381,7 +381,7 @@ def _time(
     try:  # the limits of a cell are not those of all models at once
         latencies = measure_apart(paths, settings, Limits(memory_gib=usable_memory_gib()), show_count)
     except LatencyError as error:
-        print(f"no latencies: {error}; the same command tries again", file=sys.stderr)
+        print(f"no latencies: {error}; the same command retries", file=sys.stderr)
         return
     still_there()
     for name, latency in latencies.items():

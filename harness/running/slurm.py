@@ -25,7 +25,7 @@ def cluster(settings_file: Path, logs: Path) -> Any:
     settings = read(settings_file)
     jobs = settings.pop(_NUMBER)
     found = made(settings, settings_file, logs)
-    print(f"asking Slurm for {jobs} jobs, each by this script:\n{found.job_script()}")
+    print(f"requesting {jobs} Slurm jobs, each with this script:\n{found.job_script()}")
     found.scale(jobs=jobs)
     return found
 
@@ -56,7 +56,7 @@ def read(settings_file: Path) -> dict[str, Any]:
             raise BenchError(f"slurm={settings_file}: unknown setting '{name}'{nearest(name, known)}")
     jobs = settings.get(_NUMBER)
     if type(jobs) is not int or jobs < 1:
-        raise BenchError(f"slurm={settings_file}: jobs must say how many to ask for, as in jobs = 4")
+        raise BenchError(f"slurm={settings_file}: jobs must be the number of jobs to request, such as jobs = 4")
     return settings
 
 

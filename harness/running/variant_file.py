@@ -39,13 +39,13 @@ def read(path: Path) -> Variant:
     if not path.is_file():
         raise BenchError(f"variant={path}: there is no such file")
     if path.stat().st_size > LARGEST:
-        raise BenchError(f"{path}: has more than {LARGEST} bytes, and a variant is a page")
+        raise BenchError(f"{path}: has more than {LARGEST} bytes, too many for a variant")
     try:
         name, text = msgspec.convert(path.stem, Name), path.read_text(encoding="utf-8")
         raw = tomllib.loads(text)
     except msgspec.ValidationError:
         raise BenchError(
-            f"{path}: a variant is called as its file, and that takes letters, digits, dots, - and _ alone"
+            f"{path}: a variant is named after its file: only letters, digits, dots, - and _ are allowed"
         ) from None
     except UnicodeDecodeError as error:
         raise BenchError(f"{path}: is no UTF-8: {error}") from None
@@ -58,9 +58,9 @@ def read(path: Path) -> Variant:
         raise BenchError(one_line(f"{path}, line {line}: {told}")) from None
     # A search's stand in its configurations.
     if written.recipes and isinstance(written.architecture, Estimator | Search):
-        raise BenchError(f"{path}, line {_line(text, ('recipes',))}: what is not trained by gradient has no recipes")
+        raise BenchError(f"{path}, line {_line(text, ('recipes',))}: only what is trained by gradient has recipes")
     if isinstance(written.architecture, Imported) and written.architecture != Imported(written.architecture.path):
-        raise BenchError(f"{path}: framework and source of code are found out, and not said")
+        raise BenchError(f"{path}: framework and source are determined from the code: leave them out")
     return Variant(name, "", **{field: getattr(written, field) for field in Written.__struct_fields__})
 
 

@@ -45,14 +45,14 @@ def _which(best: Row) -> str:
     if not ends:
         return (
             f"**Too few test images to recommend a model.** The best on the validation images is {best.title}: its "
-            f"skill is {skill} on {best.tested_on}, and an interval takes {FEWEST_IMAGES} images, or groups of them, "
-            "of unlike things."
+            f"skill is {skill} on {best.tested_on}, and an interval needs {FEWEST_IMAGES} images, or groups of them, "
+            "of different things."
         )
     told = f"its skill is {skill} (95 %: {ends}, of {best.tested_on})"
     if best.skill_interval()[0] > NO_SKILL:
         return f"**Use {best.title}**, the best on the validation images: {told}."
     return (
-        "**What the validation images choose is not shown to be better than always answering the mean.** It is "
+        "**The best model on the validation images is not shown to be better than always answering the mean.** It is "
         f"{best.title}, and {told}."
     )
 
@@ -60,7 +60,10 @@ def _which(best: Row) -> str:
 def _unusable(chosen: Row) -> str:
     """That another is better on the validation images, and why it is not recommended."""
     why = "Python encodes its images" if all(r.onnx for r in chosen.records) else "it was not exported"
-    return f"That is of those that `bench predict` can use: {chosen.title} is better there, and {why}."
+    return (
+        "This considers only models that `bench predict` can use: "
+        f"{chosen.title} is better on the validation images, but {why}."
+    )
 
 
 def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:
@@ -80,21 +83,22 @@ def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:
     if otherwise := [other.title for other, _ in ahead if other is not chosen]:
         told.append(better(otherwise))
     if any(other is chosen for other, _ in ahead):
-        told.append(f"{chosen.title} is better on the test images, too.")
+        told.append(f"{chosen.title} is also better on the test images.")
     if equal:
         fastest = min([best, *(other for other, _ in equal)], key=seconds)
-        told.append(f"Not told apart from it on the test images: {', '.join(other.title for other, _ in equal)}.")
+        told.append(f"Cannot be told apart from it on the test images: {', '.join(other.title for other, _ in equal)}.")
         if fastest is not best:
-            told.append(f"Of all these {fastest.title} is the fastest to train.")
+            told.append(f"Of all these, {fastest.title} is the fastest to train.")
     if behind:
         nearest, of = behind[0]
-        which = f"The nearest of the {len(behind)} that are worse" if len(behind) > 1 else "Worse"
+        which = f"Of the {len(behind)} that are worse, the nearest" if len(behind) > 1 else "The only one that is worse"
         told.append(f"{which} is {nearest.title}, by {in_words(of)}.")
     test = best.tests[0]
     covered = [known.covered for r in best.records if (known := r.calibrated.get(test)) and known.covered is not None]
     if covered:
         told.append(
-            f"Its predictions come with intervals of 90 %, which hold {np.mean(covered):.0%} of the test truths."
+            f"Predictions of {best.title} come with 90 % intervals, which hold {np.mean(covered):.0%} of the true "
+            "values on the test images."
         )
     return " ".join(told)
 
@@ -106,24 +110,24 @@ def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path)
         variant = "FILE:NAME" if cell.imported else cell.variant
         weights = f" weights={cell.weights}" if cell.weights in ("imagenet", "random") else ""
         return (
-            "Whether more images would help is not known. Train on half of them, and this report will say by how much "
-            f"the other half helped: `bench run suite={suite} data=FOLDER variant={variant} "
+            "Whether more images would help is not known. Train on half of them, and this report will say how much the "
+            f"other half helped: `bench run suite={suite} data=FOLDER variant={variant} "
             f"backend={cell.backend} profile={cell.profile}{weights} originals=N {folder}`, where N is half of the "
-            "training images, with the other options that you gave."
+            "training images, with the other options of your run."
         )
     size = max(curve)
     found = difference(best, curve[size])
     does = {
         "better": "so more images are likely to help",
         "worse": "so more of the same will not help",
-        "not told apart": "so nothing says that more of the same would help",
-    }.get(found.verdict, "and too few test images say whether more would help")
-    return f"Trained on {size} images alone its skill is lower by {in_words(found)}, {does}."
+        "not told apart": "so there is no evidence that more of the same would help",
+    }.get(found.verdict, "but there are too few test images to say whether more would help")
+    return f"With only {size} training images, the skill of {best.title} is lower by {in_words(found)}, {does}."
 
 
 def _what_it_costs(best: Row, milliseconds: str) -> str:
     kilobytes = [record.onnx.bytes / 1000 for record in best.records if record.onnx]
-    told = [f"Training took {seconds(best):.3g} s of a core for each seed, a search included"]
+    told = [f"Training took {seconds(best):.3g} s on one core per seed, including any search"]
     told += [f"an image takes {float(milliseconds):.2g} ms (ONNX Runtime, one thread)"] if milliseconds else []
-    told += [f"the file has {np.mean(kilobytes):,.0f} kB"] if kilobytes else []
+    told += [f"the file is {np.mean(kilobytes):,.0f} kB"] if kilobytes else []
     return "; ".join(told) + "."

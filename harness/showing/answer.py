@@ -44,7 +44,7 @@ def answer(table: Sequence[Row], metrics: Sequence[Metric]) -> Answer:
     chosen = among.chosen
     shown = [metric for metric in metrics if metric.heading and metric.needs_truth]
     told = (
-        f"{chosen.title}, which the validation images choose, has a skill of {skill_in_words(chosen)}{chosen.ranked_by}"
+        f"{chosen.title}, the best on the validation images, has a skill of {skill_in_words(chosen)}{chosen.ranked_by}"
     )
     own = "".join(f", {figure}" for figure in _figures(chosen, shown))
     trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
@@ -73,5 +73,5 @@ def _equals(among: Family) -> str:
         for verdict in ("better", "not told apart")
     )
     told = [better(few(ahead))] if ahead else []
-    told += [f"Not told apart from it: {', '.join(few(equal))}."] if equal else []
+    told += [f"Cannot be told apart from it: {', '.join(few(equal))}."] if equal else []
     return " ".join(told)

@@ -36,10 +36,10 @@ def sources_of_variance(table: Sequence[Row]) -> str:
         return ""
     return (
         "## Where does the uncertainty come from?\n\nThe standard deviation of a skill, and which share of "
-        "its variance comes from the test images drawn, from the seeds, and from seeds that differ from image "
-        "to image (two-way random effects on squared errors less the training mean's of the same images, of which a "
-        "skill is the ratio). Where images have most of it, more seeds would not make the score surer. Models "
-        "whose seeds do not differ are left out: all of theirs is of the images.\n\n"
+        "its variance comes from the choice of test images, from the seeds, and from seeds that differ from image "
+        "to image (two-way random effects on squared errors less the training mean's on the same images, whose ratio "
+        "a skill is). Where most comes from the images, more seeds would not make the score more certain. Models "
+        "whose seeds do not differ are left out: all their variance comes from the images.\n\n"
         + markdown(["model", "backend", "skill", "± (1 sd)", "test images", "seeds", "rest"], lines)
     )
 
@@ -65,11 +65,11 @@ def epochs_to_a_loss(table: Sequence[Row]) -> str:
         scale = f"cross-entropy as weighted in training; below {LEARNED:g} times the lowest of one answer to all images"
     heading = ["model", "backends", "target loss", "epochs of the first", "of the second", "ratio (95 %)"]
     return (
-        "## Do the frameworks need as many epochs?\n\nThe first epoch, by seed, with a validation loss at the "
-        "target or below it: the highest of the lowest losses of all seeds that learned anything "
-        f"({scale}). The ratio is the geometric mean over seeds, with a t-interval on logarithms, of "
-        "ratios seed by seed where both frameworks begin with the same weights. A search that selected other models in "
-        "one framework than in the other is left out.\n\n" + markdown([*heading, "the first needs"], lines)
+        "## Do the frameworks need as many epochs?\n\nFor each seed, the first epoch with a validation loss at "
+        "or below the target, which is the highest of the lowest losses of all seeds that learned anything "
+        f"({scale}). The ratio is the geometric mean over seeds, with a t-interval on logarithms, of ratios "
+        "seed by seed where both frameworks start from the same weights. Searches that selected different models in "
+        "the two frameworks are left out.\n\n" + markdown([*heading, "the first needs"], lines)
     )
 
 

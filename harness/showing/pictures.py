@@ -169,7 +169,7 @@ def _loss(table: Sequence[Row]) -> str:
     if table[0].of_classes:
         weighted = any(r.class_weights is not msgspec.UNSET for row in table for r in row.records[0].cell.recipes)
         return "mean cross-entropy" + ", weighted as in training" * weighted
-    return "mean squared error, on each network's own scale\n(1 = always the mean of what it is to answer)"
+    return "mean squared error, on each network's own scale\n(1 = always answering the mean of its targets)"
 
 
 def _as_loss(axes: Axes) -> None:
@@ -366,7 +366,7 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
     _write(columns, len(table) - 0.4, ["skill", "R²", "NMAE", "parameters", "one image"], "#555555")
     columns.axis("off")
     if any(leaderboard.of_some_seeds(row) for _, row in table.iterrows()):
-        note = "* its seeds selected models of several sizes: the first one's"
+        note = "* seeds selected models of several sizes: that of the first"
         columns.text(1.0, -0.6, note, ha="right", va="top", fontsize=8.5, color="#555555")
     _label(chart, table)
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)

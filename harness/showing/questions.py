@@ -77,7 +77,7 @@ def answers(
     return [f"## {answer[0].upper()}{answer[1:]}" for answer in told if answer]
 
 
-_TOO_FEW = f"These data do not say: intervals need {FEWEST_IMAGES} test images of different things."
+_TOO_FEW = f"Inconclusive: intervals need {FEWEST_IMAGES} test images of different things."
 
 
 def _said(comparisons: Sequence[tuple[str, Difference]], what: str, yes: str, no: str, undecided: str) -> str:
@@ -145,7 +145,7 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
         f"`{comparison.variant}`",
         "Yes, in every backend and test.",
         "No: it is worse in every one.",
-        "These data do not say.",
+        "Inconclusive.",
     )
     lines = [
         [test, row.backend, decimals(row.skill()), decimals(other.skill()), in_words(d), d.verdict]
@@ -180,7 +180,7 @@ def _did_tuning_help(roles: Sequence[_Roles]) -> str:
         "what was tuned",
         "Yes, in every backend.",
         "No: what was tuned is worse in every backend.",
-        "These data do not say: the intervals include zero.",
+        "Inconclusive: the intervals include zero.",
     )
     lines = [
         [b, f"{t.name}: {decimals(t.skill())}", f"{o.name}: {decimals(o.skill())}", in_words(d)]
@@ -221,8 +221,8 @@ def _who_converges_first(roles: Sequence[_Roles]) -> str:
     answer += f" From scratch: {'; '.join(scratch)}." * bool(scratch)
     return (
         f"which backbone converges fastest, and by which epoch?\n\n{answer}\n\n"
-        "An epoch is counted as converged when nine tenths of the way from the first epoch's validation loss to the "
-        "lowest are made; median over seeds, and range. For fine-tuning, epochs of the second recipe.\n\n"
+        "Training counts as converged once its validation loss has covered nine tenths of the way from that of the "
+        "first epoch to the lowest; median over seeds, and range. For fine-tuning, epochs of the second recipe.\n\n"
         + markdown(["backbone", "backend", "head-only", "fine-tuning", "head-only: skill"], lines)
     )
 
@@ -254,7 +254,7 @@ def _did_fine_tuning_help(roles: Sequence[_Roles]) -> str:
         "fine-tuned",
         "It helped every backbone.",
         "It harmed every backbone.",
-        "These data do not say of any backbone: the intervals include zero.",
+        "Inconclusive for every backbone: the intervals include zero.",
     )
     lines = [
         [family, backend, decimals(head.skill()), decimals(fine.skill()), in_words(d), d.verdict]
@@ -274,7 +274,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
         "what was tuned",
         "Tuning, in every backend.",
         "Transfer learning, in every backend.",
-        "These data do not say: the intervals include zero.",
+        "Inconclusive: the intervals include zero.",
     )
     lines = [
         [backend, decimals(tuned.skill()), f"{transfer.name}: {decimals(transfer.skill())}", in_words(d)]
@@ -335,14 +335,13 @@ def worth(table: Sequence[Row]) -> str:
     verdicts = {id(row): found.verdict for row, found in _against(rival, networks)}
     if verdicts[id(best)] == "worse":
         told = (
-            f"{rival.title} has no network, and is better than {best.title}, the best network on the validation images"
+            f"{rival.title}, without a network, is better than {best.title}, the best network on the validation images"
         )
         equal = [row.title for row in networks if verdicts[id(row)] != "worse"]
-        return f"These data do not say: {told}, but not than {', '.join(few(equal))}." if equal else f"No: {told}."
+        return f"Inconclusive: {told}, but not than {' or '.join(few(equal))}." if equal else f"No: {told}."
     return {
         "better": f"Yes: {best.title} is better than {rival.title}, the best without one.",
-        "not told apart": f"These data do not say: {best.title} and {rival.title}, the best without one, are not told "
-        "apart.",
+        "not told apart": f"Inconclusive: {best.title} and {rival.title}, the best without one, cannot be told apart.",
     }.get(verdicts[id(best)], _TOO_FEW)
 
 
@@ -364,8 +363,8 @@ def _is_a_network_worth_it(table: Sequence[Row]) -> str:
     heading = ["without a network", "skill", f"{best.title} is higher by (95 %)", "numbers fitted", "training s"]
     return (
         f"is a network worth it?\n\n{worth(table)}\n\nBoth are chosen by the validation images. The answer "
-        "holds among the comparisons of all networks with the best model without one; intervals are of one comparison "
-        "each.\n\n" + markdown(heading, lines)
+        "is corrected for comparing all networks with the best model without one; each interval is of a single "
+        "comparison.\n\n" + markdown(heading, lines)
     )
 
 
@@ -387,16 +386,15 @@ def _which_is_best(table: Sequence[Row], among: Family, latency: dict[tuple[str,
         ]
         for row in ranked
     ]
-    heading = ["model", "backend", "skill", "difference to the chosen (95 %)", "parameters", "training s", "ms/image"]
+    heading = ["model", "backend", "skill", "difference from the chosen (95 %)", "parameters", "training s", "ms/image"]
     told = f"**{chosen.title}**, chosen by the validation images. {_told_apart(ranked, behind)}".rstrip()
     if chosen.ranked_by:
         told += f" All of this{chosen.ranked_by}."
     return (
         f"which model is best?\n\n{told}\n\n"
-        "Seconds are of one core and include a search; milliseconds are ONNX Runtime's for one image on one thread, "
-        "and Python's where an exported model takes what it makes of the image. "
-        "Where a search selected models of several sizes (*), parameters and milliseconds are of its first seed's.\n\n"
-        + markdown(heading, lines)
+        "Seconds are on one core and include any search; milliseconds are ONNX Runtime's for one image on one thread, "
+        "and Python's where it encodes the image for the exported model. Where a search selected models of several "
+        "sizes (*), parameters and milliseconds are those of the first seed.\n\n" + markdown(heading, lines)
     )
 
 
@@ -409,12 +407,12 @@ def _told_apart(ranked: Sequence[Row], behind: Mapping[int, Difference]) -> str:
         if id(row) in behind:
             named.setdefault(behind[id(row)].verdict, []).append(row.title)
     if named.keys() == {"worse"}:
-        return "Every other is worse."
+        return "All others are worse."
     told = []
     if "better" in named:
         told.append(better(named["better"]))
     if equals := named.get("not told apart"):
-        told.append(f"Not told apart from it on the test images: {', '.join(equals)}.")
+        told.append(f"Cannot be told apart from it on the test images: {', '.join(equals)}.")
     if "too few test images" in named:
         told.append(_TOO_FEW)
     return " ".join(told)
@@ -430,7 +428,7 @@ def few(titles: Sequence[str]) -> Sequence[str]:
 
 def better(titles: Iterable[str]) -> str:
     """What is said of models that are better on the test images than the one that the validation images chose."""
-    asked = "The validation images chose otherwise: do they show what the test images do?"
+    asked = "The validation images chose another model: do they show the same as the test images?"
     return f"**Better on the test images**: {', '.join(titles)}. {asked}"
 
 

@@ -39,12 +39,12 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     block = newest(records, profile, device=device)
     if not block:
         other = newest(records, device=device)
-        remedy = f"there are of profile={other[0].cell.profile}" if other else "`bench run` makes them"
+        remedy = f"there are some of profile={other[0].cell.profile}" if other else "`bench run` makes them"
         asked = f" of profile {profile}" if other else ""
         raise BenchError(f"{results}: no finished records of {suite_name}{asked} on all training images: {remedy}")
     page = out / "report.md"
     if is_file(page) and not page.read_bytes().startswith(_title(suite_name).encode()):
-        raise BenchError(f"{page}: is there, and is no report of {suite_name}: choose another out=")
+        raise BenchError(f"{page}: exists and is not a report of {suite_name}: choose another out=")
     order = [variant.name for variant in suite.VARIANTS]
     table = rows(block, order)
     searched = [r for r in block if isinstance(r.cell.architecture, Search) and r.cell.architecture.of_networks]
@@ -85,8 +85,8 @@ def _code(table: Sequence[Row], again: Reproductions) -> str:
     told = ""
     if not all(by_this_code(row.records, made) for row, made in zip(table, found, strict=True)):
         told += (
-            "\n\n**The code that can change these numbers has changed since, or is not known**: they are of the code "
-            "named above, and `bench run` would make them again."
+            "\n\n**The code that can change these numbers has changed since, or is not known**: these come from the "
+            "code named above, and `bench run` would recompute them."
         )
     for words, count in Counter(made.told for made in found if made).most_common():
         told += f"\n\n{counted(count, 'model')} of {len(table)}: every seed was {words}."
@@ -99,11 +99,11 @@ def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
     profile, paper = suite.PROFILES.get(cell.profile), suite.PROFILES.get("paper")
     of, shortened = "the source's" if suite.SOURCE else "profile `paper`'s", ""
     if paper and profile and paper != profile:
-        shortened = f" It shortens {of} {paper.epochs} epochs: {most_epochs(suite, profile)}."
+        shortened = f" This profile shortens {of} {paper.epochs} epochs: {most_epochs(suite, profile)}."
     random = {record.cell.weights for record in block} - {""} == {"random"}
     note = (
-        "\n\n**The backbones of this run start from random weights**: what it says of transfer learning holds for "
-        "random features only."
+        "\n\n**The backbones of this run start from random weights**: what this report says about transfer learning "
+        "holds for random features only."
         if random
         else ""
     )
@@ -115,10 +115,10 @@ def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
     return (
         f"{suite.SUMMARY[0].upper()}{suite.SUMMARY[1:]}. Data set '{cell.data}', profile `{cell.profile}`, "
         f"{where}.{shortened}{note}\n\n"
-        "Skill is 1 - MSE / MSE of the training mean on the same test images: 0 is no better than the mean, 1 perfect. "
-        "Intervals are 95 % bootstrap intervals over seeds and test images, each by itself; where a question compares "
-        "several pairs, what it says of any holds after Holm's correction for all of them. Written by "
-        f"`bench report suite={name}` from the records; nothing here is typed in by hand."
+        "Skill is 1 - MSE / MSE of the training mean on the same test images: 0 is no better than the mean, 1 is "
+        "perfect. Intervals are 95 % bootstrap intervals over seeds and test images, each for a single comparison; "
+        "where a question compares several pairs, its verdicts hold after Holm's correction for all of them. Generated "
+        f"by `bench report suite={name}` from the records; nothing here is typed in by hand."
     )
 
 
@@ -148,8 +148,8 @@ def _ten_best(block: Sequence[Record]) -> str:
         heading = ["backend", "rank", "no.", *axes, "parameters", f"best {loss}", "± seeds", "selected by seed"]
         parts.append(
             f"## The ten best of {len(search.configurations)} configurations of `{searched}`\n\n"
-            f"{_order(search)} {loss} {_how_long(search)}{scale}. No configuration "
-            "but the selected one ever met the test images.\n\n" + markdown(heading, lines)
+            f"{_order(search)} {loss} {_how_long(search)}{scale}. Only the selected "
+            "configuration was ever evaluated on the test images.\n\n" + markdown(heading, lines)
         )
     return "\n\n".join(parts)
 
@@ -163,7 +163,7 @@ def _loss(block: Sequence[Record]) -> tuple[str, str]:
 
 def _order(search: Search) -> str:
     """How configurations are ordered, up to the word for the loss."""
-    return "By the lowest" if len(search.rounds()) == 1 else "Those tried for longest first, then by the lowest"
+    return "Ordered by the lowest" if len(search.rounds()) == 1 else "Those tried longest first, then by the lowest"
 
 
 def _how_long(search: Search) -> str:
@@ -173,9 +173,9 @@ def _how_long(search: Search) -> str:
         return f"of {counted(last, 'epoch')}"
     if search.method == "optuna":
         lengths = ", ".join(str(epochs) for _, epochs in search.rounds())
-        return f"in the last round it came to (epochs of the rounds: {lengths}; tried as Optuna proposed)"
+        return f"in the last round it reached (epochs of the rounds: {lengths}; tried as Optuna proposed)"
     rounds = ", ".join(f"{count} for {epochs}" for count, epochs in search.rounds())
-    return f"in the last round it came to (epochs by successive halving: {rounds})"
+    return f"in the last round it reached (epochs by successive halving: {rounds})"
 
 
 def _best_three(block: Sequence[Record]) -> str:
@@ -234,17 +234,17 @@ def _every_model(table: Sequence[Row], suite: Suite) -> str:
         )
     mean_mse = float(table[0].squared_errors_of_mean().mean() / table[0].targets)
     heading = ["model", "backend", f"MSE ({unit}²)" if unit else "MSE", "skill", "95 %", "R²"]
-    told = f"The training mean has {mean_mse:.4g}{f' {unit}²' * bool(unit)}."
+    told = f"The MSE of the training mean is {mean_mse:.4g}{f' {unit}²' * bool(unit)}."
     if unlike:
         heading.pop(2)
-        told = "Targets are in unlike units, so that each one's error is a share of the training mean's."
+        told = "Targets have different units, so each target's error is relative to the training mean's."
     if source:
         raw = source.unit.replace("^2", "²")
         heading = [*heading[:3], f"MSE (({raw})²)", *heading[3:], "source's MSE"]
         told = (
-            f"The training mean has {mean_mse:.4g} {unit}², which is {mean_mse / factor**2:.3g} ({raw})². The last "
-            f"column is what {source.name} says, on its own data and in ({raw})²: figures that mean nothing without "
-            "the mean's beside them, which it does not give."
+            f"The MSE of the training mean is {mean_mse:.4g} {unit}², which is {mean_mse / factor**2:.3g} ({raw})². "
+            f"The last column is what {source.name} reports, on its own data and in ({raw})²: figures that mean "
+            "nothing without the mean's for comparison, which it does not give."
         )
     title = f"## Test {'skill' if unlike else 'MSE'} of every model{table[0].ranked_by}"
     return f"{title}\n\n{told}\n\n" + markdown(heading, lines)
@@ -307,9 +307,9 @@ def _learning_curves(found: dict[tuple[str, str], dict[int, Row]], table: Sequen
         of_all = [*(curve.get(size) for size in sizes), whole.get(place)]
         lines.append([*place, *(skill_in_words(row) if row else "–" for row in of_all)])
     return (
-        "## How many labelled images does it take?\n\nSkill of models that were trained on the first so many "
-        "training images alone, with its 95 % interval, on the same test images; what is trained by gradient takes as "
-        "many steps as with all, where no patience ends it before. All have the same validation images.\n\n"
+        "## How many labelled images does it take?\n\nSkill, with its 95 % interval, of models trained only on "
+        "the first N training images, on the same test images. Models trained by gradient take as many steps as "
+        "with all images, unless patience ends training earlier. All use the same validation images.\n\n"
         + markdown(["model", "backend", *(f"{size} images" for size in sizes), "all"], lines)
     )
 
@@ -349,8 +349,8 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         "backend",
         "test MSE",
         "the mean's MSE",
-        "predictions vary by",
-        "labels vary by",
+        "spread of predictions",
+        "spread of labels",
         "skill",
         "95 %",
     ]
@@ -358,11 +358,11 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     raw_unit = unit.replace("^2", "²")
     return (
         heading + f"{source.name[0].upper()}{source.name[1:]} trains on labels in {raw_unit}. Here models are trained "
-        f"on such labels (`target_scaling=none unit={unit}`), and stand beside what is not trained by gradient. "
+        f"on such labels (`target_scaling=none unit={unit}`), next to models that are not trained by gradient. "
         f"{useless} of {len(networks)} networks are no better than the mean (skill interval reaching "
         f"{NOTHING_LEARNED:g} or below); the worst has {worst:.3g} times the mean's MSE. {source.lesson}\n\n"
         + markdown(columns, lines)
-        + f"\n\nErrors are in the square of {raw_unit}, what predictions and labels vary by in {raw_unit}."
+        + f"\n\nErrors are in the square of {raw_unit}, spreads (standard deviations) in {raw_unit}."
     )
 
 

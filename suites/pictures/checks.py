@@ -187,7 +187,7 @@ def _far_off(name: str, column: NDArray[np.float64], rows: Sequence[int], table:
     if low == high or len(off) > max(1, 0.02 * len(column)):
         return []
     what = f"{name} is far outside of the others, half of which lie from {low:g} to {high:g}"
-    spots = [Spot(row, what, "mend it, or it decides all scores", f"{column[row]:g}") for row in off.tolist()]
+    spots = [Spot(row, what, "correct it, or it decides all scores", f"{column[row]:g}") for row in off.tolist()]
     return gather(spots, of_rows(table, rows), "warning")
 
 
@@ -232,7 +232,7 @@ def _classes(labelled: Labelled, name: str) -> list[Finding]:
         if lacking := [one for one, count in zip(table.names, np.nansum(rows, axis=0), strict=True) if not count]:
             findings.append(Finding("warning", name, f"no image of its split's part '{part}' is of {few(lacking)}"))
     if lone := [f"{one} ({count})" for one, count in counts.items() if count < 3]:
-        what = "classes with fewer than three images, which cannot stand in training, validation and test: "
+        what = "classes with fewer than three images, too few for training, validation and test: "
         findings.append(Finding("error", name, f"{what}add some, or take them out; {few(lone)}"))
     elif rare := [f"{one} ({count})" for one, count in counts.items() if count < _FEW_OF_A_CLASS]:
         findings.append(Finding("warning", name, f"classes with few images, whose scores will say little: {few(rare)}"))
@@ -240,7 +240,7 @@ def _classes(labelled: Labelled, name: str) -> list[Finding]:
     most = max(counts, key=lambda one: counts[one])
     least = min(counts, key=lambda one: counts[one])
     if counts[most] > _IMBALANCE * max(counts[least], 1):
-        what = f"{most} has {counts[most]} images and {least} {counts[least]}: who always answers {most} is right in "
+        what = f"{most} has {counts[most]} images and {least} {counts[least]}: always answering {most} is right in "
         share = counts[most] / sum(counts.values())
         findings.append(Finding("warning", name, f"{what}{share:.0%}; read balanced_accuracy and skill, not accuracy"))
     return findings
@@ -295,7 +295,7 @@ def _copies(labelled: Labelled) -> list[Finding]:
     targets = labelled.table.targets
     unlike = sum(not np.array_equal(targets[one], targets[other], equal_nan=True) for one, other in pairs)
     what = f"{len(pairs)} copies of images; copies are kept on one side of the split"
-    what += f"; {unlike} have other targets than what they copy" * bool(unlike)
+    what += f"; {unlike} have other targets than the image they copy" * bool(unlike)
     parts = labelled.table.parts
     if parts and any(parts[one] != parts[other] for one, other in pairs):
         return [Finding("error", "images", f"the same image on two sides of the split: {told}")]

@@ -75,7 +75,9 @@ def read_table(path: Path, images: Names, asked: Asked) -> Table:
     """Read the table of these images. Raises Unusable for what is none, and BenchError for targets that it lacks."""
     rows, told = read_cells(path)
     if image := next((cell.strip() for cell in rows[0] if "." in cell and images.is_name(cell.strip())), ""):
-        raise Unusable(f"the first row is no header, for it names image '{image[:40]}': write one above it: {LAYOUT}")
+        raise Unusable(
+            f"the first row is not a header, because it names image '{image[:40]}': write one above it: {LAYOUT}"
+        )
     cells = _columns(rows)
     asked = asked._replace(targets=_with_commas(asked.targets, cells))
     roles = _roles(cells, images, asked)
@@ -181,7 +183,7 @@ def _unused(others: dict[str, list[str]], named: dict[str, list[str]], roles: _R
     `named`, that may be no such.
     """
     same = [name for name, cells in others.items() if len(set(cells)) == 1]
-    told = [f"columns left out, for they are the same in every row: {few(same)}"] * bool(same)
+    told = [f"columns left out, because they are the same in every row: {few(same)}"] * bool(same)
     for name, cells in others.items():
         if not roles.group and name and "" not in cells and _may_tell_groups(cells):
             what = f"column {name} has {len(set(cells))} values in {len(cells)} rows: if it names what they show, as a"

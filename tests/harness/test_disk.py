@@ -208,7 +208,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "pipe", tmp_path / "folder"):
         for use in (disk.whole_lines, disk.mend, lambda path: disk.append_line(path, b"line")):
-            with pytest.raises(OSError, match="is there, and is no file"):
+            with pytest.raises(OSError, match="exists and is not a file"):
                 use(path)
 
 

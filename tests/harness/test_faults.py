@@ -140,11 +140,11 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(data, tmp_path, presses
         process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err
-    assert err == "\nbench: interrupted; what was finished is kept, and the same command goes on from there\n"
+    assert err == "\nbench: interrupted; finished work is kept; the same command resumes from there\n"
     assert not [worker for worker in family if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE]
     assert [record.cell.variant for record in good(tmp_path).values()] == ["mean"]
     out, _ = end(start(data, tmp_path, "variant=mean", "backend=classical", "profile=paper", "seeds=0"))
-    assert "1 cell, 1 done before" in out
+    assert "1 cell, 1 already done" in out
 
 
 # --- two runs at once ---------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_of_runs_that_start_at_once_one_runs(data, tmp_path):
     codes = [process.returncode for process in processes]
     assert 0 in codes
     for code, err in zip(codes, told, strict=True):
-        assert code == 0 or (code == 2 and "another run is at work here (process " in err), err
+        assert code == 0 or (code == 2 and "another run is using this folder (process " in err), err
     assert len(good(tmp_path)) == 12
 
 
@@ -182,14 +182,12 @@ def small_files():
 def test_a_full_disk_is_told_and_what_was_recorded_is_whole(data, tmp_path):
     _, err = end(start(data, tmp_path, *CLASSICAL, preexec_fn=small_files), code=2)
     path = Store(tmp_path, "elasticity").trainings_file
-    assert err == (
-        f"bench: {path}: File too large; what was finished is kept, and the same command goes on from there\n"
-    )
+    assert err == (f"bench: {path}: File too large; finished work is kept; the same command resumes from there\n")
     done = len(good(tmp_path))
     assert 0 < done < 12
     assert path.read_bytes().endswith(b"\n")
     out, _ = end(start(data, tmp_path, *CLASSICAL))
-    assert f"12 cells, {done} done before" in out
+    assert f"12 cells, {done} already done" in out
 
 
 @pytest.mark.slow
@@ -204,7 +202,7 @@ def test_a_folder_that_vanishes_amid_a_run_is_told(data, tmp_path, again):
         # Not what is just being written there, which may be gone before it is copied.
         shutil.copytree(tmp_path / "moved", results, ignore=shutil.ignore_patterns(".draft-*"))
     _, err = end(process, code=2)
-    assert f"bench: {results}: was taken away, or replaced, while a run was at work in it" in err
+    assert f"bench: {results}: was removed or replaced while a run was using it" in err
     assert results.exists() == again  # nothing is made anew at the old place
     assert seen.keys() <= good(tmp_path / "moved").keys()
     end(start(data, tmp_path / "moved", *CLASSICAL))

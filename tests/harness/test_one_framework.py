@@ -60,7 +60,7 @@ def ran(installed):
 
 def test_a_run_is_of_what_is_there_and_says_what_is_not(installed, ran):
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"{installed.other} is left out: {', '.join(BACKENDS[installed.other])} not installed" in ran.stdout
+    assert f"{installed.other} is skipped: {', '.join(BACKENDS[installed.other])} not installed" in ran.stdout
     records = Store(installed.results, "elasticity").trainings()
     assert {(r.cell.variant, r.cell.backend, r.status) for r in records} == {
         ("ridge", "classical", "ok"),

@@ -56,5 +56,5 @@ with _alone_in(Path("mine")):
 assert main(words) == 0
 assert main(["leaderboard", "check=true", "suite=elasticity", "results=mine"]) == 0
 """
-    assert "1 cell, 0 done before" in without_posix(code, tmp_path)
+    assert "1 cell, 0 already done" in without_posix(code, tmp_path)
     assert (tmp_path / "mine" / "records" / "elasticity" / "trainings.jsonl").read_bytes().count(b"\n") == 1

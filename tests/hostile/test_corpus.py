@@ -293,7 +293,7 @@ def test_a_path_that_is_no_utf8_is_told(bench, mine, tmp_path):
     os.symlink(strange, tmp_path / "mine")
     code, _, err = bench(*RUN)
     assert code == 2
-    assert "bad\\udcff': the path to it is no UTF-8" in err
+    assert "bad\\udcff': this path is not UTF-8" in err
 
 
 @pytest.mark.slow

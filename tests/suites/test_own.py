@@ -77,7 +77,9 @@ def test_of_another_split_the_model_that_leaks_is_not_used(folder, tmp_path, cap
     table.write_text(text)
     assert main([*words, "variant=mean"]) == 0
     told = capsys.readouterr().out
-    assert told.rstrip().splitlines()[-1].startswith("use the best on the validation images, mean on classical")
+    assert (
+        told.rstrip().splitlines()[-1].startswith("to use the best model on the validation images, mean on classical")
+    )
     assert "gray-levels" not in told.rpartition("timing")[2]
     assert main(["predict", "suite=own", f"results={results}", f"images={data}", f"out={tmp_path / 'p.csv'}"]) == 0
     assert capsys.readouterr().out.startswith("mean on classical")
@@ -334,7 +336,7 @@ def test_from_a_folder_to_predictions(folder, tmp_path, capsys):
     words = ["run", f"data={folder}", "profile=smoke", "backend=classical", f"results={tmp_path}"]
     assert main([*words, "variant=mean,gray-levels,s2-ridge", "targets=brightness [cd]"]) == 0
     told = capsys.readouterr()
-    assert f"data={folder}: for suite own" in told.err
+    assert f"data={folder}: used for suite own" in told.err
     assert "suite own: 130 images of data set 'blocks'" in told.out
     (model,) = (tmp_path / "models" / "own").glob("s2-ridge*.onnx")
     out = tmp_path / "out.csv"
@@ -361,7 +363,7 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
     assert main(["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={out}"]) == 1
     told = capsys.readouterr().out
     assert "trained on blocks" in told
-    assert "3 rows, 1 of images unlike those it was trained on" in told
+    assert "3 rows, 1 of images unlike the training images" in told
     with out.open() as file:
         rows = {row["image"]: row for row in csv.DictReader(file)}
     for name in ("s1.tif", "s2.tif"):
@@ -372,7 +374,10 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
     problem = "not 32x24 pixels, as those that the model was trained on: cut it to that size, at the same magnification"
     assert rows["larger.tif"]["problem"] == problem
     assert main(["deploy", f"results={tmp_path}"]) == 2
-    assert "suite=own: 3 of 3 models are not of the data that the suite ships: give data=" in capsys.readouterr().err
+    assert (
+        "suite=own: 3 of 3 models were not trained on the data that the suite ships: give data="
+        in capsys.readouterr().err
+    )
     assert rows["other.bmp"]["problem"] == "not a PNG, TIFF or JPEG: convert it"
     asked = ["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'mean.csv'}"]
     assert main([*asked, "variant=mean"]) == 1
@@ -391,7 +396,7 @@ def test_models_of_a_folder_are_made_lighter_and_scored_again_on_it(folder, tmp_
     assert main(["run", *words, "profile=smoke", "backend=classical", "variant=gray-levels"]) == 0
     capsys.readouterr()
     assert main(["deploy", *words[::2], "targets=kind"]) == 2  # other targets are other data
-    assert "1 of 1 models are not of data=" in capsys.readouterr().err
+    assert "1 of 1 models were not trained on data=" in capsys.readouterr().err
     assert main(["deploy", *words, "runtime=float32,float16"]) == 0
     with (tmp_path / "leaderboards" / "own-deployment.csv").open() as file:
         lighter = {row["runtime"]: row for row in csv.DictReader(file)}
@@ -421,7 +426,7 @@ def test_a_folder_for_no_suite_says_for_each_why(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("u,v\n1,2\n")
     assert main(["run", f"data={tmp_path}", f"results={tmp_path / 'r'}"]) == 2
     told = capsys.readouterr().err
-    assert f"for no suite; `bench data check data={tmp_path}` says more" in told
+    assert f"fits no suite; `bench data check data={tmp_path}` says more" in told
     assert main(["run", f"data={tmp_path}", "resize=48x64", f"results={tmp_path / 'r'}"]) == 2
     assert f"`bench data check data={tmp_path} resize=48x64` says more" in capsys.readouterr().err
     assert "not for elasticity: " in told
@@ -464,7 +469,7 @@ def test_grey_pictures_with_a_modulus_are_no_films(tmp_path, capsys):
     (tmp_path / "t.csv").write_text("\n".join(rows))
     assert main(["run", f"data={tmp_path}", "dry=true", f"results={tmp_path / 'r'}"]) == 0
     told = capsys.readouterr().err
-    assert f"data={tmp_path}: for suite own" in told
+    assert f"data={tmp_path}: used for suite own" in told
     assert "not for polysilicon: 70 of 70 are no films" in told
 
 

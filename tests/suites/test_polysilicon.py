@@ -178,7 +178,7 @@ def test_films_are_made_checked_and_planned(tmp_path, capsys):
     assert SUITE.load(folder, {}).facts == {"crystal": "copper"}
     capsys.readouterr()
     assert main(["run", f"data={folder}", "dry=true", "variant=mean", f"results={tmp_path / 'r'}"]) == 0
-    told = f"data={folder}: for suite polysilicon, whose question its table asks; suite=own takes it, too"
+    told = f"data={folder}: used for suite polysilicon, whose question it fits; suite=own takes it, too"
     assert told in capsys.readouterr().err
 
 

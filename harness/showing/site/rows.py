@@ -247,11 +247,9 @@ def _badges(group: Group) -> tuple[Badge, ...]:
     if len(group.good) < len(group.records):
         found.append(Badge("failed", "seeds missing", status(group.records)))
     if first.cell.weights == "random":
-        found.append(
-            Badge("random", "random weights", "its backbone started from random weights: nobody had trained it before")
-        )
+        found.append(Badge("random", "random weights", "its backbone started from random weights, not pretrained ones"))
     if group.timed and any(not timing.steady for timing in group.timed.latency.timings):
-        found.append(Badge("unsteady", "unsteady latency", "its milliseconds varied too much to be quoted"))
+        found.append(Badge("unsteady", "unsteady latency", "its latency varied too much to be quoted"))
     if again := group.reproduced:
         words = "not reproduced" if again.agrees == "no" else "reproduced"
         found.append(Badge(words.replace(" ", "-"), words, f"every seed was {again.told}"))
@@ -259,10 +257,10 @@ def _badges(group: Group) -> tuple[Badge, ...]:
         what = "has changed since" if first.source else "is not known"
         found.append(Badge("stale", "stale code", f"the code that can change its numbers {what}"))
     if any(commit.endswith("+dirty") for commit in commits):
-        found.append(Badge("dirty", "dirty commit", "files of the checkout that ran it differed from the commit"))
+        found.append(Badge("dirty", "dirty commit", "the checkout that ran it had changes that are not in the commit"))
     elif "" in commits:
         found.append(Badge("dirty", "unknown commit", "it was not run from a checkout"))
     if first.cell.has_network and group.good and told != "True":
         words = "not deterministic" if told else "unknown determinism"
-        found.append(Badge("determinism", words, "whether it gives the same numbers again is not promised"))
+        found.append(Badge("determinism", words, "the same numbers are not guaranteed in another run"))
     return tuple(found)

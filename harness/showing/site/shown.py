@@ -47,7 +47,7 @@ FORMULAS = {
     "skill_high": "97.5th percentile of the same",
     "skill_sd": "√( Σ (sₖ − s̄)² / (K − 1) ) over the skills sₖ of K seeds",
     "over_rival": "( Σ e² of the rival − Σ e² of this model ) / Σ e² of the mean",
-    "over_rival_low": "2.5th percentile of it; each resample takes the same test images of both",
+    "over_rival_low": "2.5th percentile of it; each resample takes the same test images for both",
     "over_rival_high": "97.5th percentile of the same",
     "r2": "1 − Σ (ŷ − y)² / Σ (y − ȳ)² of each target, averaged; ȳ is the mean of the test images",
     "r2_<target>": "the same of one target",
@@ -57,9 +57,9 @@ FORMULAS = {
     "mae_{unit}": "mean of |ŷ − y|",
     "mse_{unit}2": "mean of (ŷ − y)²",
     "mse_of_mean_{unit}2": "mean of (m − y)², m the mean of the training labels",
-    "train_seconds": "Wall time of fitting all recipes, validation after each epoch among it, and, for a frozen "
-    "backbone, the once that its features are computed. Not in it: reading data, building and exporting the model, "
-    "testing, and a search before it (search_seconds)",
+    "train_seconds": "Wall time of fitting all recipes, including validation after each epoch and, for a frozen "
+    "backbone, computing its features once. Excludes reading data, building and exporting the model, testing, and a "
+    "search beforehand (search_seconds)",
     "search_seconds": "Σ of the wall time of all trials of the search",
     "images_per_s_b1": "1000 / p50_ms_b1",
     "images_per_s_b32": "32000 / p50_ms_b32",

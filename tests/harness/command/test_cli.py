@@ -91,11 +91,11 @@ assert not heavy, heavy
         (["run", "seeds=-1"], "seeds=-1: must lie between 0 and 2^32 - 1"),
         (
             ["parity", "pair=pair.py", "suite=shift"],
-            "suite=shift: is for the project's own variants, and not for a pair",
+            "suite=shift: is only for the project's own variants, not for a pair",
         ),
         (["predict", "suite=all", "images=x", "out=y"], "unknown suite 'all'"),
         (["predict", "suite=elastcity", "images=x", "out=y"], "unknown suite 'elastcity': did you mean 'elasticity'?"),
-        (["parity", "converter=out.py"], "converter=out.py: is for a pair: give pair=FILE.py too"),
+        (["parity", "converter=out.py"], "converter=out.py: is only for a pair: also give pair=FILE.py"),
         (["run", "seeds=4294967296"], "must lie between 0 and 2^32 - 1"),
         (["run", "workers=-2"], "workers=-2: must be a whole number of at least 0"),
         (["run", "phases=1,2,3"], "must be four numbers"),
@@ -105,7 +105,7 @@ assert not heavy, heavy
         (["run", "phases=70,0.7,410,0.19"], "Poisson's ratios must lie between -1 and 0.5"),
         (["run", "suite=elasticity", "phases=70,0.33,410,0.19"], "phases= describes a data set of your own"),
         (["run", "suite=elasticity", "target_scaling=none", "unit=N/mn^2"], "did you mean"),
-        (["run", "suite=elasticity", "target_scaling=none"], "which is yours to say with unit="),
+        (["run", "suite=elasticity", "target_scaling=none"], "give it with unit="),
         (["run", "suite=elasticity", "data=/nowhere/at/all"], "/nowhere/at/all"),
         (
             ["run", "suite=elasticity", "weights=imagnet"],
@@ -118,10 +118,10 @@ assert not heavy, heavy
         (["run", "timeout=1_000"], "timeout=1_000: must be a number"),
         (["run", "timeout=nan"], "timeout=nan: must be a number"),
         (["run", "phases=7_0,0.33,410,0.19"], "must be four numbers"),
-        (["run", "data=a\0b"], "data='a\\x00b': holds characters that are no text"),
-        (["run", "data=a\nb"], "data='a\\nb': holds characters that are no text"),
-        (["run", "data=\udcff"], "data='\\udcff': holds characters that are no text"),
-        (["run", "suite=\x1b]0;owned"], "holds characters that are no text"),
+        (["run", "data=a\0b"], "data='a\\x00b': contains characters that are not text"),
+        (["run", "data=a\nb"], "data='a\\nb': contains characters that are not text"),
+        (["run", "data=\udcff"], "data='\\udcff': contains characters that are not text"),
+        (["run", "suite=\x1b]0;owned"], "contains characters that are not text"),
         (["\x1b]0;owned\x07"], "unknown command ']0;owned'"),
         (
             ["data", "make", "out=x", "contrast=0.5"],
@@ -146,14 +146,14 @@ assert not heavy, heavy
         (["data", "make", "out=x", "crystal=copper"], "is an option of suite polysilicon, not of elasticity"),
         (["data", "check", "data=.", "suite=elasticity", "targets=C11"], "an option of suite own, not of elasticity"),
         (["data", "check", "data=.", "without=stripes"], "without=stripes: is an option of suite representations"),
-        (["run", "dry=true", "tracker=mlflow"], "tracker=mlflow: with dry=true nothing is run"),
+        (["run", "dry=true", "tracker=mlflow"], "tracker=mlflow: dry=true runs nothing"),
         (
             ["predict", "model=x.onnx", "variant=gp", "images=x", "out=y"],
-            "variant=gp: chooses among models of suite=, and model= names one",
+            "variant=gp: chooses among the models of suite=, and model= names one",
         ),
         (
             ["reproduce", "suite=elasticity", "row=a/b", "results=mine", "out=./mine"],
-            "out=mine: is where what was published lies: choose another folder",
+            "out=mine: is the folder of the published records: choose another",
         ),
         (["report", "suite=elasticity", "device=gpu"], "device=gpu: must be one of cpu, cuda, cuda-tf32"),
         (["gradcam", "model=x", "targte=C11"], "no option 'targte': did you mean 'target'?"),
@@ -208,8 +208,8 @@ def test_a_leaderboard_is_printed_as_a_table_and_nothing_is_written(capsys, tmp_
     ("words", "said"),
     [
         (["format=tex"], "must be one of markdown, latex, html, csv"),
-        (["format=csv"], "format=csv is of one suite"),
-        (["columns=skill"], "columns=skill: choose a format="),
+        (["format=csv"], "format=csv takes a single suite"),
+        (["columns=skill"], "columns=skill: needs a format="),
         (["columns=skill", "check=true"], "check= and columns= ask for different things"),
         (["format=html", "check=true"], "check= and format= ask for different things"),
         (["diff=HEAD", "pictures=x"], "diff= and pictures= ask for different things"),
@@ -249,14 +249,14 @@ def test_a_model_that_is_no_file_is_told_at_once(capsys, tmp_path, name, command
     words = [f"images={tmp_path}", f"out={tmp_path / 'out.csv'}"] if command == "predict" else []
     code, _, err = bench(capsys, command, f"model={tmp_path / name}", *words)
     assert code == 2
-    assert err == f"bench: model={tmp_path / name}: is no file, but a folder, a pipe or a link that leads nowhere\n"
+    assert err == f"bench: model={tmp_path / name}: not a file, but a folder, a pipe or a broken link\n"
 
 
 @pytest.mark.parametrize("words", [["run"], ["latency", "model=x"], ["predict", "model=x", "images=x", "out=x"]])
 def test_limits_are_the_same_wherever_there_are_any(capsys, words):
     told = " ".join(bench(capsys, words[0], "--help")[1].split())
-    assert "seconds that one cell or model may take; 0: as long as it likes [default: 0]" in told
-    assert "GiB of memory for one cell or model; 0: nine tenths of this machine's, no limit elsewhere" in told
+    assert "time limit for one cell or model, in seconds; 0: no limit [default: 0]" in told
+    assert "memory limit for one cell or model, in GiB; 0: nine tenths of this machine's memory, no limit on" in told
     for wrong in ("timeout=-1", "timeout=nan", "memory=-1", "memory=x"):
         code, _, err = bench(capsys, *words, wrong)
         assert code == 2
@@ -352,7 +352,7 @@ def test_too_little_memory_is_told(capsys, monkeypatch):
 
     monkeypatch.setitem(cli.COMMANDS, "list", (cli.ListOptions, hungry))
     code, _, err = bench(capsys, "list")
-    assert (code, err) == (2, "bench: there is not enough memory for this: Unable to allocate 15.3 TiB\n")
+    assert (code, err) == (2, "bench: not enough memory: Unable to allocate 15.3 TiB\n")
 
 
 @pytest.mark.parametrize("again", ["SIGINT", "SIGALRM"])
@@ -369,7 +369,7 @@ cli.COMMANDS["run"] = cli.RunOptions, interrupted
 sys.exit(cli.main(["run"]))
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    said = "\nbench: interrupted; what was finished is kept, and the same command goes on from there\n"
+    said = "\nbench: interrupted; finished work is kept; the same command resumes from there\n"
     assert (done.returncode, done.stderr) == (130, said)
 
 
@@ -397,7 +397,7 @@ sys.exit(cli.main(["run"]))
         text=True,
     )
     assert done.returncode == code
-    assert done.stderr.startswith("\nbench: told to end; what was finished is kept")
+    assert done.stderr.startswith("\nbench: terminated; finished work is kept")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -409,7 +409,7 @@ def test_a_climb_whose_verdicts_could_not_be_written_is_not_begun(capsys, tmp_pa
     monkeypatch.setattr("harness.parity.climb.climb", lambda request: pytest.fail("climbed"))
     code, _, err = bench(capsys, "parity", *words)
     assert code == 2
-    assert "is there, and is no folder" in err or "is a folder: name a file" in err
+    assert "exists and is not a folder" in err or "is a folder: name a file" in err
 
 
 @pytest.mark.parametrize("words", [[], ["check=true"], ["format=csv"]])
@@ -417,7 +417,7 @@ def test_a_leaderboard_of_a_file_is_refused(capsys, tmp_path, words):
     (tmp_path / "afile").write_text("")
     code, out, err = bench(capsys, "leaderboard", f"results={tmp_path / 'afile'}", *words)
     assert (code, out) == (2, "")
-    assert "afile: is there, and is no folder: choose another" in err
+    assert "afile: exists and is not a folder: choose another" in err
 
 
 def test_a_pipe_or_a_loop_in_a_records_place_is_told_and_not_waited_for(capsys, tmp_path):
@@ -429,11 +429,11 @@ def test_a_pipe_or_a_loop_in_a_records_place_is_told_and_not_waited_for(capsys, 
     table.unlink()
     os.mkfifo(table)
     code, _, err = bench(capsys, "leaderboard", "check=true", results)
-    assert (code, err) == (2, f"bench: {table}: is there, and is no file\n")
+    assert (code, err) == (2, f"bench: {table}: exists and is not a file\n")
     table.unlink()
     store.latencies_file.symlink_to(store.latencies_file)
     code, _, err = bench(capsys, "leaderboard", results)
-    assert (code, err) == (2, f"bench: {store.latencies_file}: is there, and is no file\n")
+    assert (code, err) == (2, f"bench: {store.latencies_file}: exists and is not a file\n")
 
 
 def test_a_report_takes_nobody_elses_page_away(capsys, tmp_path):
@@ -445,7 +445,7 @@ def test_a_report_takes_nobody_elses_page_away(capsys, tmp_path):
     (tmp_path / "page" / "report.md").write_text("# My thesis")
     code, _, err = bench(capsys, *words)
     assert code == 2
-    assert "is no report of elasticity: choose another out=" in err
+    assert "is not a report of elasticity: choose another out=" in err
     assert (tmp_path / "page" / "report.md").read_text() == "# My thesis"
 
 

@@ -189,7 +189,7 @@ def test_duplicates_are_told_of_the_file_and_of_what_is_published(sent, results)
     assert "is published already" in errors(sent(line(published)))[0][1]
     other = predicting(2.5, variant="ridge", environment=ENVIRONMENT)
     assert other.key == published.key
-    assert "predicts otherwise than the record of the same cell" in errors(sent(line(other)))[0][1]
+    assert "predicts differently than the record of the same cell" in errors(sent(line(other)))[0][1]
 
 
 def of_a_network(seed, **changes):
@@ -281,7 +281,7 @@ def test_a_boast_on_validation_images_and_whom_it_would_make_the_rival_are_told(
     found = examined(tmp_path, published, boast)
     assert found.acceptable
     assert "1 networks of profile" in warnings(found)
-    assert "would be held against gp · classical, and no longer against ridge · classical" in warnings(found)
+    assert "would be compared with gp · classical instead of ridge · classical" in warnings(found)
     assert "on validation images, which cannot be verified" not in warnings(found)  # as good as on the test
     suite = registry.suite("elasticity")
     assert "its skill is 1 on validation images, which cannot be verified, and 0.1 on the test" in submission._strange(

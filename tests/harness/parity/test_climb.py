@@ -53,7 +53,7 @@ def test_a_side_that_crashes_breaks_every_rung(tmp_path, monkeypatch, capsys):
         ("rung=gradient", "did you mean 'gradients'"),
         ("variant=basline", "did you mean 'baseline'"),
         ("between=keras,torch", "unknown backend 'torch'"),
-        ("rung=training", "none of it in profile=smoke"),
+        ("rung=training", "none of these variants has this rung in profile=smoke"),
         ("suite=elastisity", "did you mean 'elasticity'"),
         ("seeds=one", "whole numbers"),
     ],

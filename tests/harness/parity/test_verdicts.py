@@ -118,7 +118,7 @@ def test_what_differs_is_told_and_is_no_failure(tmp_path):
     """Frameworks draw initial weights of their own: clean code is not red for that."""
     differs = Verdict("baseline", "statistics", "differs", "float32", "mean test R²", 0.06, 0.02, "0.97 and 0.91")
     assert outcome([differs, PASSING]) == "differs"
-    assert summary([differs]).endswith("1 differ by what the frameworks are like, which decides no exit code")
+    assert summary([differs]).endswith("1 differ as the frameworks do, which does not affect the exit code")
     assert "0.97 and 0.91" in line([differs])
     write_junit(tmp_path / "j.xml", [differs])
     assert 'failures="0"' in (tmp_path / "j.xml").read_text()

@@ -48,7 +48,7 @@ def test_a_request_is_answered_after_what_takes_long_was_imported(monkeypatch):
         (BenchError("\udcff.onnx: not an ONNX file"), "\\udcff.onnx: not an ONNX file"),
         (Unavailable("keras finds a GPU"), "keras finds a GPU"),
         (PermissionError(13, "Permission denied", "m.onnx"), "m.onnx: Permission denied"),
-        (MemoryError("of 8 GiB"), "there is not enough memory for this: of 8 GiB"),
+        (MemoryError("of 8 GiB"), "not enough memory: of 8 GiB"),
     ],
 )
 def test_what_cannot_be_done_is_told(monkeypatch, error, said):

@@ -79,7 +79,7 @@ def test_what_has_no_recipes_is_trained_as_the_suites_first_network(tmp_path):
 
 def test_two_of_one_name_are_refused(tmp_path):
     (tmp_path / "ridge.toml").write_text(DENSE % 9)
-    with pytest.raises(BenchError, match="variant=ridge: elasticity has one of that name"):
+    with pytest.raises(BenchError, match="variant=ridge: the name is taken by elasticity's own"):
         chosen("elasticity", str(tmp_path / "ridge.toml"))
 
 
@@ -129,12 +129,15 @@ def network(*layers):
         (network("flat", "mean", "answer"), "globalaveragepool2d_1 takes an image, and is given a vector"),
         ('encoding = {name = "two-point"}\n' + network("mean", "answer"), "globalaveragepool2d_1 takes an image"),
         ('encoding = {name = "two-point"}\n' + network("conv", "flat", "answer"), "conv2d_1 takes an image"),
-        (network("conv", "vgg16", "mean", "answer"), "backbone_1: nothing but a Dropout may come before a backbone"),
-        (HEAD + network("mean", "answer"), "trains = 'head': it has no backbone"),
-        (HEAD + "augmented = true\n" + network("vgg16", "mean", "answer"), "augmented: what a frozen backbone makes"),
-        ("[[recipes]]\ncentred = true\n" + network("vgg16", "mean", "answer"), "centred: features are, in a first"),
-        (HEAD * 2 + "centred = true\n" + network("vgg16", "mean", "answer"), "centred: features are, in a first"),
-        (HEAD + "centred = true\n" + network("vgg16", "mean", "dropout", "answer"), "centred: dropout_1 is the first"),
+        (network("conv", "vgg16", "mean", "answer"), "backbone_1: only a Dropout may come before a backbone"),
+        (HEAD + network("mean", "answer"), "trains = 'head': the network has no backbone"),
+        (HEAD + "augmented = true\n" + network("vgg16", "mean", "answer"), "augmented: not with trains = 'head'"),
+        ("[[recipes]]\ncentred = true\n" + network("vgg16", "mean", "answer"), "centred: only in a first"),
+        (HEAD * 2 + "centred = true\n" + network("vgg16", "mean", "answer"), "centred: only in a first"),
+        (
+            HEAD + "centred = true\n" + network("vgg16", "mean", "dropout", "answer"),
+            "centred: the head must begin with a Dense, not with dropout_1",
+        ),
         (network("vgg16", "vgg16", "mean", "answer"), "backbone_2 takes one grey channel or three, but"),
     ],
 )
@@ -181,7 +184,7 @@ def test_a_recipe_that_moves_by_no_symmetry_is_refused(tmp_path):
 
 
 def test_a_file_whose_name_can_be_no_models_is_refused(tmp_path):
-    with pytest.raises(BenchError, match="takes letters, digits, dots"):
+    with pytest.raises(BenchError, match="may have only letters, digits, dots"):
         chosen("elasticity", "my models.py:Net")
 
 
@@ -196,7 +199,7 @@ def test_a_search_of_a_file_is_held_against_the_data(tmp_path):
     layers = ", ".join((LAYER["vgg16"], LAYER["mean"], LAYER["answer"]))
     member = f"choices = {{width = 9}}, recipe = {{}}, architecture = {{type = 'network', layers = [{layers}]}}"
     path.write_text(f'architecture = {{type = "search", configurations = [{{{member}}}]}}')
-    with pytest.raises(BenchError, match="backbone_1: a search is among networks without a backbone"):
+    with pytest.raises(BenchError, match="backbone_1: a search cannot have networks with a backbone"):
         planned(str(path))
 
 
@@ -241,7 +244,7 @@ def test_an_estimator_has_no_recipes(tmp_path, monkeypatch):
 
 def test_of_code_no_head_is_known(tmp_path, looked):
     (tmp_path / "mine.toml").write_text('[[recipes]]\ntrains = "head"\n' + CODE % "a.b:Net")
-    with pytest.raises(BenchError, match="variant=mine: of code no part is known to be a head"):
+    with pytest.raises(BenchError, match="variant=mine: the head of your own code is not known"):
         planned(str(tmp_path / "mine.toml"))
 
 
@@ -255,7 +258,7 @@ def test_code_that_makes_no_model_ends_the_plan(tmp_path):
         (item,) = chosen("elasticity", f"{path}:{name}")
         return settled(item, SUITE, dataset, split_of(SUITE, dataset), Limits())
 
-    with pytest.raises(BenchError, match="makes Net, which is no scikit-learn estimator, no torch"):
+    with pytest.raises(BenchError, match="makes Net, which is not a scikit-learn estimator, a torch"):
         settle("Net")
     with pytest.raises(BenchError, match="its process ended with exit code 3"):
         settle("Exits")

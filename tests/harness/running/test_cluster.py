@@ -220,7 +220,7 @@ def test_a_scheduler_that_dies_loses_nothing_that_finished(tmp_path):
             while not seen or seen[-1][0].cell.variant != "hangs":
                 seen.append(next(events))
             started.scheduler.kill()
-            with pytest.raises(BenchError, match="the scheduler is gone; what was finished is kept"):
+            with pytest.raises(BenchError, match="the scheduler is gone; finished work is kept"):
                 seen.extend(events)
     assert list(ended(seen)) == [("ok", 0)]
 
@@ -347,7 +347,7 @@ def test_records_and_leaderboards_are_those_of_this_machine_but_for_timings(data
         assert tables[0].drop(columns=timed).to_csv() == tables[1].drop(columns=timed).to_csv()
     capsys.readouterr()
     assert cli.main(["run", *words, f"results={there}", "launcher=dask", f"scheduler={standing[0].address}"]) == 0
-    assert "4 cells, 4 done before" in capsys.readouterr().out
+    assert "4 cells, 4 already done" in capsys.readouterr().out
     assert leaderboard.differs(there, "elasticity") == ""
 
 
@@ -371,7 +371,7 @@ def test_a_cluster_of_this_machine_needs_one_key_more(data, tmp_path):
     code, said = bench("run", *words, HOME=str(tmp_path / "home"))
     assert code == 0, said
     assert re.search(r"cluster: tcp://127.0.0.1:\d+, dashboard: http://127.0.0.1:\d+/status", said)
-    assert "2 cells, 0 done before, 2 at a time on 1 worker of tcp://" in said
+    assert "2 cells, 0 already done, 2 at a time on 1 worker of tcp://" in said
     assert not (tmp_path / "home").exists()
 
 
@@ -431,10 +431,10 @@ def test_between_certificates_and_to_nobody_without(data, tmp_path):
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("scheduler=tcp://127.0.0.1:1",), "is for launcher=dask, and not for local"),
-        (("launcher=slurm",), "belong together"),
-        (("launcher=dask", "slurm=pyproject.toml"), "belong together"),
-        (("launcher=dask", "scheduler=nowhere", "workers=2"), "is of workers on this machine"),
+        (("scheduler=tcp://127.0.0.1:1",), "is only for launcher=dask, not for local"),
+        (("launcher=slurm",), "must be given together"),
+        (("launcher=dask", "slurm=pyproject.toml"), "must be given together"),
+        (("launcher=dask", "scheduler=nowhere", "workers=2"), "is for workers on this machine only"),
         (("launcher=dask", "scheduler=nowhere"), "no scheduler answers there"),
         (("launcher=dask", "scheduler=tcp://127.0.0.1:1"), "no scheduler answers there"),
     ],
@@ -474,7 +474,7 @@ def test_a_scheduler_without_this_cijbench_is_told_and_its_workers_are_not_blame
     words = ["run", *WORDS, "variant=mean", f"data={data}", f"results={tmp_path / 'mine'}", "launcher=dask"]
     with town(tmp_path, before="import sys; sys.modules['harness'] = None") as started:
         assert cli.main([*words, f"scheduler={started.address}"]) == 2
-    assert "cannot pass cells on, for it runs without this cijbench" in capsys.readouterr().err
+    assert "cannot pass cells on, because it runs without this cijbench" in capsys.readouterr().err
 
 
 def test_code_of_ones_own_is_not_sent_to_other_machines(data, tmp_path, capsys, monkeypatch):

@@ -286,7 +286,8 @@ def test_models_of_other_data_are_left_out_and_nothing_is_recorded(results, caps
     assert main(["deploy", "suite=elasticity", f"results={results}"]) == 2
     told = capsys.readouterr().err
     assert (
-        "suite=elasticity: 1 of 1 models are not of the data that the suite ships: give data= and its options" in told
+        "suite=elasticity: 1 of 1 models were not trained on the data that the suite ships: give data= and its options"
+        in told
     )
     assert not store.deployments()
 

@@ -113,7 +113,7 @@ def test_a_dry_run_tells_all_and_writes_nothing(data, tmp_path, capsys):
     results = tmp_path / "results"
     assert cli.main([*words, f"results={results}", "variant=mean,ridge", "dry=true", "workers=3"]) == 0
     printed = capsys.readouterr().out
-    assert "suite elasticity: 2 cells, 0 done before, 2 to run" in printed
+    assert "suite elasticity: 2 cells, 0 already done, 2 to run" in printed
     assert "      3 " in printed
     assert "linear" in printed
     assert not results.exists()
@@ -145,7 +145,10 @@ def test_nothing_is_fetched_for_an_estimate(data, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(pretrained, "fetch", lambda *words, **options: pytest.fail("it asked the network"))
     words = ["run", "suite=elasticity", "profile=smoke", "backend=pytorch", "variant=vgg16-head-only", f"data={data}"]
     assert cli.main([*words, f"results={tmp_path / 'results'}", "dry=true"]) == 0
-    assert "vgg16: no ImageNet weights here, which the run would fetch; counted as random" in capsys.readouterr().out
+    assert (
+        "vgg16: no ImageNet weights here; the run would download them; estimated as for random"
+        in capsys.readouterr().out
+    )
 
 
 def test_what_is_done_is_not_counted_and_what_it_took_is_known(data, tmp_path, capsys):
@@ -156,7 +159,7 @@ def test_what_is_done_is_not_counted_and_what_it_took_is_known(data, tmp_path, c
     capsys.readouterr()
     assert cli.main([*words, "variant=mean", "seeds=0,1", "dry=true"]) == 0
     printed = capsys.readouterr().out
-    assert "2 cells, 1 done before, 1 to run" in printed
+    assert "2 cells, 1 already done, 1 to run" in printed
     assert f"1 x {record.seconds:>9.1f} s" in printed
     assert "estimated from seconds recorded of the same variant, backend and profile: 1 cell" in printed
     assert store.trainings() == [msgspec.structs.replace(record)]

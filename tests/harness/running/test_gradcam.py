@@ -54,7 +54,7 @@ def test_of_classes_the_map_is_of_what_is_answered(results, capsys):
     told = capsys.readouterr().out
     picture = path.with_suffix(".gradcam.png")
     assert f"{picture}: 7 of 240 test images, by conv2d_3, 12x12" in told
-    assert "without the brightest 10 % of pixels" in told
+    assert "removing the brightest 10 % of pixels" in told
     assert Image.open(picture).size[0] > 500
 
     found = look(path, DataSource(), "", 7, lambda *_: None)
@@ -90,10 +90,10 @@ def test_what_cannot_be_drawn_is_refused(results, tmp_path, capsys):
     baseline = model(results, "elasticity", "baseline")
     refuse(baseline, "target=: this model answers C11, C22, .*: name the one whose map to draw")
     refuse(baseline, "unknown target of this model 'C1': did you mean 'C1", target="C1")
-    refuse(model(results, "elasticity", "ridge"), "ridge on classical, seed 0: is no network")
-    refuse(baseline, "was trained on data 'elasticity', and these are others", "C11", _other_data(tmp_path))
+    refuse(model(results, "elasticity", "ridge"), "ridge on classical, seed 0: is not a network")
+    refuse(baseline, "was trained on data 'elasticity', not on these", "C11", _other_data(tmp_path))
     assert main(["gradcam", f"model={baseline}", "target=C11", f"out={tmp_path}"]) == 2
-    assert f"out={tmp_path}: is there: choose another name" in capsys.readouterr().err
+    assert f"out={tmp_path}: already exists: choose another name" in capsys.readouterr().err
 
 
 def _other_data(folder):
@@ -106,12 +106,12 @@ def test_a_model_without_its_weights_or_its_record_is_refused(results, tmp_path)
     there = model(copied(results, tmp_path), "phases", "cnn")
     weights = there.with_suffix(".safetensors")
     elsewhere = shutil.copyfile(there, tmp_path / there.name)
-    refuse(elsewhere, "has no record: name a file that lies where `bench run` wrote it")
+    refuse(elsewhere, "has no record: name a file where `bench run` wrote it")
     refuse(there.rename(there.with_name("mine.onnx")), "mine.onnx: has no record")
 
     arrays = load_file(weights)
     save_file({name: 2 * array for name, array in arrays.items()}, weights)
-    refuse(weights, "its predictions are not those of the record: these are other weights")
+    refuse(weights, "not the weights of the record, whose predictions differ")
     save_file({name: array for name, array in arrays.items() if "bias" not in name}, weights)
     refuse(weights, "these weights do not fit the model: conv2d_1/bias is missing")
     weights.write_bytes(b"no such thing")
@@ -124,12 +124,12 @@ def test_a_model_without_its_weights_or_its_record_is_refused(results, tmp_path)
 def test_only_a_network_whose_layers_are_known_looks_anywhere():
     network = Network((Conv2D(2, 3), Flatten(), Dense(2, "linear")))
     assert _network(a_record(a_cell(architecture=network))) == network
-    with pytest.raises(BenchError, match="ridge on classical, seed 0: is no network"):
+    with pytest.raises(BenchError, match="ridge on classical, seed 0: is not a network"):
         _network(a_record())
-    with pytest.raises(BenchError, match="the layers of somebody's code are not known"):
+    with pytest.raises(BenchError, match="the layers of a user's own code are not known"):
         _network(a_record(a_cell(architecture=Imported("net.py:Net", "torch", "abc"))))
     grid = Search((Configuration({"alpha": 1.0}, Estimator("ridge")),))
-    with pytest.raises(BenchError, match="is no network"):
+    with pytest.raises(BenchError, match="is not a network"):
         _network(a_record(a_cell(architecture=grid), searched=msgspec.structs.replace(searched(0), selected=0)))
 
 
@@ -174,14 +174,14 @@ def test_an_option_of_another_suite_is_refused(dense):
 
 def test_a_target_that_would_be_a_folder_is_refused(dense, capsys):
     assert main(["gradcam", f"model={dense}", "target=a/b"]) == 2
-    assert "target=a/b: is no target of this model" in capsys.readouterr().err
+    assert "target=a/b: not a target of this model" in capsys.readouterr().err
 
 
 def test_what_is_there_is_not_overwritten(dense, tmp_path, capsys):
     out = tmp_path / "mine.png"
     out.write_text("mine")
     assert main(["gradcam", f"model={dense}", f"out={out}"]) == 2
-    assert "is there: choose another name; nothing is overwritten" in capsys.readouterr().err
+    assert "already exists: choose another name; nothing is overwritten" in capsys.readouterr().err
     assert out.read_text() == "mine"
 
 
@@ -194,7 +194,7 @@ def test_a_framework_that_is_not_installed_is_named(tmp_path, monkeypatch):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"")
     monkeypatch.setattr("harness.registry.missing", lambda name: ("torch",) if name == "pytorch" else ())
-    refuse(path, "torch not installed, and it is trained with that")
+    refuse(path, "was trained with torch, which is not installed")
 
 
 def test_images_are_from_the_least_to_the_most_or_of_each_class():
@@ -209,7 +209,7 @@ def test_images_are_from_the_least_to_the_most_or_of_each_class():
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        (None, "every map is zero: nothing that the convolution sees pushes these answers up"),
+        (None, "every map is zero: nothing that the convolution sees raises these answers"),
         (Deletion(7, 2.0, 0.5, None), "by 0.5 (mean of 7 images): too few to say whether that is chance"),
         (Deletion(40, 2.0, 0.5, (1.0, 2.0)), "; difference 1 to 2, 95 %): answers come from there"),
         (Deletion(40, 2.0, 0.5, (-1.0, 2.0)), "95 %): the maps do not tell where answers come from"),

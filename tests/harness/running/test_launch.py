@@ -47,7 +47,7 @@ def test_nothing_to_do(tmp_path):
     ("fault", "said"),
     [
         ("exits", "ended with exit code 1: out of patience"),
-        ("is-killed", "was killed by signal 9: the system was out of memory, perhaps"),
+        ("is-killed", "was killed by signal 9: perhaps the system ran out of memory"),
         ("dies-amid-a-message", "was killed by signal 9"),
         ("talks-nonsense", "was killed by signal 9"),
         ("crashes", "was killed by signal 6: Fatal Python error: Aborted"),

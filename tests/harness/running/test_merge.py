@@ -135,9 +135,11 @@ def test_two_environments_models_of_one_cell_have_one_name_and_it_is_told(tmp_pa
 def test_what_contradicts_each_other_is_told_by_its_places_and_nothing_is_written(tmp_path):
     ours = a_folder(tmp_path / "ours", at(1, a_record()))
     theirs = a_folder(tmp_path / "theirs", at(2, a_record(error=2.0)))
-    with pytest.raises(BenchError, match=r"predicts otherwise in .*ours/.*trainings.jsonl:1 and in .*theirs/") as told:
+    with pytest.raises(
+        BenchError, match=r"predicts differently in .*ours/.*trainings.jsonl:1 and in .*theirs/"
+    ) as told:
         merge([theirs, ours], tmp_path / "out")
-    assert "nothing is merged" in str(told.value)
+    assert "nothing was merged" in str(told.value)
     assert not (tmp_path / "out").exists()
 
 
@@ -177,9 +179,9 @@ def test_records_of_an_older_schema_are_copied_as_they_stand(tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "why"),
     [
-        (lambda folder, out: None, "it is no results folder"),
+        (lambda folder, out: None, "not a results folder"),
         (lambda folder, out: a_folder(folder, a_record()) and a_folder(out, a_record()), "not empty"),
-        (lambda folder, out: (folder / "records/elasticity").mkdir(parents=True), "it is no results folder"),
+        (lambda folder, out: (folder / "records/elasticity").mkdir(parents=True), "not a results folder"),
     ],
 )
 def test_what_cannot_be_merged_is_refused(tmp_path, capsys, break_it, why):
@@ -191,7 +193,7 @@ def test_what_cannot_be_merged_is_refused(tmp_path, capsys, break_it, why):
 
 def test_nothing_is_no_folder(tmp_path, capsys):
     assert cli.main(["records", "merge", "folders=,", f"out={tmp_path / 'out'}"]) == 2
-    assert "folders=,: name results folders" in capsys.readouterr().err
+    assert "folders=,: must be results folders" in capsys.readouterr().err
 
 
 def test_a_broken_line_is_named(tmp_path, capsys):
@@ -206,7 +208,7 @@ def test_a_broken_line_is_named(tmp_path, capsys):
 def test_what_was_merged_is_told(tmp_path, capsys):
     ours, theirs = a_folder(tmp_path / "ours", a_record()), a_folder(tmp_path / "theirs", at(1, a_record()))
     assert cli.main(["records", "merge", f"folders={ours}, {theirs}", f"out={tmp_path / 'out'}"]) == 0
-    assert "elasticity: 1 records, 1 more said the same again, 1 models" in capsys.readouterr().out
+    assert "elasticity: 1 records, 1 duplicates left out, 1 models" in capsys.readouterr().out
 
 
 def test_a_suite_that_is_not_installed_is_told_before_anything_is_written(tmp_path):

@@ -99,7 +99,7 @@ def test_code_of_each_framework_is_trained_exported_and_used(folder, tmp_path, m
 
     assert main(["leaderboard", "check=true", "suite=own", "results=mine"]) == 0
     assert main([*asked, "variant=models.py:Stubborn"]) == 0  # what cannot be exported is not trained again
-    assert "1 cell, 1 done before" in capsys.readouterr().out
+    assert "1 cell, 1 already done" in capsys.readouterr().out
     words = ["predict", "suite=own", "results=mine", "images=images", "out=out.csv", "variant=models.Forest"]
     assert main(words) == 0
     with (tmp_path / "out.csv").open() as file:
@@ -112,7 +112,7 @@ def test_code_that_changed_is_trained_anew(folder, tmp_path, monkeypatch, capsys
     asked = ["run", "suite=own", "data=images", "profile=smoke", "results=mine", "variant=models.py:Forest"]
     assert main(asked) == 0
     assert main(asked) == 0
-    assert "1 cell, 1 done before" in capsys.readouterr().out
+    assert "1 cell, 1 already done" in capsys.readouterr().out
     (tmp_path / "models.py").write_text(MODELS.replace("n_estimators=10", "n_estimators=3"))
     assert main(asked) == 0
     assert "1 cell of classical: made with another definition" in capsys.readouterr().out

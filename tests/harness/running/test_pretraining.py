@@ -176,7 +176,7 @@ def _killed(*_):
 def test_a_process_that_is_killed_while_it_draws_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(pretraining, "_draw", _killed)
     monkeypatch.setattr(pretraining, "usable_cores", lambda: 1)
-    with pytest.raises(BenchError, match=r"a process that drew images was killed: .*; what was finished is kept"):
+    with pytest.raises(BenchError, match=r"a process that drew images was killed: .*; finished work is kept"):
         made(tmp_path)
 
 

@@ -68,12 +68,14 @@ def test_it_is_asked_for_as_it_was_made(results, tmp_path):
 
 
 def test_other_data_are_not_at_hand(results, tmp_path):
-    with pytest.raises(BenchError, match="are not the suite's own"):
+    with pytest.raises(BenchError, match="not the suite's own"):
         reproduce(published(results, "elasticity", "baseline/keras", "standard"), results, tmp_path / "out", 1, HERE)
 
 
 def test_a_variant_that_the_suite_has_not_is_not_run_again(tmp_path):
-    with pytest.raises(BenchError, match="mine is no variant of elasticity, but somebody's own, or of another version"):
+    with pytest.raises(
+        BenchError, match="mine is not a variant of elasticity, but a user's own or from another version"
+    ):
         reproduce([a_record(a_cell(variant="mine"))], tmp_path, tmp_path / "again", 1, HERE)
 
 

@@ -137,7 +137,7 @@ def test_a_second_run_does_nothing_and_changes_nothing(finished, data):
     results, _ = finished
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
     printed = smoke(data, results)
-    assert "20 cells, 20 done before" in printed
+    assert "20 cells, 20 already done" in printed
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
     assert "follows from its records" in told_apart("leaderboard", "check=true", f"results={results}")
 
@@ -183,7 +183,7 @@ def test_resuming_runs_only_what_has_no_result(classical, capsys):
     assert run("variant=mean", "profile=smoke") == 0
     assert run("variant=mean,ridge", "profile=smoke") == 0
     printed = capsys.readouterr().out
-    assert "2 cells, 1 done before" in printed
+    assert "2 cells, 1 already done" in printed
     (hint,) = (line for line in printed.splitlines() if "bench predict model=" in line and "ridge" in line)
     assert Path(hint.partition("model=")[2].split()[0]).is_file()
     assert [record.cell.variant for record in Store(results, "elasticity").trainings()] == ["mean", "ridge"]
@@ -197,7 +197,7 @@ def test_a_record_without_its_model_is_not_done(classical, capsys):
     next((results / "models").rglob("ridge*.onnx")).write_bytes(b"another model")
     capsys.readouterr()
     assert run("variant=mean,ridge", "profile=smoke") == 0
-    assert "2 cells, 0 done before" in capsys.readouterr().out
+    assert "2 cells, 0 already done" in capsys.readouterr().out
     assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
 
 
@@ -208,7 +208,7 @@ def test_a_record_from_another_environment_is_not_done(classical, capsys):
     store.trainings_file.write_bytes(store.trainings_file.read_bytes().replace(b'"processor":"', b'"processor":"Old '))
     capsys.readouterr()
     assert run("variant=ridge", "profile=smoke") == 0
-    assert "1 cell, 0 done before" in capsys.readouterr().out
+    assert "1 cell, 0 already done" in capsys.readouterr().out
     assert len(pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))) == 2
 
 
@@ -219,7 +219,7 @@ def test_a_model_that_was_validated_on_too_few_images_says_that_it_has_no_interv
     capsys.readouterr()
     out = results / "out.csv"
     assert cli.main(["predict", f"model={model}", f"images={data}", f"out={out}"]) == 0
-    assert "no intervals: the model was validated on too few images for any\n" in capsys.readouterr().out
+    assert "no intervals: the model had too few validation images\n" in capsys.readouterr().out
     assert not [name for name in pd.read_csv(out) if "_low_" in name]
 
 
@@ -294,7 +294,7 @@ def test_a_results_folder_that_cannot_be_one_is_said_before_the_work(classical, 
     (tmp_path / "file").write_text("not a folder")
     assert run(results=tmp_path / "file") == 2
     captured = capsys.readouterr()
-    assert captured.err == f"bench: results={tmp_path / 'file'}: is there, and is no folder: choose another\n"
+    assert captured.err == f"bench: results={tmp_path / 'file'}: exists and is not a folder: choose another\n"
     assert "cells" not in captured.out
 
 
@@ -303,7 +303,7 @@ def test_one_run_at_a_time_in_a_results_folder(classical, capsys):
     with _alone_in(results):
         before = sorted(results.rglob("*"))
         assert run("variant=mean", "profile=smoke") == 2
-        assert f"another run is at work here (process {os.getpid()})" in capsys.readouterr().err
+        assert f"another run is using this folder (process {os.getpid()})" in capsys.readouterr().err
         assert sorted(results.rglob("*")) == before
     assert run("variant=mean", "profile=smoke") == 0
 
@@ -316,7 +316,7 @@ def test_what_cannot_be_written_because_the_folder_went_is_told_as_that(tmp_path
             results.rename(tmp_path / "moved")
             Store(results, "elasticity").append(a_record())
 
-    with pytest.raises(BenchError, match="was taken away, or replaced, while a run"):
+    with pytest.raises(BenchError, match="was removed or replaced while a run"):
         vanishing()
     assert not results.exists()
 
@@ -368,7 +368,7 @@ def test_a_cell_that_predicts_otherwise_than_before_is_not_added(classical, caps
     next((results / "models").rglob("ridge*.onnx")).unlink()
     before = store.trainings_file.read_bytes()
     assert run("variant=ridge", "profile=smoke") == 2
-    assert "predicts otherwise than its record of" in capsys.readouterr().err
+    assert "predicts differently than its record of" in capsys.readouterr().err
     assert store.trainings_file.read_bytes() == before
     store.append(honest)
     assert cli.main(["leaderboard", "check=true", f"results={results}"]) == 2
@@ -434,8 +434,8 @@ def test_the_model_to_go_on_with_takes_images(tmp_path, capsys):
     words = ["run", "suite=leakage", "profile=smoke", f"results={tmp_path}", "variant=mean,fraction"]
     assert cli.main(words) == 0
     (hint,) = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
-    told = "use the best on the validation images, of those that take images, mean on classical, seed 0: bench predict "
-    assert hint.startswith(told)
+    told = "to use the best model on the validation images, of those that take images, mean on classical, seed 0"
+    assert hint.startswith(f"{told}: bench predict ")
     assert "mean.classical" in hint  # fraction is better, and its file takes what segmentation makes of images
     elsewhere = f"results={tmp_path / 'elsewhere'}"
     assert cli.main([*words[:-2], elsewhere, "variant=fraction"]) == 0
@@ -493,7 +493,7 @@ def test_raw_labels_are_not_trained_on_data_that_is_not_known(tmp_path, monkeypa
     monkeypatch.setattr(run_module, "run", lambda request: pytest.fail("ran"))
     Store(tmp_path, "elasticity").append(a_record(a_cell(data_hash="e" * 64)))
     run_module.run_on_raw_labels(tmp_path, "elasticity", "standard", 1)
-    assert "another data set" in capsys.readouterr().out
+    assert "not of elasticity's own data set" in capsys.readouterr().out
 
 
 def test_raw_labels_are_trained_once(tmp_path, monkeypatch):
@@ -531,11 +531,9 @@ def test_what_is_stale_is_told_with_the_reason_before_it_is_run_again(classical,
     capsys.readouterr()
     assert run("variant=ridge,mean", "profile=smoke") == 0
     printed = capsys.readouterr().out
-    assert "2 cells, 1 done before" in printed
+    assert "2 cells, 1 already done" in printed
     (told,) = (line for line in printed.splitlines() if line.startswith("stale"))
-    assert told.startswith(
-        "stale, and run again: 1 cell of classical: made with scikit-learn 0.9, other code, of commit "
-    )
+    assert told.startswith("rerunning 1 stale cell of classical: made with scikit-learn 0.9, other code, of commit ")
     assert cli.main(["leaderboard", f"results={results}"]) == 0
     assert "1 of 3 rows were made by other code, which can change their numbers" in capsys.readouterr().out
 
@@ -554,7 +552,7 @@ def test_a_pipe_as_lock_is_told_by_its_name(classical, capsys):
     run, results = classical
     os.mkfifo(results / "run.lock")
     assert run("variant=mean", "profile=smoke") == 2
-    assert f"{results / 'run.lock'}: is there, and is no file" in capsys.readouterr().err
+    assert f"{results / 'run.lock'}: exists and is not a file" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -64,9 +64,9 @@ def test_a_prologue_of_one_line_may_be_a_text(settings_file, tmp_path):
     [
         ("jobs = ", "is no TOML"),
         ("jobs = 1\nqeue = 'debug'", "unknown setting 'qeue': did you mean 'queue'"),
-        ("cores = 1\nmemory = '1GB'", "jobs must say how many to ask for"),
-        ("jobs = true\ncores = 1\nmemory = '1GB'", "jobs must say how many to ask for"),
-        ("jobs = 0\ncores = 1\nmemory = '1GB'", "jobs must say how many to ask for"),
+        ("cores = 1\nmemory = '1GB'", "jobs must be the number of jobs to request"),
+        ("jobs = true\ncores = 1\nmemory = '1GB'", "jobs must be the number of jobs to request"),
+        ("jobs = 0\ncores = 1\nmemory = '1GB'", "jobs must be the number of jobs to request"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_told_by_its_remedy(settings_file, text, why):
@@ -166,7 +166,7 @@ def test_cells_are_run_by_jobs_of_slurm(data, settings_file, slurm_of_one_node, 
         env=slurm_of_one_node,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "asking Slurm for 2 jobs" in ended.stdout
+    assert "requesting 2 Slurm jobs" in ended.stdout
     records = Store(results, "elasticity").trainings()
     assert sorted((record.cell.variant, record.status) for record in records) == [("mean", "ok"), ("ridge", "ok")]
     await_that(lambda: not asked(slurm_of_one_node, "squeue", "--noheader").strip())  # nothing goes on asking

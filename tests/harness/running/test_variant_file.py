@@ -103,11 +103,11 @@ architecture = {type = "estimator", method = "boosted-trees", rat = 0.2}
         ("architecture = 3", "line 1: architecture: Expected `object`, got `int`"),
         (
             'recipes = [{}]\narchitecture = {type = "estimator", method = "ridge"}',
-            "line 1: what is not trained by grad",
+            "line 1: only what is trained by grad",
         ),
         (
             'architecture = {type = "imported", path = "a:B", source = "0"}',
-            "framework and source of code are found",
+            "framework and source are determined",
         ),
     ],
 )
@@ -119,10 +119,10 @@ def test_what_is_no_variant_says_why(tmp_path, text, told):
 def test_what_is_no_such_file_is_refused(tmp_path):
     with pytest.raises(BenchError, match="there is no such file"):
         read(tmp_path / "absent.toml")
-    with pytest.raises(BenchError, match="called as its file"):
+    with pytest.raises(BenchError, match="named after its file"):
         read(written(tmp_path, NETWORK, "a b.toml"))
     (tmp_path / "latin.toml").write_bytes(b"# \xe9")
     with pytest.raises(BenchError, match="is no UTF-8"):
         read(tmp_path / "latin.toml")
-    with pytest.raises(BenchError, match="a variant is a page"):
+    with pytest.raises(BenchError, match="too many for a variant"):
         read(written(tmp_path, "#" * (LARGEST + 1)))

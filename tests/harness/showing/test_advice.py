@@ -26,11 +26,11 @@ def test_the_best_by_the_validation_images_is_to_be_used_with_who_is_as_good():
     told = advice("own", table(gp=1.0, trees=1.01, ridge=3.0), {}, {("gp", "classical"): "0.05"}, RESULTS)
     assert told.startswith("**Use gp · classical**, the best on the validation images: its skill is 0.99")
     assert ", of 20 test images)" in told
-    assert "Not told apart from it on the test images: trees · classical." in told
-    assert "Worse is ridge · classical, by +0." in told
+    assert "Cannot be told apart from it on the test images: trees · classical." in told
+    assert "The only one that is worse is ridge · classical, by +0." in told
     assert told.endswith(
-        "Training took 0.25 s of a core for each seed, a search included; an image takes 0.05 ms (ONNX Runtime, one "
-        "thread); the file has 1 kB."
+        "Training took 0.25 s on one core per seed, including any search; an image takes 0.05 ms (ONNX Runtime, one "
+        "thread); the file is 1 kB."
     )
 
 
@@ -38,7 +38,7 @@ def test_names_and_their_order_say_nothing():
     told = advice("own", table(aaa=9.0, bbb=3.0, zzz=1.0), {}, {}, RESULTS)
     assert told.startswith("**Use zzz · classical**")
     assert "bench predict" not in told  # which can use them all
-    assert "The nearest of the 2 that are worse is bbb · classical, by +" in told
+    assert "Of the 2 that are worse, the nearest is bbb · classical, by +" in told
 
 
 def test_the_fastest_of_those_that_are_as_good_is_named():
@@ -49,7 +49,7 @@ def test_the_fastest_of_those_that_are_as_good_is_named():
     ]
     assert found[0].name == "gp"
     told = advice("own", [found[0]._replace(records=tuple(slow)), found[1]], {}, {}, RESULTS)
-    assert "Of all these trees · classical is the fastest to train." in told
+    assert "Of all these, trees · classical is the fastest to train." in told
 
 
 def test_who_is_better_on_the_test_images_is_told_as_such_and_not_as_good():
@@ -58,15 +58,15 @@ def test_who_is_better_on_the_test_images_is_told_as_such_and_not_as_good():
     told = advice("own", [gp._replace(records=chosen), *others], {}, {}, RESULTS)
     assert told.startswith("**Use gp · classical**")
     assert (
-        "**Better on the test images**: trees · classical. The validation images chose otherwise: do they show what "
-        "the test images do? Worse is ridge · classical, by +" in told
+        "**Better on the test images**: trees · classical. The validation images chose another model: do they show "
+        "the same as the test images? The only one that is worse is ridge · classical, by +" in told
     )
-    assert "Not told apart" not in told
+    assert "Cannot be told apart" not in told
 
 
 def test_what_is_no_better_than_the_mean_is_not_to_be_used():
     told = advice("own", table(gp=12.0, trees=13.0), {}, {}, RESULTS)
-    assert told.startswith("**What the validation images choose is not shown to be better than always answering the")
+    assert told.startswith("**The best model on the validation images is not shown to be better than always")
     assert "**Use" not in told
     gp, trees = table(gp=12.0, trees=1.0)
     chosen = tuple(msgspec.structs.replace(r, validation=a_record(error=0.1).validation) for r in gp.records)
@@ -88,13 +88,14 @@ def test_what_predict_cannot_use_and_is_better_is_told_with_the_reason():
     for change, why in (({"onnx": None}, "it was not exported"), ({"encoding_ms": 1.0}, "Python encodes its images")):
         unusable = gp._replace(records=(msgspec.structs.replace(gp.records[0], **change), *gp.records[1:]))
         told = advice("own", [unusable, trees], {}, {}, RESULTS)
-        assert f"of those that `bench predict` can use: gp · classical is better there, and {why}." in told
-        assert "gp · classical is better on the test images, too." in told
-        assert "The validation images chose otherwise" not in told  # for they did not
+        assert "only models that `bench predict` can use: gp · classical is better on the validation images" in told
+        assert f"images, but {why}." in told
+        assert "gp · classical is also better on the test images." in told
+        assert "The validation images chose another" not in told  # for they did not
         unlucky = tuple(msgspec.structs.replace(r, validation=a_record(error=9.0).validation) for r in ridge.records)
         told = advice("own", [unusable, trees, ridge._replace(records=unlucky)], {}, {}, RESULTS)
         assert "**Better on the test images**: ridge · classical." in told
-        assert "gp · classical is better on the test images, too." in told
+        assert "gp · classical is also better on the test images." in told
 
 
 def test_rounding_is_no_reason_to_use_a_model():
@@ -112,9 +113,9 @@ def test_few_test_images_give_no_interval():
     few = [row._replace(records=tuple(with_images(r, 9) for r in row.records)) for row in table(gp=1.0, trees=2.0)]
     told = advice("own", few, {}, {}, RESULTS)
     assert told.startswith("**Too few test images to recommend a model.** The best on the validation images is gp · cl")
-    assert "on 9 test images, and an interval takes 10 images, or groups of them" in told
+    assert "on 9 test images, and an interval needs 10 images, or groups of them" in told
     assert "**Use" not in told
-    assert "Not told apart" not in told
+    assert "Cannot be told apart" not in told
 
 
 def test_images_of_one_thing_count_once():
@@ -138,14 +139,14 @@ def test_intervals_of_predictions_are_held_to_the_test_images():
     known = [{"test": Calibrated(covered, 0.0)} for covered in (0.8, 0.9)]
     records = [msgspec.structs.replace(r, calibrated=of) for r, of in zip(row.records, known, strict=True)]
     told = advice("own", [row._replace(records=tuple(records))], {}, {}, RESULTS)
-    assert "intervals of 90 %, which hold 85% of the test truths" in told
+    assert "90 % intervals, which hold 85% of the true values on the test images" in told
 
 
 @pytest.mark.parametrize(
     ("error", "does"),
     [
         (3.0, "so more images are likely to help"),
-        (1.0, "so nothing says that more"),
+        (1.0, "so there is no evidence that more"),
         (0.1, "so more of the same will not"),
     ],
 )
@@ -156,7 +157,7 @@ def test_whether_more_images_would_help_is_read_off_a_learning_curve(error, does
         for size, of in ((25, 9.0), (50, error))
     }
     told = advice("own", found, {("gp", "classical"): fewer}, {}, RESULTS)
-    assert "Trained on 50 images alone its skill is lower by " in told
+    assert "With only 50 training images, the skill of gp · classical is lower by " in told
     assert does in told
 
 

@@ -43,13 +43,13 @@ def test_a_skill_near_to_perfect_has_the_digits_that_its_interval_allows():
 def test_who_is_not_told_apart_and_whether_a_network_is_worth_it_do_not_contradict_each_other():
     clear = in_one_sentence(table(1.0, 4.0, 0.1), ())
     assert clear.startswith("**net · pytorch")
-    assert "Not told apart" not in clear
+    assert "Cannot be told apart" not in clear
     assert "Yes: net · pytorch is better than line · classical" in clear
     near = in_one_sentence(table(1.0, 4.0, 0.98), ())
-    assert "Not told apart from it: line · classical." in near
-    assert "These data do not say: net · pytorch and line · classical" in near
+    assert "Cannot be told apart from it: line · classical." in near
+    assert "Inconclusive: net · pytorch and line · classical" in near
     behind = in_one_sentence(table(0.1, 4.0, 2.0), ())
-    assert "No: line · classical has no network, and is better than net · pytorch" in behind
+    assert "No: line · classical, without a network, is better than net · pytorch" in behind
 
 
 def test_networks_alone_and_none_at_all_are_not_asked_whether_one_is_worth_it():
@@ -69,9 +69,11 @@ def test_who_is_better_than_what_was_chosen_is_told():
     line, process, net = table(4.0, 1.0, 3.9)
     chosen = tuple(msgspec.structs.replace(r, validation=a_record(error=0.1).validation) for r in line.records)
     text = in_one_sentence([line._replace(records=chosen), process, net], ())
-    assert text.startswith("**line · classical, which the validation images choose")
-    assert ".** **Better on the test images**: process · classical. The validation images chose otherwise: do" in text
-    assert "do they show what the test images do? Not told apart from it: net · pytorch." in text
+    assert text.startswith("**line · classical, the best on the validation images")
+    assert (
+        ".** **Better on the test images**: process · classical. The validation images chose another model: do" in text
+    )
+    assert "do they show the same as the test images? Cannot be told apart from it: net · pytorch." in text
 
 
 def test_figures_of_the_suite_have_their_unit_behind_them():

@@ -7,7 +7,7 @@ from harness.showing.profiles import most_epochs
 @pytest.mark.parametrize(
     ("suite", "told"),
     [
-        ("elasticity", "at most 100 epochs, 10 for each try of a search, 4 of fine-tuning"),
+        ("elasticity", "at most 100 epochs, 10 per trial of a search, 4 of fine-tuning"),
         ("phases", "at most 45 epochs, 1 of fine-tuning"),
         ("representations", "at most 30 epochs"),
     ],

@@ -40,7 +40,7 @@ def test_clear_differences_are_told_as_such():
 
 def test_what_has_no_network_may_be_worth_more():
     *_, worth, _ = told({"baseline": 20.0, "tuned": 30.0})
-    assert "No: mean · classical has no network, and is better than baseline" in worth
+    assert "No: mean · classical, without a network, is better than baseline" in worth
 
 
 def test_a_network_that_is_as_good_leaves_the_answer_open():
@@ -49,7 +49,7 @@ def test_a_network_that_is_as_good_leaves_the_answer_open():
     table = rows([msgspec.structs.replace(r, validation=chosen.get(r.cell.variant, r.validation)) for r in records])
     *_, worth, _ = answers(table, {})
     assert (
-        "These data do not say: mean · classical has no network, and is better than baseline · keras, the best network "
+        "Inconclusive: mean · classical, without a network, is better than baseline · keras, the best network "
         "on the validation images, but not than tuned · keras." in worth
     )
 
@@ -153,8 +153,8 @@ def test_the_opposite_is_told_where_it_holds():
 
 def test_what_cannot_be_told_apart_is_not():
     tuning, *_, best = told({"baseline": 3.0, "tuned": 3.0})
-    assert "do not say" in tuning or "It depends" in tuning
-    assert "Not told apart from it" in best
+    assert "Inconclusive" in tuning or "It depends" in tuning
+    assert "Cannot be told apart from it" in best
 
 
 def chosen(records, variant):
@@ -168,16 +168,16 @@ def test_who_is_better_than_the_chosen_is_neither_as_good_nor_worse():
     *_, best = answers(rows(chosen(records, "baseline")), {})
     assert best.split("\n\n")[1] == (
         "**baseline · keras**, chosen by the validation images. **Better on the test images**: tuned · keras. The "
-        "validation images chose otherwise: do they show what the test images do?"
+        "validation images chose another model: do they show the same as the test images?"
     )
     *_, best = answers(rows(chosen(records, "tuned")), {})
-    assert "chosen by the validation images. Every other is worse.\n" in best
+    assert "chosen by the validation images. All others are worse.\n" in best
 
 
 def test_of_too_few_test_images_none_is_told_apart_or_worse():
     few = [with_images(record, 4) for record in benchmark({"baseline": 4.0, "tuned": 1.0}, backends=("keras",))]
     *_, best = answers(rows(few), {})
-    assert "chosen by the validation images. These data do not say: intervals need 10 test images" in best
+    assert "chosen by the validation images. Inconclusive: intervals need 10 test images" in best
 
 
 def test_where_heads_alone_were_trained_nothing_is_said_of_training_from_scratch():

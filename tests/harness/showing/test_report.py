@@ -61,7 +61,7 @@ def test_it_opens_with_its_answer(page):
     title, answer, summary, *_ = text.split("\n\n")
     assert title == "# elasticity: the report, answered"
     assert re.match(
-        r"\*\*tuned · (keras|pytorch), which the validation images choose, has a skill of 0\.\d{3} \(", answer
+        r"\*\*tuned · (keras|pytorch), the best on the validation images, has a skill of 0\.\d{3} \(", answer
     )
     assert "Is a network worth it? Yes: tuned" in answer
     assert summary.startswith("Nine homogenized")
@@ -86,7 +86,7 @@ def test_of_classes_the_answer_and_a_table_have_what_who_learns_nothing_has():
         ]
     )
     told = in_one_sentence(table, defects.METRICS)
-    assert "cnn · keras, which the validation images choose" in told
+    assert "cnn · keras, the best on the validation images" in told
     assert "accuracy 99.0%, recall 0.50; frequencies · classical, which learns nothing, has accuracy 98.0%" in told
     assert "Is a network" not in told  # for both are estimators
     lines = report._every_test(table, defects).splitlines()
@@ -102,7 +102,7 @@ def test_losses_of_classes_are_told_as_what_they_are():
         report._best_three(searched),
         certainty.epochs_to_a_loss(rows(records)),
     )
-    assert "By the lowest validation cross-entropy of 2 epochs. No configuration but" in one
+    assert "Ordered by the lowest validation cross-entropy of 2 epochs. Only the selected" in one
     assert "| best validation cross-entropy | ± seeds |" in one
     assert "| mean validation cross-entropy | range |" in two
     assert (
@@ -114,7 +114,8 @@ def test_losses_of_classes_are_told_as_what_they_are():
 def test_losses_of_numbers_are_told_on_their_scale(page):
     _, text = page
     of_one = (
-        "By the lowest validation MSE of 2 epochs, on standardised targets (1 is the mean of the training labels). No "
+        "Ordered by the lowest validation MSE of 2 epochs, on standardised targets (1 is the mean of the training "
+        "labels). Only the "
     )
     assert of_one in text
     assert "| best validation MSE | ± seeds |" in text
@@ -185,7 +186,7 @@ def test_raw_labels_stand_beside_the_mean(page):
 
 def test_it_says_what_was_shortened_and_that_weights_are_random(page):
     _, text = page
-    assert "It shortens the source's 300 epochs" in text
+    assert "This profile shortens the source's 300 epochs" in text
     assert "random weights" in text.split("## ")[0]
 
 
@@ -207,7 +208,7 @@ def test_no_records_is_said(tmp_path):
     with pytest.raises(BenchError, match=r"no finished records of elasticity on all training images: .*bench run"):
         report.write(tmp_path, "elasticity", tmp_path)
     Store(tmp_path, "elasticity").append(a_record(a_cell(profile="smoke")))
-    with pytest.raises(BenchError, match=r"of profile standard on all training images: there are of profile=smoke"):
+    with pytest.raises(BenchError, match=r"standard on all training images: there are some of profile=smoke"):
         report.write(tmp_path, "elasticity", tmp_path, "standard")
 
 
@@ -215,7 +216,7 @@ def test_a_profile_that_only_records_name_is_reported_on(tmp_path):
     fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean", profile="of-others"))])
     text = report.write(tmp_path, "elasticity", tmp_path / "page", "of-others").read_text()
     assert "profile `of-others`" in text
-    assert "It shortens" not in text
+    assert "This profile shortens" not in text
 
 
 def test_every_commit_that_made_a_row_is_named(tmp_path):
@@ -246,7 +247,7 @@ def test_a_page_that_is_not_its_own_and_the_pictures_beside_it_are_left_alone(tm
     out.mkdir()
     (out / "report.md").write_text("# contrast100: the report, answered\n")
     (out / "leaderboard.png").write_bytes(b"another suite's")
-    with pytest.raises(BenchError, match="is no report of elasticity"):
+    with pytest.raises(BenchError, match="is not a report of elasticity"):
         report.write(tmp_path, "elasticity", out)
     assert {path.name: path.read_bytes() for path in out.iterdir()}["leaderboard.png"] == b"another suite's"
     assert len(list(out.iterdir())) == 2
@@ -272,8 +273,8 @@ def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):
     fill(Store(tmp_path, "elasticity"), records)
     text = report.write(tmp_path, "elasticity", tmp_path / "page").read_text()
     assert "nan" not in text
-    assert "These data do not say: intervals need 10 test images of different things." in text
-    assert "Every other is worse" not in text
+    assert "Inconclusive: intervals need 10 test images of different things." in text
+    assert "All others are worse" not in text
 
 
 @pytest.mark.slow

@@ -123,12 +123,16 @@ def test_what_lacks_seeds_is_told_with_those_that_failed(tmp_path):
     kept = next(one for one in whole if one.cell.backend == "keras" and one.cell.seed == 1)
     store.append(msgspec.structs.replace(a_failure(lost), source=kept.source, environment=kept.environment))
     text = of_leaderboard(tmp_path, "elasticity", "markdown")
-    assert "Of fewer seeds, which failed or were not run: baseline · keras (of 1 2), mean · classical (of 0)." in text
+    assert (
+        "Fewer seeds, because others failed or were not run: baseline · keras (only 1 2), mean · classical (only 0)."
+        in text
+    )
     told = pd.read_csv(io.StringIO(of_leaderboard(tmp_path, "elasticity", "csv", ["backend", "status", "seeds"])))
     assert told.set_index("backend").loc["keras", "status"].startswith("1 of 3 failed: ")
     page = report.write(tmp_path, "elasticity", tmp_path / "page", "standard").read_text(encoding="utf-8")
     assert (
-        "**Of fewer seeds, which failed or were not run: baseline · keras (of 1 2), mean · classical (of 0).**" in page
+        "**Fewer seeds, because others failed or were not run: baseline · keras (only 1 2), mean · classical "
+        "(only 0).**" in page
     )
 
 

@@ -146,7 +146,7 @@ def test_a_class_that_a_part_of_the_split_lacks():
 def test_classes_that_are_out_of_balance():
     unlike = np.eye(2)[[0] * 190 + [1] * 10]
     data = labelled(images(200), unlike, ("good", "bad"), classes=True)
-    only(data, "warning", "who always answers good is right in 95%", "balanced_accuracy")
+    only(data, "warning", "always answering good is right in 95%", "balanced_accuracy")
 
 
 def test_copies_of_images_are_told_and_kept_together():

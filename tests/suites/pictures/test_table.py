@@ -194,7 +194,7 @@ def test_what_is_the_same_in_every_row_is_no_target_while_anything_else_is(read)
     table = read(f"file,E,magnification,by\n{rows(NUMBERS, same, ['jo'] * 4)}")
     assert table.names == ("E",)
     (finding,) = table.findings
-    assert finding.what == "columns left out, for they are the same in every row: magnification, by"
+    assert finding.what == "columns left out, because they are the same in every row: magnification, by"
     assert read(f"file,phase,T\n{rows('uvuv', same)}").names == ("u", "v")
     assert read(f"file,T\n{rows(same)}").names == ("T",)  # which the check refuses
 
@@ -360,7 +360,7 @@ def test_a_split_is_known_by_its_cells(read):
 
 
 def test_a_table_without_a_header_is_told_before_its_first_image_is_taken_for_one(read):
-    with pytest.raises(Unusable, match=r"the first row is no header, for it names image 'a.png'"):
+    with pytest.raises(Unusable, match=r"the first row is not a header, because it names image 'a.png'"):
         read(rows(NUMBERS))
 
 

@@ -87,7 +87,7 @@ const other = "M0-5.5L5.5 0L0 5.5L-5.5 0Z";
 const scatter = (place, rows, label) => {
   const known = rows.filter((row) => row.cost !== null && row.skill !== null && Number.isFinite(row.skill));
   if (!known.length) {
-    place.replaceChildren(document.createTextNode("Of no row that is shown this cost is known."));
+    place.replaceChildren(document.createTextNode("This cost is not known for any row shown."));
     return;
   }
   const wide = Math.max(340, Math.min(1100, place.clientWidth || 900));

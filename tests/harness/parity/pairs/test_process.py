@@ -183,10 +183,10 @@ def test_a_side_that_dies_leaves_its_last_words(tmp_path):
         (["onnx=p.py", "onnx2=p.py", "keras=p.py"], "is compared with the ONNX file of onnx=, and with nothing else"),
         (["pair=p.py", "onnx=no.onnx"], "onnx=no.onnx: there is no such file"),
         (["pair=p.py", "onnx=p.py", "rung=state"], "unknown rung of a pair with an ONNX file 'state'"),
-        (["pair=p.py", "onnx=p.py", "weights=theirs"], "weights=theirs: is not for a pair with an ONNX file"),
-        (["pair=p.py", "onnx=p.py", "converter=c.py"], "converter=c.py: is not for a pair with an ONNX file"),
+        (["pair=p.py", "onnx=p.py", "weights=theirs"], "weights=theirs: cannot be used with an ONNX file"),
+        (["pair=p.py", "onnx=p.py", "converter=c.py"], "converter=c.py: cannot be used with an ONNX file"),
         (["pair=p.py", "layout=first"], "layout=first: is for an ONNX file"),
-        (["layout=first"], "layout=first: is for a pair"),
+        (["layout=first"], "layout=first: is only for a pair"),
         (["pair="], "pair=: names no file"),  # of a variable that is not set: not the climb of all our own variants
         (["keras=", "onnx=p.py"], "keras=: names no file"),
     ],

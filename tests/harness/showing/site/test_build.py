@@ -48,7 +48,7 @@ def test_a_headline_has_the_figures_that_it_is_asked_for(tmp_path):
     front, page = headlines(board, board.records, mape)
     assert "MAPE 1.5 %" in page
     assert "MAPE" not in front
-    assert "which the validation images choose, has a skill of" in front
+    assert "the best on the validation images, has a skill of" in front
 
 
 def test_rows_and_csv_are_those_of_the_leaderboard(tmp_path):
@@ -331,7 +331,7 @@ def test_two_reasons_of_one_kind_are_both_explained(tmp_path):
     front = build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
     page = (front.parent / "elasticity" / "index.html").read_text()
     assert "it was not run from a checkout" in page
-    assert "files of the checkout that ran it differed from the commit" in page
+    assert "the checkout that ran it had changes that are not in the commit" in page
 
 
 def test_a_model_of_one_s_own_is_made_again_from_its_file(tmp_path):
@@ -433,7 +433,7 @@ def test_the_command_says_what_is_lacking(tmp_path, capsys):
     assert "no records of shift" in capsys.readouterr().err
     (tmp_path / "a-file").write_text("")
     assert cli.main(["site", f"results={tmp_path}", f"out={tmp_path / 'a-file'}"]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
     assert cli.main(["site", f"results={tmp_path}"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'site' / 'index.html'}\n"
 
