@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 def leaderboard(options: LeaderboardOptions) -> int:
     from harness import registry
     from harness.disk import refuse_no_folder
-    from harness.judging import leaderboard
     from harness.judging.store import Store
 
     failed = 0
@@ -32,7 +31,7 @@ def leaderboard(options: LeaderboardOptions) -> int:
     suites = registry.choose(options.suite, registry.names("suites"), "suite")
     asked = [key for key in ("check", "diff", "format", "pictures") if getattr(options, key)]
     if options.columns and not options.format:
-        asked.append("columns")
+        asked.append("columns")  # which are printed as text
     if len(asked) > 1:
         raise BenchError(f"{'= and '.join(asked)}= ask for different things: choose one")
     if options.columns == "help":
@@ -51,15 +50,25 @@ def leaderboard(options: LeaderboardOptions) -> int:
         elif options.check:
             failed = int(not _checked(options.results, suite)) or failed
         else:
-            leaderboard.write(options.results, suite)
-            print(leaderboard.leaderboard_file(options.results, suite))
-            if options.pictures:
-                from harness.showing.pictures import draw_all
-
-                for picture in draw_all(options.results, suite, Path(options.pictures) / suite):
-                    print(picture)
-            _tell_of_code(options.results, suite)
+            _write(options, suite, len(suites) == 1)
     return failed
+
+
+def _write(options: LeaderboardOptions, suite: str, alone: bool) -> None:
+    """Write the tables of a suite, and its pictures where asked for; print its leaderboard where it is alone."""
+    from harness.judging import leaderboard
+
+    table = leaderboard.write(options.results, suite)
+    if alone and table["skill"].notna().any():
+        _printed(options, [suite])
+        print()
+    print(leaderboard.leaderboard_file(options.results, suite))
+    if options.pictures:
+        from harness.showing.pictures import draw_all
+
+        for picture in draw_all(options.results, suite, Path(options.pictures) / suite):
+            print(picture)
+    _tell_of_code(options.results, suite)
 
 
 def _explained(suites: Sequence[str]) -> int:
@@ -81,15 +90,14 @@ def _compared(options: LeaderboardOptions, suites: Sequence[str]) -> int:
 
 
 def _printed(options: LeaderboardOptions, suites: Sequence[str]) -> int:
-    """Tables for papers, on standard output."""
+    """Tables on standard output."""
     from harness.showing.tables import of_leaderboard
 
-    if not options.format:
-        raise BenchError(f"columns={options.columns}: needs a format=; columns=help explains all columns")
-    if options.format == "csv" and len(suites) > 1:
+    form = options.format or "text"
+    if form == "csv" and len(suites) > 1:
         raise BenchError("format=csv takes a single suite, because columns differ between suites: choose suite=")
     asked = [name.strip() for name in options.columns.split(",") if name.strip()]
-    print("\n".join(of_leaderboard(options.results, suite, options.format, asked) for suite in suites), end="")
+    print("\n".join(of_leaderboard(options.results, suite, form, asked) for suite in suites), end="")
     return 0
 
 

@@ -131,7 +131,7 @@ class RunOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
-    """Recompute the leaderboards from the records."""
+    """Recompute the leaderboards from the records; print that of a single suite."""
 
     suite: Annotated[str, _about("suites, comma-separated, or all")] = "all"
     check: Annotated[bool, _about("write nothing; exit 1 if a leaderboard does not follow from the records")] = False
@@ -144,15 +144,18 @@ class LeaderboardOptions(msgspec.Struct, forbid_unknown_fields=True):
     ] = ""
     pictures: Annotated[str, _path("also draw pictures, in a subfolder of this folder for each suite")] = ""
     format: Annotated[
-        Literal["", "markdown", "latex", "html", "csv"],
+        Literal["", "text", "markdown", "latex", "html", "csv"],
         _about(
-            "write nothing; print the newest comparable rows as a table for a paper, rounded to the digits that seeds "
-            "and intervals allow (csv: all digits; latex needs the package booktabs)"
+            "write nothing; print the newest comparable rows as a table, rounded to the digits that seeds and "
+            "intervals allow (csv: all digits; latex needs the package booktabs)"
         ),
     ] = ""
     columns: Annotated[
         str,
-        _about("columns for format=, comma-separated, named as in the CSV; help explains them all; if empty, a few"),
+        _about(
+            "columns to print, comma-separated, named as in the CSV; help explains them all; if empty, a few, and all "
+            "for format=csv"
+        ),
     ] = ""
     results: Results = Path("results")
 

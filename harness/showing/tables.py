@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,10 +21,10 @@ from harness.judging.records import Record
 from harness.judging.standing import standing
 from harness.text import escaped, nearest, one_line
 
-Format = Literal["markdown", "latex", "html", "csv"]
+Format = Literal["text", "markdown", "latex", "html", "csv"]
 
 USUAL = ("variant", "backend", "skill", "skill_low", "skill_high", "r2", "rmse_{unit}", "parameters", "p50_ms_b1")
-"""The columns of a table where none are asked for."""
+"""The columns of a table where none are asked for; `text` has verdicts, too."""
 
 
 class Table(NamedTuple):
@@ -50,9 +51,8 @@ def of_leaderboard(results: Path, suite: str, form: Format, asked: Sequence[str]
     with_failures = [record for record in standing(believed) if record.row in shown]
     scores = leaderboard.of_block(results, suite, with_failures)
     known = list(scores.columns)
-    names = list(
-        dict.fromkeys(_known(suite, name, known, unit) for name in asked or (USUAL if form != "csv" else known))
-    )
+    usual = {"csv": known, "text": (*USUAL, "verdict")}.get(form, USUAL)
+    names = list(dict.fromkeys(_known(suite, name, known, unit) for name in asked or usual))
     if form == "csv":
         return str(scores[names].map(leaderboard.text).to_csv(index=False, lineterminator="\n"))
     headings = dictionary.titles(suite, names, unit)
@@ -150,6 +150,17 @@ def markdown(headings: Sequence[str], lines: Iterable[Sequence[str]], right: Seq
     return "\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *lines])
 
 
+def _as_text(table: Table) -> str:
+    """In columns, for a terminal."""
+    lines = [list(map(one_line, line)) for line in (table.headings, *table.lines)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    justified = [
+        [text.rjust(width) if of_numbers else text.ljust(width) for text, width, of_numbers in each]
+        for each in (zip(line, widths, table.right, strict=True) for line in lines)
+    ]
+    return "\n".join("  ".join(line).rstrip() for line in justified) + f"\n\n{textwrap.fill(table.caption, 100)}\n"
+
+
 def _as_markdown(table: Table) -> str:
     lines = [[escaped(text) for text in line] for line in table.lines]
     headings = [escaped(text) for text in table.headings]
@@ -211,4 +222,9 @@ def _as_html(table: Table) -> str:
     )
 
 
-_FORMS: dict[str, Callable[[Table], str]] = {"markdown": _as_markdown, "latex": _as_latex, "html": _as_html}
+_FORMS: dict[str, Callable[[Table], str]] = {
+    "text": _as_text,
+    "markdown": _as_markdown,
+    "latex": _as_latex,
+    "html": _as_html,
+}

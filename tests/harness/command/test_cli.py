@@ -199,6 +199,14 @@ def test_a_leaderboard_is_printed_as_a_table_and_nothing_is_written(capsys, tmp_
     assert code == 0
     assert "\\begin{tabular}{lr}" in out
     assert sorted(tmp_path.rglob("*")) == before
+    code, out, _ = bench(capsys, "leaderboard", f"results={tmp_path}", "columns=variant,skill")
+    assert code == 0
+    assert re.match(r"model +skill\nbaseline +[\d.]+ ± [\d.]+\n", out)
+    assert sorted(tmp_path.rglob("*")) == before
+    code, out, _ = bench(capsys, "leaderboard", f"results={tmp_path}")  # and of a single suite, when it is written
+    assert code == 0
+    assert re.match(r"model +backend +skill .* verdict\nbaseline +keras ", out)
+    assert f"\n{tmp_path}/leaderboards/elasticity.csv\n" in out
     code, out, _ = bench(capsys, "leaderboard", "suite=shift", "columns=help")
     assert code == 0
     assert re.search(r"^  skill +higher is better", out, re.M)
@@ -207,9 +215,8 @@ def test_a_leaderboard_is_printed_as_a_table_and_nothing_is_written(capsys, tmp_
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["format=tex"], "must be one of markdown, latex, html, csv"),
+        (["format=tex"], "must be one of text, markdown, latex, html, csv"),
         (["format=csv"], "format=csv takes a single suite"),
-        (["columns=skill"], "columns=skill: needs a format="),
         (["columns=skill", "check=true"], "check= and columns= ask for different things"),
         (["format=html", "check=true"], "check= and format= ask for different things"),
         (["diff=HEAD", "pictures=x"], "diff= and pictures= ask for different things"),
