@@ -117,7 +117,8 @@ def _head(name: str, suite: Suite, block: Sequence[Record], code: str) -> str:
         f"{where}.{shortened}{note}\n\n"
         "Skill is 1 - MSE / MSE of the training mean on the same test images: 0 is no better than the mean, 1 is "
         "perfect. Intervals are 95 % bootstrap intervals over seeds and test images, each for a single comparison; "
-        "where a question compares several pairs, its verdicts hold after Holm's correction for all of them. Generated "
+        "where a question compares several pairs, its verdicts hold after Holm's correction for all of them; where "
+        "it compares one model with all others, for networks and for models without one separately. Generated "
         f"by `bench report suite={name}` from the records; nothing here is typed in by hand."
     )
 
