@@ -202,7 +202,7 @@ def test_a_link_to_a_free_place_is_followed(model, pictures, tmp_path):
 
 def test_what_comes_to_the_place_meanwhile_is_not_overwritten(model, pictures, tmp_path):
     out = tmp_path / "out.csv"
-    with pytest.raises(BenchError, match="is there"):
+    with pytest.raises(BenchError, match="already exists"):
         predict(model, pictures, out, on_progress=lambda done, total: out.write_text("mine"))
     assert out.read_text() == "mine"
 
