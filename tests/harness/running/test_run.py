@@ -532,7 +532,7 @@ def test_what_is_stale_is_told_with_the_reason_before_it_is_run_again(classical,
     assert run("variant=ridge,mean", "profile=smoke") == 0
     printed = capsys.readouterr().out
     assert "2 cells, 1 already done" in printed
-    (told,) = (line for line in printed.splitlines() if line.startswith("stale"))
+    (told,) = (line for line in printed.splitlines() if line.startswith("rerunning"))
     assert told.startswith("rerunning 1 stale cell of classical: made with scikit-learn 0.9, other code, of commit ")
     assert cli.main(["leaderboard", f"results={results}"]) == 0
     assert "1 of 3 rows were made by other code, which can change their numbers" in capsys.readouterr().out
