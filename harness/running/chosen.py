@@ -179,20 +179,20 @@ def _met(variant: Variant, suite: Suite, dataset: Dataset, split: Split) -> Data
     """The data as its model meets it. Raises BenchError where an encoding was given a parameter that the suite has not
     asked for.
     """
-    encodings = {"encoding": variant.encoding, "decoding": variant.decoding}
-    watched = {what: _Watched(one.parameters) for what, one in encodings.items() if one}
-    encoding, decoding = (
-        one and msgspec.structs.replace(one, parameters=watched[what]) for what, one in encodings.items()
-    )
+    given = {
+        what: one for what, one in (("encoding", variant.encoding), ("decoding", variant.decoding)) if one is not None
+    }
+    watched = {what: _Watched(one.parameters) for what, one in given.items()}
+    asking = {what: msgspec.structs.replace(one, parameters=watched[what]) for what, one in given.items()}
     try:
-        met = view(suite, dataset, split, encoding, decoding).met
+        met = view(suite, dataset, split, asking.get("encoding"), asking.get("decoding")).met
     except Unavailable as unavailable:
         raise BenchError(f"variant={variant.name}: {unavailable}") from None
-    for what, parameters in watched.items():
-        asked = sorted(parameters.asked)
-        for name in sorted(set(parameters) - set(asked)):
-            known = nearest(name, asked) or ": it takes none"
-            raise BenchError(f"variant={variant.name}: {what} has no parameter '{name}'{known}")
+    for what, one in given.items():
+        asked = sorted(watched[what].asked)
+        for name in sorted(set(one.parameters) - set(asked)):
+            told = f"{what} '{one.name}': unknown parameter '{name}'{nearest(name, asked) or ': it takes none'}"
+            raise BenchError(f"variant={variant.name}: {told}")
     return met
 
 

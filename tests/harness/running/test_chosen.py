@@ -97,10 +97,12 @@ def test_a_network_of_a_file_is_held_against_the_data(tmp_path):
     with pytest.raises(BenchError, match="unknown encoding 'two-pont': did you mean 'two-point'"):
         planned(str(path))
     path.write_text('encoding = {name = "two-point", parameters = {componets = 5}}\n' + DENSE % 9)
-    with pytest.raises(BenchError, match="encoding has no parameter 'componets': did you mean 'components'"):
+    with pytest.raises(
+        BenchError, match="encoding 'two-point': unknown parameter 'componets': did you mean 'components'"
+    ):
         planned(str(path))
     path.write_text('decoding = {name = "between-bounds", parameters = {componets = 5}}\n' + DENSE % 9)
-    with pytest.raises(BenchError, match="decoding has no parameter 'componets': it takes none"):
+    with pytest.raises(BenchError, match="decoding 'between-bounds': unknown parameter 'componets': it takes none"):
         planned(str(path))
     path.write_text('encoding = {name = "two-point", parameters = {components = 5, reach = 4}}\n' + DENSE % 9)
     assert planned(str(path)).cells[0].encoding.parameters == {"components": 5, "reach": 4}
