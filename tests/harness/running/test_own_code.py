@@ -115,7 +115,7 @@ def test_code_that_changed_is_trained_anew(folder, tmp_path, monkeypatch, capsys
     assert "1 cell, 1 already done" in capsys.readouterr().out
     (tmp_path / "models.py").write_text(MODELS.replace("n_estimators=10", "n_estimators=3"))
     assert main(asked) == 0
-    assert "1 cell of classical: made with another definition" in capsys.readouterr().out
+    assert "1 stale cell of classical: made with another definition" in capsys.readouterr().out
     first, second = records(tmp_path / "mine")
     assert first["key"] != second["key"]
     assert first["onnx"]["sha256"] != second["onnx"]["sha256"]
