@@ -208,11 +208,10 @@ def _outweighed(table: Table, name: str) -> list[Finding]:
         same = [place for place, other in enumerate(table.units) if other == unit]
         largest = max(same, key=lambda place: varies[place])
         if small := [table.names[place] for place in same if varies[place] < _LITTLE * varies[largest]]:
-            what = (
-                f"beside {table.names[largest]} next to nothing in skill is of {few(small)}, for squares of one unit, "
-            )
-            what += f"here {unit or 'none'}, add up: put units in brackets into headers, or ask for one at a time with "
-            findings.append(Finding("warning", name, f"{what}targets="))
+            what = f"skill hardly counts {few(small)} beside {table.names[largest]}, because squared "
+            what += f"errors of one unit ({unit or 'none'}) are added up: put units into brackets in the headers, or "
+            what += "ask for one target at a time with targets="
+            findings.append(Finding("warning", name, what))
     return findings
 
 

@@ -40,7 +40,11 @@ def only(data, severity, *words):
 
 def test_targets_that_others_of_their_unit_outweigh_are_told():
     targets = np.random.default_rng(1).normal(size=(72, 3)) * [20, 1, 9]
-    only(labelled(images(72), targets, ("E", "nu", "G")), "warning", "beside E next to nothing in skill is of nu, for")
+    only(
+        labelled(images(72), targets, ("E", "nu", "G")),
+        "warning",
+        "skill hardly counts nu beside E, because squared errors",
+    )
     data = labelled(images(72), targets, ("E", "nu", "G"))
     assert told(data._replace(table=data.table._replace(units=("GPa", "", "GPa")))) == []
     assert told(labelled(images(72), targets[:, ::2], ("E", "G"))) == []
