@@ -60,6 +60,22 @@ class Net(nn.Module):
 return Net()"""
 
 
+def two_fused(lie):
+    """Two attentions whose fused projections `lie` so, each with a norm."""
+    return net(
+        """
+        self.qkv1, self.proj1, self.norm1 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+        self.qkv2, self.proj2, self.norm2 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
+        """,
+        f"""
+        for qkv, proj, norm in ((self.qkv1, self.proj1, self.norm1), (self.qkv2, self.proj2, self.norm2)):
+            q, k, v = qkv(x).{lie}
+            x = norm(x + proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+        return x
+        """,
+    )
+
+
 MIX = """
 class Mix(L.Layer):
     def build(self, shape):
@@ -88,6 +104,12 @@ HEADS = """
 given = keras.Input(inputs)
 shared = L.Dense(6, activation="relu", name="shared")(given)
 return keras.Model(given, {name: L.Dense(3, name=name)(shared) for name in ("box", "cls")})"""
+
+TWO_ATTENTIONS = """
+given = x = keras.Input(inputs)
+for _ in range(2):
+    x = L.LayerNormalization(epsilon=1e-5)(x + L.MultiHeadAttention(2, 4)(x, x))
+return keras.Model(given, x)"""
 
 GROUPED = """
 given = keras.Input(inputs)
@@ -269,44 +291,14 @@ PORTS = {
     ),
     "two fused projections": Port(
         (7, 8),
-        """
-given = x = keras.Input(inputs)
-for _ in range(2):
-    x = L.LayerNormalization(epsilon=1e-5)(x + L.MultiHeadAttention(2, 4)(x, x))
-return keras.Model(given, x)""",
-        net(
-            """
-            self.qkv1, self.proj1, self.norm1 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
-            self.qkv2, self.proj2, self.norm2 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
-            """,
-            """
-            for qkv, proj, norm in ((self.qkv1, self.proj1, self.norm1), (self.qkv2, self.proj2, self.norm2)):
-                q, k, v = qkv(x).reshape(-1, 7, 3, 2, 4).permute(2, 0, 3, 1, 4)
-                x = norm(x + proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
-            return x
-            """,
-        ),
+        TWO_ATTENTIONS,
+        two_fused("reshape(-1, 7, 3, 2, 4).permute(2, 0, 3, 1, 4)"),
         {("(q, k, v)", "(q, k, v, scale=1.0)"): ("forward", "multi_head_attention (proj1)")},
     ),
     "two projections that are fused head by head": Port(
         (7, 8),
-        """
-given = x = keras.Input(inputs)
-for _ in range(2):
-    x = L.LayerNormalization(epsilon=1e-5)(x + L.MultiHeadAttention(2, 4)(x, x))
-return keras.Model(given, x)""",
-        net(
-            """
-            self.qkv1, self.proj1, self.norm1 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
-            self.qkv2, self.proj2, self.norm2 = nn.Linear(8, 24), nn.Linear(8, 8), nn.LayerNorm(8)
-            """,
-            """
-            for qkv, proj, norm in ((self.qkv1, self.proj1, self.norm1), (self.qkv2, self.proj2, self.norm2)):
-                q, k, v = qkv(x).reshape(-1, 7, 2, 3, 4).permute(3, 0, 2, 1, 4)
-                x = norm(x + proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
-            return x
-            """,
-        ),
+        TWO_ATTENTIONS,
+        two_fused("reshape(-1, 7, 2, 3, 4).permute(3, 0, 2, 1, 4)"),
         {
             ("q, k, v = qkv", "k, q, v = qkv"): ("forward", "multi_head_attention (proj1)"),
             ("x + proj", "proj"): ("forward", "layer_normalization (norm1)"),
