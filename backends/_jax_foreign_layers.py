@@ -168,7 +168,7 @@ def followed(view: Array, *steps: Step) -> Array:
         shape = view.common()
         idle = step.values == (shape if step.op == "reshape" else tuple(range(len(shape))) if step.op == "transpose"
                                else tuple(range(shape[step.axis])))  # fmt: skip
-        view = view if idle else Array(view.name, view.shape, (*view.steps, step), view.trained)
+        view = view if idle else view.then(step)
     return view
 
 

@@ -140,6 +140,10 @@ class Array(msgspec.Struct, frozen=True):
         """Its shape in the common layout."""
         return places(self.shape, self.steps).shape
 
+    def then(self, *steps: Step) -> Array:
+        """The same, with these steps after its own."""
+        return msgspec.structs.replace(self, steps=(*self.steps, *steps))
+
 
 Setting = str | float | int | bool | tuple[int, ...] | None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,6 +12,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from harness.foreign import Array, Inspected, Part, Shape, Step
+from harness.parity.pairs.fused import Fused, belong_together, by_what_they_project, runs, share, shares
+from harness.parity.pairs.names import holder_of, last_of, numbered, words_of
 
 BY_NAME = "by name"
 """How layers are paired that have one name in both models."""
@@ -35,30 +36,6 @@ class Matched(msgspec.Struct, frozen=True):
     ours: Part
     theirs: Part
     how: str
-
-
-class Fused(msgspec.Struct, frozen=True):
-    """A layer of ours, or of theirs, that stands for several of the other model: how wide the share of each is, whether
-    their names say in what order these are, and all of that in words.
-    """
-
-    whole: Part
-    ours: bool
-    widths: tuple[int, ...]
-    named: bool
-    told: str
-
-
-SHARES = "shares"
-"""The setting of a fused layer that says of how many heads each has the shares together, and their order: the places
-that these layers have in the order of computation.
-"""
-
-
-def shares(part: Part) -> tuple[int, ...]:
-    """That setting; nothing where nobody has set it."""
-    said = part.settings.get(SHARES)
-    return said if isinstance(said, tuple) else ()
 
 
 class Paired(msgspec.Struct, frozen=True):
@@ -99,24 +76,6 @@ def signature(part: Part) -> tuple[object, ...]:
     if part.kind in ("lstm", "rnn"):
         arrays.pop("recurrent_bias", None)
     return part.kind, tuple(sorted(arrays.items()))
-
-
-def _words(name: str) -> frozenset[str]:
-    """What a name says, in the words of any framework."""
-    found = re.split(r"[^a-z0-9]+|(?<=[a-z])(?=[0-9])", name.lower())
-    return frozenset(_MEANS.get(word, word) for word in found if word)
-
-
-_MEANS = {
-    "q": "query",
-    "k": "key",
-    "v": "value",
-    "batchnorm": "bn",
-    "fc": "dense",
-    "linear": "dense",
-    "emb": "embedding",
-    "var": "variance",
-}
 
 
 class _Search:
@@ -216,7 +175,7 @@ class _Search:
     def _fuse(self, many: list[Part], single: list[Part], theirs_fused: bool) -> None:
         for whole in [part for part in single if part.kind == "dense"]:
             alike = [part for part in many if part.kind == "dense" and part.arrays.keys() == whole.arrays.keys()]
-            run = max(_runs(alike, whole), key=_belong_together, default=[])
+            run = max(runs(alike, whole), key=belong_together, default=[])
             if run:
                 self._take_apart(run, whole, theirs_fused)
                 single.remove(whole)
@@ -224,13 +183,13 @@ class _Search:
                     many.remove(each)
 
     def _take_apart(self, run: list[Part], whole: Part, theirs_fused: bool) -> None:
-        named = _by_what_they_project(run)
+        named = by_what_they_project(run)
         heads, *order = shares(whole) or (1, *range(len(run)))
         run, begin = named or [run[place] for place in order], 0
         widths = [part.arrays["kernel"].common()[1] for part in run]
         for part, width in zip(run, widths, strict=True):
             for role, array in part.arrays.items():
-                from_whole = _share(whole.arrays[role], begin, width, heads)
+                from_whole = share(whole.arrays[role], begin, width, heads)
                 ours, theirs = (array, from_whole) if theirs_fused else (from_whole, array)
                 line = Line(f"{part.name}/{role}", role, "dense", ours, theirs, f"a share of {whole.name}")
                 self._shares.append(line)
@@ -281,7 +240,7 @@ class _Search:
             for one in [part for part in known if part.holder is None]:
                 groups: dict[str, list[Part]] = defaultdict(list)
                 for part in [*loose, *(self._constants if side else ())]:
-                    groups[_above(part.name)].append(part)
+                    groups[holder_of(part.name)].append(part)
                 found = (whole for group in groups.values() if (whole := self._put_together(side, one, group)))
                 for whole in itertools.islice(found, 1):
                     self._match(*((one, whole) if side else (whole, one)), "the arrays of one layer")
@@ -294,7 +253,7 @@ class _Search:
         arrays = _in_the_place_of(like.arrays, group) if like.kind in _PUT_TOGETHER and kinds <= _SINGLE else {}
         if not arrays:
             return None
-        names, name = {part.name for part in group}, _above(group[0].name)
+        names, name = {part.name for part in group}, holder_of(group[0].name)
         beside = [part.name for part in self._all[side] if part.name not in names]
         seen = name if name and not any(other.startswith((f"{name}.", f"{name}/")) for other in beside) else ""
         whole = replace(group[0], name=name, kind=like.kind, arrays=arrays, output=seen)
@@ -307,12 +266,14 @@ class _Search:
     def constants_by_names(self) -> None:
         """Pair arrays that nobody trains, as the mean that a layer of ours was given, with constants of theirs."""
         for one in [part for part in self._ours if _is_constant(part)]:
-            word = _words(_last(one.name))
+            word = words_of(last_of(one.name))
             alike = [
-                two for two in self._constants if _squeezed(one) == _squeezed(two) and word == _words(_last(two.name))
+                two
+                for two in self._constants
+                if _squeezed(one) == _squeezed(two) and word == words_of(last_of(two.name))
             ]
             if alike:
-                nearest = max(alike, key=lambda two: len(_words(one.name) & _words(two.name)))
+                nearest = max(alike, key=lambda two: len(words_of(one.name) & words_of(two.name)))
                 self._match(one, nearest, BY_NAME)
 
     def as_arrays(self) -> None:
@@ -426,19 +387,19 @@ def _is_constant(part: Part) -> bool:
 
 
 def _is_variance(part: Part) -> bool:
-    return "variance" in _words(_last(part.name))
+    return "variance" in words_of(last_of(part.name))
 
 
 def _is_root(part: Part) -> bool:
     """Whether it is a standard deviation, by its name."""
-    return bool(_words(_last(part.name)) & {"std", "stddev", "sigma", "sd", "deviation"})
+    return bool(words_of(last_of(part.name)) & {"std", "stddev", "sigma", "sd", "deviation"})
 
 
 def _called_alike(ours: Sequence[Part], theirs: Sequence[Part]) -> list[Part]:
     """Theirs, in the order of ours by their names where they are constants, which are computed in none."""
-    places = {_words(_last(part.name)): place for place, part in enumerate(ours)}
+    places = {words_of(last_of(part.name)): place for place, part in enumerate(ours)}
     still = all(part.kind == "constant" for part in theirs)
-    return sorted(theirs, key=lambda part: places.get(_words(_last(part.name)), len(ours)) if still else 0)
+    return sorted(theirs, key=lambda part: places.get(words_of(last_of(part.name)), len(ours)) if still else 0)
 
 
 def _squeezed(part: Part) -> Shape:
@@ -465,7 +426,7 @@ def _in_the_place_of(arrays: Mapping[str, Array], group: Sequence[Part]) -> dict
         fitting = [(part, laid) for part in free for each in part.arrays.values() if (laid := _laid(each, array))]
         if not fitting:
             return {}
-        told = [bool(_words(_last(part.name)) & _ROLES.get(role, frozenset())) for part, _ in fitting]
+        told = [bool(words_of(last_of(part.name)) & _ROLES.get(role, frozenset())) for part, _ in fitting]
         part, found[role] = fitting[told.index(max(told))]
         free.remove(part)
     return {} if free else found
@@ -474,7 +435,7 @@ def _in_the_place_of(arrays: Mapping[str, Array], group: Sequence[Part]) -> dict
 def _laid(array: Array, other: Array) -> Array | None:
     """An array in the shape of another; of a kernel also turned. None where it has other sizes."""
     rank = len(array.common())
-    turned = _more(array, Step("transpose", (*range(2, rank), 1, 0))) if rank > 1 else array
+    turned = array.then(Step("transpose", (*range(2, rank), 1, 0))) if rank > 1 else array
     fitting = [each for each in (array, turned) if _sizes(each) == _sizes(other)]
     return _as(fitting[0], other) if fitting else None
 
@@ -489,11 +450,6 @@ _ROLES = {
 }
 
 
-def _above(name: str) -> str:
-    """What holds an array of this name."""
-    return name[: -len(_last(name)) - 1] if len(_last(name)) < len(name) else ""
-
-
 def _apart(arrays: Mapping[str, Array], part: Part) -> list[Part]:
     """Arrays of a part, each as one of its own."""
     return [Part(f"{part.name}/{role}", "own", {role: array}) for role, array in arrays.items()]
@@ -503,46 +459,6 @@ def _may_be(one: Part, two: Part) -> bool:
     """Whether two parts have arrays of the same shapes."""
     single = len(one.arrays) == len(two.arrays) == 1
     return signature(one) == signature(two) or (single and _squeezed(one) == _squeezed(two))
-
-
-def _runs(parts: Sequence[Part], whole: Part) -> list[list[Part]]:
-    """Neighbours whose kernels, side by side, have the shape of the whole's."""
-    rows, columns = whole.arrays["kernel"].common()
-    sizes = [part.arrays["kernel"].common() for part in parts]
-    found = []
-    for begin in range(len(parts)):
-        width, end = 0, begin
-        while end < len(parts) and width < columns and sizes[end][0] == rows:
-            width, end = width + sizes[end][1], end + 1
-        if width == columns and end > begin + 1:
-            found.append(list(parts[begin:end]))
-    return found
-
-
-def _by_what_they_project(run: Sequence[Part]) -> list[Part]:
-    """Query, key and value in this order, where names say which is which."""
-    projected = ("query", "key", "value")
-    said = [[word for word in projected if word in _words(_last(part.name))] for part in run]
-    if not all(len(words) == 1 for words in said) or len({words[0] for words in said}) < len(said):
-        return []
-    return [part for _, part in sorted(zip(said, run, strict=True), key=lambda each: projected.index(each[0][0]))]
-
-
-def _share(whole: Array, begin: int, width: int, heads: int) -> Array:
-    """Columns of a fused array, or those of each head, which stand together with the other columns of that."""
-    *rows, columns = whole.common()
-    taken = Step("take", tuple(range(begin // heads, (begin + width) // heads)), len(rows) + (heads > 1))
-    if heads == 1:
-        return _more(whole, taken)
-    return _more(whole, Step("reshape", (*rows, heads, columns // heads)), taken, Step("reshape", (*rows, width)))
-
-
-def _belong_together(run: Sequence[Part]) -> tuple[int, bool, bool, bool]:
-    """How likely it is, of several runs, that one projects the same to query, key and value, or to the last two."""
-    words = frozenset[str]().union(*(_words(part.name) for part in run))
-    above = {part.name.replace("/", ".").rpartition(".")[0] for part in run}
-    projected = words & {"query", "key", "value"}
-    return len(projected), "value" in projected, len(above) == 1, len({part.behind for part in run}) == 1
 
 
 def _renamed(ours: Part, theirs: Part) -> dict[str, Array]:
@@ -555,11 +471,7 @@ def _as(array: Array, other: Array | None) -> Array:
     """An array in the shape of another, where that differs by axes of one alone."""
     if other is None or array.common() == other.common() or _sizes(array) != _sizes(other):
         return array
-    return _more(array, Step("reshape", other.common()))
-
-
-def _more(array: Array, *steps: Step) -> Array:
-    return replace(array, steps=(*array.steps, *steps))
+    return array.then(Step("reshape", other.common()))
 
 
 def _flattened(array: Array, role: str, part: Part) -> Array:
@@ -572,7 +484,7 @@ def _flattened(array: Array, role: str, part: Part) -> Array:
             rank, first = len(whole), 0 if axis == 0 else len(common) - 1
             inner = range(first, first + len(shape))
             axes = [*range(first), *inner[1:], inner[0], *range(first + len(shape), rank)]
-            array = _more(array, Step("reshape", whole), Step("transpose", tuple(axes)), Step("reshape", common))
+            array = array.then(Step("reshape", whole), Step("transpose", tuple(axes)), Step("reshape", common))
     return array
 
 
@@ -580,25 +492,15 @@ def _told_apart(ours: list[Part], theirs: list[Part]) -> list[tuple[Part, Part, 
     """Pairs among parts of one signature: alone, or by names that one of each side has."""
     if len(ours) == 1:
         return [(ours[0], theirs[0], "the only one of its kind and shape")]
-    for spoken in (str, _numbered, _last):
+    for spoken in (str, numbered, last_of):
         found = _by_names(ours, theirs, spoken)
         if found:
             return found
     return []
 
 
-def _last(name: str) -> str:
-    return name.replace("/", ".").rpartition(".")[2]
-
-
-def _numbered(name: str) -> str:
-    """The last of a name; of an item of a list with the list's, so that `scale.0` is `scale0`."""
-    above, _, last = name.replace("/", ".").rpartition(".")
-    return f"{_last(above)}.{last}" if last.isdigit() else last
-
-
 def _by_names(ours: list[Part], theirs: list[Part], spoken: Callable[[str], str]) -> list[tuple[Part, Part, str]]:
-    mine, others = ({_words(spoken(part.name)): part for part in parts} for parts in (ours, theirs))
+    mine, others = ({words_of(spoken(part.name)): part for part in parts} for parts in (ours, theirs))
     if len(mine) != len(ours) or mine.keys() != others.keys():
         return []
     return [(part, others[word], BY_NAME) for word, part in mine.items()]

@@ -15,8 +15,9 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from harness.foreign import Inspected, Part, Step
+from harness.parity.pairs.fused import SHARES, Fused, shares
 from harness.parity.pairs.judging import Judge
-from harness.parity.pairs.mapping import BY_NAME, SHARES, Fused, Matched, Paired, pair, shares, signature
+from harness.parity.pairs.mapping import BY_NAME, Matched, Paired, pair, signature
 from harness.parity.pairs.orders import Looked
 
 _MOST = 60  # trials
@@ -79,7 +80,7 @@ def _turned(paired: Paired, sides: Sides, broken: int) -> Iterator[Sides]:
         for place, (part, side) in enumerate(zip((each.ours, each.theirs), sides, strict=True)):
             kernels = [array for role, array in part.arrays.items() if role == "kernel"]
             for one in [one for one in side.parts if one.kind == "own" and kernels == list(one.arrays.values())]:
-                turned = replace(kernels[0], steps=(*kernels[0].steps, Step("transpose", (1, 0))))
+                turned = kernels[0].then(Step("transpose", (1, 0)))
                 yield _tried(sides, place, replace(one, arrays=dict.fromkeys(one.arrays, turned)))
 
 

@@ -6,7 +6,8 @@ from msgspec.structs import replace
 
 from harness.foreign import Array, Inspected, Part, Step, places, relaid
 from harness.parity.pairs import drawn, judging
-from harness.parity.pairs.mapping import SHARES, pair
+from harness.parity.pairs.fused import SHARES
+from harness.parity.pairs.mapping import pair
 from harness.parity.pairs.structure import structure
 
 TURNED = (Step("transpose", (1, 0)),)
