@@ -65,7 +65,7 @@ def leaderboard(suite: str, results: str | Path = "results") -> pd.DataFrame:
     folder = Path(results).expanduser()
     if not Store(folder, suite).trainings_file.exists():
         raise BenchError(f"{folder}: no records of {suite}: `cijbench.run` makes them")
-    return compute(folder, suite)
+    return compute(folder, suite).table
 
 
 def _parsed(command: str, kind: type[Any], options: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -113,7 +114,7 @@ def _plug_in(kind: registry.Kind, name: str) -> tuple[str, dict[str, Path]]:
 def _digest(used: Mapping[str, ast.stmt], files: Files) -> str:
     digest = hashlib.sha256("\n".join(f"{name}: {_written(used[name])}" for name in sorted(used)).encode())
     for place in sorted(files):
-        digest.update(f"{place}\n{_written(_parsed(files[place]))}\n".encode())
+        digest.update(f"{place}\n{_module(place, files[place]).written}\n".encode())
     return digest.hexdigest()
 
 
@@ -138,7 +139,7 @@ def _used(path: Path, names: Iterable[str]) -> dict[str, ast.stmt]:
     """The top-level definitions of these names in a module, the last of each, and of those that they use, directly or
     not, by name.
     """
-    defined = {name: node for node in _parsed(path).body for name in _defines(node)}
+    defined = {name: node for node in _parsed(path.read_text(encoding="utf-8")).body for name in _defines(node)}
     found, waiting = dict[str, ast.stmt](), list(names)
     while waiting:
         name = waiting.pop()
@@ -176,15 +177,36 @@ def _reached(modules: Iterable[str], roots: Mapping[str, Path]) -> Files:
         place = path.relative_to(root)
         if place in found or not path.is_file():
             continue
-        if path.name != "__init__.py" or _parsed(path).body:  # most say what their package is, and no more
+        read = _module(place, path)
+        if path.name != "__init__.py" or read.written != _NOTHING:  # most say what their package is, and no more
             found[place] = path
-            waiting += syntax.imports(path, ".".join(place.parent.parts))
+            waiting += read.imports
     return found
 
 
-def _parsed(path: Path) -> ast.Module:
+_NOTHING = _written(ast.Module(body=[], type_ignores=[]))
+
+
+class _Module(NamedTuple):
+    """What of a module's text can change what it does, and what it imports, dotted."""
+
+    written: str
+    imports: tuple[str, ...]
+
+
+def _module(place: Path, path: Path) -> _Module:
+    return _read(path.read_text(encoding="utf-8"), ".".join(place.parent.parts))
+
+
+@cache  # most modules are of many backends and suites
+def _read(text: str, package: str) -> _Module:
+    tree = _parsed(text)
+    return _Module(_written(tree), tuple(syntax.imported(tree, package)))
+
+
+def _parsed(text: str) -> ast.Module:
     """A module without what is there for its reader."""
-    tree = syntax.parsed(path)
+    tree = syntax.of_text(text)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a bare string says something, and does nothing

@@ -9,19 +9,19 @@ from threading import Lock
 
 
 def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a module; one thread after the other, for Python 3.11 may raise a SystemError where two parse
-    at once (python/cpython issue 106905).
+    """The syntax tree of a module."""
+    return of_text(path.read_text(encoding="utf-8"))
+
+
+def of_text(text: str) -> ast.Module:
+    """The syntax tree of a module's text; one thread after the other, for Python 3.11 may raise a SystemError where two
+    parse at once (python/cpython issue 106905).
     """
     with _PARSING:
-        return ast.parse(path.read_text(encoding="utf-8"))
+        return ast.parse(text)
 
 
 _PARSING = Lock()
-
-
-def imports(path: Path, package: str = "") -> Iterator[str]:
-    """What a module of a package imports, as `imported`."""
-    return imported(parsed(path), package)
 
 
 def imported(tree: ast.AST, package: str = "", bound: str = "") -> Iterator[str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         SiteOptions,
         SubmitOptions,
     )
+    from harness.judging.outlines import Shelf
 
 
 def leaderboard(options: LeaderboardOptions) -> int:
@@ -57,18 +58,18 @@ def leaderboard(options: LeaderboardOptions) -> int:
 def _write(options: LeaderboardOptions, suite: str, alone: bool) -> None:
     """Write the tables of a suite, and its pictures where asked for; print its leaderboard where it is alone."""
     from harness.judging import leaderboard
+    from harness.showing.tables import of_leaderboard
 
-    table = leaderboard.write(options.results, suite)
-    if alone and table["skill"].notna().any():
-        _printed(options, [suite])
-        print()
+    board = leaderboard.write(options.results, suite)
+    if alone and board.table["skill"].notna().any():
+        print(of_leaderboard(board, "text"))
     print(leaderboard.leaderboard_file(options.results, suite))
     if options.pictures:
         from harness.showing.pictures import draw_all
 
         for picture in draw_all(options.results, suite, Path(options.pictures) / suite):
             print(picture)
-    _tell_of_code(options.results, suite)
+    _tell_of_code(board.shelf)
 
 
 def _explained(suites: Sequence[str]) -> int:
@@ -91,13 +92,14 @@ def _compared(options: LeaderboardOptions, suites: Sequence[str]) -> int:
 
 def _printed(options: LeaderboardOptions, suites: Sequence[str]) -> int:
     """Tables on standard output."""
+    from harness.judging.leaderboard import compute
     from harness.showing.tables import of_leaderboard
 
     form = options.format or "text"
     if form == "csv" and len(suites) > 1:
         raise BenchError("format=csv takes a single suite, because columns differ between suites: choose suite=")
     asked = [name.strip() for name in options.columns.split(",") if name.strip()]
-    print("\n".join(of_leaderboard(options.results, suite, form, asked) for suite in suites), end="")
+    print("\n".join(of_leaderboard(compute(options.results, suite), form, asked) for suite in suites), end="")
     return 0
 
 
@@ -105,6 +107,8 @@ def _checked(results: Path, suite: str) -> bool:
     """Hold the leaderboard to its records, and these to the suite's own data set."""
     from harness.judging import leaderboard
     from harness.judging.audit import audit
+    from harness.judging.outlines import Shelf
+    from harness.judging.store import Store
 
     why = leaderboard.differs(results, suite)  # first: it refuses records that contradict themselves
     lies, others = audit(results, suite)
@@ -114,15 +118,15 @@ def _checked(results: Path, suite: str) -> bool:
     print(f"{leaderboard.leaderboard_file(results, suite)} follows from its records")
     if others:
         print(f"note: {others} records are of other data than {suite}'s own and could not be checked against it")
-    _tell_of_code(results, suite)
+    _tell_of_code(Shelf(Store(results, suite)))
     return True
 
 
-def _tell_of_code(results: Path, suite: str) -> None:
+def _tell_of_code(shelf: Shelf) -> None:
     """Which rows were made by other code than this, or by code that nobody knows."""
     from harness.judging.leaderboard import lagging
 
-    for told in lagging(results, suite):
+    for told in lagging(shelf):
         print(f"note: {told}")
 
 

@@ -32,6 +32,7 @@ from harness.protocol import Predicted
 from harness.provenance import machine
 
 Errors = NDArray[np.float64]
+_P = TypeVar("_P", bound=Placed)
 
 
 class Row(NamedTuple):
@@ -198,15 +199,13 @@ def p_values(pairs: Iterable[tuple[Row, Row]]) -> list[float]:
     return settled_p_values([(row.squared_errors(), other.squared_errors()) for row, other in pairs])
 
 
-def newest(
-    records: Iterable[Record], profile: str = "", target_scaling: str = "standard", device: str = ""
-) -> list[Record]:
+def newest(records: Iterable[_P], profile: str = "", target_scaling: str = "standard", device: str = "") -> list[_P]:
     """The `ok` records that may stand beside the newest one of this profile and device, oldest first.
 
     An empty `profile` is any; without a `device` records of the processor go first, for a suite is often trained on a
     GPU in part only. What was trained on fewer images than there are is in no block: see `curves`.
     """
-    blocks: dict[tuple[object, ...], list[Record]] = {}
+    blocks: dict[tuple[object, ...], list[_P]] = {}
     for record in standing(records):
         settings = record.cell.settings
         if (
@@ -218,13 +217,13 @@ def newest(
         ):
             blocks.setdefault(_block(record), []).append(record)
 
-    def how_new(block: Sequence[Record]) -> tuple[bool, str]:
+    def how_new(block: Sequence[_P]) -> tuple[bool, str]:
         return block[0].cell.settings.device == "cpu", max(record.started for record in block)
 
     return _current(max(blocks.values(), key=how_new, default=[]))
 
 
-def _block(record: Record) -> tuple[object, ...]:
+def _block(record: Placed) -> tuple[object, ...]:
     """Equal for records that may stand side by side; averaged predictions make another model of one. Code of somebody's
     own stands beside what starts from shared weights, which it cannot be given.
     """
@@ -233,9 +232,6 @@ def _block(record: Record) -> tuple[object, ...]:
     if isinstance(cell.architecture, Imported):
         settings = msgspec.structs.replace(settings, init="shared")
     return cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment)
-
-
-_P = TypeVar("_P", bound=Placed)
 
 
 class _Compared(NamedTuple):
@@ -316,14 +312,16 @@ class Rivals:
         return cell.profile, cell.data_hash, cell.split_hash, cell.settings.originals
 
 
-def of_fewer_seeds(records: Iterable[Record]) -> str:
+def of_fewer_seeds(records: Iterable[Placed]) -> str:
     """Which models of a block lack seeds that others have, and what they are of; empty where none does."""
-    table = rows(records)
-    most = max((len(row.records) for row in table), default=0)
+    seeds: dict[tuple[str, str], list[int]] = {}
+    for record in records:
+        seeds.setdefault((record.cell.row, record.cell.backend), []).append(record.seed)
+    most = max(map(len, seeds.values()), default=0)
     told = [
-        f"{row.title} (only {' '.join(str(record.seed) for record in row.records)})"
-        for row in table
-        if len(row.records) < most
+        f"{name} · {backend} (only {' '.join(map(str, sorted(of)))})"
+        for (name, backend), of in sorted(seeds.items())
+        if len(of) < most
     ]
     return f"Fewer seeds, because others failed or were not run: {', '.join(told)}." if told else ""
 
@@ -347,9 +345,9 @@ def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str
     return grouped
 
 
-def _current(block: Sequence[Record]) -> list[Record]:
+def _current(block: Sequence[_P]) -> list[_P]:
     """Of each model and backend those of the newest one's row: as it is defined now, by what computed it."""
-    newest_by: dict[tuple[str, str], Record] = {}
+    newest_by: dict[tuple[str, str], _P] = {}
     for record in block:
         place = (record.cell.row, record.cell.backend)
         if place not in newest_by or record.started >= newest_by[place].started:

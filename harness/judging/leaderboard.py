@@ -12,11 +12,11 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -54,17 +54,34 @@ from harness.provenance import machine
 from harness.text import harmless
 
 
-def write(results: Path, suite: str) -> pd.DataFrame:
+class Board(NamedTuple):
+    """The leaderboard of a suite: its lines, in no order, what records each is of, and the shelf that has them."""
+
+    lines: list[dict[str, object]]
+    of: list[list[Outline]]
+    shelf: Shelf
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All of them, best first, with None where there is nothing."""
+        return _best_first(self.lines)
+
+    def only(self, rows: Container[str]) -> pd.DataFrame:
+        """The same of some rows, with the columns that they have."""
+        return _best_first([line for line, of in zip(self.lines, self.of, strict=True) if of[0].row in rows])
+
+
+def write(results: Path, suite: str) -> Board:
     """Compute the tables of `suite` from its records and write them below `results/leaderboards`.
 
     Returns the leaderboard, as `compute` does; its file is `leaderboard_file`, `<suite>.csv`. Beside it are
     `<suite>-tests.csv`, every score on every named test, `<suite>-<variant>-top-ten.csv` for a search,
     `<suite>-deployment.csv` where `bench deploy` was run, and `columns.csv`, which says what every column is.
     """
-    table, texts = _tables(results, suite)
+    board, texts = _tables(results, suite)
     for path, text in texts.items():
         write_whole(path, text)
-    return table
+    return board
 
 
 def differs(results: Path, suite: str) -> str:
@@ -118,7 +135,7 @@ def _other_cells(head: str, ours: str, theirs: str) -> str:
 _SHOWN_OF_A_LINE = 5
 
 
-def _tables(results: Path, suite: str) -> tuple[pd.DataFrame, dict[Path, str]]:
+def _tables(results: Path, suite: str) -> tuple[Board, dict[Path, str]]:
     """The leaderboard of a suite, and every table that follows from its records as the CSV that it is written to."""
     store, folder, tests = Store(results, suite), results / "leaderboards", list[tuple[tuple[str, ...], str]]()
     shelf = Shelf(store)
@@ -126,8 +143,8 @@ def _tables(results: Path, suite: str) -> tuple[pd.DataFrame, dict[Path, str]]:
     def told_of_tests(group: Group) -> None:
         tests.append((_place(group.records), _lines_of_csv([line.values() for line in _lines_of_tests(group)])))
 
-    table = _of_shelf(store, shelf, told_of_tests)
-    texts = {leaderboard_file(results, suite): as_csv(table)}
+    board = _of_shelf(store, shelf, told_of_tests)
+    texts = {leaderboard_file(results, suite): as_csv(board.table)}
     heading = _lines_of_csv([[meaning.name for meaning in dictionary.OF_TESTS]])
     ordered = sorted(tests, key=itemgetter(0))
     texts[folder / f"{suite}-tests.csv"] = "".join([heading, *(lines for _, lines in ordered)]) if tests else "\n"
@@ -140,7 +157,7 @@ def _tables(results: Path, suite: str) -> tuple[pd.DataFrame, dict[Path, str]]:
     ]
     for variant, best in top_tens_of(map(shelf.whole, comparable(searches))).items():
         texts[folder / f"{suite}-{variant}-top-ten.csv"] = as_csv(best)
-    return table, texts | {folder / "columns.csv": dictionary.written()}
+    return board, texts | {folder / "columns.csv": dictionary.written()}
 
 
 def as_csv(table: pd.DataFrame) -> str:
@@ -160,10 +177,8 @@ def leaderboard_file(results: Path, suite: str) -> Path:
     return results / "leaderboards" / f"{suite}.csv"
 
 
-def compute(results: Path, suite: str) -> pd.DataFrame:
-    """The leaderboard, best first, with None where there is nothing. Raises BenchError where a record contradicts
-    itself.
-    """
+def compute(results: Path, suite: str) -> Board:
+    """The leaderboard of the records of a suite. Raises BenchError where one contradicts itself."""
     store = Store(results, suite)
     return _of_shelf(store, Shelf(store), lambda _: None)
 
@@ -183,7 +198,7 @@ def refuse_unbelievable(results: Path, suite: str) -> None:
     refuse(store.trainings_file, lies)
 
 
-def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.DataFrame:
+def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> Board:
     """The leaderboard of all records of a shelf, of which those of one row at a time are in memory; `tell` is told of
     each row while they are. Raises BenchError where a record contradicts itself.
     """
@@ -219,7 +234,7 @@ def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> pd.D
         if number in held:
             name, by = held[number]
             rows[number]["verdict"] = over(name, by._replace(p_value=p_value))
-    return _best_first(rows)
+    return Board(rows, found, shelf)
 
 
 def _timings(store: Store) -> Timings:
@@ -363,11 +378,11 @@ def _lies(records: Sequence[Record], tested: Tested) -> list[str]:
     return verify_each(records) + verify_together(records, tested)
 
 
-def lagging(results: Path, suite: str) -> list[str]:
+def lagging(shelf: Shelf) -> list[str]:
     """Notes on rows that other code than today's computed: how many, and by which commits. Those that today's code made
     again, to the bit, are counted by themselves. Empty where today's code computed all.
     """
-    shelf, again = Shelf(Store(results, suite)), Reproductions(results, suite)
+    again = Reproductions(shelf.store.results, shelf.store.suite)
     groups = comparable(standing(shelf.outlines))
     counts: Counter[str] = Counter()
     for group in groups:

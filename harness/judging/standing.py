@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
+from harness.environment import Environment
 from harness.judging.records import Cell
 
 
@@ -30,6 +31,10 @@ class Placed(Protocol):
     @property
     def cell(self) -> Cell:
         """See `Record`, but for the seed."""
+
+    @property
+    def environment(self) -> Environment:
+        """See `Record`."""
 
     @property
     def validation_error(self) -> float:

@@ -173,7 +173,7 @@ def _run_suite(
     _train(suite_plan, store, request, weights, still_there, launcher)
     good = good_here(suite_plan.cells, store, launcher.environment)
     _time(suite_plan, store, request, good, still_there)
-    table = leaderboard.write(request.results, suite_plan.suite)
+    table = leaderboard.write(request.results, suite_plan.suite).table
     print(leaderboard.terminal_table(table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")

@@ -6,7 +6,6 @@ import html
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,10 +14,10 @@ import pandas as pd
 from harness import registry
 from harness.errors import BenchError
 from harness.judging import dictionary, leaderboard
-from harness.judging.blocks import newest, of_fewer_seeds, rows
+from harness.judging.blocks import Row, newest, of_fewer_seeds, rows
 from harness.judging.columns import named
-from harness.judging.records import Record
-from harness.judging.standing import standing
+from harness.judging.outlines import Outline
+from harness.judging.standing import comparable
 from harness.text import escaped, nearest, one_line
 
 Format = Literal["text", "markdown", "latex", "html", "csv"]
@@ -36,20 +35,16 @@ class Table(NamedTuple):
     right: Sequence[bool]
 
 
-def of_leaderboard(results: Path, suite: str, form: Format, asked: Sequence[str] = ()) -> str:
-    """The newest comparable rows of a suite as text: the `asked` columns, by their names in the CSV, or the usual ones.
-
-    `csv` has the numbers of the file on disk, and all columns where none are asked for; p-values, and verdicts by them,
-    are of the family of these rows. Raises BenchError for a column that there is not, and where there are no rows.
+def of_leaderboard(board: leaderboard.Board, form: Format, asked: Sequence[str] = ()) -> str:
+    """The newest comparable rows of a leaderboard as text: the `asked` columns, by their names in the CSV, or the usual
+    ones. `csv` has all columns where none are asked for. Raises BenchError for a column that there is not, and where
+    there are no rows.
     """
-    believed = leaderboard.believed(results, suite)
-    block = newest(believed)
+    store, block = board.shelf.store, newest(board.shelf.outlines)
     if not block:
-        raise BenchError(f"{results}: no finished records of {suite}: `bench run` makes them")
-    unit = block[0].held_out.unit if block[0].held_out else ""
-    shown = {record.row for record in block}
-    with_failures = [record for record in standing(believed) if record.row in shown]
-    scores = leaderboard.of_block(results, suite, with_failures)
+        raise BenchError(f"{store.results}: no finished records of {store.suite}: `bench run` makes them")
+    suite, (first,) = store.suite, rows(board.shelf.whole(comparable(block)[0]))
+    scores, unit = board.only({outline.row for outline in block}), first.unit
     known = list(scores.columns)
     usual = {"csv": known, "text": (*USUAL, "verdict")}.get(form, USUAL)
     names = list(dict.fromkeys(_known(suite, name, known, unit) for name in asked or usual))
@@ -58,7 +53,7 @@ def of_leaderboard(results: Path, suite: str, form: Format, asked: Sequence[str]
     headings = dictionary.titles(suite, names, unit)
     lines = [[cell(row, name) for name in names] for _, row in scores.iterrows()]
     right = [any(isinstance(value, int | float) for value in scores[name]) for name in names]
-    return _FORMS[form](Table(_caption(suite, block), headings, lines, right))
+    return _FORMS[form](Table(_caption(first, block), headings, lines, right))
 
 
 def _known(suite: str, name: str, known: Sequence[str], unit: str) -> str:
@@ -68,14 +63,14 @@ def _known(suite: str, name: str, known: Sequence[str], unit: str) -> str:
     raise BenchError(f"columns={name}: the leaderboard of {suite} has no such column{nearest(name, known)}")
 
 
-def _caption(suite: str, block: Sequence[Record]) -> str:
-    cell, held_out = block[0].cell, block[0].held_out
-    summary = registry.suite(suite).SUMMARY
-    seeds = " ".join(str(seed) for seed in sorted({record.cell.seed for record in block}))
-    commits = " ".join(sorted({record.environment.short_commit for record in block}))
-    tested = rows(block)[0].tested_on if held_out else "no test images"
+def _caption(first: Row, block: Sequence[Outline]) -> str:
+    cell, tested = first.records[0].cell, first.tested_on if first.records[0].held_out else "no test images"
+    summary = registry.suite(cell.suite).SUMMARY
+    seeds = " ".join(str(seed) for seed in sorted({outline.seed for outline in block}))
+    commits = " ".join(sorted({outline.environment.short_commit for outline in block}))
     told = (
-        f"{summary[0].upper()}{summary[1:]}. Suite {suite}, profile {cell.profile}, data set {cell.data}, {tested}.",
+        f"{summary[0].upper()}{summary[1:]}. Suite {cell.suite}, profile {cell.profile}, data set {cell.data}, "
+        f"{tested}.",
         f"Mean over seeds ({seeds}) ± standard deviation, where seeds differ.",
         of_fewer_seeds(block),
         f"Made by cijbench at commit {commits}.",

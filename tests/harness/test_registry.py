@@ -7,7 +7,7 @@ import pytest
 
 from harness import registry
 from harness.errors import BenchError
-from harness.syntax import imports
+from harness.syntax import imported, parsed
 
 ROOT = Path(registry.__file__).parent.parent
 
@@ -108,7 +108,7 @@ def test_the_parts_of_the_harness_import_each_other_one_way():
     for path in (ROOT / "harness").rglob("*.py"):
         part = path.relative_to(ROOT / "harness").parts[0].removesuffix(".py")
         allowed = GROUND | MAY_IMPORT.get(part, set()) | {part, "__version__"}
-        for name in imports(path):
+        for name in imported(parsed(path)):
             assert not name.startswith(("backends", "suites")), f"{path} imports {name}: ask the registry"
             if name.startswith("harness."):
                 assert name.split(".")[1] in allowed, f"{path.relative_to(ROOT)} imports {name}"
@@ -117,7 +117,7 @@ def test_the_parts_of_the_harness_import_each_other_one_way():
 def test_backends_and_suites_know_the_protocol_and_not_each_other():
     for folder, other in (("backends", "suites"), ("suites", "backends")):
         for path in (ROOT / folder).rglob("*.py"):
-            for name in imports(path):
+            for name in imported(parsed(path)):
                 assert not name.startswith(other), f"{path.relative_to(ROOT)} imports {name}"
                 if name.startswith("harness."):
                     assert name.startswith(PLUG_INS_MAY_IMPORT), f"{path.relative_to(ROOT)} imports {name}"

@@ -117,4 +117,4 @@ def test_records_of_every_schema_that_was_published_are_read(schema, tmp_path):
     assert [record.schema for record in records] == [schema]
     assert verify(records[0]) == []
     assert records[0].test.r2_mean > 0.8
-    assert leaderboard.compute(tmp_path, "elasticity").iloc[0]["status"] == "ok"
+    assert leaderboard.compute(tmp_path, "elasticity").table.iloc[0]["status"] == "ok"

@@ -10,6 +10,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import columns, leaderboard
 from harness.judging.dictionary import of_leaderboard
+from harness.judging.outlines import Shelf
 from harness.judging.records import Examined, Record, Searched, Settings, Trial
 from harness.judging.store import Store
 from harness.judging.timing import Latency
@@ -38,7 +39,7 @@ def board(tmp_path):
     def compute(*records):
         for record in records:
             store.append(record)
-        return leaderboard.compute(tmp_path, "elasticity").map(leaderboard.text)
+        return leaderboard.compute(tmp_path, "elasticity").table.map(leaderboard.text)
 
     return compute
 
@@ -296,7 +297,7 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     store = Store(tmp_path, "elasticity")
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
-    table = leaderboard.write(tmp_path, "elasticity")
+    table = leaderboard.write(tmp_path, "elasticity").table
     text = leaderboard.terminal_table(table, "elasticity", [a_cell(variant="mean")], "GPa")
     assert "ridge" in text
     for change in ({"profile": "paper"}, {"settings": Settings(init="native")}, {"split_hash": "6" * 64}):
@@ -307,7 +308,7 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
 
 def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
-    table = leaderboard.write(tmp_path, "elasticity")
+    table = leaderboard.write(tmp_path, "elasticity").table
     assert "1 of 1 failed" in leaderboard.terminal_table(table, "elasticity", [a_cell()], "GPa")
     assert "patience" not in leaderboard.terminal_table(table, "elasticity", [a_cell()], "GPa")
     assert "patience" in leaderboard.leaderboard_file(tmp_path, "elasticity").read_text()
@@ -407,7 +408,7 @@ def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
     first, second, _ = row["seeds"].split()
     assert row["size_of_seeds"] == f"{first} {second}"
     assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
-    table = leaderboard.write(tmp_path, "elasticity")
+    table = leaderboard.write(tmp_path, "elasticity").table
     shown = leaderboard.terminal_table(table, "elasticity", [records[0].cell], "GPa")
     assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
 
@@ -423,11 +424,11 @@ def test_numbers_stay_numbers_until_they_are_written(tmp_path):
     store = Store(tmp_path, "elasticity")
     store.append(a_record(a_cell(variant="large"), counts=Counts(23_620_649, 0, {})))
     store.append(a_failure(a_cell(variant="failed")))
-    table = leaderboard.compute(tmp_path, "elasticity").set_index("variant")
+    table = leaderboard.compute(tmp_path, "elasticity").table.set_index("variant")
     assert table.loc["large", "parameters"] == 23_620_649
     assert isinstance(table.loc["large", "skill"], float)
     assert table.loc["failed", "parameters"] is None
-    assert ",23620649," in leaderboard.as_csv(leaderboard.write(tmp_path, "elasticity"))
+    assert ",23620649," in leaderboard.as_csv(leaderboard.write(tmp_path, "elasticity").table)
 
 
 def test_every_column_is_one_entry_with_its_meaning(tmp_path):
@@ -438,7 +439,7 @@ def test_every_column_is_one_entry_with_its_meaning(tmp_path):
     figures = {"positive_definite": 1.0, "inside_bounds": 0.5, "hill_residual": 0.01}
     moved = {"shift": 0.5, "mirror": 0.6, "rotation": 0.7}
     Store(tmp_path, "elasticity").append(a_record(metrics=figures, moved=moved))
-    found = [name for name in leaderboard.compute(tmp_path, "elasticity").columns if not name.startswith("r2_C")]
+    found = [name for name in leaderboard.compute(tmp_path, "elasticity").table.columns if not name.startswith("r2_C")]
     assert found == [name for name in names if name != "r2_<target>"]
 
 
@@ -484,7 +485,7 @@ def test_the_terminal_tells_errors_without_a_unit_and_of_small_numbers(tmp_path,
     record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
     Store(tmp_path, "elasticity").append(record)
     heading, line = leaderboard.terminal_table(
-        leaderboard.write(tmp_path, "elasticity"), "elasticity", [record.cell], unit
+        leaderboard.write(tmp_path, "elasticity").table, "elasticity", [record.cell], unit
     ).splitlines()
     assert f" {told} " in heading
     assert ("1e-16" in line or "e-17" in line) if unit else f"{record.test.rmse:.2f}" in line
@@ -493,10 +494,10 @@ def test_the_terminal_tells_errors_without_a_unit_and_of_small_numbers(tmp_path,
 def test_rows_that_other_code_made_are_told(tmp_path):
     store, current = Store(tmp_path, "elasticity"), source("classical", "elasticity")
     store.append(a_record(source=current))
-    assert leaderboard.lagging(tmp_path, "elasticity") == []
+    assert leaderboard.lagging(Shelf(Store(tmp_path, "elasticity"))) == []
     store.append(a_record(a_cell(variant="older"), source="0" * 64))
     store.append(a_record(a_cell(variant="oldest")))
-    assert leaderboard.lagging(tmp_path, "elasticity") == [
+    assert leaderboard.lagging(Shelf(Store(tmp_path, "elasticity"))) == [
         "1 of 3 rows were made by other code, which can change their numbers: commit 0123456789ab",
         "1 of 3 rows were made by code that is not known to be this: commit 0123456789ab",
     ]

@@ -64,7 +64,7 @@ def test_of_unlike_units_an_outline_knows_what_is_chosen_by(store):
     store.append(record)
     (outline,) = Shelf(store).outlines
     assert outline.validation_error == record.validation_error == 1 - record.validation.r2_mean
-    table = leaderboard.compute(store.folder.parents[1], "elasticity")
+    table = leaderboard.compute(store.folder.parents[1], "elasticity").table
     assert table["skill"].tolist() == [record.test.skill]
 
 
@@ -138,4 +138,4 @@ def test_row_by_row_the_tables_are_those_of_all_records_at_once(suite, tmp_path)
     texts = {path.name: path.read_text() for path in (RESULTS / "leaderboards").glob(f"{suite}*.csv")}
     assert texts[f"{suite}.csv"] == leaderboard.as_csv(leaderboard.of_block(RESULTS, suite, records))
     assert texts[f"{suite}-tests.csv"] == leaderboard.as_csv(leaderboard.of_tests(records))
-    assert texts[f"{suite}.csv"] == leaderboard.as_csv(leaderboard.compute(RESULTS, suite))
+    assert texts[f"{suite}.csv"] == leaderboard.as_csv(leaderboard.compute(RESULTS, suite).table)

@@ -8,6 +8,7 @@ import pytest
 
 from harness.errors import BenchError
 from harness.judging import leaderboard
+from harness.judging.outlines import Shelf
 from harness.judging.records import Examined, Settings
 from harness.judging.reproductions import Reproductions, by_this_code, compare, distance_of, spread_of_seeds
 from harness.judging.store import Store
@@ -122,7 +123,7 @@ def told(results):
 
 def test_what_nobody_ran_again_is_not_told_of(results):
     assert told(results) is None
-    row = leaderboard.compute(results, "elasticity").iloc[0]
+    row = leaderboard.compute(results, "elasticity").table.iloc[0]
     assert (row["reproduced"], row["reproduced_by"]) == (None, None)
 
 
@@ -133,10 +134,10 @@ def test_a_row_of_which_every_seed_was_made_again(results):
     assert by_this_code(seeds(), found)
     assert found.told == "run again by commit ffffffffffff on Antikythera, and agrees to the bit"
     assert Reproductions(results, "elasticity").of([*seeds(), a_failure(a_cell(seed=3))]) == found  # of what finished
-    table = leaderboard.compute(results, "elasticity")
+    table = leaderboard.compute(results, "elasticity").table
     assert len(table) == 1  # it makes no row
     assert (table.iloc[0]["reproduced"], table.iloc[0]["reproduced_by"]) == ("to the bit", "ffffffffffff")
-    assert leaderboard.lagging(results, "elasticity") == [
+    assert leaderboard.lagging(Shelf(Store(results, "elasticity"))) == [
         "1 of 1 rows were made by other code, and made again by this code to the bit"
     ]
 
@@ -146,7 +147,7 @@ def test_some_seeds_are_not_all_of_them(results):
     assert told(results) is None
     run_again(results, [a_failure(a_cell(seed=2))])
     assert told(results) is None
-    assert "other code, which can change" in leaderboard.lagging(results, "elasticity")[0]
+    assert "other code, which can change" in leaderboard.lagging(Shelf(Store(results, "elasticity")))[0]
 
 
 def test_of_a_row_of_one_seed_those_that_were_run_again_say_how_far_seeds_are_apart(results):
@@ -169,8 +170,8 @@ def test_the_seed_that_agrees_least_counts(results, by, agrees):
     assert (found.agrees, found.current) == (agrees, False)
     assert not by_this_code(seeds(), found)
     assert ("does not agree" if agrees == "no" else f"agrees {agrees}") in found.told
-    assert leaderboard.compute(results, "elasticity").iloc[0]["reproduced"] == agrees
-    assert "other code, which can change" in leaderboard.lagging(results, "elasticity")[0]
+    assert leaderboard.compute(results, "elasticity").table.iloc[0]["reproduced"] == agrees
+    assert "other code, which can change" in leaderboard.lagging(Shelf(Store(results, "elasticity")))[0]
 
 
 def test_code_of_before_made_it_again_and_says_nothing_of_the_code_that_is_here(results):

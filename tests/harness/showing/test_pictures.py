@@ -31,13 +31,13 @@ def test_the_leaderboard_shows_every_row_that_has_a_score(tmp_path):
         store.append(record)
         store.append(a_latency(record))
     store.append(a_failure(a_cell(variant="fails")))
-    assert is_a_picture(draw(leaderboard.compute(tmp_path, "elasticity"), tmp_path / "board.png", "elasticity"))
+    assert is_a_picture(draw(leaderboard.compute(tmp_path, "elasticity").table, tmp_path / "board.png", "elasticity"))
 
 
 def test_a_leaderboard_without_scores_is_said(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure())
     with pytest.raises(BenchError, match="no row of the leaderboard has a score"):
-        draw(leaderboard.compute(tmp_path, "elasticity"), tmp_path / "x.png", "elasticity")
+        draw(leaderboard.compute(tmp_path, "elasticity").table, tmp_path / "x.png", "elasticity")
 
 
 def test_no_two_models_have_files_of_one_name():

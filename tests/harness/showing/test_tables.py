@@ -4,6 +4,7 @@ import math
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import msgspec
 import pandas as pd
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import BenchError
+from harness.judging.leaderboard import compute, leaderboard_file
 from harness.judging.store import Store
 from harness.showing import report
 from harness.showing.tables import cell, in_latex, last_decimal, of_leaderboard, rounded
@@ -99,7 +101,7 @@ def test_what_is_rounded_reads_back(value, last):
 
 
 def test_heads_have_units_and_numbers_their_spread(results):
-    text = of_leaderboard(results, "elasticity", "markdown", ["variant", "rmse_{unit}", "parameters"])
+    text = of_leaderboard(compute(results, "elasticity"), "markdown", ["variant", "rmse_{unit}", "parameters"])
     heads, rule, first, *_ = text.splitlines()
     assert heads == "| model | RMSE (GPa) | parameters |"
     assert rule == "| --- | ---: | ---: |"
@@ -109,7 +111,9 @@ def test_heads_have_units_and_numbers_their_spread(results):
 
 
 def test_a_name_as_in_the_csv_is_the_same(results):
-    one, other = (of_leaderboard(results, "elasticity", "html", [name]) for name in ("rmse_{unit}", "rmse_GPa"))
+    one, other = (
+        of_leaderboard(compute(results, "elasticity"), "html", [name]) for name in ("rmse_{unit}", "rmse_GPa")
+    )
     assert one == other
 
 
@@ -122,12 +126,14 @@ def test_what_lacks_seeds_is_told_with_those_that_failed(tmp_path):
     )
     kept = next(one for one in whole if one.cell.backend == "keras" and one.cell.seed == 1)
     store.append(msgspec.structs.replace(a_failure(lost), source=kept.source, environment=kept.environment))
-    text = of_leaderboard(tmp_path, "elasticity", "markdown")
+    text = of_leaderboard(compute(tmp_path, "elasticity"), "markdown")
     assert (
         "Fewer seeds, because others failed or were not run: baseline · keras (only 1 2), mean · classical (only 0)."
         in text
     )
-    told = pd.read_csv(io.StringIO(of_leaderboard(tmp_path, "elasticity", "csv", ["backend", "status", "seeds"])))
+    told = pd.read_csv(
+        io.StringIO(of_leaderboard(compute(tmp_path, "elasticity"), "csv", ["backend", "status", "seeds"]))
+    )
     assert told.set_index("backend").loc["keras", "status"].startswith("1 of 3 failed: ")
     page = report.write(tmp_path, "elasticity", tmp_path / "page", "standard").read_text(encoding="utf-8")
     assert (
@@ -137,25 +143,34 @@ def test_what_lacks_seeds_is_told_with_those_that_failed(tmp_path):
 
 
 def test_csv_has_the_digits_of_the_file(results):
-    whole = pd.read_csv(io.StringIO(of_leaderboard(results, "elasticity", "csv")))
-    part = pd.read_csv(io.StringIO(of_leaderboard(results, "elasticity", "csv", ["skill", "variant"])))
+    whole = pd.read_csv(io.StringIO(of_leaderboard(compute(results, "elasticity"), "csv")))
+    part = pd.read_csv(io.StringIO(of_leaderboard(compute(results, "elasticity"), "csv", ["skill", "variant"])))
     assert list(part.columns) == ["skill", "variant"]
     assert whole["skill"].equals(part["skill"])
     assert {"commit", "r2_C11", "ratio_high_b32"} <= set(whole.columns)
 
 
+def test_what_is_printed_are_lines_of_the_file():
+    """P-values and verdicts, too, which are of the family of all rows of the file."""
+    published = Path(report.__file__).parents[2] / "results"
+    printed = of_leaderboard(compute(published, "contrast100"), "csv").splitlines()
+    file = leaderboard_file(published, "contrast100").read_text(encoding="utf-8").splitlines()
+    assert 20 < len(printed) < len(file)
+    assert set(printed) <= set(file)
+
+
 def test_a_column_that_there_is_not_names_the_nearest(results):
     with pytest.raises(BenchError, match=r"columns=rmse_gpa: .* did you mean 'rmse_GPa'"):
-        of_leaderboard(results, "elasticity", "latex", ["rmse_gpa"])
+        of_leaderboard(compute(results, "elasticity"), "latex", ["rmse_gpa"])
 
 
 def test_without_records_there_is_no_table(tmp_path):
     with pytest.raises(BenchError, match="no finished records of elasticity"):
-        of_leaderboard(tmp_path, "elasticity", "markdown")
+        of_leaderboard(compute(tmp_path, "elasticity"), "markdown")
 
 
 def test_latex_is_whole_and_escaped(results):
-    text = of_leaderboard(results, "elasticity", "latex")
+    text = of_leaderboard(compute(results, "elasticity"), "latex")
     begin, *_, end = [line for line in text.splitlines() if not line.startswith("%")]
     assert begin == r"\begin{tabular}{llrrrrrrr}"
     assert end == r"\end{tabular}"
@@ -181,7 +196,7 @@ def test_no_text_is_a_command_to_latex(text):
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
 def test_latex_takes_it(results, tmp_path):
-    table = of_leaderboard(results, "elasticity", "latex", ["variant", "verdict", "skill", "data", "source"])
+    table = of_leaderboard(compute(results, "elasticity"), "latex", ["variant", "verdict", "skill", "data", "source"])
     head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}"
     document = rf"{head}\begin{{document}}{table}\end{{document}}"
     (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
@@ -204,7 +219,7 @@ class Cells(html.parser.HTMLParser):
 
 def test_html_is_text_in_cells(tmp_path):
     Store(tmp_path, "elasticity").append(a_record(a_cell(data="a 'b'")))
-    text = of_leaderboard(tmp_path, "elasticity", "html", ["variant", "data", "r2"])
+    text = of_leaderboard(compute(tmp_path, "elasticity"), "html", ["variant", "data", "r2"])
     assert "a &#x27;b&#x27;" in text
     found = Cells()
     found.feed(text)
