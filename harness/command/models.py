@@ -330,19 +330,21 @@ def _deletion(found: Deletion | None, unit: str) -> str:
 def _best(options: PredictOptions) -> Path:
     """The best model of the newest data set and split that has one."""
     from harness import registry
+    from harness.judging.outlines import Shelf
     from harness.judging.store import Store
     from harness.running.run import best
 
     registry.suite(options.suite)  # refused here where there is none of that name
-    records = [one for one in Store(options.results, options.suite).trainings() if one.onnx and one.encoding_ms is None]
-    if records and options.variant != "best":
-        known = {record.cell.variant for record in records}
+    shelf = Shelf(Store(options.results, options.suite))
+    outlines = [one for one in shelf.outlines if one.onnx and one.encoding_ms is None]
+    if outlines and options.variant != "best":
+        known = {outline.cell.variant for outline in outlines}
         asked = registry.choose(options.variant, sorted(known), "variant with a model")
-        records = [record for record in records if record.cell.variant in asked]
-    newest_first = sorted(records, key=attrgetter("started"), reverse=True)
-    for asked in dict.fromkeys(record.cell.question for record in newest_first):
-        if found := best((record for record in records if record.cell.question == asked), options.results):
-            path, record = found
+        outlines = [outline for outline in outlines if outline.cell.variant in asked]
+    newest_first = sorted(outlines, key=attrgetter("started"), reverse=True)
+    for asked in dict.fromkeys(outline.cell.question for outline in newest_first):
+        if found := best((outline for outline in outlines if outline.cell.question == asked), options.results):
+            path, (record,) = found[0], shelf.whole([found[1]])
             print(one_line(f"{record.cell.title}, trained on {record.cell.data}: {path}"))
             return path
     raise BenchError(f"no model of suite={options.suite} in {options.results / 'models'}: `bench run` makes them")

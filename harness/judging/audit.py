@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from harness import registry
+from harness.judging.outlines import Shelf
 from harness.judging.records import SCHEMA, HeldOut, Record, size
 from harness.judging.store import Store
 from harness.protocol import Dataset, Rows, Split, Suite
@@ -19,15 +20,17 @@ def audit(results: Path, suite_name: str) -> tuple[list[str], int]:
     test images, mean of the training labels and the suite's own figures of the predictions are computed again.
     """
     suite, lies, others = registry.suite(suite_name), list[str](), 0
-    records = [record for record in Store(results, suite_name).trainings() if record.status == "ok"]
+    shelf = Shelf(Store(results, suite_name))
+    outlines = [outline for outline in shelf.outlines if outline.status == "ok"]
     if suite_name not in registry.with_data():
-        return lies, len(records)
+        return lies, len(outlines)
     dataset = suite.load(None, {})
     data_hash, split = dataset.fingerprint(), suite.split(dataset)
-    for record in records:
-        if record.cell.data_hash != data_hash:
+    for outline in outlines:
+        if outline.cell.data_hash != data_hash:
             others += 1
             continue
+        (record,) = shelf.whole([outline])
         said = untrue(record, suite, dataset, split)
         lies += [f"{record.cell.title} ({record.key}): {what} not what its data set gives" for what in said]
     return lies, others

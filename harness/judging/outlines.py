@@ -6,7 +6,7 @@ A record of 78 images of nine targets takes 40 kB of memory, its outline half of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from harness.disk import each_whole_line
 from harness.environment import Environment
 from harness.judging.metrics import error_to_choose_by
-from harness.judging.records import SCHEMA, Cell, Record, cell_computed_by
+from harness.judging.records import SCHEMA, Cell, OnnxFile, Record, cell_computed_by
 from harness.judging.store import NO_RECORD, Head, Store, decoder, fingerprint, read, refuse_other_key, twice
 from harness.signals import uninterrupted
 
@@ -33,11 +33,15 @@ class Outline(NamedTuple):
     row: str
     status: str
     started: str
+    seconds: float
     validation_error: float
     environment: Environment
     source: str
     computed_by: str
     computed_on: str
+    onnx: OnnxFile | None = None
+    encoding_ms: float | None = None
+    unexported: str = ""
     answers: int = 0
 
     @property
@@ -65,7 +69,9 @@ class Shelf:
         read_again = zip(outlines, self._read(outlines), strict=True)
         return [self.store.whole(record, self._truths, outline.number) for outline, record in read_again]
 
-    def _read(self, outlines: Iterable[Outline]) -> Iterator[Record]:
+    def _read(self, outlines: Sequence[Outline]) -> Iterator[Record]:
+        if not outlines:  # nor is there a file, perhaps
+            return
         with self.store.trainings_file.open("rb") as file:
             for outline in outlines:
                 file.seek(outline.start)
@@ -95,8 +101,6 @@ class Shelf:
         for outline in outlines:
             rows.setdefault(outline.of_cell, set()).add(outline.row)
         several = [outline for outline in outlines if len(rows[outline.of_cell]) > 1]
-        if not several:  # nor a file, perhaps
-            return outlines
         answers = {one.number: record.answers for one, record in zip(several, self._read(several), strict=True)}
         return [outline._replace(answers=answers.get(outline.number, 0)) for outline in outlines]
 
@@ -131,11 +135,15 @@ class Shelf:
             row=row,
             status=part.status,
             started=part.started,
+            seconds=part.seconds,
             validation_error=self._validation_error(part, cell),
             environment=environment,
             source=part.source,
             computed_by=by,
             computed_on=on,
+            onnx=part.onnx,
+            encoding_ms=part.encoding_ms,
+            unexported=part.unexported,
         )
 
     def _validation_error(self, part: _Part, cell: Cell) -> float:
@@ -168,7 +176,11 @@ class _Part(Head, kw_only=True):
 
     status: str
     started: str
+    seconds: float
     environment: msgspec.Raw
     source: str = ""
     validation: _Validation | None = None
     held_out: msgspec.Raw = msgspec.Raw(b"")
+    onnx: OnnxFile | None = None
+    encoding_ms: float | None = None
+    unexported: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
 from harness.environment import Environment
-from harness.judging.records import Cell
+from harness.judging.records import Cell, OnnxFile
 
 
 class Placed(Protocol):
@@ -46,6 +46,18 @@ class Placed(Protocol):
 
     @property
     def computed_on(self) -> str:
+        """See `Record`."""
+
+    @property
+    def onnx(self) -> OnnxFile | None:
+        """See `Record`."""
+
+    @property
+    def encoding_ms(self) -> float | None:
+        """See `Record`."""
+
+    @property
+    def unexported(self) -> str:
         """See `Record`."""
 
     @property

@@ -13,6 +13,7 @@ import numpy as np
 from harness import registry
 from harness.judging import stats
 from harness.judging.metrics import NOTHING_LEARNED
+from harness.judging.outlines import Shelf
 from harness.judging.records import Cell, Record, Settings
 from harness.judging.store import Store
 from harness.model.architecture import Dropout, Network
@@ -193,7 +194,9 @@ def _records(
     (root / "cache").mkdir(parents=True, exist_ok=True)
     store = Store(root, request.suite)
     cells = _cells(request, framework, chosen, trainings)
-    records = good_here(cells, store)
+    shelf = Shelf(store)
+    good = good_here(cells, shelf)
+    records = dict(zip(good, shelf.whole(list(good.values())), strict=True))
     jobs = [Job(cell, DataSource()) for cell in cells if cell.key not in records]
     post = Post(root, framework.device, exports=False, variables=framework.variables())
     with contextlib.closing(recorded(jobs, launch(jobs, request.workers, post), store)) as made:

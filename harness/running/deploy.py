@@ -17,6 +17,7 @@ import numpy as np
 from harness import disk, provenance, registry
 from harness.environment import observe, usable_memory_gib
 from harness.errors import BenchError
+from harness.judging.outlines import Shelf
 from harness.judging.records import SCHEMA, Deployment, Record, Runtime
 from harness.judging.standing import comparable, standing
 from harness.judging.store import Store
@@ -63,9 +64,10 @@ class Result(msgspec.Struct, frozen=True):
 
 def at_hand(results: Path, suite: str) -> dict[Path, Record]:
     """Of each row the record of the first seed, by its exported model, where that is the file that was recorded."""
-    good = [record for record in standing(Store(results, suite).trainings()) if record.status == "ok"]
-    firsts = [(exported(record, results), record) for record, *_ in comparable(good)]
-    return {path: record for path, record in firsts if path}
+    shelf = Shelf(Store(results, suite))
+    good = [outline for outline in standing(shelf.outlines) if outline.status == "ok"]
+    firsts = {path: first for first, *_ in comparable(good) if (path := exported(first, results))}
+    return dict(zip(firsts, shelf.whole(list(firsts.values())), strict=True))
 
 
 def deploy(

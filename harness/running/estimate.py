@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 
 from harness import provenance
 from harness.environment import observe
-from harness.judging.records import Cell, Record
+from harness.judging.outlines import Outline, Shelf
+from harness.judging.records import Cell
 from harness.judging.standing import standing
 from harness.judging.store import Store
 from harness.model import pretrained
@@ -174,7 +175,7 @@ def dry_run(request: Request) -> Iterator[str]:
         suite_plan, records = plan(name, request, weights), recorded(request, name)
         launchers.refuse_code(request, suite_plan.cells)
         known = [_known(record) for record in records]
-        good = good_here(suite_plan.cells, Store(request.results, name))
+        good = good_here(suite_plan.cells, Shelf(Store(request.results, name)))
         jobs = [Job(cell, DataSource()) for cell in to_do(suite_plan.cells, good, request.results)]
         estimates = Estimates(known, provenance.machine(observe()))
         expected = {job.cell.key: estimates.of(_asked(job.cell)) for job in jobs}
@@ -186,17 +187,17 @@ def dry_run(request: Request) -> Iterator[str]:
     yield from _ladder([suite for suite in spent if suite], None if elsewhere else request.workers)
 
 
-def recorded(request: Request, suite: str) -> list[Record]:
+def recorded(request: Request, suite: str) -> list[Outline]:
     """The `ok` records of a suite on the device of the request, in its results folder and among those published."""
-    found: dict[tuple[str, str], Record] = {}
+    found: dict[tuple[str, str], Outline] = {}
     for results in {request.results.resolve(), _PUBLISHED}:
-        for record in standing(Store(results, suite).trainings()):
+        for record in standing(Shelf(Store(results, suite)).outlines):
             if record.status == "ok" and record.cell.settings.device == request.settings.device:
                 found[record.key, record.computed_by] = record
     return list(found.values())
 
 
-def _known(record: Record) -> Known:
+def _known(record: Outline) -> Known:
     asked = _asked(record.cell)
     return asked._replace(machine=provenance.machine(record.environment), seconds=record.seconds)
 
@@ -220,7 +221,7 @@ def _cells(suite_plan: Plan, jobs: Sequence[Job], expected: Mapping[str, Spent])
         yield f"estimated {_TOLD[how]}: {counted(count, 'cell')}"
 
 
-def _disk(jobs: Sequence[Job], records: Sequence[Record]) -> Iterator[str]:
+def _disk(jobs: Sequence[Job], records: Sequence[Outline]) -> Iterator[str]:
     """An exported file and its weights, which are as large, as other seeds of the row or the variant left."""
     sizes: defaultdict[object, list[int]] = defaultdict(list)
     for record in records:

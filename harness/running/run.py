@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
-from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
@@ -20,8 +20,9 @@ from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import newest
+from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, cell_computed_by
-from harness.judging.standing import comparable, standing
+from harness.judging.standing import Placed, comparable, standing
 from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
@@ -171,23 +172,29 @@ def _run_suite(
     for folder in (f"models/{suite_plan.suite}", "cache/features", "cache/trials", "leaderboards"):
         disk.sweep(request.results / folder)
     _train(suite_plan, store, request, weights, still_there, launcher)
-    good = good_here(suite_plan.cells, store, launcher.environment)
+    good = good_here(suite_plan.cells, Shelf(store), launcher.environment)
     _time(suite_plan, store, request, good, still_there)
-    table = leaderboard.write(request.results, suite_plan.suite).table
-    print(leaderboard.terminal_table(table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
+    board = leaderboard.write(request.results, suite_plan.suite)
+    print(leaderboard.terminal_table(board.table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
-    asked = suite_plan.cells[0].question
-    of_these = [record for record in store.trainings() if record.cell.question == asked]
-    if found := best(of_these, request.results):
-        words = shlex.join(["bench", "predict", f"model={_typed(found[0])}", "images=FOLDER", "out=FILE.csv"])
-        of_those = ", of those that take images" * any(record.encoding_ms is not None for record in of_these)
-        print(shown(f"to use the best model on the validation images{of_those}, {found[1].cell.title}: {words}"))
+    _tell_best(suite_plan, board.shelf)
     failed = len(suite_plan.cells) - len(good)
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command retries them")
     return not failed
+
+
+def _tell_best(suite_plan: Plan, shelf: Shelf) -> None:
+    """How to use the best model of the data and split of a plan."""
+    asked, results = suite_plan.cells[0].question, shelf.store.results
+    of_these = [outline for outline in shelf.outlines if outline.cell.question == asked]
+    if found := best(of_these, results):
+        path, (record,) = found[0], shelf.whole([found[1]])
+        words = shlex.join(["bench", "predict", f"model={_typed(path)}", "images=FOLDER", "out=FILE.csv"])
+        of_those = ", of those that take images" * any(outline.encoding_ms is not None for outline in of_these)
+        print(shown(f"to use the best model on the validation images{of_those}, {record.cell.title}: {words}"))
 
 
 def _typed(path: Path) -> str:
@@ -195,30 +202,28 @@ def _typed(path: Path) -> str:
     return f"./{path}" if str(path).startswith("~") else str(path)
 
 
-def good_here(cells: Iterable[Cell], store: Store, environment: Environment | None = None) -> dict[str, Record]:
+def good_here(cells: Iterable[Cell], shelf: Shelf, environment: Environment | None = None) -> dict[str, Outline]:
     """The `ok` records of these cells that were computed by what would compute them now, by key: by this code in an
     environment, that of this process where none is named.
     """
     here = environment or observe()
     current = {cell.key: cell_computed_by(cell, here, provenance.source(cell.backend, cell.suite)) for cell in cells}
     return {
-        record.key: record
-        for record in standing(store.trainings())
-        if record.status == "ok" and current.get(record.key) == record.computed_by
+        outline.key: outline
+        for outline in standing(shelf.outlines)
+        if outline.status == "ok" and current.get(outline.key) == outline.computed_by
     }
 
 
-def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict[str, int]:
+def stale(cells: Iterable[Cell], shelf: Shelf, environment: Environment) -> dict[str, int]:
     """Why cells have `ok` records that do not count as theirs in an environment, and how many there are of each
     reason.
     """
     reasons: Counter[str] = Counter()
-    known: dict[object, Record] = {}
-    for record in store.trainings():
-        if record.status == "ok":
-            known[place(record.cell)] = record
+    known = {place(outline): outline for outline in shelf.outlines if outline.status == "ok"}
     for cell in cells:
-        if found := known.get(place(cell)):
+        if outline := known.get(place(cell)):
+            (found,) = shelf.whole([outline])
             now_source = provenance.source(cell.backend, cell.suite)
             why = differences(cell.backend, found.environment, found.source, environment, now_source, cell.packages)
             if found.cell != cell and found.schema == SCHEMA:
@@ -228,18 +233,22 @@ def stale(cells: Iterable[Cell], store: Store, environment: Environment) -> dict
     return dict(reasons)
 
 
-def place(cell: Cell) -> object:
+def place(of: Cell | Outline) -> object:
     """What cells have in common of which one is in the other's place, however each is defined."""
-    return cell.row, cell.backend, cell.seed, cell.profile, cell.data_hash, cell.split_hash
+    cell = of if isinstance(of, Cell) else of.cell
+    return cell.row, cell.backend, of.seed, cell.profile, cell.data_hash, cell.split_hash
 
 
-def to_do(cells: Iterable[Cell], good: Mapping[str, Record], results: Path) -> list[Cell]:
+def to_do(cells: Iterable[Cell], good: Mapping[str, Placed], results: Path) -> list[Cell]:
     """Those that have no record, or whose exported model is not there any more."""
     done = {key for key, record in good.items() if record.unexported or exported(record, results)}
     return [cell for cell in cells if cell.key not in done]
 
 
-def best(records: Iterable[Record], results: Path) -> tuple[Path, Record] | None:
+_P = TypeVar("_P", bound=Placed)
+
+
+def best(records: Iterable[_P], results: Path) -> tuple[Path, _P] | None:
     """Of records of one data set and split, whenever they were made, the exported model that takes images and whose row
     is the best on the validation images, mean over seeds, and of that row the best seed's; one that was trained on
     fewer images than there are where there is no other. None where there is no file.
@@ -248,7 +257,7 @@ def best(records: Iterable[Record], results: Path) -> tuple[Path, Record] | None
     """
     usable = [record for record in standing(records) if record.status == "ok" and record.encoding_ms is None]
 
-    def rank(row: list[Record]) -> tuple[bool, float]:
+    def rank(row: list[_P]) -> tuple[bool, float]:
         fewer = row[0].cell.settings.originals is not msgspec.UNSET
         return fewer, fmean(record.validation_error for record in row)
 
@@ -257,7 +266,7 @@ def best(records: Iterable[Record], results: Path) -> tuple[Path, Record] | None
     return next(((path, record) for record in in_order if (path := exported(record, results))), None)
 
 
-def exported(record: Record, results: Path) -> Path | None:
+def exported(record: Placed, results: Path) -> Path | None:
     """The exported model of a record, None where it is not, or no longer, the file that was recorded."""
     if record.onnx is None:
         return None
@@ -287,7 +296,8 @@ def _train(
     still_there: Callable[[], None],
     launcher: Launcher,
 ) -> None:
-    good = good_here(suite_plan.cells, store, launcher.environment)
+    shelf = Shelf(store)
+    good = good_here(suite_plan.cells, shelf, launcher.environment)
     jobs = [
         Job(
             cell,
@@ -298,11 +308,15 @@ def _train(
         for cell in to_do(suite_plan.cells, good, request.results)
     ]
     total = len(suite_plan.cells)
-    for reason, count in stale([job.cell for job in jobs], store, launcher.environment).items():
+    for reason, count in stale([job.cell for job in jobs], shelf, launcher.environment).items():
         print(shown(f"rerunning {counted(count, 'stale cell')} of {reason}"))
     workers = f", {launcher.told(len(jobs))}" if jobs else ""
     print(f"{counted(total, 'cell')}, {total - len(jobs)} already done{workers}")
-    with contextlib.closing(recorded(jobs, launcher.launch(jobs), store, still_there, good)) as records:
+
+    def earlier(key: str) -> Record | None:
+        return shelf.whole([good[key]])[0] if key in good else None
+
+    with contextlib.closing(recorded(jobs, launcher.launch(jobs), store, still_there, earlier)) as records:
         for record in records:
             if record.unexported:
                 told = f"{record.cell.title}: no ONNX file, so `bench predict` cannot use it: {record.unexported}"
@@ -321,7 +335,7 @@ def recorded(
     events: Generator[Event],
     store: Store,
     still_there: Callable[[], None] = lambda: None,
-    earlier: Mapping[str, Record] = MappingProxyType({}),
+    earlier: Callable[[str], Record | None] = lambda _: None,
 ) -> Generator[Record]:
     """Follow a launch: show its progress, and append each record to the store before it is handed on.
 
@@ -333,7 +347,7 @@ def recorded(
         for event in events:
             if isinstance(event[1], Done):
                 still_there()
-                _refuse_contradiction(event[1].record, earlier, store)
+                _refuse_contradiction(event[1].record, earlier(event[1].record.key), store)
                 store.append(event[1].record)
                 if event[1].no_disk:
                     progress.show(event)
@@ -342,8 +356,7 @@ def recorded(
             progress.show(event)
 
 
-def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: Store) -> None:
-    before = earlier.get(record.key)
+def _refuse_contradiction(record: Record, before: Record | None, store: Store) -> None:
     if before and record.status == "ok" and contradicts(record, before):
         raise BenchError(
             f"{record.cell.title}: not added, because it predicts differently than its record of {before.started} in "
@@ -354,22 +367,24 @@ def _refuse_contradiction(record: Record, earlier: Mapping[str, Record], store: 
 
 
 def _time(
-    suite_plan: Plan, store: Store, request: Request, good: Mapping[str, Record], still_there: Callable[[], None]
+    suite_plan: Plan, store: Store, request: Request, good: Mapping[str, Outline], still_there: Callable[[], None]
 ) -> None:
     """Time one model per variant and backend, its first seed's, when nothing else of this run uses the machine."""
-    first: dict[tuple[str, str], Record] = {}
+    first: dict[tuple[str, str], Cell] = {}
     for cell in suite_plan.cells:
         if cell.key in good:
-            first.setdefault((cell.row, cell.backend), good[cell.key])
+            first.setdefault((cell.row, cell.backend), cell)
     timed = {
         (record.key, record.sha256)
         for record in store.latencies()
         if _is_settled(record.latency) and not differences("onnx", record.environment, "", observe(), "")
     }
     models = {
-        record.cell.file_stem: (record, record.onnx.sha256, path)
-        for record in first.values()
-        if record.onnx and (record.key, record.onnx.sha256) not in timed and (path := exported(record, request.results))
+        cell.file_stem: (cell, onnx.sha256, path)
+        for cell in first.values()
+        if (onnx := good[cell.key].onnx)
+        and (cell.key, onnx.sha256) not in timed
+        and (path := exported(good[cell.key], request.results))
     }
     if not models:
         return
@@ -385,12 +400,12 @@ def _time(
         return
     still_there()
     for name, latency in latencies.items():
-        record, sha256, _ = models[name]
-        _tell_latency(record.cell, latency)
+        cell, sha256, _ = models[name]
+        _tell_latency(cell, latency)
         store.append(
             LatencyRecord(
                 schema=SCHEMA,
-                key=record.key,
+                key=cell.key,
                 sha256=sha256,
                 started=started,
                 environment=observe(),

@@ -29,11 +29,15 @@ def test_outlines_say_of_published_records_what_these_say_themselves(suite):
             "row",
             "status",
             "started",
+            "seconds",
             "validation_error",
             "environment",
             "source",
             "computed_by",
             "computed_on",
+            "onnx",
+            "encoding_ms",
+            "unexported",
         ):
             assert getattr(outline, name) == getattr(record, name)
         assert msgspec.structs.replace(outline.cell, seed=record.seed) == record.cell
