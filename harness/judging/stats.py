@@ -199,39 +199,62 @@ def paired_p_values(
     No p-value is below 2 / (resamples + 1). NaN for fewer images than `FEWEST_IMAGES`. Raises ValueError for shapes
     that do not fit.
     """
-    tables, against = [_seeds_by_images(one) for one in errors], _seeds_by_images(other)
-    for table in tables:
-        _check_images(table, against)
-    found = np.full(len(tables), np.nan)
-    if against.shape[1] < FEWEST_IMAGES:
-        return found.tolist()
-    alike: dict[int, list[int]] = {}  # by how many seeds they are
-    for number, table in enumerate(tables):
-        alike.setdefault(len(table), []).append(number)
-    for seeds, numbers in alike.items():
-        at_once = max(1, _AT_ONCE // seeds)
-        for start in range(0, len(numbers), at_once):
-            some = numbers[start : start + at_once]
-            found[some] = _p_values(np.stack([tables[number] for number in some]), against, resamples, seed)
+    return _p_values([(one, other) for one in errors], resamples, seed)
+
+
+class _Batch(NamedTuple):
+    """The errors (models, seeds, n) of pairs of these `numbers`, all of as many seeds and with the same `other`."""
+
+    numbers: list[int]
+    errors: Floats
+    other: Floats
+
+    def sides(self, counts: Floats, of_seeds: Sequence[NDArray[np.uint8]], part: slice) -> tuple[Floats, Floats]:
+        """(models, r) resampled errors, and (r,) those of the other, by how often images (n, r) and seeds are drawn."""
+        models, seeds, images = self.errors.shape
+        together = np.concatenate([self.errors.transpose(1, 0, 2).reshape(-1, images), self.other])
+        sums = together @ counts
+        shares, shares_of_other = (drawn[part].T / (drawn.shape[1] * images) for drawn in of_seeds)
+        return (
+            _added(sums[: models * seeds].reshape(seeds, models, -1), shares),
+            _added(sums[models * seeds :], shares_of_other),
+        )
+
+
+def _p_values(pairs: Sequence[tuple[ArrayLike, ArrayLike]], resamples: int, seed: int) -> list[float]:
+    """The p-values of `paired_p_values` of each pair. Resamples are drawn once for all that have as many images."""
+    found = np.full(len(pairs), np.nan)
+    for images, batches in _batches(pairs).items():
+        if images < FEWEST_IMAGES:
+            continue
+        above, below = np.zeros((2, len(pairs)), int)
+        for start, drawn in zip(range(0, resamples, _AT_A_TIME), _image_counts(resamples, images, seed), strict=True):
+            counts, part = drawn.T.astype(np.float64), slice(start, start + _AT_A_TIME)
+            for batch in batches:
+                of_seeds = _seed_counts(resamples, batch.errors.shape[1], len(batch.other), seed)
+                own, of_other = batch.sides(counts, of_seeds, part)
+                # Row by row, for numpy counts along an axis at a tenth of the speed.
+                above[batch.numbers] += [np.count_nonzero(row) for row in own >= of_other]
+                below[batch.numbers] += [np.count_nonzero(row) for row in own <= of_other]
+        of_these = [number for batch in batches for number in batch.numbers]
+        found[of_these] = np.minimum(1.0, 2 * (1 + np.minimum(above, below)) / (1 + resamples))[of_these]
     return found.tolist()
 
 
-def _p_values(errors: Floats, other: Floats, resamples: int, seed: int) -> Floats:
-    """(k,) the p-values of `paired_p_values` of errors (k, seeds, n), all of as many seeds."""
-    models, seeds, images = errors.shape
-    of_seeds = _seed_counts(resamples, seeds, len(other), seed)
-    together = np.concatenate([errors.transpose(1, 0, 2).reshape(-1, images), other])
-    above, below = np.zeros((2, models), int)
-    for start, counts in zip(range(0, resamples, _AT_A_TIME), _image_counts(resamples, images, seed), strict=True):
-        part = slice(start, start + _AT_A_TIME)
-        sums = together @ counts.T.astype(np.float64)
-        shares, shares_of_other = (drawn[part].T / (drawn.shape[1] * images) for drawn in of_seeds)
-        own = _added(sums[: models * seeds].reshape(seeds, models, -1), shares)
-        of_other = _added(sums[models * seeds :], shares_of_other)
-        # Row by row, for numpy counts along an axis at a tenth of the speed.
-        above += [np.count_nonzero(row) for row in own >= of_other]
-        below += [np.count_nonzero(row) for row in own <= of_other]
-    return np.minimum(1.0, 2 * (1 + np.minimum(above, below)) / (1 + resamples))
+def _batches(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> dict[int, list[_Batch]]:
+    """Pairs by how many images they are of, in batches. Raises ValueError for shapes that do not fit."""
+    alike: dict[tuple[int, int], list[tuple[int, Floats, Floats]]] = {}
+    for number, (one, other) in enumerate(pairs):
+        table, against = _seeds_by_images(one), _seeds_by_images(other)
+        _check_images(table, against)
+        alike.setdefault((id(other), len(table)), []).append((number, table, against))
+    found: dict[int, list[_Batch]] = {}
+    for (_, seeds), of in alike.items():
+        at_once = max(1, _AT_ONCE // seeds)
+        for start in range(0, len(of), at_once):
+            numbers, tables, others = zip(*of[start : start + at_once], strict=True)
+            found.setdefault(others[0].shape[1], []).append(_Batch(list(numbers), np.stack(tables), others[0]))
+    return found
 
 
 def _added(sums: Floats, shares: Floats) -> Floats:
@@ -266,7 +289,7 @@ def _draws(draw: np.random.Generator, resamples: int, size: int) -> Iterator[NDA
         yield _resample(draw, min(_AT_A_TIME, resamples - start), size).astype(np.uint8)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _seed_counts(resamples: int, seeds: int, of_other: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
     """The same of the seeds of both of a pair."""
     draw = np.random.default_rng((seed, 1))
@@ -299,14 +322,9 @@ def settled_p_values(
     found = [np.nan] * len(pairs)
     unsettled = list(range(len(pairs)))
     for resamples, more in zip(_RESAMPLES, (*_RESAMPLES[1:], np.inf), strict=True):
-        by_other: dict[int, list[int]] = {}
-        for number in unsettled:
-            by_other.setdefault(id(pairs[number][1]), []).append(number)
-        for numbers in by_other.values():
-            other = pairs[numbers[0]][1]
-            again = paired_p_values([pairs[number][0] for number in numbers], other, resamples)
-            for number, p_value in zip(numbers, again, strict=True):
-                found[number] = p_value
+        again = _p_values([pairs[number] for number in unsettled], resamples, seed=0)
+        for number, p_value in zip(unsettled, again, strict=True):
+            found[number] = p_value
         adjusted = adjust(found)
         unsettled = [number for number in unsettled if _unsettled(found[number], adjusted[number], resamples)]
         seeds = sum(len(np.atleast_2d(pairs[number][0])) for number in unsettled)
