@@ -50,6 +50,15 @@ def test_the_area_has_an_interval_over_images():
     assert high - low < 0.3
 
 
+@pytest.mark.parametrize("decimals", [1, 9], ids=["images share probabilities", "none do"])
+def test_areas_of_draws_are_those_of_the_images_drawn(decimals):
+    draw, count = np.random.default_rng(0), 60
+    probabilities, truth = np.round(draw.uniform(size=(count, 1)), decimals), draw.integers(2, size=(count, 1))
+    rows = [draw.integers(count, size=count) for _ in range(20)]
+    found = pictures._areas(probabilities[:, 0], truth[:, 0], np.array([np.bincount(r, minlength=count) for r in rows]))
+    np.testing.assert_allclose(found, [average_precision(probabilities[r], truth[r], 0) for r in rows], rtol=1e-12)
+
+
 def test_curves_of_every_test_are_drawn_beside_labels_of_another_version(tmp_path):
     both = [predicted(classes=2, test=test) for test in ("test", "relabelled")]
     ceiling = {"relabelled": {"precision": 0.8, "recall": 0.7}}
