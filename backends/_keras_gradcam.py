@@ -39,7 +39,7 @@ def maps(model: Any, layer: str, images: Images) -> NDArray[Any]:
 
 
 def _in_tensorflow(answers: Answers, activations: Any, count: int) -> list[Any]:
-    """The gradient of each of so many answers, of each image by itself: in inference mode none hangs on the others."""
+    """The gradient of each of so many answers, of each image by itself: in inference mode none depends on others."""
     tf = importlib.import_module("tensorflow")
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(activations)

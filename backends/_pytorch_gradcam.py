@@ -25,7 +25,7 @@ def maps(model: Any, layer: str, images: Images) -> NDArray[Any]:
         activations = before(shown)
     answers = after(activations.requires_grad_())
     found = []
-    for answer in answers.unbind(dim=1):  # of each image by itself: in inference mode none hangs on the others
+    for answer in answers.unbind(dim=1):  # of each image by itself: in inference mode none depends on the others
         (gradients,) = torch.autograd.grad(answer.sum(), activations, retain_graph=True)
         found.append(_map(activations.detach(), gradients))
     return torch.stack(found, dim=-1).cpu().numpy()

@@ -408,7 +408,7 @@ class Encoder(Protocol):
         ...
 
     def encode(self, images: Images) -> NDArray[np.float32]:
-        """(n, ...) what the model is to see of each image, which hangs on that image alone."""
+        """(n, ...) what the model is to see of each image, which depends on that image alone."""
         ...
 
     def operators(self) -> Operators | None:

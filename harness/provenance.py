@@ -101,7 +101,7 @@ def _of_suite(suite: str, names: Iterable[str]) -> tuple[dict[str, ast.stmt], Fi
 
 
 _BODIES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_DRAWS = "draw"  # the suite's pictures: reached where a generator has this name, and no number hangs on what it imports
+_DRAWS = "draw"  # the suite's pictures: reached where a generator has this name, and no number depends on its imports
 
 
 def _plug_in(kind: registry.Kind, name: str) -> tuple[str, dict[str, Path]]:
@@ -233,7 +233,7 @@ def _engine(backend: str, environment: Environment, usual: str) -> str:
 def machine(environment: Environment) -> str:
     """SHA-256 (hex) of the processor and the switches that choose among its implementations."""
     parts: tuple[object, ...] = (environment.processor, environment.machine, switches(environment))
-    if environment.features:  # records of before there was this are on a machine of their own
+    if environment.features:  # older records are on a machine of their own
         parts += (environment.features,)
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
@@ -241,7 +241,7 @@ def machine(environment: Environment) -> str:
 def computed_by(
     backend: str, environment: Environment, source_hash: str, device: Device = "cpu", packages: Iterable[str] = ()
 ) -> str:
-    """SHA-256 (hex) of all that a cell's numbers hang on besides the cell itself, the GPU among it where it is used;
+    """SHA-256 (hex) of all that a cell's numbers depend on besides the cell itself, the GPU among it where it is used;
     `packages` are those besides the backend's.
     """
     versions = computing_versions(backend, environment, packages)

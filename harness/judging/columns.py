@@ -129,7 +129,7 @@ class Group:
 
     @cached_property
     def timed(self) -> LatencyRecord | None:
-        """The newest timing of any of those: latency hangs on the graph, not on the weights in it."""
+        """The newest timing of any of those: latency depends on the graph, not on the weights in it."""
         places = [(r.key, r.onnx.sha256, machine(r.environment)) for r in self.sized_alike if r.onnx]
         found = [self._timings[place] for place in places if place in self._timings]
         return max(found, key=lambda item: item.started, default=None)
@@ -277,7 +277,7 @@ def _of_symmetries(group: Group) -> list[Column]:
 
 
 def calibrated(good: Sequence[Record], test: str) -> dict[str, list[float | None]]:
-    """How intervals and flags did on a test, by seed; empty where records are of before there were any."""
+    """How intervals and flags did on a test, by seed; empty where records are too old to have any."""
     told = [record.calibrated[test] for record in good if test in record.calibrated]
     if not told or len(told) < len(good):
         return {}

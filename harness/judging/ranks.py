@@ -7,8 +7,8 @@ share their images: with six blocks the smallest p-value of Wilcoxon's test is 1
 survives (`fewest_blocks`).
 
 Whether ranks differ at all is Friedman's question; which pairs do, that of Wilcoxon's signed-rank test after Holm,
-which unlike tests of mean ranks does not hang on the other models (Benavoli, Corani and Mangili 2016, "Should We Really
-Use Post-Hoc Tests Based on Mean-Ranks?", JMLR 17(5)).
+which unlike tests of mean ranks does not depend on the other models (Benavoli, Corani and Mangili 2016, "Should We
+Really Use Post-Hoc Tests Based on Mean-Ranks?", JMLR 17(5)).
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Store:
             known = truths.setdefault(truth.of, truth)
             if not same_constants(known, truth):
                 raise RecordsError(f"{self.truths_file}: two lines name the same data, split and test, and differ")
-            if truth.clusters:  # a line of before there were any lacks them
+            if truth.clusters:  # older lines lack them
                 truths[truth.of] = msgspec.structs.replace(known, clusters=truth.clusters)
         return truths
 

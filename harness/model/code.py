@@ -1,4 +1,4 @@
-"""A model that is somebody's own code: where it is found, what it hangs on, and how one is made of it.
+"""A model that is somebody's own code: where it is found, what it depends on, and how one is made of it.
 
 `package.module:name` is of what is installed; `file.py:name` is of that file, which finds what lies beside it. The
 name is a class or a function, which is called without arguments, or with those of these two that it names:

@@ -94,7 +94,7 @@ class Search(msgspec.Struct, frozen=True, tag="search", forbid_unknown_fields=Tr
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What must be installed for it besides what its backend needs, and what it tries hangs on."""
+        """What must be installed for it besides what its backend needs, and what it tries depends on."""
         return ("optuna",) if self.method == "optuna" else ()
 
     @property

@@ -126,8 +126,8 @@ def view(
 ) -> View:
     """How a model with these meets the data set; the encoder learns from the training rows alone.
 
-    Raises BenchError for an encoding that makes of an image what hangs on other images: it would leak; and Unavailable
-    where predictions are to be averaged and the suite has no symmetry for that.
+    Raises BenchError for an encoding that makes of an image what depends on other images: it would leak; and
+    Unavailable where predictions are to be averaged and the suite has no symmetry for that.
     """
     encoder = decoder = None
     met = dataset

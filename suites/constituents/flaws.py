@@ -40,7 +40,7 @@ class Patches(NamedTuple):
 
 def make(first: int, count: int) -> Patches:
     """Patches of `count` specimens from number `first` on, of which exactly `PREVALENCE` are defects by the first
-    version: any of them, whatever their specimen. They hang on these two numbers alone.
+    version: any of them, whatever their specimen. They depend on these two numbers alone.
     """
     number = count * OF_EACH
     draw = np.random.default_rng([_SEED, first])

@@ -32,7 +32,7 @@ class Specimens(NamedTuple):
 
 
 def make(of_each: int) -> Specimens:
-    """The first so many of each family: a specimen hangs on its number alone."""
+    """The first so many of each family: a specimen depends on its number alone."""
     family = np.tile(np.arange(len(FAMILIES)), of_each)
     names = list(FAMILIES)
     drawn = [

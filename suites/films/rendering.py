@@ -101,7 +101,7 @@ def render_all(films: Sequence[Film], on_progress: Callable[[int, int], None] | 
 
 
 def rendered(films: Sequence[Film], on_progress: Callable[[int, int], None] | None = None) -> Gray:
-    """`render_all`, kept in the user's cache from one time to the next, under a name that hangs on all that it shows.
+    """`render_all`, kept in the user's cache from one time to the next, under a name that depends on all that it shows.
 
     What is kept there is believed only where its checksum fits; else it is made anew, with a warning. Where nothing can
     be kept, it is rendered each time.

@@ -1,4 +1,4 @@
-"""Numbers that describe a film: what the theory of weakly heterogeneous media says its modulus hangs on."""
+"""Numbers that describe a film: what the theory of weakly heterogeneous media says its modulus depends on."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class WeakContrast:
 
     Stiffness varies by c and s alone, cosine and sine of four times the angle. Their area averages give the first
     order. The second sums over all waves of the film the products of two of their amplitudes, times Green's operator of
-    the mean medium, which hangs on a wave's direction phi alone, by multiples of 2 phi and 4 phi (Kröner 1977, J. Mech.
-    Phys. Solids 25, 137; Torquato 2002, Random Heterogeneous Materials, chapter 20). A film that is mirrored or turned
-    by a quarter has the same modulus (`symmetries`): that leaves |c|² and |s|² with 1 and cos 4 phi, and Re(c s*) with
-    sin 4 phi. These five, <c>, <c>², <c>³ and <s>² make nine. The coefficients are left to be fitted.
+    the mean medium, which depends on a wave's direction phi alone, by multiples of 2 phi and 4 phi (Kröner 1977, J.
+    Mech. Phys. Solids 25, 137; Torquato 2002, Random Heterogeneous Materials, chapter 20). A film that is mirrored or
+    turned by a quarter has the same modulus (`symmetries`): that leaves |c|² and |s|² with 1 and cos 4 phi, and Re(c
+    s*) with sin 4 phi. These five, <c>, <c>², <c>³ and <s>² make nine. The coefficients are left to be fitted.
     """
 
     def fit(self, images: Images) -> None:

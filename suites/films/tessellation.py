@@ -99,7 +99,7 @@ def parse_ratio(text: str) -> float:
 
 
 def draw_film(ratio: float, seed: int, index: int) -> Film:
-    """Film number `index` at L/s_g = `ratio`; it hangs on these three alone, so a larger set begins with a smaller one.
+    """Film number `index` at L/s_g = `ratio`; it depends on these three alone, so a larger set begins with the smaller.
 
     A film is drawn anew where pixels tear a grain apart: the sharp corner of one may leave a pixel on its own. Raises
     BenchError as `grain_count` does.

@@ -98,7 +98,7 @@ def segmented(images: Images) -> Images:
 
 
 def _thresholds(images: Images) -> NDArray[np.float32]:
-    """(n, 1, 1, 1), in whole numbers of gray levels until the division, so that nothing hangs on rounding."""
+    """(n, 1, 1, 1), in whole numbers of gray levels until the division, so that nothing depends on rounding."""
     pixels = images.shape[1] * images.shape[2]
     grays = np.rint(images.reshape(len(images), pixels) * 255).astype(np.intp)
     histogram = np.array([np.bincount(gray, minlength=256) for gray in grays]).reshape(len(grays), 256).astype(float)

@@ -38,7 +38,7 @@ _ONCE, _AGAIN = 1, 2  # keep streams of random numbers apart
 
 class Specimens(NamedTuple):
     """Masks (n, size, size), 1 being the stiff phase, and moduli (n,) in GPa: at median porosity, which
-    hangs on the image alone, and as measured.
+    depends on the image alone, and as measured.
     """
 
     masks: Mask

@@ -14,7 +14,7 @@ from suites.microstructure.physics import Hill, hill, lame
 
 Floats = NDArray[np.float64]
 
-# What of the nine constants does not hang on the others: 2 k = (C11 + C22) / 2 + C12 and 2 m = (C11 + C22) / 2 - C12,
+# What of the nine constants does not depend on the others: 2 k = (C11 + C22) / 2 + C12 and 2 m = (C11 + C22) / 2 - C12,
 # for a medium without preferred axis twice its plane-strain bulk and shear moduli; d = (C11 - C22) / 2; the shears.
 _INDEPENDENT = {
     "2 k": {"C11": 0.5, "C22": 0.5, "C12": 1.0},

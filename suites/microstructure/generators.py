@@ -1,6 +1,6 @@
 """Seeded generators of periodic two-phase microstructures: five families of square images, 1 being the stiff phase.
 
-An image hangs on the seed, its family and its number in the family alone, so a larger set begins with the smaller one.
+An image depends on the seed, its family and its number in the family alone, so a larger set begins with the smaller.
 Phases are told apart by rank, not by value: the volume fraction drawn is met to the pixel, but of `voronoi`, whose
 whole cells come next to it from below, and rounding makes the choice the same on every machine. Features are small
 beside the image, as in a representative volume, so that what matters is their statistics and not where the few largest

@@ -195,7 +195,7 @@ _SHEAR_FACTORS = (
 def _in_all(constants: Floats, fraction: Floats, phases: Phases, unit: str) -> _Cause | None:
     """The mistake in units or in the order of rows, None where none of those tried explains the labels."""
     ranked = np.empty_like(fraction)
-    ranked[np.argsort(constants[:, TARGETS.index("C33")])] = np.sort(fraction)  # C33 hardly hangs on anything else
+    ranked[np.argsort(constants[:, TARGETS.index("C33")])] = np.sort(fraction)  # C33 hardly depends on anything else
     if _fit(constants, ranked, phases):
         remedy = "let a column `file` of the CSV name the image of each row"
         return _Cause(", where the constants would fit the images in another order", remedy, of_all=True)

@@ -97,7 +97,7 @@ def test_a_fingerprint_hangs_on_every_bit_of_images_of_16_bits():
 
 
 def test_the_fingerprint_of_images_of_8_bits_is_what_it_was():
-    """Published records hang on it."""
+    """Published records depend on it."""
     images = (np.arange(48).reshape(3, 4, 4, 1) * 5 % 256).astype(np.uint8)
     dataset = a_dataset(images=images / np.float32(255))
     digest = hashlib.sha256(repr((images.shape, dataset.target_names, dataset.unit or dataset.units)).encode())

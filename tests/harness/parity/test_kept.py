@@ -1,4 +1,4 @@
-"""Sides that are not computed again, because nothing that their numbers hang on has changed."""
+"""Sides that are not computed again, because nothing that their numbers depend on has changed."""
 
 import os
 import sys

@@ -85,7 +85,7 @@ def test_a_model_meets_what_is_encoded_and_answers_what_is_decoded():
 
 
 def test_an_encoding_that_leaks_is_refused():
-    """Planted: what it makes of an image hangs on all that are encoded with it, test images among them."""
+    """Planted: what it makes of an image depends on all that are encoded with it, test images among them."""
     with pytest.raises(BenchError, match="'leaking': what it makes of an image hangs on the others"):
         view(Suite(), DATA, SPLIT, Encoding("leaking"))
 
