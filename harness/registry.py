@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from harness import plug_ins, syntax
 from harness.errors import BenchError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # help texts are made from here, and do not wait for NumPy
     from harness.protocol import Backend, Suite
 
 Kind = Literal["backends", "suites"]
+_Word = TypeVar("_Word", bound=str)
 _HOUSE = Path(__file__).parent.parent
 
 
@@ -49,14 +50,14 @@ def unknown(word: str, known: Iterable[str], what: str) -> BenchError:
     return BenchError(f"unknown {what} '{word}'{nearest(word, known)}")
 
 
-def choose(word: str, known: Iterable[str], what: str) -> tuple[str, ...]:
+def choose(word: str, known: Iterable[_Word], what: str) -> tuple[_Word, ...]:
     """A comma-separated choice among `known`; `all` is every one of them. Raises BenchError for an unknown word."""
-    known = tuple(known)
-    chosen = tuple(dict.fromkeys(part.strip() for part in word.split(",")))
+    words = {str(one): one for one in known}
+    chosen = dict.fromkeys(part.strip() for part in word.split(","))
     for part in chosen:
-        if part not in (*known, "all"):
-            raise unknown(part, (*known, "all"), what)
-    return known if "all" in chosen else chosen
+        if part not in (*words, "all"):
+            raise unknown(part, (*words, "all"), what)
+    return tuple(words[part] for part in (words if "all" in chosen else chosen))
 
 
 def suite(name: str) -> Suite:

@@ -16,52 +16,31 @@ with uninterrupted():
     import msgspec
 
     from harness import __version__, streams
-    from harness.command import boards, climbs, inputs, models
-    from harness.command.commands import (
-        DataCheckOptions,
-        DataMakeOptions,
-        DeployOptions,
-        GradcamOptions,
-        LatencyOptions,
-        LeaderboardOptions,
-        ListOptions,
-        ParityOptions,
-        PredictOptions,
-        RecordsMergeOptions,
-        ReportOptions,
-        ReproduceOptions,
-        RunOptions,
-        SiteOptions,
-        SubmitOptions,
-        WeightsAttachOptions,
-        WeightsFetchOptions,
-        WeightsListOptions,
-        WeightsMakeOptions,
-    )
+    from harness.command import boards, climbs, commands, inputs, models
     from harness.command.options import describe, parse, summary
     from harness.errors import KEPT, BenchError
     from harness.text import nearest
 
 COMMANDS: dict[str, tuple[type[msgspec.Struct], Callable[[Any], int]]] = {
-    "run": (RunOptions, models.run),
-    "leaderboard": (LeaderboardOptions, boards.leaderboard),
-    "report": (ReportOptions, boards.report),
-    "submit": (SubmitOptions, boards.submit),
-    "reproduce": (ReproduceOptions, models.reproduce),
-    "site": (SiteOptions, boards.site),
-    "parity": (ParityOptions, climbs.parity),
-    "latency": (LatencyOptions, models.latency),
-    "deploy": (DeployOptions, models.deploy),
-    "predict": (PredictOptions, models.predict),
-    "gradcam": (GradcamOptions, models.gradcam),
-    "records merge": (RecordsMergeOptions, boards.records_merge),
-    "data check": (DataCheckOptions, inputs.data_check),
-    "data make": (DataMakeOptions, inputs.data_make),
-    "weights fetch": (WeightsFetchOptions, inputs.weights_fetch),
-    "weights make": (WeightsMakeOptions, inputs.weights_make),
-    "weights attach": (WeightsAttachOptions, inputs.weights_attach),
-    "weights list": (WeightsListOptions, inputs.weights_list),
-    "list": (ListOptions, boards.listing),
+    "run": (commands.RunOptions, models.run),
+    "leaderboard": (commands.LeaderboardOptions, boards.leaderboard),
+    "report": (commands.ReportOptions, boards.report),
+    "submit": (commands.SubmitOptions, boards.submit),
+    "reproduce": (commands.ReproduceOptions, models.reproduce),
+    "site": (commands.SiteOptions, boards.site),
+    "parity": (commands.ParityOptions, climbs.parity),
+    "latency": (commands.LatencyOptions, models.latency),
+    "deploy": (commands.DeployOptions, models.deploy),
+    "predict": (commands.PredictOptions, models.predict),
+    "gradcam": (commands.GradcamOptions, models.gradcam),
+    "records merge": (commands.RecordsMergeOptions, boards.records_merge),
+    "data check": (commands.DataCheckOptions, inputs.data_check),
+    "data make": (commands.DataMakeOptions, inputs.data_make),
+    "weights fetch": (commands.WeightsFetchOptions, inputs.weights_fetch),
+    "weights make": (commands.WeightsMakeOptions, inputs.weights_make),
+    "weights attach": (commands.WeightsAttachOptions, inputs.weights_attach),
+    "weights list": (commands.WeightsListOptions, inputs.weights_list),
+    "list": (commands.ListOptions, boards.listing),
 }
 
 

@@ -12,22 +12,12 @@ from harness.errors import BenchError, Finding
 from harness.text import counted, one_line
 
 if TYPE_CHECKING:
-    from harness.command.commands import (
-        DataCheckOptions,
-        DataMakeOptions,
-        DeployOptions,
-        GradcamOptions,
-        RunOptions,
-        WeightsAttachOptions,
-        WeightsFetchOptions,
-        WeightsListOptions,
-        WeightsMakeOptions,
-    )
+    from harness.command import commands
     from harness.protocol import Dataset
     from harness.running.data import DataSource
 
 
-def data_check(options: DataCheckOptions) -> int:
+def data_check(options: commands.DataCheckOptions) -> int:
     from harness import registry
 
     folder = Path(options.data)
@@ -101,14 +91,14 @@ def problem(findings: Sequence[Finding]) -> str:
     return next((finding.what for finding in findings if finding.severity == "error"), "")
 
 
-def source(options: RunOptions | DeployOptions | GradcamOptions) -> DataSource:
+def source(options: commands.RunOptions | commands.DeployOptions | commands.GradcamOptions) -> DataSource:
     """Where a model's data are, by a path that every process finds, and what the user says of them."""
     from harness.running.data import DataSource
 
     return DataSource(str(Path(options.data).resolve()) if options.data else None, options.own)
 
 
-def data_make(options: DataMakeOptions) -> int:
+def data_make(options: commands.DataMakeOptions) -> int:
     from harness import registry
     from harness.running.progress import show_count
 
@@ -119,34 +109,30 @@ def data_make(options: DataMakeOptions) -> int:
     return 0
 
 
-def weights_fetch(options: WeightsFetchOptions) -> int:
-    from typing import cast
-
+def weights_fetch(options: commands.WeightsFetchOptions) -> int:
     from harness import registry
     from harness.errors import WeightsError
     from harness.model import pretrained
-    from harness.model.backbones import FAMILIES, Family
+    from harness.model.backbones import FAMILIES
 
     failed = 0
     for family in registry.choose(options.backbone, FAMILIES, "backbone"):
         try:
-            print(f"{family}: {pretrained.fetch(cast(Family, family), progress=sys.stderr.isatty())}", flush=True)
+            print(f"{family}: {pretrained.fetch(family, progress=sys.stderr.isatty())}", flush=True)
         except WeightsError as error:
             print(f"bench: {family}: {error}", file=sys.stderr)
             failed = 1
     return failed
 
 
-def weights_make(options: WeightsMakeOptions) -> int:
-    from typing import cast
-
+def weights_make(options: commands.WeightsMakeOptions) -> int:
     from harness import registry
-    from harness.model.backbones import FAMILIES, Family
+    from harness.model.backbones import FAMILIES
     from harness.running.plan import of_families
     from harness.running.pretraining import Making, make
     from harness.running.progress import Line
 
-    families = tuple(cast(Family, name) for name in registry.choose(options.backbone, FAMILIES, "backbone"))
+    families = registry.choose(options.backbone, FAMILIES, "backbone")
     networks = [name for name in registry.names("backends") if "network" in registry.trains(name)]
     if options.backend not in networks:
         raise registry.unknown(options.backend, networks, "backend that trains networks")
@@ -161,7 +147,7 @@ def weights_make(options: WeightsMakeOptions) -> int:
     return 0
 
 
-def weights_attach(options: WeightsAttachOptions) -> int:
+def weights_attach(options: commands.WeightsAttachOptions) -> int:
     from harness.model import cards
 
     for path in cards.attach(Path(options.files), options.results / cards.FOLDER):
@@ -169,7 +155,7 @@ def weights_attach(options: WeightsAttachOptions) -> int:
     return 0
 
 
-def weights_list(options: WeightsListOptions) -> int:
+def weights_list(options: commands.WeightsListOptions) -> int:
     from harness.errors import WeightsError
     from harness.model import cards, pretrained
 

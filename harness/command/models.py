@@ -14,14 +14,7 @@ from harness.errors import BenchError
 from harness.text import counted, one_line
 
 if TYPE_CHECKING:
-    from harness.command.commands import (
-        DeployOptions,
-        GradcamOptions,
-        LatencyOptions,
-        PredictOptions,
-        ReproduceOptions,
-        RunOptions,
-    )
+    from harness.command import commands
     from harness.judging.maps import Deletion
     from harness.judging.records import Record, Runtime
     from harness.judging.reproductions import Again
@@ -30,7 +23,7 @@ if TYPE_CHECKING:
     from harness.running.predict import Predicted
 
 
-def run(options: RunOptions) -> int:
+def run(options: commands.RunOptions) -> int:
     from harness.running import launchers, tracker
     from harness.running.estimate import dry_run
     from harness.running.run import run
@@ -58,7 +51,7 @@ def run(options: RunOptions) -> int:
     return 0 if ended_well else 1
 
 
-def _request(options: RunOptions) -> Request:
+def _request(options: commands.RunOptions) -> Request:
     """What is to be run. Raises BenchError for words that do not fit each other, or the suites."""
     from harness import registry
     from harness.environment import usable_workers
@@ -93,7 +86,7 @@ def _request(options: RunOptions) -> Request:
     )
 
 
-def _suites(options: RunOptions | DeployOptions) -> tuple[str, ...]:
+def _suites(options: commands.RunOptions | commands.DeployOptions) -> tuple[str, ...]:
     """Those asked for; of all, those that ship data, or that a folder of the user's own is for. Raises BenchError where
     it is for none, and says for each why.
     """
@@ -118,7 +111,7 @@ def _suites(options: RunOptions | DeployOptions) -> tuple[str, ...]:
     return fitting
 
 
-def reproduce(options: ReproduceOptions) -> int:
+def reproduce(options: commands.ReproduceOptions) -> int:
     from harness import registry
     from harness.environment import usable_workers
     from harness.running.reproduce import published, reproduce
@@ -157,7 +150,7 @@ def _agreement(again: Again) -> str:
     return f"{told}. Predictions differ{on} by {again.distance:.3g} {unit} (root mean square){spread}; skill {scores}"
 
 
-def latency(options: LatencyOptions) -> int:
+def latency(options: commands.LatencyOptions) -> int:
     from harness.running.latency import measure_apart
     from harness.running.progress import show_count
     from harness.running.rounds import LatencySettings
@@ -180,7 +173,7 @@ def latency(options: LatencyOptions) -> int:
     return 0
 
 
-def deploy(options: DeployOptions) -> int:
+def deploy(options: commands.DeployOptions) -> int:
     from harness import registry
     from harness.judging import leaderboard
     from harness.judging.records import Runtime
@@ -253,11 +246,11 @@ def _runtimes(word: str, known: tuple[Runtime, ...]) -> tuple[Runtime, ...]:
     return tuple(name for name in known if name in asked)
 
 
-def predict(options: PredictOptions) -> int:
+def predict(options: commands.PredictOptions) -> int:
     return int(bool(predicted(options).unread))
 
 
-def predicted(options: PredictOptions) -> Predicted:
+def predicted(options: commands.PredictOptions) -> Predicted:
     """What was written, told on the terminal."""
     from harness.running.predict import predict
     from harness.running.progress import show_count
@@ -285,7 +278,7 @@ def predicted(options: PredictOptions) -> Predicted:
 _NAMED = 3  # images of which the same is said
 
 
-def gradcam(options: GradcamOptions) -> int:
+def gradcam(options: commands.GradcamOptions) -> int:
     from harness.disk import free_place
     from harness.running.gradcam import look
     from harness.running.progress import show_count
@@ -327,7 +320,7 @@ def _deletion(found: Deletion | None, unit: str) -> str:
     return told + (": answers come from there" if found.tells else ": the maps do not tell where answers come from")
 
 
-def _best(options: PredictOptions) -> Path:
+def _best(options: commands.PredictOptions) -> Path:
     """The best model of the newest data set and split that has one."""
     from harness import registry
     from harness.judging.outlines import Shelf

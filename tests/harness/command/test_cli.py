@@ -357,7 +357,7 @@ def test_too_little_memory_is_told(capsys, monkeypatch):
     def hungry(_):
         raise MemoryError("Unable to allocate 15.3 TiB")
 
-    monkeypatch.setitem(cli.COMMANDS, "list", (cli.ListOptions, hungry))
+    monkeypatch.setitem(cli.COMMANDS, "list", (cli.commands.ListOptions, hungry))
     code, _, err = bench(capsys, "list")
     assert (code, err) == (2, "bench: not enough memory: Unable to allocate 15.3 TiB\n")
 
@@ -372,7 +372,7 @@ def interrupted(_):
     atexit.register(os.kill, os.getpid(), signal.{again})
     os.kill(os.getpid(), signal.SIGINT)
 
-cli.COMMANDS["run"] = cli.RunOptions, interrupted
+cli.COMMANDS["run"] = cli.commands.RunOptions, interrupted
 sys.exit(cli.main(["run"]))
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -393,7 +393,7 @@ def told(_):
     open(tempfile.gettempdir() + "/left", "w").close()
     os.kill(os.getpid(), signal.{name})
 
-cli.COMMANDS["run"] = cli.RunOptions, told
+cli.COMMANDS["run"] = cli.commands.RunOptions, told
 sys.exit(cli.main(["run"]))
 """
     done = subprocess.run(
