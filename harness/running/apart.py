@@ -22,7 +22,7 @@ _Answered = TypeVar("_Answered", bound=msgspec.Struct)
 
 
 class Stopped(BenchError):
-    """The process took more than its limits, or died; the message says which, but not what it was working on."""
+    """The process took more than its limits, or died; the message says which."""
 
 
 def ask(
@@ -32,11 +32,13 @@ def ask(
     limits: Limits,
     on_progress: OnProgress,
     threads: int = 1,
+    about: str = "",
 ) -> _Answered:
     """What `module`, run in a fresh interpreter that calls `child.serve`, answers to a request.
 
     Raises BenchError with the child's reason where it refuses, and Stopped with the limit that it broke or with its
-    last words where it died. Whatever is raised here, an interrupt among it, the child is dead afterwards.
+    last words where it died, behind what the work was `about`. Whatever is raised here, an interrupt among it, the
+    child is dead afterwards.
     """
     with tempfile.TemporaryFile() as errors:
         process = _start(module, threads, errors)
@@ -52,9 +54,9 @@ def ask(
             finally:
                 child.hang_up(process)
         if guard.broken:
-            raise Stopped(guard.broken)
+            raise Stopped(f"{about}{guard.broken}")
         if ended is None:
-            raise Stopped(_last_words(process.returncode, errors))
+            raise Stopped(f"{about}{_last_words(process.returncode, errors)}")
     if isinstance(ended, child.Refused):
         raise BenchError(ended.reason)
     try:
@@ -82,13 +84,8 @@ def _follow(
 ) -> child.Answer | child.Refused | None:
     """How the child ends its work, None where it dies before."""
     child.tell(process, request)
-    assert process.stdout is not None
-    for line in process.stdout:
-        try:
-            message: child.Message = msgspec.json.decode(line, type=child.Message)
-        except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
-            child.kill(process)
-            break
+    message: child.Message
+    for message in child.heard(process, child.Message):
         match message:
             case child.Ready():
                 guard.begin()

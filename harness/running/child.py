@@ -13,9 +13,9 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import psutil
@@ -108,6 +108,17 @@ def tell(process: subprocess.Popen[bytes], message: msgspec.Struct) -> None:
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(msgspec.json.encode(message) + b"\n")
         process.stdin.flush()
+
+
+def heard(process: subprocess.Popen[bytes], kind: Any) -> Iterator[Any]:
+    """The messages of a `kind` that a child writes, until it ends; one that writes anything else is killed."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        try:
+            yield msgspec.json.decode(line, type=kind)
+        except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
+            kill(process)
+            return
 
 
 def hang_up(process: subprocess.Popen[bytes]) -> None:

@@ -106,7 +106,7 @@ class Estimates:
         return Spent(asked.work / 1000, "arithmetic")
 
 
-class Error(NamedTuple):
+class Deviation(NamedTuple):
     """By how much estimates of so many recorded `cells` are off: half of them by no more than the share `half`, their
     sum by the share `total`, above (positive) or below what was recorded.
     """
@@ -116,7 +116,7 @@ class Error(NamedTuple):
     total: float
 
 
-def error(known: Sequence[Known], rows: bool) -> Error | None:
+def error(known: Sequence[Known], rows: bool) -> Deviation | None:
     """How good estimates of these are, each without its own record, with `rows` without any of its row; None where
     nothing is known.
     """
@@ -133,7 +133,9 @@ def error(known: Sequence[Known], rows: bool) -> Error | None:
 
     pairs = [(estimated(one), one.seconds) for one in known]
     shares = [abs(ours - theirs) / max(theirs, 1e-3) for ours, theirs in pairs]
-    return Error(len(pairs), median(shares), sum(ours for ours, _ in pairs) / sum(theirs for _, theirs in pairs) - 1)
+    return Deviation(
+        len(pairs), median(shares), sum(ours for ours, _ in pairs) / sum(theirs for _, theirs in pairs) - 1
+    )
 
 
 def makespan(jobs: list[Job], seconds: Mapping[str, float], workers: int) -> float:

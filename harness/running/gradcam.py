@@ -24,7 +24,7 @@ from harness.model.variants import Search
 from harness.model.weights import load_weights
 from harness.protocol import Dataset, Images, Model, OnProgress, Targets, Task
 from harness.running import data
-from harness.running.apart import Stopped, ask
+from harness.running.apart import ask
 from harness.running.child import serve
 from harness.running.fields import centres, last_convolution, onto_image
 from harness.running.guard import Limits
@@ -81,10 +81,7 @@ def look(model: Path, source: data.DataSource, target: str, shown: int, on_progr
         raise BenchError(f"{cell.title}: was trained with {' and '.join(lacking)}, which is not installed")
     assert record.held_out is not None
     request = Request(cell, network, str(weights), record.held_out.predictions, source, target, shown)
-    try:
-        return ask("harness.running.gradcam", request, Found, Limits(), on_progress)
-    except Stopped as error:
-        raise BenchError(f"{cell.title}: {error}") from None
+    return ask("harness.running.gradcam", request, Found, Limits(), on_progress, about=f"{cell.title}: ")
 
 
 def _record(model: Path) -> tuple[Record, Path]:

@@ -21,7 +21,7 @@ from harness import registry
 from harness.environment import Environment, observe
 from harness.isolation import command
 from harness.model.architecture import Imported
-from harness.running.child import Ready, hang_up, kill, tell
+from harness.running.child import Ready, hang_up, heard, kill, tell
 from harness.running.crew import Crew, Event, LostHand, without_worker
 from harness.running.guard import Guard, Limits, last_lines, last_words
 from harness.running.worker import WHERE, Done, Epoch, Job, Message, Orders
@@ -209,13 +209,8 @@ class ProcessHand:
 
     def _follow(self, process: subprocess.Popen[bytes], guard: Guard, on_epoch: Callable[[Epoch], None]) -> Done | None:
         """The end of the cell, None where the worker dies before."""
-        assert process.stdout is not None
-        for line in process.stdout:
-            try:
-                message: Message = msgspec.json.decode(line, type=Message)
-            except msgspec.DecodeError:  # it died amid a message, or does not know what it says any more
-                kill(process)
-                break
+        message: Message
+        for message in heard(process, Message):
             if isinstance(message, Ready):
                 guard.begin()
             elif isinstance(message, Done):

@@ -15,7 +15,7 @@ from harness.errors import BenchError
 from harness.model import code
 from harness.model.architecture import Framework, Shape
 from harness.protocol import OnProgress
-from harness.running.apart import Stopped, ask
+from harness.running.apart import ask
 from harness.running.child import serve
 from harness.running.guard import Limits
 
@@ -38,10 +38,7 @@ class Looked(msgspec.Struct, frozen=True):
 def look(path: str, input_shape: Shape, outputs: int, limits: Limits) -> Looked:
     """What the code makes. Raises BenchError where it cannot be imported, makes no model, or takes more than it may."""
     request = Request(path, input_shape, outputs)
-    try:
-        return ask("harness.running.looking", request, Looked, limits, lambda *_: None)
-    except Stopped as error:
-        raise BenchError(f"{path}: {error}") from None
+    return ask("harness.running.looking", request, Looked, limits, lambda *_: None, about=f"{path}: ")
 
 
 def look_here(request: Request, _: OnProgress) -> Looked:

@@ -18,7 +18,7 @@ from harness import registry
 from harness.disk import free_place, write_whole
 from harness.errors import BenchError
 from harness.protocol import Facts, Images, OnProgress, Suite, Targets
-from harness.running.apart import Stopped, ask
+from harness.running.apart import ask
 from harness.running.calibration import Calibration, number_of_descriptors, of_file
 from harness.running.child import serve
 from harness.running.guard import Limits
@@ -70,10 +70,7 @@ def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progre
     """
     free_place("out", out)
     request = Request(str(model_file), str(images))
-    try:
-        predicted = ask("harness.running.predict", request, Predicted, limits, on_progress)
-    except Stopped as error:
-        raise BenchError(f"{model_file}: {error}") from None
+    predicted = ask("harness.running.predict", request, Predicted, limits, on_progress, about=f"{model_file}: ")
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(_table(predicted))
     write_whole(free_place("out", out), text.getvalue())  # looked at again: that may have taken hours

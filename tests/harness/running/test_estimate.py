@@ -10,7 +10,7 @@ from harness.judging.store import Store
 from harness.model import pretrained
 from harness.model.variants import Recipe
 from harness.running.data import DataSource
-from harness.running.estimate import STARTS_IN, Error, Estimates, Known, Spent, _limit, error, makespan
+from harness.running.estimate import STARTS_IN, Deviation, Estimates, Known, Spent, _limit, error, makespan
 from harness.running.run import to_do
 from harness.running.worker import Job
 from tests.harness.a_benchmark import SCRATCH
@@ -50,11 +50,11 @@ def test_this_machine_s_own_seconds_count_alone():
 
 def test_the_error_is_of_estimates_without_what_is_estimated():
     """Of 10 and 30 each is taken for the other: off by two and by two thirds, and together by nothing."""
-    assert error([known(10), known(30)], rows=False) == Error(2, pytest.approx((2 + 2 / 3) / 2), pytest.approx(0))
+    assert error([known(10), known(30)], rows=False) == Deviation(2, pytest.approx((2 + 2 / 3) / 2), pytest.approx(0))
     assert error([], rows=False) is None
     rows = [known(10, row="a"), known(10, row="a"), known(20, row="b"), known(20, row="b")]
-    assert error(rows, rows=False) == Error(4, 0.0, 0.0)
-    assert error(rows, rows=True) == Error(4, pytest.approx(0.75), pytest.approx(0.0))
+    assert error(rows, rows=False) == Deviation(4, 0.0, 0.0)
+    assert error(rows, rows=True) == Deviation(4, pytest.approx(0.75), pytest.approx(0.0))
 
 
 def jobs_of(seconds, backends=("keras",)):
