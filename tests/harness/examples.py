@@ -56,8 +56,8 @@ def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
         ids=tuple(map(str, range(20))),
         targets=("C11", "C22"),
         units=("GPa", "GPa"),
-        predictions=tuple(map(tuple, predictions.tolist())),
-        truth=tuple(map(tuple, truth.tolist())),
+        predictions=as_rows(predictions),
+        truth=as_rows(truth),
         train_mean=(100.0, 100.0),
     )
     record = Record(
@@ -79,47 +79,68 @@ def a_record(cell=None, error=1.0, environment=ENVIRONMENT, **changes):
     return msgspec.structs.replace(record, **changes)
 
 
+def as_rows(table):
+    """An array as records have it."""
+    return tuple(map(tuple, np.asarray(table).tolist()))
+
+
+def held_out_of(dataset, split, predictions):
+    """These predictions of the test images of a data set."""
+    return HeldOut(
+        ids=tuple(dataset.ids[row] for row in split.test),
+        targets=dataset.target_names,
+        units=dataset.units,
+        predictions=as_rows(predictions),
+        truth=as_rows(dataset.targets[split.test]),
+        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
+    )
+
+
+def with_held_out(record, **changes):
+    """The record with these changes of what it was tested on and predicted, and the scores that follow."""
+    held_out = msgspec.structs.replace(record.held_out, **changes)
+    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+
+
 def moved(record, by, **changes):
     """The record with its predictions moved by so many GPa."""
-    predictions = tuple(tuple(value + by for value in row) for row in record.held_out.predictions)
-    held_out = msgspec.structs.replace(record.held_out, predictions=predictions)
-    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), **changes)
+    return msgspec.structs.replace(
+        with_held_out(record, predictions=as_rows(record.held_out.predicted + by)), **changes
+    )
 
 
 def in_unlike_units(record):
     """The same, its second target a thousand times as large and in another unit."""
     held_out, factor = record.held_out, np.array([1.0, 1000.0])
-    predictions, truth = (
-        tuple(map(tuple, (np.array(part) * factor).tolist())) for part in (held_out.predictions, held_out.truth)
+    record = with_held_out(
+        record,
+        predictions=as_rows(held_out.predicted * factor),
+        truth=as_rows(held_out.true * factor),
+        train_mean=tuple((np.array(held_out.train_mean) * factor).tolist()),
+        units=("GPa", "kg/m3"),
     )
-    mean = tuple((np.array(held_out.train_mean) * factor).tolist())
-    units = ("GPa", "kg/m3")
-    held_out = msgspec.structs.replace(held_out, predictions=predictions, truth=truth, train_mean=mean, units=units)
-    accuracy = held_out.accuracy()
-    return msgspec.structs.replace(record, held_out=held_out, test=accuracy, validation=accuracy)
+    return msgspec.structs.replace(record, validation=record.test)
 
 
 def of_classes(record, shares=(0.5, 0.5)):
     """The same, of classes that have these shares of the training images, which it answers to each test image."""
     count = len(shares)
-    held_out = msgspec.structs.replace(
-        record.held_out,
+    record = with_held_out(
+        record,
         targets=tuple("abcdefgh"[:count]),
         units=("",) * count,
         predictions=(shares,) * 20,
-        truth=tuple(map(tuple, np.eye(count)[np.arange(20) % count].tolist())),
+        truth=as_rows(np.eye(count)[np.arange(20) % count]),
         train_mean=shares,
     )
-    accuracy = held_out.accuracy()
-    return msgspec.structs.replace(record, held_out=held_out, test=accuracy, validation=accuracy)
+    return msgspec.structs.replace(record, validation=record.test)
 
 
 def with_images(record, count):
     """The record as if the test set had its first `count` images alone."""
-    held_out = record.held_out
-    parts = {name: getattr(held_out, name)[:count] for name in ("ids", "predictions", "truth")}
-    held_out = msgspec.structs.replace(held_out, **parts)
-    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+    return with_held_out(
+        record, **{name: getattr(record.held_out, name)[:count] for name in ("ids", "predictions", "truth")}
+    )
 
 
 def a_failure(cell=None, status="failed", reason="RuntimeError: the moon was full"):

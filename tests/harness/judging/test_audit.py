@@ -8,12 +8,10 @@ import pytest
 
 from harness.command import cli
 from harness.judging.audit import _same, audit, untrue
-from harness.judging.metrics import accuracy
-from harness.judging.records import HeldOut
 from harness.judging.store import Store
 from harness.running import plan as plans
 from suites import elasticity
-from tests.harness.examples import a_cell, a_record
+from tests.harness.examples import a_cell, a_record, held_out_of
 
 PLAN = plans.plan("elasticity", plans.Request(("elasticity",), profile="smoke", variant="mean"))
 DATA, SPLIT = PLAN.dataset, PLAN.split
@@ -21,23 +19,13 @@ DATA, SPLIT = PLAN.dataset, PLAN.split
 
 def an_honest_record():
     """Of the mean of the training labels."""
-    mean = DATA.targets[SPLIT.train].mean(axis=0)
     truth = DATA.targets[SPLIT.test]
-    predictions = np.tile(mean, (len(truth), 1))
-    rows = [tuple(map(tuple, values.tolist())) for values in (predictions, truth)]
-    held_out = HeldOut(
-        rows[0],
-        "test",
-        tuple(DATA.ids[i] for i in SPLIT.test),
-        DATA.target_names,
-        DATA.units,
-        rows[1],
-        tuple(mean.tolist()),
-    )
+    predictions = np.tile(DATA.targets[SPLIT.train].mean(axis=0), (len(truth), 1))
+    held_out = held_out_of(DATA, SPLIT, predictions)
     return a_record(
         PLAN.cells[0],
         held_out=held_out,
-        test=accuracy(predictions, truth, mean, DATA.target_names),
+        test=held_out.accuracy(),
         metrics=elasticity.measure(predictions, truth, DATA.images[SPLIT.test], DATA.facts),
     )
 

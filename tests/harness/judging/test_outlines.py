@@ -137,7 +137,7 @@ def test_the_rest_of_a_line_is_read_when_it_is_asked_for(store):
 
 
 @pytest.mark.parametrize("suite", ["elasticity", "polysilicon"])
-def test_row_by_row_the_tables_are_those_of_all_records_at_once(suite, tmp_path):
+def test_row_by_row_the_tables_are_those_of_all_records_at_once(suite):
     records = standing(leaderboard.believed(RESULTS, suite))
     texts = {path.name: path.read_text() for path in (RESULTS / "leaderboards").glob(f"{suite}*.csv")}
     assert texts[f"{suite}.csv"] == leaderboard.as_csv(leaderboard.of_block(RESULTS, suite, records))

@@ -6,7 +6,7 @@ import pytest
 from harness.judging.records import Examined, Searched, Settings, Trial, same_constants
 from harness.judging.verify import contradicts, verify, verify_each, verify_together
 from tests.harness.a_benchmark import GRID, searched
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record
+from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, as_rows, with_held_out
 
 
 def test_an_honest_record_verifies():
@@ -34,13 +34,13 @@ def test_a_polished_score_of_another_test_does_not_either():
 
 def smaller(record, factor):
     """The same of targets that are so much smaller, as permeabilities in m² are."""
-    held_out = msgspec.structs.replace(
-        record.held_out,
-        predictions=tuple(tuple(factor * value for value in row) for row in record.held_out.predictions),
-        truth=tuple(tuple(factor * value for value in row) for row in record.held_out.truth),
-        train_mean=tuple(factor * value for value in record.held_out.train_mean),
+    held_out = record.held_out
+    return with_held_out(
+        record,
+        predictions=as_rows(factor * held_out.predicted),
+        truth=as_rows(factor * held_out.true),
+        train_mean=tuple(factor * value for value in held_out.train_mean),
     )
-    return msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
 
 
 @pytest.mark.parametrize("score", ["mse", "rmse", "mae", "mse_of_mean"])

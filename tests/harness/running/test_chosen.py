@@ -185,7 +185,7 @@ def test_a_recipe_that_moves_by_no_symmetry_is_refused(tmp_path):
         planned(str(path))
 
 
-def test_a_file_whose_name_can_be_no_models_is_refused(tmp_path):
+def test_a_file_whose_name_can_be_no_models_is_refused():
     with pytest.raises(BenchError, match="may have only letters, digits, dots"):
         chosen("elasticity", "my models.py:Net")
 
@@ -221,7 +221,7 @@ def test_code_is_named_by_what_it_is_and_not_by_where_it_lies(tmp_path, looked):
     assert str(tmp_path) not in msgspec.json.encode(cell).decode()
 
 
-def test_code_that_changed_is_another_cell(tmp_path, looked, monkeypatch):
+def test_code_that_changed_is_another_cell(looked, monkeypatch):
     (before,) = planned("some.package:Net").cells
     monkeypatch.setattr(module, "look", lambda *_: Looked("torch", "e" * 64))
     (after,) = planned("some.package:Net").cells
@@ -238,7 +238,7 @@ def test_the_code_of_a_file_lies_beside_the_file(tmp_path, looked):
     assert (cell.variant, cell.architecture.path) == ("mine", "models.py:Net")
 
 
-def test_an_estimator_has_no_recipes(tmp_path, monkeypatch):
+def test_an_estimator_has_no_recipes(monkeypatch):
     monkeypatch.setattr(module, "look", lambda *_: Looked("scikit-learn", "f" * 64))
     (cell,) = planned("some.package:Net").cells
     assert (cell.backend, cell.recipes, cell.has_network) == ("classical", (), False)

@@ -66,7 +66,7 @@ def cluster(standing, tmp_path, request):
     joined.leave()
 
 
-def test_every_job_ends_in_one_record_and_tells_of_its_progress(cluster, tmp_path):
+def test_every_job_ends_in_one_record_and_tells_of_its_progress(cluster):
     assert cluster.environment.python
     events = list(cluster.launch([a_job(seed=seed) for seed in range(5)]))
     records = ended(events)
@@ -276,7 +276,7 @@ def test_an_artifact_that_is_not_what_was_sent_is_not_taken(alone, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["../../.bashrc", "records/elasticity/trainings.jsonl", "/etc/passwd"])
-def test_a_worker_writes_nothing_but_its_cell_s_files(alone, tmp_path, file):
+def test_a_worker_writes_nothing_but_its_cell_s_files(alone, file):
     job = a_job()
     with pytest.raises(ValueError, match="none of its cell"):
         alone._received(job, *delivery(job, file=file), "there")
@@ -439,7 +439,7 @@ def test_between_certificates_and_to_nobody_without(data, tmp_path):
         (("launcher=dask", "scheduler=tcp://127.0.0.1:1"), "no scheduler answers there"),
     ],
 )
-def test_what_cannot_be_had_is_refused_before_anything_runs(data, tmp_path, capsys, monkeypatch, words, why):
+def test_what_cannot_be_had_is_refused_before_anything_runs(data, tmp_path, capsys, words, why):
     import dask
 
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):

@@ -9,7 +9,7 @@ from backends.onnx import OnnxModel, annotate, build
 from harness import registry
 from harness.command.cli import main
 from harness.environment import observe
-from harness.judging.records import HeldOut, OnnxFile
+from harness.judging.records import OnnxFile
 from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.model.architecture import Conv2D, Dense, Flatten, MaxPool2D, Network
@@ -19,7 +19,7 @@ from harness.running.calibration import KEY, calibrated, descriptors, of_file
 from harness.running.data import DataSource, split_of, task
 from harness.running.latency import LatencyError
 from tests.backends.conformance import a_variant
-from tests.harness.examples import GLANCE, a_cell, a_record, a_timing
+from tests.harness.examples import GLANCE, a_cell, a_record, a_timing, held_out_of
 
 NETWORK = Network((Conv2D(4, 5), MaxPool2D(4), Flatten(), Dense(9, "linear")))
 
@@ -42,15 +42,7 @@ def results(tmp_path, suite):
     (tmp_path / "records").mkdir()
     model.export(path)
     annotate(path, {"suite": "elasticity"})
-    truth = dataset.targets[split.test]
-    held_out = HeldOut(
-        ids=tuple(dataset.ids[row] for row in split.test),
-        targets=dataset.target_names,
-        units=dataset.units,
-        predictions=tuple(map(tuple, model.predict(dataset.images[split.test]).tolist())),
-        truth=tuple(map(tuple, truth.tolist())),
-        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
-    )
+    held_out = held_out_of(dataset, split, model.predict(dataset.images[split.test]))
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     onnx = OnnxFile(file=path.name, bytes=path.stat().st_size, opset=18, sha256=sha256, difference=1e-7)
     record = a_record(cell, held_out=held_out, test=held_out.accuracy(), onnx=onnx)

@@ -150,7 +150,7 @@ def test_a_training_that_diverges_is_ended_and_leaves_no_weights(whole, tmp_path
     assert not list((tmp_path / "weights").glob("*/*"))
 
 
-def test_other_images_or_other_code_are_not_taken_for_these(whole, tmp_path, monkeypatch):
+def test_other_images_or_other_code_are_not_taken_for_these(whole, monkeypatch):
     """Backbones are kept by the data that they saw and the code that trained them."""
     path, *_ = whole
     results, told = path.parents[2], []

@@ -2,11 +2,11 @@ import io
 
 from harness.model.variants import Recipe
 from harness.running.crew import Lost, Started
-from harness.running.data import DataSource
 from harness.running.progress import Line, Progress
-from harness.running.worker import Done, Epoch, Job
+from harness.running.worker import Done, Epoch
 from tests.harness.a_benchmark import SCRATCH
-from tests.harness.examples import a_cell, a_failure, a_record
+from tests.harness.examples import a_failure, a_record
+from tests.harness.fake_worker import a_job
 
 
 class Terminal(io.StringIO):
@@ -14,12 +14,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def jobs(count, epochs=100):
-    cells = [
-        a_cell(variant="baseline", architecture=SCRATCH, recipes=(Recipe(epochs=epochs),), seed=seed)
-        for seed in range(count)
-    ]
-    return [Job(cell, DataSource()) for cell in cells]
+def jobs(count):
+    network = {"architecture": SCRATCH, "recipes": (Recipe(epochs=100),)}
+    return [a_job("baseline", seed=seed, **network) for seed in range(count)]
 
 
 def follow(stream, events, seconds_between=10.0):
@@ -33,9 +30,9 @@ def follow(stream, events, seconds_between=10.0):
     return stream.getvalue()
 
 
-def a_course(job, record=None):
+def a_course(job):
     epochs = [Epoch(done, 100, done / 100, 1 / done, 2 / done) for done in (25, 50, 75, 100)]
-    return [(job, message) for message in (Started(), *epochs, Done(record or a_record(job.cell)))]
+    return [(job, message) for message in (Started(), *epochs, Done(a_record(job.cell)))]
 
 
 def test_a_terminal_shows_epoch_loss_and_time_left(monkeypatch):

@@ -34,7 +34,7 @@ from harness.running.run import _alone_in, _own_file, best, recorded
 from harness.running.worker import Done, Job
 from tests.harness.a_benchmark import RAW
 from tests.harness.a_command import BENCH, told_apart
-from tests.harness.examples import a_cell, a_record, a_timing
+from tests.harness.examples import a_cell, a_record, a_timing, with_held_out
 
 WITHOUT_NETWORK = ("mean", "voigt-reuss-hill", "ridge", "cubic", "trees", "s2-ridge", "gp", "physics-gp")
 
@@ -255,7 +255,7 @@ def test_an_estimator_that_was_searched_for_has_its_trials_in_its_record(classic
     assert len(Store(results, "elasticity").trainings()) == 1  # read back, it is the same cell
 
 
-def test_predictions_averaged_over_moves_make_rows_of_their_own(classical, capsys):
+def test_predictions_averaged_over_moves_make_rows_of_their_own(classical):
     run, results = classical
     assert run("variant=mean,physics-gp", "profile=smoke") == 0
     assert run("variant=mean,physics-gp", "profile=smoke", "averaged=3") == 0
@@ -277,7 +277,7 @@ def test_of_all_suites_those_that_read_folders_are_run_on_a_folder(data, tmp_pat
     assert "this suite has data of its own alone; give yours with suite=elasticity" in capsys.readouterr().err
 
 
-def test_a_broken_data_set_stops_the_run_before_it_starts(classical, data, tmp_path, capsys):
+def test_a_broken_data_set_stops_the_run_before_it_starts(data, tmp_path, capsys):
     broken = tmp_path / "broken"
     broken.mkdir()
     for path in data.iterdir():
@@ -362,9 +362,8 @@ def test_a_cell_that_predicts_otherwise_than_before_is_not_added(classical, caps
     assert run("variant=ridge", "profile=smoke") == 0
     store = Store(results, "elasticity")
     (honest,) = store.trainings()
-    better = msgspec.structs.replace(honest.held_out, predictions=honest.held_out.truth)
-    edited = msgspec.structs.replace(honest, held_out=better, test=better.accuracy())
-    store.trainings_file.write_bytes(msgspec.json.encode(edited) + b"\n")
+    better = with_held_out(honest, predictions=honest.held_out.truth)
+    store.trainings_file.write_bytes(msgspec.json.encode(better) + b"\n")
     next((results / "models").rglob("ridge*.onnx")).unlink()
     before = store.trainings_file.read_bytes()
     assert run("variant=ridge", "profile=smoke") == 2

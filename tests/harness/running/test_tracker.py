@@ -119,7 +119,7 @@ def test_what_is_there_is_not_written_again_and_what_was_cut_off_is(store, tmp_p
     assert tracker.track(tmp_path, "elasticity") == 1
 
 
-def test_mlflow_is_told_to_tell_nobody(store, tmp_path, monkeypatch):
+def test_mlflow_is_told_to_tell_nobody(store, tmp_path):
     Store(tmp_path, "elasticity").append(a_record())
     tracker.track(tmp_path, "elasticity")
     assert tracker.os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"

@@ -10,7 +10,7 @@ from harness.protocol import Comparison
 from harness.showing.questions import _in_runs, answers, decimals, family, few, in_words, seconds, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
-from tests.harness.examples import a_record, with_images
+from tests.harness.examples import a_record, as_rows, with_held_out, with_images
 
 CLEAR = {
     "baseline": 4.0,
@@ -252,8 +252,8 @@ def on_a_second_test(record, factor):
     """The record with a further test, on which its errors are so many times as large."""
     held_out, truth = record.held_out, np.array(record.held_out.truth)
     off = factor * (np.array(held_out.predictions) - truth)
-    second = msgspec.structs.replace(held_out, test="second", predictions=tuple(map(tuple, (truth + off).tolist())))
-    return msgspec.structs.replace(record, others={"second": Examined(second, second.accuracy(), {})})
+    second = with_held_out(record, test="second", predictions=as_rows(truth + off))
+    return msgspec.structs.replace(record, others={"second": Examined(second.held_out, second.test, {})})
 
 
 def test_a_suites_own_question_is_answered_on_each_of_its_tests():
