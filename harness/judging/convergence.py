@@ -51,11 +51,6 @@ class Epochs(NamedTuple):
         return "fewer" if self.high < 1 else "more" if self.low > 1 else "not told apart"
 
 
-def losses(record: Record) -> list[float]:
-    """Validation losses of all recipes, one after the other, on the network's scale."""
-    return [loss for history in record.history for loss in history.validation_loss]
-
-
 def loss_of_one_answer(record: Record) -> float:
     """The lowest loss that the same answer to all images has: 1 of standardised targets, for it is their mean; of
     classes, in their shares of the training images, the cross-entropy of these, weighted as its last recipe does.
@@ -80,7 +75,7 @@ def epochs(first: Sequence[Record], second: Sequence[Record]) -> Epochs | None:
     """How many epochs each seed of two implementations takes to the common target; None where no seed of either has
     losses or learned anything.
     """
-    series = [[losses(record) for record in of] for of in (first, second)]
+    series = [[record.losses("validation_loss") for record in of] for of in (first, second)]
     if not all(len(one) for of in series for one in of):
         return None
     lowest = [min(one) for of in series for one in of]

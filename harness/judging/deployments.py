@@ -49,7 +49,6 @@ def _line(record: Record, deployment: Deployment, float32: Deployment | None) ->
         except ValueError as error:
             raise BenchError(f"{cell.title} ({record.key}) in {deployment.runtime}: no scores: {error}") from None
         change = float(np.abs(np.array(deployment.predictions) - native).max() / np.abs(native).max())
-    times = {batch: (_timing(deployment, batch), _timing(float32, batch)) for batch in (1, 32)}
     return {
         "variant": cell.row,
         "backend": cell.backend,
@@ -60,17 +59,8 @@ def _line(record: Record, deployment: Deployment, float32: Deployment | None) ->
         "skill": score.skill if score else None,
         "skill_float32": record.test.skill,
         "change": change,
-        **{
-            f"{name}_b{batch}": value
-            for batch, (own, usual) in times.items()
-            for name, value in (
-                ("p50_ms", own.p50_ms if own else None),
-                ("ratio", own.ratio if own else None),
-                ("ratio_low", own.ratio_low if own else None),
-                ("ratio_high", own.ratio_high if own else None),
-                ("faster", usual.ratio / own.ratio if own and usual else None),
-            )
-        },
+        **_times(deployment, float32, 1),
+        **_times(deployment, float32, 32),
         "note": _note(deployment),
         "runtime_version": environment.versions.get("openvino" if deployment.runtime == "openvino" else "onnxruntime"),
         "processor": environment.processor,
@@ -79,6 +69,13 @@ def _line(record: Record, deployment: Deployment, float32: Deployment | None) ->
         "data": cell.data,
         "profile": cell.profile,
     }
+
+
+def _times(deployment: Deployment, float32: Deployment | None, batch: int) -> dict[str, float | None]:
+    own, usual = _timing(deployment, batch), _timing(float32, batch)
+    told = {name: getattr(own, name, None) for name in ("p50_ms", "ratio", "ratio_low", "ratio_high")}
+    told["faster"] = usual.ratio / own.ratio if own and usual else None
+    return {f"{name}_b{batch}": value for name, value in told.items()}
 
 
 def _timing(deployment: Deployment | None, batch: int) -> Timing | None:

@@ -90,26 +90,20 @@ def in_markdown(moved: Iterable[Moved], reference: str) -> str:
     if not told:
         return "\n".join([*lines, "Nothing moved.", ""])
     for item in told:
-        lines += [f"**{item.suite}**: {_counted(item)}", ""]
-        for what, found in (
-            ("gone", item.gone),
-            ("new", item.new),
-            ("made again", item.again),
-            ("changed", item.values),
-            ("rank", item.ranks),
-            ("column", item.columns),
-        ):
-            lines += [f"- {what}: {escaped(line)}" for line in found[:_SHOWN]]
-            lines += [f"- {what}: and {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)
+        kinds = (
+            ("rows gone", "gone", item.gone),
+            ("new", "new", item.new),
+            ("made again", "made again", item.again),
+            ("values changed", "changed", item.values),
+            ("ranks changed", "rank", item.ranks),
+            ("columns came or went", "column", item.columns),
+        )
+        lines += [f"**{item.suite}**: {', '.join(f'{len(found)} {whole}' for whole, _, found in kinds if found)}", ""]
+        for _, each, found in kinds:
+            lines += [f"- {each}: {escaped(line)}" for line in found[:_SHOWN]]
+            lines += [f"- {each}: and {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)
         lines.append("")
     return "\n".join(lines)
-
-
-def _counted(moved: Moved) -> str:
-    rows = ((len(moved.gone), "rows gone"), (len(moved.new), "new"), (len(moved.again), "made again"))
-    values = ((len(moved.values), "values changed"), (len(moved.ranks), "ranks changed"))
-    counts = (*rows, *values, (len(moved.columns), "columns came or went"))
-    return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
 # --- git ----------------------------------------------------------------------------------------------------------

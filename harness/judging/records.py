@@ -106,7 +106,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """What its numbers hang on besides what its backend computes with."""
+        """What its numbers depend on besides what its backend computes with."""
         return self.architecture.packages if isinstance(self.architecture, Search) else ()
 
     @property
@@ -176,7 +176,7 @@ class HeldOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     """Predictions and truth on the images of a test, (n, t) each in `units`, and the mean of the training labels (t,).
 
     `clusters` numbers what the images show (a specimen, of which several are patches), one number for each image; it is
-    empty where each shows something of its own, and in records of before there was this.
+    empty where each shows something of its own, and in older records.
 
     On disk all but the predictions stand once for all records of the same data and split, in a `Truth`.
     """
@@ -296,7 +296,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     are the suite's own figures; `moved` is by how much, root mean square, predictions of the test images change beyond
     what they should when the images are moved by a symmetry of the suite, by its key; `others` has the tests after the
     one that models are ranked by. `dimension` is how many numbers the model is shown of an image, pixels times channels
-    or what its encoding makes of them, None in records of before there was this; `encoding_ms` is what encoding one
+    or what its encoding makes of them, None in older records; `encoding_ms` is what encoding one
     image takes where the exported model does not do it, and `calibrated` how intervals and flags did on each test.
     `unexported` says why there is no ONNX file of an `ok` record. `source` is the hash of the code that made it
     (`provenance.source`), "" where that is not known.
@@ -332,7 +332,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def computed_by(self) -> str:
-        """What its numbers hang on besides its cell: records of one cell are the same where this is."""
+        """What its numbers depend on besides its cell: records of one cell are the same where this is."""
         return cell_computed_by(self.cell, self.environment, self.source)
 
     @property
@@ -360,6 +360,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return self.cell.seed
 
     @property
+    def by_gradient(self) -> bool:
+        """Whether it was trained epoch by epoch."""
+        return bool(self.history and self.history[0].loss)
+
+    def losses(self, which: str) -> list[float]:
+        """`loss` or `validation_loss` of all epochs, one recipe after the other, on the network's scale."""
+        return [value for history in self.history for value in getattr(history, which)]
+
+    @property
     def of_cell(self) -> str:
         """Equal for records of cells that differ in nothing but their seed, whatever computed them."""
         return msgspec.structs.replace(self.cell, seed=0).key
@@ -378,7 +387,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def cell_computed_by(cell: Cell, environment: Environment, source: str) -> str:
-    """SHA-256 (hex) of what a cell's numbers hang on besides the cell itself: `provenance.computed_by`."""
+    """SHA-256 (hex) of what a cell's numbers depend on besides the cell itself: `provenance.computed_by`."""
     return provenance.computed_by(cell.backend, environment, source, cell.settings.device, cell.packages)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from harness.provenance import differences, source
 
 Agreement = Literal["to the bit", "to rounding", "within the spread of seeds", "no"]
 
-_FROM_BEST = ("to the bit", "to rounding", "within the spread of seeds", "no")
+_FROM_BEST = get_args(Agreement)
 
 ROUNDING = 1e-2
 """Predictions that differ by less than this share of their root mean squared error have the same scores, to the digits

@@ -39,7 +39,8 @@ def _ranked(records: Sequence[Record]) -> list[dict[str, object]]:
     last = last_trials(records)
     losses = {number: losses_of(of_one) for number, of_one in last.items()}
     trials = {number: [trial for _, trial in of_one if trial] for number, of_one in last.items()}
-    origin = {column.name: column.of(Group(records, {})) for column in ORIGIN}
+    group = Group(records, {})
+    origin = {column.name: column.of(group) for column in ORIGIN}
     return [
         {"variant": cell.row, "backend": cell.backend, "rank": rank, "configuration": number}
         | dict(cell.architecture.configurations[number].choices)
@@ -50,7 +51,7 @@ def _ranked(records: Sequence[Record]) -> list[dict[str, object]]:
             "epochs": _told([epochs for epochs, _ in last[number]]) if cell.architecture.of_networks else None,
             "best_epochs": " ".join(str(trial.epoch if trial else 0) for _, trial in last[number]),
             "seconds": float(np.mean([trial.seconds for trial in trials[number]])),
-            "seeds": " ".join(str(record.cell.seed) for record in records),
+            "seeds": group.seeds,
             "selected_by": " ".join(
                 str(record.cell.seed) for record in records if record.searched and record.searched.selected == number
             ),

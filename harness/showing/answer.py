@@ -33,11 +33,6 @@ class Answer(NamedTuple):
         return self._replace(figures="").whole
 
 
-def in_one_sentence(table: Sequence[Row], metrics: Sequence[Metric]) -> str:
-    """All of the answer, see `answer`."""
-    return answer(table, metrics).whole
-
-
 def answer(table: Sequence[Row], metrics: Sequence[Metric]) -> Answer:
     """By skill and by those of `metrics` that are shown and need the truth; who is told apart by `family`."""
     among = family(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +53,11 @@ def epochs_to_a_loss(table: Sequence[Row]) -> str:
     lines = []
     for name in dict.fromkeys(row.name for row in table):
         same = sorted((row for row in table if row.name == name), key=lambda row: row.backend)
-        for number, one in enumerate(same):
-            for other in same[number + 1 :]:
-                if _trained_alike(one, other) and (found := epochs(one.records, other.records)):
-                    pair = f"{one.backend}, {other.backend}"
-                    told = _by_seed(found.first), _by_seed(found.second), _ratio(found), found.verdict
-                    lines.append([name, pair, f"{found.target:.3g}", *told])
+        for one, other in combinations(same, 2):
+            if _trained_alike(one, other) and (found := epochs(one.records, other.records)):
+                pair = f"{one.backend}, {other.backend}"
+                told = _by_seed(found.first), _by_seed(found.second), _ratio(found), found.verdict
+                lines.append([name, pair, f"{found.target:.3g}", *told])
     if not lines:
         return ""
     scale = "on the network's own scale; 1 is the mean"

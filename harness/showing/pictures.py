@@ -53,7 +53,7 @@ def draw_all(results: Path, suite: str, folder: Path, profile: str = "", device:
     files = [draw(scores, folder / "leaderboard.png", title)]
     for name, stem in _stems(row.name for row in table).items():
         same = [row for row in table if row.name == name]
-        if any(record.history and record.history[0].loss for row in same for record in row.records):
+        if any(record.by_gradient for row in same for record in row.records):
             files.append(_draw_losses(same, folder / f"loss-{stem}.png", note))
         files.append(_draw_parity(same, folder / f"parity-{stem}.png", note))
     if any(file.stem.startswith("loss-") for file in files):
@@ -96,7 +96,7 @@ def _stems(names: Iterable[str]) -> dict[str, str]:
 
 def _losses(row: Row, which: str) -> np.ndarray:
     """(seeds, epochs) of all recipes one after the other, on the network's scale; cut to the shortest seed."""
-    series = [[value for history in record.history for value in getattr(history, which)] for record in row.records]
+    series = [record.losses(which) for record in row.records]
     shortest = min(map(len, series))
     return np.array([values[:shortest] for values in series])
 
@@ -131,7 +131,7 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
 
     Of a model whose head was trained first what follows is drawn, from where that ended: the rest is its head's own.
     """
-    trained = [row for row in table if row.records[0].history and row.records[0].history[0].loss]
+    trained = [row for row in table if row.records[0].by_gradient]
     short = _short(row.name for row in trained)
     looks = dict(zip(short, itertools.cycle(itertools.product(_DASHES, _SERIES)), strict=False))
     backends = list(dict.fromkeys(row.backend for row in trained))

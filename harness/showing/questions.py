@@ -9,7 +9,7 @@ verdict in it holds after Holm's correction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -156,11 +156,23 @@ def _is_better(comparison: Comparison, table: Sequence[Row]) -> str:
     return f"{comparison.question}\n\n{answer} {comparison.reported}".rstrip() + "\n\n" + markdown(heading, lines)
 
 
-def _named(compared: Iterable[tuple[str, Row, Row]]) -> list[tuple[str, Difference]]:
-    """The comparisons of one question, as a family."""
-    compared = list(compared)
-    found = differences((row, other) for _, row, other in compared)
-    return [(name, d) for (name, *_), d in zip(compared, found, strict=True)]
+def _compared(
+    question: str,
+    pairs: Sequence[tuple[tuple[str, ...], Row, Row]],
+    said: tuple[str, str, str, str],
+    heading: Sequence[str],
+    cells: Callable[[Row, Row, Difference], list[str]],
+) -> str:
+    """What a family of comparisons answers, as is `said` of it (`_said`), above a table in which each pair's labels
+    come before its `cells`; empty where there are no pairs.
+    """
+    if not pairs:
+        return ""
+    found = differences((row, other) for _, row, other in pairs)
+    names = [f"{labels[0]} ({labels[1]})" if labels[1:] else labels[0] for labels, _, _ in pairs]
+    answer = _said(list(zip(names, found, strict=True)), *said)
+    lines = [[*labels, *cells(row, other, d)] for (labels, row, other), d in zip(pairs, found, strict=True)]
+    return f"{question}\n\n{answer}\n\n" + markdown(heading, lines)
 
 
 def _are(comparison: Comparison, row: Row, other: Row) -> bool:
@@ -170,24 +182,23 @@ def _are(comparison: Comparison, row: Row, other: Row) -> bool:
     return alike and (one.variant, two.variant) == (comparison.variant, comparison.other)
 
 
+def _named_skill(row: Row) -> str:
+    return f"{row.name}: {decimals(row.skill())}"
+
+
 def _did_tuning_help(roles: Sequence[_Roles]) -> str:
-    pairs = [(r.backend, r.tuned, r.baseline) for r in roles if r.tuned and r.baseline]
-    if not pairs:
-        return ""
-    found = _named(pairs)
-    answer = _said(
-        found,
-        "what was tuned",
-        "Yes, in every backend.",
-        "No: what was tuned is worse in every backend.",
-        "Inconclusive: the intervals include zero.",
+    return _compared(
+        "did tuning help over the baseline?",
+        [((r.backend,), r.tuned, r.baseline) for r in roles if r.tuned and r.baseline],
+        (
+            "what was tuned",
+            "Yes, in every backend.",
+            "No: what was tuned is worse in every backend.",
+            "Inconclusive: the intervals include zero.",
+        ),
+        ["backend", "tuned: skill", "baseline: skill", "difference (95 %)"],
+        lambda tuned, other, d: [_named_skill(tuned), _named_skill(other), in_words(d)],
     )
-    lines = [
-        [b, f"{t.name}: {decimals(t.skill())}", f"{o.name}: {decimals(o.skill())}", in_words(d)]
-        for (b, t, o), (_, d) in zip(pairs, found, strict=True)
-    ]
-    heading = ["backend", "tuned: skill", "baseline: skill", "difference (95 %)"]
-    return f"did tuning help over the baseline?\n\n{answer}\n\n" + markdown(heading, lines)
 
 
 def settles(losses: Sequence[float]) -> int:
@@ -240,48 +251,38 @@ def _epochs(values: Sequence[int]) -> str:
 
 
 def _did_fine_tuning_help(roles: Sequence[_Roles]) -> str:
-    pairs = [
-        (r.backend, family, row, r.fine_tuned[family])
-        for r in roles
-        for family, row in r.head_only.items()
-        if family in r.fine_tuned
-    ]
-    if not pairs:
-        return ""
-    found = _named((f"{family} ({backend})", fine, head) for backend, family, head, fine in pairs)
-    answer = _said(
-        found,
-        "fine-tuned",
-        "It helped every backbone.",
-        "It harmed every backbone.",
-        "Inconclusive for every backbone: the intervals include zero.",
+    return _compared(
+        "did fine-tuning help or harm?",
+        [
+            ((family, r.backend), r.fine_tuned[family], row)
+            for r in roles
+            for family, row in r.head_only.items()
+            if family in r.fine_tuned
+        ],
+        (
+            "fine-tuned",
+            "It helped every backbone.",
+            "It harmed every backbone.",
+            "Inconclusive for every backbone: the intervals include zero.",
+        ),
+        ["backbone", "backend", "head-only: skill", "fine-tuned: skill", "difference (95 %)", "fine-tuned is"],
+        lambda fine, head, d: [decimals(head.skill()), decimals(fine.skill()), in_words(d), d.verdict],
     )
-    lines = [
-        [family, backend, decimals(head.skill()), decimals(fine.skill()), in_words(d), d.verdict]
-        for (backend, family, head, fine), (_, d) in zip(pairs, found, strict=True)
-    ]
-    heading = ["backbone", "backend", "head-only: skill", "fine-tuned: skill", "difference (95 %)", "fine-tuned is"]
-    return f"did fine-tuning help or harm?\n\n{answer}\n\n" + markdown(heading, lines)
 
 
 def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
-    pairs = [(r.backend, r.tuned, min(r.transfer, key=Row.validation_error)) for r in roles if r.tuned and r.transfer]
-    if not pairs:
-        return ""
-    found = _named(pairs)
-    answer = _said(
-        found,
-        "what was tuned",
-        "Tuning, in every backend.",
-        "Transfer learning, in every backend.",
-        "Inconclusive: the intervals include zero.",
+    return _compared(
+        "what helped, tuning or transfer learning?",
+        [((r.backend,), r.tuned, min(r.transfer, key=Row.validation_error)) for r in roles if r.tuned and r.transfer],
+        (
+            "what was tuned",
+            "Tuning, in every backend.",
+            "Transfer learning, in every backend.",
+            "Inconclusive: the intervals include zero.",
+        ),
+        ["backend", "tuned: skill", "transfer, best on the validation images: skill", "difference (95 %)"],
+        lambda tuned, other, d: [decimals(tuned.skill()), _named_skill(other), in_words(d)],
     )
-    lines = [
-        [backend, decimals(tuned.skill()), f"{transfer.name}: {decimals(transfer.skill())}", in_words(d)]
-        for (backend, tuned, transfer), (_, d) in zip(pairs, found, strict=True)
-    ]
-    heading = ["backend", "tuned: skill", "transfer, best on the validation images: skill", "difference (95 %)"]
-    return f"what helped, tuning or transfer learning?\n\n{answer}\n\n" + markdown(heading, lines)
 
 
 def _is_network(row: Row) -> bool:

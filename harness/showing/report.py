@@ -21,7 +21,7 @@ from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.showing import certainty, pictures
 from harness.showing.advice import advice
-from harness.showing.answer import in_one_sentence
+from harness.showing.answer import answer
 from harness.showing.profiles import most_epochs
 from harness.showing.questions import answers, decimals, known_skill, skill_in_words
 from harness.showing.tables import cell, markdown
@@ -54,7 +54,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     latencies, curve = _latencies(results, suite_name, block), curves(records, block)
     # Of data that a suite ships nobody asks which model to use.
     ships = suite_name in registry.with_data()
-    first = in_one_sentence(table, suite.METRICS) if ships else advice(suite_name, table, curve, latencies, results)
+    first = answer(table, suite.METRICS).whole if ships else advice(suite_name, table, curve, latencies, results)
     sections = [
         _title(suite_name) + ("the report, answered" if suite.SOURCE else "report"),
         first,
@@ -215,40 +215,39 @@ def _every_model(table: Sequence[Row], suite: Suite) -> str:
     """The report's table 3: the test MSE of every model, with what it is to be compared with. Targets in unlike units
     have none: the skill alone.
     """
-    unit, source, unlike = table[0].unit, suite.SOURCE, table[0].of_unlike_units
-    factor = suite.unit_factor(source.unit) if source else 1.0
-    lines = []
-    for row in sorted(table, key=Row.skill, reverse=True):
-        skill, ends = known_skill(row)
-        mse = float(row.squared_errors().mean() / row.targets)
-        lines.append(
-            [
-                row.name,
-                row.backend,
-                *([] if unlike else [f"{mse:.4g}"]),
-                *([f"{mse / factor**2:.3g}"] if source else []),
-                skill,
-                ends or "–",
-                _mean_r2(row),
-                *([_reported(row, source)] if source else []),
-            ]
-        )
+    unit, unlike = table[0].unit, table[0].of_unlike_units
+    source = None if unlike else suite.SOURCE
     mean_mse = float(table[0].squared_errors_of_mean().mean() / table[0].targets)
-    heading = ["model", "backend", f"MSE ({unit}²)" if unit else "MSE", "skill", "95 %", "R²"]
     told = f"The MSE of the training mean is {mean_mse:.4g}{f' {unit}²' * bool(unit)}."
     if unlike:
-        heading.pop(2)
         told = "Targets have different units, so each target's error is relative to the training mean's."
     if source:
-        raw = source.unit.replace("^2", "²")
-        heading = [*heading[:3], f"MSE (({raw})²)", *heading[3:], "source's MSE"]
+        raw, factor = source.unit.replace("^2", "²"), suite.unit_factor(source.unit)
         told = (
             f"The MSE of the training mean is {mean_mse:.4g} {unit}², which is {mean_mse / factor**2:.3g} ({raw})². "
             f"The last column is what {source.name} reports, on its own data and in ({raw})²: figures that mean "
             "nothing without the mean's for comparison, which it does not give."
         )
+    lines = []
+    for row in sorted(table, key=Row.skill, reverse=True):
+        skill, ends = known_skill(row)
+        mse = float(row.squared_errors().mean() / row.targets)
+        line = {"model": row.name, "backend": row.backend}
+        if not unlike:
+            line[f"MSE ({unit}²)" if unit else "MSE"] = f"{mse:.4g}"
+        if source:
+            line[f"MSE (({raw})²)"] = f"{mse / factor**2:.3g}"
+        line |= {"skill": skill, "95 %": ends or "–", "R²": _mean_r2(row)}
+        if source:
+            line["source's MSE"] = _reported(row, source)
+        lines.append(line)
     title = f"## Test {'skill' if unlike else 'MSE'} of every model{table[0].ranked_by}"
-    return f"{title}\n\n{told}\n\n" + markdown(heading, lines)
+    return f"{title}\n\n{told}\n\n{_in_markdown(lines)}"
+
+
+def _in_markdown(lines: Sequence[dict[str, str]]) -> str:
+    """A table of one line or more, each with its cells by heading."""
+    return markdown(list(lines[0]), [list(line.values()) for line in lines])
 
 
 def _every_test(table: Sequence[Row], suite: Suite) -> str:
@@ -334,7 +333,7 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     if source is None:
         return ""
     heading = f"## What an MSE in {source.unit.replace('^2', '²')} means\n\n"
-    networks = [row for row in raw if row.records[0].history and row.records[0].history[0].loss]
+    networks = [row for row in raw if row.records[0].by_gradient]
     if not networks:
         return (
             heading + "Not measured: there are no records of models trained on raw labels (`target_scaling=none`); "
@@ -342,19 +341,8 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         )
     unit = networks[0].records[0].cell.settings.unit
     factor = suite.unit_factor(unit)
-    lines = [_raw_line(row, factor) for row in raw]
     lowest = [row.skill_interval()[0] for row in networks]
     useless = sum(not low > NOTHING_LEARNED for low in lowest)
-    columns = [
-        "model",
-        "backend",
-        "test MSE",
-        "the mean's MSE",
-        "spread of predictions",
-        "spread of labels",
-        "skill",
-        "95 %",
-    ]
     worst = max(1 - row.skill() for row in networks)
     raw_unit = unit.replace("^2", "²")
     return (
@@ -362,28 +350,28 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
         f"on such labels (`target_scaling=none unit={unit}`), next to models that are not trained by gradient. "
         f"{useless} of {len(networks)} networks are no better than the mean (skill interval reaching "
         f"{NOTHING_LEARNED:g} or below); the worst has {worst:.3g} times the mean's MSE. {source.lesson}\n\n"
-        + markdown(columns, lines)
+        + _in_markdown([_raw_line(row, factor) for row in raw])
         + f"\n\nErrors are in the square of {raw_unit}, spreads (standard deviations) in {raw_unit}."
     )
 
 
-def _raw_line(row: Row, factor: float) -> list[str]:
+def _raw_line(row: Row, factor: float) -> dict[str, str]:
     """Errors and spreads in the unit that the labels were raw in, of which `factor` makes the data set's."""
     test, held_out = row.records[0].test, row.records[0].held_out
     assert test is not None
     assert held_out is not None
     predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))
     skill, ends = known_skill(row)
-    return [
-        row.name,
-        row.backend,
-        f"{test.mse / factor**2:.3e}",
-        f"{test.mse_of_mean / factor**2:.3e}",
-        f"{predictions.std(axis=0).mean():.2e}",
-        f"{truth.std(axis=0).mean():.2e}",
-        skill,
-        ends or "–",
-    ]
+    return {
+        "model": row.name,
+        "backend": row.backend,
+        "test MSE": f"{test.mse / factor**2:.3e}",
+        "the mean's MSE": f"{test.mse_of_mean / factor**2:.3e}",
+        "spread of predictions": f"{predictions.std(axis=0).mean():.2e}",
+        "spread of labels": f"{truth.std(axis=0).mean():.2e}",
+        "skill": skill,
+        "95 %": ends or "–",
+    }
 
 
 def _gallery(drawn: Sequence[Path]) -> str:

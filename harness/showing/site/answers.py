@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.judging.blocks import newest, rows
-from harness.judging.records import Record
-from harness.protocol import Metric
+from harness.judging.blocks import Row
 from harness.showing import questions
 from harness.showing.answer import answer
 from harness.showing.site.rows import Board
@@ -26,26 +24,21 @@ class Question(NamedTuple):
     tables: list[list[list[Markup]]]
 
 
-def block_of(board: Board) -> list[Record]:
-    """The newest records that may stand side by side."""
-    return newest(board.records)
-
-
-def headlines(board: Board, block: Sequence[Record], metrics: Sequence[Metric]) -> tuple[Markup, Markup]:
-    """What the report opens with: for the front page by skill alone, and for the suite's own by these metrics, too."""
-    table = rows(block, [variant.name for variant in board.suite.VARIANTS])
+def headlines(board: Board, table: Sequence[Row]) -> tuple[Markup, Markup]:
+    """What the report of these rows opens with: for the front page by skill alone, and for the suite's own by its
+    metrics, too.
+    """
     if not table:
         return (_inline("Nothing was trained on all images yet."),) * 2
-    found = answer(table, metrics)
+    found = answer(table, board.suite.METRICS)
     return _inline(found.brief), _inline(found.whole)
 
 
-def answered(board: Board, block: Sequence[Record]) -> list[Question]:
+def answered(board: Board, table: Sequence[Row]) -> list[Question]:
     """The questions that these rows can answer, as `bench report` asks them."""
-    table = rows(block, [variant.name for variant in board.suite.VARIANTS])
     if not table:
         return []
-    kept = {(record.key, record.computed_by) for record in block}
+    kept = {(record.key, record.computed_by) for row in table for record in row.records}
     of_block = [row for row in board.rows if (row.first.key, row.first.computed_by) in kept]
     latency = {(row.first.cell.row, row.first.cell.backend): told(row.values.get("p50_ms_b1")) for row in of_block}
     return [_read(section) for section in questions.answers(table, latency, board.suite.COMPARISONS)]

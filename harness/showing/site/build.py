@@ -21,9 +21,10 @@ from harness import __version__
 from harness.disk import is_file, refuse_no_folder, write_whole
 from harness.errors import BenchError
 from harness.judging import dictionary
+from harness.judging.blocks import newest, rows
 from harness.judging.stats import FEWEST_IMAGES
 from harness.showing.site import details
-from harness.showing.site.answers import answered, block_of, headlines
+from harness.showing.site.answers import answered, headlines
 from harness.showing.site.bars import Scale
 from harness.showing.site.examples import Examples, examples
 from harness.showing.site.ladder import climbed
@@ -102,9 +103,10 @@ class _Site:
 
     def add_suite(self, board: Board, tell: Progress) -> None:
         """All pages of a suite, its CSVs and its pictures."""
-        name, block = board.name, block_of(board)
+        name, block = board.name, newest(board.records)
+        side_by_side = rows(block, [variant.name for variant in board.suite.VARIANTS])
         self._boards.append(board)
-        self._headlines[name], told = headlines(board, block, board.suite.METRICS)
+        self._headlines[name], told = headlines(board, side_by_side)
         self._file(f"{name}/{name}.csv", board.csv)
         self._file(f"{name}/tests.csv", board.tests_csv)
         self._file(f"{name}/truth.js", f"const truths = {_json(details.truths(board.rows))};\n")
@@ -116,7 +118,7 @@ class _Site:
             name,
             board=board,
             headline=told,
-            questions=answered(board, block),
+            questions=answered(board, side_by_side),
             block=shown,
             records=self._link(self.results / "records" / name / "trainings.jsonl", name),
             **_table(board),

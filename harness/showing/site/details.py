@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 
 from harness.environment import switches
-from harness.judging.records import Record
 from harness.model.variants import Search
 from harness.protocol import Suite
 from harness.provenance import computing_versions, differences
@@ -141,14 +140,10 @@ def worst(row: BoardRow, examples: Examples | None, count: int = 4) -> list[dict
 
 def losses(row: BoardRow) -> dict[str, Any]:
     """Training and validation loss of each seed and epoch, all recipes one after the other; where each of them ends."""
-    good = [record for record in row.group.good if record.history and record.history[0].loss]
+    good = [record for record in row.group.good if record.by_gradient]
     if not good:
         return {}
-
-    def series(record: Record, which: str) -> list[float]:
-        return [value for history in record.history for value in getattr(history, which)]
-
-    found = {which: [series(record, which) for record in good] for which in ("loss", "validation_loss")}
+    found = {which: [record.losses(which) for record in good] for which in ("loss", "validation_loss")}
     epochs = min(len(values) for both in found.values() for values in both)
     ends = np.cumsum([len(history.loss) for history in good[0].history])[:-1].tolist()
     logs: dict[str, Packed] = {}

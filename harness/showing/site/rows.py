@@ -133,8 +133,8 @@ def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _joined(rows: Iterable[BoardRow]) -> list[dict[str, Any]]:
     """A line for each test of each row, with the number of the row's line in the leaderboard's CSV, counting from 1
-    below its heading, in the place of what it hangs on; of each metric its value, and what is known of its `sd`, `low`
-    and `high`.
+    below its heading, in the place of what it depends on; of each metric its value, and what is known of its `sd`,
+    `low` and `high`.
     """
     joined: dict[tuple[int, str], dict[str, Any]] = {}
     for number, row in enumerate(rows, 1):
@@ -150,8 +150,7 @@ def _id(group: Group) -> str:
     """Name of the row's page: the same whenever the site is built."""
     cell = group.first.cell
     name = re.sub(r"[^A-Za-z0-9-]+", "-", cell.row).strip("-")[:60]
-    whole = f"{msgspec.structs.replace(cell, seed=0).key} {group.first.computed_by}"
-    return f"{name}-{cell.backend}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+    return f"{name}-{cell.backend}-{hashlib.sha256(group.first.row.encode()).hexdigest()[:8]}"
 
 
 def _newest_with_older(groups: Sequence[Group]) -> dict[int, list[int]]:

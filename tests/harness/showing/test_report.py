@@ -10,11 +10,11 @@ from harness.judging.store import Store
 from harness.model.architecture import Estimator
 from harness.provenance import source
 from harness.showing import certainty, report
-from harness.showing.answer import in_one_sentence
-from suites import defects, own, shift
+from harness.showing.answer import answer
+from suites import defects, elasticity, own, shift
 from tests.harness.a_benchmark import GRID, RAW, benchmark, fill, history
 from tests.harness.a_command import told_apart
-from tests.harness.examples import a_cell, a_record, moved, of_classes, with_images
+from tests.harness.examples import a_cell, a_record, in_unlike_units, moved, of_classes, with_images
 
 ERRORS = {
     "baseline": 4.0,
@@ -85,7 +85,7 @@ def test_of_classes_the_answer_and_a_table_have_what_who_learns_nothing_has():
             a_record(a_cell(variant="cnn", backend="keras"), metrics={"accuracy": 0.99, "recall": 0.5}),
         ]
     )
-    told = in_one_sentence(table, defects.METRICS)
+    told = answer(table, defects.METRICS).whole
     assert "cnn · keras, the best on the validation images" in told
     assert "accuracy 99.0%, recall 0.50; frequencies · classical, which learns nothing, has accuracy 98.0%" in told
     assert "Is a network" not in told  # for both are estimators
@@ -265,7 +265,7 @@ def test_of_numbers_a_suite_s_figures_of_classes_are_not_shown():
     assert "R² on every test" in told
     assert "| – |" in told  # of what does not vary
     assert "accuracy" not in told
-    assert "learns nothing" not in in_one_sentence(table, own.METRICS)
+    assert "learns nothing" not in answer(table, own.METRICS).whole
 
 
 def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):
@@ -351,3 +351,11 @@ def test_a_search_by_optuna_has_a_table_of_what_it_tried(tmp_path):
     second = text.split("## The best three")[1].split("## ")[0]
     assert "keras seed 10: 5" in second
     assert "keras seed 0: 7" not in second
+
+
+def test_targets_in_unlike_units_have_a_skill_and_no_error_in_the_unit_of_a_source():
+    told = report._every_model(rows([in_unlike_units(a_record())]), elasticity)
+    heading, _, line = told.splitlines()[-3:]
+    assert heading == "| model | backend | skill | 95 % | R² |"
+    assert re.fullmatch(r"\| ridge \| classical \| 0.9\d+ \| 0.9\d+ to 0.9\d+ \| 0.9\d+ \|", line)
+    assert "GPa" not in told

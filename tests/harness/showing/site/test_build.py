@@ -14,7 +14,7 @@ from harness.command.commands import RunOptions
 from harness.command.options import parse
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.blocks import difference
+from harness.judging.blocks import difference, rows
 from harness.judging.records import Examined, Settings
 from harness.judging.store import Store
 from harness.judging.timing import Latency
@@ -25,7 +25,19 @@ from harness.showing.site.examples import Examples
 from harness.showing.site.rows import read
 from suites import contrast100, own, polysilicon
 from tests.harness.a_benchmark import RAW, benchmark, fill
-from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record, a_timing, moved, with_images
+from tests.harness.examples import (
+    ENVIRONMENT,
+    a_cell,
+    a_failure,
+    a_latency,
+    a_record,
+    a_timing,
+    as_rows,
+    held_out_of,
+    moved,
+    with_held_out,
+    with_images,
+)
 
 ROOT = Path(build.__file__).parents[3]
 ERRORS = {"baseline": 4.0, "tuned": 1.0, "vgg16-head-only": 9.0}
@@ -44,8 +56,7 @@ def board_of(results, records):
 def test_a_headline_has_the_figures_that_it_is_asked_for(tmp_path):
     with_mape = [msgspec.structs.replace(record, metrics={"mape": 1.5}) for record in benchmark(ERRORS)]
     board = board_of(tmp_path, with_mape)
-    mape = [metric for metric in polysilicon.METRICS if metric.key == "mape"]
-    front, page = headlines(board, board.records, mape)
+    front, page = headlines(board._replace(suite=polysilicon), rows(board.records))
     assert "MAPE 1.5 %" in page
     assert "MAPE" not in front
     assert "the best on the validation images, has a skill of" in front
@@ -242,22 +253,12 @@ def test_worst_images_and_kinds_are_those_of_the_data(tmp_path):
     dataset = contrast100.load(None, {})
     split = contrast100.split(dataset)
     cell = a_cell(data_hash=dataset.fingerprint(), split_hash=split.fingerprint())
-    record = a_record(cell)
-    truth = dataset.targets[split.test]
-    predictions = truth + 1.0
+    predictions = dataset.targets[split.test] + 1.0
     predictions[7] += 50
     of = [index for index, row in enumerate(split.test) if dataset.kinds[row] == "disks"]
     predictions[of] += 5
-    held_out = msgspec.structs.replace(
-        record.held_out,
-        ids=tuple(dataset.ids[row] for row in split.test),
-        targets=dataset.target_names,
-        units=dataset.units,
-        truth=tuple(map(tuple, truth.tolist())),
-        predictions=tuple(map(tuple, predictions.tolist())),
-        train_mean=tuple(dataset.targets[split.train].mean(axis=0).tolist()),
-    )
-    record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
+    held_out = held_out_of(dataset, split, predictions)
+    record = a_record(cell, held_out=held_out, test=held_out.accuracy())
     (row,) = board_of(tmp_path, [record]).rows
     worst = details.worst(row, shipped)
     assert worst[0]["place"] == 7
@@ -285,15 +286,11 @@ def test_a_row_without_a_result_and_one_of_few_images_have_pages(tmp_path):
 def test_of_a_large_test_a_part_is_drawn_and_the_worst(tmp_path):
     record = a_record(a_cell(variant="baseline"))
     truth = np.random.default_rng(0).normal(100, 10, (1203, 2))
-    held_out = msgspec.structs.replace(
-        record.held_out,
-        ids=tuple(map(str, range(1203))),
-        truth=tuple(map(tuple, truth.tolist())),
-        predictions=tuple(map(tuple, (truth + 1).tolist())),
+    record = with_held_out(
+        record, ids=tuple(map(str, range(1203))), truth=as_rows(truth), predictions=as_rows(truth + 1)
     )
-    far = msgspec.structs.replace(held_out, test="far", **{name: getattr(held_out, name)[:300] for name in PARTS})
-    others = {"far": Examined(far, far.accuracy(), {})}
-    record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), others=others)
+    far = msgspec.structs.replace(with_images(record, 300).held_out, test="far")
+    record = msgspec.structs.replace(record, others={"far": Examined(far, far.accuracy(), {})})
     (row,) = board_of(tmp_path, [record]).rows
     drawn = details.predictions(row, [7, 1202])
     assert (drawn["test"]["points"], drawn["far"]["points"]) == ([5, [7, 1202]], [1, []])
@@ -301,9 +298,6 @@ def test_of_a_large_test_a_part_is_drawn_and_the_worst(tmp_path):
     low, high, text = drawn["test"]["columns"][1]
     assert len(text) == 2 * len(places)
     assert (low, high) == pytest.approx((truth[places, 1].min() + 1, truth[places, 1].max() + 1), rel=1e-5)
-
-
-PARTS = ("ids", "truth", "predictions")
 
 
 def test_each_test_of_several_is_shown(tmp_path):
