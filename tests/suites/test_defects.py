@@ -9,7 +9,6 @@ from sklearn.metrics import average_precision_score, precision_recall_fscore_sup
 
 from harness import registry
 from harness.command.cli import main
-from harness.errors import BenchError
 from harness.protocol import Predicted
 from harness.running.data import split_of
 from suites import defects
@@ -100,11 +99,3 @@ def test_the_picture_has_the_curve_of_every_test(tmp_path):
         noisy = np.clip(DATA.targets[rows] + draw.normal(0, 0.3, (len(rows), 2)), 0, 1)
         found.append(Predicted("cnn", "keras", test, DATA.targets[rows], noisy[None]))
     assert [path.name for path in SUITE.draw(found, tmp_path)] == ["precision-recall.png"]
-
-
-def test_what_the_suite_has_not_is_refused(tmp_path):
-    for refused in (SUITE.load, SUITE.check_data):
-        with pytest.raises(BenchError, match="give yours with suite=own"):
-            refused(tmp_path, {})
-    with pytest.raises(BenchError, match="its patches are its own"):
-        SUITE.make_data(tmp_path, 1, 0, {}, lambda *_: None)

@@ -8,7 +8,6 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
 
 from harness import registry
-from harness.errors import BenchError
 from harness.model.variants import Encoding
 from harness.protocol import Predicted
 from suites.micrographs import pictures, specimens
@@ -123,24 +122,6 @@ def test_pictures_of_what_there_is(tmp_path):
     found = [predicted("new", 9.0), predicted("seen", 3.0)]
     assert [picture.name for picture in SUITE.draw(found, tmp_path)] == ["inflation.png"]
     assert SUITE.draw([], tmp_path) == []
-
-
-# --- what is refused ------------------------------------------------------------------------------------------------
-
-
-def test_data_of_ones_own_are_refused(tmp_path):
-    for refused in (SUITE.load, SUITE.check_data):
-        with pytest.raises(BenchError, match="this suite has data of its own alone; give yours with suite=own"):
-            refused(tmp_path, {})
-    with pytest.raises(BenchError, match="its specimens are shipped"):
-        SUITE.make_data(tmp_path, 1, 0, {}, lambda *_: None)
-
-
-def test_unknown_encodings_and_decodings_are_refused():
-    with pytest.raises(BenchError, match=r"unknown encoding 'segmentd'.*segmented"):
-        SUITE.encoder(Encoding("segmentd"), DATA)
-    with pytest.raises(BenchError, match="this suite has none"):
-        SUITE.decoder(Encoding("any"), DATA)
 
 
 def test_gray_micrographs_are_read_and_colour_is_refused(tmp_path):

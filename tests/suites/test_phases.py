@@ -73,16 +73,7 @@ def test_the_picture_is_a_confusion_matrix(tmp_path):
     assert [path.name for path in SUITE.draw([found], tmp_path)] == ["confusion.png"]
 
 
-def test_what_the_suite_has_not_is_refused(tmp_path):
-    for refused in (SUITE.load, SUITE.check_data):
-        with pytest.raises(BenchError, match="give yours with suite=own"):
-            refused(tmp_path, {})
-    with pytest.raises(BenchError, match="its specimens are shipped"):
-        SUITE.make_data(tmp_path, 1, 0, {}, lambda *_: None)
-    with pytest.raises(BenchError, match=r"unknown encoding 'two-points'.*two-point"):
-        SUITE.encoder(Encoding("two-points"), DATA)
-    with pytest.raises(BenchError, match="this suite has none"):
-        SUITE.decoder(Encoding("any"), DATA)
+def test_classes_have_no_unit():
     assert SUITE.unit_factor("") == 1
     with pytest.raises(BenchError, match="unit=GPa: classes have none"):
         SUITE.unit_factor("GPa")

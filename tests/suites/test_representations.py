@@ -8,7 +8,6 @@ import pytest
 
 from harness import registry
 from harness.errors import BenchError
-from harness.model.variants import Encoding
 from harness.running.data import split_of
 from suites import representations
 from suites.microstructure import dataset, generators
@@ -79,13 +78,3 @@ def test_both_cnns_have_as_many_parameters_and_see_different_things():
     named = {variant.name: variant for variant in SUITE.VARIANTS}
     assert named["cnn-s2"].architecture == named["cnn-pixels"].architecture
     assert named["cnn-s2"].encoding != named["cnn-pixels"].encoding
-
-
-def test_what_the_suite_has_not_is_refused(tmp_path):
-    for refused in (SUITE.load, SUITE.check_data):
-        with pytest.raises(BenchError, match="this suite has data of its own alone"):
-            refused(tmp_path, {})
-    with pytest.raises(BenchError, match="its images are shipped"):
-        SUITE.make_data(tmp_path, 1, 0, {}, lambda *_: None)
-    with pytest.raises(BenchError, match="unknown encoding 'two-pint'"):
-        SUITE.encoder(Encoding("two-pint"), DATA)

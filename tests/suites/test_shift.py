@@ -7,7 +7,6 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from harness import registry
-from harness.errors import BenchError
 from harness.model.variants import Encoding
 from harness.protocol import Predicted
 from suites import shift
@@ -151,15 +150,3 @@ def test_the_picture_of_severity(tmp_path):
     found = [Predicted("a model", "classical", name, truth, truth[None] + 1) for name in SPLIT.tests]
     assert [picture.name for picture in SUITE.draw(found, tmp_path)] == ["severity.png"]
     assert SUITE.draw([], tmp_path) == []
-
-
-def test_what_the_suite_has_not_is_refused(tmp_path):
-    for refused in (SUITE.load, SUITE.check_data):
-        with pytest.raises(BenchError, match="this suite has data of its own alone"):
-            refused(tmp_path, {})
-    with pytest.raises(BenchError, match="its specimens are shipped"):
-        SUITE.make_data(tmp_path, 1, 0, {}, lambda *_: None)
-    with pytest.raises(BenchError, match=r"unknown encoding 'normalized'.*normalised"):
-        SUITE.encoder(Encoding("normalized"), DATA)
-    with pytest.raises(BenchError, match="this suite has none"):
-        SUITE.decoder(Encoding("any"), DATA)
