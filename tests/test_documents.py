@@ -1,4 +1,4 @@
-"""Links of the documents lead to files and headings that there are."""
+"""Links of the documents lead to files and headings that there are, and ARCHITECTURE.md names every module."""
 
 import re
 from pathlib import Path
@@ -35,3 +35,13 @@ def test_a_broken_link_would_be_seen(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# A `page`, of two words\n[fine](#a-page-of-two-words) [no](#a-page) [file](gone.md)\n")
     assert list(broken(page)) == ["#a-page", "gone.md"]
+
+
+def test_the_house_has_every_module_in_its_place_and_none_that_is_gone():
+    house = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## The house")[2].split("```")[1]
+    told, folders = set(), []
+    for indent, name in re.findall(r"^( *)([\w/]+(?:\.py)?)(?= )", house, re.MULTILINE):
+        folders[len(indent) // 2 :] = [name.rstrip("/")]
+        told |= {"/".join(folders)} if name.endswith(".py") else set()
+    modules = {path for top in ("harness", "backends", "suites") for path in (ROOT / top).rglob("*.py")}
+    assert told == {path.relative_to(ROOT).as_posix() for path in modules if path.name != "__init__.py"}
