@@ -163,6 +163,14 @@ def test_a_column_that_names_each_image_names_the_files_whatever_it_is_called(tm
     assert (table.files, table.groups, table.names) == (tuple(cells), (), ("E",))
 
 
+@pytest.mark.parametrize("head", ["index", "IDX", "sample"])
+def test_a_column_that_numbers_more_rows_than_there_are_images_names_files(tmp_path, head):
+    """As in a published table of a thousand images, of which some were taken."""
+    (tmp_path / "t.csv").write_text(f"{head},E\n" + "\n".join(f"{row},{row / 8}" for row in range(1, 9)))
+    table = read_table(tmp_path / "t.csv", Names(tmp_path / f"{row}.png" for row in range(1, 6)), Asked())
+    assert (table.files, table.names) == (tuple("12345678"), ("E",))
+
+
 def test_what_names_files_is_no_group_and_another_column_may_be(read):
     table = read(f"sample,specimen,E\n{rows('ppqq', NUMBERS)}")
     assert (table.files, table.groups) == (FILES, tuple("ppqq"))
