@@ -396,6 +396,9 @@ def _bare(name: str) -> str:
     return match["name"] if match and match["name"] else name
 
 
+_NO_UNIT = "-", "\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}"  # what people write for the unit of pure numbers
+
+
 def _units(targets: Sequence[str], asked: Asked, numbers: bool) -> tuple[str, ...]:
     """The unit of each target: what was asked for, else what its header has in brackets; none of classes. Raises
     BenchError.
@@ -410,4 +413,5 @@ def _units(targets: Sequence[str], asked: Asked, numbers: bool) -> tuple[str, ..
     if wrong := [unit for unit in told if not _is(unit, Label)]:
         raise BenchError(f"units={','.join(wrong)}: must be text without markup")
     matches = [_UNIT.fullmatch(name) for name in targets]
-    return told or tuple(label(match["unit"]).replace(",", " ") if match else "" for match in matches)
+    found = told or tuple(label(match["unit"]).replace(",", " ") if match else "" for match in matches)
+    return tuple("" if unit.strip() in _NO_UNIT else unit for unit in found)

@@ -54,6 +54,12 @@ def test_targets_and_units_can_be_named(read):
         read(text, Asked((), ("mm", "m", "km")))
 
 
+def test_a_dash_for_a_unit_is_none(read):
+    table = read(f"image,porosity (-),tortuosity [\N{EN DASH}]\n{rows(NUMBERS, SIZES)}")
+    assert (table.names, table.units) == (("porosity", "tortuosity"), ("", ""))
+    assert read(f"image,porosity,K\n{rows(NUMBERS, SIZES)}", Asked((), ("-", "mD"))).units == ("", "mD")
+
+
 def test_a_column_whose_header_has_a_comma_can_be_named(read):
     table = read(f'image,"Rp0,2 [MPa]",Rm [MPa]\n{rows(NUMBERS, SIZES)}', Asked(("Rm [MPa]", "Rp0", "2 [MPa]")))
     assert (table.names, table.units) == (("Rm", "Rp0_2"), ("MPa", "MPa"))
