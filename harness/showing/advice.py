@@ -13,7 +13,7 @@ import numpy as np
 from harness.judging.blocks import Difference, Row, difference, differences
 from harness.judging.metrics import NO_SKILL
 from harness.judging.stats import FEWEST_IMAGES
-from harness.showing.questions import better, families, in_words, known_skill, seconds
+from harness.showing.questions import better, decimals, families, in_words, known_skill, r2_of_targets, seconds
 from harness.text import one_line
 
 
@@ -32,6 +32,7 @@ def advice(
     best = min(usable, key=Row.validation_error)
     told = [
         _which(best),
+        _of_each_target(best),
         _unusable(chosen) if chosen is not best else "",
         _how_sure(best, chosen, [row for row in table if row is not best]),
         _more_images(suite, best, curves.get((best.name, best.backend), {}), results),
@@ -55,6 +56,18 @@ def _which(best: Row) -> str:
         "**The best model on the validation images is not shown to be better than always answering the mean.** It is "
         f"{best.title}, and {told}."
     )
+
+
+def _of_each_target(best: Row) -> str:
+    """R² of the target that is predicted worst and of that which is predicted best, where there are several: their mean
+    hides one that is not learnt.
+    """
+    r2 = r2_of_targets(best)
+    if best.of_classes or len(r2) < 2:
+        return ""
+    in_order = sorted(r2, key=lambda name: r2[name])
+    worst, ablest = (f"{name}, {decimals(r2[name], digits=2)}" for name in (in_order[0], in_order[-1]))
+    return f"Of its {best.targets} targets, R² is lowest for {worst}, and highest for {ablest}."
 
 
 def _unusable(chosen: Row) -> str:
@@ -96,9 +109,11 @@ def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:
     test = best.tests[0]
     covered = [known.covered for r in best.records if (known := r.calibrated.get(test)) and known.covered is not None]
     if covered:
+        what = "sets of classes for 90 %" if best.of_classes else "90 % intervals"
+        held = "true classes" if best.of_classes else "true values"
         told.append(
-            f"Predictions of {best.title} come with 90 % intervals, which hold {np.mean(covered):.0%} of the true "
-            "values on the test images."
+            f"Predictions of {best.title} come with {what}, which hold {np.mean(covered):.0%} of the {held} on the "
+            "test images."
         )
     return " ".join(told)
 

@@ -462,6 +462,16 @@ def decimals(value: float, sign: str = "", digits: int = 3) -> str:
     return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}"
 
 
+def r2_of_targets(row: Row) -> dict[str, float]:
+    """R² of each target whose truth varies, by its name; means over seeds."""
+    found: dict[str, list[float]] = {}
+    for record in row.records:
+        for name, value in (record.test.r2 if record.test else {}).items():
+            if value is not None:
+                found.setdefault(name, []).append(value)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
 def known_skill(row: Row) -> tuple[str, str]:
     """Its skill and the 95 % interval of it, with the digits that this allows; "" for that of too few images."""
     skill, (low, high) = row.skill(), row.skill_interval()

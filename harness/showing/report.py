@@ -23,7 +23,7 @@ from harness.showing import certainty, pictures
 from harness.showing.advice import advice
 from harness.showing.answer import answer
 from harness.showing.profiles import most_epochs
-from harness.showing.questions import answers, decimals, known_skill, skill_in_words
+from harness.showing.questions import answers, decimals, known_skill, r2_of_targets, skill_in_words
 from harness.showing.tables import cell, markdown
 from harness.text import counted
 
@@ -60,6 +60,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
         first,
         _head(suite_name, suite, block, _code(table, Reproductions(results, suite_name))),
         _every_model(table, suite),
+        "" if ships else _every_target(table),
         _every_test(table, suite),
         *answers(table, latencies, suite.COMPARISONS),
         _learning_curves(curve, table),
@@ -250,6 +251,18 @@ def _in_markdown(lines: Sequence[dict[str, str]]) -> str:
     return markdown(list(lines[0]), [list(line.values()) for line in lines])
 
 
+def _every_target(table: Sequence[Row]) -> str:
+    """R² of each target by every model, where there are several."""
+    if table[0].of_classes or table[0].targets < 2:
+        return ""
+    in_order = sorted(table, key=Row.skill, reverse=True)
+    found = [r2_of_targets(row) for row in in_order]
+    targets = list(dict.fromkeys(name for r2 in found for name in r2))
+    cells = [[decimals(r2.get(name, np.nan)) for name in targets] for r2 in found]
+    told = "Means over seeds. A skill of all targets hides one that is not learnt."
+    return f"## R² of each target\n\n{told}\n\n" + _against("target", targets, cells, in_order)
+
+
 def _every_test(table: Sequence[Row], suite: Suite) -> str:
     """Where a suite has several tests: its figures of every model on each, R² where it has none; means over seeds. Of
     one test those of a suite whose figures say how good an answer is.
@@ -285,15 +298,21 @@ def _mean_r2(row: Row) -> str:
 
 
 def _r2_by_test(table: Sequence[Row], tests: Sequence[str]) -> str:
-    """A line for each test where there are more of them than models, else one for each model."""
     r2 = [[_mean_r2(row.on(test)) if test in row.tests else "–" for test in tests] for row in table]
-    if len(tests) <= len(table):
+    return _against("test", tests, r2, table)
+
+
+def _against(kind: str, names: Sequence[str], cells: Sequence[Sequence[str]], table: Sequence[Row]) -> str:
+    """The `cells` of each model, one for each of these names: a line for each name where there are more of them than
+    models, else one for each model.
+    """
+    if len(names) <= len(table):
         return markdown(
-            ["model", "backend", *tests],
-            [[row.name, row.backend, *line] for row, line in zip(table, r2, strict=True)],
+            ["model", "backend", *names],
+            [[row.name, row.backend, *line] for row, line in zip(table, cells, strict=True)],
         )
-    names = [f"{row.name}, {row.backend}" for row in table]
-    return markdown(["test", *names], [[test, *line] for test, *line in zip(tests, *r2, strict=True)])
+    models = [f"{row.name}, {row.backend}" for row in table]
+    return markdown([kind, *models], [[name, *line] for name, *line in zip(names, *cells, strict=True)])
 
 
 def _learning_curves(found: dict[tuple[str, str], dict[int, Row]], table: Sequence[Row]) -> str:

@@ -52,6 +52,8 @@ def _csv(path: Path) -> tuple[list[list[str]], list[str]]:
     rows = max(found.values(), key=_fits, default=[])
     if likely[0] in problems and not _fits(rows)[0]:
         raise problems[likely[0]]
+    if len(head.split()) > 1 and not any(separator in head for separator in _SEPARATORS):
+        _refuse_spaces(rows)
     if len(rows) > MOST_ROWS:
         raise Unusable(f"more than {MOST_ROWS} rows: this is no table of images")
     return rows, told
@@ -76,6 +78,13 @@ def _separated(text: str, separator: str) -> list[list[str]]:
         remedy = "put a cell with such a mark between quotation marks, and write each inside of it twice"
         told = f"line {reader.line_num}, read as separated by {_SEPARATORS[separator]}: {error}"
         raise Unusable(f"not a CSV: {told}: {remedy}") from None
+
+
+def _refuse_spaces(rows: Sequence[Sequence[str]]) -> None:
+    """Raise Unusable where spaces separate the cells of each row."""
+    widths = {len(row[0].split()) for row in rows if row and row[0].strip()}
+    if len(widths) == 1 and all(len(row) <= 1 for row in rows):
+        raise Unusable(f"its cells are separated by spaces: write one of {', '.join(_SEPARATORS.values())} there")
 
 
 def _fits(rows: Sequence[Sequence[str]]) -> tuple[bool, int]:

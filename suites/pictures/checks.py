@@ -35,6 +35,7 @@ _FOLLOWS = 0.9  # rank correlation of a target with the number of its row
 _TELLS = 0.8  # share of the variance of mean grey levels that lies between groups
 _DARK = 0.25
 _FAR = 50  # times the range of half of all values
+_DECADES = 50  # times the 5th percentile, from which the 95th is told to be far above it
 _LITTLE = 0.01  # share of another target's variance
 _MOST_NUMBERS = 5  # whole ones, that may be names of classes
 
@@ -176,7 +177,8 @@ def _numbers(labelled: Labelled, table: str) -> list[Finding]:
                 "in that order, whatever drifted meanwhile, light or wear, tells it as well"
             )
             findings.append(Finding("warning", table, what))
-        findings += _far_off(name, column, labelled.rows, table) + _maybe_classes(name, column[known], table)
+        findings += _far_off(name, column, labelled.rows, table) or _over_decades(name, column[known], table)
+        findings += _maybe_classes(name, column[known], table)
     return findings
 
 
@@ -189,6 +191,16 @@ def _far_off(name: str, column: NDArray[np.float64], rows: Sequence[int], table:
     what = f"{name} is far outside of the others, half of which lie from {low:g} to {high:g}"
     spots = [Spot(row, what, "correct it, or it decides all scores", f"{column[row]:g}") for row in off.tolist()]
     return gather(spots, of_rows(table, rows), "warning")
+
+
+def _over_decades(name: str, values: NDArray[np.float64], table: str) -> list[Finding]:
+    """A warning of positive values over decades, most of them small, as permeabilities are."""
+    low, middle, high = np.percentile(values, (5, 50, 95))
+    if values.min() <= 0 or high < _DECADES * low or middle > high / 4:
+        return []
+    what = f"column {name} reaches from {values.min():.4g} to {values.max():.4g}: the largest decide all scores, and"
+    what += " intervals, as wide for the small as for the large, reach below zero; predict its logarithm, in a column "
+    return [Finding("warning", table, what + "of its own that targets= names, unless such errors are what counts")]
 
 
 def _maybe_classes(name: str, values: NDArray[np.float64], table: str) -> list[Finding]:

@@ -13,12 +13,21 @@ import numpy as np
 from harness.errors import BenchError, DataError, Finding
 from harness.protocol import Dataset
 from harness.text import label
-from suites.microstructure.findings import Unusable
+from suites.microstructure.findings import Spot, Unusable, gather, of_rows
 from suites.microstructure.images import text
 from suites.microstructure.names import Names
 from suites.microstructure.pairing import Pairing, by_name
 from suites.pictures.checks import Labelled, check, equal_images
-from suites.pictures.images import Read, Size, class_folders, find_images, left_out, read_images
+from suites.pictures.images import (
+    SUFFIXES,
+    Read,
+    Size,
+    class_folders,
+    find_images,
+    left_out,
+    other_images,
+    read_images,
+)
 from suites.pictures.table import FOLDERS, Asked, Table, find_table, of_folders, read_table
 
 CLASSES = {"answers": "classes"}
@@ -81,7 +90,17 @@ def _of_table(folder: Path, paths: list[Path], asked: Asked) -> tuple[str, Table
         table = read_table(path, Names(paths), asked)
     except Unusable as problem:
         raise Unusable(f"{text(path.name)}: {problem}") from None
-    return path.name, table, by_name(paths, table.files, path.name)
+    unread = _unread(folder, paths, table.files)
+    pairing = by_name(paths, [None if row in unread else cell for row, cell in enumerate(table.files)], path.name)
+    what, remedy = "the image that it names is of a kind that is not read", f"save it as {', '.join(SUFFIXES)}"
+    spots = [Spot(row, what, f"{remedy}, and write its new name", f"'{table.files[row][-40:]}'") for row in unread]
+    return path.name, table, pairing._replace(findings=gather(spots, of_rows(path.name)) + pairing.findings)
+
+
+def _unread(folder: Path, paths: Sequence[Path], files: Sequence[str]) -> list[int]:
+    """The rows whose cell in `files` names none of the images `paths`, but one of another kind."""
+    images, others = Names(paths), Names(other_images(folder))
+    return [row for row, cell in enumerate(files) if others.is_name(cell) and images.find(cell) is None]
 
 
 def _of_classes(paths: list[Path], asked: Asked) -> tuple[str, Table, Pairing]:

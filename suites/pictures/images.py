@@ -54,8 +54,11 @@ def find_images(folder: Path) -> list[Path]:
     """
     if found := _of(SUFFIXES, _listed(folder)):
         return found
+    folders = [path for path in _listed(folder) if path.is_dir()]
     told = f", but in its folders {few(list(inside))}: give one of these" if (inside := _folders(folder)) else ""
-    if others := [text(path.name) for path in other_images(folder)]:
+    if not inside and (deep := [text(f"{one.name}/{name}") for one in folders for name in _folders(one)]):
+        told = f", but in {few(deep)}: move them up, for images are read in a folder and in those of its classes"
+    if others := [text(_inside(path, folder)) for place in (folder, *folders) for path in other_images(place)]:
         told += f"; convert {few(others)}"
     raise BenchError(f"{folder}: no image in this folder{told}; {', '.join(SUFFIXES)} are read")
 

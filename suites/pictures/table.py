@@ -32,6 +32,7 @@ FOLDERS = "folders of classes"
 _FEWEST_GROUPS = 10  # that could be split
 
 _GROUP = GROUP | {"specimen id", "group id", "sample", "sample id"}
+_ROW_NUMBER = ROW_NUMBER | {"idx"}
 _UNIT = re.compile(r"\s*(?P<name>.*?)\s*[\[(](?P<unit>[^\])]*)[\])]\s*")
 
 
@@ -237,7 +238,7 @@ def _roles(cells: dict[str, list[str]], images: Names, asked: Asked) -> _Roles:
     found = file_columns([heads[name] for name in names], dict(enumerate(others.values())), images)
     if len(found) > 1:
         raise Unusable(f"columns {few([names[column] for column in found])} name different files in a row: leave one")
-    numbers = [name for name in heads if heads[name] in ROW_NUMBER]
+    numbers = [name for name in heads if heads[name] in _ROW_NUMBER]
     file = names[found[0]] if found else next((n for n in groups + numbers if _names_each(cells[n], images)), None)
     if file is None:
         raise Unusable(f"no column names the files of the images; if one does, call it `file`: {LAYOUT}")
@@ -249,9 +250,11 @@ def _roles(cells: dict[str, list[str]], images: Names, asked: Asked) -> _Roles:
 
 
 def _names_each(cells: Sequence[str], images: Names) -> bool:
-    """Whether each cell names an image of its own, so that a column is of files whatever it is called."""
-    found = [images.find(cell) for cell in cells]
-    return None not in found and len(set(found)) == len(found)
+    """Whether each cell names an image of its own, or each image is named by one, so that a column is of files whatever
+    it is called.
+    """
+    found = [path for cell in cells if (path := images.find(cell))]
+    return bool(found) and len(set(found)) == len(found) and len(found) in (len(cells), len(images))
 
 
 def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[str, ...]:
@@ -261,7 +264,7 @@ def _targets(cells: dict[str, list[str]], roles: _Roles, asked: Asked) -> tuple[
             if name not in cells:
                 raise BenchError(f"targets={name}: the table has no such column{nearest(name, cells)}")
         return asked.targets
-    counts = [name for name in cells if _head(name) in ROW_NUMBER and mostly_numbers(cells[name])]
+    counts = [name for name in cells if _head(name) in _ROW_NUMBER and mostly_numbers(cells[name])]
     left = [name for name in cells if name not in (*roles, *counts)]
     numbers = [name for name in left if mostly_numbers(cells[name])]
     if varying := [name for name in numbers if len(set(cells[name])) > 1]:
@@ -393,6 +396,9 @@ def _bare(name: str) -> str:
     return match["name"] if match and match["name"] else name
 
 
+_NO_UNIT = "-", "\N{EN DASH}", "\N{EM DASH}", "\N{MINUS SIGN}"  # what people write for the unit of pure numbers
+
+
 def _units(targets: Sequence[str], asked: Asked, numbers: bool) -> tuple[str, ...]:
     """The unit of each target: what was asked for, else what its header has in brackets; none of classes. Raises
     BenchError.
@@ -407,4 +413,5 @@ def _units(targets: Sequence[str], asked: Asked, numbers: bool) -> tuple[str, ..
     if wrong := [unit for unit in told if not _is(unit, Label)]:
         raise BenchError(f"units={','.join(wrong)}: must be text without markup")
     matches = [_UNIT.fullmatch(name) for name in targets]
-    return told or tuple(label(match["unit"]).replace(",", " ") if match else "" for match in matches)
+    found = told or tuple(label(match["unit"]).replace(",", " ") if match else "" for match in matches)
+    return tuple("" if unit.strip() in _NO_UNIT else unit for unit in found)

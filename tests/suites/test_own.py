@@ -320,6 +320,18 @@ def test_everything_that_is_wrong_is_told_at_once(folder, tmp_path):
     assert "too few to split" in text
 
 
+def test_rows_that_name_images_of_kinds_that_are_not_read_are_told_as_such(folder, tmp_path):
+    place = shutil.copytree(folder, tmp_path / "some")
+    for number in (3, 4):
+        (place / f"s{number}.tif").rename(place / f"s{number}.bmp")
+    table = next(place.glob("*.csv"))
+    table.write_text(table.read_text().replace("s3.tif", "s3.bmp").replace("s4.tif", "s4.bmp"))
+    errors = [finding.what for finding in own.check_data(place, {}) if finding.severity == "error"]
+    assert len(errors) == 1
+    assert errors[0].startswith("the image that it names is of a kind that is not read: save it as .png")
+    assert "2 rows: 4-5 (row 4: 's3.bmp')" in errors[0]
+
+
 def test_what_images_that_cannot_be_read_would_mend_is_not_told(folder, tmp_path):
     """Of twelve images one is whole: too few, and of too few classes, but not for their number."""
     for number in range(12):

@@ -7,7 +7,7 @@ import pytest
 from harness.judging.blocks import rows
 from harness.judging.records import Calibrated, Settings
 from harness.showing.advice import advice
-from tests.harness.examples import a_cell, a_record, with_images
+from tests.harness.examples import a_cell, a_record, in_unlike_units, of_classes, with_images
 
 RESULTS = Path("mine")
 
@@ -140,6 +140,27 @@ def test_intervals_of_predictions_are_held_to_the_test_images():
     records = [msgspec.structs.replace(r, calibrated=of) for r, of in zip(row.records, known, strict=True)]
     told = advice("own", [row._replace(records=tuple(records))], {}, {}, RESULTS)
     assert "90 % intervals, which hold 85% of the true values on the test images" in told
+
+    classes = [of_classes(record) for record in records]
+    told = advice("own", [row._replace(records=tuple(classes))], {}, {}, RESULTS)
+    assert "sets of classes for 90 %, which hold 85% of the true classes on the test images" in told
+
+
+def test_of_several_targets_the_worst_is_told():
+    """Whose mean is 0.5 where one is known and the other is not."""
+    (row,) = table(gp=1.0)
+    records = []
+    for record in map(in_unlike_units, row.records):
+        held_out = record.held_out
+        guessed = tuple((first, held_out.train_mean[1]) for first, _ in held_out.predictions)
+        held_out = msgspec.structs.replace(held_out, predictions=guessed)
+        records.append(msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy()))
+    told = advice("own", [row._replace(records=tuple(records))], {}, {}, RESULTS)
+    low, high = (np.mean([record.test.r2[name] for record in records]) for name in ("C22", "C11"))
+    assert low < 0.1
+    assert high > 0.9
+    assert f"Of its 2 targets, R² is lowest for C22, {low:.2f}, and highest for C11, {high:.2f}." in told
+    assert "R²" not in advice("own", [row._replace(records=tuple(map(of_classes, row.records)))], {}, {}, RESULTS)
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,18 @@ def test_a_suite_without_figures_of_its_own_shows_r2_on_every_test():
     ]
 
 
+def test_r2_of_each_of_several_targets_is_told():
+    table = rows([a_record(a_cell(variant=name), error) for name, error in (("ridge", 5.0), ("gp", 1.0))])
+    line = {row.name: " | ".join(f"{row.records[0].test.r2[name]:.3f}" for name in ("C11", "C22")) for row in table}
+    assert report._every_target(table).splitlines()[4:] == [
+        "| model | backend | C11 | C22 |",
+        "| --- | --- | --- | --- |",
+        f"| gp | classical | {line['gp']} |",
+        f"| ridge | classical | {line['ridge']} |",
+    ]
+    assert not report._every_target(rows([of_classes(a_record())]))
+
+
 def test_a_search_by_optuna_has_a_table_of_what_it_tried(tmp_path):
     by_optuna = msgspec.structs.replace(GRID, method="optuna")
     trials = tuple(Trial(number, loss, 1, loss, 100, 1.0) for number, loss in ((7, 0.9), (7, 0.5), (2, 0.8)))

@@ -43,6 +43,7 @@ def test_commas_in_headers_and_cells_separate_nothing_where_semicolons_do(read):
         ("file\tE\na.png\t1\n".encode("utf-16-le"), "not UTF-8 text: save it as CSV"),
         ("file\n" + "a\n" * 100_001, "more than 100000 rows"),
         ("\n,\n", "empty: needed are a header"),
+        ("a.png  1.0  mono\nb.png  0.33 poly\n", "its cells are separated by spaces: write one of commas, semicolons"),
     ],
 )
 def test_what_is_no_table_says_where_and_what_to_do(read, text, told):

@@ -110,6 +110,16 @@ def test_a_value_that_is_far_outside_of_the_others():
     assert not any("far outside" in what for _, what in told(labelled(targets=mostly_none)))
 
 
+def test_positive_values_over_decades_are_told():
+    draw = np.random.default_rng(1)
+    values = 1000 * 10 ** draw.normal(0, 0.7, (200, 1))
+    only(labelled(images(200), values), "warning", "column E reaches from", "predict its logarithm", "targets= names")
+    assert told(labelled(images(200), np.log10(values))) == []
+    assert told(labelled(images(200), values - values.min())) == []
+    assert told(labelled(images(200), draw.uniform(0.001, 100, (200, 1)))) == []
+    assert told(labelled(images(200), 1000 - 999 * draw.beta(0.5, 2, (200, 1)))) == []
+
+
 def test_few_whole_numbers_may_be_names_of_classes():
     draw = np.random.default_rng(1)
     only(labelled(targets=draw.integers(0, 2, (70, 1)) * 1.0), "warning", "column E holds 0, 1 alone", "classes=true")

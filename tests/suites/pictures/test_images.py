@@ -201,6 +201,15 @@ def test_images_are_found_in_natural_order_and_hidden_ones_left_out(tmp_path):
         find_images(tmp_path / "nothing")
 
 
+def test_images_that_lie_deeper_or_are_of_other_kinds_are_told_where_there_are_no_others(tmp_path):
+    for name in ("crack/images/1.jpg", "fray/images/2.jpg", "fray/images/2.png", "free/3.bmp"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    told = r"no image in this folder, but in crack/images, fray/images: move them up, .*; convert free/3\.bmp; \.png"
+    with pytest.raises(BenchError, match=told):
+        find_images(tmp_path)
+
+
 def tiff(path, pixels, bits, photometric=1, sample_format=1):
     """A little-endian TIFF of one strip, written by hand: Pillow writes no negatives."""
     height, width = pixels.shape

@@ -54,6 +54,12 @@ def test_targets_and_units_can_be_named(read):
         read(text, Asked((), ("mm", "m", "km")))
 
 
+def test_a_dash_for_a_unit_is_none(read):
+    table = read(f"image,porosity (-),tortuosity [\N{EN DASH}]\n{rows(NUMBERS, SIZES)}")
+    assert (table.names, table.units) == (("porosity", "tortuosity"), ("", ""))
+    assert read(f"image,porosity,K\n{rows(NUMBERS, SIZES)}", Asked((), ("-", "mD"))).units == ("", "mD")
+
+
 def test_a_column_whose_header_has_a_comma_can_be_named(read):
     table = read(f'image,"Rp0,2 [MPa]",Rm [MPa]\n{rows(NUMBERS, SIZES)}', Asked(("Rm [MPa]", "Rp0", "2 [MPa]")))
     assert (table.names, table.units) == (("Rm", "Rp0_2"), ("MPa", "MPa"))
@@ -161,6 +167,14 @@ def test_a_column_that_names_each_image_names_the_files_whatever_it_is_called(tm
     path.write_text(f"{head},Probe,E\n" + "\n".join(f"{c},p,{n}" for c, n in zip(cells, NUMBERS, strict=True)))
     table = read_table(path, names, Asked())
     assert (table.files, table.groups, table.names) == (tuple(cells), (), ("E",))
+
+
+@pytest.mark.parametrize("head", ["index", "IDX", "sample"])
+def test_a_column_that_numbers_more_rows_than_there_are_images_names_files(tmp_path, head):
+    """As in a published table of a thousand images, of which some were taken."""
+    (tmp_path / "t.csv").write_text(f"{head},E\n" + "\n".join(f"{row},{row / 8}" for row in range(1, 9)))
+    table = read_table(tmp_path / "t.csv", Names(tmp_path / f"{row}.png" for row in range(1, 6)), Asked())
+    assert (table.files, table.names) == (tuple("12345678"), ("E",))
 
 
 def test_what_names_files_is_no_group_and_another_column_may_be(read):
