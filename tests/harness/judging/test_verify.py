@@ -32,6 +32,15 @@ def test_a_polished_score_of_another_test_does_not_either():
     assert "test 'far': skill is 1.0 but" in lie
 
 
+@pytest.mark.parametrize(("called", "of"), [("test", "test"), ("far", "near")])
+def test_a_test_that_stands_twice_or_under_another_name_does_not_either(called, of):
+    record = a_record()
+    held_out = msgspec.structs.replace(record.held_out, test=of)
+    (lie,) = verify(msgspec.structs.replace(record, others={called: Examined(held_out, record.test, {})}))
+    assert f"calls its tests test, {called}, and its predictions are of test, {of}" in lie
+    assert record.key in lie
+
+
 def smaller(record, factor):
     """The same of targets that are so much smaller, as permeabilities in m² are."""
     held_out = msgspec.structs.replace(
