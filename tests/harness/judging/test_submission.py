@@ -21,7 +21,7 @@ from harness.model.variants import Configuration, Recipe, Search
 from harness.protocol import TEST, Counts, History
 from suites import elasticity
 from tests.harness.a_benchmark import SCRATCH, history
-from tests.harness.examples import ENVIRONMENT
+from tests.harness.examples import ENVIRONMENT, a_failure
 from tests.harness.judging.test_audit import DATA, PLAN, SPLIT, an_honest_record
 
 ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
@@ -322,9 +322,9 @@ def test_a_commit_that_git_does_not_know_is_told(sent):
     def told_of(commit):
         return warnings(sent(line(predicting(1.0, environment=msgspec.structs.replace(ELSEWHERE, commit=commit)))))
 
-    for commit in ("f" * 40, "--batch", "HEAD", "deadbeef \u200b"):
-        assert "which git does not know here" in told_of(commit)
     known = environment.git(Path(), "rev-parse", "HEAD").stdout.strip()
+    for commit in ("--batch", "HEAD", "deadbeef", *["f" * 40] * bool(known)):
+        assert "which git does not know here" in told_of(commit)
     assert "which git does not know here" not in told_of(known)
 
 
@@ -519,6 +519,44 @@ def test_a_failure_and_names_of_ones_own_are_refused(sent):
     assert "nothing is published" in errors(sent(line(msgspec.structs.replace(record, held_out=another))))[0][1]
 
 
+def test_a_published_failure_is_no_record_of_the_cell(tmp_path):
+    record = predicting(1.0)
+    failure = msgspec.structs.replace(a_failure(record.cell), environment=record.environment, source=record.source)
+    assert (failure.row, failure.seed) == (record.row, record.seed)
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT), failure]
+    assert examined(tmp_path, published, record).acceptable
+
+
+def test_an_ok_record_without_predictions_is_refused(sent):
+    ((_, told),) = errors(sent(line(msgspec.structs.replace(predicting(1.0), held_out=None))))
+    assert "is ok, but has no scores or no predictions" in told
+
+
+def test_what_shows_beside_the_published_records_alone_is_told(sent, monkeypatch):
+    def unable(*_):
+        raise BenchError("a record names something 'skill', which is another column of the leaderboard")
+
+    monkeypatch.setattr(submission, "_placed", unable)
+    found = sent(line(predicting(1.0)))
+    assert errors(found) == [
+        ("the leaderboard", "a record names something 'skill', which is another column of the leaderboard")
+    ]
+    assert not found.acceptable
+    monkeypatch.setattr(submission, "verify_together", lambda records: [f"{len(records)} records contradict"])
+    found = sent(line(predicting(1.0)))
+    assert errors(found) == [("among the others", "3 records contradict")]
+    assert not found.rows
+    assert errors(sent(b"", line(predicting(1.0, weights="random"))))[-1][0] == "line 2"  # nothing good: not asked
+
+
+def test_what_is_just_not_too_large_is_read(sent, monkeypatch):
+    text = line(predicting(1.0))
+    monkeypatch.setattr(submission, "LONGEST_LINE", len(text))
+    monkeypatch.setattr(submission, "MOST_LINES", 1)
+    monkeypatch.setattr(submission, "MOST_BYTES", len(text) + 1)
+    assert sent(text).acceptable
+
+
 def test_what_is_too_large_is_not_read(sent, monkeypatch):
     monkeypatch.setattr(submission, "LONGEST_LINE", 1000)
     assert "more than 1,000" in errors(sent(line(predicting(1.0))))[0][1]
@@ -548,5 +586,6 @@ def test_the_command_says_it_and_exits_1_where_something_is_wrong(capsys, tmp_pa
     assert cli.main(words) == 1
     assert "\x1b" not in capsys.readouterr().out
     assert cli.main(["submit", f"check={tmp_path / 'none'}", "suite=elasticity", f"results={results}"]) == 2
+    assert "none: there is no such file" in capsys.readouterr().err
     assert cli.main(["submit", f"check={tmp_path}", "suite=elasticity", f"results={results}"]) == 2
     assert cli.main(["submit", f"check={path}", "suite=elastic", f"results={results}"]) == 2
