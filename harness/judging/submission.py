@@ -174,7 +174,7 @@ def _completed(records: dict[int, Record], number: int, truths: Mapping[tuple[st
 def _wrong(record: Record, suite: Suite, own: Data) -> list[str]:
     """What contradicts itself, or the suite's own data set."""
     if record.status != "ok":
-        return [f"is a record of a cell that is {record.status}: there is nothing in it to publish"]
+        return [f"is a record of a cell that is {record.status}: there is nothing in it to publish; take the line out"]
     return (
         _otherwise_written(record)
         or _otherwise_run(record.cell, suite, own.split)
@@ -329,7 +329,9 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
     of_name = [
         other for other in published if other.cell.variant == cell.variant and other.cell.profile == cell.profile
     ]
-    if cell.variant not in known:
+    if cell.imported:
+        told.append(f"{cell.variant} is somebody's own code, of which records have the hash alone: ask for the code")
+    elif cell.variant not in known:
         told.append(f"{cell.variant} is no variant of the suite: its definition must come with it to be run again")
     elif of_name and definition(record) not in map(definition, of_name):
         told.append(f"{cell.variant} is defined otherwise than in the published records of profile {cell.profile}")

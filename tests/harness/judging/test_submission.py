@@ -16,7 +16,7 @@ from harness.judging.records import Examined, Record, Settings
 from harness.judging.standing import standing
 from harness.judging.store import Store, _without_truth, read
 from harness.judging.submission import examine
-from harness.model.architecture import Estimator
+from harness.model.architecture import Estimator, Imported
 from harness.model.variants import Configuration, Recipe, Search
 from harness.protocol import TEST, Counts, History
 from suites import elasticity
@@ -392,6 +392,10 @@ def test_predictions_of_another_model_are_told_with_noise_and_in_an_earlier_line
 def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert "the truth to nine digits" in warnings(sent(line(predicting(0))))
     assert "is no variant of the suite" in warnings(sent(line(predicting(1.0, variant="mine"))))
+    own = Imported("models.py:gp", "scikit-learn", "f" * 64)
+    told = warnings(sent(line(predicting(1.0, variant="models.gp", architecture=own))))
+    assert "models.gp is somebody's own code, of which records have the hash alone" in told
+    assert "definition must come with it" not in told
     assert "made by other code" in warnings(sent(line(predicting(1.0))))
     copied = predicting(0.5, variant="gp")
     assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
@@ -507,7 +511,7 @@ def test_predictions_that_do_not_fit_are_told(sent, predictions):
 def test_a_failure_and_names_of_ones_own_are_refused(sent):
     record = predicting(1.0)
     failed = msgspec.structs.replace(record, status="failed", reason="x")
-    assert "nothing in it to publish" in errors(sent(line(failed)))[0][1]
+    assert "nothing in it to publish; take the line out" in errors(sent(line(failed)))[0][1]
     moved = msgspec.structs.replace(record, moved={"skill": 1.0})
     assert "is no symmetry of the suite" in errors(sent(line(moved)))[0][1]
     more = msgspec.structs.replace(record, others={"far": {}})
