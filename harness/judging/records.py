@@ -315,7 +315,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: str = ""
     traceback: str = ""
     log: str = ""
-    framework: dict[str, Label] = {}
+    framework: dict[Label, Label] = {}
     data_warnings: tuple[str, ...] = ()
     counts: Counts | None = None
     history: tuple[History, ...] = ()

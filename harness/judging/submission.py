@@ -246,6 +246,8 @@ def _otherwise_trained(record: Record) -> list[str]:
         told.append("is a network's, and has not the losses of each epoch")
     if any(len(part.loss) > recipe.epochs for part, recipe in zip(record.history, cell.recipes, strict=False)):
         told.append("has losses of more epochs than its recipe")
+    if any(loss < 0 for part in record.history for loss in (*part.loss, *part.validation_loss)):
+        told.append("has losses below 0")
     has_backbone = isinstance(cell.architecture, Network) and backbone_of(cell.architecture)
     if cell.weights and not has_backbone:
         told.append(f"starts from weights '{cell.weights}', and has no backbone")

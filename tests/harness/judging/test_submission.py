@@ -185,6 +185,7 @@ def test_figures_of_the_suite_that_do_not_follow_are_told(sent):
         ({"data_hash": "e" * 64}, "of which nothing is published"),
         ({"split_hash": "e" * 64}, "of which nothing is published"),
         ({"suite": "shift"}, "is of suite shift, not of elasticity"),
+        ({"data": "elasticity of ours"}, "is of other data than the suite's own"),
     ],
 )
 def test_other_questions_are_no_part_of_it(sent, changes, what):
@@ -217,6 +218,9 @@ def test_losses_and_weights_that_no_run_leaves_are_refused(sent):
         assert told == "is a network's, and has not the losses of each epoch"
     ((_, told),) = errors(sent(line(of_a_network(0, history=history(3)))))
     assert told == "has losses of more epochs than its recipe"
+    for losses in (History((0.1, -0.1), (0.1, 0.1), 1.0), History((0.1, 0.1), (0.1, -0.1), 1.0)):
+        ((_, told),) = errors(sent(line(of_a_network(0, history=(losses,)))))
+        assert told == "has losses below 0"
     ((_, told),) = errors(sent(line(predicting(1.0, weights="imagenet"))))
     assert told == "starts from weights 'imagenet', and has no backbone"
 
@@ -474,6 +478,7 @@ BROKEN = [
     (line(predicting(1.0)).replace(b'"skill":', b'"skill":NaN,"x":', 1), "not a record"),
     (line(predicting(1.0)).replace(b'"mse":', b'"mse":1e999,"x":', 1), "not a record"),
     (line(predicting(1.0, variant="x")).replace(b'"variant":"x"', b'"variant":"../x"'), "without paths"),
+    (line(predicting(1.0))[:-1] + b',"framework":{"<b>":"1"}}', "without paths and markup"),
     (line(predicting(1.0))[:-1] + b',"calibrated":{"test":{"covered":1.5,"flagged":0.0}}}', "not a record"),
     (line(predicting(1.0))[:-1] + b',"calibrated":{"test":{"covered":null,"flagged":-0.1}}}', "not a record"),
 ]

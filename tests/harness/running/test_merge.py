@@ -194,6 +194,16 @@ def test_what_cannot_be_merged_is_refused(tmp_path, capsys, break_it, why):
     assert why in capsys.readouterr().err
 
 
+def test_an_empty_folder_is_written_to_and_a_file_is_not(tmp_path):
+    folder, out = a_folder(tmp_path / "a", a_record()), tmp_path / "out"
+    out.touch()
+    with pytest.raises(BenchError, match=r"out: exists and is not empty"):
+        merge([folder], out)
+    out.unlink()
+    out.mkdir()
+    assert [merged.records for merged in merge([folder], out)] == [1]
+
+
 def test_nothing_is_no_folder(tmp_path, capsys):
     assert cli.main(["records", "merge", "folders=,", f"out={tmp_path / 'out'}"]) == 2
     assert "folders=,: must be results folders" in capsys.readouterr().err
