@@ -190,7 +190,7 @@ def _in_order(lines: Iterable[_Line[_Dated]]) -> list[_Line[_Dated]]:
 
 
 def _same(one: Record, other: Record) -> bool:
-    if not (one.held_out and other.held_out):
-        return False
+    assert one.held_out is not None
+    assert other.held_out is not None
     predictions = other.held_out.predictions
     return close(one.held_out.predictions, predictions, size(predictions))

@@ -417,6 +417,18 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert "defined otherwise" not in warnings(sent(line(predicting(1.0, variant="ridge"))))
 
 
+def test_another_definition_is_another_than_that_of_the_same_variant_and_profile(tmp_path):
+    stiff = Estimator("ridge", alpha=9.0)
+    published = [
+        predicting(2.0, variant="ridge", environment=ENVIRONMENT),
+        predicting(1.5, variant="cubic", architecture=stiff, environment=ENVIRONMENT),
+        predicting(1.4, variant="ridge", architecture=stiff, profile="paper", environment=ENVIRONMENT),
+    ]
+    for profile, otherwise in (("smoke", True), ("standard", False), ("paper", False)):
+        sent = predicting(1.0, variant="ridge", architecture=stiff, profile=profile)
+        assert ("defined otherwise" in warnings(examined(tmp_path / profile, published, sent))) == otherwise
+
+
 def examined(folder, published, *sent):
     """What is said of records beside these that are published."""
     folder.mkdir(exist_ok=True)

@@ -194,6 +194,12 @@ def test_what_cannot_be_merged_is_refused(tmp_path, capsys, break_it, why):
     assert why in capsys.readouterr().err
 
 
+def test_what_left_no_model_is_merged_too(tmp_path):
+    records = [a_record(onnx=None, unexported="no exporter knows it"), a_failure(a_cell(seed=1))]
+    (merged,) = merge([a_folder(tmp_path / "a", *records)], tmp_path / "out")
+    assert (merged.records, merged.models, merged.told) == (2, 0, ())
+
+
 def test_an_empty_folder_is_written_to_and_a_file_is_not(tmp_path):
     folder, out = a_folder(tmp_path / "a", a_record()), tmp_path / "out"
     out.touch()

@@ -269,6 +269,10 @@ def test_what_is_not_installed_is_left_out_of_all_and_told_and_is_planned_where_
     assert plans.left_out_backends("keras") == []
 
 
+def test_variants_of_the_suite_are_of_no_folder():
+    assert plan("elasticity", "smoke", "ridge").folders == {}
+
+
 def test_variants_of_a_family_are_those_with_its_backbone():
     variants = registry.suite("elasticity").VARIANTS
     found = plans.of_families(variants, ["vgg16"])
