@@ -569,11 +569,6 @@ def named(name: str, unit: str) -> str:
 
 
 def mean(values: Sequence[float | None], factor: float = 1.0) -> float | None:
-    """Over seeds; None where one has none, and of more than a float holds."""
+    """Over seeds; None where one has none."""
     known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return None
-    try:
-        return factor * math.fsum(known) / len(known)
-    except OverflowError:
-        return None
+    return factor * math.fsum(known) / len(known) if known and len(known) == len(values) else None
