@@ -401,6 +401,11 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert "models.gp is somebody's own code, of which records have the hash alone" in told
     assert "definition must come with it" not in told
     assert "made by other code" in warnings(sent(line(predicting(1.0))))
+    assert "profile mine is not known here" in warnings(sent(line(predicting(1.0, profile="mine"))))
+    assert "abacus is no backend that is here" in warnings(sent(line(predicting(1.0, backend="abacus"))))
+    usual = warnings(sent(line(predicting(1.0))))
+    assert "profile" not in usual
+    assert "no backend" not in usual
     copied = predicting(0.5, variant="gp")
     assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
     copied = predicting(0.5, variant="cubic", backend="keras")

@@ -149,6 +149,11 @@ def test_a_plan_without_cells_is_refused():
         plans.plan("polysilicon", request)
 
 
+def test_a_curve_begins_with_two_images():
+    request = Request(("elasticity",), profile="smoke", variant="ridge", originals=(2,))
+    assert len(plans.plan("elasticity", request).cells) == 1
+
+
 @pytest.mark.parametrize("originals", [0, 1, 365])
 def test_no_curve_goes_beyond_the_training_images(originals):
     request = Request(("elasticity",), profile="smoke", variant="ridge", originals=(originals,))
