@@ -18,8 +18,10 @@ Hash = Annotated[str, msgspec.Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Device = Literal["cpu", "cuda", "cuda-tf32"]
 """Where networks are trained. `cuda` is in single precision; `cuda-tf32` rounds what it multiplies to ten bits."""
 
-# A label is shown in tables, pages and pictures: a line of text without what is markup in HTML, Markdown or TeX.
-_MARKUP = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>&`|$*\[\]\\"
+# A label is shown in tables, pages and pictures: a line of text without what is markup in HTML, Markdown or TeX, and
+# without what nobody sees: characters of no width, by which two labels look like one, and those that turn text around.
+_UNSEEN = r"\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_MARKUP = rf"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_UNSEEN}<>&`|$*\[\]\\"
 Label = Annotated[str, msgspec.Meta(pattern=rf"\A[^{_MARKUP}]*\Z", max_length=200)]
 
 

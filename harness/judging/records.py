@@ -267,13 +267,16 @@ class Examined(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     metrics: dict[Name, float]
 
 
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
 class Calibrated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a model that knows its errors did on a test: the share of truths inside its intervals of 90 %, None where it
     has none, and of images that it flags as unlike those that it was trained on.
     """
 
-    covered: float | None
-    flagged: float
+    covered: _Share | None
+    flagged: _Share
 
 
 class OnnxFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -312,7 +315,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     reason: str = ""
     traceback: str = ""
     log: str = ""
-    framework: dict[str, Label] = {}
+    framework: dict[Label, Label] = {}
     data_warnings: tuple[str, ...] = ()
     counts: Counts | None = None
     history: tuple[History, ...] = ()

@@ -6,9 +6,12 @@ passes is no proof of its model: `bench reproduce` runs one again.
 
 from __future__ import annotations
 
+import re
+import subprocess
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,17 +21,20 @@ import pandas as pd
 
 from harness import registry
 from harness.disk import is_file
+from harness.environment import git
 from harness.errors import BenchError, Finding
 from harness.judging import leaderboard
 from harness.judging.audit import untrue
-from harness.judging.blocks import Rivals
+from harness.judging.blocks import Rivals, newest
 from harness.judging.columns import definition, digest
-from harness.judging.records import SCHEMA, Record, Truth
-from harness.judging.reproductions import ROUNDING, by_this_code, distance_of
+from harness.judging.metrics import unlike
+from harness.judging.records import SCHEMA, Cell, Record, Truth, close
+from harness.judging.reproductions import ROUNDING, by_this_code, compare, distance_of, spread_of_seeds
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify, verify_together
 from harness.model.architecture import Network, backbone_of
+from harness.model.variants import Search
 from harness.protocol import Dataset, Split, Suite
 
 MOST_BYTES = 64 * 2**20
@@ -99,6 +105,7 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
         findings += [Finding("error", f"line {number}", what) for what in wrong]
         if not wrong:
             strange = [*_strange(record, suite, published), *_copied(record, of_cells.values())]
+            strange += _disagreeing(record, published)
             findings += [Finding("warning", f"line {number}", what) for what in strange]
             of_cells[record.row, record.seed] = (record, "stands in an earlier line")
     bad = {finding.where for finding in findings if finding.severity == "error"}
@@ -167,9 +174,14 @@ def _completed(records: dict[int, Record], number: int, truths: Mapping[tuple[st
 def _wrong(record: Record, suite: Suite, own: Data) -> list[str]:
     """What contradicts itself, or the suite's own data set."""
     if record.status != "ok":
-        return [f"is a record of a cell that is {record.status}: there is nothing in it to publish"]
+        return [f"is a record of a cell that is {record.status}: there is nothing in it to publish; take the line out"]
     return (
-        _otherwise_written(record) or _otherwise_trained(record) or verify(record) or _not_of_data(record, suite, own)
+        _otherwise_written(record)
+        or _otherwise_run(record.cell, suite, own.split)
+        or _otherwise_trained(record)
+        or verify(record)
+        or _not_of_data(record, suite, own)
+        or _otherwise_validated(record, own)
     )
 
 
@@ -177,7 +189,51 @@ def _otherwise_written(record: Record) -> list[str]:
     """What is not as this version writes it, by which a record could stand where it should not."""
     if record.schema != SCHEMA or record.key != record.cell.key:
         return ["is not as this version writes records of its cell: send what `bench run` wrote"]
+    if absurd := next(_absurd(msgspec.to_builtins(record), "record"), ""):
+        return [f"{absurd} is beyond {_MOST:g} in size, which no run leaves"]
     return _untimely(record.started)
+
+
+_MOST = 1e100  # squares and sums of which a float still holds
+
+
+def _absurd(value: object, place: str) -> Iterator[str]:
+    """Where in a record numbers are that tables could not add up."""
+    if isinstance(value, dict):
+        for name, part in value.items():
+            yield from _absurd(part, f"{place}.{name}")
+    elif isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield from _absurd(part, f"{place}.{number}")
+    elif isinstance(value, int | float) and abs(value) > _MOST:
+        yield place
+
+
+def _otherwise_run(cell: Cell, suite: Suite, split: Split) -> list[str]:
+    """What `bench run` cannot be asked for, by which a row could stand apart from those that it competes with."""
+    settings, told = cell.settings, list[str]()
+    if not 0 <= cell.seed < 2**32:
+        told.append(f"has seed {cell.seed}, and seeds lie between 0 and 2^32 - 1")
+    if settings.unit and settings.target_scaling == "standard":
+        told.append(f"names unit {settings.unit} for labels that its model sees without one")
+    if settings.averaged and not any(symmetry.operators for symmetry in suite.SYMMETRIES):
+        told.append("has averaged predictions, and the suite has no symmetry to average over")
+    if settings.originals is not msgspec.UNSET and not 2 <= settings.originals <= len(split.train):
+        told.append(f"is trained on {settings.originals} originals, and the suite has 2 to {len(split.train)}")
+    return told + _longer(cell, suite)
+
+
+def _longer(cell: Cell, suite: Suite) -> list[str]:
+    """What is trained for more epochs than its profile allows, for `bench run` shortens what is longer."""
+    profile, search = suite.PROFILES.get(cell.profile), cell.architecture
+    if not profile:
+        return []
+    most, recipes = max(profile.epochs, profile.fine_tuning_epochs), list(cell.recipes)
+    if isinstance(search, Search):
+        recipes += [item.recipe for item in search.configurations if item.recipe]
+        most = max(most, profile.search_epochs)
+    longest = max([recipe.epochs for recipe in recipes], default=0)
+    return [f"trains for {longest} epochs, and profile {cell.profile} for {most} at most"] * (longest > most)
 
 
 def _otherwise_trained(record: Record) -> list[str]:
@@ -188,9 +244,50 @@ def _otherwise_trained(record: Record) -> list[str]:
         record.history and all(part.loss and len(part.loss) == len(part.validation_loss) for part in record.history)
     ):
         told.append("is a network's, and has not the losses of each epoch")
-    if cell.weights and not (isinstance(cell.architecture, Network) and backbone_of(cell.architecture)):
+    if any(len(part.loss) > recipe.epochs for part, recipe in zip(record.history, cell.recipes, strict=False)):
+        told.append("has losses of more epochs than its recipe")
+    if any(loss < 0 for part in record.history for loss in (*part.loss, *part.validation_loss)):
+        told.append("has losses below 0")
+    has_backbone = isinstance(cell.architecture, Network) and backbone_of(cell.architecture)
+    if cell.weights and not has_backbone:
         told.append(f"starts from weights '{cell.weights}', and has no backbone")
+    elif has_backbone and not _WEIGHTS.fullmatch(cell.weights):
+        told.append(f"starts from weights '{cell.weights}', which are not told as runs do: random, imagenet, or a hash")
     return told
+
+
+_WEIGHTS = re.compile("random|imagenet|.+ [0-9a-f]{12}")  # see `pretrained.Origin`
+
+
+def _otherwise_validated(record: Record, own: Data) -> list[str]:
+    """What contradicts itself of the scores on the validation images, by which models are chosen: predictions of these
+    are not recorded, but the labels are here, and scores of one model follow from each other.
+    """
+    told, dataset, split = record.validation, own.dataset, own.split
+    if told is None:
+        return ["has no scores on the validation images, and every run leaves them"]
+    truth, mean = dataset.targets[split.validation], dataset.targets[split.train].mean(axis=0)
+    if tuple(told.r2) != dataset.target_names:
+        return ["its R² on the validation images are not of the suite's targets"]
+    r2 = np.array([np.nan if value is None else value for value in told.r2.values()])
+    of_mean = float(np.mean((truth - mean) ** 2))
+    follow: dict[str, tuple[float | None, float | None]] = {
+        "rmse": (told.rmse, max(told.mse, 0.0) ** 0.5),
+        "mse_of_mean": (told.mse_of_mean, of_mean),
+    }
+    if np.isfinite(r2).all():  # each says how large the squared error of its target is
+        follow |= {
+            "mse": (told.mse, float(np.mean((1 - r2) * truth.var(axis=0)))),
+            "r2_mean": (told.r2_mean, r2.mean()),
+        }
+    if not unlike(dataset.units):
+        follow["skill"] = (told.skill, 1 - told.mse / of_mean if of_mean else None)
+    sizes = {"rmse": of_mean**0.5, "mse": of_mean, "mse_of_mean": of_mean}
+    return [
+        f"its {name} on the validation images is {claimed}, and by its other scores and their labels {ours}"
+        for name, (claimed, ours) in follow.items()
+        if not close(claimed, ours, sizes.get(name, 1.0))
+    ]
 
 
 def _not_of_data(record: Record, suite: Suite, own: Data) -> list[str]:
@@ -234,7 +331,9 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
     of_name = [
         other for other in published if other.cell.variant == cell.variant and other.cell.profile == cell.profile
     ]
-    if cell.variant not in known:
+    if cell.imported:
+        told.append(f"{cell.variant} is somebody's own code, of which records have the hash alone: ask for the code")
+    elif cell.variant not in known:
         told.append(f"{cell.variant} is no variant of the suite: its definition must come with it to be run again")
     elif of_name and definition(record) not in map(definition, of_name):
         told.append(f"{cell.variant} is defined otherwise than in the published records of profile {cell.profile}")
@@ -246,6 +345,11 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append("made by other code than is here: it cannot be run again to the bit")
     if not record.environment.commit or record.environment.commit.endswith("+dirty"):
         told.append("made by no commit, or by one with changes: nobody else has that code")
+    elif _is_unknown(record.environment.commit):
+        told.append(
+            f"made by commit {record.environment.short_commit}, which git does not know here: fetch it, for nobody can "
+            "see code that was not pushed"
+        )
     skills = [scores.skill for scores in (record.validation, record.test) if scores and scores.skill is not None]
     if len(skills) == 2 and skills[0] - skills[1] > _APART:
         on_each = f"{skills[0]:.3g} on validation images, which cannot be verified, and {skills[1]:.3g} on the test"
@@ -253,6 +357,20 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
     if record.test and record.test.skill is not None and record.test.skill > 1 - 1e-9:
         told.append("its predictions are the truth to nine digits")
     return told
+
+
+@cache
+def _is_unknown(commit: str) -> bool:
+    """Whether git does not know a commit, where this code is in a checkout."""
+    if not re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", commit):
+        return True
+    checkout = Path(registry.__file__).resolve().parent.parent
+    if not (checkout / ".git").exists():
+        return False
+    try:
+        return git(checkout, "cat-file", "-e", f"{commit}^{{commit}}", timeout=10).returncode != 0
+    except (OSError, subprocess.SubprocessError):
+        return False
 
 
 _APART = 0.3  # in skill; what is told of these data by the few images of validation differs by less
@@ -270,6 +388,25 @@ def _copied(record: Record, others: Iterable[tuple[Record, str]]) -> list[str]:
         if another and apart <= ROUNDING:  # of one variant and seed two frameworks may come as near
             return [f"its predictions are {apart:.1g} of their error from those of {other.cell.title}, which {where}"]
     return []
+
+
+def _disagreeing(record: Record, published: Iterable[Record]) -> list[str]:
+    """Whether it predicts otherwise than every published record of its cell, made elsewhere or by other code, by more
+    than seeds do.
+    """
+    good = [other for other in published if other.status == "ok" and other.held_out]
+    found = []
+    for other in (other for other in good if other.key == record.key):
+        seeds = [one for one in good if one.row == other.row]
+        found.append(compare(other, record, spread_of_seeds(seeds)))
+    if not found or any(again.agrees != "no" for again in found):
+        return []
+    nearest = min(found, key=lambda again: again.distance)
+    than = "" if nearest.spread is None else f", where seeds differ by {nearest.spread:.3g}"
+    return [
+        f"its predictions of test '{nearest.test}' are {nearest.distance:.3g} from those published of the same cell"
+        f"{than}: run it again with `bench reproduce`"
+    ]
 
 
 def _apart(one: Record, other: Record) -> float:
@@ -297,6 +434,7 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
         "change, because of validation scores that cannot be verified"
         for (profile, was, now), count in changed.items()
     ]
+    told += _out_of_sight(published, good)
     stand = {record.row for record in after}
     told += [
         f"the published row of {first.cell.row} on {first.cell.backend} would be replaced by these, which predict the "
@@ -312,6 +450,19 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
             seeds = " ".join(map(str, sorted(lacking)))
             told.append(f"{first.cell.row} on {first.cell.backend} lacks seeds {seeds} of its profile")
     return [Finding("warning", "the leaderboard", what) for what in told]
+
+
+def _out_of_sight(published: Sequence[Record], good: Sequence[Record]) -> list[str]:
+    """Which published rows would be shown no more, where the newest comparable ones are: those of the newest record's
+    profile, settings and processor, and of a model the newest.
+    """
+    told = []
+    for profile in ("", *sorted({record.cell.profile for record in good})):
+        shown, still = ({record.row for record in newest(of, profile)} for of in (published, [*published, *good]))
+        if gone := len(shown - still):
+            where = f"reports of profile {profile}" if profile else "printed tables and pages' answers"
+            told.append(f"{where} would show {gone} of {len(shown)} published rows no more, but these in their place")
+    return told
 
 
 def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequence[Record]) -> list[Placed]:

@@ -31,7 +31,7 @@ def verify_each(records: Iterable[Record]) -> list[str]:
         if record.test is None or record.held_out is None:
             lies.append(f"{title}: is ok, but has no scores or no predictions")
             continue
-        lies += _verify_search(record, title)
+        lies += _verify_search(record, title) + _verify_names(record, title)
         claims = [_Claim(title, record.held_out, record.test)]
         claims += [
             _Claim(f"{title}, test '{name}'", tested.held_out, tested.accuracy)
@@ -41,6 +41,16 @@ def verify_each(records: Iterable[Record]) -> list[str]:
             of = claim.held_out
             alike.setdefault((id(of.truth), id(of.train_mean), of.targets, of.units), []).append(claim)
     return lies + [line for claims in alike.values() for line in _verify_scores(claims)]
+
+
+def _verify_names(record: Record, title: str) -> list[str]:
+    """A test that stands twice would have the predictions of one, and the suite's figures of the other."""
+    assert record.held_out is not None
+    of = [record.held_out.test, *(tested.held_out.test for tested in record.others.values())]
+    called = [record.held_out.test, *record.others]
+    if of == called and len(set(of)) == len(of):
+        return []
+    return [f"{title}: calls its tests {', '.join(called)}, and its predictions are of {', '.join(of)}"]
 
 
 class _Claim(NamedTuple):

@@ -86,9 +86,10 @@ class _Part:
             leaderboard.believed(folder, suite)
         found = [line for store in stores for line in _lines(store.trainings_file, Record)]
         self._torn = [
-            f"{store.trainings_file}: its last line, torn by a run that was killed or a copy cut short, is left out"
+            f"{file}: its last line, torn by a run that was killed or a copy cut short, is left out"
             for store in stores
-            if _is_torn(store.trainings_file)
+            for file in (store.trainings_file, store.truths_file, store.latencies_file, store.deployments_file)
+            if _is_torn(file)
         ]
         self._found, self._trainings = len(found), self._once(found)
         self._truths = self._agreed(line for store in stores for line in _lines(store.truths_file, Truth))
@@ -108,7 +109,7 @@ class _Part:
             if newer and contradicts(line.record, newer[0].record):
                 self.conflicts.append(
                     f"{line.record.cell.title} predicts differently in {line.place} and in {newer[0].place}, in "
-                    "identical environments: one of them was edited, or its code"
+                    "identical environments: one of them was edited, or its code: take one of the two lines out"
                 )
             elif not any(_same(line.record, other.record) for other in newer):
                 newer.append(line)
@@ -148,9 +149,11 @@ class _Part:
         """
         at_hand: dict[str, Path] = {}
         hashes: defaultdict[str, set[str]] = defaultdict(set)
+        recorded: set[Path] = set()
         for line, folder in itertools.product(self._trainings, self._folders):
             if line.record.onnx and (path := exported(line.record, folder)):
                 at_hand[path.name] = path
+                recorded.add(path)
                 hashes[path.name].add(line.record.onnx.sha256)
         for path in at_hand.values():
             for file in (path, path.with_suffix(".safetensors")):
@@ -158,9 +161,15 @@ class _Part:
                     disk.make_folder(out / "models" / self._suite)
                     with disk.replacing(out / "models" / self._suite / file.name) as fresh:
                         shutil.copyfile(file, fresh)
+        named = {line.record.onnx.file for line in self._trainings if line.record.onnx}
+        lying = (folder / "models" / self._suite / name for folder in self._folders for name in sorted(named))
+        others = [path for path in lying if path.is_file() and path not in recorded]
         several = [name for name, found in sorted(hashes.items()) if len(found) > 1]
-        told = tuple(f"{name}: several environments made one; that of the newest record is kept" for name in several)
-        return len(at_hand), told
+        told = [f"{name}: several environments made one; that of the newest record is kept" for name in several]
+        told += [
+            f"{path}: is left out, for it is not the file that a record kept here names by its hash" for path in others
+        ]
+        return len(at_hand), tuple(told)
 
 
 def _lines(path: Path, kind: type[_R]) -> list[_Line[_R]]:
@@ -181,7 +190,7 @@ def _in_order(lines: Iterable[_Line[_Dated]]) -> list[_Line[_Dated]]:
 
 
 def _same(one: Record, other: Record) -> bool:
-    if not (one.held_out and other.held_out):
-        return False
+    assert one.held_out is not None
+    assert other.held_out is not None
     predictions = other.held_out.predictions
     return close(one.held_out.predictions, predictions, size(predictions))

@@ -28,6 +28,14 @@ def test_what_is_harmless_stays_as_it_is(text):
     assert label(text) == harmless(text) == one_line(text) == text
 
 
+@pytest.mark.parametrize("unseen", ["\u200b", "\u202e", "\u2066", "\u00ad", "\ufeff", "\u061c"])
+def test_a_label_has_nothing_that_nobody_sees(unseen):
+    """Two processors would look like one, or a name be read backwards."""
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(f"AMD EPYC{unseen}", Label)
+    assert label(f"AMD{unseen} EPYC") == "AMD_ EPYC"
+
+
 @pytest.mark.parametrize("name", ["../x", "a/b", "a\\b", "=1", "-x", ".hidden", "", "a b", "a\n", "x" * 201, "<b>"])
 def test_a_name_is_no_path_no_formula_and_no_markup(name):
     with pytest.raises(msgspec.ValidationError):

@@ -1,28 +1,36 @@
 """What a stranger sends is read as data, held to what can be computed, and told by line."""
 
 import hashlib
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
-from harness import registry
+from harness import environment, registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import submission
-from harness.judging.records import Record, Settings
+from harness.judging.metrics import accuracy
+from harness.judging.records import Examined, Record, Settings
 from harness.judging.standing import standing
 from harness.judging.store import Store, _without_truth, read
 from harness.judging.submission import examine
-from harness.model.architecture import Estimator
-from harness.model.variants import Recipe
-from harness.protocol import TEST, History
+from harness.model.architecture import Estimator, Imported
+from harness.model.variants import Configuration, Recipe, Search
+from harness.protocol import TEST, Counts, History
 from suites import elasticity
 from tests.harness.a_benchmark import SCRATCH, history
-from tests.harness.examples import ENVIRONMENT
-from tests.harness.judging.test_audit import DATA, SPLIT, an_honest_record
+from tests.harness.examples import ENVIRONMENT, a_failure
+from tests.harness.judging.test_audit import DATA, PLAN, SPLIT, an_honest_record
 
 ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
+
+
+def on_validation(predictions):
+    """The scores of predictions of the validation images."""
+    truth, mean = DATA.targets[SPLIT.validation], DATA.targets[SPLIT.train].mean(axis=0)
+    return accuracy(predictions, truth, mean, DATA.target_names, DATA.units)
 
 
 def predicting(error, seed=0, variant="gp", environment=ELSEWHERE, **changes):
@@ -32,6 +40,8 @@ def predicting(error, seed=0, variant="gp", environment=ELSEWHERE, **changes):
     predictions = DATA.targets[SPLIT.test] + noise
     held_out = msgspec.structs.replace(honest.held_out, predictions=tuple(map(tuple, predictions.tolist())))
     rows = SPLIT.test
+    validated = DATA.targets[SPLIT.validation]
+    validated = validated + np.random.default_rng(seed).normal(0, error, validated.shape) if error else validated
     cell = msgspec.structs.replace(honest.cell, variant=variant, seed=seed, architecture=Estimator("ridge"))
     cell = msgspec.structs.replace(cell, **changes)
     return msgspec.structs.replace(
@@ -41,6 +51,7 @@ def predicting(error, seed=0, variant="gp", environment=ELSEWHERE, **changes):
         environment=environment,
         held_out=held_out,
         test=held_out.accuracy(),
+        validation=on_validation(validated),
         metrics=elasticity.measure(predictions, DATA.targets[rows], DATA.images[rows], DATA.facts),
     )
 
@@ -174,6 +185,7 @@ def test_figures_of_the_suite_that_do_not_follow_are_told(sent):
         ({"data_hash": "e" * 64}, "of which nothing is published"),
         ({"split_hash": "e" * 64}, "of which nothing is published"),
         ({"suite": "shift"}, "is of suite shift, not of elasticity"),
+        ({"data": "elasticity of ours"}, "is of other data than the suite's own"),
     ],
 )
 def test_other_questions_are_no_part_of_it(sent, changes, what):
@@ -193,10 +205,10 @@ def test_duplicates_are_told_of_the_file_and_of_what_is_published(sent, results)
 
 
 def of_a_network(seed, **changes):
-    cell = {"variant": "baseline", "backend": "pytorch", "architecture": SCRATCH, "recipes": (Recipe(4),)}
+    cell = {"variant": "baseline", "backend": "pytorch", "architecture": SCRATCH, "recipes": (Recipe(2),)}
     record = predicting(1.0, **cell)
     cell = msgspec.structs.replace(record.cell, seed=seed)
-    return msgspec.structs.replace(record, **{"cell": cell, "key": cell.key, "history": history(4)} | changes)
+    return msgspec.structs.replace(record, **{"cell": cell, "key": cell.key, "history": history(2)} | changes)
 
 
 def test_losses_and_weights_that_no_run_leaves_are_refused(sent):
@@ -204,8 +216,151 @@ def test_losses_and_weights_that_no_run_leaves_are_refused(sent):
     for losses in ((), (History((), (), 1.0),), (History((0.1, 0.2), (0.1,), 1.0),)):
         ((_, told),) = errors(sent(line(of_a_network(0, history=losses))))
         assert told == "is a network's, and has not the losses of each epoch"
+    ((_, told),) = errors(sent(line(of_a_network(0, history=history(3)))))
+    assert told == "has losses of more epochs than its recipe"
+    for losses in (History((0.1, -0.1), (0.1, 0.1), 1.0), History((0.1, 0.1), (0.1, -0.1), 1.0)):
+        ((_, told),) = errors(sent(line(of_a_network(0, history=(losses,)))))
+        assert told == "has losses below 0"
     ((_, told),) = errors(sent(line(predicting(1.0, weights="imagenet"))))
     assert told == "starts from weights 'imagenet', and has no backbone"
+
+
+@pytest.mark.parametrize("weights", ["", "ImageNet", "random weights", "imagenet 0123"])
+def test_weights_that_would_look_like_others_are_refused(sent, weights):
+    """A row is called by them: `ImageNet` is what it says of `imagenet`."""
+    backbone = next(variant for variant in elasticity.VARIANTS if variant.name == "vgg16-head-only").architecture
+
+    def starting_from(told):
+        record = of_a_network(0)
+        cell = msgspec.structs.replace(record.cell, architecture=backbone, weights=told)
+        return sent(line(msgspec.structs.replace(record, cell=cell, key=cell.key)))
+
+    ((_, told),) = errors(starting_from(weights))
+    assert f"starts from weights '{weights}', which are not told as runs do" in told
+    assert all(starting_from(honest).acceptable for honest in ("random", "imagenet", "mine 0123456789ab"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"seed": -1}, "has seed -1"),
+        ({"seed": 2**32}, "has seed 4294967296"),
+        ({"settings": {"unit": "furlong"}}, "names unit furlong for labels"),
+        ({"settings": {"originals": 1}}, "is trained on 1 originals"),
+        ({"settings": {"originals": len(SPLIT.train) + 1}}, "is trained on"),
+        ({"recipes": (Recipe(3),)}, "trains for 3 epochs, and profile smoke for 2 at most"),
+        (
+            {"architecture": Search((Configuration({}, SCRATCH, Recipe(3)),), 1)},
+            "trains for 3 epochs, and profile smoke for 2 at most",
+        ),
+    ],
+)
+def test_what_no_run_can_be_asked_for_is_refused(sent, changes, what):
+    changes = dict(changes)
+    if "settings" in changes:
+        changes["settings"] = msgspec.structs.replace(PLAN.cells[0].settings, **changes["settings"])
+    record = predicting(1.0)
+    cell = msgspec.structs.replace(record.cell, **changes)
+    ((where, told),) = errors(sent(line(msgspec.structs.replace(record, cell=cell, key=cell.key))))
+    assert where == "line 1"
+    assert what in told
+
+
+def test_what_a_run_can_be_asked_for_is_not(sent):
+    for settings in ({"originals": 2}, {"originals": len(SPLIT.train)}, {"target_scaling": "none", "unit": "N/nm^2"}):
+        settings = msgspec.structs.replace(PLAN.cells[0].settings, **settings)  # noqa: PLW2901
+        assert sent(line(predicting(1.0, settings=settings))).acceptable
+    assert sent(line(predicting(1.0, seed=2**32 - 1))).acceptable
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seconds": 1e300},
+        {"dimension": 2**400},
+        {"counts": Counts(2**400, 0, {})},
+        {"counts": Counts(1, 0, {"dense": 2**5000})},
+    ],
+)
+def test_numbers_that_no_table_can_add_up_are_refused(sent, changes):
+    ((where, told),) = errors(sent(line(msgspec.structs.replace(predicting(1.0), **changes))))
+    assert where == "line 1"
+    assert f"record.{next(iter(changes))}" in told
+    assert "which no run leaves" in told
+
+
+@pytest.mark.parametrize(
+    ("scores", "which"),
+    [
+        ({"mse": -1.0}, "mse"),
+        ({"mse": 1e-9}, "mse"),
+        ({"mse": 1e-9, "rmse": 1e-9**0.5}, "mse"),
+        ({"mse": 1e-9, "rmse": 1e-9**0.5, "skill": 1.0}, "mse"),
+        ({"mse_of_mean": 1e9}, "mse_of_mean"),
+        ({"skill": 0.999999999}, "skill"),
+        ({"skill": None}, "skill"),
+        ({"rmse": 0.0}, "rmse"),
+        ({"r2_mean": 1.0}, "r2_mean"),
+        ({"r2": {"C11": 1.0}}, "R²"),
+    ],
+)
+def test_scores_on_validation_images_that_contradict_each_other_are_refused(sent, scores, which):
+    """They choose the rival of networks and the model that a report names first."""
+    record = predicting(1.0)
+    record = msgspec.structs.replace(record, validation=msgspec.structs.replace(record.validation, **scores))
+    assert any(f"its {which} on the validation images" in told for _, told in errors(sent(line(record))))
+    ((_, told),) = errors(sent(line(msgspec.structs.replace(record, validation=None))))
+    assert told == "has no scores on the validation images, and every run leaves them"
+
+
+def test_a_test_that_stands_twice_is_refused(sent):
+    """The suite's figures of one would be held to the predictions of the other."""
+    record = predicting(30.0)
+    honest = Examined(record.held_out, record.test, record.metrics)
+    polished = msgspec.structs.replace(record, metrics=record.metrics | {"inside_bounds": 1.0}, others={TEST: honest})
+    ((_, told),) = errors(sent(line(polished)))
+    assert "calls its tests test, test" in told
+
+
+def test_a_commit_that_git_does_not_know_is_told(sent):
+    def told_of(commit):
+        return warnings(sent(line(predicting(1.0, environment=msgspec.structs.replace(ELSEWHERE, commit=commit)))))
+
+    known = environment.git(Path(), "rev-parse", "HEAD").stdout.strip()
+    for commit in ("--batch", "HEAD", "deadbeef", *["f" * 40] * bool(known)):
+        assert "which git does not know here" in told_of(commit)
+    assert "which git does not know here" not in told_of(known)
+
+
+def test_published_rows_that_would_be_shown_no_more_are_told(tmp_path):
+    """Reports and printed tables have the newest comparable rows alone."""
+    published = [
+        predicting(error, variant=variant, environment=ENVIRONMENT) for error, variant in ((2.0, "ridge"), (1.0, "gp"))
+    ]
+    newer = msgspec.structs.replace(predicting(1.5, variant="trees"), started="2026-11-01T00:00:00+00:00")
+    told = warnings(examined(tmp_path / "elsewhere", published, newer))
+    assert "reports of profile smoke would show 2 of 2 published rows no more" in told
+    assert "printed tables and pages' answers would show 2 of 2" in told
+    beside = msgspec.structs.replace(newer, environment=ENVIRONMENT)
+    assert "no more" not in warnings(examined(tmp_path / "beside", published, beside))
+    better = predicting(0.5, variant="gp", environment=ENVIRONMENT)
+    better = msgspec.structs.replace(better, started="2026-11-01T00:00:00+00:00", source="e" * 64)
+    assert "would show 1 of 2 published rows no more" in warnings(examined(tmp_path / "again", published, better))
+
+
+def test_a_published_cell_that_predicts_otherwise_elsewhere_is_told(tmp_path):
+    first = predicting(2.0, variant="ridge", environment=ENVIRONMENT)
+    of_another_seed = msgspec.structs.replace(first.cell, seed=1)
+    second = msgspec.structs.replace(with_noise(first, 0.2), cell=of_another_seed, key=of_another_seed.key)
+    better = predicting(0.1, variant="ridge")
+    found = examined(tmp_path / "better", [first, second], better)
+    assert found.acceptable
+    assert "from those published of the same cell, where seeds differ by 0.19" in warnings(found)
+    assert "of the same cell: run it again" in warnings(examined(tmp_path / "alone", [first], better))
+    within = with_noise(predicting(2.0, variant="ridge"), 0.1)
+    assert "of the same cell" not in warnings(examined(tmp_path / "within", [first, second], within))
+    other_seed = predicting(0.1, 7, variant="ridge")
+    assert "of the same cell" not in warnings(examined(tmp_path / "other", [first, second], other_seed))
 
 
 def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
@@ -241,7 +396,16 @@ def test_predictions_of_another_model_are_told_with_noise_and_in_an_earlier_line
 def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert "the truth to nine digits" in warnings(sent(line(predicting(0))))
     assert "is no variant of the suite" in warnings(sent(line(predicting(1.0, variant="mine"))))
+    own = Imported("models.py:gp", "scikit-learn", "f" * 64)
+    told = warnings(sent(line(predicting(1.0, variant="models.gp", architecture=own))))
+    assert "models.gp is somebody's own code, of which records have the hash alone" in told
+    assert "definition must come with it" not in told
     assert "made by other code" in warnings(sent(line(predicting(1.0))))
+    assert "profile mine is not known here" in warnings(sent(line(predicting(1.0, profile="mine"))))
+    assert "abacus is no backend that is here" in warnings(sent(line(predicting(1.0, backend="abacus"))))
+    usual = warnings(sent(line(predicting(1.0))))
+    assert "profile" not in usual
+    assert "no backend" not in usual
     copied = predicting(0.5, variant="gp")
     assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
     copied = predicting(0.5, variant="cubic", backend="keras")
@@ -256,6 +420,18 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     redefined = predicting(1.0, variant="ridge", architecture=Estimator("ridge", alpha=9.0))
     assert "defined otherwise than in the published records" in warnings(sent(line(redefined)))
     assert "defined otherwise" not in warnings(sent(line(predicting(1.0, variant="ridge"))))
+
+
+def test_another_definition_is_another_than_that_of_the_same_variant_and_profile(tmp_path):
+    stiff = Estimator("ridge", alpha=9.0)
+    published = [
+        predicting(2.0, variant="ridge", environment=ENVIRONMENT),
+        predicting(1.5, variant="cubic", architecture=stiff, environment=ENVIRONMENT),
+        predicting(1.4, variant="ridge", architecture=stiff, profile="paper", environment=ENVIRONMENT),
+    ]
+    for profile, otherwise in (("smoke", True), ("standard", False), ("paper", False)):
+        sent = predicting(1.0, variant="ridge", architecture=stiff, profile=profile)
+        assert ("defined otherwise" in warnings(examined(tmp_path / profile, published, sent))) == otherwise
 
 
 def examined(folder, published, *sent):
@@ -275,8 +451,7 @@ def test_a_boast_on_validation_images_and_whom_it_would_make_the_rival_are_told(
         predicting(2.0, variant="ridge", environment=ENVIRONMENT),
         predicting(1.0, variant="baseline", backend="pytorch", architecture=network, environment=ENVIRONMENT),
     ]
-    boast = predicting(3.0)
-    boast = msgspec.structs.replace(boast, validation=msgspec.structs.replace(boast.test, mse=1e-6, skill=0.999999))
+    boast = msgspec.structs.replace(predicting(3.0), validation=predicting(1e-3).validation)
     poor = msgspec.structs.replace(boast, test=msgspec.structs.replace(boast.test, skill=0.1))
     found = examined(tmp_path, published, boast)
     assert found.acceptable
@@ -320,6 +495,9 @@ BROKEN = [
     (line(predicting(1.0)).replace(b'"skill":', b'"skill":NaN,"x":', 1), "not a record"),
     (line(predicting(1.0)).replace(b'"mse":', b'"mse":1e999,"x":', 1), "not a record"),
     (line(predicting(1.0, variant="x")).replace(b'"variant":"x"', b'"variant":"../x"'), "without paths"),
+    (line(predicting(1.0))[:-1] + b',"framework":{"<b>":"1"}}', "without paths and markup"),
+    (line(predicting(1.0))[:-1] + b',"calibrated":{"test":{"covered":1.5,"flagged":0.0}}}', "not a record"),
+    (line(predicting(1.0))[:-1] + b',"calibrated":{"test":{"covered":null,"flagged":-0.1}}}', "not a record"),
 ]
 
 
@@ -355,7 +533,7 @@ def test_predictions_that_do_not_fit_are_told(sent, predictions):
 def test_a_failure_and_names_of_ones_own_are_refused(sent):
     record = predicting(1.0)
     failed = msgspec.structs.replace(record, status="failed", reason="x")
-    assert "nothing in it to publish" in errors(sent(line(failed)))[0][1]
+    assert "nothing in it to publish; take the line out" in errors(sent(line(failed)))[0][1]
     moved = msgspec.structs.replace(record, moved={"skill": 1.0})
     assert "is no symmetry of the suite" in errors(sent(line(moved)))[0][1]
     more = msgspec.structs.replace(record, others={"far": {}})
@@ -365,6 +543,44 @@ def test_a_failure_and_names_of_ones_own_are_refused(sent):
     assert errors(sent(more))
     another = msgspec.structs.replace(record.held_out, test="other" if TEST != "other" else "x")
     assert "nothing is published" in errors(sent(line(msgspec.structs.replace(record, held_out=another))))[0][1]
+
+
+def test_a_published_failure_is_no_record_of_the_cell(tmp_path):
+    record = predicting(1.0)
+    failure = msgspec.structs.replace(a_failure(record.cell), environment=record.environment, source=record.source)
+    assert (failure.row, failure.seed) == (record.row, record.seed)
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT), failure]
+    assert examined(tmp_path, published, record).acceptable
+
+
+def test_an_ok_record_without_predictions_is_refused(sent):
+    ((_, told),) = errors(sent(line(msgspec.structs.replace(predicting(1.0), held_out=None))))
+    assert "is ok, but has no scores or no predictions" in told
+
+
+def test_what_shows_beside_the_published_records_alone_is_told(sent, monkeypatch):
+    def unable(*_):
+        raise BenchError("a record names something 'skill', which is another column of the leaderboard")
+
+    monkeypatch.setattr(submission, "_placed", unable)
+    found = sent(line(predicting(1.0)))
+    assert errors(found) == [
+        ("the leaderboard", "a record names something 'skill', which is another column of the leaderboard")
+    ]
+    assert not found.acceptable
+    monkeypatch.setattr(submission, "verify_together", lambda records: [f"{len(records)} records contradict"])
+    found = sent(line(predicting(1.0)))
+    assert errors(found) == [("among the others", "3 records contradict")]
+    assert not found.rows
+    assert errors(sent(b"", line(predicting(1.0, weights="random"))))[-1][0] == "line 2"  # nothing good: not asked
+
+
+def test_what_is_just_not_too_large_is_read(sent, monkeypatch):
+    text = line(predicting(1.0))
+    monkeypatch.setattr(submission, "LONGEST_LINE", len(text))
+    monkeypatch.setattr(submission, "MOST_LINES", 1)
+    monkeypatch.setattr(submission, "MOST_BYTES", len(text) + 1)
+    assert sent(text).acceptable
 
 
 def test_what_is_too_large_is_not_read(sent, monkeypatch):
@@ -396,5 +612,6 @@ def test_the_command_says_it_and_exits_1_where_something_is_wrong(capsys, tmp_pa
     assert cli.main(words) == 1
     assert "\x1b" not in capsys.readouterr().out
     assert cli.main(["submit", f"check={tmp_path / 'none'}", "suite=elasticity", f"results={results}"]) == 2
+    assert "none: there is no such file" in capsys.readouterr().err
     assert cli.main(["submit", f"check={tmp_path}", "suite=elasticity", f"results={results}"]) == 2
     assert cli.main(["submit", f"check={path}", "suite=elastic", f"results={results}"]) == 2

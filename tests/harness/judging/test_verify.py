@@ -32,6 +32,15 @@ def test_a_polished_score_of_another_test_does_not_either():
     assert "test 'far': skill is 1.0 but" in lie
 
 
+@pytest.mark.parametrize(("called", "of"), [("test", "test"), ("far", "near")])
+def test_a_test_that_stands_twice_or_under_another_name_does_not_either(called, of):
+    record = a_record()
+    held_out = msgspec.structs.replace(record.held_out, test=of)
+    (lie,) = verify(msgspec.structs.replace(record, others={called: Examined(held_out, record.test, {})}))
+    assert f"calls its tests test, {called}, and its predictions are of test, {of}" in lie
+    assert record.key in lie
+
+
 def smaller(record, factor):
     """The same of targets that are so much smaller, as permeabilities in m² are."""
     held_out = record.held_out
@@ -63,6 +72,8 @@ def test_a_number_for_each_image_or_none():
     held_out = msgspec.structs.replace(record.held_out, clusters=(0, 1, 1))
     (lie,) = verify(msgspec.structs.replace(record, held_out=held_out))
     assert "it numbers what 3 images show, and has 20" in lie
+    whole = msgspec.structs.replace(record.held_out, clusters=tuple(number // 2 for number in range(20)))
+    assert verify(msgspec.structs.replace(record, held_out=whole)) == []
 
 
 def test_other_constants_for_the_same_data_do_not():
@@ -144,6 +155,13 @@ def test_what_optuna_proposed_verifies_with_and_without_it(monkeypatch, present)
     assert verify(by_optuna(4, 4, 2, 7, 7, 1, selected=7)) == []
     (lie,) = verify(by_optuna(4, 4, 2, 7, 7, 1, selected=1))  # which has the lowest loss, after one epoch
     assert "selected configuration 1, but 7 has the lowest loss" in lie
+
+
+@pytest.mark.parametrize("tried", [range(12), [number for number in range(9) for _ in range(2)]])
+def test_all_configurations_and_all_that_may_be_spent_are_not_too_many(tried):
+    lies = [verify(by_optuna(*tried, selected=selected)) for selected in range(12)]
+    assert lies.count([]) == 1
+    assert not any("optuna among" in lie for of_one in lies for lie in of_one)
 
 
 @pytest.mark.parametrize(

@@ -133,10 +133,11 @@ def test_two_environments_models_of_one_cell_have_one_name_and_it_is_told(tmp_pa
 
 
 def test_what_contradicts_each_other_is_told_by_its_places_and_nothing_is_written(tmp_path):
-    ours = a_folder(tmp_path / "ours", at(1, a_record()))
-    theirs = a_folder(tmp_path / "theirs", at(2, a_record(error=2.0)))
+    ours = a_folder(tmp_path / "ours", a_record(a_cell(seed=1)), at(1, a_record()))
+    theirs = a_folder(tmp_path / "theirs", a_record(a_cell(seed=2)), a_record(a_cell(seed=3)), at(2, a_record(error=2)))
     with pytest.raises(
-        BenchError, match=r"predicts differently in .*ours/.*trainings.jsonl:1 and in .*theirs/"
+        BenchError,
+        match=r"predicts differently in .*ours/.*trainings.jsonl:2 and in .*theirs/.*trainings.jsonl:3, .*take one",
     ) as told:
         merge([theirs, ours], tmp_path / "out")
     assert "nothing was merged" in str(told.value)
@@ -160,7 +161,9 @@ def test_other_constants_under_the_same_names_are_told(tmp_path):
     held_out = msgspec.structs.replace(record.held_out, truth=truth)
     other = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy(), validation=held_out.accuracy())
     ours, theirs = a_folder(tmp_path / "ours", a_record()), a_folder(tmp_path / "theirs", other)
-    with pytest.raises(BenchError, match="not the same constants"):
+    with pytest.raises(
+        BenchError, match=r"/truths.jsonl:1 and .*/truths.jsonl:1 name the same data, split and test, and not the same"
+    ):
         merge([ours, theirs], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -189,6 +192,22 @@ def test_what_cannot_be_merged_is_refused(tmp_path, capsys, break_it, why):
     break_it(folder, out)
     assert cli.main(["records", "merge", f"folders={folder}", f"out={out}"]) == 2
     assert why in capsys.readouterr().err
+
+
+def test_what_left_no_model_is_merged_too(tmp_path):
+    records = [a_record(onnx=None, unexported="no exporter knows it"), a_failure(a_cell(seed=1))]
+    (merged,) = merge([a_folder(tmp_path / "a", *records)], tmp_path / "out")
+    assert (merged.records, merged.models, merged.told) == (2, 0, ())
+
+
+def test_an_empty_folder_is_written_to_and_a_file_is_not(tmp_path):
+    folder, out = a_folder(tmp_path / "a", a_record()), tmp_path / "out"
+    out.touch()
+    with pytest.raises(BenchError, match=r"out: exists and is not empty"):
+        merge([folder], out)
+    out.unlink()
+    out.mkdir()
+    assert [merged.records for merged in merge([folder], out)] == [1]
 
 
 def test_nothing_is_no_folder(tmp_path, capsys):
@@ -220,10 +239,30 @@ def test_a_suite_that_is_not_installed_is_told_before_anything_is_written(tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_torn_line_is_left_out_and_told(tmp_path):
-    folder = a_folder(tmp_path / "a", a_record(a_cell(seed=0)), a_record(a_cell(seed=1)))
-    with Store(folder, "elasticity").trainings_file.open("rb+") as file:
+@pytest.mark.parametrize(("torn", "records"), [("trainings", 1), ("latencies", 2)])
+def test_a_torn_line_is_left_out_and_told(tmp_path, torn, records):
+    made = [a_record(a_cell(seed=seed)) for seed in (0, 1)]
+    folder = a_folder(tmp_path / "a", *made, latencies=[a_latency(made[0])])
+    with (folder / f"records/elasticity/{torn}.jsonl").open("rb+") as file:
         file.truncate(file.seek(0, 2) - 20)
     (merged,) = merge([folder], tmp_path / "out")
-    assert merged.records == 1
-    assert "its last line, torn by" in merged.told[0]
+    assert merged.records == records
+    (told,) = merged.told
+    assert f"{torn}.jsonl: its last line, torn by" in told
+
+
+def test_a_model_that_is_not_the_recorded_one_is_left_out_and_told(tmp_path):
+    """Of records of one cell the older one's model has given way in its folder, which is nothing to tell."""
+    folder = a_folder(tmp_path / "a", at(1, a_record(environment=ELSEWHERE)), a_record(a_cell(seed=1)))
+    store = Store(folder, "elasticity")
+    newer = msgspec.structs.replace(
+        at(2, a_record()), onnx=msgspec.structs.replace(a_record().onnx, sha256=hashlib.sha256(b"newer").hexdigest())
+    )
+    store.append(newer)
+    exported_of = {record.seed: folder / "models/elasticity" / record.onnx.file for record in store.trainings()}
+    exported_of[0].write_bytes(b"newer")
+    exported_of[1].write_bytes(b"edited")
+    (merged,) = merge([folder], tmp_path / "out")
+    assert merged.models == 1
+    (told,) = merged.told
+    assert told.startswith(f"{exported_of[1]}: is left out")

@@ -149,6 +149,11 @@ def test_a_plan_without_cells_is_refused():
         plans.plan("polysilicon", request)
 
 
+def test_a_curve_begins_with_two_images():
+    request = Request(("elasticity",), profile="smoke", variant="ridge", originals=(2,))
+    assert len(plans.plan("elasticity", request).cells) == 1
+
+
 @pytest.mark.parametrize("originals", [0, 1, 365])
 def test_no_curve_goes_beyond_the_training_images(originals):
     request = Request(("elasticity",), profile="smoke", variant="ridge", originals=(originals,))
@@ -248,3 +253,34 @@ def test_without_optuna_it_is_refused_and_nothing_else_is(monkeypatch):
     # One round is a grid, by whatever name it was asked for, and so is what is not trained by gradient.
     assert {cell.architecture.method for cell in by_search("optuna", "smoke")} == {"grid"}
     assert {cell.architecture.method for cell in by_search("optuna", variant="trees,cubic")} == {"grid"}
+
+
+def test_what_is_not_known_is_refused_with_the_nearest():
+    for asked, what in (
+        ({"profile": "smokes"}, "unknown profile 'smokes': did you mean 'smoke'"),
+        ({"variant": "rigde"}, "rigde.*did you mean 'ridge'"),
+        ({"backend": "clasical"}, "clasical.*did you mean 'classical'"),
+        ({"variant": "ridge", "backend": "pytorch"}, r"backend=pytorch trains none of the chosen variants \(ridge\)$"),
+    ):
+        with pytest.raises(BenchError, match=what):
+            plan("elasticity", **({"profile": "smoke"} | asked))
+
+
+def test_what_is_not_installed_is_left_out_of_all_and_told_and_is_planned_where_it_is_named(monkeypatch):
+    monkeypatch.setattr(registry, "missing", lambda name: ("tensorflow",) * (name == "keras"))
+    assert {cell.backend for cell in plan("elasticity", "smoke", "baseline").cells} == {"pytorch"}
+    assert {cell.backend for cell in plan("elasticity", "smoke", "baseline", "keras").cells} == {"keras"}
+    assert plans.left_out_backends("all") == ["keras is skipped: tensorflow not installed"]
+    assert plans.left_out_backends("keras") == []
+
+
+def test_variants_of_the_suite_are_of_no_folder():
+    assert plan("elasticity", "smoke", "ridge").folders == {}
+
+
+def test_variants_of_a_family_are_those_with_its_backbone():
+    variants = registry.suite("elasticity").VARIANTS
+    found = plans.of_families(variants, ["vgg16"])
+    assert found
+    assert all(name.startswith("vgg16") for name in found)
+    assert plans.of_families(variants, []) == []
