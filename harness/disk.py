@@ -122,7 +122,7 @@ def free_place(key: str, path: Path) -> Path:
         raise BenchError(f"{key}={path}: is a circular link") from None
     if not place.parent.is_dir():
         raise BenchError(f"{key}={path}: there is no folder {place.parent if path.is_symlink() else path.parent}")
-    if os.path.lexists(place):
+    if os.path.lexists(place) or path.exists():  # /dev/stdout leads to a pipe, which has a name and no place
         raise BenchError(f"{key}={path}: already exists: choose another name; nothing is overwritten")
     if not os.access(place.parent, os.W_OK):
         raise BenchError(f"{key}={path}: the folder {place.parent} cannot be written")

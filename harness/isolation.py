@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def command(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-P", "-c", _RUN, _HOUSE, module, *arguments)
 
 
+_inside = 0
+_changing = threading.Lock()
+_undone = contextlib.ExitStack()
+
+
 @contextlib.contextmanager
 def isolated() -> Iterator[None]:
     """Meanwhile this process and those that it starts have a temporary folder of their own, which goes with them.
@@ -34,7 +40,26 @@ def isolated() -> Iterator[None]:
     Compilers and tracers of the frameworks leave files in it, workers that are killed most of all. Matplotlib keeps its
     list of fonts there, reads no settings of the user's, and draws to files alone: Jupyter, where `bench` may be
     started, asks for a way of drawing that only its own environment has.
+
+    Threads that are inside at the same time share the folder, for a process has one environment: the last one to leave
+    restores it.
     """
+    global _inside  # noqa: PLW0603  as the environment, of the process
+    with _changing:
+        if not _inside:
+            _undone.enter_context(_own_environment())
+        _inside += 1
+    try:
+        yield
+    finally:
+        with _changing:
+            _inside -= 1
+            if not _inside:
+                _undone.close()
+
+
+@contextlib.contextmanager
+def _own_environment() -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="cijbench-", ignore_cleanup_errors=True) as folder:
         own = {"TMPDIR": folder, "MPLCONFIGDIR": str(Path(folder) / "matplotlib"), "MPLBACKEND": "agg"}
         before = {name: os.environ.get(name) for name in own}

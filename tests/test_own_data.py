@@ -19,7 +19,7 @@ SMALLER = {
 @pytest.mark.slow
 def test_the_page_from_a_folder_to_predictions(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    makes, predicts = blocks(PAGE, "python")
+    makes, predicts, alone = blocks(PAGE, "python")
     exec(makes, {})
     commands = [shlex.split(line) for block in blocks(PAGE, "sh") for line in block.splitlines()]
     assert [words[1] for words in commands] == ["data", "run", "report", "predict"]
@@ -36,3 +36,12 @@ def test_the_page_from_a_folder_to_predictions(tmp_path, monkeypatch):
     assert (tmp_path / "mine" / "report" / "own" / "report.md").exists()
     exec(predicts, {})
     assert Path("again.csv").read_text() == Path("predictions.csv").read_text()
+    told = {}
+    exec(alone, told)
+    first = next(row for row in rows if row["image"] == "0.png")
+    assert told["names"] == ["size", "share"]
+    for place, head in enumerate(("size_px", "share")):
+        value, width = told["answer"][place], told["half"][place]
+        assert [float(first[f"{head}{end}"]) for end in ("_low_90", "", "_high_90")] == pytest.approx(
+            [value - width, value, value + width], rel=1e-5
+        )

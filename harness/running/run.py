@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from harness import disk, provenance, registry
+from harness import disk, provenance, registry, streams
 from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard
@@ -251,7 +251,8 @@ _P = TypeVar("_P", bound=Placed)
 def best(records: Iterable[_P], results: Path) -> tuple[Path, _P] | None:
     """Of records of one data set and split, whenever they were made, the exported model that takes images and whose row
     is the best on the validation images, mean over seeds, and of that row the best seed's; one that was trained on
-    fewer images than there are where there is no other. None where there is no file.
+    fewer images than there are where there is no other. None where there is no file. Where better ones have lost
+    theirs, the best of these is told.
 
     Who chooses by the test images has no test any more.
     """
@@ -263,7 +264,16 @@ def best(records: Iterable[_P], results: Path) -> tuple[Path, _P] | None:
 
     rows = sorted(comparable(usable), key=rank)
     in_order = (record for row in rows for record in sorted(row, key=lambda record: record.validation_error))
-    return next(((path, record) for record in in_order if (path := exported(record, results))), None)
+    lost: list[_P] = []
+    for record in in_order:
+        if path := exported(record, results):
+            if lost:
+                cell = msgspec.structs.replace(lost[0].cell, seed=lost[0].seed)
+                told = f"{cell.title}: is better on the validation images than what is used"
+                streams.tell(f"note: {told}, but its model in {path.parent} is gone, or not the recorded one")
+            return path, record
+        lost += [record] if record.onnx else []
+    return None
 
 
 def exported(record: Placed, results: Path) -> Path | None:

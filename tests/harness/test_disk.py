@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import disk
+from harness.errors import BenchError
 
 LINES = st.lists(st.binary(max_size=40).map(lambda line: line.replace(b"\n", b"")), max_size=5)
 
@@ -210,6 +211,15 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
         for use in (disk.whole_lines, disk.mend, lambda path: disk.append_line(path, b"line")):
             with pytest.raises(OSError, match="exists and is not a file"):
                 use(path)
+
+
+def test_a_pipe_that_a_process_holds_is_no_free_place(tmp_path):
+    """As /dev/stdout is before `| head`: it leads to a name in /proc that no file has."""
+    with contextlib.ExitStack() as ends:
+        for end in os.pipe():
+            ends.callback(os.close, end)
+        with pytest.raises(BenchError, match=rf"^out=/dev/fd/{end}: already exists"):
+            disk.free_place("out", Path(f"/dev/fd/{end}"))
 
 
 def test_a_text_that_finds_no_room_is_told_by_its_file(tmp_path, monkeypatch):

@@ -44,6 +44,7 @@ def test_a_value_may_hold_equals_signs():
         (["zzz=1"], "no option 'zzz' (known: flour, minutes, heat, degrees, fan, rack, tin, book)"),
         (["flour=rye", "flour=oat"], "flour= is given twice"),
         ([], "bake needs flour="),
+        (["flour="], "flour=: is empty"),
         (["flour=rye", "heat=hihg"], "heat=hihg: must be one of low, high: did you mean 'high'?"),
         (["flour=rye", "rack=top"], "rack=top: must be one of low, middle"),
         (["flour=rye", "minutes=ten"], "minutes=ten: must be a whole number"),
@@ -73,6 +74,14 @@ def test_every_option_that_is_a_path_is_said_to_be_one():
             meta = getattr(field.type, "__metadata__", (msgspec.Meta(),))[0]
             names_one = bool(re.search(r"\b(file|folder)\b", meta.description or ""))
             assert (meta.extra == IS_PATH) == names_one, (options, field.name)
+
+
+def test_the_folder_that_one_is_in_is_not_meant_by_nothing():
+    """As by a variable of the shell that is not set."""
+    for word in ("images=", "out="):
+        words = {"images": "images=new", "out": "out=new.csv", word[:-1]: word}.values()
+        with pytest.raises(BenchError, match=f"^{word}: is empty"):
+            parse("predict", commands.PredictOptions, ["suite=own", *words])
 
 
 def test_paths_that_lead_nowhere_are_refused(tmp_path):

@@ -16,6 +16,7 @@ from PIL import Image
 from backends import onnx
 from harness.command import cli
 from harness.errors import BenchError
+from harness.running.calibration import KEY, calibrated, descriptors
 from harness.running.guard import Limits
 from harness.running.predict import Predicted, Request, _table, predict_here
 from harness.running.predict import predict as predict_apart
@@ -298,6 +299,68 @@ def test_targets_may_be_called_as_our_own_columns_are():
     assert header == [*heads, "distance", "unlike_training", "problem"]
     assert row == ["x.png", "1", "2", "3", "4", "0.5", "false", ""]
     assert unread == ["y.png", *[""] * 6, "broken"]
+
+
+def test_the_table_has_what_is_known_of_each_image():
+    """An image as far apart as one in twenty like these is not unlike them yet."""
+    predicted = Predicted(["E", "nu"], ["GPa", ""], ["x.png", "y.png"], [[1.0, 2.0], [3.0, 4.0]])
+    of_numbers = msgspec.structs.replace(
+        predicted, low=[[0.5, 1.5], [2.5, 3.5]], high=[[1.5, 2.5], [3.5, 4.5]], distances=[1.0, 1.01]
+    )
+    heads = ["E_GPa", "nu", "E_GPa_low_90", "nu_low_90", "E_GPa_high_90", "nu_high_90", "distance", "unlike_training"]
+    assert list(_table(of_numbers)) == [
+        ["image", *heads],
+        ["x.png", "1", "2", "0.5", "1.5", "1.5", "2.5", "1", "false"],
+        ["y.png", "3", "4", "2.5", "3.5", "3.5", "4.5", "1.01", "true"],
+    ]
+    of_classes = msgspec.structs.replace(predicted, units=["", ""], classes=["nu", "E"], sets=["nu", "E nu"])
+    assert list(_table(of_classes)) == [
+        ["image", "E", "nu", "class", "classes_90"],
+        ["x.png", "1", "2", "nu", "nu"],
+        ["y.png", "3", "4", "E", "E nu"],
+    ]
+
+
+@pytest.fixture
+def knowing(model):
+    """Has the model know of errors: of `widths` by level, of numbers or of classes; returns what it knows."""
+
+    def know(classes, widths):
+        rows, textures = np.zeros((20, 1)), np.random.default_rng(0).random((20, 64, 64, 1), np.float32)
+        described = descriptors(textures)
+        known = calibrated(rows, rows, described, described, classes=False)
+        known = msgspec.structs.replace(known, classes=classes, widths=widths)
+        onnx.annotate(model, METADATA | {KEY: msgspec.json.encode(known).decode()})
+        return known
+
+    return know
+
+
+def test_intervals_of_90_per_cent_and_distances_stand_beside_the_answers(knowing, model, pictures):
+    known = knowing(False, {"0.8": [9.0] * 9, "0.9": [float(target) for target in range(9)]})
+    found = predict_here(Request(str(model), str(pictures)), ignore)
+    assert np.subtract(found.rows, found.low) == pytest.approx(np.tile(range(9), (3, 1)))
+    assert np.subtract(found.high, found.rows) == pytest.approx(np.tile(range(9), (3, 1)))
+    images = [np.asarray(Image.open(pictures / name), np.float32)[:, :, None] / 255 for name in found.names]
+    assert found.distances == pytest.approx(known.distances(np.stack(images)))
+    assert (found.classes, found.sets) == ([], [])
+
+
+def test_of_classes_the_most_probable_and_a_set_stand_beside_the_answers(knowing, model, pictures):
+    rows = np.array(predict_here(Request(str(model), str(pictures)), ignore).rows)
+    second = float(np.sort(rows)[0, -2])  # as probable as those in the set must be
+    knowing(True, {"0.9": [1 - second + 1e-6]})
+    found = predict_here(Request(str(model), str(pictures)), ignore)
+    assert found.classes == [f"C{place}" for place in rows.argmax(axis=1)]
+    assert found.sets[0] == " ".join(f"C{place}" for place in sorted(rows[0].argsort()[-2:]))
+    assert (found.low, found.high) == ([], [])
+
+
+def test_too_few_validation_images_for_a_level_leave_distances(knowing, model, pictures):
+    knowing(True, {"0.8": [0.1]})
+    found = predict_here(Request(str(model), str(pictures)), ignore)
+    assert (len(found.classes), len(found.distances)) == (3, 3)
+    assert (found.sets, found.low, found.high) == ([], [], [])
 
 
 def test_a_folder_without_a_usable_image_is_refused_and_nothing_is_written(model, pictures, tmp_path):

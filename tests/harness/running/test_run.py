@@ -1,5 +1,6 @@
 """`bench run` for real, on small data and few epochs; and the worker's own answers."""
 
+import hashlib
 import inspect
 import itertools
 import math
@@ -21,7 +22,8 @@ from harness import environment, registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
-from harness.judging.records import Settings
+from harness.judging.outlines import Shelf
+from harness.judging.records import OnnxFile, Settings
 from harness.judging.store import Store
 from harness.judging.timing import Latency
 from harness.judging.verify import verify
@@ -414,6 +416,29 @@ def test_the_model_to_go_on_with_is_the_best_of_all_that_were_trained_on_the_dat
     *_, hint = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
     assert "ridge on classical" in hint
     assert best(Store(tmp_path, "elasticity").trainings(), tmp_path / "elsewhere") is None
+
+
+def test_a_better_model_whose_file_was_lost_is_told(tmp_path, capsys):
+    """Who copied a results folder in part would use another model than the best, and not know."""
+    folder = tmp_path / "models" / "elasticity"
+    folder.mkdir(parents=True)
+    store = Store(tmp_path, "elasticity")
+    for variant, error in (("gp", 0.1), ("ridge", 0.2), ("mean", 9.0)):
+        (folder / variant).write_text(variant)
+        digest = hashlib.sha256(variant.encode()).hexdigest()
+        file = OnnxFile(file=variant, bytes=len(variant), opset=18, sha256=digest, difference=0.0)
+        store.append(a_record(a_cell(variant=variant, seed=3), error=error, onnx=file))
+    models = {outline.cell.variant: outline for outline in Shelf(store).outlines}
+    assert best(models.values(), tmp_path) == (folder / "gp", models["gp"])
+    assert capsys.readouterr().err == ""
+    (folder / "gp").write_text("another")
+    assert best(models.values(), tmp_path) == (folder / "ridge", models["ridge"])
+    (told,) = capsys.readouterr().err.splitlines()
+    better = "note: gp on classical, seed 3: is better on the validation images than what is used"
+    assert told == f"{better}, but its model in {folder} is gone, or not the recorded one"
+    (folder / "ridge").unlink()
+    assert best(models.values(), tmp_path) == (folder / "mean", models["mean"])
+    assert capsys.readouterr().err.splitlines() == [told]
 
 
 def whole_and_fewer():
