@@ -107,6 +107,12 @@ def _groups(by: Callable[[Part], tuple[object, ...]], ours: Sequence[Part], thei
     return sorted(even, key=lambda group: any(part.kind == "batch_norm" for part in group[0]))
 
 
+def _unsure(group: Group) -> tuple[bool, int, int]:
+    """How little the order of computation tells in a group: nothing of layers side by side, which come in any order."""
+    ours = group[0]
+    return ours[0].kind == "batch_norm", len(ours) - len({one.behind for one in ours}), len(ours)
+
+
 class _Search:
     """Parts that have no partner yet, and those that have."""
 
@@ -171,8 +177,9 @@ class _Search:
             self._match_all(group, _told_apart(*group))
         while free := [group for group in groups if group[0]]:
             if not any(self._match_all(group, self._beside_the_same(*group)) for group in free):
-                in_order = zip(*free[0], strict=True)
-                self._match_all(free[0], [(one, two, "in the order of computation") for one, two in in_order])
+                group = min(free, key=_unsure)
+                in_order = zip(*group, strict=True)
+                self._match_all(group, [(one, two, "in the order of computation") for one, two in in_order])
 
     def _match_all(self, group: Group, found: Sequence[tuple[Part, Part, str]]) -> bool:
         """Pair what was found in a group, which has the rest then; whether that was anything."""
