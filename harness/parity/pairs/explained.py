@@ -44,7 +44,7 @@ def _norm(verdict: Verdict, paired: Paired, labels: Sequence[str]) -> str:
 
 def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Two arrays in one shape, where they differ by axes of one alone, or one is a sequence and the other its end, or
-    has its steps one after the other in the batch.
+    has its steps one after the other in the batch, or one has the pixels of the other one after the other.
     """
     one, two = ours[name], theirs[name]
     if one.shape == two.shape:
@@ -56,7 +56,10 @@ def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArra
             last = min(ends, key=partial(_apart, mine))
             return (one, last) if mine is one else (last, two)
     for mine, other in ((one, two), (two, one)):
+        batch, *inner, channels = mine.shape or (1, 1)
         if mine.ndim == other.ndim + 1 and other.shape == (mine.shape[0] * mine.shape[1], *mine.shape[2:]):
+            return one.reshape(other.shape), two.reshape(other.shape)
+        if mine.ndim > other.ndim == 3 and other.shape == (batch, int(np.prod(inner)), channels):
             return one.reshape(other.shape), two.reshape(other.shape)
     if tuple(size for size in one.shape if size != 1) == tuple(size for size in two.shape if size != 1):
         return one, two.reshape(one.shape)

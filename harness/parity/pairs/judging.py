@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
@@ -127,6 +128,24 @@ class Judge:
     def compared(self) -> set[str]:
         """The layers whose answers are compared."""
         return {each.ours.output for each in self._paired.matched if each.ours.output and each.theirs.output}
+
+    def given(self, ours: Part) -> bytes:
+        """What a layer of ours is given, to tell whether another is given the same; b"" where that is not seen."""
+        given = self._left[0]["float32"].get(f"forward/{ours.output}/input")
+        return b"" if given is None else hashlib.sha256(given.tobytes()).digest()
+
+    def may_stand_for(self, ours: Part, theirs: Part) -> bool:
+        """Whether both are given the same numbers, in whatever order, as partners are wherever all before them agrees;
+        or it is not seen.
+        """
+        parts = zip(self._left, (ours, theirs), strict=True)
+        one, two = (side["float32"].get(f"forward/{part.output}/input") for side, part in parts)
+        if one is None or two is None:
+            return True
+        if one.size != two.size:
+            return False
+        one, two = (np.sort(each, axis=None).astype(np.float64) for each in (one, two))
+        return bool(np.linalg.norm(one - two) <= _NEAR * np.linalg.norm(one))
 
     def first_broken(self) -> int | None:
         """The place of the first layer whose answer differs; None where none does."""
@@ -325,6 +344,7 @@ class Judge:
 
 
 _SIDES = (True, False)  # whether it is ours
+_NEAR = 1e-3  # more than rounding moves what a layer is given, and less than two layers differ by
 _UNBIASED = "torch's moving variance is that of the unbiased variance, Keras's of the biased"
 
 

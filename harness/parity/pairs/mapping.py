@@ -61,7 +61,14 @@ def pair(
     search.by_names(swapped or {}, "found by trying")
     search.constants_by_names()
     search.by_signature()
-    for step in (search.put_together, search.by_likeness, search.split_and_fused, search.unshared, search.loosened):
+    for step in (
+        search.pointwise,
+        search.put_together,
+        search.by_likeness,
+        search.split_and_fused,
+        search.unshared,
+        search.loosened,
+    ):
         step()
         search.by_signature()  # for what is left may be told apart now
     search.as_arrays()
@@ -76,6 +83,34 @@ def signature(part: Part) -> tuple[object, ...]:
     if part.kind in ("lstm", "rnn"):
         arrays.pop("recurrent_bias", None)
     return part.kind, tuple(sorted(arrays.items()))
+
+
+def _likeness(part: Part) -> tuple[object, ...]:
+    """Equal for parts of one kind whose kernels have one shape, or, of norms, whose arrays have."""
+    if not part.arrays or part.kind not in ("dense", "conv", "conv_transpose", *_NORMS):
+        return signature(part)
+    array = part.arrays.get("kernel") or next(iter(part.arrays.values()))
+    return part.kind, array.common()
+
+
+Group = tuple[list[Part], list[Part]]
+"""Parts of ours and of theirs that are alike."""
+
+
+def _groups(by: Callable[[Part], tuple[object, ...]], ours: Sequence[Part], theirs: Sequence[Part]) -> list[Group]:
+    """What is alike `by` something, where both have as many of it; batch norms last."""
+    groups: dict[tuple[object, ...], Group] = defaultdict(lambda: ([], []))
+    for side, parts in enumerate((ours, theirs)):
+        for part in parts:
+            groups[by(part)][side].append(part)
+    even = [group for group in groups.values() if len(group[0]) == len(group[1])]
+    return sorted(even, key=lambda group: any(part.kind == "batch_norm" for part in group[0]))
+
+
+def _unsure(group: Group) -> tuple[bool, int, int]:
+    """How little the order of computation tells in a group: nothing of layers side by side, which come in any order."""
+    ours = group[0]
+    return ours[0].kind == "batch_norm", len(ours) - len({one.behind for one in ours}), len(ours)
 
 
 class _Search:
@@ -125,41 +160,73 @@ class _Search:
         self._problems.append(f"mapping names {name}, which is no layer of {framework} that is still free{hint}")
 
     def by_signature(self) -> None:
-        """Pair what has the same kind, roles and shapes: alone of its kind; by names, where these tell; behind layers
-        that are paired already; or else in order.
+        """Pair what has the same kind, roles and shapes; with these, so that they tell what is beside them, norms that
+        are alike but for a scale.
         """
-        groups = [group for group in self._groups() if len(group[0]) == len(group[1])]
-        for ours, theirs in groups:
-            for one, two, how in _told_apart(ours, theirs):
-                self._match(one, two, how)
-        for ours, theirs in groups:
-            free = [part for part in ours if part in self._ours], [part for part in theirs if part in self._theirs]
-            for one, two in self._behind_the_same(*free):
-                self._match(one, two, f"behind {one.behind}")
-            free = [part for part in ours if part in self._ours], [part for part in theirs if part in self._theirs]
-            for one, two in zip(*free, strict=True):
-                self._match(one, two, "in the order of computation")
+        groups = _groups(signature, self._ours, self._theirs)
+        known = [{part.name for group in groups for part in group[side]} for side in (0, 1)]
+        sides = zip((self._ours, self._theirs), known, strict=True)
+        norms = [[part for part in parts if part.kind in _NORMS and part.name not in names] for parts, names in sides]
+        self._pair_groups([*groups, *_groups(_likeness, *norms)])
 
-    def _groups(self) -> list[tuple[list[Part], list[Part]]]:
-        groups: dict[tuple[object, ...], tuple[list[Part], list[Part]]] = defaultdict(lambda: ([], []))
-        for side, parts in enumerate((self._ours, self._theirs)):
-            for part in parts:
-                groups[signature(part)][side].append(part)
-        return sorted(groups.values(), key=lambda group: any(part.kind == "batch_norm" for part in group[0]))
+    def _pair_groups(self, groups: Sequence[Group]) -> None:
+        """Pair what is in one group: alone of its kind; by names, where these tell; beside layers that are paired
+        already; or else in order.
+        """
+        for group in groups:
+            self._match_all(group, _told_apart(*group))
+        while free := [group for group in groups if group[0]]:
+            if not any(self._match_all(group, self._beside_the_same(*group)) for group in free):
+                group = min(free, key=_unsure)
+                in_order = zip(*group, strict=True)
+                self._match_all(group, [(one, two, "in the order of computation") for one, two in in_order])
 
-    def _behind_the_same(self, ours: list[Part], theirs: list[Part]) -> list[tuple[Part, Part]]:
+    def _match_all(self, group: Group, found: Sequence[tuple[Part, Part, str]]) -> bool:
+        """Pair what was found in a group, which has the rest then; whether that was anything."""
+        for one, two, how in found:
+            self._match(one, two, how)
+            group[0].remove(one)
+            group[1].remove(two)
+        return bool(found)
+
+    def _beside_the_same(self, ours: list[Part], theirs: list[Part]) -> list[tuple[Part, Part, str]]:
+        """Parts that are behind layers which are paired already; where there are none, parts that are before such."""
         partner = {each.ours.output: each.theirs.output for each in self._matched if each.ours.output}
-        found = []
-        for one in ours:
-            wanted = partner.get(one.behind)
-            fitting = [two for two in theirs if wanted and two.behind == wanted]
-            alike = [other for other in ours if other.behind == one.behind]
-            if len(fitting) == len(alike) == 1:
-                found.append((one, fitting[0]))
-        return found
+        behind = [(one, partner.get(one.behind, ""), one.behind) for one in ours]
+        found = [
+            (one, two, f"behind {told}")
+            for one, wanted, told in behind
+            if (two := _alone([two for two in theirs if wanted and two.behind == wanted]))
+            and len([other for other in ours if other.behind == one.behind]) == 1
+        ]
+        return found or self._before_the_same(ours, theirs)
+
+    def _before_the_same(self, ours: list[Part], theirs: list[Part]) -> list[tuple[Part, Part, str]]:
+        answers: dict[str, set[str]] = defaultdict(set)
+        told: dict[str, str] = {}
+        for each in self._matched:
+            if each.ours.behind and each.theirs.behind:
+                answers[each.ours.behind].add(each.theirs.behind)
+                told.setdefault(each.ours.behind, each.ours.name)
+        wanted = [answers.get(one.output, set()) for one in ours]
+        fitting = [_alone([two for two in theirs if {two.output} == names]) for names in wanted]
+        return [
+            (one, two, f"before {told[one.output]}")
+            for one, two in zip(ours, fitting, strict=True)
+            if two and fitting.count(two) == 1
+        ]
+
+    def pointwise(self) -> None:
+        """A convolution of single pixels is the dense layer that the other model has, as in MobileNetV3's head."""
+        for parts, others in ((self._ours, self._theirs), (self._theirs, self._ours)):
+            wanted = {signature(part) for part in others if part.kind == "dense"}
+            parts[:] = [dense if signature(dense := _as_dense(part)) in wanted else part for part in parts]
 
     def by_likeness(self) -> None:
-        """Pair the rest of each kind in order, where there are as many: what does not fit is then named."""
+        """Pair what is alike but for a bias or a scale, and then the rest of each kind in order, where there are as
+        many: what does not fit is then named.
+        """
+        self._pair_groups(_groups(_likeness, self._ours, self._theirs))
         for kind in dict.fromkeys(part.kind for part in self._ours):
             ours = [part for part in self._ours if part.kind == kind]
             theirs = [part for part in self._theirs if part.kind == kind]
@@ -402,6 +469,22 @@ def _called_alike(ours: Sequence[Part], theirs: Sequence[Part]) -> list[Part]:
     return sorted(theirs, key=lambda part: places.get(words_of(last_of(part.name)), len(ours)) if still else 0)
 
 
+def _alone(parts: Sequence[Part]) -> Part | None:
+    return parts[0] if len(parts) == 1 else None
+
+
+def _as_dense(part: Part) -> Part:
+    """A convolution of single pixels as the dense layer of the last axis that it is; any other part as it is."""
+    kernel = part.arrays.get("kernel")
+    if part.kind != "conv" or kernel is None or part.settings.get("groups", 1) != 1:
+        return part
+    *size, given, made = kernel.common()
+    if set(size) != {1}:
+        return part
+    arrays = {**part.arrays, "kernel": kernel.then(Step("reshape", (given, made)))}
+    return replace(part, kind="dense", arrays=arrays)
+
+
 def _squeezed(part: Part) -> Shape:
     (array,) = part.arrays.values()
     return _sizes(array)
@@ -441,7 +524,8 @@ def _laid(array: Array, other: Array) -> Array | None:
 
 
 _SINGLE = {"own", "constant"}
-_PUT_TOGETHER = ("dense", "layer_norm", "group_norm", "batch_norm")
+_NORMS = ("layer_norm", "group_norm", "batch_norm")
+_PUT_TOGETHER = ("dense", *_NORMS)
 _ROLES = {
     "gamma": frozenset({"gamma", "weight", "scale"}),
     "beta": frozenset({"beta", "bias", "shift", "offset"}),

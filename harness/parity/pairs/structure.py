@@ -38,8 +38,8 @@ def structure(
     held = "".join(
         f"; held at {value}: {names}"
         for value, names in (
-            ("zero", ", ".join(array.name for array in paired.held if not array.constant)),
-            ("one", ", ".join(array.name for array in paired.held if array.constant)),
+            ("zero", the_first([array.name for array in paired.held if not array.constant], ", ")),
+            ("one", the_first([array.name for array in paired.held if array.constant], ", ")),
         )
         if names
     )

@@ -41,7 +41,7 @@ def tell_apart(
     broken = judged.first_broken()
     trials = iter(range(_MOST))
     while broken is not None:
-        for exchanged, tried in _tries(paired, sides, broken, said):
+        for exchanged, tried in _tries(paired, sides, broken, said, judged):
             if next(trials, None) is None:
                 return _told(first, paired, found)
             other = pair(*tried, said, found | exchanged)
@@ -50,7 +50,7 @@ def tell_apart(
                 continue
             later = trial.first_broken()
             if later is None or later > broken:
-                paired, found, sides, broken = other, found | exchanged, tried, later
+                paired, found, sides, broken, judged = other, found | exchanged, tried, later, trial
                 break
         else:
             break
@@ -61,7 +61,7 @@ Sides = tuple[Inspected, Inspected]
 
 
 def _tries(
-    paired: Paired, sides: Sides, broken: int, said: Mapping[str, str]
+    paired: Paired, sides: Sides, broken: int, said: Mapping[str, str], judged: Judge
 ) -> Iterator[tuple[dict[str, str], Sides]]:
     """Whether the broken layer is behind a flattening of channels first in ours, too, or behind one whose shares lie
     otherwise; and other partners.
@@ -70,7 +70,7 @@ def _tries(
         yield {}, _tried(sides, 1, replace(paired.matched[broken].theirs, flattened=()))
     for tried in itertools.chain(_turned(paired, sides, broken), _fused(paired, sides, broken)):
         yield {}, tried
-    for exchanged in _exchanges(paired, broken, said):
+    for exchanged in _exchanges(paired, broken, said, judged):
         yield exchanged, sides
 
 
@@ -145,19 +145,22 @@ def _told(first: Paired, paired: Paired, found: Mapping[str, str]) -> Better | N
     return Better(paired, told, wrong)
 
 
-def _exchanges(paired: Paired, broken: int, said: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """Other partners for layers that are alike: for the broken one, of those behind it; and for those before it that
-    stand side by side, the nearest first, for what differs may be what is made of several.
+def _exchanges(paired: Paired, broken: int, said: Mapping[str, str], judged: Judge) -> Iterator[dict[str, str]]:
+    """Other partners for layers that are alike: for the broken one, of those behind it, what is given the same as it;
+    and for those before it that stand side by side, the nearest first, for what differs may be what is made of several.
     """
     free = [each for each in paired.matched if each.ours.name not in said and each.how in _NOT_SURE]
     places = {each.ours.name: place for place, each in enumerate(paired.matched)}
     for one in [each for each in free if places[each.ours.name] == broken]:
         for two in [each for each in free if places[each.ours.name] > broken]:
-            if signature(one.ours) == signature(two.ours):
+            if signature(one.ours) == signature(two.ours) and judged.may_stand_for(one.ours, two.theirs):
                 yield {one.ours.name: two.theirs.name, two.ours.name: one.theirs.name}
     beside: dict[object, list[Matched]] = {}
-    for each in reversed([each for each in free if places[each.ours.name] <= broken]):
-        beside.setdefault((signature(each.ours), each.ours.behind), []).append(each)
+    near = [each for each in reversed(free) if places[each.ours.name] <= broken]
+    for each in (*near, *(each for each in free if places[each.ours.name] > broken and judged.given(each.ours))):
+        key = signature(each.ours), each.ours.behind, judged.given(each.ours)
+        if places[each.ours.name] <= broken or key in beside:
+            beside.setdefault(key, []).append(each)
     for group in beside.values():
         for order in itertools.islice(itertools.permutations(group[:_BESIDE]), 1, None):
             yield {one.ours.name: two.theirs.name for one, two in zip(group, order, strict=False)}

@@ -164,3 +164,41 @@ def test_layers_that_do_what_others_are_called_break_the_first_rung_that_was_ask
     path = tmp_path / "said.py"
     path.write_text(said)
     assert {verdict.outcome for verdict in climb(pairs, path, rungs=("forward",))} == {"passes"}
+
+
+DEEP = """
+inputs = (4,)
+
+
+def keras_model():
+    import keras
+
+    x = given = keras.Input(inputs)
+    for _ in range(9):
+        x = x + keras.layers.Dense(4, activation="gelu")(x)
+    return keras.Model(given, x)
+
+
+def torch_model():
+    import torch
+
+    class Deep(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(9))
+
+        def forward(self, x):
+            for place, layer in enumerate(self.layers):
+                x = x + torch.nn.functional.gelu(layer(x), approximate="tanh" if place == 3 else "none")
+            return x
+
+    return Deep()
+"""
+
+
+def test_layers_that_are_given_other_numbers_are_not_tried_in_the_place_of_one_that_differs(pairs, tmp_path):
+    path = tmp_path / "pair.py"
+    path.write_text(DEEP)
+    (broken,) = [each for each in climb(pairs, path, rungs=("forward",)) if each.precision == "float64"]
+    assert "dense_4 (layers.4)" in broken.worst
+    assert len(pairs._computed) == 2  # each side once

@@ -89,6 +89,13 @@ class Mix(L.Layer):
 given = keras.Input(inputs)
 return keras.Model(given, L.Dense(2)(Mix()(given)))"""
 
+BRANCHES = """
+images = keras.Input(inputs)
+seen = [L.Conv2D(width, 1, use_bias=False)(images) for width in (4, 5, 6)]
+seen = [L.ReLU()(L.BatchNormalization(scale=False)(each)) for each in seen]
+return keras.Model(images, L.Concatenate()(seen))
+"""
+
 TIED = """
 class Tied(keras.Model):
     def __init__(self):
@@ -688,6 +695,51 @@ return nn.Sequential(nn.Conv2d(3, 4, 3), flat, nn.Linear(80, 2))""",
             ): ("forward", "dense (2)"),
         },
         notes=("dense is behind a flattening of channels first in both",),
+    ),
+    "norms without scales in branches that are computed in another order": Port(
+        (8, 8, 3),
+        BRANCHES,
+        net(
+            """
+            self.convs = nn.ModuleList(nn.Conv2d(3, width, 1, bias=False) for width in (6, 4, 5))
+            self.norms = nn.ModuleList(nn.BatchNorm2d(width, 1e-3, 0.01) for width in (6, 4, 5))
+            for norm in self.norms:
+                norm.weight.requires_grad_(False)
+            """,
+            """
+            seen = [F.relu(norm(conv(x))) for conv, norm in zip(self.convs, self.norms)]
+            return torch.cat([seen[1], seen[2], seen[0]], 1)
+            """,
+        ),
+        {
+            ("norm.weight.requires_grad_(False)", "pass"): (
+                "structure",
+                "torch's norms.1 has a gamma, keras's batch_normalization has none: for it to be the same, freeze",
+            ),
+            ("1, bias=False", "1"): ("structure", "torch's convs.1 has a bias, keras's conv2d has none"),
+        },
+    ),
+    "dense layers as convolutions of single pixels": Port(
+        (8, 8, 3),
+        sequential("L.Conv2D(5, 3)", "L.GlobalAveragePooling2D(keepdims=True)", "L.Conv2D(4, 1, activation='relu')",
+                   "L.Conv2D(2, 1)", "L.Flatten()"),
+        net("self.seen, self.a, self.b = nn.Conv2d(3, 5, 3), nn.Linear(5, 4), nn.Linear(4, 2)",
+            "return self.b(F.relu(self.a(self.seen(x).mean((2, 3)))))"),
+        {
+            ("F.relu", "F.gelu"): ("forward", "look behind conv2d_1: keras computes relu; torch gelu"),
+            ("nn.Linear(4, 2)", "nn.Linear(4, 3)"): ("structure", "conv2d_2 (conv: kernel (1, 1, 4, 2)"),
+        },
+    ),
+    "convolutions of single pixels as dense layers of tokens": Port(
+        (8, 8, 3),
+        sequential("L.Conv2D(5, 3)", "L.Conv2D(4, 1, activation='tanh')", "L.Conv2D(2, 1)",
+                   "L.GlobalAveragePooling2D()"),
+        net("self.seen, self.a, self.b = nn.Conv2d(3, 5, 3), nn.Linear(5, 4), nn.Linear(4, 2)",
+            """
+            x = self.seen(x).flatten(2).transpose(1, 2)
+            return self.b(torch.tanh(self.a(x))).mean(1)
+            """),
+        {("torch.tanh", "torch.sigmoid"): ("forward", "look behind conv2d_1: keras computes tanh; torch sigmoid")},
     ),
     "a dense layer's answer that is reshaped": Port(
         (6,),

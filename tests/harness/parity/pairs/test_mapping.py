@@ -73,6 +73,30 @@ def test_a_layer_behind_one_that_is_paired_is_paired_with_what_is_behind_its_par
     assert partners(pair(*models(ours, theirs), {})) == {"main": "0", "short": "2", "short_bn": "3", "main_bn": "1"}
 
 
+def test_a_layer_before_one_that_is_paired_is_paired_with_what_is_before_its_partner():
+    ours = [dense("b", 4, 4), dense("b2", 4, 3, behind="b"), dense("a", 4, 4), dense("a2", 4, 2, behind="a")]
+    theirs = [dense("0", 4, 4), dense("1", 4, 2, behind="0"), dense("2", 4, 4), dense("3", 4, 3, behind="2")]
+    paired = pair(*models(ours, theirs), {})
+    assert partners(paired) == {"b": "2", "b2": "3", "a": "0", "a2": "1"}
+    assert {each.ours.name: each.how for each in paired.matched}["a"] == "before a2"
+
+
+def test_a_convolution_of_single_pixels_is_the_dense_layer_that_the_other_model_has():
+    def conv(name, given, made, size=1, groups=1):
+        kernel = Array(f"{name}.kernel", (size, size, given // groups, made))
+        arrays = {"kernel": kernel, "bias": Array(f"{name}.bias", (made,))}
+        return Part(name, "conv", arrays, {"groups": groups}, output=name)
+
+    ours = [conv("mixes", 3, 4), conv("head", 4, 4), conv("classes", 4, 2)]
+    theirs = [conv("0", 3, 4), dense("1", 4, 4, TURNED), dense("2", 4, 2, TURNED)]
+    there, back = pair(*models(ours, theirs), {}), pair(*models(theirs, ours), {})
+    assert partners(there) == {"mixes": "0", "head": "1", "classes": "2"}
+    assert partners(back) == {"0": "mixes", "1": "head", "2": "classes"}
+    assert there.problems == back.problems == ()
+    for other in (conv("1", 4, 4, size=2), conv("1", 4, 4, groups=2)):
+        assert pair(*models([ours[0], other], theirs[:2]), {}).problems != ()
+
+
 def test_a_fused_projection_is_taken_apart():
     ours = [dense(name, 4, 4) for name in ("q", "k", "v")]
     paired = pair(*models(ours, [dense("qkv", 4, 12, TURNED)]), {})
