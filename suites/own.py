@@ -1,8 +1,8 @@
 """Your images and your table: which model should you use on them, how sure is that, and then use it.
 
-A folder of PNG, TIFF or JPEG images, grey or coloured, and one table that names their files: columns of numbers are to
-be predicted, or one of words, whose classes are to be told apart. Nothing is known here of what the images show, so
-that no physics holds and no symmetry is taken for granted.
+A folder of PNG, TIFF, JPEG or BMP images, grey or coloured, and one table that names their files: columns of numbers
+are to be predicted, or one of words, whose classes are to be told apart. Nothing is known here of what the images show,
+so that no physics holds and no symmetry is taken for granted.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def read_images(folder: Path, input_shape: Shape, facts: Facts) -> Pictures:
         raise BenchError(f"the model takes images of {channels} channels, and this suite's have one or three")
     found = read(paths, (height, width), channels, facts.get("pixels"))
     others = other_images(folder)
-    unread = [Spot(len(paths) + place, "not a PNG, TIFF or JPEG", "convert it") for place in range(len(others))]
+    unread = [Spot(len(paths) + place, "not a PNG, TIFF, JPEG or BMP", "convert it") for place in range(len(others))]
     return pictures(paths + others, found.images, found.places, found.spots + unread)
 
 

@@ -1,4 +1,4 @@
-"""Read anybody's images: PNG, TIFF and JPEG, grey or coloured, of 8 or 16 bits, all of one size in the end."""
+"""Read anybody's images: PNG, TIFF, JPEG and BMP, grey or coloured, of 8 or 16 bits, all of one size in the end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from harness.protocol import Images
 from suites.microstructure.findings import Spot, Unusable, few, gather, of_images
 from suites.microstructure.images import file_bytes, natural, text
 
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 TABLES = (".csv", ".parquet")
 _OTHERS = (
-    ".bmp",
     ".gif",
     ".webp",
     ".jp2",
@@ -41,7 +40,15 @@ MOST = 128
 """Pixels along the longer edge that models are shown, unless more are asked for."""
 
 _CUT = "cut it to that size, at the same magnification"
-_SIGNATURES = (b"\x89PNG", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\xff\xd8\xff")  # TIFF has two, either way round
+_SIGNATURES = (
+    b"\x89PNG",
+    b"II*\0",
+    b"MM\0*",
+    b"II+\0",
+    b"MM\0+",
+    b"\xff\xd8\xff",
+    b"BM",
+)  # TIFF has two, either way round
 _LARGEST_FILE = 2**28  # bytes
 _WHITE = {"I;16": 65535.0, "I;16B": 65535.0, "I;16L": 65535.0, "I": 65535.0}  # what Pillow reads 16 bits as; else 255
 Size = tuple[int, int]  # height, width
@@ -245,14 +252,16 @@ def _open(path: Path) -> Image.Image:
         raise Unusable("zero bytes: write it anew")
     try:
         with warnings.catch_warnings(action="ignore"):  # about large pictures, and damaged EXIF data: judged here
-            return Image.open(BytesIO(data), formats=["PNG", "TIFF", "JPEG"])
+            return Image.open(BytesIO(data), formats=["PNG", "TIFF", "JPEG", "BMP"])
     except Image.DecompressionBombError as error:
         raise Unusable(f"more pixels than any picture of {LARGEST} along an edge: cut or save it smaller") from error
     except Exception as error:  # what a damaged file raises depends on which of its bytes are damaged
         if data.startswith(_SIGNATURES):
-            what = "damaged, or of a kind of PNG, TIFF or JPEG that is not read, as with decimal numbers of 64 bits"
+            what = (
+                "damaged, or of a kind of PNG, TIFF, JPEG or BMP that is not read, as with decimal numbers of 64 bits"
+            )
             raise Unusable(f"{what}: save it as grey of 8 or 16 bits, or as RGB") from error
-        raise Unusable("not a PNG, TIFF or JPEG, whatever its name says: convert it, or write it anew") from error
+        raise Unusable("not a PNG, TIFF, JPEG or BMP, whatever its name says: convert it, or write it anew") from error
 
 
 def _size_of(path: Path) -> Size:

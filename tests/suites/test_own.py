@@ -210,10 +210,11 @@ def test_what_lies_beside_and_in_folders_of_classes_is_told(of_kinds, tmp_path):
     place = shutil.copytree(of_kinds, tmp_path / "kinds", dirs_exist_ok=True)
     for path in ("empty", "wide/more/still", "wide/.hidden"):
         (place / path).mkdir(parents=True, exist_ok=True)
-    for path in ("wide/more/still/1.tif", "wide/more/2.tif", "wide/.hidden/3.tif", "wide/4.bmp", "5.bmp"):
+    for path in ("wide/more/still/1.tif", "wide/more/2.tif", "wide/.hidden/3.tif", "wide/4.gif", "5.gif"):
         shutil.copy(of_kinds / "wide" / "1.tif", place / path)
     assert [warning for warning in own.load(place, {}).warnings if warning.startswith("images: ")] == [
-        "images: images of kinds that are not read: save them as .png, .tif, .tiff, .jpg, .jpeg; 2: 5.bmp, wide/4.bmp",
+        "images: images of kinds that are not read: save them as .png, .tif, .tiff, .jpg, .jpeg, .bmp; 2: 5.gif, "
+        "wide/4.gif",
         "images: images in folders of a class's folder are not read: move them up; 2: wide/more/2.tif, "
         "wide/more/still/1.tif",
         "images: folders without an image are no classes; 1: empty",
@@ -312,7 +313,7 @@ def test_everything_that_is_wrong_is_told_at_once(folder, tmp_path):
         own.load(tmp_path, {})
     text = str(refused.value)
     for told in (
-        "s2.tif: not a PNG, TIFF or JPEG",
+        "s2.tif: not a PNG, TIFF, JPEG or BMP",
         "row 2: E is no finite number ('x')",
         "row 4: the file that it names",
     ):
@@ -323,13 +324,13 @@ def test_everything_that_is_wrong_is_told_at_once(folder, tmp_path):
 def test_rows_that_name_images_of_kinds_that_are_not_read_are_told_as_such(folder, tmp_path):
     place = shutil.copytree(folder, tmp_path / "some")
     for number in (3, 4):
-        (place / f"s{number}.tif").rename(place / f"s{number}.bmp")
+        (place / f"s{number}.tif").rename(place / f"s{number}.gif")
     table = next(place.glob("*.csv"))
-    table.write_text(table.read_text().replace("s3.tif", "s3.bmp").replace("s4.tif", "s4.bmp"))
+    table.write_text(table.read_text().replace("s3.tif", "s3.gif").replace("s4.tif", "s4.gif"))
     errors = [finding.what for finding in own.check_data(place, {}) if finding.severity == "error"]
     assert len(errors) == 1
     assert errors[0].startswith("the image that it names is of a kind that is not read: save it as .png")
-    assert "2 rows: 4-5 (row 4: 's3.bmp')" in errors[0]
+    assert "2 rows: 4-5 (row 4: 's3.gif')" in errors[0]
 
 
 def test_what_images_that_cannot_be_read_would_mend_is_not_told(folder, tmp_path):
@@ -370,7 +371,7 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
         (images / name).write_bytes((folder / name).read_bytes())
     Image.fromarray(np.zeros((24, 32), np.uint16)).save(images / "black.tif")
     Image.fromarray(np.zeros((48, 64), np.uint16)).save(images / "larger.tif")
-    (images / "other.bmp").write_bytes(b"BM")
+    (images / "other.gif").write_bytes(b"GIF")
     capsys.readouterr()
     assert main(["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={out}"]) == 1
     told = capsys.readouterr().out
@@ -390,7 +391,7 @@ def test_the_best_model_predicts_with_intervals_and_flags(folder, tmp_path, caps
         "suite=own: 3 of 3 models were not trained on the data that the suite ships: give data="
         in capsys.readouterr().err
     )
-    assert rows["other.bmp"]["problem"] == "not a PNG, TIFF or JPEG: convert it"
+    assert rows["other.gif"]["problem"] == "not a PNG, TIFF, JPEG or BMP: convert it"
     asked = ["predict", "suite=own", f"results={tmp_path}", f"images={images}", f"out={tmp_path / 'mean.csv'}"]
     assert main([*asked, "variant=mean"]) == 1
     assert "mean on classical" in capsys.readouterr().out

@@ -21,7 +21,7 @@ def saved(folder, name, array, **how):
     return path
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "PNG"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "tiff", "bmp", "PNG"])
 def test_grey_pictures_are_read_to_the_bit(tmp_path, suffix):
     path = saved(tmp_path, f"a.{suffix}", grey())
     found = read_images([path])
@@ -46,6 +46,18 @@ def test_colours_stay_and_grey_ones_beside_them_are_repeated(tmp_path):
     np.testing.assert_allclose(found.images[1], grey()[:, :, None].repeat(3, axis=2) / 255, rtol=1e-6)
     as_grey = read_images(paths, channels=1).images
     np.testing.assert_allclose(as_grey[0, :, :, 0], colours / 255 @ LUMINANCE, rtol=1e-5)
+
+
+def test_a_bitmap_keeps_its_colours_and_says_where_it_is_damaged(tmp_path):
+    colours = np.stack([grey(seed=1), grey(seed=2), grey(seed=3)], axis=2)
+    path = saved(tmp_path, "a.bmp", colours)
+    np.testing.assert_allclose(read_images([path]).images[0], colours / 255, rtol=1e-6)
+    path.write_bytes(path.read_bytes()[:-9])
+    (finding,) = read_images([path]).findings
+    assert "truncated or damaged" in finding.what
+    path.write_bytes(path.read_bytes()[:20])
+    (finding,) = read_images([path]).findings
+    assert "damaged, or of a kind of PNG, TIFF, JPEG or BMP" in finding.what
 
 
 def test_a_grey_jpeg_of_three_channels_is_grey(tmp_path):
@@ -117,7 +129,7 @@ def test_a_size_that_is_asked_for_and_fits_none_is_told_with_one_that_does(tmp_p
 
 BROKEN = {
     "zero bytes": (lambda path: path.write_bytes(b""), "zero bytes"),
-    "text": (lambda path: path.write_text("no picture"), "not a PNG, TIFF or JPEG"),
+    "text": (lambda path: path.write_text("no picture"), "not a PNG, TIFF, JPEG or BMP"),
     "cut off": (lambda path: path.write_bytes(path.read_bytes()[:200]), "truncated or damaged"),
     "a folder": (lambda path: (path.unlink(), path.mkdir()), "not a file"),
     "tiny": (lambda path: Image.fromarray(grey(8, 32)).save(path), "32x8 pixels: each edge must have 16 to 8192"),
@@ -194,18 +206,18 @@ def test_images_are_found_in_natural_order_and_hidden_ones_left_out(tmp_path):
     (tmp_path / "of" / "ferrite" / "1.png").write_bytes(b"")
     with pytest.raises(BenchError, match="no image in this folder, but in its folders ferrite: give one of these"):
         find_images(tmp_path / "of")
-    (tmp_path / "of" / "a.BMP").write_bytes(b"")
-    with pytest.raises(BenchError, match=r"in its folders ferrite: give one of these; convert a\.BMP; \.png"):
+    (tmp_path / "of" / "a.GIF").write_bytes(b"")
+    with pytest.raises(BenchError, match=r"in its folders ferrite: give one of these; convert a\.GIF; \.png"):
         find_images(tmp_path / "of")
     with pytest.raises(BenchError, match="cannot be listed"):
         find_images(tmp_path / "nothing")
 
 
 def test_images_that_lie_deeper_or_are_of_other_kinds_are_told_where_there_are_no_others(tmp_path):
-    for name in ("crack/images/1.jpg", "fray/images/2.jpg", "fray/images/2.png", "free/3.bmp"):
+    for name in ("crack/images/1.jpg", "fray/images/2.jpg", "fray/images/2.png", "free/3.gif"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
-    told = r"no image in this folder, but in crack/images, fray/images: move them up, .*; convert free/3\.bmp; \.png"
+    told = r"no image in this folder, but in crack/images, fray/images: move them up, .*; convert free/3\.gif; \.png"
     with pytest.raises(BenchError, match=told):
         find_images(tmp_path)
 
@@ -252,7 +264,8 @@ def test_a_tiff_of_numbers_of_64_bits_is_no_damaged_one(tmp_path):
     tiff(tmp_path / "a.tif", grey() / 255, 64, sample_format=3)
     (finding,) = read_images([tmp_path / "a.tif"]).findings
     assert (
-        "of a kind of PNG, TIFF or JPEG that is not read, as with decimal numbers of 64 bits: save it" in finding.what
+        "of a kind of PNG, TIFF, JPEG or BMP that is not read, as with decimal numbers of 64 bits: save it"
+        in finding.what
     )
 
 
