@@ -69,13 +69,22 @@ class Shelf:
         read_again = zip(outlines, self._read(outlines), strict=True)
         return [self.store.whole(record, self._truths, outline.number) for outline, record in read_again]
 
-    def _read(self, outlines: Sequence[Outline]) -> Iterator[Record]:
+    def lines(self, outlines: Sequence[Outline]) -> Iterator[bytes]:
+        """Their lines as they stand in the file."""
         if not outlines:  # nor is there a file, perhaps
             return
         with self.store.trainings_file.open("rb") as file:
             for outline in outlines:
                 file.seek(outline.start)
-                yield read(file.read(outline.size), Record, self._place(outline.number))
+                yield file.read(outline.size)
+
+    def place(self, outline: Outline) -> str:
+        """Where it stands, as messages name it."""
+        return self._place(outline.number)
+
+    def _read(self, outlines: Sequence[Outline]) -> Iterator[Record]:
+        for outline, line in zip(outlines, self.lines(outlines), strict=True):
+            yield read(line, Record, self.place(outline))
 
     def _place(self, number: int) -> str:
         return f"{self.store.trainings_file}:{number}"

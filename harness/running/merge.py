@@ -10,19 +10,21 @@ import itertools
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from harness import disk, registry
 from harness.errors import BenchError
 from harness.judging import leaderboard
+from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Deployment, LatencyRecord, Record, Truth, close, same_constants, size
 from harness.judging.store import Store, fingerprint, read
 from harness.judging.verify import contradicts
 from harness.running.run import exported
 
-_R = TypeVar("_R", Record, LatencyRecord, Truth, Deployment)
-_Dated = TypeVar("_Dated", Record, LatencyRecord, Deployment)
+_R = TypeVar("_R", LatencyRecord, Truth, Deployment)
+_Dated = TypeVar("_Dated", LatencyRecord, Deployment)
 
 
 class _Line(NamedTuple, Generic[_R]):
@@ -31,6 +33,26 @@ class _Line(NamedTuple, Generic[_R]):
     raw: bytes
     record: _R
     place: str
+
+
+class _Training(NamedTuple):
+    """A training record at a place, of which the outline alone is in memory."""
+
+    outline: Outline
+    shelf: Shelf
+
+    @property
+    def place(self) -> str:
+        return self.shelf.place(self.outline)
+
+    @property
+    def raw(self) -> bytes:
+        return next(self.shelf.lines([self.outline]))
+
+    @property
+    def record(self) -> Record:
+        (record,) = self.shelf.whole([self.outline])
+        return record
 
 
 class Merged(NamedTuple):
@@ -83,8 +105,8 @@ class _Part:
         stores = [Store(folder, suite) for folder in folders]
         self.conflicts: list[str] = []
         for folder in folders:
-            leaderboard.believed(folder, suite)
-        found = [line for store in stores for line in _lines(store.trainings_file, Record)]
+            leaderboard.refuse_unbelievable(folder, suite)
+        found = [_Training(outline, shelf) for shelf in map(Shelf, stores) for outline in shelf.outlines]
         self._torn = [
             f"{file}: its last line, torn by a run that was killed or a copy cut short, is left out"
             for store in stores
@@ -97,23 +119,25 @@ class _Part:
         deployments = (line for store in stores for line in _lines(store.deployments_file, Deployment))
         self._latencies, self._deployments = _in_order(latencies), _in_order(deployments)
 
-    def _once(self, lines: Iterable[_Line[Record]]) -> list[_Line[Record]]:
+    def _once(self, found: Iterable[_Training]) -> list[_Training]:
         """By age, without those that say what a newer one of the same cell and environment says again."""
-        kept: list[_Line[Record]] = []
-        good: defaultdict[tuple[str, int], list[_Line[Record]]] = defaultdict(list)
-        for line in reversed(_in_order(lines)):
-            if line.record.status != "ok":
-                kept.append(line)
-                continue
-            newer = good[line.record.row, line.record.seed]
-            if newer and contradicts(line.record, newer[0].record):
-                self.conflicts.append(
-                    f"{line.record.cell.title} predicts differently in {line.place} and in {newer[0].place}, in "
-                    "identical environments: one of them was edited, or its code: take one of the two lines out"
-                )
-            elif not any(_same(line.record, other.record) for other in newer):
-                newer.append(line)
-                kept.append(line)
+        kept: list[_Training] = []
+        good: defaultdict[tuple[str, int], list[_Training]] = defaultdict(list)
+        for one in reversed(_by_age(found)):
+            newer = good[one.outline.row, one.outline.seed]
+            if one.outline.status == "ok" and newer:
+                record, others = one.record, [other.record for other in newer]
+                if contradicts(record, others[0]):
+                    self.conflicts.append(
+                        f"{record.cell.title} predicts differently in {one.place} and in {newer[0].place}, in "
+                        "identical environments: one of them was edited, or its code: take one of the two lines out"
+                    )
+                    continue
+                if any(_same(record, other) for other in others):
+                    continue
+            if one.outline.status == "ok":
+                newer.append(one)
+            kept.append(one)
         return kept[::-1]
 
     def _agreed(self, lines: Iterable[_Line[Truth]]) -> list[_Line[Truth]]:
@@ -138,7 +162,9 @@ class _Part:
             (store.deployments_file, self._deployments),
         ):
             if lines:
-                disk.write_whole(path, "".join(f"{line.raw.decode()}\n" for line in lines))
+                disk.make_folder(path.parent)
+                with disk.replacing(path) as fresh, fresh.open("wb") as file:
+                    file.writelines(line.raw + b"\n" for line in lines)
         models, told = self._copy_models(out)
         leaderboard.write(out, self._suite)
         return Merged(self._suite, len(self._trainings), self._found, models, (*self._torn, *told))
@@ -150,18 +176,19 @@ class _Part:
         at_hand: dict[str, Path] = {}
         hashes: defaultdict[str, set[str]] = defaultdict(set)
         recorded: set[Path] = set()
-        for line, folder in itertools.product(self._trainings, self._folders):
-            if line.record.onnx and (path := exported(line.record, folder)):
+        outlines = [one.outline for one in self._trainings]
+        for outline, folder in itertools.product(outlines, self._folders):
+            if outline.onnx and (path := exported(outline, folder)):
                 at_hand[path.name] = path
                 recorded.add(path)
-                hashes[path.name].add(line.record.onnx.sha256)
+                hashes[path.name].add(outline.onnx.sha256)
         for path in at_hand.values():
             for file in (path, path.with_suffix(".safetensors")):
                 if file.is_file():
                     disk.make_folder(out / "models" / self._suite)
                     with disk.replacing(out / "models" / self._suite / file.name) as fresh:
                         shutil.copyfile(file, fresh)
-        named = {line.record.onnx.file for line in self._trainings if line.record.onnx}
+        named = {outline.onnx.file for outline in outlines if outline.onnx}
         lying = (folder / "models" / self._suite / name for folder in self._folders for name in sorted(named))
         others = [path for path in lying if path.is_file() and path not in recorded]
         several = [name for name, found in sorted(hashes.items()) if len(found) > 1]
@@ -187,6 +214,21 @@ def _in_order(lines: Iterable[_Line[_Dated]]) -> list[_Line[_Dated]]:
     for line in sorted(lines, key=lambda line: (line.record.started, line.raw)):
         once.setdefault(fingerprint(line.record), line)
     return list(once.values())
+
+
+def _by_age(found: Iterable[_Training]) -> list[_Training]:
+    """The same of trainings: only those that began at one time have to be read."""
+    in_order: list[_Training] = []
+    by_start = attrgetter("outline.started")
+    for _, group in itertools.groupby(sorted(found, key=by_start), by_start):
+        several = list(group)
+        if len(several) > 1:
+            once: dict[bytes, _Training] = {}
+            for one in sorted(several, key=attrgetter("raw")):
+                once.setdefault(fingerprint(one.record), one)
+            several = list(once.values())
+        in_order += several
+    return in_order
 
 
 def _same(one: Record, other: Record) -> bool:
