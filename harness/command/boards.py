@@ -60,7 +60,11 @@ def _write(options: LeaderboardOptions, suite: str, alone: bool) -> None:
     from harness.judging import leaderboard
     from harness.showing.tables import of_leaderboard
 
-    board = leaderboard.write(options.results, suite)
+    try:
+        board = leaderboard.write(options.results, suite)
+    except PermissionError as error:
+        told = "format=text prints the table, and writes nothing"
+        raise BenchError(f"{error.filename}: cannot be written ({error.strerror}): {told}") from None
     if alone and board.table["skill"].notna().any():
         print(of_leaderboard(board, "text"))
     print(leaderboard.leaderboard_file(options.results, suite))

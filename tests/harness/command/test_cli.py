@@ -1,3 +1,4 @@
+import errno
 import os
 import re
 import subprocess
@@ -232,6 +233,21 @@ def test_a_table_that_cannot_be_had_is_refused(capsys, tmp_path, words, said):
     code, out, err = bench(capsys, "leaderboard", f"results={tmp_path}", *words)
     assert (code, out) == (2, "")
     assert said in err
+
+
+def test_of_results_that_cannot_be_written_a_leaderboard_says_how_it_is_printed(capsys, tmp_path, monkeypatch):
+    fill(Store(tmp_path, "elasticity"), benchmark({"baseline": 4.0}))
+
+    def denied(path, _):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("harness.judging.leaderboard.write_whole", denied)
+    code, _, err = bench(capsys, "leaderboard", "suite=elasticity", f"results={tmp_path}")
+    assert code == 2
+    assert "elasticity.csv: cannot be written (Permission denied): format=text prints the table" in err
+    code, out, _ = bench(capsys, "leaderboard", "suite=elasticity", f"results={tmp_path}", "format=text")
+    assert code == 0
+    assert "baseline" in out
 
 
 def test_a_leaderboard_without_its_records_fails_the_check(capsys, tmp_path):
