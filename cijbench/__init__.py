@@ -6,9 +6,8 @@ this one, and they are found by whoever imports it.
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,10 +29,11 @@ def run(**options: Any) -> bool:
 
     Raises harness.errors.BenchError for what cannot be used, before anything runs.
     """
-    with _as_guest():
-        from harness.command import models
-        from harness.command.commands import RunOptions
+    from harness.command import models
+    from harness.command.commands import RunOptions
+    from harness.isolation import isolated
 
+    with isolated():
         return models.run(_parsed("run", RunOptions, options)) == 0
 
 
@@ -43,10 +43,11 @@ def predict(**options: Any) -> Predicted:
 
     Raises harness.errors.BenchError where there is no such model, or no image that can be read.
     """
-    with _as_guest():
-        from harness.command import models
-        from harness.command.commands import PredictOptions
+    from harness.command import models
+    from harness.command.commands import PredictOptions
+    from harness.isolation import isolated
 
+    with isolated():
         return models.predicted(_parsed("predict", PredictOptions, options))
 
 
@@ -55,27 +56,16 @@ def leaderboard(suite: str, results: str | Path = "results") -> pd.DataFrame:
 
     Raises harness.errors.BenchError where there are no records, and where one contradicts itself.
     """
-    with _as_guest():
-        from harness import registry
-        from harness.errors import BenchError
-        from harness.judging.leaderboard import compute
-        from harness.judging.store import Store
+    from harness import registry
+    from harness.errors import BenchError
+    from harness.judging.leaderboard import compute
+    from harness.judging.store import Store
 
-        registry.suite(suite)
-        folder = Path(results).expanduser()
-        if not Store(folder, suite).trainings_file.exists():
-            raise BenchError(f"{folder}: no records of {suite}: `cijbench.run` makes them")
-        return compute(folder, suite).table
-
-
-@contextlib.contextmanager
-def _as_guest() -> Iterator[None]:
-    """What a process that is not ours is spared meanwhile, as a notebook: our files, settings and half imports."""
-    from harness.isolation import isolated
-    from harness.signals import imports_uninterrupted
-
-    with imports_uninterrupted(), isolated():
-        yield
+    registry.suite(suite)
+    folder = Path(results).expanduser()
+    if not Store(folder, suite).trainings_file.exists():
+        raise BenchError(f"{folder}: no records of {suite}: `cijbench.run` makes them")
+    return compute(folder, suite).table
 
 
 def _parsed(command: str, kind: type[Any], options: dict[str, Any]) -> Any:

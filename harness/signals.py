@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import sys
-import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -73,47 +71,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     global _asked  # noqa: PLW0603  what waits is remembered by the process
     if number not in _known("SIGALRM"):
         _asked = number
-    if _HOLDS and _imports(frame):
-        signal.setitimer(signal.ITIMER_REAL, 0.02)  # asked again
-        return
+    while frame and _HOLDS:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)  # asked again
+            return
+        frame = frame.f_back
     if _asked in ENDS:
         raise SystemExit(128 + _asked)
     raise KeyboardInterrupt
-
-
-def _imports(frame: FrameType | None) -> bool:
-    """Whether what runs there is an import, or called by one."""
-    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    return frame is not None
-
-
-@contextlib.contextmanager
-def imports_uninterrupted() -> Iterator[None]:
-    """Meanwhile KeyboardInterrupt waits for the end of an import, in a process that is somebody else's, as a notebook.
-
-    Python 3.11, interrupted amid an import, may keep the lock of all imports: every other thread that imports something
-    would wait forever. Nothing is changed where the process answers these signals in its own way, in threads that hear
-    no signal, and amid an import.
-    """
-    if (
-        not _HOLDS
-        or threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-        or signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL
-        or _imports(sys._getframe())
-    ):
-        yield
-        return
-    for number in (signal.SIGINT, signal.SIGALRM):
-        signal.signal(number, _interrupt)
-    try:
-        yield
-    finally:
-        try:
-            waits, _ = signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        if waits:
-            raise KeyboardInterrupt

@@ -1,9 +1,5 @@
 """`import cijbench`: what its functions make of their arguments; what commands do with them is tested beside these."""
 
-import importlib
-import signal
-import sys
-
 import msgspec
 import numpy as np
 import pytest
@@ -93,28 +89,3 @@ def test_a_leaderboard_of_no_records_is_refused(tmp_path):
         cijbench.leaderboard("elasticity", tmp_path)
     with pytest.raises(BenchError, match="unknown suite 'elastcity': did you mean 'elasticity'"):
         cijbench.leaderboard("elastcity", tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="signals cannot be held back here")
-@pytest.mark.parametrize(
-    ("place", "call"),
-    [
-        ("harness.command.models.run", cijbench.run),
-        ("harness.command.models.predicted", lambda: cijbench.predict(model="a.onnx", images="b", out="c.csv")),
-        ("harness.registry.suite", lambda: cijbench.leaderboard("elasticity")),
-    ],
-)
-def test_an_interrupt_waits_for_the_end_of_an_import(tmp_path, monkeypatch, place, call):
-    """Amid it, it could leave Python's lock of imports held: the next run, whose threads import, would never end."""
-    (tmp_path / "half.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\nwhole = True\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(place, lambda *_: importlib.import_module("half") and signal.pause())
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGALRM: signal.SIG_DFL}
-    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            call()
-        assert sys.modules.pop("half").whole
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
