@@ -143,7 +143,7 @@ def _tables(results: Path, suite: str) -> tuple[Board, dict[Path, str]]:
     def told_of_tests(group: Group) -> None:
         tests.append((_place(group.records), _lines_of_csv([line.values() for line in _lines_of_tests(group)])))
 
-    board = _of_shelf(store, shelf, told_of_tests)
+    board = _of_shelf(shelf, told_of_tests)
     texts = {leaderboard_file(results, suite): as_csv(board.table)}
     heading = _lines_of_csv([[meaning.name for meaning in dictionary.OF_TESTS]])
     ordered = sorted(tests, key=itemgetter(0))
@@ -179,29 +179,28 @@ def leaderboard_file(results: Path, suite: str) -> Path:
 
 def compute(results: Path, suite: str) -> Board:
     """The leaderboard of the records of a suite. Raises BenchError where one contradicts itself."""
-    store = Store(results, suite)
-    return _of_shelf(store, Shelf(store), lambda _: None)
+    return _of_shelf(Shelf(Store(results, suite)), lambda _: None)
 
 
-def refuse_unbelievable(results: Path, suite: str) -> None:
+def refuse_unbelievable(shelf: Shelf) -> None:
     """Raise BenchError where a record contradicts itself or another, or names a figure as a column is called, without
     a table's being made.
     """
-    store, tested, lies = Store(results, suite), Tested(), list[str]()
-    shelf = Shelf(store)
+    tested, lies = Tested(), list[str]()
     for outlines in comparable(shelf.outlines):
         records = shelf.whole(outlines)
         found = _lies(records, tested)
         if not found:
             _named_columns(Group(records, {}))
         lies += found
-    refuse(store.trainings_file, lies)
+    refuse(shelf.store.trainings_file, lies)
 
 
-def _of_shelf(store: Store, shelf: Shelf, tell: Callable[[Group], None]) -> Board:
+def _of_shelf(shelf: Shelf, tell: Callable[[Group], None]) -> Board:
     """The leaderboard of all records of a shelf, of which those of one row at a time are in memory; `tell` is told of
     each row while they are. Raises BenchError where a record contradicts itself.
     """
+    store = shelf.store
     every: dict[str, list[Outline]] = {}  # those that others stand in for must be believed, too
     for outline in shelf.outlines:
         every.setdefault(outline.row, []).append(outline)

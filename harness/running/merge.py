@@ -104,9 +104,11 @@ class _Part:
         self._suite, self._folders = suite, folders
         stores = [Store(folder, suite) for folder in folders]
         self.conflicts: list[str] = []
-        for folder in folders:
-            leaderboard.refuse_unbelievable(folder, suite)
-        found = [_Training(outline, shelf) for shelf in map(Shelf, stores) for outline in shelf.outlines]
+        found = list[_Training]()
+        for store in stores:
+            shelf = Shelf(store)
+            leaderboard.refuse_unbelievable(shelf)
+            found += [_Training(outline, shelf) for outline in shelf.outlines]
         self._torn = [
             f"{file}: its last line, torn by a run that was killed or a copy cut short, is left out"
             for store in stores
@@ -143,7 +145,7 @@ class _Part:
     def _agreed(self, lines: Iterable[_Line[Truth]]) -> list[_Line[Truth]]:
         """One of each data, split and test."""
         kept: dict[tuple[str, str, str], _Line[Truth]] = {}
-        # One that says what the images show first, for those of before there was this do not.
+        # One that says what the images show first, for older ones do not.
         for line in sorted(lines, key=lambda line: (line.record.of, not line.record.clusters, line.raw)):
             other = kept.setdefault(line.record.of, line)
             if not same_constants(other.record, line.record):

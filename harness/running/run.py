@@ -61,7 +61,7 @@ def run(request: Request) -> bool:
     for told in left_out_backends(request.backend):
         print(told)
     for name in request.suites:
-        leaderboard.refuse_unbelievable(request.results, name)  # records are told of before the work
+        leaderboard.refuse_unbelievable(Shelf(Store(request.results, name)))  # records are told of before the work
     try:
         cells = [cell for suite_plan in plans for cell in suite_plan.cells]
         with _alone_in(request.results) as still_there, opened(request, cells) as launcher:

@@ -278,11 +278,11 @@ def test_check_finds_a_table_that_follows_from_nothing(tmp_path):
 def test_unbelievable_records_are_refused_without_a_table(tmp_path):
     record = a_record()
     Store(tmp_path, "elasticity").append(record)
-    leaderboard.refuse_unbelievable(tmp_path, "elasticity")
+    leaderboard.refuse_unbelievable(Shelf(Store(tmp_path, "elasticity")))
     polished = msgspec.structs.replace(record.test, mse=0.0)
     Store(tmp_path, "elasticity").append(msgspec.structs.replace(record, test=polished))
     with pytest.raises(BenchError, match="contradict themselves"):
-        leaderboard.refuse_unbelievable(tmp_path, "elasticity")
+        leaderboard.refuse_unbelievable(Shelf(Store(tmp_path, "elasticity")))
     assert not (tmp_path / "leaderboards").exists()
 
 
