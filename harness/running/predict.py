@@ -56,6 +56,7 @@ LEVEL = 0.9
 """How many in a hundred new images like those of the data set have their truth inside."""
 
 _IMAGES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2", ".heic"}
+_OTHER_TABLES = {".parquet", ".feather", ".xlsx", ".xls", ".ods", ".json", ".tsv", ".html", ".gz", ".zip"}
 _PERCENT = f"{100 * LEVEL:.0f}"
 
 
@@ -65,9 +66,11 @@ def predict(model_file: Path, images: Path, out: Path, limits: Limits, on_progre
 
     The model must be one that `bench run` exported: its metadata name suite, targets and unit. Returns what was
     written; `on_progress` is told how many images are done. Raises BenchError for another model, for one that takes
-    more than its limits, for a folder without a usable image, and where something is in the place of `out`; nothing is
-    written then.
+    more than its limits, for a folder without a usable image, and where `out` is called as another kind of table or
+    something is in its place; nothing is written then.
     """
+    if out.suffix.lower() in _OTHER_TABLES:
+        raise BenchError(f"out={out}: a CSV is what is written: call it {out.stem.removesuffix('.csv')}.csv")
     free_place("out", out)
     request = Request(str(model_file), str(images))
     predicted = ask("harness.running.predict", request, Predicted, limits, on_progress, about=f"{model_file}: ")

@@ -168,6 +168,9 @@ def test_a_model_of_other_inputs_is_refused(pictures, tmp_path, inputs, kind):
         ("nowhere/out.csv", "out=nowhere/out.csv: there is no folder nowhere"),
         ("to-nowhere.csv", "out=to-nowhere.csv: there is no folder /nowhere"),
         ("there.csv/out.csv", "out=there.csv/out.csv: there is no folder there.csv"),
+        ("out.parquet", "out=out.parquet: a CSV is what is written: call it out.csv"),
+        ("out.csv.gz", "out=out.csv.gz: a CSV is what is written: call it out.csv"),
+        ("out.XLSX", "out=out.XLSX: a CSV is what is written: call it out.csv"),
     ],
 )
 def test_the_place_is_judged_before_anything_is_read(model, pictures, tmp_path, monkeypatch, out, said):
