@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,9 +35,7 @@ def answered(name: str, looked: Sequence[Inspected], computed: Sequence[tuple[Co
     ]
     verdicts = ladder.judge("forward", name, False, Pair(sides[0], sides[1], {}), FIRST_SEED)
     return [
-        msgspec.structs.replace(
-            verdict, note="; ".join(filter(None, [verdict.note, where(looked, left, verdict.allowed or 0)]))
-        )
+        verdict.also(where(looked, left, verdict.allowed or 0))
         if verdict.outcome == "breaks" and verdict.difference is not None
         else verdict
         for verdict in verdicts

@@ -236,8 +236,7 @@ def _noted(verdicts: Sequence[Verdict], better: Better) -> list[Verdict]:
     """The verdicts of a rung with what was found by trying, which breaks it where names say otherwise."""
     if better.wrong:
         return [Verdict(verdicts[0].variant, verdicts[0].rung, "breaks", note=better.wrong), *verdicts]
-    notes = ["; ".join(filter(None, [verdict.note, better.told])) for verdict in verdicts]
-    return [msgspec.structs.replace(verdict, note=note) for verdict, note in zip(verdicts, notes, strict=True)]
+    return [verdict.also(better.told) for verdict in verdicts]
 
 
 def climb(request: PairRequest) -> Iterator[tuple[Pairs, list[Verdict]]]:

@@ -328,8 +328,8 @@ class Judge:
         order = in_order([each.inspected for each in self._looked]) if verdict.worst.startswith("answer ") else ""
         at_random = [label for label, each in zip(self._labels, self._told, strict=True) if each.random]
         again = f"{' and '.join(at_random)} answers at random: other numbers when it is run again" if at_random else ""
-        told = "; ".join(filter(None, [verdict.note, note, order, again, besides]))
-        return msgspec.structs.replace(verdict, worst=self._spoken(verdict.worst), note=told)
+        told = verdict.also(note, order, again, besides)
+        return msgspec.structs.replace(told, worst=self._spoken(verdict.worst))
 
     def _spoken(self, worst: str) -> str:
         """An array or a layer by both its names."""

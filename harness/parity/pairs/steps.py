@@ -43,7 +43,7 @@ def noted(
         notes.append(f"steps need not show that {', '.join(alone.values())}")
     outcome: Outcome | None = "skipped" if end in STEPS[:2] else None  # one step tells no momentum
     found = [
-        replace(each, outcome=outcome or each.outcome, note="; ".join(filter(None, [each.note, *notes])))
+        replace(each.also(*notes), outcome=outcome or each.outcome)
         for each in verdicts or [Verdict(name, "optimizer", "skipped")]
     ]
     if "use_ema" in alone and all(each.optimizer for each in told):
