@@ -37,6 +37,11 @@ class Matched(msgspec.Struct, frozen=True):
     theirs: Part
     how: str
 
+    @property
+    def seen(self) -> bool:
+        """Whether what the layer answers is seen in both models."""
+        return bool(self.ours.output and self.theirs.output)
+
 
 class Paired(msgspec.Struct, frozen=True):
     """How two models map: their layers in order, every array, what cannot be (`problems`), what is worth knowing
@@ -50,6 +55,11 @@ class Paired(msgspec.Struct, frozen=True):
     remarks: tuple[str, ...] = ()
     held: tuple[Array, ...] = ()
     fused: tuple[Fused, ...] = ()
+
+    @property
+    def seen(self) -> list[Matched]:
+        """Those layers whose answers are seen in both models, in order."""
+        return [each for each in self.matched if each.seen]
 
 
 def pair(
