@@ -16,8 +16,9 @@ from harness.foreign import Arrays, Source
 from harness.parity.ladder import Verdict
 from harness.parity.pairs import drawn, exports, judging, written
 from harness.parity.pairs.judging import Judge
-from harness.parity.pairs.mapping import Paired, pair
+from harness.parity.pairs.mapping import pair
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
+from harness.parity.pairs.paired import Paired
 from harness.parity.pairs.process import TwoSides
 from harness.parity.pairs.structure import other_answers, structure
 from harness.parity.pairs.trying import Better, tell_apart

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from harness.foreign import Arrays, Part, Setting
 from harness.parity.ladder import Verdict
-from harness.parity.pairs.mapping import Matched, Paired
 from harness.parity.pairs.orders import Computed, Looked
+from harness.parity.pairs.paired import Matched, Paired
 from harness.protocol import Precision
 
 Left = Sequence[Mapping[str, Arrays]]

@@ -16,8 +16,8 @@ from harness.foreign import Array, Arrays, Part, places
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
 from harness.parity.pairs import explained, steps
-from harness.parity.pairs.mapping import Line, Matched, Paired
 from harness.parity.pairs.orders import STEPS, Computed, Looked
+from harness.parity.pairs.paired import Line, Matched, Paired
 from harness.parity.pairs.structure import in_order, other_answers
 from harness.parity.side import Told
 from harness.protocol import Precision

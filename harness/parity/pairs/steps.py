@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from harness.foreign import Arrays
 from harness.parity.ladder import Outcome, Verdict
-from harness.parity.pairs.mapping import Line
 from harness.parity.pairs.orders import STEPS, Computed
+from harness.parity.pairs.paired import Line
 
 
 def overflown(lines: Sequence[Line], left: Sequence[Mapping[str, Arrays]]) -> int | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.foreign import Arrays, Inspected
 from harness.parity.ladder import Verdict
-from harness.parity.pairs.mapping import Paired
+from harness.parity.pairs.paired import Paired
 from harness.text import counted
 
 
