@@ -87,8 +87,7 @@ def _ended(options: ParityOptions, found: Sequence[Verdict], between: str) -> in
         verdicts.write_junit(Path(options.junit), found)
     if options.markdown:
         verdicts.write_markdown(Path(options.markdown), found, between)
-    bad = {"breaks", "skipped"} if options.strict else {"breaks"}
-    return int(any(verdict.outcome in bad for verdict in found))
+    return int(verdicts.is_bad(found, options.strict))
 
 
 def _pair(options: ParityOptions) -> int:
