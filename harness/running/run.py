@@ -18,7 +18,7 @@ import msgspec
 from harness import disk, provenance, registry, streams
 from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
-from harness.judging import leaderboard
+from harness.judging import leaderboard, terminal
 from harness.judging.blocks import newest
 from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, cell_computed_by
@@ -175,7 +175,7 @@ def _run_suite(
     good = good_here(suite_plan.cells, Shelf(store), launcher.environment)
     _time(suite_plan, store, request, good, still_there)
     board = leaderboard.write(request.results, suite_plan.suite)
-    print(leaderboard.terminal_table(board.table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
+    print(terminal.of_cells(board.table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")

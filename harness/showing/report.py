@@ -13,6 +13,7 @@ from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, curves, newest, of_fewer_seeds, rows
+from harness.judging.cells import text
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
 from harness.judging.reproductions import Reproductions, by_this_code
@@ -139,7 +140,7 @@ def _ten_best(block: Sequence[Record]) -> str:
         lines = [
             [
                 row["backend"],
-                *(leaderboard.text(row[name]) for name in ("rank", "configuration", *axes, "parameters")),
+                *(text(row[name]) for name in ("rank", "configuration", *axes, "parameters")),
                 f"{row['validation_mse']:.4f}",
                 f"{row['validation_mse_sd']:.4f}" if row["validation_mse_sd"] else "–",
                 row["selected_by"] or "–",

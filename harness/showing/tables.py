@@ -15,6 +15,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import dictionary, leaderboard
 from harness.judging.blocks import Row, newest, of_fewer_seeds, rows
+from harness.judging.cells import as_csv
 from harness.judging.columns import named
 from harness.judging.outlines import Outline
 from harness.judging.standing import comparable
@@ -49,7 +50,7 @@ def of_leaderboard(board: leaderboard.Board, form: Format, asked: Sequence[str] 
     usual = {"csv": known, "text": (*USUAL, "verdict")}.get(form, USUAL)
     names = list(dict.fromkeys(_known(suite, name, known, unit) for name in asked or usual))
     if form == "csv":
-        return str(scores[names].map(leaderboard.text).to_csv(index=False, lineterminator="\n"))
+        return as_csv(scores[names])
     headings = dictionary.titles(suite, names, unit)
     lines = [[cell(row, name) for name in names] for _, row in scores.iterrows()]
     right = [any(isinstance(value, int | float) for value in scores[name]) for name in names]
