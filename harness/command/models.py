@@ -204,7 +204,7 @@ def deploy(options: commands.DeployOptions) -> int:
         if models:
             leaderboard.write(options.results, suite)
             print(f"{terminal.of_deployments(options.results, suite)}\n")
-            print(f"table: {options.results / 'leaderboards' / f'{suite}-deployment.csv'}")
+            print(f"table: {leaderboard.deployment_file(options.results, suite)}")
     return 0
 
 

@@ -43,6 +43,11 @@ class Row(NamedTuple):
     records: tuple[Record, ...]
 
     @property
+    def first(self) -> Record:
+        """The record of its first seed."""
+        return self.records[0]
+
+    @property
     def title(self) -> str:
         """Model and backend."""
         return f"{self.name} · {self.backend}"
@@ -50,12 +55,12 @@ class Row(NamedTuple):
     @property
     def unit(self) -> str:
         """The unit of its targets."""
-        return self.records[0].held_out.unit if self.records[0].held_out else ""
+        return self.first.held_out.unit if self.first.held_out else ""
 
     @property
     def targets(self) -> int:
         """How many they are."""
-        return len(self.records[0].held_out.targets) if self.records[0].held_out else 1
+        return len(self.first.held_out.targets) if self.first.held_out else 1
 
     @property
     def of_classes(self) -> bool:
@@ -77,8 +82,7 @@ class Row(NamedTuple):
     @property
     def tests(self) -> tuple[str, ...]:
         """Names of the tests, the one that models are ranked by first."""
-        first = self.records[0]
-        return (*([first.held_out.test] if first.held_out else []), *first.others)
+        return (*([self.first.held_out.test] if self.first.held_out else []), *self.first.others)
 
     @property
     def ranked_by(self) -> str:
@@ -139,7 +143,7 @@ class Row(NamedTuple):
 
     @property
     def _clusters(self) -> tuple[int, ...]:
-        return self.records[0].held_out.clusters if self.records[0].held_out else ()
+        return self.first.held_out.clusters if self.first.held_out else ()
 
     def skill(self) -> float:
         """1 - mean squared error / the trivial predictor's, over all seeds."""
@@ -339,8 +343,8 @@ def curves(records: Iterable[Record], block: Sequence[Record]) -> dict[tuple[str
     grouped: dict[tuple[str, str], dict[int, Row]] = {}
     for originals, of in sorted(found.items()):
         for row in rows(_current(of)):
-            whole = msgspec.structs.replace(row.records[0].cell.settings, originals=msgspec.UNSET)
-            name = msgspec.structs.replace(row.records[0].cell, settings=whole).row
+            whole = msgspec.structs.replace(row.first.cell.settings, originals=msgspec.UNSET)
+            name = msgspec.structs.replace(row.first.cell, settings=whole).row
             grouped.setdefault((name, row.backend), {})[originals] = row
     return grouped
 

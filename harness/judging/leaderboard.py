@@ -83,7 +83,7 @@ def differs(results: Path, suite: str) -> str:
 
 def _tables_of_some_records(results: Path, suite: str) -> list[Path]:
     """The files of those tables of a suite that are there where it has such records."""
-    folder, deployed = results / "leaderboards", results / "leaderboards" / f"{suite}-deployment.csv"
+    folder, deployed = leaderboard_file(results, suite).parent, deployment_file(results, suite)
     longer = tuple(f"{name}-" for name in registry.names("suites") if name.startswith(f"{suite}-"))
     found = [path for path in folder.glob(f"{suite}-*-top-ten.csv") if not path.name.startswith(longer)]
     return sorted([*found, *([deployed] if deployed.is_file() else [])])
@@ -125,7 +125,8 @@ _SHOWN_OF_A_LINE = 5
 
 def _tables(results: Path, suite: str) -> tuple[Board, dict[Path, str]]:
     """The leaderboard of a suite, and every table that follows from its records as the CSV that it is written to."""
-    store, folder, tests = Store(results, suite), results / "leaderboards", list[tuple[tuple[str, ...], str]]()
+    store, folder = Store(results, suite), leaderboard_file(results, suite).parent
+    tests = list[tuple[tuple[str, ...], str]]()
     shelf = Shelf(store)
 
     def told_of_tests(group: Group) -> None:
@@ -139,7 +140,7 @@ def _tables(results: Path, suite: str) -> tuple[Board, dict[Path, str]]:
     if deployed := store.deployments():
         of_them = {deployment.key for deployment in deployed}
         records = shelf.whole([outline for outline in shelf.outlines if outline.key in of_them])
-        texts[folder / f"{suite}-deployment.csv"] = as_csv(deployments.table(records, deployed))
+        texts[deployment_file(results, suite)] = as_csv(deployments.table(records, deployed))
     searches = [
         one for one in standing(shelf.outlines) if one.status == "ok" and isinstance(one.cell.architecture, Search)
     ]
@@ -151,6 +152,11 @@ def _tables(results: Path, suite: str) -> tuple[Board, dict[Path, str]]:
 def leaderboard_file(results: Path, suite: str) -> Path:
     """Where the leaderboard of a suite is kept."""
     return results / "leaderboards" / f"{suite}.csv"
+
+
+def deployment_file(results: Path, suite: str) -> Path:
+    """Where the table of its exported models in cheaper runtimes is."""
+    return results / "leaderboards" / f"{suite}-deployment.csv"
 
 
 def compute(results: Path, suite: str) -> Board:

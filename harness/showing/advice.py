@@ -121,7 +121,7 @@ def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:
 def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path) -> str:
     """By what fewer images gave; that there is no such training, and how to come by one."""
     if not curve:
-        cell, folder = best.records[0].cell, one_line(shlex.quote(f"results={results}"))
+        cell, folder = best.first.cell, one_line(shlex.quote(f"results={results}"))
         variant = "FILE:NAME" if cell.imported else cell.variant
         weights = f" weights={cell.weights}" if cell.weights in ("imagenet", "random") else ""
         return (

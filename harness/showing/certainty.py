@@ -76,7 +76,7 @@ def epochs_to_a_loss(table: Sequence[Row]) -> str:
 def _trained_alike(one: Row, other: Row) -> bool:
     """Whether these are the same models, trained anew: not averaged over moves, nor selected otherwise by a search."""
     selected = [[r.searched.selected for r in row.records if r.searched] for row in (one, other)]
-    return not one.records[0].cell.settings.averaged and selected[0] == selected[1]
+    return not one.first.cell.settings.averaged and selected[0] == selected[1]
 
 
 def _by_seed(found: Sequence[int | None]) -> str:

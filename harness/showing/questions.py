@@ -39,9 +39,9 @@ class _Roles(NamedTuple):
 
 def _roles(table: Sequence[Row]) -> list[_Roles]:
     found: dict[str, _Roles] = {}
-    started = {row.records[0].cell.weights for row in table} - {""}
+    started = {row.first.cell.weights for row in table} - {""}
     for row in table:
-        cell = row.records[0].cell
+        cell = row.first.cell
         if cell.settings.averaged:  # another model, which no role is about
             continue
         roles = found.get(row.backend, _Roles(row.backend, None, None, {}, {}, []))
@@ -177,7 +177,7 @@ def _compared(
 
 def _are(comparison: Comparison, row: Row, other: Row) -> bool:
     """Whether these are the two that are compared, which began with the same weights and predict in the same way."""
-    one, two = row.records[0].cell, other.records[0].cell
+    one, two = row.first.cell, other.first.cell
     alike = (one.weights, one.settings.averaged) == (two.weights, two.settings.averaged)
     return alike and (one.variant, two.variant) == (comparison.variant, comparison.other)
 
@@ -286,7 +286,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
 
 
 def _is_network(row: Row) -> bool:
-    return row.records[0].cell.has_network
+    return row.first.cell.has_network
 
 
 def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:

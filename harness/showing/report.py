@@ -336,7 +336,7 @@ def _learning_curves(found: dict[tuple[str, str], dict[int, Row]], table: Sequen
 
 def _reported(row: Row, source: Source) -> str:
     """What the source says of this model; of one whose predictions are averaged it says nothing."""
-    cell = row.records[0].cell
+    cell = row.first.cell
     return "–" if cell.settings.averaged else source.reported.get(cell.variant, "–")
 
 
@@ -353,13 +353,13 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     if source is None:
         return ""
     heading = f"## What an MSE in {source.unit.replace('^2', '²')} means\n\n"
-    networks = [row for row in raw if row.records[0].by_gradient]
+    networks = [row for row in raw if row.first.by_gradient]
     if not networks:
         return (
             heading + "Not measured: there are no records of models trained on raw labels (`target_scaling=none`); "
             "`bench report raw=true` trains them."
         )
-    unit = networks[0].records[0].cell.settings.unit
+    unit = networks[0].first.cell.settings.unit
     factor = suite.unit_factor(unit)
     lowest = [row.skill_interval()[0] for row in networks]
     useless = sum(not low > NOTHING_LEARNED for low in lowest)
@@ -377,7 +377,7 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
 
 def _raw_line(row: Row, factor: float) -> dict[str, str]:
     """Errors and spreads in the unit that the labels were raw in, of which `factor` makes the data set's."""
-    test, held_out = row.records[0].test, row.records[0].held_out
+    test, held_out = row.first.test, row.first.held_out
     assert test is not None
     assert held_out is not None
     predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))

@@ -65,7 +65,7 @@ def _known(suite: str, name: str, known: Sequence[str], unit: str) -> str:
 
 
 def _caption(first: Row, block: Sequence[Outline]) -> str:
-    cell, tested = first.records[0].cell, first.tested_on if first.records[0].held_out else "no test images"
+    cell, tested = first.first.cell, first.tested_on if first.first.held_out else "no test images"
     summary = registry.suite(cell.suite).SUMMARY
     seeds = " ".join(str(seed) for seed in sorted({outline.seed for outline in block}))
     commits = " ".join(sorted({outline.environment.short_commit for outline in block}))
