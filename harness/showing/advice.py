@@ -13,7 +13,8 @@ import numpy as np
 from harness.judging.blocks import Difference, Row, difference, differences
 from harness.judging.metrics import NO_SKILL
 from harness.judging.stats import FEWEST_IMAGES
-from harness.showing.questions import better, decimals, families, in_words, known_skill, r2_of_targets, seconds
+from harness.showing.digits import decimals, in_words, known_skill
+from harness.showing.questions import better, families, r2_of_targets, seconds
 from harness.text import one_line
 
 

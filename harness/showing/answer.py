@@ -10,7 +10,8 @@ import numpy as np
 from harness.judging.blocks import Row
 from harness.model.architecture import Estimator
 from harness.protocol import Metric
-from harness.showing.questions import Family, better, family, few, skill_in_words, worth
+from harness.showing.digits import skill_in_words
+from harness.showing.questions import Family, better, family, few, worth
 
 
 class Answer(NamedTuple):

@@ -15,7 +15,8 @@ from harness.judging.convergence import LEARNED, Epochs, epochs
 from harness.judging.ranks import Ranking, fewest_blocks, ranking, squared_errors
 from harness.judging.stats import FEWEST_IMAGES
 from harness.judging.variance import shares
-from harness.showing.tables import last_decimal, markdown, rounded
+from harness.showing.digits import last_decimal, rounded
+from harness.showing.tables import markdown
 
 # --- where uncertainty comes from ---------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
 from harness.showing.certainty import draw_ranks
-from harness.showing.questions import decimals
+from harness.showing.digits import decimals
 
 _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
 _OTHER = "#009E73"

@@ -23,8 +23,9 @@ from harness.protocol import Source, Suite
 from harness.showing import certainty, pictures
 from harness.showing.advice import advice
 from harness.showing.answer import answer
+from harness.showing.digits import decimals, known_skill, skill_in_words
 from harness.showing.profiles import most_epochs
-from harness.showing.questions import answers, decimals, known_skill, r2_of_targets, skill_in_words
+from harness.showing.questions import answers, r2_of_targets
 from harness.showing.tables import cell, markdown
 from harness.text import counted
 

@@ -19,6 +19,7 @@ from harness.judging.cells import as_csv
 from harness.judging.columns import named
 from harness.judging.outlines import Outline
 from harness.judging.standing import comparable
+from harness.showing.digits import last_decimal, power_of_ten, rounded
 from harness.text import escaped, nearest, one_line
 
 Format = Literal["text", "markdown", "latex", "html", "csv"]
@@ -102,32 +103,10 @@ def cell(row: pd.Series[Any], name: str) -> str:
     known = value if name.endswith("_sd") else half
     if not value or (known and max(abs(value), known) < _ROUNDING):
         return "0"
-    return rounded(value, last_decimal(known) if known else 2 - _exponent(value))
+    return rounded(value, last_decimal(known) if known else 2 - power_of_ten(value))
 
 
 _ROUNDING = 1e-6  # a spread that is relatively less is rounding's, not that of seeds; so is a skill of the mean
-
-
-def last_decimal(uncertainty: float) -> int:
-    """The last decimal that a number of this `uncertainty` is worth: of 0.012 the third, of 40 the one before the
-    point, -1. Two digits of the uncertainty where they are below 35, else one (the rule of the Particle Data Group,
-    "Review of Particle Physics", section 5.3). Raises ValueError unless it is positive and finite.
-    """
-    if not 0 < uncertainty < np.inf:
-        raise ValueError(f"an uncertainty is positive and finite, not {uncertainty}")
-    exponent = _exponent(uncertainty)
-    return -exponent + (round(uncertainty / 10.0**exponent, 2) < 3.55)
-
-
-def rounded(value: float, last: int) -> str:
-    """A number up to its decimal `last`, and never a negative zero; very small ones by their power of ten."""
-    if last > 7:
-        return f"{value:.{max(0, last + _exponent(value))}e}" if value else "0"
-    return f"{round(value, last) + 0.0:.{max(0, last)}f}"
-
-
-def _exponent(value: float) -> int:
-    return int(np.floor(np.log10(abs(value))))
 
 
 def _half_interval(row: pd.Series[Any], name: str) -> float | None:
