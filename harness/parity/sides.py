@@ -233,7 +233,7 @@ class Sides:
                 stdin=subprocess.PIPE,  # which ends when this process does, however it does
                 stdout=output,
                 stderr=output,
-                env=worker_environment(1, framework.device) | framework.variables(),
+                env=worker_environment(framework.device) | framework.variables(),
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the sides in good order
             )
         self._alive.add(process)

@@ -54,7 +54,7 @@ class SideProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=worker_environment(1, "cpu") | _variables(source),
+            env=worker_environment("cpu") | _variables(source),
             start_new_session=True,  # Ctrl-C reaches the parent alone, which kills the side
         )
 
