@@ -36,12 +36,12 @@ def parity(options: ParityOptions) -> int:
     from harness.parity import verdicts
     from harness.parity.climb import climb
     from harness.parity.ladder import RUNGS
-    from harness.parity.subjects import TRAINED_RUNGS, Request, frameworks
+    from harness.parity.subjects import TRAINED_RUNGS, ClimbRequest, frameworks
 
     rungs = registry.choose(options.rung, RUNGS, "rung")
     if options.profile == "smoke":
         rungs = tuple(rung for rung in rungs if rung not in TRAINED_RUNGS)
-    request = Request(
+    request = ClimbRequest(
         suite=options.suite,
         between=frameworks(between),
         variants=options.variant,

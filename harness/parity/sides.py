@@ -116,7 +116,7 @@ class Climb(NamedTuple):
 
     def file(self, framework: Framework, precision: str, suffix: str) -> Path:
         """One of the files of a side, where an earlier climb left it or where this one has it written."""
-        mine = self.folder / f"{framework.label.replace('/', '-')}-{precision}"
+        mine = self.folder / f"{framework.stem}-{precision}"
         return self.known.get((framework, precision), mine).with_suffix(f".{suffix}")
 
     def start(self) -> Arrays:
