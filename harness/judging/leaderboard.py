@@ -21,7 +21,7 @@ from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging import by_test, deployments, dictionary
-from harness.judging.blocks import Difference, Rivals
+from harness.judging.blocks import Difference
 from harness.judging.cells import InUnits, as_csv, lines_of_csv
 from harness.judging.columns import (
     Column,
@@ -34,6 +34,7 @@ from harness.judging.columns import (
 from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Record
 from harness.judging.reproductions import Reproductions, by_this_code
+from harness.judging.rivals import Rivals
 from harness.judging.searches import top_tens_of
 from harness.judging.standing import comparable, standing
 from harness.judging.store import Store

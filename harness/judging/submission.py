@@ -23,11 +23,12 @@ from harness.disk import is_file
 from harness.environment import git
 from harness.errors import BenchError, Finding
 from harness.judging import leaderboard
-from harness.judging.blocks import Rivals, newest
+from harness.judging.blocks import newest
 from harness.judging.columns import definition, digest
 from harness.judging.faults import Data, faults
 from harness.judging.records import Record, Truth
 from harness.judging.reproductions import ROUNDING, by_this_code, compare, distance_of, spread_of_seeds
+from harness.judging.rivals import Rivals
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify_together

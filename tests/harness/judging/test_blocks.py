@@ -2,8 +2,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import Rivals, _holm_of_newest, curves, difference, newest, rows
+from harness.judging.blocks import curves, difference, newest, rows
 from harness.judging.records import Settings
+from harness.judging.rivals import Rivals, _holm_of_newest
 from harness.model.architecture import Estimator, Imported
 from tests.harness.a_benchmark import GRID
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_record, in_unlike_units
