@@ -121,9 +121,7 @@ def _draw_losses(same: Sequence[Row], picture: Path, note: str) -> Path:
     for axes, named in zip(panels, ends, strict=True):
         _label_ends(axes, named)
     panels[0].set_ylabel(_loss(same))
-    title = f"{same[0].name}: thin lines are seeds, thick ones their median ({note})"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return _saved(figure, picture)
+    return _saved(figure, picture, f"{same[0].name}: thin lines are seeds, thick ones their median ({note})")
 
 
 def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
@@ -152,8 +150,7 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
         _label_ends(axes, named)
     for line in panels:
         line[0].set_ylabel(_loss(trained))
-    figure.suptitle(f"median over seeds ({note})", x=0.01, ha="left", fontsize=10)
-    return _saved(figure, picture)
+    return _saved(figure, picture, f"median over seeds ({note})")
 
 
 def _after_head(row: Row) -> int:
@@ -253,8 +250,7 @@ def _draw_parity(same: Sequence[Row], picture: Path, note: str) -> Path:
     figure.supylabel(f"predicted{unit}", fontsize=10)
     seeds = sorted({row.first.cell.seed for row in same})
     told = f"seed {' and '.join(map(str, seeds))}"
-    figure.suptitle(f"{same[0].name}: test images, {told} ({note})", x=0.01, ha="left", fontsize=10)
-    return _saved(figure, picture)
+    return _saved(figure, picture, f"{same[0].name}: test images, {told} ({note})")
 
 
 # --- cost against accuracy ----------------------------------------------------------------------------------------
@@ -340,7 +336,10 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _saved(figure: Figure, picture: Path) -> Path:
+def _saved(figure: Figure, picture: Path, title: str = "") -> Path:
+    """The file that a picture is written to, with a title above all of its panels where it has one."""
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     figure.savefig(picture, dpi=90)
     return picture
 
