@@ -12,7 +12,7 @@ from harness.foreign import Arrays, Inspected, moves
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
 from harness.parity.pairs import judging
-from harness.parity.pairs.orders import FIRST_SEED, Computed
+from harness.parity.pairs.orders import FIRST_SEED, Computed, below
 from harness.parity.pairs.parting import where
 from harness.parity.side import Told
 
@@ -43,8 +43,7 @@ def answered(name: str, looked: Sequence[Inspected], computed: Sequence[tuple[Co
 
 
 def _answers(arrays: Arrays, prefix: str = "answer ") -> Arrays:
-    found = {name: array for name, array in arrays.items() if name.startswith(f"forward/{prefix}")}
-    return {name.removeprefix("forward/").removeprefix("moved "): array for name, array in found.items()}
+    return {f"answer {name}": array for name, array in below(f"forward/{prefix}", arrays).items()}
 
 
 def _reader(arrays: Arrays) -> Callable[[str], Arrays]:

@@ -16,7 +16,7 @@ from harness.foreign import Array, Arrays, Part, places
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
 from harness.parity.pairs import explained, steps
-from harness.parity.pairs.orders import STEPS, Computed, Looked
+from harness.parity.pairs.orders import STEPS, Computed, Looked, below
 from harness.parity.pairs.paired import Line, Matched, Paired
 from harness.parity.pairs.structure import in_order, other_answers
 from harness.parity.side import Told
@@ -204,8 +204,8 @@ class Judge:
                 return self._forward(left, ours)
             case "gradients":
                 found = {"loss": left["gradients/loss"]} if "gradients/loss" in left else {}
-                noised = {f"{name[7:]} with noise": left[name] for name in left if name.startswith("noised/")}
-                noised = noised if all(any(map(_is_noised, side["float32"])) for side in self._left) else {}
+                noised = {f"{name} with noise": array for name, array in below("noised/", left).items()}
+                noised = noised if all(below("noised/", side["float32"]) for side in self._left) else {}
                 return found | noised | self._lines(left, "gradients/array/", ours) | self._dropped(left, ours)
             case "state":
                 after, moving = self._lines(left, "state/", ours), self._moving()
@@ -225,12 +225,10 @@ class Judge:
                 for end in explained.ENDS:
                     if f"forward/{part.output}{end}" in left:
                         found[f"{each.ours.output}{end}"] = left[f"forward/{part.output}{end}"]
-        answers = {name[8:]: array for name, array in left.items() if name.startswith("forward/answer ")}
-        return found | answers
+        return found | {f"answer {name}": array for name, array in below("forward/answer ", left).items()}
 
     def _lines(self, left: Arrays, prefix: str, ours: bool) -> Arrays:
-        natives = {name.removeprefix(prefix): array for name, array in left.items() if name.startswith(prefix)}
-        return common(self._paired.lines, natives, ours)
+        return common(self._paired.lines, below(prefix, left), ours)
 
     def _moving(self) -> set[str]:
         """The arrays that training moves and no optimizer does: statistics of norms, and what a layer of the user's own
@@ -355,10 +353,6 @@ def by_precision(arrays: Arrays) -> dict[str, Arrays]:
         precision, _, rest = name.partition("/")
         found[precision][rest] = array
     return found
-
-
-def _is_noised(name: str) -> bool:
-    return name.startswith("noised/")
 
 
 def _reader(kept: Mapping[str, Mapping[Precision, Arrays]], precision: Precision) -> Any:
