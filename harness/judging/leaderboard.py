@@ -35,7 +35,7 @@ from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Record
 from harness.judging.reproductions import Reproductions, by_this_code
 from harness.judging.rivals import Rivals
-from harness.judging.searches import top_tens_of
+from harness.judging.searches import top_tens
 from harness.judging.standing import comparable, standing
 from harness.judging.store import Store
 from harness.judging.verify import Tested, refuse, verify_each, verify_together
@@ -145,7 +145,7 @@ def _tables(results: Path, suite: str) -> tuple[Board, dict[Path, str]]:
     searches = [
         one for one in standing(shelf.outlines) if one.status == "ok" and isinstance(one.cell.architecture, Search)
     ]
-    for variant, best in top_tens_of(map(shelf.whole, comparable(searches))).items():
+    for variant, best in top_tens(map(shelf.whole, comparable(searches))).items():
         texts[folder / f"{suite}-{variant}-top-ten.csv"] = as_csv(best)
     return board, texts | {folder / "columns.csv": dictionary.written()}
 

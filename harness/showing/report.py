@@ -18,6 +18,7 @@ from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
 from harness.judging.reproductions import Reproductions, by_this_code
 from harness.judging.searches import last_trials, losses_of, top_tens
+from harness.judging.standing import comparable
 from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.showing import certainty, pictures
@@ -134,7 +135,7 @@ def _ten_best(block: Sequence[Record]) -> str:
     parts = []
     for searched in sorted({record.cell.row for record in block}):
         of_one = [record for record in block if record.cell.row == searched]
-        (table,) = top_tens(of_one).values()
+        (table,) = top_tens(comparable(of_one)).values()
         search = of_one[0].cell.architecture
         assert isinstance(search, Search)
         axes = list(search.configurations[0].choices)
@@ -277,7 +278,8 @@ def _every_test(table: Sequence[Row], suite: Suite) -> str:
     if len(tests) < 2 and not any(metric.needs_truth for metric in shown):
         return ""
     if not shown:
-        return "## R² on every test\n\nMeans over seeds.\n\n" + _r2_by_test(table, tests)
+        r2 = [[_mean_r2(row.on(test)) if test in row.tests else "–" for test in tests] for row in table]
+        return "## R² on every test\n\nMeans over seeds.\n\n" + _against("test", tests, r2, table)
     lines = []
     for test in tests:
         for row in sorted((row.on(test) for row in table if test in row.tests), key=Row.skill, reverse=True):
@@ -297,11 +299,6 @@ def _mean_r2(row: Row) -> str:
     values = [record.test.r2_mean for record in row.records if record.test]
     known = [value for value in values if value is not None]  # none where the truth does not vary
     return decimals(float(np.mean(known))) if known else "–"
-
-
-def _r2_by_test(table: Sequence[Row], tests: Sequence[str]) -> str:
-    r2 = [[_mean_r2(row.on(test)) if test in row.tests else "–" for test in tests] for row in table]
-    return _against("test", tests, r2, table)
 
 
 def _against(kind: str, names: Sequence[str], cells: Sequence[Sequence[str]], table: Sequence[Row]) -> str:

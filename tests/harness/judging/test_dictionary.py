@@ -11,6 +11,7 @@ from harness.judging.columns import named
 from harness.judging.deployments import table as deployment_table
 from harness.judging.records import SCHEMA, Deployment
 from harness.judging.searches import top_tens
+from harness.judging.standing import comparable
 from harness.judging.store import Store
 from harness.judging.verify import verify
 from tests.harness.a_benchmark import benchmark
@@ -83,7 +84,7 @@ def test_it_has_every_column_of_the_tables_beside_the_leaderboard():
     )  # fmt: skip
     found = deployment_table([record], [deployment])
     assert list(found.columns) == [meaning.name for meaning in dictionary.OF_DEPLOYMENTS]
-    (table,) = top_tens(benchmark({"tuned": 1.0})).values()
+    (table,) = top_tens(comparable(benchmark({"tuned": 1.0}))).values()
     names = [meaning.name for meaning in dictionary.OF_SEARCHES]
     place = names.index("<choice>")
     assert list(table.columns) == [*names[:place], "filters", "rate", *names[place + 1 :]]
