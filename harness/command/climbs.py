@@ -30,7 +30,11 @@ def parity(options: ParityOptions) -> int:
         _refuse_given(options, _OF_VARIANTS, "is only for the project's own variants, not for a pair")
         return _pair(options)
     _refuse_given(options, _OF_PAIRS, "is only for a pair: also give pair=FILE.py")
-    between = options.between or "keras,pytorch"
+    return _variants(options)
+
+
+def _variants(options: ParityOptions) -> int:
+    """The project's own variants, and a user's, in two frameworks."""
     from harness import disk, registry
     from harness.environment import usable_workers
     from harness.parity import verdicts
@@ -38,6 +42,7 @@ def parity(options: ParityOptions) -> int:
     from harness.parity.ladder import RUNGS
     from harness.parity.subjects import TRAINED_RUNGS, ClimbRequest, frameworks
 
+    between = options.between or "keras,pytorch"
     rungs = registry.choose(options.rung, RUNGS, "rung")
     if options.profile == "smoke":
         rungs = tuple(rung for rung in rungs if rung not in TRAINED_RUNGS)

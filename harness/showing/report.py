@@ -41,10 +41,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     records = leaderboard.believed(results, suite_name)
     block = newest(records, profile, device=device)
     if not block:
-        other = newest(records, device=device)
-        remedy = f"there are some of profile={other[0].cell.profile}" if other else "`bench run` makes them"
-        asked = f" of profile {profile}" if other else ""
-        raise BenchError(f"{results}: no finished records of {suite_name}{asked} on all training images: {remedy}")
+        raise _nothing(results, suite_name, profile, newest(records, device=device))
     page = out / "report.md"
     if is_file(page) and not page.read_bytes().startswith(_title(suite_name).encode()):
         raise BenchError(f"{page}: exists and is not a report of {suite_name}: choose another out=")
@@ -76,6 +73,13 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     ]
     write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
+
+
+def _nothing(results: Path, suite: str, profile: str, other: Sequence[Record]) -> BenchError:
+    """What is wrong where there are no records to report on; `other` are those of any profile."""
+    remedy = f"there are some of profile={other[0].cell.profile}" if other else "`bench run` makes them"
+    asked = f" of profile {profile}" if other else ""
+    return BenchError(f"{results}: no finished records of {suite}{asked} on all training images: {remedy}")
 
 
 def _title(suite: str) -> str:
