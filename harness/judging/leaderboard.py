@@ -23,14 +23,7 @@ from harness.errors import BenchError
 from harness.judging import by_test, deployments, dictionary
 from harness.judging.blocks import Difference
 from harness.judging.cells import InUnits, as_csv, lines_of_csv
-from harness.judging.columns import (
-    Column,
-    Group,
-    Timings,
-    columns,
-    named,
-    over,
-)
+from harness.judging.columns import Column, Group, Timings, columns, named, over
 from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import Record
 from harness.judging.reproductions import Reproductions, by_this_code

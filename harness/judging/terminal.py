@@ -28,11 +28,7 @@ _SHOWN = {
     "nmae_percent": ("NMAE %", ".2f"),
     "rmse_{unit}": ("RMSE {unit}", ".2f"),
 }
-
-
 _SMALL = 0.1  # errors below are told by their digits, not by decimals
-
-
 _LAST = {
     "parameters": ("parameters", ",.0f"),
     "train_seconds": ("train s", ".1f"),
