@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.command.inputs import tell_findings
 from harness.errors import BenchError
 from harness.text import one_line, shown
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 def leaderboard(options: LeaderboardOptions) -> int:
     from harness import registry
     from harness.disk import refuse_no_folder
-    from harness.judging.store import Store
 
     failed = 0
     refuse_no_folder("results", options.results)
@@ -39,7 +39,7 @@ def leaderboard(options: LeaderboardOptions) -> int:
         return _explained(suites)
     if options.diff:
         return _compared(options, suites)
-    recorded = [suite for suite in suites if Store(options.results, suite).trainings_file.exists()]
+    recorded = _with_records(options.results, suites)
     if options.suite == "all" and recorded:
         suites = tuple(recorded)  # who runs one suite need not run all
     if options.format or options.columns:
@@ -53,6 +53,12 @@ def leaderboard(options: LeaderboardOptions) -> int:
         else:
             _write(options, suite, len(suites) == 1)
     return failed
+
+
+def _with_records(results: Path, suites: Sequence[str]) -> list[str]:
+    from harness.judging.store import Store
+
+    return [suite for suite in suites if Store(results, suite).trainings_file.exists()]
 
 
 def _write(options: LeaderboardOptions, suite: str, alone: bool) -> None:
@@ -156,8 +162,7 @@ def submit(options: SubmitOptions) -> int:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(record.framework.items()))
         made = f"commit {environment.short_commit or 'unknown'} on {environment.processor} ({versions})"
         print(one_line(f"  {record.cell.title}, profile {record.cell.profile}, {record.started}: {made}"))
-    for finding in found.findings:
-        print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
+    tell_findings(found.findings)
     for row in found.rows:
         skill = "no skill" if row.skill is None else f"skill {row.skill:.6g}"
         print(
@@ -172,11 +177,10 @@ def submit(options: SubmitOptions) -> int:
 
 def site(options: SiteOptions) -> int:
     from harness import registry
-    from harness.judging.store import Store
     from harness.showing.site import build
 
     chosen = registry.choose(options.suite, registry.names("suites"), "suite")
-    recorded = [suite for suite in chosen if Store(options.results, suite).trainings_file.exists()]
+    recorded = _with_records(options.results, chosen)
     if not recorded or (options.suite != "all" and len(recorded) < len(chosen)):
         lacking = ", ".join(suite for suite in chosen if suite not in recorded)
         raise BenchError(f"{options.results}: no records of {lacking}: `bench run` makes them")

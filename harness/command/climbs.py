@@ -30,18 +30,23 @@ def parity(options: ParityOptions) -> int:
         _refuse_given(options, _OF_VARIANTS, "is only for the project's own variants, not for a pair")
         return _pair(options)
     _refuse_given(options, _OF_PAIRS, "is only for a pair: also give pair=FILE.py")
-    between = options.between or "keras,pytorch"
+    return _variants(options)
+
+
+def _variants(options: ParityOptions) -> int:
+    """The project's own variants, and a user's, in two frameworks."""
     from harness import disk, registry
     from harness.environment import usable_workers
     from harness.parity import verdicts
     from harness.parity.climb import climb
     from harness.parity.ladder import RUNGS
-    from harness.parity.subjects import TRAINED_RUNGS, Request, frameworks
+    from harness.parity.subjects import TRAINED_RUNGS, ClimbRequest, frameworks
 
+    between = options.between or "keras,pytorch"
     rungs = registry.choose(options.rung, RUNGS, "rung")
     if options.profile == "smoke":
         rungs = tuple(rung for rung in rungs if rung not in TRAINED_RUNGS)
-    request = Request(
+    request = ClimbRequest(
         suite=options.suite,
         between=frameworks(between),
         variants=options.variant,
@@ -87,8 +92,7 @@ def _ended(options: ParityOptions, found: Sequence[Verdict], between: str) -> in
         verdicts.write_junit(Path(options.junit), found)
     if options.markdown:
         verdicts.write_markdown(Path(options.markdown), found, between)
-    bad = {"breaks", "skipped"} if options.strict else {"breaks"}
-    return int(any(verdict.outcome in bad for verdict in found))
+    return int(verdicts.is_bad(found, options.strict))
 
 
 def _pair(options: ParityOptions) -> int:

@@ -27,24 +27,26 @@ def _model(description: str) -> msgspec.Meta:
     return msgspec.Meta(description=description, extra=IS_PATH, min_length=1)
 
 
+def _seconds(description: str) -> msgspec.Meta:
+    return msgspec.Meta(ge=0, le=1e9, description=description)
+
+
+def _gib(description: str) -> msgspec.Meta:
+    return msgspec.Meta(ge=0, le=1e6, description=description)
+
+
 Results = Annotated[Path, _path("folder for records, models, logs and leaderboards")]
 Own = Annotated[dict[str, str], msgspec.Meta(extra={"of": "OPTIONS"})]
 OwnOfMaking = Annotated[dict[str, str], msgspec.Meta(extra={"of": "MAKE_OPTIONS"})]
 
-Timeout = Annotated[
-    float, msgspec.Meta(ge=0, le=1e9, description="time limit for one cell or model, in seconds; 0: no limit")
-]
+Timeout = Annotated[float, _seconds("time limit for one cell or model, in seconds; 0: no limit")]
 Memory = Annotated[
     float,
-    msgspec.Meta(
-        ge=0,
-        le=1e6,
-        description="memory limit for one cell or model, in GiB; 0: nine tenths of this machine's memory, no limit on "
-        "other machines",
+    _gib(
+        "memory limit for one cell or model, in GiB; 0: nine tenths of this machine's memory, no limit on other "
+        "machines"
     ),
 ]
-
-
 Workers = Annotated[
     int, msgspec.Meta(ge=0, description="parallel processes, one thread each; 0: one per core, as far as memory allows")
 ]
@@ -252,20 +254,10 @@ class ParityOptions(msgspec.Struct, forbid_unknown_fields=True):
         _about("pairs only: run code that a saved Keras model holds, and let torch.load unpickle more than weights"),
     ] = False
     timeout: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0,
-            le=1e9,
-            description="pairs only: time limit for each request to a side, in seconds; 0: no limit",
-        ),
+        float, _seconds("pairs only: time limit for each request to a side, in seconds; 0: no limit")
     ] = 0
     memory: Annotated[
-        float,
-        msgspec.Meta(
-            ge=0,
-            le=1e6,
-            description="pairs only: memory limit for a side, in GiB; 0: nine tenths of this machine's memory",
-        ),
+        float, _gib("pairs only: memory limit for a side, in GiB; 0: nine tenths of this machine's memory")
     ] = 0
     suite: Annotated[str, _about("suite whose variants to check")] = "elasticity"
     between: Annotated[

@@ -37,8 +37,7 @@ def data_check(options: commands.DataCheckOptions) -> int:
             name: registry.suite(name).check_data(folder, registry.own_options(name, options.own)) for name in chosen
         }
     for name, findings in told.items():
-        for finding in findings:
-            print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
+        tell_findings(findings)
         if not problem(findings):
             dataset = registry.suite(name).load(folder, registry.own_options(name, options.own))
             print(one_line(_described(dataset)))
@@ -47,6 +46,12 @@ def data_check(options: commands.DataCheckOptions) -> int:
             f"{options.data} for suite {name}: {counted(errors, 'error')}, {counted(len(findings) - errors, 'warning')}"
         )
     return 2 if any(map(problem, told.values())) else 0
+
+
+def tell_findings(findings: Sequence[Finding]) -> None:
+    """Print each on a line."""
+    for finding in findings:
+        print(one_line(f"{finding.severity}: {finding.where}: {finding.what}"))
 
 
 def _described(dataset: Dataset) -> str:

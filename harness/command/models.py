@@ -175,7 +175,7 @@ def latency(options: commands.LatencyOptions) -> int:
 
 def deploy(options: commands.DeployOptions) -> int:
     from harness import registry
-    from harness.judging import leaderboard
+    from harness.judging import leaderboard, terminal
     from harness.judging.records import Runtime
     from harness.running.deploy import at_hand, deploy
     from harness.running.progress import show_count
@@ -203,8 +203,8 @@ def deploy(options: commands.DeployOptions) -> int:
                 print(one_line(f"{record.cell.title}: no {deployment.runtime}: {deployment.reason}"))
         if models:
             leaderboard.write(options.results, suite)
-            print(f"{leaderboard.terminal_table_of_deployments(options.results, suite)}\n")
-            print(f"table: {options.results / 'leaderboards' / f'{suite}-deployment.csv'}")
+            print(f"{terminal.of_deployments(options.results, suite)}\n")
+            print(f"table: {leaderboard.deployment_file(options.results, suite)}")
     return 0
 
 

@@ -147,15 +147,15 @@ def over(rival: str, found: Difference) -> str:
 
 
 class Column(NamedTuple):
-    """`of` gives a string, a number, or None where there is nothing to say. `heading` is what stands over it where
-    people read; the name, where there is none.
+    """`of` gives a string, a number, or None where there is nothing to say; `sentence` says what that is, and `better`
+    which way. `heading` is what stands over it where people read; the name, where there is none.
     """
 
     name: str
-    unit: str
-    better: Literal["higher", "lower", ""]
     sentence: str
     of: Callable[[Group], object]
+    unit: str = ""
+    better: Literal["higher", "lower", ""] = ""
     heading: str = ""
 
     @property
@@ -184,63 +184,71 @@ def _over_rival(part: str) -> Callable[[Group], float | None]:
 
 
 SCORES = (
-    Column("variant", "", "", "the model, and what its backbone started from", lambda g: g.first.cell.row, "model"),
-    Column("backend", "", "", "the framework that trained it", lambda g: g.first.cell.backend),
-    Column("status", "", "", "ok, or how many seeds have no result and why", lambda g: status(g.records)),
+    Column("variant", "the model, and what its backbone started from", lambda g: g.first.cell.row, heading="model"),
+    Column("backend", "the framework that trained it", lambda g: g.first.cell.backend),
+    Column("status", "ok, or how many seeds have no result and why", lambda g: status(g.records)),
     Column(
         "verdict",
-        "",
-        "",
         "what the interval of skill, and that of over_rival with its p-value, allow to say",
         lambda g: g.verdict,
     ),
-    Column("skill", "", "higher", "1 - MSE / MSE of always answering the training mean", _mean("skill")),
-    Column("skill_low", "", "", "lower end of its 95 % interval", lambda g: g.interval[0], "skill, 95 % from"),
-    Column("skill_high", "", "", "upper end of its 95 % interval", lambda g: g.interval[1], "skill, 95 % to"),
-    Column("skill_sd", "", "lower", "its standard deviation over seeds", _deviation("skill"), "skill ± seeds"),
+    Column("skill", "1 - MSE / MSE of always answering the training mean", _mean("skill"), better="higher"),
+    Column("skill_low", "lower end of its 95 % interval", lambda g: g.interval[0], heading="skill, 95 % from"),
+    Column("skill_high", "upper end of its 95 % interval", lambda g: g.interval[1], heading="skill, 95 % to"),
+    Column(
+        "skill_sd", "its standard deviation over seeds", _deviation("skill"), better="lower", heading="skill ± seeds"
+    ),
     Column(
         "rival",
-        "",
-        "",
         "of a network: the best row without one, by the validation images",
         _rival,
-        "best without a network",
+        heading="best without a network",
     ),
     Column(
         "over_rival",
-        "",
-        "higher",
         "by how much its skill is higher than that one's",
         _over_rival("value"),
-        "skill over it",
+        better="higher",
+        heading="skill over it",
     ),
-    Column("over_rival_low", "", "", "lower end of its 95 % interval", _over_rival("low"), "over it, 95 % from"),
-    Column("over_rival_high", "", "", "upper end of its 95 % interval", _over_rival("high"), "over it, 95 % to"),
+    Column("over_rival_low", "lower end of its 95 % interval", _over_rival("low"), heading="over it, 95 % from"),
+    Column("over_rival_high", "upper end of its 95 % interval", _over_rival("high"), heading="over it, 95 % to"),
     Column(
         "over_rival_p_holm",
-        "",
-        "",
         "p-value of its being zero, after Holm among all models of the table with the same rival",
         lambda g: g.p_value,
-        "over it, p (Holm)",
+        heading="over it, p (Holm)",
     ),
-    Column("r2", "", "higher", "coefficient of determination, mean over targets", _mean("r2_mean"), "R²"),
-    Column("r2_sd", "", "lower", "its standard deviation over seeds", _deviation("r2_mean"), "R² ± seeds"),
-    Column("nmae_percent", "%", "lower", "mean absolute error over the mean label", _mean("nmae", 100), "NMAE"),
-    Column("mape_percent", "%", "lower", "mean of absolute errors over labels", _mean("mape"), "MAPE"),
-    Column("rmse_{unit}", "{unit}", "lower", "root mean squared error", _mean("rmse"), "RMSE"),
+    Column("r2", "coefficient of determination, mean over targets", _mean("r2_mean"), better="higher", heading="R²"),
+    Column("r2_sd", "its standard deviation over seeds", _deviation("r2_mean"), better="lower", heading="R² ± seeds"),
     Column(
-        "rmse_{unit}_sd", "{unit}", "lower", "its standard deviation over seeds", _deviation("rmse"), "RMSE ± seeds"
+        "nmae_percent",
+        "mean absolute error over the mean label",
+        _mean("nmae", 100),
+        unit="%",
+        better="lower",
+        heading="NMAE",
     ),
-    Column("mae_{unit}", "{unit}", "lower", "mean absolute error", _mean("mae"), "MAE"),
-    Column("mse_{unit}2", "{unit}²", "lower", "mean squared error", _mean("mse"), "MSE"),
+    Column(
+        "mape_percent", "mean of absolute errors over labels", _mean("mape"), unit="%", better="lower", heading="MAPE"
+    ),
+    Column("rmse_{unit}", "root mean squared error", _mean("rmse"), unit="{unit}", better="lower", heading="RMSE"),
+    Column(
+        "rmse_{unit}_sd",
+        "its standard deviation over seeds",
+        _deviation("rmse"),
+        unit="{unit}",
+        better="lower",
+        heading="RMSE ± seeds",
+    ),
+    Column("mae_{unit}", "mean absolute error", _mean("mae"), unit="{unit}", better="lower", heading="MAE"),
+    Column("mse_{unit}2", "mean squared error", _mean("mse"), unit="{unit}²", better="lower", heading="MSE"),
     Column(
         "mse_of_mean_{unit}2",
-        "{unit}²",
-        "",
         "that of always answering the training mean",
         _mean("mse_of_mean"),
-        "MSE of the mean",
+        unit="{unit}²",
+        heading="MSE of the mean",
     ),
 )
 
@@ -256,7 +264,10 @@ def status(records: Sequence[Record]) -> str:
 
 def _of_targets(group: Group) -> list[Column]:
     targets = group.tests[0].r2 if group.tests else {}
-    return [Column(f"r2_{name}", "", "higher", f"R² of {name}", _r2_of(name), f"R² of {name}") for name in targets]
+    return [
+        Column(f"r2_{name}", f"R² of {name}", _r2_of(name), better="higher", heading=f"R² of {name}")
+        for name in targets
+    ]
 
 
 def _r2_of(target: str) -> Callable[[Group], object]:
@@ -265,12 +276,12 @@ def _r2_of(target: str) -> Callable[[Group], object]:
 
 def _of_suite(group: Group) -> list[Column]:
     names = group.good[0].metrics if group.good else {}
-    return [Column(name, "", "", "", _figure("metrics", name)) for name in names]
+    return [Column(name, "", _figure("metrics", name)) for name in names]
 
 
 def _of_symmetries(group: Group) -> list[Column]:
     keys = group.good[0].moved if group.good else {}
-    return [Column(change_under(key), "", "", "", _figure("moved", key)) for key in keys]
+    return [Column(change_under(key), "", _figure("moved", key)) for key in keys]
 
 
 # --- what models know of their errors -----------------------------------------------------------------------------
@@ -295,15 +306,11 @@ def _calibrated(name: str) -> Callable[[Group], float | None]:
 CALIBRATION = (
     Column(
         "coverage_90",
-        "",
-        "",
         "share of the test's truths inside the intervals, or sets of classes, of 90 % that the exported model gives",
         _calibrated("coverage_90"),
     ),
     Column(
         "flagged",
-        "",
-        "",
         "share of the test images that it flags as unlike those it was trained on; 0.05 of images like these",
         _calibrated("flagged"),
     ),
@@ -393,72 +400,71 @@ def _of_batch(batch: int) -> tuple[Column, ...]:
     return (
         Column(
             f"p50_ms_b{batch}",
-            "ms",
-            "lower",
             f"median time of {images}, one thread",
             _milliseconds("p50_ms", batch),
-            heading,
+            unit="ms",
+            better="lower",
+            heading=heading,
         ),
-        Column(f"p90_ms_b{batch}", "ms", "lower", "90th percentile of it", _milliseconds("p90_ms", batch)),
-        Column(f"p99_ms_b{batch}", "ms", "lower", "99th percentile of it", _milliseconds("p99_ms", batch)),
-        Column(f"images_per_s_b{batch}", "1/s", "higher", "images over the median", _throughput(batch)),
+        Column(f"p90_ms_b{batch}", "90th percentile of it", _milliseconds("p90_ms", batch), unit="ms", better="lower"),
+        Column(f"p99_ms_b{batch}", "99th percentile of it", _milliseconds("p99_ms", batch), unit="ms", better="lower"),
+        Column(f"images_per_s_b{batch}", "images over the median", _throughput(batch), unit="1/s", better="higher"),
         Column(
             f"ratio_b{batch}",
-            "",
-            "lower",
             "time over the reference model's, where the exported model does all",
             _ratio("ratio", batch),
+            better="lower",
         ),
-        Column(f"ratio_low_b{batch}", "", "", "lower end of its 95 % interval", _ratio("ratio_low", batch)),
-        Column(f"ratio_high_b{batch}", "", "", "upper end of its 95 % interval", _ratio("ratio_high", batch)),
-        Column(f"ratio_spread_b{batch}", "", "lower", "spread of single rounds", _ratio("ratio_spread", batch)),
+        Column(f"ratio_low_b{batch}", "lower end of its 95 % interval", _ratio("ratio_low", batch)),
+        Column(f"ratio_high_b{batch}", "upper end of its 95 % interval", _ratio("ratio_high", batch)),
+        Column(f"ratio_spread_b{batch}", "spread of single rounds", _ratio("ratio_spread", batch), better="lower"),
     )
 
 
 COSTS = (
     Column(
         "dimension",
-        "",
-        "",
         "numbers that the model is shown of an image: pixels times channels, or what its encoding makes of them",
         lambda g: g.good[0].dimension if g.good else None,
     ),
-    Column("parameters", "", "lower", "parameters, as Keras counts them", _count("total")),
-    Column("trainable", "", "", "those that the last recipe trains", _count("trainable")),
-    Column("non_trainable", "", "", "the others, moving statistics among them", _count("non_trainable")),
-    Column("size_of_seeds", "", "", "seeds whose models are of this size", lambda g: _seeds(g.sized_alike)),
-    Column("epochs", "", "lower", "epochs of each recipe", lambda g: _epochs(g.good)),
+    Column("parameters", "parameters, as Keras counts them", _count("total"), better="lower"),
+    Column("trainable", "those that the last recipe trains", _count("trainable")),
+    Column("non_trainable", "the others, moving statistics among them", _count("non_trainable")),
+    Column("size_of_seeds", "seeds whose models are of this size", lambda g: _seeds(g.sized_alike)),
+    Column("epochs", "epochs of each recipe", lambda g: _epochs(g.good), better="lower"),
     Column(
         "train_seconds",
-        "s",
-        "lower",
         "seconds of one core for all recipes, mean over seeds",
         _train_seconds,
-        "training",
+        unit="s",
+        better="lower",
+        heading="training",
     ),
     Column(
         "search_seconds",
-        "s",
-        "lower",
         "seconds of one core for the search before, mean over seeds",
         _search_seconds,
-        "search",
+        unit="s",
+        better="lower",
+        heading="search",
     ),
-    Column("configuration", "", "", "what a search selected, by seed", lambda g: _selected(g.good)),
-    Column("onnx_kB", "kB", "lower", "size of the exported model", _kilobytes),
-    Column("opset", "", "", "operators that it is written in", _file("opset")),
-    Column("onnx_difference", "", "lower", "its largest deviation from the native model, relative", _onnx_difference),
+    Column("configuration", "what a search selected, by seed", lambda g: _selected(g.good)),
+    Column("onnx_kB", "size of the exported model", _kilobytes, unit="kB", better="lower"),
+    Column("opset", "operators that it is written in", _file("opset")),
+    Column(
+        "onnx_difference", "its largest deviation from the native model, relative", _onnx_difference, better="lower"
+    ),
     *_of_batch(1),
     *_of_batch(32),
     Column(
         "encoding_ms",
-        "ms",
-        "lower",
         "of the times above what encoding one image takes, in Python, where the exported model does not do it",
         lambda g: g.good[0].encoding_ms if g.good else None,
+        unit="ms",
+        better="lower",
     ),
-    Column("latency_note", "", "", "why timings are lacking or may not be quoted", _latency_note),
-    Column("latency_threads", "", "", "threads that they were timed with", _timing("threads", 1)),
+    Column("latency_note", "why timings are lacking or may not be quoted", _latency_note),
+    Column("latency_threads", "threads that they were timed with", _timing("threads", 1)),
 )
 
 
@@ -499,42 +505,38 @@ def _switches(group: Group) -> str:
 
 
 RUN = (
-    Column("seeds", "", "", "seeds that ended well", lambda g: g.seeds),
-    Column("weights", "", "", "what the backbone started from", lambda g: g.first.cell.weights),
-    Column("init", "", "", "whose initial weights", lambda g: g.first.cell.settings.init),
-    Column("target_scaling", "", "", "what networks were trained on", lambda g: g.first.cell.settings.target_scaling),
-    Column("network_unit", "", "", "the unit of raw labels", lambda g: g.first.cell.settings.unit),
-    Column("device", "", "", "where networks were trained", lambda g: g.first.cell.settings.device),
-    Column("data_warnings", "", "", "warnings of the check of the data", lambda g: len(g.first.data_warnings)),
+    Column("seeds", "seeds that ended well", lambda g: g.seeds),
+    Column("weights", "what the backbone started from", lambda g: g.first.cell.weights),
+    Column("init", "whose initial weights", lambda g: g.first.cell.settings.init),
+    Column("target_scaling", "what networks were trained on", lambda g: g.first.cell.settings.target_scaling),
+    Column("network_unit", "the unit of raw labels", lambda g: g.first.cell.settings.unit),
+    Column("device", "where networks were trained", lambda g: g.first.cell.settings.device),
+    Column("data_warnings", "warnings of the check of the data", lambda g: len(g.first.data_warnings)),
 )
 
 ORIGIN = (
-    Column("profile", "", "", "how much work", lambda g: g.first.cell.profile),
-    Column("data", "", "", "the data set's name", lambda g: g.first.cell.data),
-    Column("data_hash", "", "", "hash of its images and targets", lambda g: g.first.cell.data_hash[:12]),
-    Column("split_hash", "", "", "hash of the split", lambda g: g.first.cell.split_hash[:12]),
-    Column("settings", "", "", "hash of the settings", lambda g: digest(g.first.cell.settings)),
-    Column("definition", "", "", "hash of architecture, encoding and recipes", lambda g: definition(g.first)),
-    Column("framework", "", "", "versions of what trained it", _framework),
-    Column("processor", "", "", "the machine's", lambda g: g.first.environment.processor),
-    Column("switches", "", "", "variables that chose among implementations", _switches),
-    Column("source", "", "", "hash of the code that can change its numbers", lambda g: g.first.source[:12]),
-    Column("computed_by", "", "", "hash of versions, machine and source", lambda g: g.first.computed_by[:12]),
-    Column("commit", "", "", "of the checkout that ran it", _commits),
+    Column("profile", "how much work", lambda g: g.first.cell.profile),
+    Column("data", "the data set's name", lambda g: g.first.cell.data),
+    Column("data_hash", "hash of its images and targets", lambda g: g.first.cell.data_hash[:12]),
+    Column("split_hash", "hash of the split", lambda g: g.first.cell.split_hash[:12]),
+    Column("settings", "hash of the settings", lambda g: digest(g.first.cell.settings)),
+    Column("definition", "hash of architecture, encoding and recipes", lambda g: definition(g.first)),
+    Column("framework", "versions of what trained it", _framework),
+    Column("processor", "the machine's", lambda g: g.first.environment.processor),
+    Column("switches", "variables that chose among implementations", _switches),
+    Column("source", "hash of the code that can change its numbers", lambda g: g.first.source[:12]),
+    Column("computed_by", "hash of versions, machine and source", lambda g: g.first.computed_by[:12]),
+    Column("commit", "of the checkout that ran it", _commits),
 )
 
 AGAIN = (
     Column(
         "reproduced",
-        "",
-        "",
         "how predictions of its seeds, run again, agree on the test that agrees least; empty where that was not asked",
         lambda g: g.reproduced.agrees if g.reproduced else None,
     ),
     Column(
         "reproduced_by",
-        "",
-        "",
         "commit of the checkout that ran them again",
         lambda g: g.reproduced.commits if g.reproduced else None,
     ),

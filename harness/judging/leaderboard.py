@@ -8,12 +8,8 @@ Tables keep numbers as numbers until they are written.
 from __future__ import annotations
 
 import csv
-import io
-import math
-import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Container, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,34 +20,20 @@ import pandas as pd
 from harness import registry
 from harness.disk import is_file, write_whole
 from harness.errors import BenchError
-from harness.judging import dictionary
-from harness.judging.blocks import Difference, Rivals
-from harness.judging.columns import (
-    IN_UNITS,
-    ORIGIN,
-    Column,
-    Group,
-    Timings,
-    calibrated,
-    columns,
-    digest,
-    mean,
-    named,
-    over,
-)
-from harness.judging.deployments import table as deployment_table
-from harness.judging.metrics import Accuracy
+from harness.judging import by_test, deployments, dictionary
+from harness.judging.blocks import Difference
+from harness.judging.cells import InUnits, as_csv, lines_of_csv
+from harness.judging.columns import Column, Group, Timings, columns, named, over
 from harness.judging.outlines import Outline, Shelf
-from harness.judging.records import Cell, Examined, Record
+from harness.judging.records import Record
 from harness.judging.reproductions import Reproductions, by_this_code
-from harness.judging.searches import top_tens_of
+from harness.judging.rivals import Rivals
+from harness.judging.searches import top_tens
 from harness.judging.standing import comparable, standing
-from harness.judging.stats import score_intervals, spread
 from harness.judging.store import Store
 from harness.judging.verify import Tested, refuse, verify_each, verify_together
 from harness.model.variants import Search
 from harness.provenance import machine
-from harness.text import harmless
 
 
 class Board(NamedTuple):
@@ -95,7 +77,7 @@ def differs(results: Path, suite: str) -> str:
 
 def _tables_of_some_records(results: Path, suite: str) -> list[Path]:
     """The files of those tables of a suite that are there where it has such records."""
-    folder, deployed = results / "leaderboards", results / "leaderboards" / f"{suite}-deployment.csv"
+    folder, deployed = leaderboard_file(results, suite).parent, deployment_file(results, suite)
     longer = tuple(f"{name}-" for name in registry.names("suites") if name.startswith(f"{suite}-"))
     found = [path for path in folder.glob(f"{suite}-*-top-ten.csv") if not path.name.startswith(longer)]
     return sorted([*found, *([deployed] if deployed.is_file() else [])])
@@ -137,44 +119,38 @@ _SHOWN_OF_A_LINE = 5
 
 def _tables(results: Path, suite: str) -> tuple[Board, dict[Path, str]]:
     """The leaderboard of a suite, and every table that follows from its records as the CSV that it is written to."""
-    store, folder, tests = Store(results, suite), results / "leaderboards", list[tuple[tuple[str, ...], str]]()
+    store, folder = Store(results, suite), leaderboard_file(results, suite).parent
+    tests = list[tuple[tuple[str, ...], str]]()
     shelf = Shelf(store)
 
     def told_of_tests(group: Group) -> None:
-        tests.append((_place(group.records), _lines_of_csv([line.values() for line in _lines_of_tests(group)])))
+        tests.append((by_test.place(group.records), lines_of_csv([line.values() for line in by_test.lines(group)])))
 
     board = _of_shelf(shelf, told_of_tests)
     texts = {leaderboard_file(results, suite): as_csv(board.table)}
-    heading = _lines_of_csv([[meaning.name for meaning in dictionary.OF_TESTS]])
+    heading = lines_of_csv([[meaning.name for meaning in dictionary.OF_TESTS]])
     ordered = sorted(tests, key=itemgetter(0))
     texts[folder / f"{suite}-tests.csv"] = "".join([heading, *(lines for _, lines in ordered)]) if tests else "\n"
-    if deployments := store.deployments():
-        deployed = {deployment.key for deployment in deployments}
-        records = shelf.whole([outline for outline in shelf.outlines if outline.key in deployed])
-        texts[folder / f"{suite}-deployment.csv"] = as_csv(deployment_table(records, deployments))
+    if deployed := store.deployments():
+        of_them = {deployment.key for deployment in deployed}
+        records = shelf.whole([outline for outline in shelf.outlines if outline.key in of_them])
+        texts[deployment_file(results, suite)] = as_csv(deployments.table(records, deployed))
     searches = [
         one for one in standing(shelf.outlines) if one.status == "ok" and isinstance(one.cell.architecture, Search)
     ]
-    for variant, best in top_tens_of(map(shelf.whole, comparable(searches))).items():
+    for variant, best in top_tens(map(shelf.whole, comparable(searches))).items():
         texts[folder / f"{suite}-{variant}-top-ten.csv"] = as_csv(best)
     return board, texts | {folder / "columns.csv": dictionary.written()}
-
-
-def as_csv(table: pd.DataFrame) -> str:
-    """A table as it is written."""
-    return str(table.map(text).to_csv(index=False, lineterminator="\n"))
-
-
-def _lines_of_csv(lines: Iterable[Iterable[object]]) -> str:
-    """What `as_csv` makes of such lines, at a tenth of the time that pandas takes for a few."""
-    written = io.StringIO()
-    csv.writer(written, lineterminator="\n").writerows(map(text, line) for line in lines)
-    return written.getvalue()
 
 
 def leaderboard_file(results: Path, suite: str) -> Path:
     """Where the leaderboard of a suite is kept."""
     return results / "leaderboards" / f"{suite}.csv"
+
+
+def deployment_file(results: Path, suite: str) -> Path:
+    """Where the table of its exported models in cheaper runtimes is."""
+    return results / "leaderboards" / f"{suite}-deployment.csv"
 
 
 def compute(results: Path, suite: str) -> Board:
@@ -279,7 +255,7 @@ def _row(group: Group) -> dict[str, object]:
         value = column.of(group)
         row[name] = None if isinstance(value, float) and np.isnan(value) else value
         if isinstance(value, float) and "{unit}" in column.name:
-            row[name] = _InUnits(value)
+            row[name] = InUnits(value)
     return row
 
 
@@ -292,74 +268,6 @@ def _named_columns(group: Group) -> dict[str, Column]:
             raise BenchError(f"a record names something {name!r}, which is another column of the leaderboard")
         found[name] = column
     return found
-
-
-class _InUnits(float):
-    """A number in the unit of the targets, which may be as small as they are: no rounding of something else."""
-
-
-def of_tests(records: Sequence[Record]) -> pd.DataFrame:
-    """One line for each row of the leaderboard, named test and figure: mean over seeds, their spread, and of scores the
-    95 % interval. The suite's own figures have none: what they are made of is the suite's business.
-    """
-    groups = [Group(found, {}) for found in sorted(comparable(records), key=_place)]
-    lines = [line for group in groups for line in _lines_of_tests(group)]
-    return pd.DataFrame(lines, dtype=object)
-
-
-def _lines_of_tests(group: Group) -> list[dict[str, object]]:
-    lines, cell = [], group.first.cell
-    origin = {column.name: column.of(group) for column in ORIGIN if column.name in _TOLD_OF_TESTS}
-    for name, examined in group.examined.items():
-        figures = {score: [getattr(one.accuracy, score) for one in examined] for score in _SCORES if group.has(score)}
-        figures |= {f"r2_{target}": [one.accuracy.r2[target] for one in examined] for target in examined[0].accuracy.r2}
-        own = [name for name in examined[0].metrics if name not in figures]  # nor may one have a score's interval
-        figures |= {name: [one.metrics.get(name) for one in examined] for name in own}
-        figures |= calibrated(group.good, name)
-        intervals = _intervals(examined)
-        for figure, values in figures.items():
-            low, high = intervals.get(figure, (None, None))
-            lines.append(
-                {"variant": cell.row, "backend": cell.backend, "test": name, "metric": figure}
-                | _in_units(figure, {"value": mean(values), "sd": spread(values), "low": low, "high": high})
-                | {"unit": _unit_of(figure, group.unit, cell.suite), "seeds": group.seeds}
-                | origin
-            )
-    return lines
-
-
-def _in_units(figure: str, numbers: dict[str, float | None]) -> dict[str, float | None]:
-    """The same numbers, told as such where they are in the unit of the targets."""
-    if figure not in IN_UNITS:
-        return numbers
-    return {name: None if number is None else _InUnits(number) for name, number in numbers.items()}
-
-
-def _place(group: Sequence[Record]) -> tuple[str, ...]:
-    """Where rows stand that are not ranked, whatever the order of their records."""
-    cell = group[0].cell
-    return cell.data_hash, cell.profile, cell.row, cell.backend, group[0].computed_by, cell.key
-
-
-def _intervals(examined: Sequence[Examined]) -> dict[str, tuple[float, float]]:
-    first = examined[0].held_out
-    predictions, weights = [one.held_out.predicted for one in examined], first.target_weights()
-    found = score_intervals(predictions, first.true, first.train_mean, clusters=first.clusters, weights=weights)
-    return {
-        f"r2_{first.targets[int(name[3:])]}" if name[3:].isdecimal() else name: ends for name, ends in found.items()
-    }
-
-
-_SCORES = tuple(name for name in Accuracy.__struct_fields__ if name != "r2")
-_TOLD_OF_TESTS = ("profile", "data", "settings", "definition", "computed_by")
-
-
-def _unit_of(figure: str, unit: str, suite: str) -> str:
-    """The unit of a score of targets in `unit`, or of a figure of the suite's own."""
-    squared = f"{unit}²" if unit else ""
-    of_scores = {"rmse": unit, "mae": unit, "mse": squared, "mse_of_mean": squared, "mape": "%"}
-    of_own = {metric.key: metric.unit for metric in registry.suite(suite).METRICS}
-    return of_scores.get(figure, of_own.get(figure, ""))
 
 
 def believed(results: Path, suite: str) -> list[Record]:
@@ -394,96 +302,6 @@ def lagging(shelf: Shelf) -> list[str]:
         what = "other code, which can change their numbers" if group[0].source else "code that is not known to be this"
         counts[f"made by {what}: commit {' and '.join(commits)}"] += 1
     return [f"{count} of {len(groups)} rows were {told}" for told, count in counts.items()]
-
-
-def text(value: object) -> str:
-    """Six significant digits for a float, and no more than nine decimals where it has no unit of the targets: enough to
-    rank by, and stable to recompute.
-    """
-    if isinstance(value, float):
-        rounded = value if isinstance(value, _InUnits) else round(value, 9)
-        return "" if math.isnan(value) else f"{rounded + 0.0:.6g}"
-    return "" if value is None else _harmless(str(value))
-
-
-_harmless = lru_cache(maxsize=4096)(harmless)  # the same few words stand in a million cells
-
-
-# --- on a terminal ------------------------------------------------------------------------------------------------
-
-# Heading and format; a suite's own figures come after these, where they have a heading.
-_SHOWN = {
-    "variant": ("variant", ""),
-    "backend": ("backend", ""),
-    "skill": ("skill", ".3f"),
-    "skill_low": ("95 % from", ".3f"),
-    "skill_high": ("to", ".3f"),
-    "r2": ("R²", ".3f"),
-    "r2_sd": ("± seeds", ".3f"),
-    "nmae_percent": ("NMAE %", ".2f"),
-    "rmse_{unit}": ("RMSE {unit}", ".2f"),
-}
-_SMALL = 0.1  # errors below are told by their digits, not by decimals
-_LAST = {
-    "parameters": ("parameters", ",.0f"),
-    "train_seconds": ("train s", ".1f"),
-    "p50_ms_b1": ("ms/image", ".3f"),
-    "switches": ("switches", ""),
-    "verdict": ("verdict", ""),
-}
-
-
-def terminal_table(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) -> str:
-    """The rows of a suite's leaderboard of data, split, profile and settings like those of cells, with the columns that
-    fit a terminal.
-    """
-    alike = {
-        "data_hash": {cell.data_hash[:12] for cell in cells},
-        "split_hash": {cell.split_hash[:12] for cell in cells},
-        "profile": {cell.profile for cell in cells},
-        "settings": {digest(cell.settings) for cell in cells},
-    }
-    for column, asked in alike.items():
-        table = table[table[column].isin(asked)]
-    # Why a cell has no result was told when it ended.
-    table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"].str.split(":").str[0])
-    shown = {}
-    own = {metric.key: (metric.heading, metric.form) for metric in registry.suite(suite).METRICS if metric.heading}
-    for name, (heading, form) in {**_SHOWN, **own, **_LAST}.items():
-        values = table.get(named(name, unit))
-        if values is not None and (name != "switches" or values.any()):
-            small = "{unit}" in name and max(filter(None, values), default=1.0) < _SMALL
-            shown[named(heading, unit).strip()] = _in_form(values, ".3g" if small else form)
-    lines = str(pd.DataFrame(shown).to_string(index=False))
-    for _, row in table.iterrows():
-        if told := of_some_seeds(row):
-            lines += f"\n{row['variant']} on {row['backend']}: {told}"
-    return lines
-
-
-_OF_DEPLOYMENTS = {
-    "variant": ("variant", ""),
-    "backend": ("backend", ""),
-    "runtime": ("runtime", ""),
-    "file_kB": ("kB", ".0f"),
-    "skill": ("skill", ".3f"),
-    "p50_ms_b1": ("ms/image", ".3f"),
-    "faster_b1": ("faster", ".2f"),
-    "faster_b32": ("by 32", ".2f"),
-}
-
-
-def terminal_table_of_deployments(results: Path, suite: str) -> str:
-    """Every model in every runtime, with the columns that fit a terminal."""
-    table = deployment_table(believed(results, suite), Store(results, suite).deployments())
-    shown = {heading: _in_form(table[name], form, "–") for name, (heading, form) in _OF_DEPLOYMENTS.items()}
-    return str(pd.DataFrame(shown).to_string(index=False))
-
-
-def _in_form(values: Iterable[Any], form: str, absent: str = "") -> list[str]:
-    """As a terminal shows them, never a negative zero."""
-    told = [absent if value is None else format(value, form) for value in values]
-    return [text.removeprefix("-") if form and not re.search("[1-9]", text) else text for text in told]
 
 
 def of_some_seeds(row: pd.Series[Any]) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from harness.environment import git
 from harness.errors import BenchError
 from harness.judging.columns import COSTS, ORIGIN, RUN
+from harness.judging.leaderboard import leaderboard_file
 from harness.text import escaped
 
 Line = Mapping[str, str]
@@ -54,7 +55,7 @@ def since(results: Path, suite: str, reference: str) -> Moved:
 
     Raises BenchError where git does not know it, or the results folder is in no repository.
     """
-    path = results / "leaderboards" / f"{suite}.csv"
+    path = leaderboard_file(results, suite)
     then = _committed(path, _commit(results, reference))
     return between(suite, then, path.read_text(encoding="utf-8") if path.is_file() else "")
 

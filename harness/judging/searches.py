@@ -9,22 +9,17 @@ import pandas as pd
 
 from harness.judging.columns import ORIGIN, Group
 from harness.judging.records import Record, Trial
-from harness.judging.standing import comparable, standing
 from harness.judging.stats import spread
 from harness.model.variants import Search
 
 
-def top_tens(records: Iterable[Record]) -> dict[str, pd.DataFrame]:
-    """For each variant that is a search, the ten configurations that it tried longest, with the lowest validation loss.
+def top_tens(groups: Iterable[Sequence[Record]]) -> dict[str, pd.DataFrame]:
+    """For each variant that is a search, the ten configurations that it tried longest, with the lowest validation loss,
+    by the `ok` records of each row of it.
 
     One ranking for each backend and whatever else must be equal. Losses are means over the seeds that tried it, of the
     lowest of any epoch, on the network's scale; nothing in a search comes from the test images.
     """
-    return top_tens_of(comparable(record for record in standing(records) if record.status == "ok" and record.searched))
-
-
-def top_tens_of(groups: Iterable[Sequence[Record]]) -> dict[str, pd.DataFrame]:
-    """The same, of the `ok` records of each row that is a search."""
     rows: dict[str, list[dict[str, object]]] = {}
     for group in groups:
         rows.setdefault(group[0].cell.variant, []).extend(_ranked(group)[:10])

@@ -3,67 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from harness.environment import Environment
-from harness.judging.records import Cell, OnnxFile
+from harness.judging.outlines import Outline
+from harness.judging.records import Record
 
-
-class Placed(Protocol):
-    """What of a record says which cell and which row it is of: all that an outline has."""
-
-    @property
-    def of_cell(self) -> str:
-        """See `Record`."""
-
-    @property
-    def row(self) -> str:
-        """See `Record`."""
-
-    @property
-    def seed(self) -> int:
-        """See `Record`."""
-
-    @property
-    def status(self) -> str:
-        """See `Record`."""
-
-    @property
-    def cell(self) -> Cell:
-        """See `Record`, but for the seed."""
-
-    @property
-    def environment(self) -> Environment:
-        """See `Record`."""
-
-    @property
-    def validation_error(self) -> float:
-        """See `Record`."""
-
-    @property
-    def started(self) -> str:
-        """See `Record`."""
-
-    @property
-    def computed_on(self) -> str:
-        """See `Record`."""
-
-    @property
-    def onnx(self) -> OnnxFile | None:
-        """See `Record`."""
-
-    @property
-    def encoding_ms(self) -> float | None:
-        """See `Record`."""
-
-    @property
-    def unexported(self) -> str:
-        """See `Record`."""
-
-    @property
-    def answers(self) -> int:
-        """See `Record`."""
-
+Placed = Record | Outline
+"""What says which cell and which row it is of."""
 
 _P = TypeVar("_P", bound=Placed)
 

@@ -67,7 +67,6 @@ def skill_interval(
     squared_errors: ArrayLike,
     squared_errors_of_mean: ArrayLike,
     resamples: int = 2000,
-    seed: int = 0,
 ) -> tuple[float, float]:
     """95 % interval of the skill, 1 - mean squared error / mean squared error of the trivial predictor.
 
@@ -81,7 +80,7 @@ def skill_interval(
     _check_images(errors, of_mean)
     if not of_mean.any() or errors.shape[1] < FEWEST_IMAGES:
         return (np.nan, np.nan)
-    counts, of_seeds = _drawn(seed, resamples, errors.shape[1], len(errors))
+    counts, of_seeds = _drawn(resamples, errors.shape[1], len(errors))
     baseline = (counts @ of_mean.T).squeeze(axis=1)
     model = _weighed(errors, counts, of_seeds) * errors.shape[1]
     possible = baseline > 0
@@ -93,7 +92,6 @@ def score_intervals(
     truth: ArrayLike,
     train_mean: ArrayLike,
     resamples: int = 2000,
-    seed: int = 0,
     clusters: Sequence[int] = (),
     weights: ArrayLike = 1.0,
 ) -> dict[str, tuple[float, float]]:
@@ -110,7 +108,7 @@ def score_intervals(
     which = tuple(clusters) or tuple(range(images))
     if len(set(which)) < FEWEST_IMAGES:
         return {}
-    shares, of_seeds = _shares(seed, resamples, which, seeds)
+    shares, of_seeds = _shares(resamples, which, seeds)
     with np.errstate(all="ignore"):
         errors, centred = predicted - true, true - true.mean(axis=0)
         relative = np.abs(errors / true).mean(axis=2, keepdims=True)
@@ -153,7 +151,6 @@ def paired_difference(
     errors_a: ArrayLike,
     errors_b: ArrayLike,
     resamples: int = 2000,
-    seed: int = 0,
     of_mean: ArrayLike | None = None,
 ) -> tuple[float, float, float]:
     """How much larger the mean error of a is than that of b: the difference and its 95 % interval. With the
@@ -174,7 +171,7 @@ def paired_difference(
     difference = float((a.mean() - b.mean()) / of_mean.mean())
     if a.shape[1] < FEWEST_IMAGES:
         return difference, np.nan, np.nan
-    counts, of_a, of_b = _drawn(seed, resamples, a.shape[1], len(a), len(b))
+    counts, of_a, of_b = _drawn(resamples, a.shape[1], len(a), len(b))
     possible, baseline = _baseline(counts, of_mean)
     differences = (_weighed(a, counts, of_a) - _weighed(b, counts, of_b))[possible] / baseline
     return (difference, *_percentiles(differences))
@@ -187,19 +184,32 @@ def _baseline(counts: Floats, of_mean: Floats) -> tuple[NDArray[np.bool_], Float
     return possible, means[possible]
 
 
-def paired_p_values(
-    errors: Sequence[ArrayLike], other: ArrayLike, resamples: int = 20_000, seed: int = 0
-) -> list[float]:
-    """Two-sided p-value of equal mean errors of each of `errors` (seeds, n) and of `other` (seeds, n), on the same n
-    test images: of resamples as `paired_difference` draws them, twice the share on the other side of zero, which is
-    below 0.05 where their 95 % interval leaves out zero (Efron and Tibshirani 1993, chapter 15). They are drawn for it
-    alone, and are more, for a p-value needs more than an interval: at the edge, it may be below 0.05 where the interval
-    of `paired_difference` holds zero, and the other way round.
+def paired_p_values(pairs: Sequence[tuple[ArrayLike, ArrayLike]], resamples: int = 20_000) -> list[float]:
+    """Two-sided p-value of equal mean errors of each pair, (seeds, n) and (seeds, n) on the same n test images: of
+    resamples as `paired_difference` draws them, twice the share on the other side of zero, which is below 0.05 where
+    their 95 % interval leaves out zero (Efron and Tibshirani 1993, chapter 15). They are drawn for it alone, once for
+    all pairs of as many images, and are more, for a p-value needs more than an interval: at the edge, it may be below
+    0.05 where the interval of `paired_difference` holds zero, and the other way round.
 
     No p-value is below 2 / (resamples + 1). NaN for fewer images than `FEWEST_IMAGES`. Raises ValueError for shapes
     that do not fit.
     """
-    return _p_values([(one, other) for one in errors], resamples, seed)
+    found = np.full(len(pairs), np.nan)
+    for images, batches in _batches(pairs).items():
+        if images < FEWEST_IMAGES:
+            continue
+        above, below = np.zeros((2, len(pairs)), int)
+        for start, drawn in zip(range(0, resamples, _AT_A_TIME), _image_counts(resamples, images), strict=True):
+            counts, part = drawn.T.astype(np.float64), slice(start, start + _AT_A_TIME)
+            for batch in batches:
+                of_seeds = _seed_counts(resamples, batch.errors.shape[1], len(batch.other))
+                own, of_other = batch.sides(counts, of_seeds, part)
+                # Row by row, for numpy counts along an axis at a tenth of the speed.
+                above[batch.numbers] += [np.count_nonzero(row) for row in own >= of_other]
+                below[batch.numbers] += [np.count_nonzero(row) for row in own <= of_other]
+        of_these = [number for batch in batches for number in batch.numbers]
+        found[of_these] = np.minimum(1.0, 2 * (1 + np.minimum(above, below)) / (1 + resamples))[of_these]
+    return found.tolist()
 
 
 class _Batch(NamedTuple):
@@ -219,26 +229,6 @@ class _Batch(NamedTuple):
             _added(sums[: models * seeds].reshape(seeds, models, -1), shares),
             _added(sums[models * seeds :], shares_of_other),
         )
-
-
-def _p_values(pairs: Sequence[tuple[ArrayLike, ArrayLike]], resamples: int, seed: int) -> list[float]:
-    """The p-values of `paired_p_values` of each pair. Resamples are drawn once for all that have as many images."""
-    found = np.full(len(pairs), np.nan)
-    for images, batches in _batches(pairs).items():
-        if images < FEWEST_IMAGES:
-            continue
-        above, below = np.zeros((2, len(pairs)), int)
-        for start, drawn in zip(range(0, resamples, _AT_A_TIME), _image_counts(resamples, images, seed), strict=True):
-            counts, part = drawn.T.astype(np.float64), slice(start, start + _AT_A_TIME)
-            for batch in batches:
-                of_seeds = _seed_counts(resamples, batch.errors.shape[1], len(batch.other), seed)
-                own, of_other = batch.sides(counts, of_seeds, part)
-                # Row by row, for numpy counts along an axis at a tenth of the speed.
-                above[batch.numbers] += [np.count_nonzero(row) for row in own >= of_other]
-                below[batch.numbers] += [np.count_nonzero(row) for row in own <= of_other]
-        of_these = [number for batch in batches for number in batch.numbers]
-        found[of_these] = np.minimum(1.0, 2 * (1 + np.minimum(above, below)) / (1 + resamples))[of_these]
-    return found.tolist()
 
 
 def _batches(pairs: Sequence[tuple[ArrayLike, ArrayLike]]) -> dict[int, list[_Batch]]:
@@ -270,18 +260,18 @@ def _added(sums: Floats, shares: Floats) -> Floats:
 _AT_A_TIME = 2000  # resamples whose counts are held at once
 
 
-def _image_counts(resamples: int, images: int, seed: int) -> Iterable[NDArray[np.uint8]]:
+def _image_counts(resamples: int, images: int) -> Iterable[NDArray[np.uint8]]:
     """How often each image is in each resample, some at a time: the same for all pairs that are compared on as many
     images. The usual number of resamples is drawn once.
     """
     if resamples == _RESAMPLES[0]:
-        return _drawn_once(resamples, images, seed)
-    return _draws(np.random.default_rng((seed, 0)), resamples, images)
+        return _drawn_once(resamples, images)
+    return _draws(np.random.default_rng((0, 0)), resamples, images)
 
 
 @lru_cache(maxsize=2)
-def _drawn_once(resamples: int, images: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
-    return tuple(_draws(np.random.default_rng((seed, 0)), resamples, images))
+def _drawn_once(resamples: int, images: int) -> tuple[NDArray[np.uint8], ...]:
+    return tuple(_draws(np.random.default_rng((0, 0)), resamples, images))
 
 
 def _draws(draw: np.random.Generator, resamples: int, size: int) -> Iterator[NDArray[np.uint8]]:
@@ -290,9 +280,9 @@ def _draws(draw: np.random.Generator, resamples: int, size: int) -> Iterator[NDA
 
 
 @lru_cache(maxsize=4)
-def _seed_counts(resamples: int, seeds: int, of_other: int, seed: int) -> tuple[NDArray[np.uint8], ...]:
+def _seed_counts(resamples: int, seeds: int, of_other: int) -> tuple[NDArray[np.uint8], ...]:
     """The same of the seeds of both of a pair."""
-    draw = np.random.default_rng((seed, 1))
+    draw = np.random.default_rng((0, 1))
     return tuple(np.concatenate(list(_draws(draw, resamples, size))) for size in (seeds, of_other))
 
 
@@ -322,7 +312,7 @@ def settled_p_values(
     found = [np.nan] * len(pairs)
     unsettled = list(range(len(pairs)))
     for resamples, more in zip(_RESAMPLES, (*_RESAMPLES[1:], np.inf), strict=True):
-        again = _p_values([pairs[number] for number in unsettled], resamples, seed=0)
+        again = paired_p_values([pairs[number] for number in unsettled], resamples)
         for number, p_value in zip(unsettled, again, strict=True):
             found[number] = p_value
         adjusted = adjust(found)
@@ -340,7 +330,7 @@ def _unsettled(p_value: float, adjusted: float, resamples: int) -> bool:
     return abs(adjusted - SIGNIFICANT) < 3 * adjusted / math.sqrt(p_value * resamples / 2)
 
 
-def paired_differences(errors: Sequence[ArrayLike], of_mean: ArrayLike, resamples: int = 2000, seed: int = 0) -> Floats:
+def paired_differences(errors: Sequence[ArrayLike], of_mean: ArrayLike, resamples: int = 2000) -> Floats:
     """(k, k, 2) the interval of `paired_difference(errors[i], errors[j], of_mean=of_mean)` for each two of k models, to
     the bit, at the cost of a few resamples for each model and not for each pair. All (seeds, n) are on the same n test
     images, as `of_mean` (n,) is.
@@ -356,12 +346,12 @@ def paired_differences(errors: Sequence[ArrayLike], of_mean: ArrayLike, resample
     images = tables[0].shape[1]
     for i, table in enumerate(tables):
         if len(table) not in second:
-            drawn = [_drawn(seed, resamples, images, len(table), len(other)) for other in tables]
+            drawn = [_drawn(resamples, images, len(table), len(other)) for other in tables]
             means = [
                 _weighed(other, counts, of_other) for other, (counts, _, of_other) in zip(tables, drawn, strict=True)
             ]
             second[len(table)] = np.array(means)
-        counts, of_seeds = _drawn(seed, resamples, images, len(table))
+        counts, of_seeds = _drawn(resamples, images, len(table))
         possible, baseline = _baseline(counts, _seeds_by_images(of_mean))
         differences = (_weighed(table, counts, of_seeds) - second[len(table)])[:, possible] / baseline
         found[i] = _percentiles_of(differences).T
@@ -407,28 +397,28 @@ def _resample(draw: np.random.Generator, resamples: int, size: int) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _drawn(seed: int, resamples: int, images: int, *seeds: int) -> tuple[Floats, ...]:
+def _drawn(resamples: int, images: int, *seeds: int) -> tuple[Floats, ...]:
     """How often each image is in each resample, then each seed of each model that has so many of them."""
-    counts, after = _drawn_images(seed, resamples, images)
+    counts, after = _drawn_images(resamples, images)
     draw = np.random.default_rng()
     draw.bit_generator.state = after
     return (counts, *(_fixed(_resample(draw, resamples, size)) for size in seeds))
 
 
 @lru_cache(maxsize=4)
-def _drawn_images(seed: int, resamples: int, images: int) -> tuple[Floats, Mapping[str, Any]]:
+def _drawn_images(resamples: int, images: int) -> tuple[Floats, Mapping[str, Any]]:
     """How often each image is in each resample, and the generator's state after it."""
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(0)
     return _fixed(_resample(draw, resamples, images)), draw.bit_generator.state
 
 
 @lru_cache(maxsize=4)
-def _shares(seed: int, resamples: int, which: tuple[int, ...], seeds: int) -> tuple[Floats, Floats]:
+def _shares(resamples: int, which: tuple[int, ...], seeds: int) -> tuple[Floats, Floats]:
     """Of each image, which shows the thing that `which` says, its share in each resample of things (n, resamples), and
     of each seed (seeds, resamples).
     """
     things, number = np.unique(which, return_inverse=True)
-    counts, of_seeds = _drawn(seed, resamples, len(things), seeds)
+    counts, of_seeds = _drawn(resamples, len(things), seeds)
     counts = counts[:, number]
     shares = counts / counts.sum(axis=1, keepdims=True)
     return _fixed(np.ascontiguousarray(shares.T)), _fixed(np.ascontiguousarray(of_seeds.T) / seeds)

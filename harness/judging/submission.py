@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,18 +23,16 @@ from harness.disk import is_file
 from harness.environment import git
 from harness.errors import BenchError, Finding
 from harness.judging import leaderboard
-from harness.judging.audit import untrue
-from harness.judging.blocks import Rivals, newest
+from harness.judging.blocks import newest
 from harness.judging.columns import definition, digest
-from harness.judging.metrics import unlike
-from harness.judging.records import SCHEMA, Cell, Record, Truth, close
+from harness.judging.faults import Data, faults
+from harness.judging.records import Record, Truth
 from harness.judging.reproductions import ROUNDING, by_this_code, compare, distance_of, spread_of_seeds
+from harness.judging.rivals import Rivals
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
-from harness.judging.verify import contradicts, verify, verify_together
-from harness.model.architecture import Network, backbone_of
-from harness.model.variants import Search
-from harness.protocol import Dataset, Split, Suite
+from harness.judging.verify import contradicts, verify_together
+from harness.protocol import Suite
 
 MOST_BYTES = 64 * 2**20
 LONGEST_LINE = 4 * 2**20
@@ -53,7 +50,7 @@ NOT_VERIFIED = (
 """What no file of records can show."""
 
 
-class Placed(NamedTuple):
+class RankedRow(NamedTuple):
     """A row that the records would make, or join: its `rank` by skill of `among` rows that it may be ranked with."""
 
     title: str
@@ -69,20 +66,12 @@ class Submission(NamedTuple):
 
     records: dict[int, Record]
     findings: list[Finding]
-    rows: list[Placed]
+    rows: list[RankedRow]
 
     @property
     def acceptable(self) -> bool:
         """Whether there is something, and nothing is wrong with it; warnings are the reviewer's to weigh."""
         return bool(self.records) and not any(finding.severity == "error" for finding in self.findings)
-
-
-class Data(NamedTuple):
-    """A suite's own data set, its split, and what it is known by."""
-
-    dataset: Dataset
-    split: Split
-    data_hash: str
 
 
 def examine(path: Path, results: Path, suite_name: str) -> Submission:
@@ -98,10 +87,10 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
     records, findings = _read(path, suite_name)
     of_cells = {(record.row, record.seed): (record, "is published") for record in published if record.status == "ok"}
     own = Data(dataset, split, dataset.fingerprint())
-    for number in list(records):
-        wrong = _completed(records, number, truths)
-        record = records[number]
-        wrong = wrong or _wrong(record, suite, own) or _among(record, of_cells)
+    for number, sent in records.items():
+        record, wrong = _completed(sent, truths)
+        records[number] = record
+        wrong = wrong or faults(record, suite, own) or _among(record, of_cells)
         findings += [Finding("error", f"line {number}", what) for what in wrong]
         if not wrong:
             strange = [*_strange(record, suite, published), *_copied(record, of_cells.values())]
@@ -110,10 +99,10 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
             of_cells[record.row, record.seed] = (record, "stands in an earlier line")
     bad = {finding.where for finding in findings if finding.severity == "error"}
     good = [record for number, record in records.items() if f"line {number}" not in bad]
-    rows: list[Placed] = []
+    rows: list[RankedRow] = []
     if good and not (lies := verify_together([*published, *good])):
         try:
-            rows = _placed(results, suite_name, published, good)
+            rows = _ranked_rows(results, suite_name, published, good)
         except BenchError as error:
             findings.append(Finding("error", "the leaderboard", str(error)))
         findings += _of_the_board(suite, published, good)
@@ -149,169 +138,26 @@ def _read(path: Path, suite: str) -> tuple[dict[int, Record], list[Finding]]:
     return records, findings
 
 
-def _completed(records: dict[int, Record], number: int, truths: Mapping[tuple[str, str, str], Truth]) -> list[str]:
-    """Put what is known here of the test in a record; whatever it says of it itself must be the same."""
-    record = records[number]
+def _completed(record: Record, truths: Mapping[tuple[str, str, str], Truth]) -> tuple[Record, list[str]]:
+    """A record with what is known here of its tests; and what is wrong, for whatever it says of them itself must be
+    the same.
+    """
     claimed = [record.held_out, *(tested.held_out for tested in record.others.values())]
     for held_out in claimed:
         if held_out is None:
             continue
         of = (record.cell.data_hash, record.cell.split_hash, held_out.test)
         if of not in truths:
-            return [
+            return record, [
                 f"was tested on data {of[0][:12]}, split {of[1][:12]}, test '{of[2]}', of which nothing is published: "
                 "there is nothing to check it against"
             ]
         if held_out.ids not in ((), truths[of].ids):  # other images may have the same constants, as classes in turns
-            return [f"names other images of test '{held_out.test}' than are published"]
+            return record, [f"names other images of test '{held_out.test}' than are published"]
     try:
-        records[number] = with_truth(record, truths)
+        return with_truth(record, truths), []
     except ValueError as error:
-        return [str(error)]
-    return []
-
-
-def _wrong(record: Record, suite: Suite, own: Data) -> list[str]:
-    """What contradicts itself, or the suite's own data set."""
-    if record.status != "ok":
-        return [f"is a record of a cell that is {record.status}: there is nothing in it to publish; take the line out"]
-    return (
-        _otherwise_written(record)
-        or _otherwise_run(record.cell, suite, own.split)
-        or _otherwise_trained(record)
-        or verify(record)
-        or _not_of_data(record, suite, own)
-        or _otherwise_validated(record, own)
-    )
-
-
-def _otherwise_written(record: Record) -> list[str]:
-    """What is not as this version writes it, by which a record could stand where it should not."""
-    if record.schema != SCHEMA or record.key != record.cell.key:
-        return ["is not as this version writes records of its cell: send what `bench run` wrote"]
-    if absurd := next(_absurd(msgspec.to_builtins(record), "record"), ""):
-        return [f"{absurd} is beyond {_MOST:g} in size, which no run leaves"]
-    return _untimely(record.started)
-
-
-_MOST = 1e100  # squares and sums of which a float still holds
-
-
-def _absurd(value: object, place: str) -> Iterator[str]:
-    """Where in a record numbers are that tables could not add up."""
-    if isinstance(value, dict):
-        for name, part in value.items():
-            yield from _absurd(part, f"{place}.{name}")
-    elif isinstance(value, list | tuple):
-        for number, part in enumerate(value):
-            yield from _absurd(part, f"{place}.{number}")
-    elif isinstance(value, int | float) and abs(value) > _MOST:
-        yield place
-
-
-def _otherwise_run(cell: Cell, suite: Suite, split: Split) -> list[str]:
-    """What `bench run` cannot be asked for, by which a row could stand apart from those that it competes with."""
-    settings, told = cell.settings, list[str]()
-    if not 0 <= cell.seed < 2**32:
-        told.append(f"has seed {cell.seed}, and seeds lie between 0 and 2^32 - 1")
-    if settings.unit and settings.target_scaling == "standard":
-        told.append(f"names unit {settings.unit} for labels that its model sees without one")
-    if settings.averaged and not any(symmetry.operators for symmetry in suite.SYMMETRIES):
-        told.append("has averaged predictions, and the suite has no symmetry to average over")
-    if settings.originals is not msgspec.UNSET and not 2 <= settings.originals <= len(split.train):
-        told.append(f"is trained on {settings.originals} originals, and the suite has 2 to {len(split.train)}")
-    return told + _longer(cell, suite)
-
-
-def _longer(cell: Cell, suite: Suite) -> list[str]:
-    """What is trained for more epochs than its profile allows, for `bench run` shortens what is longer."""
-    profile, search = suite.PROFILES.get(cell.profile), cell.architecture
-    if not profile:
-        return []
-    most, recipes = max(profile.epochs, profile.fine_tuning_epochs), list(cell.recipes)
-    if isinstance(search, Search):
-        recipes += [item.recipe for item in search.configurations if item.recipe]
-        most = max(most, profile.search_epochs)
-    longest = max([recipe.epochs for recipe in recipes], default=0)
-    return [f"trains for {longest} epochs, and profile {cell.profile} for {most} at most"] * (longest > most)
-
-
-def _otherwise_trained(record: Record) -> list[str]:
-    """What is not as any run would have left it: losses of a network, weights of what has a backbone."""
-    cell = record.cell
-    told = []
-    if cell.has_network and not (
-        record.history and all(part.loss and len(part.loss) == len(part.validation_loss) for part in record.history)
-    ):
-        told.append("is a network's, and has not the losses of each epoch")
-    if any(len(part.loss) > recipe.epochs for part, recipe in zip(record.history, cell.recipes, strict=False)):
-        told.append("has losses of more epochs than its recipe")
-    if any(loss < 0 for part in record.history for loss in (*part.loss, *part.validation_loss)):
-        told.append("has losses below 0")
-    has_backbone = isinstance(cell.architecture, Network) and backbone_of(cell.architecture)
-    if cell.weights and not has_backbone:
-        told.append(f"starts from weights '{cell.weights}', and has no backbone")
-    elif has_backbone and not _WEIGHTS.fullmatch(cell.weights):
-        told.append(f"starts from weights '{cell.weights}', which are not told as runs do: random, imagenet, or a hash")
-    return told
-
-
-_WEIGHTS = re.compile("random|imagenet|.+ [0-9a-f]{12}")  # see `pretrained.Origin`
-
-
-def _otherwise_validated(record: Record, own: Data) -> list[str]:
-    """What contradicts itself of the scores on the validation images, by which models are chosen: predictions of these
-    are not recorded, but the labels are here, and scores of one model follow from each other.
-    """
-    told, dataset, split = record.validation, own.dataset, own.split
-    if told is None:
-        return ["has no scores on the validation images, and every run leaves them"]
-    truth, mean = dataset.targets[split.validation], dataset.targets[split.train].mean(axis=0)
-    if tuple(told.r2) != dataset.target_names:
-        return ["its R² on the validation images are not of the suite's targets"]
-    r2 = np.array([np.nan if value is None else value for value in told.r2.values()])
-    of_mean = float(np.mean((truth - mean) ** 2))
-    follow: dict[str, tuple[float | None, float | None]] = {
-        "rmse": (told.rmse, max(told.mse, 0.0) ** 0.5),
-        "mse_of_mean": (told.mse_of_mean, of_mean),
-    }
-    if np.isfinite(r2).all():  # each says how large the squared error of its target is
-        follow |= {
-            "mse": (told.mse, float(np.mean((1 - r2) * truth.var(axis=0)))),
-            "r2_mean": (told.r2_mean, r2.mean()),
-        }
-    if not unlike(dataset.units):
-        follow["skill"] = (told.skill, 1 - told.mse / of_mean if of_mean else None)
-    sizes = {"rmse": of_mean**0.5, "mse": of_mean, "mse_of_mean": of_mean}
-    return [
-        f"its {name} on the validation images is {claimed}, and by its other scores and their labels {ours}"
-        for name, (claimed, ours) in follow.items()
-        if not close(claimed, ours, sizes.get(name, 1.0))
-    ]
-
-
-def _not_of_data(record: Record, suite: Suite, own: Data) -> list[str]:
-    if (record.cell.data_hash, record.cell.data) != (own.data_hash, own.dataset.name):
-        return ["is of other data than the suite's own"]
-    if unknown := sorted(record.moved.keys() - {symmetry.key for symmetry in suite.SYMMETRIES}):
-        return [f"says how predictions change under {', '.join(unknown)}, which is no symmetry of the suite"]
-    try:
-        with np.errstate(all="ignore"):
-            return [f"{what} not what its data set gives" for what in untrue(record, suite, own.dataset, own.split)]
-    except (ArithmeticError, ValueError, np.linalg.LinAlgError) as error:
-        return [f"the suite's figures cannot be computed of its predictions: {error}"]
-
-
-def _untimely(started: str) -> list[str]:
-    """What is wrong with a time: of one cell the record that started last stands."""
-    try:
-        time = datetime.fromisoformat(started)
-    except ValueError:
-        time = None
-    # As text, for text is what is compared: the newest record stands.
-    if time is None or time.utcoffset() is None or time.astimezone(UTC).isoformat(timespec="seconds") != started:
-        return [f"started at {started!r}, which is no time as records have it, in UTC: 2026-03-01T12:00:00+00:00"]
-    return [f"started at {started}, which is yet to come"] if time > datetime.now(UTC) else []
+        return record, [str(error)]
 
 
 def _among(record: Record, of_cells: Mapping[tuple[str, int], tuple[Record, str]]) -> list[str]:
@@ -465,12 +311,12 @@ def _out_of_sight(published: Sequence[Record], good: Sequence[Record]) -> list[s
     return told
 
 
-def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequence[Record]) -> list[Placed]:
+def _ranked_rows(results: Path, suite: str, published: Sequence[Record], good: Sequence[Record]) -> list[RankedRow]:
     """The rows of the leaderboard with these records that have one of them."""
     together = standing([*published, *good])
     table, groups = leaderboard.of_block(results, suite, together), comparable(together)
     made = {id(record) for record in good}
-    placed = []
+    ranked = []
     fewer = {digest(g[0].cell.settings) for g in groups if g[0].cell.settings.originals is not msgspec.UNSET}
     for group in groups:
         if not any(id(record) in made for record in group):
@@ -482,8 +328,8 @@ def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequen
         row = table[mine & (table["definition"] == definition(first))].iloc[0]
         skills = _skills_beside(table[_of(table, first) & table["skill"].notna()], row, fewer)
         rank = None if row["skill"] is None else 1 + int((skills > row["skill"]).sum())
-        placed.append(
-            Placed(
+        ranked.append(
+            RankedRow(
                 f"{row['variant']} on {row['backend']}",
                 row["seeds"],
                 row["skill"],
@@ -492,7 +338,7 @@ def _placed(results: Path, suite: str, published: Sequence[Record], good: Sequen
                 row["verdict"],
             )
         )
-    return placed
+    return ranked
 
 
 def _skills_beside(alike: pd.DataFrame, row: pd.Series[Any], fewer: set[str]) -> pd.Series[float]:

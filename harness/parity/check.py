@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -62,11 +63,11 @@ def assert_same_model(
         limits=Limits(timeout),
         insists=exports.RUNG in rungs,
     )
-    found = [found for _, found in kind.climb(request)]
-    bad = ("breaks", "skipped") if strict else ("breaks",)
-    if any(verdict.outcome in bad for climbed in found for verdict in climbed):
-        raise AssertionError("\n" + shown("\n".join(map(verdicts.line, found))))
-    return [verdict for climbed in found for verdict in climbed]
+    climbed_rungs = [climbed for _, climbed in kind.climb(request)]
+    found = list(itertools.chain.from_iterable(climbed_rungs))
+    if verdicts.is_bad(found, strict):
+        raise AssertionError("\n" + shown("\n".join(map(verdicts.line, climbed_rungs))))
+    return found
 
 
 def _source(kind: Kind, function: Callable[[], object]) -> Source:

@@ -21,15 +21,15 @@ from harness.parity import trained
 from harness.parity.kept import Kept
 from harness.parity.ladder import Pair, Verdict, judge
 from harness.parity.sides import Climb, SideCrashed, Sides, given
-from harness.parity.subjects import Group, Request, groups, standing_for, subjects
+from harness.parity.subjects import ClimbRequest, Group, groups, standing_for, subjects
 from harness.protocol import Dataset, Suite
-from harness.running.chosen import chosen, is_own, settled
+from harness.running.chosen import by_owner, chosen, settled
 from harness.running.data import DataSource
 from harness.running.guard import Limits
 from harness.streams import tell
 
 
-def climb(request: Request) -> Iterator[list[Verdict]]:
+def climb(request: ClimbRequest) -> Iterator[list[Verdict]]:
     """The verdicts of each rung of each variant, as they are found. Raises BenchError for an unknown variant, and for
     one of the user's own that is no network on images.
     """
@@ -40,8 +40,7 @@ def climb(request: Request) -> Iterator[list[Verdict]]:
     own = _own(request, suite, dataset)
     everything = {variant.name: variant for variant in subjects(suite, own)}
     stands = standing_for(suite, own)
-    words = [word.strip() for word in request.variants.split(",")]
-    of_suite = [word for word in words if not is_own(word)]
+    of_suite, _ = by_owner(request.variants)
     asked = registry.choose(",".join(of_suite), stands, "variant") if of_suite else ()
     asked = tuple(dict.fromkeys([*asked, *(variant.name for variant in own)]))
     climbing = [everything[name] for name in dict.fromkeys(stands[name] for name in asked)]
@@ -61,7 +60,7 @@ def climb(request: Request) -> Iterator[list[Verdict]]:
         yield from trained.statistics(request, climbing)
 
 
-def _own(request: Request, suite: Suite, dataset: Dataset) -> list[Variant]:
+def _own(request: ClimbRequest, suite: Suite, dataset: Dataset) -> list[Variant]:
     """The user's own variants, as they are for this data set."""
     found = []
     for item in [item for item in chosen(request.suite, request.variants) if item.own]:
@@ -78,7 +77,7 @@ def _own(request: Request, suite: Suite, dataset: Dataset) -> list[Variant]:
 
 
 def _climb_arrays(
-    request: Request, suite: Suite, dataset: Dataset, chosen: Sequence[Variant]
+    request: ClimbRequest, suite: Suite, dataset: Dataset, chosen: Sequence[Variant]
 ) -> Iterator[list[Verdict]]:
     climbs = itertools.product([group for group in groups(request, chosen) if group.rungs], request.seeds)
     split = suite.split(dataset)
@@ -99,7 +98,7 @@ def _climb_arrays(
 _AHEAD = 1  # how many climbs are begun before the oldest is judged, so that no worker waits for another's judgement
 
 
-def _judged(request: Request, group: Group, seed: int, climb: Climb) -> Iterator[list[Verdict]]:
+def _judged(request: ClimbRequest, group: Group, seed: int, climb: Climb) -> Iterator[list[Verdict]]:
     rungs = group.climbs()
     try:
         ours, theirs = (climb.side(framework) for framework in request.between)

@@ -83,6 +83,10 @@ class Verdict(msgspec.Struct, frozen=True):
     note: str = ""
     seed: int = 0
 
+    def also(self, *notes: str) -> Verdict:
+        """The same with what else there is to say of it, which may be nothing."""
+        return msgspec.structs.replace(self, note="; ".join(filter(None, [self.note, *notes])))
+
 
 class Side(msgspec.Struct, frozen=True):
     """What one backend left behind, in words and in arrays, in float32 and, where it offers that, in float64."""
@@ -326,8 +330,7 @@ def _judged(
 
 def _by_single(verdict: Verdict, pair: Pair) -> Verdict:
     """The verdict, which says why float64 does not judge, where something is in its way."""
-    why = f"{pair.single}, so float32 judges" if pair.single else ""
-    return msgspec.structs.replace(verdict, note="; ".join(filter(None, [verdict.note, why])))
+    return verdict.also(f"{pair.single}, so float32 judges" if pair.single else "")
 
 
 def _without_jumps(name: str, untrained: bool) -> bool:

@@ -116,7 +116,7 @@ class Climb(NamedTuple):
 
     def file(self, framework: Framework, precision: str, suffix: str) -> Path:
         """One of the files of a side, where an earlier climb left it or where this one has it written."""
-        mine = self.folder / f"{framework.label.replace('/', '-')}-{precision}"
+        mine = self.folder / f"{framework.stem}-{precision}"
         return self.known.get((framework, precision), mine).with_suffix(f".{suffix}")
 
     def start(self) -> Arrays:
@@ -233,7 +233,7 @@ class Sides:
                 stdin=subprocess.PIPE,  # which ends when this process does, however it does
                 stdout=output,
                 stderr=output,
-                env=worker_environment(1, framework.device) | framework.variables(),
+                env=worker_environment(framework.device) | framework.variables(),
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the sides in good order
             )
         self._alive.add(process)

@@ -43,6 +43,11 @@ class Framework(msgspec.Struct, frozen=True):
         engine = f"/{self.engine}" if self.engine else ""
         return self.backend + engine + (f"@{self.device}" if self.device != "cpu" else "")
 
+    @property
+    def stem(self) -> str:
+        """How its files are called."""
+        return self.label.replace("/", "-")
+
     def lacking(self) -> str:
         """Why it cannot be used here; "" where it can."""
         lacking = registry.missing(self.backend, self._chosen)
@@ -57,7 +62,7 @@ class Framework(msgspec.Struct, frozen=True):
         return self.engine or next(iter(registry.engines(self.backend)), "")
 
 
-class Request(msgspec.Struct, frozen=True):
+class ClimbRequest(msgspec.Struct, frozen=True):
     """What `bench parity` was asked for."""
 
     suite: str
@@ -195,7 +200,7 @@ class Group(NamedTuple):
         return [(variant, rung) for variant, rung in pairs if rung != "optimizer" or variant.name in self.stepping]
 
 
-def groups(request: Request, chosen: Sequence[Variant]) -> list[Group]:
+def groups(request: ClimbRequest, chosen: Sequence[Variant]) -> list[Group]:
     """The chosen variants by network, with the rungs and steps that the profile has for them."""
     networks: dict[bytes, list[Variant]] = {}
     for variant in chosen:

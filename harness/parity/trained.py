@@ -19,13 +19,12 @@ from harness.judging.store import Store
 from harness.model.architecture import Dropout, Network
 from harness.model.variants import Recipe, Search, Variant
 from harness.parity.ladder import Outcome, Verdict
-from harness.parity.subjects import FROZEN_NORMS, Framework, Request, deep, has_norms, largest
+from harness.parity.subjects import FROZEN_NORMS, ClimbRequest, Framework, deep, has_norms, largest
 from harness.protocol import Suite
-from harness.running.chosen import is_own
+from harness.running.chosen import by_owner
 from harness.running.data import DataSource
 from harness.running.launch import Post, launch
-from harness.running.plan import Request as Asked
-from harness.running.plan import at_most, plan
+from harness.running.plan import Request, at_most, plan
 from harness.running.run import good_here, recorded
 from harness.running.worker import Job
 
@@ -44,7 +43,7 @@ class Trainings(NamedTuple):
     init: Literal["shared", "native"]
 
 
-def training(request: Request, suite: Suite, chosen: Sequence[Variant], unit: str) -> Iterator[list[Verdict]]:
+def training(request: ClimbRequest, suite: Suite, chosen: Sequence[Variant], unit: str) -> Iterator[list[Verdict]]:
     """Whether every recipe begins alike and has as many epochs, and whether test predictions of the frameworks, at the
     same seed, differ less than those of two seeds of one of them: root mean squares over images, targets and seeds.
 
@@ -106,7 +105,7 @@ def _beginnings(variant: Variant, ours: Sequence[Record], theirs: Sequence[Recor
     return Verdict(variant.name, "training", "passes" if worst[1] <= worst[2] else "breaks", "float32", *worst)
 
 
-def statistics(request: Request, chosen: Sequence[Variant]) -> Iterator[list[Verdict]]:
+def statistics(request: ClimbRequest, chosen: Sequence[Variant]) -> Iterator[list[Verdict]]:
     """Whether mean test R² are equivalent where each framework draws its own initial weights: it passes where the 90 %
     interval of their difference lies within the margin, differs where it lies outside, and between the two nothing was
     shown. Asked of one of the variants whose layers are of the same kinds, which begin alike, and of no backbone.
@@ -143,7 +142,7 @@ def first_of_each_kind(chosen: Sequence[Variant]) -> list[Variant]:
 
 
 def _trained(
-    rung: str, request: Request, chosen: Sequence[Variant], trainings: Trainings
+    rung: str, request: ClimbRequest, chosen: Sequence[Variant], trainings: Trainings
 ) -> Iterator[tuple[Variant, tuple[list[Record], list[Record]] | Verdict]]:
     """Each variant with its `ok` records of both frameworks, in the order of seeds, or with why there are none."""
     unfit = [framework.label for framework in request.between if "network" not in registry.trains(framework.backend)]
@@ -184,13 +183,13 @@ def _scores(records: Sequence[Record]) -> list[float]:
 
 
 def _records(
-    request: Request, framework: Framework, chosen: Sequence[Variant], trainings: Trainings
+    request: ClimbRequest, framework: Framework, chosen: Sequence[Variant], trainings: Trainings
 ) -> dict[tuple[str, int], Record]:
     """A record for every variant and seed: those at hand that are current, and the others trained now.
 
     Kept in the results folder's cache, so that an interrupted climb goes on where it stopped.
     """
-    root = request.results / "cache" / "parity" / framework.label.replace("/", "-")
+    root = request.results / "cache" / "parity" / framework.stem
     (root / "cache").mkdir(parents=True, exist_ok=True)
     store = Store(root, request.suite)
     cells = _cells(request, framework, chosen, trainings)
@@ -204,17 +203,17 @@ def _records(
     return {(cell.variant, cell.seed): records[cell.key] for cell in cells}
 
 
-def _cells(request: Request, framework: Framework, chosen: Sequence[Variant], trainings: Trainings) -> list[Cell]:
+def _cells(request: ClimbRequest, framework: Framework, chosen: Sequence[Variant], trainings: Trainings) -> list[Cell]:
     """The cells that `bench run` would have, of one network each, with the profile's shortened recipes."""
     known = {variant.name for variant in registry.suite(request.suite).VARIANTS}
     names = {variant.name.removesuffix(FROZEN_NORMS): None for variant in chosen}
-    words = [word.strip() for word in request.variants.split(",")]
+    _, own = by_owner(request.variants)
     planned = plan(
         request.suite,
-        Asked(
+        Request(
             (request.suite,),
             profile=request.profile,
-            variant=",".join([name for name in names if name in known] + [word for word in words if is_own(word)]),
+            variant=",".join([*(name for name in names if name in known), *own]),
             backend=framework.backend,
             seeds=trainings.seeds,
             settings=Settings(init=trainings.init, device=framework.device),

@@ -37,6 +37,12 @@ def outcome(verdicts: Iterable[Verdict]) -> Outcome:
     return min((verdict.outcome for verdict in verdicts), key=_ORDER.index)
 
 
+def is_bad(verdicts: Iterable[Verdict], strict: bool) -> bool:
+    """Whether one breaks, or, where that counts (`strict`), was skipped."""
+    bad = ("breaks", "skipped") if strict else ("breaks",)
+    return any(verdict.outcome in bad for verdict in verdicts)
+
+
 def line(verdicts: Sequence[Verdict]) -> str:
     """A rung of a variant on the terminal; what both precisions say of a break is said once."""
     first, last = verdicts[0], verdicts[-1]

@@ -45,7 +45,7 @@ def ask(
         with process:
             try:
                 with Guard(process, limits) as guard:
-                    ended = _follow(process, guard, request, on_progress)
+                    ended = follow(process, guard, request, on_progress)
                 if ended:
                     child.kill(process)  # it has said all it has to say
             except BaseException:  # an interrupt, or the caller's own error: either way nobody waits for the child
@@ -56,7 +56,7 @@ def ask(
         if guard.broken:
             raise Stopped(f"{about}{guard.broken}")
         if ended is None:
-            raise Stopped(f"{about}{_last_words(process.returncode, errors)}")
+            raise Stopped(f"{about}{how_it_died(process.returncode, errors)}")
     if isinstance(ended, child.Refused):
         raise BenchError(ended.reason)
     try:
@@ -79,10 +79,10 @@ def _start(module: str, threads: int, errors: IO[bytes]) -> subprocess.Popen[byt
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def _follow(
+def follow(
     process: subprocess.Popen[bytes], guard: Guard, request: msgspec.Struct, on_progress: OnProgress
 ) -> child.Answer | child.Refused | None:
-    """How the child ends its work, None where it dies before."""
+    """How a child that is told a request ends its work, None where it dies before."""
     child.tell(process, request)
     message: child.Message
     for message in child.heard(process, child.Message):
@@ -100,7 +100,8 @@ def _follow(
     return None
 
 
-def _last_words(code: int, errors: IO[bytes]) -> str:
+def how_it_died(code: int, errors: IO[bytes]) -> str:
+    """By its exit code, and by the end of what it said on standard error."""
     errors.seek(0)
     tail = errors.read().decode(errors="replace").strip().splitlines()[-10:]
     return "\n  ".join([f"its process {ending(code)}" + ":" * bool(tail), *tail])

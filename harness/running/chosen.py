@@ -46,9 +46,11 @@ class Chosen(NamedTuple):
     asked_for: bool = True
 
 
-def is_own(word: str) -> bool:
-    """Whether a word names a variant of the user's: a TOML file, or code."""
-    return word.endswith((".toml", ".py")) or ":" in word
+def by_owner(text: str) -> tuple[list[str], list[str]]:
+    """Comma-separated words: names of the suite's variants, and what names a user's, a TOML file or code."""
+    found = [word.strip() for word in text.split(",")]
+    own = [word for word in found if word.endswith((".toml", ".py")) or ":" in word]
+    return [word for word in found if word not in own], own
 
 
 def chosen(suite_name: str, text: str, leaves_out: Sequence[str] = ()) -> list[Chosen]:
@@ -57,10 +59,9 @@ def chosen(suite_name: str, text: str, leaves_out: Sequence[str] = ()) -> list[C
     Raises BenchError for a name that is none, and for a file that is no variant.
     """
     suite = registry.suite(suite_name)
-    words = [word.strip() for word in text.split(",")]
-    own = [_own(word, suite) for word in dict.fromkeys(filter(is_own, words))]
+    theirs, of_user = by_owner(text)
+    own = [_own(word, suite) for word in dict.fromkeys(of_user)]
     variants = {variant.name: variant for variant in suite.VARIANTS}
-    theirs = [word for word in words if not is_own(word)]
     names = registry.choose(",".join(theirs), variants, f"variant of {suite_name}") if theirs else ()
     asked = [Chosen(variants[name], asked_for=name in theirs) for name in names]
     found = [item for item in asked if item.asked_for or item.variant.name not in leaves_out]

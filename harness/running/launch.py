@@ -69,9 +69,9 @@ def device_variables(device: Device) -> dict[str, str]:
     return dict(_NO_GPU if device == "cpu" else _GPU)
 
 
-def worker_environment(threads: int, device: Device) -> dict[str, str]:
-    """The environment variables of a worker: this process's own, and what fixes its threads and device."""
-    extra = _WORKER_ENVIRONMENT | dict.fromkeys(_THREAD_VARIABLES, str(threads)) | device_variables(device)
+def worker_environment(device: Device) -> dict[str, str]:
+    """The environment variables of a worker: this process's own, and what fixes its device, and one thread."""
+    extra = _WORKER_ENVIRONMENT | dict.fromkeys(_THREAD_VARIABLES, "1") | device_variables(device)
     inherited = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
     return {**inherited, **extra}
 
@@ -185,7 +185,7 @@ class ProcessHand:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
-                env={**worker_environment(1, post.device), **post.variables},
+                env={**worker_environment(post.device), **post.variables},
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the workers in good order
             )
             self._process, self.backend = process, backend

@@ -45,7 +45,7 @@ class Progress:
             self._done_work += self._work[key]
             self._line(f"[{self._done}/{self._jobs}] {_outcome(message.record)}{self._left()}")
         if self._live:
-            self._draw()
+            _redraw(self._stream, f"{self._done}/{self._jobs} cells{self._left()} | {self._status()}")
         elif self._clock() - self._last > 30 and self._now:
             self._line(f"      {self._status()}")
 
@@ -58,9 +58,6 @@ class Progress:
         self._stream.write(("\r\033[K" if self._live else "") + text + "\n")
         self._stream.flush()
         self._last = self._clock()
-
-    def _draw(self) -> None:
-        _redraw(self._stream, f"{self._done}/{self._jobs} cells{self._left()} | {self._status()}")
 
     def _status(self) -> str:
         return " | ".join(_at(job, epoch) for job, epoch in self._now.values())

@@ -35,7 +35,7 @@ def published(results: Path, suite: str, row: str, profile: str) -> list[Record]
             raise BenchError(f"row={row}: {results} has no finished record of {suite} with this key")
         return found[-1:]
     found_rows = rows(newest(records, profile))
-    known = {f"{one.records[0].cell.variant}/{one.backend}": one for one in found_rows}
+    known = {f"{one.first.cell.variant}/{one.backend}": one for one in found_rows}
     known |= {f"{one.name}/{one.backend}": one for one in found_rows}  # a variant's name may be that of several rows
     if row not in known:
         raise BenchError(f"row={row}: no row of {suite}, profile {profile}, in {results}{nearest(row, known)}")

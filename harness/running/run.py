@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,13 +17,12 @@ import msgspec
 from harness import disk, provenance, registry, streams
 from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
-from harness.judging import leaderboard
+from harness.judging import leaderboard, terminal
 from harness.judging.blocks import newest
 from harness.judging.outlines import Outline, Shelf
-from harness.judging.records import SCHEMA, Cell, LatencyRecord, Record, Settings, cell_computed_by
+from harness.judging.records import SCHEMA, Cell, Record, Settings, cell_computed_by
 from harness.judging.standing import Placed, comparable, standing
 from harness.judging.store import Store
-from harness.judging.timing import Latency
 from harness.judging.verify import contradicts
 from harness.model import pretrained
 from harness.model.architecture import Estimator, Network, backbone_of
@@ -32,16 +30,16 @@ from harness.model.pretrained import Origin, Origins
 from harness.model.variants import Variant
 from harness.protocol import Source
 from harness.provenance import differences
+from harness.running import timings
 from harness.running.crew import Event, Launcher
 from harness.running.data import DataSource
 from harness.running.guard import Limits
-from harness.running.latency import LatencyError, measure_apart
 from harness.running.launchers import opened
 from harness.running.plan import Plan, Request, left_out_backends, origin_of, plan
-from harness.running.progress import Progress, show_count
-from harness.running.rounds import BUSY, SMOKE, LatencySettings
+from harness.running.progress import Progress
+from harness.running.rounds import SMOKE, LatencySettings
 from harness.running.training import trials_file
-from harness.running.worker import Done, Job, now
+from harness.running.worker import Done, Job
 from harness.text import counted, shown
 
 
@@ -175,7 +173,7 @@ def _run_suite(
     good = good_here(suite_plan.cells, Shelf(store), launcher.environment)
     _time(suite_plan, store, request, good, still_there)
     board = leaderboard.write(request.results, suite_plan.suite)
-    print(leaderboard.terminal_table(board.table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
+    print(terminal.of_cells(board.table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
@@ -379,60 +377,19 @@ def _refuse_contradiction(record: Record, before: Record | None, store: Store) -
 def _time(
     suite_plan: Plan, store: Store, request: Request, good: Mapping[str, Outline], still_there: Callable[[], None]
 ) -> None:
-    """Time one model per variant and backend, its first seed's, when nothing else of this run uses the machine."""
+    """Time one model per variant and backend, its first seed's."""
     first: dict[tuple[str, str], Cell] = {}
     for cell in suite_plan.cells:
         if cell.key in good:
             first.setdefault((cell.row, cell.backend), cell)
-    timed = {
-        (record.key, record.sha256)
-        for record in store.latencies()
-        if _is_settled(record.latency) and not differences("onnx", record.environment, "", observe(), "")
-    }
-    models = {
-        cell.file_stem: (cell, onnx.sha256, path)
+    known = timings.known(store)
+    models = [
+        timings.Model(cell, onnx.sha256, path)
         for cell in first.values()
         if (onnx := good[cell.key].onnx)
-        and (cell.key, onnx.sha256) not in timed
+        and (cell.key, onnx.sha256) not in known
         and (path := exported(good[cell.key], request.results))
-    }
-    if not models:
-        return
-    profile = registry.suite(suite_plan.suite).PROFILES[request.profile]
-    settings = SMOKE if profile.quick_latency else LatencySettings()
-    print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
-    started = now()
-    paths = {name: path for name, (_, _, path) in models.items()}
-    try:  # the limits of a cell are not those of all models at once
-        latencies = measure_apart(paths, settings, Limits(memory_gib=usable_memory_gib()), show_count)
-    except LatencyError as error:
-        print(f"no latencies: {error}; the same command retries", file=sys.stderr)
-        return
-    still_there()
-    for name, latency in latencies.items():
-        cell, sha256, _ = models[name]
-        _tell_latency(cell, latency)
-        store.append(
-            LatencyRecord(
-                schema=SCHEMA,
-                key=cell.key,
-                sha256=sha256,
-                started=started,
-                environment=observe(),
-                latency=latency,
-            )
-        )
-
-
-def _is_settled(latency: Latency) -> bool:
-    """Whether to time it again would tell no more."""
-    return not latency.reason and not any(timing.unsteady.startswith(BUSY) for timing in latency.timings)
-
-
-def _tell_latency(cell: Cell, latency: Latency) -> None:
-    """What of a latency cannot be quoted, and why."""
-    if latency.reason:
-        print(f"no latency for {cell.title}: {latency.reason}", file=sys.stderr)
-    for timing in latency.timings:
-        if timing.unsteady:
-            print(f"unsteady latency of {cell.title} at batch {timing.batch}: {timing.unsteady}", file=sys.stderr)
+    ]
+    if models:
+        profile = registry.suite(suite_plan.suite).PROFILES[request.profile]
+        timings.take(store, models, SMOKE if profile.quick_latency else LatencySettings(), still_there)

@@ -13,7 +13,8 @@ import numpy as np
 from harness.judging.blocks import Difference, Row, difference, differences
 from harness.judging.metrics import NO_SKILL
 from harness.judging.stats import FEWEST_IMAGES
-from harness.showing.questions import better, decimals, families, in_words, known_skill, r2_of_targets, seconds
+from harness.showing.digits import decimals, in_words, known_skill
+from harness.showing.questions import better, families, r2_of_targets, seconds
 from harness.text import one_line
 
 
@@ -121,7 +122,7 @@ def _how_sure(best: Row, chosen: Row, others: Sequence[Row]) -> str:
 def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path) -> str:
     """By what fewer images gave; that there is no such training, and how to come by one."""
     if not curve:
-        cell, folder = best.records[0].cell, one_line(shlex.quote(f"results={results}"))
+        cell, folder = best.first.cell, one_line(shlex.quote(f"results={results}"))
         variant = "FILE:NAME" if cell.imported else cell.variant
         weights = f" weights={cell.weights}" if cell.weights in ("imagenet", "random") else ""
         return (

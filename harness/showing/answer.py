@@ -10,7 +10,8 @@ import numpy as np
 from harness.judging.blocks import Row
 from harness.model.architecture import Estimator
 from harness.protocol import Metric
-from harness.showing.questions import Family, better, family, few, skill_in_words, worth
+from harness.showing.digits import skill_in_words
+from harness.showing.questions import Family, better, family, few, worth
 
 
 class Answer(NamedTuple):
@@ -42,7 +43,7 @@ def answer(table: Sequence[Row], metrics: Sequence[Metric]) -> Answer:
         f"{chosen.title}, the best on the validation images, has a skill of {skill_in_words(chosen)}{chosen.ranked_by}"
     )
     own = "".join(f", {figure}" for figure in _figures(chosen, shown))
-    trivial = next((row for row in table if row.records[0].cell.architecture == Estimator("mean")), None)
+    trivial = next((row for row in table if row.first.cell.architecture == Estimator("mean")), None)
     if trivial and trivial is not chosen and (figures := _figures(trivial, shown)):
         own += f"; {trivial.title}, which learns nothing, has {', '.join(figures)}"
     network = worth(table)

@@ -15,7 +15,8 @@ from harness.judging.convergence import LEARNED, Epochs, epochs
 from harness.judging.ranks import Ranking, fewest_blocks, ranking, squared_errors
 from harness.judging.stats import FEWEST_IMAGES
 from harness.judging.variance import shares
-from harness.showing.tables import last_decimal, markdown, rounded
+from harness.showing.digits import last_decimal, rounded
+from harness.showing.tables import markdown
 
 # --- where uncertainty comes from ---------------------------------------------------------------------------------
 
@@ -76,7 +77,7 @@ def epochs_to_a_loss(table: Sequence[Row]) -> str:
 def _trained_alike(one: Row, other: Row) -> bool:
     """Whether these are the same models, trained anew: not averaged over moves, nor selected otherwise by a search."""
     selected = [[r.searched.selected for r in row.records if r.searched] for row in (one, other)]
-    return not one.records[0].cell.settings.averaged and selected[0] == selected[1]
+    return not one.first.cell.settings.averaged and selected[0] == selected[1]
 
 
 def _by_seed(found: Sequence[int | None]) -> str:

@@ -24,7 +24,7 @@ from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
 from harness.showing.certainty import draw_ranks
-from harness.showing.questions import decimals
+from harness.showing.digits import decimals
 
 _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
 _OTHER = "#009E73"
@@ -121,9 +121,7 @@ def _draw_losses(same: Sequence[Row], picture: Path, note: str) -> Path:
     for axes, named in zip(panels, ends, strict=True):
         _label_ends(axes, named)
     panels[0].set_ylabel(_loss(same))
-    title = f"{same[0].name}: thin lines are seeds, thick ones their median ({note})"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
-    return _saved(figure, picture)
+    return _saved(figure, picture, f"{same[0].name}: thin lines are seeds, thick ones their median ({note})")
 
 
 def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
@@ -131,7 +129,7 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
 
     Of a model whose head was trained first what follows is drawn, from where that ended: the rest is its head's own.
     """
-    trained = [row for row in table if row.records[0].by_gradient]
+    trained = [row for row in table if row.first.by_gradient]
     short = _short(row.name for row in trained)
     looks = dict(zip(short, itertools.cycle(itertools.product(_DASHES, _SERIES)), strict=False))
     backends = list(dict.fromkeys(row.backend for row in trained))
@@ -152,13 +150,12 @@ def _draw_all_losses(table: Sequence[Row], picture: Path, note: str) -> Path:
         _label_ends(axes, named)
     for line in panels:
         line[0].set_ylabel(_loss(trained))
-    figure.suptitle(f"median over seeds ({note})", x=0.01, ha="left", fontsize=10)
-    return _saved(figure, picture)
+    return _saved(figure, picture, f"median over seeds ({note})")
 
 
 def _after_head(row: Row) -> int:
     """The last epoch, from 0, in which its head alone was trained before anything else; 0 where it never was so."""
-    first = row.records[0]
+    first = row.first
     before = zip(first.history[:-1], first.cell.recipes, strict=False)
     heads = sum(len(history.loss) for history, recipe in before if recipe.trains == "head")
     return max(0, heads - 1)
@@ -167,7 +164,7 @@ def _after_head(row: Row) -> int:
 def _loss(table: Sequence[Row]) -> str:
     """What the models of a block were trained on. What answers something that is decoded has a scale of its own."""
     if table[0].of_classes:
-        weighted = any(r.class_weights is not msgspec.UNSET for row in table for r in row.records[0].cell.recipes)
+        weighted = any(r.class_weights is not msgspec.UNSET for row in table for r in row.first.cell.recipes)
         return "mean cross-entropy" + ", weighted as in training" * weighted
     return "mean squared error, on each network's own scale\n(1 = always answering the mean of its targets)"
 
@@ -180,8 +177,8 @@ def _as_loss(axes: Axes) -> None:
 
 def _mark_recipes(axes: Axes, row: Row) -> None:
     """A line where one recipe ends and the next begins, and what that does that the one before did not."""
-    end, recipes = 0, row.records[0].cell.recipes
-    for history, (before, after) in zip(row.records[0].history, itertools.pairwise(recipes), strict=False):
+    end, recipes = 0, row.first.cell.recipes
+    for history, (before, after) in zip(row.first.history, itertools.pairwise(recipes), strict=False):
         end += len(history.loss)
         axes.axvline(end + 0.5, color="#CCCCCC", linewidth=1)
         told = "fine-tuning" if before.trains == "head" else f"rate {after.learning_rate:g}"
@@ -220,7 +217,7 @@ def _label_ends(axes: Axes, ends: list[End]) -> None:
 def _draw_target(axes: Axes, same: Sequence[Row], index: int) -> None:
     """One target's predictions against the truth, with its R²."""
     for number, row in enumerate(same):
-        test, held_out = row.records[0].test, row.records[0].held_out
+        test, held_out = row.first.test, row.first.held_out
         assert test is not None
         assert held_out is not None
         truth, target = np.array(held_out.truth)[:, index], held_out.targets[index]
@@ -251,10 +248,9 @@ def _draw_parity(same: Sequence[Row], picture: Path, note: str) -> Path:
     unit = f" ({same[0].unit})" if same[0].unit else ""
     figure.supxlabel(f"true{unit}", fontsize=10)
     figure.supylabel(f"predicted{unit}", fontsize=10)
-    seeds = sorted({row.records[0].cell.seed for row in same})
+    seeds = sorted({row.first.cell.seed for row in same})
     told = f"seed {' and '.join(map(str, seeds))}"
-    figure.suptitle(f"{same[0].name}: test images, {told} ({note})", x=0.01, ha="left", fontsize=10)
-    return _saved(figure, picture)
+    return _saved(figure, picture, f"{same[0].name}: test images, {told} ({note})")
 
 
 # --- cost against accuracy ----------------------------------------------------------------------------------------
@@ -340,7 +336,10 @@ def _plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def _saved(figure: Figure, picture: Path) -> Path:
+def _saved(figure: Figure, picture: Path, title: str = "") -> Path:
+    """The file that a picture is written to, with a title above all of its panels where it has one."""
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     figure.savefig(picture, dpi=90)
     return picture
 

@@ -21,7 +21,8 @@ from harness.judging.stats import FEWEST_IMAGES
 from harness.model.architecture import Network, backbone_of
 from harness.model.variants import Search
 from harness.protocol import Comparison
-from harness.showing.tables import last_decimal, markdown, rounded
+from harness.showing.digits import decimals, in_words
+from harness.showing.tables import markdown
 
 
 class _Roles(NamedTuple):
@@ -39,9 +40,9 @@ class _Roles(NamedTuple):
 
 def _roles(table: Sequence[Row]) -> list[_Roles]:
     found: dict[str, _Roles] = {}
-    started = {row.records[0].cell.weights for row in table} - {""}
+    started = {row.first.cell.weights for row in table} - {""}
     for row in table:
-        cell = row.records[0].cell
+        cell = row.first.cell
         if cell.settings.averaged:  # another model, which no role is about
             continue
         roles = found.get(row.backend, _Roles(row.backend, None, None, {}, {}, []))
@@ -177,7 +178,7 @@ def _compared(
 
 def _are(comparison: Comparison, row: Row, other: Row) -> bool:
     """Whether these are the two that are compared, which began with the same weights and predict in the same way."""
-    one, two = row.records[0].cell, other.records[0].cell
+    one, two = row.first.cell, other.first.cell
     alike = (one.weights, one.settings.averaged) == (two.weights, two.settings.averaged)
     return alike and (one.variant, two.variant) == (comparison.variant, comparison.other)
 
@@ -286,7 +287,7 @@ def _tuning_or_transfer(roles: Sequence[_Roles]) -> str:
 
 
 def _is_network(row: Row) -> bool:
-    return row.records[0].cell.has_network
+    return row.first.cell.has_network
 
 
 def _with_and_without(table: Sequence[Row]) -> tuple[Row | None, Row | None]:
@@ -448,20 +449,6 @@ def seconds(row: Row) -> float:
     return float(np.mean(of_records))
 
 
-def in_words(found: Difference, digits: int = 3) -> str:
-    """Value and interval, with so many decimals; with as many more, up to six, as show that an interval without zero is
-    one.
-    """
-    while digits < 6 and found.low * found.high > 0 and not round(min(abs(found.low), abs(found.high)), digits):
-        digits += 1
-    return f"{decimals(found.value, '+', digits)} ({interval(found.low, found.high, '+', digits)})"
-
-
-def decimals(value: float, sign: str = "", digits: int = 3) -> str:
-    """So many decimals, and never a negative zero; `sign` "+" writes it always. A dash for what is no number."""
-    return "–" if np.isnan(value) else f"{round(value, digits) + 0.0:{sign}.{digits}f}"
-
-
 def r2_of_targets(row: Row) -> dict[str, float]:
     """R² of each target whose truth varies, by its name; means over seeds."""
     found: dict[str, list[float]] = {}
@@ -470,23 +457,3 @@ def r2_of_targets(row: Row) -> dict[str, float]:
             if value is not None:
                 found.setdefault(name, []).append(value)
     return {name: float(np.mean(values)) for name, values in found.items()}
-
-
-def known_skill(row: Row) -> tuple[str, str]:
-    """Its skill and the 95 % interval of it, with the digits that this allows; "" for that of too few images."""
-    skill, (low, high) = row.skill(), row.skill_interval()
-    if np.isnan(low):
-        return decimals(skill), ""
-    last = 3 if high - low < 1e-6 else min(6, max(2, last_decimal((high - low) / 2)))
-    return rounded(skill, last), f"{rounded(low, last)} to {rounded(high, last)}"
-
-
-def skill_in_words(row: Row) -> str:
-    """The same in one."""
-    skill, ends = known_skill(row)
-    return f"{skill} ({ends})" if ends else skill
-
-
-def interval(low: float, high: float, sign: str = "", digits: int = 3) -> str:
-    """Its ends in words; a dash where there is none (`stats.FEWEST_IMAGES`)."""
-    return "–" if np.isnan(low) else f"{decimals(low, sign, digits)} to {decimals(high, sign, digits)}"

@@ -13,17 +13,20 @@ from harness.disk import is_file, write_whole
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, curves, newest, of_fewer_seeds, rows
+from harness.judging.cells import text
 from harness.judging.metrics import NOTHING_LEARNED
 from harness.judging.records import Record
 from harness.judging.reproductions import Reproductions, by_this_code
 from harness.judging.searches import last_trials, losses_of, top_tens
+from harness.judging.standing import comparable
 from harness.model.variants import Search
 from harness.protocol import Source, Suite
 from harness.showing import certainty, pictures
 from harness.showing.advice import advice
 from harness.showing.answer import answer
+from harness.showing.digits import decimals, known_skill, skill_in_words
 from harness.showing.profiles import most_epochs
-from harness.showing.questions import answers, decimals, known_skill, r2_of_targets, skill_in_words
+from harness.showing.questions import answers, r2_of_targets
 from harness.showing.tables import cell, markdown
 from harness.text import counted
 
@@ -38,10 +41,7 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     records = leaderboard.believed(results, suite_name)
     block = newest(records, profile, device=device)
     if not block:
-        other = newest(records, device=device)
-        remedy = f"there are some of profile={other[0].cell.profile}" if other else "`bench run` makes them"
-        asked = f" of profile {profile}" if other else ""
-        raise BenchError(f"{results}: no finished records of {suite_name}{asked} on all training images: {remedy}")
+        raise _nothing(results, suite_name, profile, newest(records, device=device))
     page = out / "report.md"
     if is_file(page) and not page.read_bytes().startswith(_title(suite_name).encode()):
         raise BenchError(f"{page}: exists and is not a report of {suite_name}: choose another out=")
@@ -73,6 +73,13 @@ def write(results: Path, suite_name: str, out: Path, profile: str = "", device: 
     ]
     write_whole(page, "\n\n".join(section for section in sections if section) + "\n")
     return page
+
+
+def _nothing(results: Path, suite: str, profile: str, other: Sequence[Record]) -> BenchError:
+    """What is wrong where there are no records to report on; `other` are those of any profile."""
+    remedy = f"there are some of profile={other[0].cell.profile}" if other else "`bench run` makes them"
+    asked = f" of profile {profile}" if other else ""
+    return BenchError(f"{results}: no finished records of {suite}{asked} on all training images: {remedy}")
 
 
 def _title(suite: str) -> str:
@@ -132,14 +139,14 @@ def _ten_best(block: Sequence[Record]) -> str:
     parts = []
     for searched in sorted({record.cell.row for record in block}):
         of_one = [record for record in block if record.cell.row == searched]
-        (table,) = top_tens(of_one).values()
+        (table,) = top_tens(comparable(of_one)).values()
         search = of_one[0].cell.architecture
         assert isinstance(search, Search)
         axes = list(search.configurations[0].choices)
         lines = [
             [
                 row["backend"],
-                *(leaderboard.text(row[name]) for name in ("rank", "configuration", *axes, "parameters")),
+                *(text(row[name]) for name in ("rank", "configuration", *axes, "parameters")),
                 f"{row['validation_mse']:.4f}",
                 f"{row['validation_mse_sd']:.4f}" if row["validation_mse_sd"] else "–",
                 row["selected_by"] or "–",
@@ -275,7 +282,8 @@ def _every_test(table: Sequence[Row], suite: Suite) -> str:
     if len(tests) < 2 and not any(metric.needs_truth for metric in shown):
         return ""
     if not shown:
-        return "## R² on every test\n\nMeans over seeds.\n\n" + _r2_by_test(table, tests)
+        r2 = [[_mean_r2(row.on(test)) if test in row.tests else "–" for test in tests] for row in table]
+        return "## R² on every test\n\nMeans over seeds.\n\n" + _against("test", tests, r2, table)
     lines = []
     for test in tests:
         for row in sorted((row.on(test) for row in table if test in row.tests), key=Row.skill, reverse=True):
@@ -295,11 +303,6 @@ def _mean_r2(row: Row) -> str:
     values = [record.test.r2_mean for record in row.records if record.test]
     known = [value for value in values if value is not None]  # none where the truth does not vary
     return decimals(float(np.mean(known))) if known else "–"
-
-
-def _r2_by_test(table: Sequence[Row], tests: Sequence[str]) -> str:
-    r2 = [[_mean_r2(row.on(test)) if test in row.tests else "–" for test in tests] for row in table]
-    return _against("test", tests, r2, table)
 
 
 def _against(kind: str, names: Sequence[str], cells: Sequence[Sequence[str]], table: Sequence[Row]) -> str:
@@ -335,7 +338,7 @@ def _learning_curves(found: dict[tuple[str, str], dict[int, Row]], table: Sequen
 
 def _reported(row: Row, source: Source) -> str:
     """What the source says of this model; of one whose predictions are averaged it says nothing."""
-    cell = row.records[0].cell
+    cell = row.first.cell
     return "–" if cell.settings.averaged else source.reported.get(cell.variant, "–")
 
 
@@ -352,13 +355,13 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
     if source is None:
         return ""
     heading = f"## What an MSE in {source.unit.replace('^2', '²')} means\n\n"
-    networks = [row for row in raw if row.records[0].by_gradient]
+    networks = [row for row in raw if row.first.by_gradient]
     if not networks:
         return (
             heading + "Not measured: there are no records of models trained on raw labels (`target_scaling=none`); "
             "`bench report raw=true` trains them."
         )
-    unit = networks[0].records[0].cell.settings.unit
+    unit = networks[0].first.cell.settings.unit
     factor = suite.unit_factor(unit)
     lowest = [row.skill_interval()[0] for row in networks]
     useless = sum(not low > NOTHING_LEARNED for low in lowest)
@@ -376,7 +379,7 @@ def _raw_labels(raw: Sequence[Row], suite: Suite) -> str:
 
 def _raw_line(row: Row, factor: float) -> dict[str, str]:
     """Errors and spreads in the unit that the labels were raw in, of which `factor` makes the data set's."""
-    test, held_out = row.records[0].test, row.records[0].held_out
+    test, held_out = row.first.test, row.first.held_out
     assert test is not None
     assert held_out is not None
     predictions, truth = (np.array(part) / factor for part in (held_out.predictions, held_out.truth))

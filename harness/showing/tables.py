@@ -15,9 +15,11 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import dictionary, leaderboard
 from harness.judging.blocks import Row, newest, of_fewer_seeds, rows
+from harness.judging.cells import as_csv
 from harness.judging.columns import named
 from harness.judging.outlines import Outline
 from harness.judging.standing import comparable
+from harness.showing.digits import last_decimal, power_of_ten, rounded
 from harness.text import escaped, nearest, one_line
 
 Format = Literal["text", "markdown", "latex", "html", "csv"]
@@ -49,7 +51,7 @@ def of_leaderboard(board: leaderboard.Board, form: Format, asked: Sequence[str] 
     usual = {"csv": known, "text": (*USUAL, "verdict")}.get(form, USUAL)
     names = list(dict.fromkeys(_known(suite, name, known, unit) for name in asked or usual))
     if form == "csv":
-        return str(scores[names].map(leaderboard.text).to_csv(index=False, lineterminator="\n"))
+        return as_csv(scores[names])
     headings = dictionary.titles(suite, names, unit)
     lines = [[cell(row, name) for name in names] for _, row in scores.iterrows()]
     right = [any(isinstance(value, int | float) for value in scores[name]) for name in names]
@@ -64,7 +66,7 @@ def _known(suite: str, name: str, known: Sequence[str], unit: str) -> str:
 
 
 def _caption(first: Row, block: Sequence[Outline]) -> str:
-    cell, tested = first.records[0].cell, first.tested_on if first.records[0].held_out else "no test images"
+    cell, tested = first.first.cell, first.tested_on if first.first.held_out else "no test images"
     summary = registry.suite(cell.suite).SUMMARY
     seeds = " ".join(str(seed) for seed in sorted({outline.seed for outline in block}))
     commits = " ".join(sorted({outline.environment.short_commit for outline in block}))
@@ -101,32 +103,10 @@ def cell(row: pd.Series[Any], name: str) -> str:
     known = value if name.endswith("_sd") else half
     if not value or (known and max(abs(value), known) < _ROUNDING):
         return "0"
-    return rounded(value, last_decimal(known) if known else 2 - _exponent(value))
+    return rounded(value, last_decimal(known) if known else 2 - power_of_ten(value))
 
 
 _ROUNDING = 1e-6  # a spread that is relatively less is rounding's, not that of seeds; so is a skill of the mean
-
-
-def last_decimal(uncertainty: float) -> int:
-    """The last decimal that a number of this `uncertainty` is worth: of 0.012 the third, of 40 the one before the
-    point, -1. Two digits of the uncertainty where they are below 35, else one (the rule of the Particle Data Group,
-    "Review of Particle Physics", section 5.3). Raises ValueError unless it is positive and finite.
-    """
-    if not 0 < uncertainty < np.inf:
-        raise ValueError(f"an uncertainty is positive and finite, not {uncertainty}")
-    exponent = _exponent(uncertainty)
-    return -exponent + (round(uncertainty / 10.0**exponent, 2) < 3.55)
-
-
-def rounded(value: float, last: int) -> str:
-    """A number up to its decimal `last`, and never a negative zero; very small ones by their power of ten."""
-    if last > 7:
-        return f"{value:.{max(0, last + _exponent(value))}e}" if value else "0"
-    return f"{round(value, last) + 0.0:.{max(0, last)}f}"
-
-
-def _exponent(value: float) -> int:
-    return int(np.floor(np.log10(abs(value))))
 
 
 def _half_interval(row: pd.Series[Any], name: str) -> float | None:

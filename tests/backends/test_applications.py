@@ -18,7 +18,7 @@ def told(tmp_path_factory):
         [sys.executable, "-m", "tests.backends.applications", str(tmp_path_factory.mktemp("weights"))],
         capture_output=True,
         text=True,
-        env=worker_environment(1, "cpu"),
+        env=worker_environment("cpu"),
         timeout=600,
         check=False,
     )

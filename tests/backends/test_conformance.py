@@ -18,7 +18,7 @@ def outcome(module, *checks):
         [sys.executable, "-m", "tests.backends.conformance", module, *checks],
         capture_output=True,
         text=True,
-        env=worker_environment(1, "cpu"),
+        env=worker_environment("cpu"),
         timeout=900,
         check=False,
     )

@@ -15,7 +15,7 @@ def both_ways(*words):
         [sys.executable, "-m", "tests.backends.frozen", *map(str, words)],
         capture_output=True,
         text=True,
-        env=worker_environment(1, "cpu"),
+        env=worker_environment("cpu"),
         timeout=900,
         check=False,
     )

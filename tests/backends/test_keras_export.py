@@ -23,4 +23,4 @@ assert len(files) == 1, len(files)
 def test_a_file_does_not_hang_on_how_much_was_exported_before(tmp_path):
     """tf2onnx counts its names over the whole process, and sorts by them."""
     command = [sys.executable, "-c", CHILD, str(tmp_path / "model.onnx")]
-    subprocess.run(command, env=worker_environment(1, "cpu"), check=True, timeout=300)
+    subprocess.run(command, env=worker_environment("cpu"), check=True, timeout=300)

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.judging import leaderboard
+from harness.judging import by_test, leaderboard
 from harness.judging.records import LatencyRecord, Record
 from harness.judging.standing import standing
 from harness.judging.store import Store
@@ -92,7 +92,7 @@ def held(results: Path) -> None:
     """The same tables of all records at once, as reports and pages have them."""
     stands = standing(leaderboard.believed(results, SUITE))
     leaderboard.of_block(results, SUITE, stands)
-    leaderboard.of_tests(stands)
+    by_test.table(stands)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def files(tmp_path_factory):
     """An ONNX file for each of the report's kinds of network."""
     folder = tmp_path_factory.mktemp("models")
     command = [sys.executable, "-m", "tests.benchmarks.test_latency_speed", str(folder)]
-    subprocess.run(command, env=worker_environment(1, "cpu"), check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(command, env=worker_environment("cpu"), check=True, stderr=subprocess.DEVNULL)
     return {name: folder / f"{name}.onnx" for name in NAMES}
 
 

@@ -16,7 +16,7 @@ def test_training_through_the_harness_costs_no_more_than_five_percent(benchmark,
     def measure():
         command = [sys.executable, "-m", "tests.benchmarks.overhead", backend]
         output = subprocess.run(
-            command, env=worker_environment(1, "cpu"), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            command, env=worker_environment("cpu"), check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         return json.loads(output.stdout)
 

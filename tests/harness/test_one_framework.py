@@ -121,7 +121,7 @@ def test_keras_on_torch_needs_no_tensorflow(tmp_path):
         [sys.executable, "-m", "tests.backends.conformance", "backends.keras", *KERAS_ON_TORCH],
         capture_output=True,
         text=True,
-        env=worker_environment(1, "cpu") | {"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "torch"},
+        env=worker_environment("cpu") | {"PYTHONPATH": str(tmp_path), "KERAS_BACKEND": "torch"},
         timeout=600,
         check=True,
     )

@@ -15,7 +15,7 @@ from harness import registry
 from harness.parity import side
 from harness.parity.ladder import Pair, judge
 from harness.parity.sides import SideCrashed, Sides, given
-from harness.parity.subjects import Framework, Request, deep, groups, subjects
+from harness.parity.subjects import ClimbRequest, Framework, deep, groups, subjects
 from harness.running.data import DataSource
 from tests.parity.faults import FAULTS, OF_CLASSES, plant
 from tests.parity.strangers import STRANGERS
@@ -41,7 +41,7 @@ def a_group(variant, recipe=None, whole=False, suite="elasticity"):
     `recipe` takes the place of the one with exact constants.
     """
     chosen = [item for item in subjects(registry.suite(suite)) if item.name == variant]
-    (group,) = groups(Request(suite, (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
+    (group,) = groups(ClimbRequest(suite, (KERAS, PYTORCH), variant, ARRAY_RUNGS, "smoke", (0,), Path(), 2), chosen)
     if deep(group.variants[0]) and not (whole or variant.startswith("vgg16")):
         group = group._replace(rungs=tuple(rung for rung in group.rungs if rung != "optimizer"))
     if recipe:

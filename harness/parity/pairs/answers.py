@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +12,7 @@ from harness.foreign import Arrays, Inspected, moves
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
 from harness.parity.pairs import judging
-from harness.parity.pairs.orders import FIRST_SEED, Computed
+from harness.parity.pairs.orders import FIRST_SEED, Computed, below
 from harness.parity.pairs.parting import where
 from harness.parity.side import Told
 
@@ -36,9 +35,7 @@ def answered(name: str, looked: Sequence[Inspected], computed: Sequence[tuple[Co
     ]
     verdicts = ladder.judge("forward", name, False, Pair(sides[0], sides[1], {}), FIRST_SEED)
     return [
-        msgspec.structs.replace(
-            verdict, note="; ".join(filter(None, [verdict.note, where(looked, left, verdict.allowed or 0)]))
-        )
+        verdict.also(where(looked, left, verdict.allowed or 0))
         if verdict.outcome == "breaks" and verdict.difference is not None
         else verdict
         for verdict in verdicts
@@ -46,8 +43,7 @@ def answered(name: str, looked: Sequence[Inspected], computed: Sequence[tuple[Co
 
 
 def _answers(arrays: Arrays, prefix: str = "answer ") -> Arrays:
-    found = {name: array for name, array in arrays.items() if name.startswith(f"forward/{prefix}")}
-    return {name.removeprefix("forward/").removeprefix("moved "): array for name, array in found.items()}
+    return {f"answer {name}": array for name, array in below(f"forward/{prefix}", arrays).items()}
 
 
 def _reader(arrays: Arrays) -> Callable[[str], Arrays]:

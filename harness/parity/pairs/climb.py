@@ -16,8 +16,9 @@ from harness.foreign import Arrays, Source
 from harness.parity.ladder import Verdict
 from harness.parity.pairs import drawn, exports, judging, written
 from harness.parity.pairs.judging import Judge
-from harness.parity.pairs.mapping import Paired, pair
+from harness.parity.pairs.mapping import pair
 from harness.parity.pairs.orders import FIRST_SEED, Compute, Computed, Draw, Inspect, Looked, Own
+from harness.parity.pairs.paired import Paired
 from harness.parity.pairs.process import TwoSides
 from harness.parity.pairs.structure import other_answers, structure
 from harness.parity.pairs.trying import Better, tell_apart
@@ -50,15 +51,15 @@ class Pairs(TwoSides):
         self._looked: list[tuple[Source, str, Looked] | None] = [None, None]
         self._given: dict[tuple[Source, int], str] = {}
         self._computed: dict[tuple[bool, str], tuple[Computed, Arrays]] = {}
-        self.paired: Paired | None = None
+        self.paired = Paired((), ())  # until both are looked at
 
     def table(self) -> str:
         """The mapping, for the terminal."""
-        return written.table(self.paired, self._labels()) if self.paired else ""
+        return written.table(self.paired, self._labels())
 
     def write(self, what: Literal["mapping", "converter"], path: Path) -> bool:
         """Write it as a table, or as a converter; of a mapping with holes in it neither, which is no success."""
-        if not self.paired or self.paired.problems:
+        if self.paired.problems:
             return False
         if what == "mapping":
             written.write_csv(path, self.paired.lines, self._labels())
@@ -77,18 +78,18 @@ class Pairs(TwoSides):
         given = self._given.setdefault((request.ours, FIRST_SEED), self._file(f"given-{len(self._given)}"))
         looked = self._look(0, request.ours, given), self._look(1, request.theirs, given)
         inspected = looked[0].inspected, looked[1].inspected
-        paired = self.paired = pair(*inspected, looked[0].mapping)
+        self.paired = pair(*inspected, looked[0].mapping)
         own = better = None
-        if request.weights != "drawn" and not paired.problems:
+        if request.weights != "drawn" and not self.paired.problems:
             better = self._tell_apart(request, looked, load_file(given))
-            paired, own = self.paired, self._own()
-        alike = not paired.problems and not other_answers(inspected)
+            own = self._own()
+        alike = not self.paired.problems and not other_answers(inspected)
         if "structure" in request.rungs or request.weights == "own" or not alike:
-            yield [structure(request.name, inspected, paired, own if request.weights == "own" else None)]
+            yield [structure(request.name, inspected, self.paired, own if request.weights == "own" else None)]
         rungs = [rung for rung in request.rungs if rung != "structure"]
         if not request.insists and "jax" in self._labels():  # which has no exporter
             rungs = [rung for rung in rungs if rung != exports.RUNG]
-        if paired.problems:
+        if self.paired.problems:
             note = "the arrays of the two models do not map onto each other: see structure"
             yield from ([Verdict(request.name, rung, "skipped", note=note)] for rung in rungs)
             return
@@ -114,7 +115,6 @@ class Pairs(TwoSides):
 
     def _tell_apart(self, request: PairRequest, looked: tuple[Looked, Looked], given: Arrays) -> Better | None:
         """By answers with drawn weights, for by their own two layers may be alike, or the wrong ones differ."""
-        assert self.paired is not None
 
         def answers(paired: Paired) -> Judge:
             start = drawn.weights(paired.lines, FIRST_SEED)
@@ -126,7 +126,6 @@ class Pairs(TwoSides):
         return better
 
     def _own(self) -> tuple[Arrays, Arrays]:
-        assert self.paired is not None
         found = []
         for ours, side in zip((True, False), self._sides, strict=True):
             side.ask(Own(self._file("own")), Computed)
@@ -143,7 +142,6 @@ class Pairs(TwoSides):
         own: tuple[Arrays, Arrays] | None,
         better: Better | None,
     ) -> Iterator[list[Verdict]]:
-        assert self.paired is not None
         given = load_file(self._given[request.ours, seed])
 
         def judge(paired: Paired, climbed: Sequence[str]) -> Judge:
@@ -211,7 +209,6 @@ class Pairs(TwoSides):
         start: Arrays,
         given: Arrays,
     ) -> list[Verdict]:
-        assert self.paired is not None
         save_file(given, self._file("given"))
         files = [self._start(self.paired, start, given, ours) for ours in (True, False)]
         inspected = [each.inspected for each in looked]
@@ -236,8 +233,7 @@ def _noted(verdicts: Sequence[Verdict], better: Better) -> list[Verdict]:
     """The verdicts of a rung with what was found by trying, which breaks it where names say otherwise."""
     if better.wrong:
         return [Verdict(verdicts[0].variant, verdicts[0].rung, "breaks", note=better.wrong), *verdicts]
-    notes = ["; ".join(filter(None, [verdict.note, better.told])) for verdict in verdicts]
-    return [msgspec.structs.replace(verdict, note=note) for verdict, note in zip(verdicts, notes, strict=True)]
+    return [verdict.also(better.told) for verdict in verdicts]
 
 
 def climb(request: PairRequest) -> Iterator[tuple[Pairs, list[Verdict]]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.foreign import Arrays, places
-from harness.parity.pairs.mapping import Line
+from harness.parity.pairs.paired import Line
 
 _FIRST_GAIN = 3.0
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from harness.foreign import Arrays, Part, Setting
 from harness.parity.ladder import Verdict
-from harness.parity.pairs.mapping import Matched, Paired
 from harness.parity.pairs.orders import Computed, Looked
+from harness.parity.pairs.paired import Matched, Paired
 from harness.protocol import Precision
 
 Left = Sequence[Mapping[str, Arrays]]
@@ -68,7 +68,7 @@ def alike(ours: Arrays, theirs: Arrays, name: str) -> tuple[NDArray[Any], NDArra
 
 def _forward(verdict: Verdict, looked: Sequence[Looked], paired: Paired, left: Left, labels: Sequence[str]) -> str:
     precision = verdict.precision or "float32"
-    shown = [each for each in paired.matched if each.ours.output and each.theirs.output]
+    shown = paired.seen
     place = next((place for place, each in enumerate(shown) if each.ours.output == verdict.worst), None)
     if place is None:
         last = shown[-1].ours.name if shown else "the door"

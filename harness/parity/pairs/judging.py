@@ -6,7 +6,7 @@ import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -16,8 +16,8 @@ from harness.foreign import Array, Arrays, Part, places
 from harness.parity import ladder
 from harness.parity.ladder import Pair, Side, Verdict
 from harness.parity.pairs import explained, steps
-from harness.parity.pairs.mapping import Line, Matched, Paired
-from harness.parity.pairs.orders import STEPS, Computed, Looked
+from harness.parity.pairs.orders import STEPS, Computed, Looked, below
+from harness.parity.pairs.paired import Line, Matched, Paired
 from harness.parity.pairs.structure import in_order, other_answers
 from harness.parity.side import Told
 from harness.protocol import Precision
@@ -115,19 +115,24 @@ class Judge:
 
     def _mended(self) -> set[str]:
         """Layers that are given one shape, as is the next: what one side has cut off, or padded, since."""
-        shown = [each for each in self._paired.matched if each.ours.output and each.theirs.output]
+        shown = self._paired.seen
         alike = [self._given_one_shape(each) for each in shown]
         return {each.ours.output for each, (own, following) in zip(shown, itertools.pairwise(alike), strict=False)
                 if own and following}  # fmt: skip
 
     def _given_one_shape(self, each: Matched) -> bool:
-        names = (f"forward/{part.output}/input" for part in (each.ours, each.theirs))
-        given = [side["float32"].get(name) for side, name in zip(self._left, names, strict=True)]
-        return given[0] is not None and given[1] is not None and given[0].shape == given[1].shape
+        one, two = self._inputs(each.ours, each.theirs)
+        return one is not None and two is not None and one.shape == two.shape
+
+    def _inputs(self, ours: Part, theirs: Part) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+        """What a layer of each side is given; None where that is not seen."""
+        parts = zip(self._left, (ours, theirs), strict=True)
+        one, two = (side["float32"].get(f"forward/{part.output}/input") for side, part in parts)
+        return one, two
 
     def compared(self) -> set[str]:
         """The layers whose answers are compared."""
-        return {each.ours.output for each in self._paired.matched if each.ours.output and each.theirs.output}
+        return {each.ours.output for each in self._paired.seen}
 
     def given(self, ours: Part) -> bytes:
         """What a layer of ours is given, to tell whether another is given the same; b"" where that is not seen."""
@@ -138,8 +143,7 @@ class Judge:
         """Whether both are given the same numbers, in whatever order, as partners are wherever all before them agrees;
         or it is not seen.
         """
-        parts = zip(self._left, (ours, theirs), strict=True)
-        one, two = (side["float32"].get(f"forward/{part.output}/input") for side, part in parts)
+        one, two = self._inputs(ours, theirs)
         if one is None or two is None:
             return True
         if one.size != two.size:
@@ -151,11 +155,9 @@ class Judge:
         """The place of the first layer whose answer differs; None where none does."""
         broken = [verdict.worst for verdict in self.rung("forward") if verdict.outcome == "breaks"]
         names = [each.ours.output for each in self._paired.matched]
-        places = [names.index(worst) if worst in names else len(names) for worst in map(self._ours, broken)]
+        ours = [worst.partition(" (")[0] for worst in broken]  # without their name, which `_spoken` has added
+        places = [names.index(worst) if worst in names else len(names) for worst in ours]
         return min(places, default=None)
-
-    def _ours(self, spoken: str) -> str:
-        return spoken.partition(" (")[0]
 
     def _differing(self, verdict: Verdict, note: str) -> Verdict:
         if verdict.outcome != "breaks":
@@ -163,18 +165,11 @@ class Judge:
         return msgspec.structs.replace(verdict, outcome="differs", note=note, worst=self._spoken(verdict.worst))
 
     def _judge(self, rung: str, corrections: Sequence[str]) -> list[Verdict]:
-        arrays = [
-            {precision: self._arrays(rung, ours, precision, corrections) for precision in ("float32", "float64")}
-            for ours in _SIDES
-        ]
-        gradients = [
-            {precision: self._arrays("gradients", ours, precision, ()) for precision in ("float32", "float64")}
-            for ours in _SIDES
-        ]
+        arrays = [self._in_both_precisions(rung, ours, corrections) for ours in _SIDES]
         if rung == "forward":
             _alike(arrays, self._mended())
         sides = []
-        for label, told, own, steep in zip(self._labels, self._told, arrays, gradients, strict=True):
+        for label, told, own, ours in zip(self._labels, self._told, arrays, _SIDES, strict=True):
             broken, lacks = (
                 {name: error for name, error in errors.items() if name in (rung, "gradients")}
                 for errors in (told.broken, told.lacks)
@@ -182,7 +177,9 @@ class Judge:
             for errors in (broken, lacks):
                 if rung == "state" and "gradients" in errors:
                     errors["state"] = errors["gradients"]
-            kept = {rung: own} | ({"gradients": steep} if rung == "optimizer" else {})
+            kept = {rung: own}
+            if rung == "optimizer":  # whose tolerance hangs on how well the gradients are conditioned
+                kept["gradients"] = self._in_both_precisions("gradients", ours, ())
             order = tuple(own["float32"])
             sides.append(
                 Side(
@@ -197,6 +194,9 @@ class Judge:
         pair = Pair(sides[0], sides[1], self.start, unlike=True, single=single)
         return ladder.judge(rung, self._name, False, pair, 0)
 
+    def _in_both_precisions(self, rung: str, ours: bool, corrections: Sequence[str]) -> dict[Precision, Arrays]:
+        return {precision: self._arrays(rung, ours, precision, corrections) for precision in get_args(Precision)}
+
     def _arrays(self, rung: str, ours: bool, precision: Precision, corrections: Sequence[str]) -> Arrays:
         left = self._left[0 if ours else 1][precision]
         match rung:
@@ -204,8 +204,8 @@ class Judge:
                 return self._forward(left, ours)
             case "gradients":
                 found = {"loss": left["gradients/loss"]} if "gradients/loss" in left else {}
-                noised = {f"{name[7:]} with noise": left[name] for name in left if name.startswith("noised/")}
-                noised = noised if all(any(map(_is_noised, side["float32"])) for side in self._left) else {}
+                noised = {f"{name} with noise": array for name, array in below("noised/", left).items()}
+                noised = noised if all(below("noised/", side["float32"]) for side in self._left) else {}
                 return found | noised | self._lines(left, "gradients/array/", ours) | self._dropped(left, ours)
             case "state":
                 after, moving = self._lines(left, "state/", ours), self._moving()
@@ -218,19 +218,17 @@ class Judge:
 
     def _forward(self, left: Arrays, ours: bool) -> Arrays:
         found = {}
-        for each in self._paired.matched:
+        for each in self._paired.seen:
             part = each.ours if ours else each.theirs
-            if each.ours.output and each.theirs.output and f"forward/{part.output}" in left:
+            if f"forward/{part.output}" in left:
                 found[each.ours.output] = _output(left, part)
                 for end in explained.ENDS:
                     if f"forward/{part.output}{end}" in left:
                         found[f"{each.ours.output}{end}"] = left[f"forward/{part.output}{end}"]
-        answers = {name[8:]: array for name, array in left.items() if name.startswith("forward/answer ")}
-        return found | answers
+        return found | {f"answer {name}": array for name, array in below("forward/answer ", left).items()}
 
     def _lines(self, left: Arrays, prefix: str, ours: bool) -> Arrays:
-        natives = {name.removeprefix(prefix): array for name, array in left.items() if name.startswith(prefix)}
-        return common(self._paired.lines, natives, ours)
+        return common(self._paired.lines, below(prefix, left), ours)
 
     def _moving(self) -> set[str]:
         """The arrays that training moves and no optimizer does: statistics of norms, and what a layer of the user's own
@@ -328,8 +326,8 @@ class Judge:
         order = in_order([each.inspected for each in self._looked]) if verdict.worst.startswith("answer ") else ""
         at_random = [label for label, each in zip(self._labels, self._told, strict=True) if each.random]
         again = f"{' and '.join(at_random)} answers at random: other numbers when it is run again" if at_random else ""
-        told = "; ".join(filter(None, [verdict.note, note, order, again, besides]))
-        return msgspec.structs.replace(verdict, worst=self._spoken(verdict.worst), note=told)
+        told = verdict.also(note, order, again, besides)
+        return msgspec.structs.replace(told, worst=self._spoken(verdict.worst))
 
     def _spoken(self, worst: str) -> str:
         """An array or a layer by both its names."""
@@ -357,11 +355,7 @@ def by_precision(arrays: Arrays) -> dict[str, Arrays]:
     return found
 
 
-def _is_noised(name: str) -> bool:
-    return name.startswith("noised/")
-
-
-def _reader(kept: Mapping[str, Mapping[str, Arrays]], precision: str) -> Any:
+def _reader(kept: Mapping[str, Mapping[Precision, Arrays]], precision: Precision) -> Any:
     return lambda key: kept.get(key.partition("/")[0], {}).get(precision, {})
 
 
@@ -382,7 +376,7 @@ def _mask(arrays: Arrays, output: str, mask: NDArray[Any]) -> None:
             arrays[name] = np.where(mask.reshape(*mask.shape, *[1] * (arrays[name].ndim - 2)), arrays[name], 0)
 
 
-def _alike(arrays: list[dict[Any, Arrays]], mended: set[str]) -> None:
+def _alike(arrays: list[dict[Precision, Arrays]], mended: set[str]) -> None:
     """Have both sides' outputs in one shape, where they differ by axes of one alone, or by a sequence's last step;
     those that are still not, and `mended` behind the layer, are left out.
     """

@@ -7,49 +7,29 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-import numpy as np
 from msgspec.structs import replace
 
-from harness.foreign import Array, Inspected, Part, Shape, Step
+from harness.foreign import Array, Inspected, Part
 from harness.parity.pairs.fused import Fused, belong_together, by_what_they_project, runs, share, shares
+from harness.parity.pairs.likeness import (
+    NORMS,
+    as_dense,
+    in_the_place_of,
+    is_constant,
+    is_root,
+    is_variance,
+    is_whole,
+    likeness,
+    may_be,
+    signature,
+    sizes,
+    squeezed,
+)
 from harness.parity.pairs.names import holder_of, last_of, numbered, words_of
+from harness.parity.pairs.paired import Line, Matched, Paired, joined
 
 BY_NAME = "by name"
 """How layers are paired that have one name in both models."""
-
-
-class Line(msgspec.Struct, frozen=True):
-    """One array of both models, each with its steps to what is common, and how that was found; `name` is ours."""
-
-    name: str
-    role: str
-    kind: str
-    ours: Array
-    theirs: Array
-    how: str = ""
-
-
-class Matched(msgspec.Struct, frozen=True):
-    """Two parts that are the same layer."""
-
-    ours: Part
-    theirs: Part
-    how: str
-
-
-class Paired(msgspec.Struct, frozen=True):
-    """How two models map: their layers in order, every array, what cannot be (`problems`), what is worth knowing
-    (`remarks`), `held`: arrays of theirs that ours does not have and that stay at zero, or at their `constant`; and
-    what is `fused`.
-    """
-
-    matched: tuple[Matched, ...]
-    lines: tuple[Line, ...]
-    problems: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
-    held: tuple[Array, ...] = ()
-    fused: tuple[Fused, ...] = ()
 
 
 def pair(
@@ -73,24 +53,6 @@ def pair(
         search.by_signature()  # for what is left may be told apart now
     search.as_arrays()
     return search.result()
-
-
-def signature(part: Part) -> tuple[object, ...]:
-    """Equal for parts that may be the same layer. Single arrays of no known kind have names of their own."""
-    arrays = {role: array.common() for role, array in part.arrays.items()}
-    if part.kind == "own":
-        return "own", _squeezed(part)
-    if part.kind in ("lstm", "rnn"):
-        arrays.pop("recurrent_bias", None)
-    return part.kind, tuple(sorted(arrays.items()))
-
-
-def _likeness(part: Part) -> tuple[object, ...]:
-    """Equal for parts of one kind whose kernels have one shape, or, of norms, whose arrays have."""
-    if not part.arrays or part.kind not in ("dense", "conv", "conv_transpose", *_NORMS):
-        return signature(part)
-    array = part.arrays.get("kernel") or next(iter(part.arrays.values()))
-    return part.kind, array.common()
 
 
 Group = tuple[list[Part], list[Part]]
@@ -141,7 +103,7 @@ class _Search:
             ours = [part for part in self._ours if part.name == mine or part.name.startswith(f"{mine}/")]
             if any(part.kind == "own" for part in ours):
                 self._loosen(other)
-            free = [*self._theirs, *(self._constants if any(map(_is_constant, ours)) else ())]
+            free = [*self._theirs, *(self._constants if any(map(is_constant, ours)) else ())]
             theirs = [part for part in free if part.name == other or part.name.startswith((f"{other}/", f"{other}."))]
             if not ours:
                 self._unknown(mine, self._frameworks[0], [part.name for part in self._ours])
@@ -166,8 +128,8 @@ class _Search:
         groups = _groups(signature, self._ours, self._theirs)
         known = [{part.name for group in groups for part in group[side]} for side in (0, 1)]
         sides = zip((self._ours, self._theirs), known, strict=True)
-        norms = [[part for part in parts if part.kind in _NORMS and part.name not in names] for parts, names in sides]
-        self._pair_groups([*groups, *_groups(_likeness, *norms)])
+        norms = [[part for part in parts if part.kind in NORMS and part.name not in names] for parts, names in sides]
+        self._pair_groups([*groups, *_groups(likeness, *norms)])
 
     def _pair_groups(self, groups: Sequence[Group]) -> None:
         """Pair what is in one group: alone of its kind; by names, where these tell; beside layers that are paired
@@ -220,13 +182,13 @@ class _Search:
         """A convolution of single pixels is the dense layer that the other model has, as in MobileNetV3's head."""
         for parts, others in ((self._ours, self._theirs), (self._theirs, self._ours)):
             wanted = {signature(part) for part in others if part.kind == "dense"}
-            parts[:] = [dense if signature(dense := _as_dense(part)) in wanted else part for part in parts]
+            parts[:] = [dense if signature(dense := as_dense(part)) in wanted else part for part in parts]
 
     def by_likeness(self) -> None:
         """Pair what is alike but for a bias or a scale, and then the rest of each kind in order, where there are as
         many: what does not fit is then named.
         """
-        self._pair_groups(_groups(_likeness, self._ours, self._theirs))
+        self._pair_groups(_groups(likeness, self._ours, self._theirs))
         for kind in dict.fromkeys(part.kind for part in self._ours):
             ours = [part for part in self._ours if part.kind == kind]
             theirs = [part for part in self._theirs if part.kind == kind]
@@ -270,9 +232,9 @@ class _Search:
         """Of a layer that is tied to one with a partner, as a decoder to its embedding, only the rest needs one."""
         for side, parts in enumerate((self._ours, self._theirs)):
             paired = [(each.ours, each.theirs)[side] for each in self._matched]
-            held = {array.name for part in paired for array in part.arrays.values() if _is_whole(array)}
+            held = {array.name for part in paired for array in part.arrays.values() if is_whole(array)}
             for part in list(parts):
-                tied = [array.name for array in part.arrays.values() if array.name in held and _is_whole(array)]
+                tied = [array.name for array in part.arrays.values() if array.name in held and is_whole(array)]
                 if not tied:
                     continue
                 rest = _apart({role: array for role, array in part.arrays.items() if array.name not in held}, part)
@@ -289,14 +251,14 @@ class _Search:
 
     def _loosen(self, name: str = "") -> None:
         """Take apart those with an array of this name, or all."""
-        wanted = {_squeezed(part) for part in self._ours if part.kind == "own"}
+        wanted = {squeezed(part) for part in self._ours if part.kind == "own"}
         for part in [part for part in self._theirs if part.holder is not None]:
             if name and name not in {array.name for array in part.arrays.values()}:
                 continue
             self._theirs.remove(part)
             for role, array in part.arrays.items():
                 bare = replace(array, steps=())
-                held = {role: bare if _sizes(bare) in wanted else array}
+                held = {role: bare if sizes(bare) in wanted else array}
                 self._theirs.append(Part(array.name, "own", held, output=part.holder or ""))
 
     def put_together(self) -> None:
@@ -316,8 +278,7 @@ class _Search:
         """Single arrays of a side as the layer that the other has, in their place; None where they are not those of
         one. What it answers is seen where nothing else is in what holds them.
         """
-        kinds = {part.kind for part in group}
-        arrays = _in_the_place_of(like.arrays, group) if like.kind in _PUT_TOGETHER and kinds <= _SINGLE else {}
+        arrays = in_the_place_of(like, group)
         if not arrays:
             return None
         names, name = {part.name for part in group}, holder_of(group[0].name)
@@ -332,12 +293,10 @@ class _Search:
 
     def constants_by_names(self) -> None:
         """Pair arrays that nobody trains, as the mean that a layer of ours was given, with constants of theirs."""
-        for one in [part for part in self._ours if _is_constant(part)]:
+        for one in [part for part in self._ours if is_constant(part)]:
             word = words_of(last_of(one.name))
             alike = [
-                two
-                for two in self._constants
-                if _squeezed(one) == _squeezed(two) and word == words_of(last_of(two.name))
+                two for two in self._constants if squeezed(one) == squeezed(two) and word == words_of(last_of(two.name))
             ]
             if alike:
                 nearest = max(alike, key=lambda two: len(words_of(one.name) & words_of(two.name)))
@@ -347,22 +306,28 @@ class _Search:
         """Single arrays by their sizes, whatever holds them: positions, say, kept as an embedding by one side; of
         constants those that may be the same by their names.
         """
-        for one in [part for part in self._ours if _is_constant(part)]:
+        for one in [part for part in self._ours if is_constant(part)]:
             for two in self._constants:
-                squares = _is_variance(two) or _is_root(two)
-                if _squeezed(one) == _squeezed(two) and _is_variance(one) == squares:
+                squares = is_variance(two) or is_root(two)
+                if squeezed(one) == squeezed(two) and is_variance(one) == squares:
                     self._match(one, two, "by its size")
                     break
         for one in [part for part in self._ours if len(part.arrays) == 1]:
             for two in [part for part in self._theirs if len(part.arrays) == 1]:
-                if _squeezed(one) == _squeezed(two) and {one.kind, two.kind} <= {"own", "embedding", "prelu"}:
+                if squeezed(one) == squeezed(two) and {one.kind, two.kind} <= {"own", "embedding", "prelu"}:
                     self._match(one, two, "by its size")
                     break
 
     def result(self) -> Paired:
         """What was found, and what was not."""
         self._matched.sort(key=lambda each: self._order[each.ours.name])
-        lines = [line for each in self._matched for line in self._lines(each)] + self._shares
+        lines: list[Line] = []
+        for each in self._matched:
+            found = joined(each, self._frameworks)
+            lines += found.lines
+            self._held += found.held
+            self._problems += found.problems
+        lines += self._shares
         for framework, parts in zip(self._frameworks, (self._ours, self._theirs), strict=True):
             for part in [part for part in parts if part.arrays]:  # a norm may have none
                 told = ", ".join(f"{role} {array.common()}" for role, array in part.arrays.items())
@@ -380,86 +345,12 @@ class _Search:
 
     def _remedy(self, one: Part) -> str:
         """What a user is to say where a part of ours may be one of theirs that is left, too."""
-        free = [*self._theirs, *(self._constants if _is_constant(one) else ())] if one in self._ours else []
-        fitting = [two for two in free if _may_be(one, two)]
+        free = [*self._theirs, *(self._constants if is_constant(one) else ())] if one in self._ours else []
+        fitting = [two for two in free if may_be(one, two)]
         if not fitting:
             return ""
         told = f"; {self._frameworks[1]}'s {fitting[0].name} has its shape: if it is the same layer, say so by "
         return told + f'mapping = {{"{one.name}": "{fitting[0].name}"}}'
-
-    def _lines(self, each: Matched) -> list[Line]:
-        ours, theirs = each.ours, each.theirs
-        arrays = dict(theirs.arrays)
-        if ours.kind != theirs.kind or len(ours.arrays) == len(arrays) == 1:
-            arrays = {role: _as(array, ours.arrays.get(role)) for role, array in _renamed(ours, theirs).items()}
-        how = each.how
-        if theirs.kind == "constant" and _is_variance(ours) and _is_root(theirs):
-            arrays, how = {role: replace(array, root=True) for role, array in arrays.items()}, f"{how}; its root"
-        if ours.kind in ("lstm", "rnn") and "recurrent_bias" in arrays and "recurrent_bias" not in ours.arrays:
-            self._held.append(arrays.pop("recurrent_bias"))
-        found = []
-        for role in dict.fromkeys([*ours.arrays, *arrays]):
-            name = f"{ours.name}/{role}"
-            if role not in ours.arrays and _neutral(role, arrays[role]):
-                self._held.append(arrays[role])
-                continue
-            if role not in ours.arrays or role not in arrays:
-                has, lacks = (0, 1) if role in ours.arrays else (1, 0)
-                names = (ours.name, theirs.name)
-                told = f"{self._frameworks[has]}'s {names[has]} has a {role}, "
-                told += f"{self._frameworks[lacks]}'s {names[lacks]} has none"
-                self._problems.append(told + _about(ours, theirs, role))
-                continue
-            other = _flattened(arrays[role], role, theirs)
-            one = _flattened(ours.arrays[role], role, ours)
-            if one.common() != other.common():
-                told = f"{name} is {one.common()} in {self._frameworks[0]}"
-                self._problems.append(f"{told}, {other.common()} in {self._frameworks[1]} ({other.name})")
-                continue
-            found.append(Line(name, role, ours.kind, one, other, how + behind_flattening(theirs)))
-        return found
-
-
-def _about(ours: Part, theirs: Part, role: str) -> str:
-    if ours.kind == "gru":
-        return ": torch's GRU is Keras's with reset_after=True, and no other"
-    if role in _NEUTRAL and role not in ours.arrays:
-        value = "one" if _NEUTRAL[role] else "zero"
-        return f": for it to be the same, freeze {theirs.arrays[role].name} at {value}, as it is by default"
-    if theirs.settings.get("affine") is False and role in _NEUTRAL:
-        return ": affine is False in torch, as it is by default"
-    if theirs.settings.get("track_running_stats") and role.startswith("moving_"):
-        return ": torch's has track_running_stats=True, and normalises by these in inference mode"
-    return ""
-
-
-_NEUTRAL = {"gamma": 1.0, "beta": 0.0}
-"""By what a norm without such an array scales, and what it adds."""
-
-
-def _neutral(role: str, array: Array) -> bool:
-    """Whether a frozen array of a norm does nothing."""
-    return role in _NEUTRAL and array.constant == _NEUTRAL[role]
-
-
-def behind_flattening(part: Part) -> str:
-    """What is to be said of a layer whose arrays are in the order of channels first."""
-    told = f"; behind a flattening of {part.flattened}, channels first" if part.flattened else ""
-    return told + (f"; before a reshape to {part.unflattened}, channels first" if part.unflattened else "")
-
-
-def _is_constant(part: Part) -> bool:
-    """Whether it is an array that no step changes, held by a layer of no known kind."""
-    return part.kind == "own" and not any(array.trained for array in part.arrays.values())
-
-
-def _is_variance(part: Part) -> bool:
-    return "variance" in words_of(last_of(part.name))
-
-
-def _is_root(part: Part) -> bool:
-    """Whether it is a standard deviation, by its name."""
-    return bool(words_of(last_of(part.name)) & {"std", "stddev", "sigma", "sd", "deviation"})
 
 
 def _called_alike(ours: Sequence[Part], theirs: Sequence[Part]) -> list[Part]:
@@ -473,103 +364,9 @@ def _alone(parts: Sequence[Part]) -> Part | None:
     return parts[0] if len(parts) == 1 else None
 
 
-def _as_dense(part: Part) -> Part:
-    """A convolution of single pixels as the dense layer of the last axis that it is; any other part as it is."""
-    kernel = part.arrays.get("kernel")
-    if part.kind != "conv" or kernel is None or part.settings.get("groups", 1) != 1:
-        return part
-    *size, given, made = kernel.common()
-    if set(size) != {1}:
-        return part
-    arrays = {**part.arrays, "kernel": kernel.then(Step("reshape", (given, made)))}
-    return replace(part, kind="dense", arrays=arrays)
-
-
-def _squeezed(part: Part) -> Shape:
-    (array,) = part.arrays.values()
-    return _sizes(array)
-
-
-def _sizes(array: Array) -> Shape:
-    return tuple(size for size in array.common() if size != 1)
-
-
-def _is_whole(array: Array) -> bool:
-    """Whether it is all of the framework's array, as a query's share of an attention's is not."""
-    return bool(np.prod(array.common()) == np.prod(array.shape))
-
-
-def _in_the_place_of(arrays: Mapping[str, Array], group: Sequence[Part]) -> dict[str, Array]:
-    """Single arrays by the roles of those that have their sizes, whose names tell, or else their order; none where some
-    have no role, or have none left.
-    """
-    found: dict[str, Array] = {}
-    free = list(group)
-    for role, array in arrays.items():
-        fitting = [(part, laid) for part in free for each in part.arrays.values() if (laid := _laid(each, array))]
-        if not fitting:
-            return {}
-        told = [bool(words_of(last_of(part.name)) & _ROLES.get(role, frozenset())) for part, _ in fitting]
-        part, found[role] = fitting[told.index(max(told))]
-        free.remove(part)
-    return {} if free else found
-
-
-def _laid(array: Array, other: Array) -> Array | None:
-    """An array in the shape of another; of a kernel also turned. None where it has other sizes."""
-    rank = len(array.common())
-    turned = array.then(Step("transpose", (*range(2, rank), 1, 0))) if rank > 1 else array
-    fitting = [each for each in (array, turned) if _sizes(each) == _sizes(other)]
-    return _as(fitting[0], other) if fitting else None
-
-
-_SINGLE = {"own", "constant"}
-_NORMS = ("layer_norm", "group_norm", "batch_norm")
-_PUT_TOGETHER = ("dense", *_NORMS)
-_ROLES = {
-    "gamma": frozenset({"gamma", "weight", "scale"}),
-    "beta": frozenset({"beta", "bias", "shift", "offset"}),
-    "moving_mean": frozenset({"mean"}),
-    "moving_variance": frozenset({"variance"}),
-}
-
-
 def _apart(arrays: Mapping[str, Array], part: Part) -> list[Part]:
     """Arrays of a part, each as one of its own."""
     return [Part(f"{part.name}/{role}", "own", {role: array}) for role, array in arrays.items()]
-
-
-def _may_be(one: Part, two: Part) -> bool:
-    """Whether two parts have arrays of the same shapes."""
-    single = len(one.arrays) == len(two.arrays) == 1
-    return signature(one) == signature(two) or (single and _squeezed(one) == _squeezed(two))
-
-
-def _renamed(ours: Part, theirs: Part) -> dict[str, Array]:
-    if len(ours.arrays) == len(theirs.arrays) == 1:
-        return dict(zip(ours.arrays, theirs.arrays.values(), strict=True))
-    return dict(theirs.arrays)
-
-
-def _as(array: Array, other: Array | None) -> Array:
-    """An array in the shape of another, where that differs by axes of one alone."""
-    if other is None or array.common() == other.common() or _sizes(array) != _sizes(other):
-        return array
-    return array.then(Step("reshape", other.common()))
-
-
-def _flattened(array: Array, role: str, part: Part) -> Array:
-    """An array of a layer behind (or before) a flattening of channels first, in the order of channels last."""
-    for shape, axis in ((part.flattened, 0), (part.unflattened, -1)):
-        applies = shape and (role == "kernel" or part.kind != "dense" or (axis == -1 and role == "bias"))
-        common = array.common()
-        if applies and common[axis] == int(np.prod(shape)):
-            whole = (*shape, *common[1:]) if axis == 0 else (*common[:-1], *shape)
-            rank, first = len(whole), 0 if axis == 0 else len(common) - 1
-            inner = range(first, first + len(shape))
-            axes = [*range(first), *inner[1:], inner[0], *range(first + len(shape), rank)]
-            array = array.then(Step("reshape", whole), Step("transpose", tuple(axes)), Step("reshape", common))
-    return array
 
 
 def _told_apart(ours: list[Part], theirs: list[Part]) -> list[tuple[Part, Part, str]]:

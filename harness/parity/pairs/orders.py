@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from harness.foreign import Inspected, Kind, Layout, Setting, Source
+from harness.foreign import Arrays, Inspected, Kind, Layout, Setting, Source
 
 BATCH = 8
 DRAWN = 32  # samples
 STEPS = (1, 2, 5)
 ROW_SEED = 7
 FIRST_SEED = 0
+
+
+def below(prefix: str, arrays: Arrays) -> Arrays:
+    """Those arrays of a file whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 class Inspect(msgspec.Struct, frozen=True, tag=True):

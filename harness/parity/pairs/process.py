@@ -17,8 +17,8 @@ from harness.isolation import command
 from harness.parity.pairs.orders import Request
 from harness.parity.side import without_colours
 from harness.running import child
-from harness.running.apart import Stopped
-from harness.running.guard import Guard, Limits, ending
+from harness.running.apart import Stopped, follow, how_it_died
+from harness.running.guard import Guard, Limits
 from harness.running.launch import worker_environment
 
 _Answered = TypeVar("_Answered", bound=msgspec.Struct)
@@ -54,7 +54,7 @@ class SideProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=worker_environment(1, "cpu") | _variables(source),
+            env=worker_environment("cpu") | _variables(source),
             start_new_session=True,  # Ctrl-C reaches the parent alone, which kills the side
         )
 
@@ -76,36 +76,16 @@ class SideProcess:
         with Guard(self._process, self._limits) as guard:
             if self._ready:
                 guard.begin()
-            ended = self._hear(guard, request)
+            ended = follow(self._process, guard, request, lambda *_: None)
+            self._ready = True  # whoever has ended its work once has imported what it needs
         if guard.broken:
             raise Stopped(f"{self.source.kind}: {guard.broken}")
         if ended is None:
-            raise Stopped(f"{self.source.kind}: {self._last_words()}")
+            told = without_colours(how_it_died(self._process.returncode, self._errors))
+            raise Stopped(f"{self.source.kind}: {told}")
         if isinstance(ended, child.Refused):
             raise BenchError(ended.reason)
         return msgspec.json.decode(ended.value, type=kind)
-
-    def _hear(self, guard: Guard, request: Request) -> child.Answer | child.Refused | None:
-        child.tell(self._process, request)
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            message: child.Message = msgspec.json.decode(line, type=child.Message)
-            match message:
-                case child.Ready():
-                    self._ready = True
-                    guard.begin()
-                case child.Answer(_, peak_gib):
-                    guard.end(peak_gib)
-                    return message
-                case child.Refused():
-                    return message
-        self._process.wait()
-        return None
-
-    def _last_words(self) -> str:
-        self._errors.seek(0)
-        tail = without_colours(self._errors.read().decode(errors="replace")).strip().splitlines()[-10:]
-        return "\n  ".join([f"its process {ending(self._process.returncode)}" + ":" * bool(tail), *tail])
 
 
 def _variables(source: Source) -> dict[str, str]:

@@ -42,6 +42,7 @@ from harness.parity.pairs.orders import (
     Looked,
     Own,
     Request,
+    below,
 )
 from harness.parity.side import failed, plain
 from harness.protocol import Precision
@@ -253,13 +254,13 @@ class Served:
 
     def _read(self, path: str) -> None:
         arrays = load_file(path)
-        given = _below("inputs/", arrays)
+        given = below("inputs/", arrays)
         self._inputs = {self._called.get(name, name): array for name, array in given.items()}
-        self._targets = _below("targets/", arrays)
+        self._targets = below("targets/", arrays)
 
     def _compute(self, request: Compute) -> Computed:
         given = load_file(request.given)
-        start = _below("weights/", given)
+        start = below("weights/", given)
         if any(name.startswith("inputs/") for name in given):
             self._read(request.given)
         found = _Found(start, self._inputs, self._targets, request)
@@ -275,8 +276,8 @@ class Served:
     def _export(self, request: Export) -> Exported:
         given = load_file(request.given)
         model = self._model("float32")
-        model.set_arrays(_below("weights/", given))
-        few = _few(_below("inputs/", given))
+        model.set_arrays(below("weights/", given))
+        few = _few(below("inputs/", given))
         try:
             layout = model.export(few, request.out)
             registry.foreign("onnx").load(Source("onnx", request.out), "float32")  # one that nothing can run is none
@@ -284,11 +285,6 @@ class Served:
             traceback.print_exc()
             return Exported(reason=plain(str(error)).replace(f"{request.out}: ", "its graph "))
         return Exported(layout)
-
-
-def _below(prefix: str, arrays: Arrays) -> Arrays:
-    """Those arrays of a file whose names begin so, by the rest of their names."""
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _few(arrays: Arrays) -> Arrays:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from harness.foreign import Arrays
 from harness.parity.ladder import Outcome, Verdict
-from harness.parity.pairs.mapping import Line
 from harness.parity.pairs.orders import STEPS, Computed
+from harness.parity.pairs.paired import Line
 
 
 def overflown(lines: Sequence[Line], left: Sequence[Mapping[str, Arrays]]) -> int | None:
@@ -43,7 +43,7 @@ def noted(
         notes.append(f"steps need not show that {', '.join(alone.values())}")
     outcome: Outcome | None = "skipped" if end in STEPS[:2] else None  # one step tells no momentum
     found = [
-        replace(each, outcome=outcome or each.outcome, note="; ".join(filter(None, [each.note, *notes])))
+        replace(each.also(*notes), outcome=outcome or each.outcome)
         for each in verdicts or [Verdict(name, "optimizer", "skipped")]
     ]
     if "use_ema" in alone and all(each.optimizer for each in told):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.foreign import Arrays, Inspected
 from harness.parity.ladder import Verdict
-from harness.parity.pairs.mapping import Paired
+from harness.parity.pairs.paired import Paired
 from harness.text import counted
 
 
@@ -93,10 +93,9 @@ def _other_dropouts(inspected: Sequence[Inspected], paired: Paired) -> list[str]
     if ours is None or theirs is None:
         return []
     kinds = [[(each.rate, each.wide) for each in dropouts] for dropouts in (ours, theirs)]
-    seen = [each for each in paired.matched if each.ours.output and each.theirs.output]
     known = (
-        {"": "", **{each.ours.output: each.ours.output for each in seen}},
-        {"": "", **{each.theirs.output: each.ours.output for each in seen}},
+        {"": "", **{each.ours.output: each.ours.output for each in paired.seen}},
+        {"": "", **{each.theirs.output: each.ours.output for each in paired.seen}},
     )
     places = [
         Counter(((each.rate, each.wide), None if each.behind is None else of.get(each.behind)) for each in dropouts)

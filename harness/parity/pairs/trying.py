@@ -17,8 +17,10 @@ from msgspec.structs import replace
 from harness.foreign import Inspected, Part, Step
 from harness.parity.pairs.fused import SHARES, Fused, shares
 from harness.parity.pairs.judging import Judge
-from harness.parity.pairs.mapping import BY_NAME, Matched, Paired, pair, signature
+from harness.parity.pairs.likeness import signature
+from harness.parity.pairs.mapping import BY_NAME, pair
 from harness.parity.pairs.orders import Looked
+from harness.parity.pairs.paired import Matched, Paired
 
 _MOST = 60  # trials
 

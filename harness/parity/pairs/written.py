@@ -10,7 +10,7 @@ import pandas as pd
 from harness.disk import write_whole
 from harness.foreign import Array, Step
 from harness.parity.pairs.contents import Found
-from harness.parity.pairs.mapping import Line, Paired, behind_flattening
+from harness.parity.pairs.paired import Line, Paired, behind_flattening
 from harness.text import harmless
 
 

@@ -119,7 +119,7 @@ def errors_of_kinds(row: BoardRow, examples: Examples | None) -> list[dict[str, 
     return found if 1 < len(found) <= 40 else []
 
 
-def worst(row: BoardRow, examples: Examples | None, count: int = 4) -> list[dict[str, Any]]:
+def worst(row: BoardRow, examples: Examples | None) -> list[dict[str, Any]]:
     """The test images on which it errs most, mean over seeds: their place in the test, their file, their share of all
     squared error. What was predicted of them is among `predictions`.
     """
@@ -134,8 +134,11 @@ def worst(row: BoardRow, examples: Examples | None, count: int = 4) -> list[dict
             "picture": examples.picture(scored.tests[0], place),
             "share": told(float(errors[place] / total * 100), 1),
         }
-        for place in np.argsort(-errors, kind="stable")[:count].tolist()
+        for place in np.argsort(-errors, kind="stable")[:_WORST].tolist()
     ]
+
+
+_WORST = 4  # images that are shown
 
 
 def losses(row: BoardRow) -> dict[str, Any]:

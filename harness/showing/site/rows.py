@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness import registry
-from harness.judging import leaderboard
+from harness.judging import by_test, leaderboard
 from harness.judging.blocks import Row
+from harness.judging.cells import as_csv
 from harness.judging.columns import Group, digest, status
-from harness.judging.leaderboard import as_csv
 from harness.judging.records import Record
 from harness.judging.reproductions import by_this_code
 from harness.judging.standing import standing
@@ -117,7 +117,7 @@ def read(results: Path, name: str) -> Board:
     asked = {m.key: known for m in suite.METRICS if (known := decimals_of_form(m.form)) is not None}
     rows = []
     for place, group, rank in zip(places, shown, _ranks(shown, high), strict=True):
-        lines = _lines(leaderboard.of_tests(group.records))
+        lines = _lines(by_test.table(group.records))
         gave_way = tuple((groups[old], values[old]) for old in before[place])
         badges, decimals = _badges(group), _decimals(group, lines, asked)
         rows.append(BoardRow(_id(group), group, values[place], lines, badges, rank, decimals, gave_way))

@@ -22,7 +22,7 @@ from harness.judging.columns import (
     titled,
 )
 from harness.protocol import Suite
-from harness.showing.tables import last_decimal
+from harness.showing.digits import last_decimal
 
 
 class Shown(NamedTuple):

@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness.judging.blocks import Rivals, _holm_of_newest, curves, difference, newest, rows
+from harness.judging.blocks import curves, difference, newest, rows
 from harness.judging.records import Settings
 from harness.model.architecture import Estimator, Imported
 from tests.harness.a_benchmark import GRID
@@ -101,50 +101,6 @@ def test_weights_of_the_backbone_make_rows_of_their_own():
     records = [a_record(a_cell(variant="vgg16-head-only", weights=weights)) for weights in ("random", "imagenet")]
     names = [row.name for row in rows(records)]
     assert names == ["vgg16-head-only (ImageNet)", "vgg16-head-only (random weights)"]
-
-
-def test_the_rival_is_the_best_by_the_mean_over_seeds():
-    def seeds(name, *errors):
-        found = [msgspec.structs.replace(a_record().validation, mse=error) for error in errors]
-        return [a_record(a_cell(variant=name, seed=seed), validation=of) for seed, of in enumerate(found)]
-
-    ridge, gp = seeds("ridge", 1.0, 1.0, 10.0), seeds("gp", 2.0, 2.0, 2.0)
-    network = a_record(a_cell(variant="net", architecture=GRID))
-    rivals = Rivals([ridge, [network], gp], tuple)
-    assert rivals.of(network).records == tuple(gp)
-    assert rivals.of(gp[0]) is None
-
-
-def test_of_rows_of_one_model_the_one_whose_last_seed_is_newest_is_in_the_family():
-    """It was begun first, and went on when the other had ended."""
-    gp = [a_record(a_cell(variant="gp", seed=seed)) for seed in (0, 1)]
-    elsewhere = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
-
-    def network(variant, error, environment, *days):
-        cells = [a_cell(variant=variant, architecture=GRID, seed=seed) for seed in range(len(days))]
-        return [
-            a_record(cell, error, environment, started=f"2026-01-{day:02}T00:00:00+00:00")
-            for cell, day in zip(cells, days, strict=True)
-        ]
-
-    long, short = network("net", 1.1, ENVIRONMENT, 1, 9), network("net", 1.3, elsewhere, 2, 3)
-    other = network("other", 1.05, ENVIRONMENT, 4, 5)
-
-    def p_values(*groups):
-        rivals = Rivals([gp, *groups], tuple)
-        for number, group in enumerate(groups):
-            rivals.compare(number, group)
-        return rivals.p_values()
-
-    alone = p_values(long, other)
-    assert alone != p_values(short, other)
-    together = p_values(long, short, other)
-    assert (together[0], together[2]) == (alone[0], alone[1])
-
-
-def test_an_older_row_has_the_p_value_that_it_would_have_in_the_place_of_the_newest():
-    found = _holm_of_newest([2, 1, 2, 3], [0.01, 0.02, 0.03, 0.04])
-    assert found == pytest.approx([0.03, 0.06, 0.06, 0.06])  # Holm's of 0.02, 0.03, 0.04, and of 0.02, 0.01, 0.04
 
 
 def few(originals, started=LATER, **changes):

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.judging import dictionary, leaderboard
+from harness.judging import by_test, dictionary, leaderboard
 from harness.judging.columns import named
 from harness.judging.deployments import table as deployment_table
-from harness.judging.leaderboard import of_tests
 from harness.judging.records import SCHEMA, Deployment
 from harness.judging.searches import top_tens
+from harness.judging.standing import comparable
 from harness.judging.store import Store
 from harness.judging.verify import verify
 from tests.harness.a_benchmark import benchmark
@@ -76,7 +76,7 @@ def test_every_entry_says_something_and_stands_once():
 
 
 def test_it_has_every_column_of_the_tables_beside_the_leaderboard():
-    assert list(of_tests([a_record()]).columns) == [meaning.name for meaning in dictionary.OF_TESTS]
+    assert list(by_test.table([a_record()]).columns) == [meaning.name for meaning in dictionary.OF_TESTS]
     record = a_record()
     deployment = Deployment(
         schema=record.schema, key=record.key, sha256="a" * 64, runtime="float32", started="", environment=ENVIRONMENT,
@@ -84,7 +84,8 @@ def test_it_has_every_column_of_the_tables_beside_the_leaderboard():
     )  # fmt: skip
     found = deployment_table([record], [deployment])
     assert list(found.columns) == [meaning.name for meaning in dictionary.OF_DEPLOYMENTS]
-    (table,) = top_tens(benchmark({"tuned": 1.0})).values()
+    searches = comparable(record for record in benchmark({"tuned": 1.0}) if record.searched)
+    (table,) = top_tens(searches).values()
     names = [meaning.name for meaning in dictionary.OF_SEARCHES]
     place = names.index("<choice>")
     assert list(table.columns) == [*names[:place], "filters", "rate", *names[place + 1 :]]

@@ -8,7 +8,7 @@ import pytest
 
 from harness import registry
 from harness.errors import BenchError
-from harness.judging import columns, leaderboard
+from harness.judging import by_test, cells, columns, leaderboard, terminal
 from harness.judging.dictionary import of_leaderboard
 from harness.judging.outlines import Shelf
 from harness.judging.records import Examined, Record, Searched, Settings, Trial
@@ -39,7 +39,7 @@ def board(tmp_path):
     def compute(*records):
         for record in records:
             store.append(record)
-        return leaderboard.compute(tmp_path, "elasticity").table.map(leaderboard.text)
+        return leaderboard.compute(tmp_path, "elasticity").table.map(cells.text)
 
     return compute
 
@@ -67,8 +67,7 @@ def test_errors_of_small_targets_are_told_and_what_rounding_leaves_is_not(board,
     assert tests.loc["rmse", "value"] == pytest.approx(record.test.rmse, rel=1e-5)
     assert 0 < tests.loc["rmse", "low"] < tests.loc["rmse", "value"] < tests.loc["rmse", "high"]
     assert (
-        leaderboard.as_csv(leaderboard.of_tests([record]))
-        == (tmp_path / "leaderboards" / "elasticity-tests.csv").read_text()
+        leaderboard.as_csv(by_test.table([record])) == (tmp_path / "leaderboards" / "elasticity-tests.csv").read_text()
     )
 
 
@@ -76,7 +75,7 @@ def test_a_figure_of_the_suite_has_its_unit_and_no_scores_interval(monkeypatch):
     suite = registry.suite("elasticity")
     monkeypatch.setattr(suite, "METRICS", (*suite.METRICS, Metric("wall", "µm", "", "thickness of walls")))
     record = msgspec.structs.replace(a_record(), metrics={"wall": 2.0, "rmse": 5.0})
-    table = leaderboard.of_tests([record]).set_index("metric")
+    table = by_test.table([record]).set_index("metric")
     assert table.loc["wall", "unit"] == "µm"
     assert table.loc["wall", "low"] is None
     assert table.loc["rmse", "value"] == record.test.rmse
@@ -298,10 +297,10 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
     table = leaderboard.write(tmp_path, "elasticity").table
-    text = leaderboard.terminal_table(table, "elasticity", [a_cell(variant="mean")], "GPa")
+    text = terminal.of_cells(table, "elasticity", [a_cell(variant="mean")], "GPa")
     assert "ridge" in text
     for change in ({"profile": "paper"}, {"settings": Settings(init="native")}, {"split_hash": "6" * 64}):
-        assert "ridge" not in leaderboard.terminal_table(table, "elasticity", [a_cell(**change)], "GPa")
+        assert "ridge" not in terminal.of_cells(table, "elasticity", [a_cell(**change)], "GPa")
     assert "elsewhere" not in text
     assert list(pd.read_csv(leaderboard.leaderboard_file(tmp_path, "elasticity"))["variant"]) != []
 
@@ -309,8 +308,8 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
 def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
     table = leaderboard.write(tmp_path, "elasticity").table
-    assert "1 of 1 failed" in leaderboard.terminal_table(table, "elasticity", [a_cell()], "GPa")
-    assert "patience" not in leaderboard.terminal_table(table, "elasticity", [a_cell()], "GPa")
+    assert "1 of 1 failed" in terminal.of_cells(table, "elasticity", [a_cell()], "GPa")
+    assert "patience" not in terminal.of_cells(table, "elasticity", [a_cell()], "GPa")
     assert "patience" in leaderboard.leaderboard_file(tmp_path, "elasticity").read_text()
 
 
@@ -409,7 +408,7 @@ def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
     assert row["size_of_seeds"] == f"{first} {second}"
     assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
     table = leaderboard.write(tmp_path, "elasticity").table
-    shown = leaderboard.terminal_table(table, "elasticity", [records[0].cell], "GPa")
+    shown = terminal.of_cells(table, "elasticity", [records[0].cell], "GPa")
     assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
 
 
@@ -484,7 +483,7 @@ def test_the_terminal_tells_errors_without_a_unit_and_of_small_numbers(tmp_path,
     held_out = msgspec.structs.replace(held_out, **parts, train_mean=mean, units=(unit,) * 2)
     record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
     Store(tmp_path, "elasticity").append(record)
-    heading, line = leaderboard.terminal_table(
+    heading, line = terminal.of_cells(
         leaderboard.write(tmp_path, "elasticity").table, "elasticity", [record.cell], unit
     ).splitlines()
     assert f" {told} " in heading
@@ -517,7 +516,7 @@ def test_errors_of_unlike_units_are_not_added_up(board):
     assert [row[name] for name in ("rmse", "rmse_sd", "mae", "mse_2", "mse_of_mean_2")] == [""] * 5
     assert 0 < float(row["skill"]) < 1
     assert 0 < float(row["r2"]) < 1
-    told = leaderboard.of_tests([in_unlike_units(a_record(error=3.0))])
+    told = by_test.table([in_unlike_units(a_record(error=3.0))])
     assert {"skill", "r2_mean", "nmae"} <= set(told["metric"])
     assert not {"rmse", "mae", "mse", "mse_of_mean"} & set(told["metric"])
 
@@ -640,4 +639,4 @@ def test_a_network_alone_has_no_rival(board):
     ("value", "form", "told"), [(-0.0004, ".3f", "0.000"), (-0.004, ".3f", "-0.004"), (-0.001, ".0%", "0%")]
 )
 def test_a_terminal_shows_no_negative_zero(value, form, told):
-    assert leaderboard._in_form([value, None], form) == [told, ""]
+    assert terminal._in_form([value, None], form) == [told, ""]

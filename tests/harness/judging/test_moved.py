@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from harness.command import cli
 from harness.errors import BenchError
-from harness.judging import leaderboard
+from harness.judging import cells, leaderboard
 from harness.judging.moved import between, differ, in_markdown, since
 from harness.judging.store import Store
 from tests.harness.examples import a_cell, a_record
@@ -106,7 +106,7 @@ def test_values_differ_beyond_their_last_printed_digit(one, other, told):
 
 @given(st.floats(-1e12, 1e12))
 def test_rounding_moves_nothing(value):
-    assert not differ(leaderboard.text(value), leaderboard.text(value * (1 + 1e-12)))
+    assert not differ(cells.text(value), cells.text(value * (1 + 1e-12)))
 
 
 def test_what_a_stranger_wrote_is_text():

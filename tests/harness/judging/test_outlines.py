@@ -4,7 +4,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.judging import leaderboard
+from harness.judging import by_test, cells, leaderboard
 from harness.judging.outlines import Shelf
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store
@@ -140,6 +140,6 @@ def test_the_rest_of_a_line_is_read_when_it_is_asked_for(store):
 def test_row_by_row_the_tables_are_those_of_all_records_at_once(suite):
     records = standing(leaderboard.believed(RESULTS, suite))
     texts = {path.name: path.read_text() for path in (RESULTS / "leaderboards").glob(f"{suite}*.csv")}
-    assert texts[f"{suite}.csv"] == leaderboard.as_csv(leaderboard.of_block(RESULTS, suite, records))
-    assert texts[f"{suite}-tests.csv"] == leaderboard.as_csv(leaderboard.of_tests(records))
-    assert texts[f"{suite}.csv"] == leaderboard.as_csv(leaderboard.compute(RESULTS, suite).table)
+    assert texts[f"{suite}.csv"] == cells.as_csv(leaderboard.of_block(RESULTS, suite, records))
+    assert texts[f"{suite}-tests.csv"] == cells.as_csv(by_test.table(records))
+    assert texts[f"{suite}.csv"] == cells.as_csv(leaderboard.compute(RESULTS, suite).table)

@@ -42,7 +42,6 @@ def test_same_input_same_interval() -> None:
     draw = np.random.default_rng(0)
     errors, of_mean = _errors(draw, 3, 78, 0.3), _errors(draw, 1, 78, 1.0)[0]
     assert skill_interval(errors, of_mean) == skill_interval(errors.tolist(), of_mean.tolist())
-    assert skill_interval(errors, of_mean) != skill_interval(errors, of_mean, seed=1)
     assert paired_difference(errors, errors[:1]) == paired_difference(errors, errors[:1])
 
 
@@ -190,7 +189,7 @@ def test_too_few_images_give_no_interval():
     assert np.isnan(skill_interval(few, 2 * few[0])).all()
     assert np.isfinite(paired_difference(enough, 2 * enough)).all()
     assert np.isfinite(paired_differences([enough] * 2, enough[0])).all()
-    assert paired_p_values([enough], 2 * enough) == [2 / 20_001]
+    assert paired_p_values([(enough, 2 * enough)]) == [2 / 20_001]
     value, low, high = paired_difference(few, 2 * few)
     assert value == -1
     assert np.isnan([low, high]).all()
@@ -320,7 +319,7 @@ def test_a_p_value_is_below_a_level_where_the_interval_leaves_out_zero() -> None
     for shift in np.linspace(0, 0.3, 40):
         a, b = draw.normal(1 + shift, 0.5, (3, 60)), draw.normal(1, 0.5, (3, 60))
         _, low, high = paired_difference(a, b)
-        agree.append((paired_p_values([a], b)[0] < 0.05) == (low > 0 or high < 0))
+        agree.append((paired_p_values([(a, b)])[0] < 0.05) == (low > 0 or high < 0))
     assert np.mean(agree) > 0.9  # but for what resampling leaves to chance
 
 
@@ -329,13 +328,13 @@ def test_a_p_value_of_one_seed_is_near_that_of_a_t_test() -> None:
     for shift in (0.0, 0.05, 0.1, 0.15):
         a = draw.normal(1 + shift, 0.5, 200)
         b = a - shift + draw.normal(0, 0.4, 200)
-        assert paired_p_values([a], b)[0] == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue, abs=0.03)
+        assert paired_p_values([(a, b)])[0] == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue, abs=0.03)
 
 
 def test_the_smallest_p_value_survives_a_family_of_two_hundred() -> None:
     a, b = np.ones((3, 50)), np.zeros((3, 50))
-    assert paired_p_values([a], b)[0] == 2 / 20_001
-    assert holm([paired_p_values([a], b)[0]] * 200)[0] < 0.05
+    assert paired_p_values([(a, b)])[0] == 2 / 20_001
+    assert holm([paired_p_values([(a, b)])[0]] * 200)[0] < 0.05
 
 
 @pytest.mark.slow
@@ -349,8 +348,8 @@ def test_a_large_family_has_more_resamples_and_so_can_be_told_apart() -> None:
 
 def test_what_errs_alike_has_a_p_value_of_one() -> None:
     a = np.random.default_rng(2).random((1, 50))
-    assert paired_p_values([a], a)[0] == 1
-    assert np.isnan(paired_p_values([a[:, :5]], a[:, :5])[0])
+    assert paired_p_values([(a, a)])[0] == 1
+    assert np.isnan(paired_p_values([(a[:, :5], a[:, :5])])[0])
 
 
 def test_a_p_value_too_near_to_the_level_is_of_more_resamples() -> None:
@@ -358,7 +357,7 @@ def test_a_p_value_too_near_to_the_level_is_of_more_resamples() -> None:
     noise = draw.normal(0, 1, (1, 30))
     near, far = noise - noise.mean() + 0.36 * noise.std(), noise - noise.mean() + 1.0 * noise.std()
     nothing = np.zeros((1, 30))
-    few, many = (paired_p_values([near, far], nothing, resamples) for resamples in (20_000, 200_000))
+    few, many = (paired_p_values([(near, nothing), (far, nothing)], resamples) for resamples in (20_000, 200_000))
     assert 0.04 < few[0] < 0.06
     found = settled_p_values([(near, nothing), (far, nothing)], adjust=list)
     assert found[0] != few[0]
@@ -371,10 +370,11 @@ def test_each_pair_of_a_family_has_the_p_value_that_it_has_alone() -> None:
     draw = np.random.default_rng(6)
     a, b, x, y = (draw.normal(level, 0.5, (seeds, 30)) for level, seeds in ((1.3, 1), (1, 2), (0.9, 3), (1.1, 1)))
     pairs = [(a, x), (a, y), (b, x), (b, y)]
-    alone = [paired_p_values([one], other)[0] for one, other in pairs]
+    alone = [paired_p_values([(one, other)])[0] for one, other in pairs]
     assert len(set(alone)) == 4
     many = draw.normal(1.3, 0.5, (300, 12))  # more seeds than are held at once
-    assert paired_p_values([many, many + 1], many - 1) == [paired_p_values([many], many - 1)[0]] * 2 == [2 / 20_001] * 2
+    less = many - 1
+    assert paired_p_values([(many, less), (many + 1, less)]) == paired_p_values([(many, less)]) * 2 == [2 / 20_001] * 2
     assert settled_p_values(pairs, adjust=list) == alone
 
 

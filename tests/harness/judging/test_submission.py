@@ -562,7 +562,7 @@ def test_what_shows_beside_the_published_records_alone_is_told(sent, monkeypatch
     def unable(*_):
         raise BenchError("a record names something 'skill', which is another column of the leaderboard")
 
-    monkeypatch.setattr(submission, "_placed", unable)
+    monkeypatch.setattr(submission, "_ranked_rows", unable)
     found = sent(line(predicting(1.0)))
     assert errors(found) == [
         ("the leaderboard", "a record names something 'skill', which is another column of the leaderboard")

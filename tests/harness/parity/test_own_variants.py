@@ -4,7 +4,7 @@ import pytest
 
 from harness.errors import BenchError
 from harness.parity.climb import climb
-from harness.parity.subjects import Request, frameworks, standing_for, subjects
+from harness.parity.subjects import ClimbRequest, frameworks, standing_for, subjects
 from harness.registry import suite
 from harness.running.chosen import chosen
 
@@ -13,7 +13,9 @@ NETWORK = '[architecture]\ntype = "network"\nlayers = [{type = "Flatten"}, {type
 
 def climbing(tmp_path, variants, suite_name="elasticity"):
     between = frameworks("keras,pytorch")
-    request = Request(suite_name, between, variants, ("structure",), "smoke", (0,), tmp_path / "results", workers=1)
+    request = ClimbRequest(
+        suite_name, between, variants, ("structure",), "smoke", (0,), tmp_path / "results", workers=1
+    )
     return list(climb(request))
 
 

@@ -9,7 +9,7 @@ import pytest
 from harness import registry
 from harness.parity.side import BATCH, BATCHES_EXPORTED
 from harness.parity.sides import SideCrashed, Sides, given
-from harness.parity.subjects import MOST_STEPS, Framework, Request, groups, subjects
+from harness.parity.subjects import MOST_STEPS, ClimbRequest, Framework, groups, subjects
 from harness.running.data import DataSource
 
 SUITE = registry.suite("elasticity")
@@ -23,7 +23,7 @@ def begin(name, seed=0):
 
 
 def a_group(tmp_path, name="baseline"):
-    request = Request("elasticity", BETWEEN, name, ("structure",), "smoke", (0,), tmp_path, 2)
+    request = ClimbRequest("elasticity", BETWEEN, name, ("structure",), "smoke", (0,), tmp_path, 2)
     (group,) = groups(request, [NAMED[name]])
     return group
 

@@ -6,8 +6,8 @@ from harness.errors import BenchError
 from harness.model.architecture import Network, backbone_of
 from harness.parity.subjects import (
     EARLIER_STEPS,
+    ClimbRequest,
     Framework,
-    Request,
     frameworks,
     groups,
     largest,
@@ -29,7 +29,7 @@ def a_request(tmp_path, **changes):
         "results": tmp_path,
         "workers": 2,
     }
-    return Request(**{**whole, **changes})
+    return ClimbRequest(**{**whole, **changes})
 
 
 def test_two_backends_with_keras_engines():

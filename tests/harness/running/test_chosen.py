@@ -9,7 +9,7 @@ from harness.judging.records import Settings
 from harness.model.architecture import Estimator, Imported, Network
 from harness.model.variants import Recipe
 from harness.running import chosen as module
-from harness.running.chosen import chosen, is_own, settled, usual_recipes
+from harness.running.chosen import by_owner, chosen, settled, usual_recipes
 from harness.running.data import split_of
 from harness.running.guard import Limits
 from harness.running.looking import Looked
@@ -38,12 +38,8 @@ def planned(variant, **options):
 
 
 def test_words_of_the_users_own_are_told_from_names():
-    assert [word for word in ("gp", "my.toml", "a.b:C", "a/b.py:C", "a.py", "all") if is_own(word)] == [
-        "my.toml",
-        "a.b:C",
-        "a/b.py:C",
-        "a.py",
-    ]
+    told = by_owner("gp, my.toml,a.b:C,a/b.py:C,a.py,all")
+    assert told == (["gp", "all"], ["my.toml", "a.b:C", "a/b.py:C", "a.py"])
 
 
 def test_the_suites_own_come_first(tmp_path):

@@ -211,16 +211,16 @@ def test_a_fault_of_the_launcher_is_raised_not_swallowed(tmp_path, monkeypatch):
 
 
 def test_workers_have_one_thread_and_no_accelerator_unless_asked():
-    environment = worker_environment(1, "cpu")
+    environment = worker_environment("cpu")
     assert environment["OMP_NUM_THREADS"] == environment["TF_NUM_INTRAOP_THREADS"] == "1"
     assert environment["CUDA_VISIBLE_DEVICES"] == ""
-    assert worker_environment(1, "cuda").get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
+    assert worker_environment("cuda").get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def test_what_no_record_could_tell_of_is_not_inherited(monkeypatch):
     for name in _NOT_INHERITED:
         monkeypatch.setenv(name, "1")
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "default")  # told, and makes rows of its own
-    variables = worker_environment(1, "cpu")
+    variables = worker_environment("cpu")
     assert not set(_NOT_INHERITED) & variables.keys()
     assert variables["ATEN_CPU_CAPABILITY"] == "default"

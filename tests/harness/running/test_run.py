@@ -486,7 +486,7 @@ def test_timing_that_fails_leaves_the_leaderboard_to_be_written(classical, monke
     def dies(*_):
         raise LatencyError("timing: its process was killed by signal 9")
 
-    monkeypatch.setattr("harness.running.run.measure_apart", dies)
+    monkeypatch.setattr("harness.running.timings.measure_apart", dies)
     run, results = classical
     assert run("variant=mean", "profile=smoke") == 0
     assert "no latencies: timing: its process was killed by signal 9" in capsys.readouterr().err
@@ -506,7 +506,7 @@ def test_what_was_timed_while_the_machine_was_busy_is_timed_again(classical, mon
         timing = msgspec.structs.replace(a_timing(), unsteady=unsteady if len(asked) == 1 else "")
         return {name: Latency((timing,)) for name in models}
 
-    monkeypatch.setattr("harness.running.run.measure_apart", measured)
+    monkeypatch.setattr("harness.running.timings.measure_apart", measured)
     run, _ = classical
     for _ in range(3):
         assert run("variant=mean", "profile=smoke") == 0

@@ -157,7 +157,7 @@ def test_chatter_on_standard_output_does_not_reach_the_messages():
         input=orders + "\n",
         capture_output=True,
         text=True,
-        env=worker_environment(1, "cpu"),
+        env=worker_environment("cpu"),
         check=True,
         timeout=120,
     )

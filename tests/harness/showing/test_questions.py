@@ -7,7 +7,8 @@ import pytest
 from harness.judging.blocks import Difference, difference, differences, p_values, rows
 from harness.judging.records import Examined, Settings
 from harness.protocol import Comparison
-from harness.showing.questions import _in_runs, answers, decimals, family, few, in_words, seconds, settles
+from harness.showing.digits import decimals, in_words
+from harness.showing.questions import _in_runs, answers, family, few, seconds, settles
 from harness.showing.tables import markdown
 from tests.harness.a_benchmark import benchmark
 from tests.harness.examples import a_record, as_rows, with_held_out, with_images

@@ -16,7 +16,8 @@ from harness.errors import BenchError
 from harness.judging.leaderboard import compute, leaderboard_file
 from harness.judging.store import Store
 from harness.showing import report
-from harness.showing.tables import cell, in_latex, last_decimal, of_leaderboard, rounded
+from harness.showing.digits import last_decimal, rounded
+from harness.showing.tables import cell, in_latex, of_leaderboard
 from tests.harness.a_benchmark import benchmark, fill
 from tests.harness.examples import a_cell, a_failure, a_latency, a_record
 

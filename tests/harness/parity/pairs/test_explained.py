@@ -6,8 +6,8 @@ import pytest
 from harness.foreign import Array, Inspected, Part
 from harness.parity.ladder import Verdict
 from harness.parity.pairs.explained import why
-from harness.parity.pairs.mapping import Matched, Paired
 from harness.parity.pairs.orders import Computed, Looked
+from harness.parity.pairs.paired import Matched, Paired
 
 SHAPE = (3, 3, 2, 4)
 

@@ -1,0 +1,91 @@
+"""Leaderboards on a terminal: the columns that fit one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness import registry
+from harness.judging import deployments
+from harness.judging.columns import digest, named
+from harness.judging.leaderboard import believed, of_some_seeds
+from harness.judging.records import Cell
+from harness.judging.store import Store
+
+# Heading and format; a suite's own figures come after these, where they have a heading.
+_SHOWN = {
+    "variant": ("variant", ""),
+    "backend": ("backend", ""),
+    "skill": ("skill", ".3f"),
+    "skill_low": ("95 % from", ".3f"),
+    "skill_high": ("to", ".3f"),
+    "r2": ("R²", ".3f"),
+    "r2_sd": ("± seeds", ".3f"),
+    "nmae_percent": ("NMAE %", ".2f"),
+    "rmse_{unit}": ("RMSE {unit}", ".2f"),
+}
+_SMALL = 0.1  # errors below are told by their digits, not by decimals
+_LAST = {
+    "parameters": ("parameters", ",.0f"),
+    "train_seconds": ("train s", ".1f"),
+    "p50_ms_b1": ("ms/image", ".3f"),
+    "switches": ("switches", ""),
+    "verdict": ("verdict", ""),
+}
+
+
+def of_cells(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) -> str:
+    """The rows of a suite's leaderboard of data, split, profile and settings like those of cells, with the columns that
+    fit a terminal.
+    """
+    alike = {
+        "data_hash": {cell.data_hash[:12] for cell in cells},
+        "split_hash": {cell.split_hash[:12] for cell in cells},
+        "profile": {cell.profile for cell in cells},
+        "settings": {digest(cell.settings) for cell in cells},
+    }
+    for column, asked in alike.items():
+        table = table[table[column].isin(asked)]
+    # Why a cell has no result was told when it ended.
+    table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"].str.split(":").str[0])
+    shown = {}
+    own = {metric.key: (metric.heading, metric.form) for metric in registry.suite(suite).METRICS if metric.heading}
+    for name, (heading, form) in {**_SHOWN, **own, **_LAST}.items():
+        values = table.get(named(name, unit))
+        if values is not None and (name != "switches" or values.any()):
+            small = "{unit}" in name and max(filter(None, values), default=1.0) < _SMALL
+            shown[named(heading, unit).strip()] = _in_form(values, ".3g" if small else form)
+    lines = str(pd.DataFrame(shown).to_string(index=False))
+    for _, row in table.iterrows():
+        if told := of_some_seeds(row):
+            lines += f"\n{row['variant']} on {row['backend']}: {told}"
+    return lines
+
+
+_OF_DEPLOYMENTS = {
+    "variant": ("variant", ""),
+    "backend": ("backend", ""),
+    "runtime": ("runtime", ""),
+    "file_kB": ("kB", ".0f"),
+    "skill": ("skill", ".3f"),
+    "p50_ms_b1": ("ms/image", ".3f"),
+    "faster_b1": ("faster", ".2f"),
+    "faster_b32": ("by 32", ".2f"),
+}
+
+
+def of_deployments(results: Path, suite: str) -> str:
+    """Every model in every runtime, with the columns that fit a terminal."""
+    table = deployments.table(believed(results, suite), Store(results, suite).deployments())
+    shown = {heading: _in_form(table[name], form, "–") for name, (heading, form) in _OF_DEPLOYMENTS.items()}
+    return str(pd.DataFrame(shown).to_string(index=False))
+
+
+def _in_form(values: Iterable[Any], form: str, absent: str = "") -> list[str]:
+    """As a terminal shows them, never a negative zero."""
+    told = [absent if value is None else format(value, form) for value in values]
+    return [text.removeprefix("-") if form and not re.search("[1-9]", text) else text for text in told]
