@@ -202,22 +202,22 @@ SCORES = (
         "rival",
         "of a network: the best row without one, by the validation images",
         _rival,
-        heading="best without a network",
+        heading="rival (best without a network)",
     ),
     Column(
         "over_rival",
         "by how much its skill is higher than that one's",
         _over_rival("value"),
         better="higher",
-        heading="skill over it",
+        heading="skill over rival",
     ),
-    Column("over_rival_low", "lower end of its 95 % interval", _over_rival("low"), heading="over it, 95 % from"),
-    Column("over_rival_high", "upper end of its 95 % interval", _over_rival("high"), heading="over it, 95 % to"),
+    Column("over_rival_low", "lower end of its 95 % interval", _over_rival("low"), heading="over rival, 95 % from"),
+    Column("over_rival_high", "upper end of its 95 % interval", _over_rival("high"), heading="over rival, 95 % to"),
     Column(
         "over_rival_p_holm",
         "p-value of its being zero, after Holm among all models of the table with the same rival",
         lambda g: g.p_value,
-        heading="over it, p (Holm)",
+        heading="over rival, p (Holm)",
     ),
     Column("r2", "coefficient of determination, mean over targets", _mean("r2_mean"), better="higher", heading="R²"),
     Column("r2_sd", "its standard deviation over seeds", _deviation("r2_mean"), better="lower", heading="R² ± seeds"),
@@ -560,9 +560,11 @@ def columns(group: Group) -> list[Column]:
 
 
 def titled(title: str, measured_in: str, unit: str) -> str:
-    """What stands over a column where the targets are in `unit`: its title, and its own unit where it has one."""
+    """What stands over a column where the targets are in `unit`: its title, and its own unit where it has one and does
+    not end in it.
+    """
     own = named(measured_in, unit)
-    return f"{title} ({own})" if own else title
+    return f"{title} ({own})" if own and not title.endswith(own) else title
 
 
 def named(name: str, unit: str) -> str:

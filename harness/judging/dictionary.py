@@ -73,7 +73,7 @@ def titles(suite: str, names: Iterable[str], unit: str) -> list[str]:
     told = []
     for name in names:
         found = known.get(name) or Meaning(name, "", "", "", f"R² of {name.removeprefix('r2_')}")  # of one target
-        told.append(titled(found.title, found.unit, unit))
+        told.append(titled(named(found.title, unit), found.unit, unit))
     return told
 
 

@@ -40,7 +40,7 @@ _LAST = {
 
 def of_cells(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) -> str:
     """The rows of a suite's leaderboard of data, split, profile and settings like those of cells, with the columns that
-    fit a terminal.
+    fit a terminal and say something.
     """
     alike = {
         "data_hash": {cell.data_hash[:12] for cell in cells},
@@ -56,7 +56,7 @@ def of_cells(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) 
     own = {metric.key: (metric.heading, metric.form) for metric in registry.suite(suite).METRICS if metric.heading}
     for name, (heading, form) in {**_SHOWN, **own, **_LAST}.items():
         values = table.get(named(name, unit))
-        if values is not None and (name != "switches" or values.any()):
+        if values is not None and any(value not in (None, "") for value in values):
             small = "{unit}" in name and max(filter(None, values), default=1.0) < _SMALL
             shown[named(heading, unit).strip()] = _in_form(values, ".3g" if small else form)
     lines = str(pd.DataFrame(shown).to_string(index=False))

@@ -11,20 +11,21 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.scale import FuncScale
 
 from harness import registry
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
 from harness.showing.certainty import draw_ranks
-from harness.showing.digits import decimals
+from harness.showing.digits import decimals, last_decimal, rounded
 
 _COLOURS = {"keras": "#D55E00", "pytorch": "#0072B2", "classical": "#555555"}
 _OTHER = "#009E73"
@@ -228,7 +229,8 @@ def _draw_target(axes: Axes, same: Sequence[Row], index: int) -> None:
         colour, r2 = _COLOURS.get(row.backend, _OTHER), test.r2[target]
         axes.plot(truth, np.array(held_out.predictions)[:, index], "o", color=colour, markersize=3, alpha=0.6)
         told = f"{row.backend} R² " + ("–" if r2 is None else f"{r2:.3f}")
-        axes.text(0.04, 0.96 - 0.09 * number, told, transform=axes.transAxes, va="top", color=colour, fontsize=8)
+        place: dict[str, Any] = {"transform": axes.transAxes, "va": "top", "zorder": 4, "bbox": _PAPER}  # over points
+        axes.text(0.04, 0.96 - 0.09 * number, told, color=colour, fontsize=8, **place)
     _plain(axes)
 
 
@@ -261,15 +263,17 @@ def _draw_cost(scores: pd.DataFrame, column: str, label: str, picture: Path, not
     table = scores[scores[column].notna() & scores["skill"].notna()]
     least = 1.0 if column == "parameters" else 1e-3
     cost, skill = table[column].astype(float).clip(lower=least), table["skill"].astype(float)
-    height = skill.clip(lower=_FLOOR)
-    figure = Figure(figsize=(9.5, 5.6), layout="constrained")
+    scale = _Scale(skill.max())
+    height = skill.clip(lower=scale.floor)
+    figure = Figure(figsize=(9.5, 6.6), layout="constrained")
     axes = figure.subplots()
     front = pareto_front(cost.to_numpy(), skill.to_numpy())
     axes.step(cost.iloc[front], height.iloc[front], where="post", color="#BBBBBB", linewidth=1.5, zorder=1)
-    axes.set(xscale="log", xlim=(cost.min() / 1.6, cost.max() ** 1.25 / cost.min() ** 0.25 * 3), ylim=(-0.1, 1.05))
-    axes.set(xlabel=label, ylabel="skill on the test images (0 = the mean, 1 = perfect)")
+    axes.set(xscale="log", xlim=(cost.min() / 1.6, cost.max() ** 1.25 / cost.min() ** 0.25 * 3))
+    scale.put_on(axes, "y")
+    axes.set(xlabel=label, ylabel="skill on the test images, logarithmic in 1 - skill (0 = the mean)")
     for place, backend in enumerate(table["backend"]):
-        marker = "o" if skill.iloc[place] > _FLOOR else "v"  # far below zero every score says the same
+        marker = "o" if skill.iloc[place] > scale.floor else "v"
         size = 7 if place in front else 5
         colour = _COLOURS.get(backend, _OTHER)
         axes.plot(cost.iloc[place], height.iloc[place], marker, color=colour, markersize=size, zorder=4)  # over names
@@ -281,9 +285,6 @@ def _draw_cost(scores: pd.DataFrame, column: str, label: str, picture: Path, not
     _plain(axes)
     axes.set_title(f"line: no other model is both better and cheaper ({note})", loc="left", fontsize=10)
     return _saved(figure, picture)
-
-
-_FLOOR = -0.05
 
 
 def pareto_front(cost: np.ndarray, skill: np.ndarray) -> list[int]:
@@ -299,11 +300,11 @@ def _label_points(axes: Axes, points: list[tuple[float, float, str]]) -> None:
     """Names right of their points; where names would overlap they are written under each other, with a line to the
     point, each once for points that all but cover each other.
     """
-    (left, right), (bottom, top) = np.log10(axes.get_xlim()), axes.get_ylim()
+    of_axes = axes.transScale + axes.transLimits
     taken: list[tuple[float, float]] = []
     named: list[tuple[float, float, str]] = []
     for x, y, name in sorted(points, key=lambda point: -point[1]):
-        across, up = (np.log10(x) - left) / (right - left), (y - bottom) / (top - bottom)
+        across, up = of_axes.transform((x, y))
         if any(name == other and abs(across - there) < 0.05 and abs(up - at) < 0.05 for there, at, other in named):
             continue
         named.append((across, up, name))
@@ -320,7 +321,7 @@ def _label_points(axes: Axes, points: list[tuple[float, float, str]]) -> None:
 
 def _free_height(across: float, height: float, taken: Sequence[tuple[float, float]], step: float) -> float:
     """The first height from this one on, step by step, at which a name covers none of those that are `taken`."""
-    while any(abs(across - there) < 0.22 and abs(height - at) < 0.034 for there, at in taken):
+    while any(abs(across - there) < 0.22 and abs(height - at) < 0.03 for there, at in taken):
         height += step
     return height
 
@@ -328,6 +329,33 @@ def _free_height(across: float, height: float, taken: Sequence[tuple[float, floa
 _LOWEST = 0.02  # of the axis
 
 _PAPER: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.4, "alpha": 0.8}
+
+
+class _Scale:
+    """Skills by what is left of the mean's squared error, as beside the rows of `bench site`: 0.99 is as far from 0.9
+    as 0.9 from 0. Far below zero every score says the same: what is lower than `floor` stands there.
+    """
+
+    def __init__(self, best: float) -> None:
+        self._end = 1.05 * float(_place(max(best, 0.1)))
+        self.floor = float(_skill(-0.06 * self._end))
+
+    def put_on(self, axes: Axes, which: Literal["x", "y"]) -> None:
+        """Scale, limits and ticks of one axis."""
+        levels = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999) if self._end > 1 else (0.0, 0.2, 0.4, 0.6, 0.8)
+        ticks = [level for level in levels if _place(level) <= self._end]
+        ends = tuple(float(_skill(share * self._end)) for share in (-0.1, 1.0))
+        scale = FuncScale(axes.xaxis if which == "x" else axes.yaxis, (_place, _skill))
+        axes.set(**{f"{which}scale": scale, f"{which}lim": ends, f"{which}ticks": ticks})
+        axes.set(**{f"{which}ticklabels": [f"{tick:g}" for tick in ticks]})
+
+
+def _place(skill: Any) -> Any:
+    return -np.log10(np.maximum(1e-6, 1 - np.asarray(skill, float)))
+
+
+def _skill(place: Any) -> Any:
+    return 1 - 10 ** -np.asarray(place, float)
 
 
 def _plain(axes: Axes) -> None:
@@ -359,8 +387,10 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
     longest = max(map(len, table["variant"]))
     figure = Figure(figsize=(10.5 + 0.08 * longest, 1.6 + 0.36 * len(table)), layout="constrained")
     chart, columns = figure.subplots(1, 2, sharey=True, width_ratios=(5, 4))
+    scale = _Scale(table[["skill", "skill_high"]].astype(float).max().max())
+    scale.put_on(chart, "x")
     for height, (_, row) in enumerate(table[::-1].iterrows()):
-        _draw_skill(chart, height, row)
+        _draw_skill(chart, height, row, scale.floor)
         _write(columns, height, _cost(row), "black")
     _write(columns, len(table) - 0.4, ["skill", "R²", "NMAE", "parameters", "one image"], "#555555")
     columns.axis("off")
@@ -374,28 +404,35 @@ def draw(table: pd.DataFrame, picture: Path, title: str) -> Path:
     return picture
 
 
-def _draw_skill(axes: Axes, height: int, row: pd.Series[Any]) -> None:
+def _draw_skill(axes: Axes, height: int, row: pd.Series[Any], floor: float) -> None:
     colour = _COLOURS.get(row["backend"], _OTHER)
     skill = row["skill"]
-    # Far below zero every score says the same, and an outlier there would squeeze the others together.
     if row["skill_low"] is not None:  # too few test images give no interval
-        ends = [max(row[name], -0.1) for name in ("skill_low", "skill_high")]
+        ends = [max(row[name], floor) for name in ("skill_low", "skill_high")]
         axes.plot(ends, [height, height], color=colour, linewidth=2.5, solid_capstyle="butt")
-    axes.plot(max(skill, -0.1), height, "o" if skill > -0.1 else "<", color=colour, markersize=8)
+    axes.plot(max(skill, floor), height, "o" if skill > floor else "<", color=colour, markersize=8)
 
 
 def _cost(row: pd.Series[Any]) -> list[str]:
     formats: dict[str, Callable[[Any], str]] = {
-        "skill": _score,
         "r2": _score,
         "nmae_percent": "{:.2f} %".format,
         "parameters": "{:,.0f}".format,
         "p50_ms_b1": "{:.3f} ms".format,
     }
-    told = {name: "" if row[name] is None else form(row[name]) for name, form in formats.items()}
+    told = {"skill": _known(row)}
+    told |= {name: "" if row[name] is None else form(row[name]) for name, form in formats.items()}
     if leaderboard.of_some_seeds(row):
         told["parameters"] += "*"
     return list(told.values())
+
+
+def _known(row: pd.Series[Any]) -> str:
+    """A skill with three decimals, or near one with as many as its interval tells it by."""
+    skill, low, high = row["skill"], row["skill_low"], row["skill_high"]
+    if skill < 0.9 or low is None or high - low < 1e-6:
+        return _score(skill)
+    return rounded(skill, min(6, max(3, last_decimal((high - low) / 2))))
 
 
 def _score(value: float) -> str:
@@ -413,10 +450,9 @@ def _label(axes: Axes, table: pd.DataFrame) -> None:
     axes.set_yticks(range(len(table)), [f"{row.variant}  ·  {row.backend}" for row in table[::-1].itertuples()])
     for label, backend in zip(axes.get_yticklabels(), table["backend"][::-1], strict=True):
         label.set_color(_COLOURS.get(backend, _OTHER))
-    axes.set_xlim(-0.12, 1.03)
     axes.set_ylim(-0.6, len(table) - 0.2)
     axes.axvline(0, color="#999999", linewidth=1, zorder=0)
-    axes.set_xlabel("skill on the test images: 0 = the mean of the training labels, 1 = perfect; line: 95 % interval")
+    axes.set_xlabel("skill on the test images, logarithmic in 1 - skill; 0 = the training mean; line: 95 % interval")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#EEEEEE", zorder=0)

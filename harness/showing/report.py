@@ -343,8 +343,10 @@ def _reported(row: Row, source: Source) -> str:
 
 
 def _latencies(results: Path, suite: str, block: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """Milliseconds of those that were timed: a run that was stopped has timed nothing yet."""
     scores = leaderboard.of_block(results, suite, block)
-    return {(row["variant"], row["backend"]): cell(row, "p50_ms_b1") for _, row in scores.iterrows()}
+    timed = scores[scores["p50_ms_b1"].notna()]
+    return {(row["variant"], row["backend"]): cell(row, "p50_ms_b1") for _, row in timed.iterrows()}
 
 
 # --- raw labels ---------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from harness.showing.site.rows import BoardRow
 
 _WIDTH, _HEIGHT, _WORST = 110.0, 10, 1.6  # a skill below -0.6 stands at the left end
+_DIGIT = 5.2  # units that a digit of a tick is wide: `.axis text` of site.css has 9 px
 
 
 class Scale:
@@ -25,8 +26,12 @@ class Scale:
         return round(4 + (_WIDTH - 8) * math.log(_WORST / left) / math.log(_WORST / self._best), 1)
 
     def axis(self) -> Markup:
-        """Its ticks, for the heading."""
-        levels = [0.0, *(level for level in (0.9, 0.99, 0.999, 0.9999) if self.place(level) < _WIDTH - 12)]
+        """Its ticks, for the heading: those that neither touch the one before nor leave the picture."""
+        levels = [0.0]
+        for level in (0.9, 0.99, 0.999, 0.9999):
+            wide = _DIGIT * (len(f"{levels[-1]:g}") + len(f"{level:g}")) / 2
+            if self.place(levels[-1]) + wide + 3 < self.place(level) < _WIDTH - 12:
+                levels.append(level)
         texts = "".join(f'<text x="{self.place(x)}" y="9" text-anchor="middle">{x:g}</text>' for x in levels)
         return _svg(f'<g class="axis">{texts}</g>')
 

@@ -58,6 +58,12 @@ def test_a_change_of_names_is_noticed(change, left):
     assert len(broken(change(before), before)) == left
 
 
+def test_headings_name_the_unit_of_the_targets_once():
+    """`change_shift_{unit} (GPa)` and `MAPE % (%)` stood over columns that were asked for."""
+    names = ["rmse_GPa", "change_shift_GPa", "mape", "r2_E1"]
+    assert dictionary.titles("polysilicon", names, "GPa") == ["RMSE (GPa)", "change_shift_GPa", "MAPE %", "R² of E1"]
+
+
 def test_schemas_that_were_published_stay_as_they_were():
     house = RESULTS.parent
     if not (house / ".git").exists():

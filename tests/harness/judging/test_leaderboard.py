@@ -305,6 +305,22 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     assert list(pd.read_csv(leaderboard.leaderboard_file(tmp_path, "elasticity"))["variant"]) != []
 
 
+def test_the_terminal_has_no_column_that_says_nothing(tmp_path):
+    """One seed has no deviation, targets in unlike units no RMSE, and what was stopped no times: they were empty."""
+    store = Store(tmp_path, "elasticity")
+    store.append(a_record())
+    table = leaderboard.write(tmp_path, "elasticity").table
+    heading = terminal.of_cells(table, "elasticity", [a_cell()], "GPa").splitlines()[0]
+    assert "skill" in heading
+    assert "train s" in heading
+    assert "± seeds" not in heading
+    assert "ms/image" not in heading
+    store.append(a_record(a_cell(seed=1), error=2.0))
+    table = leaderboard.write(tmp_path, "elasticity").table
+    heading = terminal.of_cells(table, "elasticity", [a_cell()], "GPa").splitlines()[0]
+    assert "± seeds" in heading
+
+
 def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
     table = leaderboard.write(tmp_path, "elasticity").table

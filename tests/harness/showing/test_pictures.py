@@ -1,5 +1,6 @@
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -172,3 +173,45 @@ def test_the_pareto_front_is_what_nothing_beats_in_both(points):
 )
 def test_a_score_fits_its_column_and_is_never_a_negative_zero(value, told):
     assert pictures._score(value) == told
+
+
+@pytest.mark.parametrize(
+    ("skill", "ends", "told"),
+    [
+        (0.99855, (0.9978, 0.9991), "0.9986"),
+        (0.99992, (0.999894, 0.999939), "0.999920"),
+        (0.947, (0.92, 0.96), "0.947"),
+        (-4e-5, (-2.6e-4, 1.9e-4), "0.000"),
+        (0.99855, (None, None), "0.999"),
+    ],
+)
+def test_skills_near_one_are_told_apart(skill, ends, told):
+    """Three models of polysilicon, one of them worse by test, stood at 1.000."""
+    row = pd.Series({"skill": skill, "skill_low": ends[0], "skill_high": ends[1]}, dtype=object)
+    assert pictures._known(row) == told
+
+
+@pytest.mark.parametrize("which", ["x", "y"])
+def test_on_the_scale_0_99_is_as_far_from_0_9_as_0_9_from_0(which):
+    axes = Figure().subplots()
+    scale = pictures._Scale(0.9991)
+    scale.put_on(axes, which)
+    to_axes = axes.transScale + axes.transLimits
+
+    def place(skill):
+        return to_axes.transform((skill, 0) if which == "x" else (0.5, skill))["xy".index(which)]
+
+    assert place(0.99) - place(0.9) == pytest.approx(place(0.9) - place(0.0))
+    assert 0 < place(scale.floor) < place(0.0) < place(0.9991) < 1
+    ticks = axes.get_xticks() if which == "x" else axes.get_yticks()
+    assert list(ticks) == [0.0, 0.5, 0.9, 0.99, 0.999]
+
+
+@pytest.mark.parametrize("best", [-3.0, 0.0, 0.6, 1.0])
+def test_any_best_skill_has_a_scale(best):
+    axes = Figure().subplots()
+    pictures._Scale(best).put_on(axes, "x")
+    low, high = axes.get_xlim()
+    assert low < 0 < high
+    assert np.isfinite([low, high]).all()
+    assert 0.0 in axes.get_xticks()

@@ -277,6 +277,15 @@ def test_too_few_test_images_are_said_to_tell_nothing(tmp_path):
     assert "All others are worse" not in text
 
 
+def test_a_run_that_was_stopped_before_its_models_were_timed_is_reported_on(tmp_path):
+    """Of a user's own data it ended in a traceback: the dash for no time was read as a number."""
+    store = Store(tmp_path, "own")
+    for name, error in (("mean", 10.0), ("gp", 1.0)):
+        store.append(a_record(a_cell(suite="own", variant=name), error))
+    text = report.write(tmp_path, "own", tmp_path / "page").read_text(encoding="utf-8")
+    assert "Training took 0.25 s on one core per seed, including any search; the file is 1 kB." in text
+
+
 @pytest.mark.slow
 def test_jupyters_way_of_drawing_is_not_asked_for(tmp_path):
     fill(Store(tmp_path, "elasticity"), [a_record(a_cell(variant="mean"))])
