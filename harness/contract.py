@@ -127,8 +127,11 @@ def _wrong_of_images(dataset: Dataset) -> Iterator[str]:
         yield f"images are {_kind(images)}: they must be float32, of shape (n, height, width, channel)"
     elif not images.size:
         yield f"images are of shape {images.shape}: there are none"
-    elif not (images.min() >= 0 and images.max() <= 1):  # neither is true where one is no number
+    elif not (images.min() >= -_ROUNDING and images.max() <= 1 + _ROUNDING):  # neither is true where one is no number
         yield f"images have values from {images.min():g} to {images.max():g}: they must lie in 0 to 1"
+
+
+_ROUNDING = 1e-5  # averages of white pixels may be just beyond
 
 
 def _wrong_of_targets(dataset: Dataset) -> Iterator[str]:

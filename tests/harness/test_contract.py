@@ -34,6 +34,8 @@ def test_a_whole_suite_is_taken_as_it_is():
     contract.settle("foams", module)
     assert module.VARIANTS == a_suite.VARIANTS
     contract.refuse_unfit("foams", module, DATASET, lambda: DATASET)
+    rounded = msgspec.structs.replace(DATASET, images=edited(DATASET.images, 1 + 1e-6))
+    contract.refuse_unfit("foams", module, rounded, lambda: rounded)
 
 
 def test_whole_numbers_where_real_ones_are_meant_change_no_key():
