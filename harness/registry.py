@@ -22,6 +22,8 @@ from harness.errors import BenchError
 from harness.text import nearest
 
 if TYPE_CHECKING:  # help texts are made from here, and do not wait for NumPy
+    from types import ModuleType
+
     from harness.protocol import Backend, Suite
 
 Kind = Literal["backends", "suites"]
@@ -61,8 +63,10 @@ def choose(word: str, known: Iterable[_Word], what: str) -> tuple[_Word, ...]:
 
 
 def suite(name: str) -> Suite:
-    """Import a suite. Raises BenchError if there is none of that name."""
-    return cast("Suite", _load("suites", name))
+    """Import a suite. Raises BenchError if there is none of that name, and where it is none."""
+    module = _load("suites", name)
+    _settle(name, module)
+    return cast("Suite", module)
 
 
 def backend(name: str) -> Backend:
@@ -104,7 +108,14 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
-def _load(kind: Kind, name: str) -> object:
+@cache
+def _settle(name: str, module: ModuleType) -> None:
+    from harness import contract  # noqa: PLC0415  it waits for NumPy, as the suite did
+
+    contract.settle(name, module)
+
+
+def _load(kind: Kind, name: str) -> ModuleType:
     if name not in names(kind):
         raise unknown(name, names(kind), kind.removesuffix("s"))
     try:

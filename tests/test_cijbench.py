@@ -38,6 +38,25 @@ def test_several_values_are_whatever_has_several(asked, seeds):
     assert msgspec.structs.asdict(asked[0]) == as_typed("run", commands.RunOptions, "seeds=0,1")
 
 
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"seeds": np.array(3)}, "seeds=3"),
+        ({"seeds": np.int64(3)}, "seeds=3"),
+        ({"dry": np.bool_(True)}, "dry=true"),
+        ({"results": b"mine"}, "results=mine"),
+    ],
+)
+def test_a_value_may_be_of_another_kind(asked, options, word):
+    cijbench.run(**options)
+    assert msgspec.structs.asdict(asked[0]) == as_typed("run", commands.RunOptions, word)
+
+
+def test_images_themselves_are_no_folder(asked):
+    with pytest.raises(BenchError, match=r"images=: is given an array of shape \(2, 64, 64\), and takes a word"):
+        cijbench.predict(suite="own", images=np.zeros((2, 64, 64)), out="rows.csv")
+
+
 def test_what_is_none_is_not_given(asked, tmp_path):
     cijbench.run(data=None, variant=None, results=tmp_path)
     cijbench.predict(model="a.onnx", images="b", out="c.csv", suite=None, variant=None)
@@ -67,12 +86,28 @@ def test_predictions_are_returned(asked):
         ({"sute": "all"}, "bench run has no option 'sute': did you mean 'suite'"),
         ({"workers": -1}, "workers=-1: must be a whole number of at least 0"),
         ({"device": "gpu"}, "device=gpu: must be one of cpu, cuda"),
+        ({"results": ""}, "results=: is empty; see `bench run --help`"),
     ],
 )
 def test_what_the_command_line_refuses_is_refused(asked, options, said):
     with pytest.raises(BenchError, match=said):
         cijbench.run(**options)
     assert not asked
+
+
+@pytest.mark.parametrize(
+    ("suite", "results", "said"),
+    [
+        (None, None, "unknown suite 'all'"),
+        (["elastic"], None, "unknown suite 'elastic': did you mean 'elasticity'"),
+        ("elasticity", "~nobody-at-all/mine", "there is no home ~nobody-at-all here"),
+        ("elasticity", 3, "3: no records of elasticity: `cijbench.run` makes them"),
+        (["elasticity"], b"nowhere", "nowhere: no records of elasticity"),
+    ],
+)
+def test_a_leaderboard_that_is_not_there_is_refused(suite, results, said):
+    with pytest.raises(BenchError, match=said):
+        cijbench.leaderboard(suite, results)
 
 
 def test_a_leaderboard_is_of_the_records_of_a_folder(tmp_path, monkeypatch):

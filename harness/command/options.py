@@ -40,7 +40,8 @@ def parse(command: str, options: type[msgspec.Struct], words: list[str]) -> msgs
     for field in fields.values():
         if field.required and field.name not in values:
             raise BenchError(f"bench {command} needs {field.name}=; see `bench {command} --help`")
-        if field.required and not values[field.name]:  # of a variable that is not set: no folder is meant
+        needed = field.required or (_meta(field).extra == IS_PATH and field.default != "")
+        if needed and values.get(field.name) == "":  # of a variable that is not set: no folder is meant
             raise BenchError(f"{field.name}=: is empty; see `bench {command} --help`")
     own = {key: values.pop(key) for key in theirs & values.keys()}
     try:

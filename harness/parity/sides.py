@@ -39,17 +39,18 @@ def given(suite: Suite, dataset: Dataset, split: Split, variant: Variant, seed: 
     network = variant.architecture
     assert isinstance(network, Network)
     dataset = view(suite, dataset, split, variant.encoding, variant.decoding).met
-    size = _BACKBONE_SIZE if backbone_of(network) else dataset.images.shape[1]
     chosen = _of_each_class(dataset, split.train)[: max(BATCHES_EXPORTED)]
     asked = task(suite, dataset, split, Settings())
     scaling, shift = asked.scaling, np.zeros(1)
     if isinstance(scaling, Scaling):
         shift = 7 / 8 * np.array(scaling.offset)
         scaling = Scaling(tuple((np.array(scaling.offset) - shift).tolist()), scaling.scale)
-    asked = msgspec.structs.replace(asked, input_shape=(size, size, dataset.images.shape[3]), scaling=scaling)
+    images = dataset.images[chosen]
+    if backbone_of(network):
+        images = images[:, :_BACKBONE_SIZE, :_BACKBONE_SIZE]
+    asked = msgspec.structs.replace(asked, input_shape=images.shape[1:], scaling=scaling)
     draw = np.random.default_rng([seed, _PARITY])
     order = np.stack([draw.permutation(len(chosen))[:BATCH] for _ in range(MOST_STEPS)])
-    images = dataset.images[chosen, :size, :size]
     if not variant.encoding:
         images = _grey(images, draw)
     weights = _telling_weights(network, asked.input_shape, seed)

@@ -12,7 +12,17 @@ import msgspec
 
 from harness import registry
 from harness.errors import BenchError
-from harness.model.architecture import Dropout, Estimator, Imported, Network, backbone_of, parameter_shapes
+from harness.model import backbones
+from harness.model.architecture import (
+    Dense,
+    Dropout,
+    Estimator,
+    Imported,
+    Network,
+    Shape,
+    backbone_of,
+    parameter_shapes,
+)
 from harness.model.variants import Configuration, Search, Variant
 from harness.parity.side import BATCH
 from harness.protocol import Suite
@@ -167,20 +177,23 @@ def largest(search: Search) -> Configuration:
         network, recipe = configuration.architecture, configuration.recipe
         assert isinstance(network, Network)
         assert recipe is not None
-        parameters = sum(math.prod(shape) for shape in parameter_shapes(network, _PROBED).values())
+        parameters = sum(math.prod(shape) for shape in parameter_shapes(network, _probed(network)).values())
         dropout = sum(layer.rate for layer in network.layers if isinstance(layer, Dropout))
         return parameters, dropout, recipe.learning_rate
 
     return max(search.configurations, key=size)
 
 
-_PROBED = (64, 64, 1)
+def _probed(network: Network) -> Shape:
+    """What it may be shown where only proportions matter: numbers, if its first layer takes them."""
+    first = next((layer for layer in network.layers if not isinstance(layer, Dropout)), None)
+    return (64,) if isinstance(first, Dense) else (64, 64, 1)
 
 
 def has_norms(variant: Variant) -> bool:
-    """Whether it is a network with batch norms."""
-    network = variant.architecture
-    return isinstance(network, Network) and any(name.endswith("/gamma") for name in parameter_shapes(network, _PROBED))
+    """Whether it is a network with batch norms, which backbones alone have."""
+    found = backbone_of(variant.architecture) if isinstance(variant.architecture, Network) else None
+    return found is not None and any(name.endswith("/gamma") for name in backbones.shapes(found[1]))
 
 
 class Group(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from harness import registry
+from harness import contract, registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
 from harness.model import proposed
@@ -77,6 +77,7 @@ def plan(suite_name: str, request: Request, weights: Origins = lambda _: RANDOM)
     backends = _backends(request.backend)
     source = DataSource(request.source.folder, registry.own_options(suite_name, request.source.options))
     dataset = source.load(suite)
+    contract.refuse_unfit(suite_name, suite, dataset, lambda: source.load(suite))
     split = split_of(suite, dataset)
     items = [settled(item, suite, dataset, split, request.limits) for item in named]
     if dataset.classes:

@@ -86,10 +86,11 @@ GROUND = {"errors", "text", "disk", "signals", "streams", "isolation", "environm
 MAY_IMPORT = {
     "model": set(),
     "protocol": {"model"},
-    "registry": {"protocol"},
+    "contract": {"model", "protocol"},
+    "registry": {"protocol", "contract"},
     "provenance": {"registry"},
     "judging": {"model", "protocol", "registry", "provenance"},
-    "running": {"model", "protocol", "registry", "provenance", "judging"},
+    "running": {"model", "protocol", "contract", "registry", "provenance", "judging"},
     "showing": {"model", "protocol", "registry", "provenance", "judging"},
     "parity": {"model", "protocol", "registry", "provenance", "judging", "running"},
     "command": {"model", "protocol", "registry", "provenance", "judging", "running", "showing", "parity"},

@@ -2,6 +2,7 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import numpy as np
 import psutil
 import pytest
@@ -11,6 +12,7 @@ from harness.parity.side import BATCH, BATCHES_EXPORTED
 from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import MOST_STEPS, ClimbRequest, Framework, groups, subjects
 from harness.running.data import DataSource
+from tests.harness import a_suite
 
 SUITE = registry.suite("elasticity")
 DATA = DataSource().load(SUITE)
@@ -54,6 +56,15 @@ def test_a_network_with_an_encoding_is_given_what_it_sees():
     start, task = given(films, dataset, films.split(dataset), waves, 0)
     assert start.images.shape[1:] == task.input_shape == (64, 64, 2)
     assert start.images.min() < -0.9  # cosines and sines, not gray levels
+
+
+@pytest.mark.parametrize(("name", "shape"), [("dense", (2,)), ("cnn", (8, 5, 2))])
+def test_a_network_climbs_on_numbers_and_on_images_that_are_not_square(name, shape):
+    dataset = a_suite.load(None, {})
+    dataset = msgspec.structs.replace(dataset, images=np.ascontiguousarray(dataset.images[:, :, :5]))
+    (variant,) = (variant for variant in subjects(a_suite) if variant.name == name)
+    start, task = given(a_suite, dataset, a_suite.split(dataset), variant, 0)
+    assert start.images.shape[1:] == task.input_shape == shape
 
 
 def test_another_seed_gives_other_weights_and_batches():

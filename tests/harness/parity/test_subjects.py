@@ -3,7 +3,8 @@ import pytest
 
 from harness import registry
 from harness.errors import BenchError
-from harness.model.architecture import Network, backbone_of
+from harness.model.architecture import Dense, Dropout, Network, backbone_of
+from harness.model.variants import Configuration, Recipe, Search
 from harness.parity.subjects import (
     EARLIER_STEPS,
     ClimbRequest,
@@ -111,6 +112,12 @@ def test_a_search_stands_as_its_largest_configuration():
     (tuned,) = [variant for variant in SUITE.VARIANTS if variant.name == "tuned"]
     chosen = largest(tuned.architecture)
     assert chosen.choices == {"filters": 32.0, "kernel": 5.0, "dropout": 0.2, "learning_rate": 1e-3}
+
+
+def test_a_search_among_networks_of_numbers_has_a_largest_one_too():
+    networks = [Network((Dropout(0.1), Dense(units), Dense(2, "linear"))) for units in (4, 16, 8)]
+    search = Search(tuple(Configuration({"place": float(i)}, one, Recipe()) for i, one in enumerate(networks)))
+    assert largest(search).choices == {"place": 1.0}
 
 
 def test_variants_of_one_network_climb_together(tmp_path):

@@ -446,3 +446,10 @@ def test_a_broken_parity_csv_is_refused(tmp_path, content, said):
     (tmp_path / "parity.csv").write_bytes(content)
     with pytest.raises(BenchError, match=rf"parity\.csv: {said}"):
         build.write(tmp_path, ["elasticity"], tmp_path / "site", quiet)
+
+
+def test_images_keep_their_shape():
+    """A picture with a width and a height of its own would show what is not square as if it were."""
+    style = (Path(build.__file__).parent / "static" / "site.css").read_text(encoding="utf-8")
+    (of_images,) = re.findall(r"\.worst img \{(.*?)\}", style)
+    assert "width: 128px; height: auto;" in of_images
