@@ -27,6 +27,7 @@ def test_standard_covers_every_variant_backend_and_seed():
     assert ("baseline", "keras") in networks
     assert ("baseline", "pytorch") in networks
     assert {cell.backend for cell in cells if cell.variant == "ridge"} == {"classical"}
+    assert {cell.variant for cell in cells} == {variant.name for variant in registry.suite("elasticity").VARIANTS}
     assert {cell.seed for cell in cells} == {0, 1, 2}
     assert len({cell.key for cell in cells}) == len(cells)
 
