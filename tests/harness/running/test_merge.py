@@ -168,6 +168,14 @@ def test_what_contradicts_each_other_is_told_by_its_places_and_nothing_is_writte
     assert not (tmp_path / "out").exists()
 
 
+def test_what_began_at_one_time_stands_once_and_in_an_order_of_its_own(tmp_path):
+    ours = a_folder(tmp_path / "ours", a_failure(a_cell(seed=1)), a_record(a_cell(seed=0)))
+    theirs = a_folder(tmp_path / "theirs", a_record(a_cell(seed=2)), a_failure(a_cell(seed=1)))
+    for folders, name in (([ours, theirs], "one"), ([theirs, ours], "other")):
+        assert [merged.records for merged in merge(folders, tmp_path / name)] == [3]
+    assert written(tmp_path / "one") == written(tmp_path / "other")
+
+
 def test_where_no_bits_are_promised_what_differs_is_kept_and_what_repeats_is_not(tmp_path):
     cell = a_cell(settings=Settings(device="cuda"))
     one, other = a_record(cell, error=1.0), a_record(cell, error=2.0)
