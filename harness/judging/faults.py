@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from harness.judging.audit import untrue
-from harness.judging.metrics import unlike
+from harness.judging.metrics import unlike, varies
 from harness.judging.records import SCHEMA, Cell, Record, close
 from harness.judging.verify import verify
 from harness.model.architecture import Network, backbone_of
@@ -97,15 +97,19 @@ def _otherwise_run(cell: Cell, suite: Suite, split: Split) -> list[str]:
 
 def _longer(cell: Cell, suite: Suite) -> list[str]:
     """What is trained for more epochs than its profile allows, for `bench run` shortens what is longer."""
-    profile, search = suite.PROFILES.get(cell.profile), cell.architecture
+    profile, model = suite.PROFILES.get(cell.profile), cell.architecture
     if not profile:
         return []
-    most, recipes = max(profile.epochs, profile.fine_tuning_epochs), list(cell.recipes)
-    if isinstance(search, Search):
-        recipes += [item.recipe for item in search.configurations if item.recipe]
-        most = max(most, profile.search_epochs)
-    longest = max([recipe.epochs for recipe in recipes], default=0)
-    return [f"trains for {longest} epochs, and profile {cell.profile} for {most} at most"] * (longest > most)
+    tuned = profile.fine_tuning_epochs if isinstance(model, Network) and backbone_of(model) else profile.epochs
+    trained = [(recipe.epochs, profile.epochs if recipe.trains == "head" else tuned) for recipe in cell.recipes]
+    if isinstance(model, Search):
+        trained += [(item.recipe.epochs, profile.epochs) for item in model.configurations if item.recipe]
+        trained.append((model.epochs, profile.search_epochs))
+    return [
+        f"trains for {epochs} epochs, and profile {cell.profile} for {most} at most"
+        for epochs, most in trained
+        if epochs > most
+    ]
 
 
 def _otherwise_trained(record: Record) -> list[str]:
@@ -154,12 +158,15 @@ def _otherwise_validated(record: Record, own: Data) -> list[str]:
     if tuple(told.r2) != dataset.target_names:
         return ["its R² on the validation images are not of the suite's targets"]
     r2 = np.array([np.nan if value is None else value for value in told.r2.values()])
+    known = varies(truth)
+    if (np.isfinite(r2) != known).any():  # one left out would leave the squared error free
+        return ["its R² on the validation images are not of those targets that vary there"]
     of_mean = float(np.mean((truth - mean) ** 2))
     follow: dict[str, tuple[float | None, float | None]] = {
         "rmse": (told.rmse, max(told.mse, 0.0) ** 0.5),
         "mse_of_mean": (told.mse_of_mean, of_mean),
     }
-    if np.isfinite(r2).all():  # each says how large the squared error of its target is
+    if known.all():  # each says how large the squared error of its target is
         follow |= {
             "mse": (told.mse, float(np.mean((1 - r2) * truth.var(axis=0)))),
             "r2_mean": (told.r2_mean, r2.mean()),

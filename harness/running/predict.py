@@ -203,7 +203,9 @@ def _says(file: Any, path: Path) -> tuple[list[str], list[str], str, tuple[int, 
             raise BenchError(f"{path}: names {len(units)} units for {len(targets)} targets")
         facts = msgspec.json.decode(metadata.get("facts", "{}").encode(), type=Facts)
     except msgspec.MsgspecError:
-        raise BenchError(f"{path}: names targets or a unit that cannot be the head of a column") from None
+        raise BenchError(
+            f"{path}: names targets or a unit that cannot be the head of a column, or facts that are none"
+        ) from None
     shapes = file.input_shapes
     if len(shapes) != 1 or len(shapes[0]) != 4 or None in shapes[0][1:] or shapes[0][0] is not None:
         raise BenchError(

@@ -8,10 +8,11 @@ import pytest
 
 from harness.command import cli
 from harness.judging.audit import _same, audit, untrue
+from harness.judging.records import Examined
 from harness.judging.store import Store
 from harness.running import plan as plans
 from suites import elasticity
-from tests.harness.examples import a_cell, a_record, held_out_of
+from tests.harness.examples import a_cell, a_failure, a_record, as_rows, held_out_of
 
 PLAN = plans.plan("elasticity", plans.Request(("elasticity",), profile="smoke", variant="mean"))
 DATA, SPLIT = PLAN.dataset, PLAN.split
@@ -49,6 +50,13 @@ def edited(**fields):
     return msgspec.structs.replace(record, held_out=held_out)
 
 
+def met_another_test():
+    """One that the suite does not have, with all that follows from it."""
+    record = an_honest_record()
+    far = msgspec.structs.replace(record.held_out, test="far")
+    return msgspec.structs.replace(record, others={"far": Examined(far, record.test, record.metrics)})
+
+
 @pytest.fixture
 def audited(tmp_path):
     def audited(record):
@@ -62,8 +70,16 @@ def test_an_honest_record_passes(audited):
     assert audited(an_honest_record()) == []
 
 
+def test_what_predicted_nothing_says_nothing_of_the_data_unless_it_ought_to_have(audited):
+    """Failures stand among the published records."""
+    assert audited(a_failure(PLAN.cells[0])) == []
+    lacking = msgspec.structs.replace(an_honest_record(), held_out=None)
+    assert untrue(lacking, elasticity, DATA, SPLIT) == ["its predictions are missing, which is"]
+
+
 def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
     assert audited(a_record(a_cell())) == []
+    assert audited(a_failure(a_cell(seed=1))) == []
     assert audit(tmp_path, "elasticity") == ([], 1)
     Store(tmp_path, "own").append(a_record(a_cell(suite="own")))
     assert audit(tmp_path, "own") == ([], 1)  # a suite that has none
@@ -87,11 +103,29 @@ def test_a_data_set_of_ones_own_is_not_at_hand(audited, tmp_path):
             msgspec.structs.replace(an_honest_record(), metrics=an_honest_record().metrics | {"won_the_prize": 1.0}),
             "its won_the_prize is",
         ),
+        (met_another_test(), "its list of tests is"),
     ],
 )
 def test_what_does_not_follow_from_the_data_is_told(audited, record, said):
     lies = audited(record)
     assert any(said in lie and record.key in lie for lie in lies), lies
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-16], ids=["GPa", "much smaller, as permeabilities in m² are"])
+def test_constants_and_means_that_are_off_in_their_last_digits_alone_pass(factor):
+    """As another machine sums them."""
+    data = msgspec.structs.replace(DATA, targets=factor * DATA.targets)
+    honest = held_out_of(data, SPLIT, data.targets[SPLIT.test])
+    told = {"truth": "its test constants are", "train_mean": "its mean of the training labels is"}
+    for off, lies in ((1e-12, False), (1e-6, True)):
+        moved = {
+            "truth": as_rows(honest.true * (1 + off)),
+            "train_mean": tuple(v * (1 + off) for v in honest.train_mean),
+        }
+        for name, said in told.items():
+            held_out = msgspec.structs.replace(honest, **{name: moved[name]})
+            record = msgspec.structs.replace(an_honest_record(), held_out=held_out)
+            assert (said in untrue(record, elasticity, data, SPLIT)) == lies, name
 
 
 def test_a_record_of_before_a_figure_lacks_it(audited):
@@ -104,6 +138,10 @@ def test_a_record_of_before_a_figure_lacks_it(audited):
     assert untrue(older, elasticity, DATA, SPLIT) == []
     lying = msgspec.structs.replace(older, metrics=metrics | {"inside_bounds": 0.123})
     assert untrue(lying, elasticity, DATA, SPLIT) == ["its inside_bounds is"]
+    one_more = record.metrics["inside_bounds"] + 1 / len(SPLIT.test)  # of predictions of more digits than are recorded
+    assert untrue(msgspec.structs.replace(older, metrics={"inside_bounds": one_more}), elasticity, DATA, SPLIT) == []
+    counted = msgspec.structs.replace(record, metrics=record.metrics | {"inside_bounds": one_more})
+    assert untrue(counted, elasticity, DATA, SPLIT) == ["its inside_bounds is"]
 
 
 @pytest.mark.parametrize(

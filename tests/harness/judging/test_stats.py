@@ -144,6 +144,8 @@ def test_no_skill_where_the_mean_is_perfect() -> None:
 def test_rejects_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="3 images cannot be paired with errors on 2"):
         skill_interval([1.0, 2.0, 3.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="3 images cannot be paired with errors on 2"):
+        paired_p_values([[1.0, 2.0, 3.0]], [1.0, 2.0])
     with pytest.raises(ValueError, match="shape"):
         paired_difference([[]], [[]])
     with pytest.raises(ValueError, match="finite"):
@@ -190,6 +192,9 @@ def test_too_few_images_give_no_interval():
     assert np.isfinite(paired_difference(enough, 2 * enough)).all()
     assert np.isfinite(paired_differences([enough] * 2, enough[0])).all()
     assert paired_p_values([(enough, 2 * enough)]) == [2 / 20_001]
+    predictions, truth, mean = a_sample(images=FEWEST_IMAGES)
+    assert score_intervals(predictions, truth, mean)
+    assert not score_intervals(predictions[:, 1:], truth[1:], mean)
     value, low, high = paired_difference(few, 2 * few)
     assert value == -1
     assert np.isnan([low, high]).all()
@@ -270,6 +275,20 @@ def test_every_score_lies_in_its_interval():
         low, high = found[name]
         assert low < np.mean([getattr(score, name) for score in scores]) < high, name
     assert found["r2_1"][0] < np.mean([score.r2["b"] for score in scores]) < found["r2_1"][1]
+
+
+def test_the_interval_of_each_score_is_that_of_the_scores_of_resamples():
+    """Of one seed, whose resamples are those of the images alone: drawn and scored here one by one."""
+    predictions, truth, mean = a_sample(images=40, seeds=1)
+    drawn = np.random.default_rng(0).integers(40, size=(400, 40))
+    scores = [accuracy(predictions[0][rows], truth[rows], mean, ("a", "b")) for rows in drawn]
+    names = ("mse", "rmse", "mae", "mape", "nmae", "r2_mean", "skill")
+    resampled = {name: [getattr(score, name) for score in scores] for name in names}
+    resampled |= {f"r2_{index}": [score.r2[name] for score in scores] for index, name in enumerate("ab")}
+    found = score_intervals(predictions, truth, mean, resamples=400)
+    assert found.keys() == resampled.keys()
+    for name, values in resampled.items():
+        assert found[name] == pytest.approx(tuple(np.percentile(values, (2.5, 97.5))), rel=1e-9), name
 
 
 def test_intervals_of_scores_hold_the_truth_as_often_as_they_say():

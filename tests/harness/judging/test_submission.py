@@ -19,11 +19,13 @@ from harness.judging.submission import examine
 from harness.model.architecture import Estimator, Imported
 from harness.model.variants import Configuration, Recipe, Search
 from harness.protocol import TEST, Counts, History
+from harness.running import plan as plans
 from suites import elasticity
 from tests.harness.a_benchmark import SCRATCH, history
 from tests.harness.examples import ENVIRONMENT, a_failure
 from tests.harness.judging.test_audit import DATA, PLAN, SPLIT, an_honest_record
 
+BACKBONE = next(variant for variant in elasticity.VARIANTS if variant.name == "vgg16-head-only").architecture
 ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Antikythera")
 
 
@@ -213,7 +215,8 @@ def of_a_network(seed, **changes):
 
 def test_losses_and_weights_that_no_run_leaves_are_refused(sent):
     assert sent(line(of_a_network(0))).acceptable
-    for losses in ((), (History((), (), 1.0),), (History((0.1, 0.2), (0.1,), 1.0),)):
+    nothing = History((), (), 1.0)
+    for losses in ((), (nothing,), (*history(2), nothing), (History((0.1, 0.2), (0.1,), 1.0),)):
         ((_, told),) = errors(sent(line(of_a_network(0, history=losses))))
         assert told == "is a network's, and has not the losses of each epoch"
     ((_, told),) = errors(sent(line(of_a_network(0, history=history(3)))))
@@ -228,11 +231,11 @@ def test_losses_and_weights_that_no_run_leaves_are_refused(sent):
 @pytest.mark.parametrize("weights", ["", "ImageNet", "random weights", "imagenet 0123"])
 def test_weights_that_would_look_like_others_are_refused(sent, weights):
     """A row is called by them: `ImageNet` is what it says of `imagenet`."""
-    backbone = next(variant for variant in elasticity.VARIANTS if variant.name == "vgg16-head-only").architecture
 
     def starting_from(told):
         record = of_a_network(0)
-        cell = msgspec.structs.replace(record.cell, architecture=backbone, weights=told)
+        head = (Recipe(2, trains="head"),)
+        cell = msgspec.structs.replace(record.cell, architecture=BACKBONE, recipes=head, weights=told)
         return sent(line(msgspec.structs.replace(record, cell=cell, key=cell.key)))
 
     ((_, told),) = errors(starting_from(weights))
@@ -253,6 +256,14 @@ def test_weights_that_would_look_like_others_are_refused(sent, weights):
             {"architecture": Search((Configuration({}, SCRATCH, Recipe(3)),), 1)},
             "trains for 3 epochs, and profile smoke for 2 at most",
         ),
+        (
+            {"architecture": Search((Configuration({}, SCRATCH, Recipe(2)),), 2)},
+            "trains for 2 epochs, and profile smoke for 1 at most",
+        ),
+        (
+            {"architecture": BACKBONE, "weights": "random", "recipes": (Recipe(2, trains="head"), Recipe(2))},
+            "trains for 2 epochs, and profile smoke for 1 at most",
+        ),
     ],
 )
 def test_what_no_run_can_be_asked_for_is_refused(sent, changes, what):
@@ -264,6 +275,24 @@ def test_what_no_run_can_be_asked_for_is_refused(sent, changes, what):
     ((where, told),) = errors(sent(line(msgspec.structs.replace(record, cell=cell, key=cell.key))))
     assert where == "line 1"
     assert what in told
+
+
+@pytest.mark.parametrize("profile", elasticity.PROFILES)
+def test_whatever_a_run_plans_may_be_sent(profile):
+    request = plans.Request(("elasticity",), profile=profile, originals=(2, len(SPLIT.train)))
+    for cell in plans.plan("elasticity", request).cells:
+        assert submission._otherwise_run(cell, elasticity, SPLIT) == []
+
+
+def test_averages_over_symmetries_that_a_suite_has_not_are_refused(sent, monkeypatch):
+    averaged = predicting(1.0, settings=msgspec.structs.replace(PLAN.cells[0].settings, averaged=4))
+    assert sent(line(averaged)).acceptable
+    without = [symmetry for symmetry in elasticity.SYMMETRIES if not symmetry.operators]
+    assert without
+    monkeypatch.setattr(elasticity, "SYMMETRIES", without)
+    ((_, told),) = errors(sent(line(averaged)))
+    assert told == "has averaged predictions, and the suite has no symmetry to average over"
+    assert sent(line(predicting(1.0))).acceptable
 
 
 def test_what_a_run_can_be_asked_for_is_not(sent):
@@ -280,6 +309,8 @@ def test_what_a_run_can_be_asked_for_is_not(sent):
         {"dimension": 2**400},
         {"counts": Counts(2**400, 0, {})},
         {"counts": Counts(1, 0, {"dense": 2**5000})},
+        {"moved": {"shift": -1e300}},
+        {"history": (History((), (), 1e300),)},
     ],
 )
 def test_numbers_that_no_table_can_add_up_are_refused(sent, changes):
@@ -302,6 +333,7 @@ def test_numbers_that_no_table_can_add_up_are_refused(sent, changes):
         ({"rmse": 0.0}, "rmse"),
         ({"r2_mean": 1.0}, "r2_mean"),
         ({"r2": {"C11": 1.0}}, "R²"),
+        ({"r2": dict.fromkeys(DATA.target_names), "r2_mean": None, "mse": 1e-9, "rmse": 1e-9**0.5, "skill": 1.0}, "R²"),
     ],
 )
 def test_scores_on_validation_images_that_contradict_each_other_are_refused(sent, scores, which):
@@ -472,6 +504,24 @@ def test_seeds_that_a_row_lacks_are_told(tmp_path):
     assert "gp on classical lacks seeds 1 2 of its profile" in warnings(found)
     assert "lacks seeds" not in warnings(examined(tmp_path / "all", [published], *records))
     assert "lacks seeds" not in warnings(examined(tmp_path / "rest", records[:1], *records[1:]))
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        {"data_hash": "e" * 64},
+        {"split_hash": "e" * 64},
+        {"profile": "standard"},
+        {"settings": msgspec.structs.replace(PLAN.cells[0].settings, device="cuda")},
+        {"settings": msgspec.structs.replace(PLAN.cells[0].settings, target_scaling="none", unit="MPa")},
+    ],
+    ids=["data", "split", "profile", "device", "scaling"],
+)
+def test_a_rank_is_among_rows_that_were_asked_the_same_alone(tmp_path, apart):
+    beside = predicting(2.0, variant="cubic", environment=ENVIRONMENT)
+    better = predicting(0.5, variant="ridge", environment=ENVIRONMENT, **apart)
+    (row,) = examined(tmp_path, [beside, better], predicting(1.0)).rows
+    assert (row.rank, row.among) == (1, 2)
 
 
 def test_a_model_that_was_trained_again_takes_one_place_and_fewer_images_none(tmp_path):

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import leaderboard
+from harness.judging.records import Settings
 from harness.judging.standing import standing
 from harness.judging.store import Store
 from harness.running.merge import merge
 from harness.running.run import exported
 from tests.harness.examples import ENVIRONMENT, a_cell, a_failure, a_latency, a_record
+from tests.harness.judging.test_deployments import a_deployment
 
 ELSEWHERE = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
 
@@ -122,6 +124,28 @@ def test_models_latencies_and_weights_come_along(tmp_path):
     assert len(list((tmp_path / "out/models/elasticity").glob("*.safetensors"))) == 2
 
 
+def test_what_was_deployed_comes_along_once_and_by_age(tmp_path):
+    one, other = a_record(a_cell(seed=0)), a_record(a_cell(seed=1))
+    ours, theirs = a_folder(tmp_path / "ours", one), a_folder(tmp_path / "theirs", other)
+    first, second, third = (
+        a_deployment(runtime, record=record, started=f"2026-01-01T0{hour}:00:00+00:00")
+        for hour, runtime, record in ((1, "float16", other), (2, "int8", one), (3, "int8", other))
+    )
+    for folder, deployment in ((ours, second), (ours, third), (theirs, first), (theirs, second)):
+        Store(folder, "elasticity").append(deployment)
+    merge([ours, theirs], tmp_path / "out")
+    assert Store(tmp_path / "out", "elasticity").deployments() == [first, second, third]
+
+
+def test_suites_are_merged_each_by_itself_in_the_order_of_their_names(tmp_path):
+    suites = ("shift", "elasticity", "leakage")
+    folders = [a_folder(tmp_path / suite, a_record(a_cell(suite=suite))) for suite in suites]
+    merged = merge(folders, tmp_path / "out")
+    assert [(one.suite, one.records, one.found, one.models) for one in merged] == [
+        (suite, 1, 1, 1) for suite in sorted(suites)
+    ]
+
+
 def test_two_environments_models_of_one_cell_have_one_name_and_it_is_told(tmp_path):
     ours = a_folder(tmp_path / "ours", at(1, a_record()), content=b"ours")
     theirs = a_folder(tmp_path / "theirs", at(2, a_record(environment=ELSEWHERE)), content=b"theirs")
@@ -142,6 +166,23 @@ def test_what_contradicts_each_other_is_told_by_its_places_and_nothing_is_writte
         merge([theirs, ours], tmp_path / "out")
     assert "nothing was merged" in str(told.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_began_at_one_time_stands_once_and_in_an_order_of_its_own(tmp_path):
+    ours = a_folder(tmp_path / "ours", a_failure(a_cell(seed=1)), a_record(a_cell(seed=0)))
+    theirs = a_folder(tmp_path / "theirs", a_record(a_cell(seed=2)), a_failure(a_cell(seed=1)))
+    for folders, name in (([ours, theirs], "one"), ([theirs, ours], "other")):
+        assert [merged.records for merged in merge(folders, tmp_path / name)] == [3]
+    assert written(tmp_path / "one") == written(tmp_path / "other")
+
+
+def test_where_no_bits_are_promised_what_differs_is_kept_and_what_repeats_is_not(tmp_path):
+    cell = a_cell(settings=Settings(device="cuda"))
+    one, other = a_record(cell, error=1.0), a_record(cell, error=2.0)
+    folders = [a_folder(tmp_path / str(hour), at(hour, record)) for hour, record in enumerate((one, one, other))]
+    merge(folders, tmp_path / "out")
+    kept = Store(tmp_path / "out", "elasticity").trainings()
+    assert [record.started for record in kept] == [at(1, one).started, at(2, other).started]
 
 
 def test_records_that_contradict_themselves_are_not_merged(tmp_path):
@@ -239,10 +280,11 @@ def test_a_suite_that_is_not_installed_is_told_before_anything_is_written(tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("torn", "records"), [("trainings", 1), ("latencies", 2)])
+@pytest.mark.parametrize(("torn", "records"), [("trainings", 1), ("latencies", 2), ("deployments", 2)])
 def test_a_torn_line_is_left_out_and_told(tmp_path, torn, records):
     made = [a_record(a_cell(seed=seed)) for seed in (0, 1)]
     folder = a_folder(tmp_path / "a", *made, latencies=[a_latency(made[0])])
+    Store(folder, "elasticity").append(a_deployment(record=made[0]))
     with (folder / f"records/elasticity/{torn}.jsonl").open("rb+") as file:
         file.truncate(file.seek(0, 2) - 20)
     (merged,) = merge([folder], tmp_path / "out")

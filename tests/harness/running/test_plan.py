@@ -27,7 +27,9 @@ def test_standard_covers_every_variant_backend_and_seed():
     assert ("baseline", "keras") in networks
     assert ("baseline", "pytorch") in networks
     assert {cell.backend for cell in cells if cell.variant == "ridge"} == {"classical"}
+    assert {cell.variant for cell in cells} == {variant.name for variant in registry.suite("elasticity").VARIANTS}
     assert {cell.seed for cell in cells} == {0, 1, 2}
+    assert {cell.settings.init for cell in cells} == {"shared"}
     assert len({cell.key for cell in cells}) == len(cells)
 
 
@@ -231,6 +233,12 @@ def by_search(method, profile="standard", variant="tuned"):
     return [cell for cell in plans.plan("elasticity", request).cells if isinstance(cell.architecture, Search)]
 
 
+def test_without_a_word_searches_go_about_it_as_the_profile_says():
+    ways = {"standard": "halving", "paper": "grid"}
+    for profile, way in ways.items():
+        assert by_search(None, profile) == by_search(way, profile)
+
+
 @needs_optuna
 def test_each_way_of_searching_makes_cells_of_its_own():
     cells = {method: by_search(method) for method in ("grid", "halving", "optuna")}
@@ -247,7 +255,7 @@ def test_each_way_of_searching_makes_cells_of_its_own():
 def test_without_optuna_it_is_refused_and_nothing_else_is(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(BenchError, match=r"search=optuna: optuna is not installed: pip install 'cijbench\[optuna\]'"):
-        by_search("optuna")
+        by_search("optuna", variant="ridge,tuned")  # one of several that needs it
     assert by_search("grid")
     assert by_search("halving")
     # One round is a grid, by whatever name it was asked for, and so is what is not trained by gradient.

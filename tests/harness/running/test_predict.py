@@ -103,7 +103,11 @@ def test_one_row_an_image_in_natural_order(model, pictures, tmp_path):
 
 def test_a_model_that_does_not_say_what_it_gives_is_refused(pictures, tmp_path):
     onnx.write_reference(tmp_path / "bare.onnx")
-    refuse(tmp_path / "bare.onnx", pictures, "does not name its suite and targets and unit")
+    refuse(tmp_path / "bare.onnx", pictures, "does not name its suite and targets and units; ")
+    told = (("suite", "suite"), ("targets", "targets and units"), ("unit", "units"))
+    for lacking, names in told:
+        onnx.annotate(tmp_path / "bare.onnx", {name: value for name, value in METADATA.items() if name != lacking})
+        refuse(tmp_path / "bare.onnx", pictures, f"does not name its {names}; ")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +120,8 @@ def test_a_model_that_does_not_say_what_it_gives_is_refused(pictures, tmp_path):
         ({"targets": "=1+1" + ",C" * 8}, "cannot be the head of a column"),
         ({"targets": ",".join(["C11\n"] * 9)}, "cannot be the head of a column"),
         ({"unit": "<script>"}, "cannot be the head of a column"),
+        ({"facts": "no JSON"}, "or facts that are none"),
+        ({KEY: "{}"}, f"model.onnx: its metadata '{KEY}' make no sense"),
     ],
 )
 def test_what_a_model_says_of_itself_is_not_believed(model, pictures, metadata, said):
