@@ -145,7 +145,7 @@ def test_rejects_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="3 images cannot be paired with errors on 2"):
         skill_interval([1.0, 2.0, 3.0], [1.0, 2.0])
     with pytest.raises(ValueError, match="3 images cannot be paired with errors on 2"):
-        paired_p_values([[1.0, 2.0, 3.0]], [1.0, 2.0])
+        paired_p_values([([1.0, 2.0, 3.0], [1.0, 2.0])])
     with pytest.raises(ValueError, match="shape"):
         paired_difference([[]], [[]])
     with pytest.raises(ValueError, match="finite"):

@@ -10,7 +10,7 @@ import pytest
 from harness import environment, registry
 from harness.command import cli
 from harness.errors import BenchError
-from harness.judging import submission
+from harness.judging import faults, submission
 from harness.judging.metrics import accuracy
 from harness.judging.records import Examined, Record, Settings
 from harness.judging.standing import standing
@@ -281,7 +281,7 @@ def test_what_no_run_can_be_asked_for_is_refused(sent, changes, what):
 def test_whatever_a_run_plans_may_be_sent(profile):
     request = plans.Request(("elasticity",), profile=profile, originals=(2, len(SPLIT.train)))
     for cell in plans.plan("elasticity", request).cells:
-        assert submission._otherwise_run(cell, elasticity, SPLIT) == []
+        assert faults._otherwise_run(cell, elasticity, SPLIT) == []
 
 
 def test_averages_over_symmetries_that_a_suite_has_not_are_refused(sent, monkeypatch):
