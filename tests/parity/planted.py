@@ -2,12 +2,16 @@
 
 `python -m tests.parity.planted` plants every fault and prints the table of docs/frameworks.md: where each breaks the
 ladder and how large it is; `python -m tests.parity.planted strangers` those of `strangers.py`.
-`python -m tests.parity.planted FAULT ORDERS.json` computes the faulty side.
+`python -m tests.parity.planted forks` computes faulty sides.
 """
 
+import atexit
+import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from queue import Empty, LifoQueue
 
 import msgspec
 
@@ -17,6 +21,8 @@ from harness.parity.ladder import Pair, judge
 from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import ClimbRequest, Framework, deep, groups, subjects
 from harness.running.data import DataSource
+from harness.running.guard import last_words
+from harness.running.launch import worker_environment
 from tests.parity.faults import FAULTS, OF_CLASSES, plant
 from tests.parity.strangers import STRANGERS
 
@@ -26,12 +32,67 @@ ARRAY_RUNGS = ("structure", "forward", "gradients", "gradcam", "state", "optimiz
 
 
 class FaultySides(Sides):
-    """Has its sides computed with a fault."""
+    """Has its sides computed with a fault, each in a process of its own: a fork of one that has imported torch, which
+    takes longer than most sides do.
+    """
 
     fault = ""
 
-    def command(self, orders):
-        return [sys.executable, "-m", "tests.parity.planted", self.fault, str(orders)]
+    def _compute(self, framework, orders):
+        try:
+            forks = _IDLE.get_nowait()
+        except Empty:
+            forks = Forks(framework)
+        code = forks.compute(self.fault, orders)
+        _IDLE.put(forks)
+        return last_words(code, orders.with_suffix(".log")) if code else ""
+
+
+class Forks:
+    """A process that computes one side after the other, each in a fork of it."""
+
+    def __init__(self, framework):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.parity.planted", "forks"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=worker_environment(framework.device) | framework.variables(),
+            text=True,
+        )
+        atexit.register(self._process.communicate)  # which ends it
+
+    def compute(self, fault, orders):
+        """The exit code of the fork."""
+        self._process.stdin.write(f"{fault}\t{orders}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+_IDLE = LifoQueue()
+
+
+def fork_for_each_line():
+    """Compute the side that each line of standard input is about, and say how it ended."""
+    import torch
+
+    from backends import _torch_backbones, pytorch  # noqa: F401  for the forks
+
+    assert torch.get_num_threads() == 1  # of several, forks would have one alone
+    for line in sys.stdin:
+        fault, orders = line.removesuffix("\n").split("\t")
+        input_of_fork, held = os.pipe()  # a side ends where its input does
+        if not (process := os.fork()):
+            os.close(held)
+            os.dup2(input_of_fork, 0)
+            log = os.open(Path(orders).with_suffix(".log"), os.O_WRONLY | os.O_CREAT)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            plant(EVERY[fault])
+            side.main(orders)
+            return
+        os.close(input_of_fork)
+        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+        os.close(held)
 
 
 def a_group(variant, recipe=None, whole=False, suite="elasticity"):
@@ -126,6 +187,5 @@ if __name__ == "__main__":
             main(OF_CLASSES, suite="defects")
         case ["strangers"]:
             main(STRANGERS, whole=True)
-        case [fault, orders]:
-            plant(EVERY[fault])
-            side.main(orders)
+        case ["forks"]:
+            fork_for_each_line()
