@@ -59,11 +59,15 @@ def _fields(options: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInf
 
 
 def _of_suites(options: type[msgspec.Struct]) -> dict[str, dict[str, str]]:
-    """The suites' own options for this command, with their help; the struct has them in `own`, where it takes any."""
+    """The suites' own options for this command, with their help; the struct has them in `own`, where it takes any. What
+    is called as an option of the command is no suite's: a package must not change what the others are asked.
+    """
+    taken = _fields(options)
     for field in msgspec.structs.fields(options):
         if field.name == "own":
             what = (_meta(field).extra or {})["of"]
-            return {name: registry.options(name, what) for name in registry.names("suites")}
+            known = {name: registry.options(name, what) for name in registry.names("suites")}
+            return {name: {key: told for key, told in own.items() if key not in taken} for name, own in known.items()}
     return {}
 
 

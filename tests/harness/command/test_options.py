@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import registry
 from harness.command import commands
 from harness.command.options import IS_PATH, describe, parse
 from harness.errors import BenchError
@@ -125,3 +126,18 @@ def test_options_of_the_suites_are_told_apart_from_those_of_the_command():
     assert "options of suite elasticity:" in text
     assert "of suite shift" not in text, "it has none, so there is nothing to say of it"
     assert "own=" not in text
+
+
+def test_an_option_of_a_suite_does_not_take_the_place_of_the_commands(monkeypatch):
+    """An installed package's `data` would keep the data from every other suite."""
+    known = registry.options
+    monkeypatch.setattr(registry, "options", lambda *asked: known(*asked) | {"data": "theirs", "glaze": "how shiny"})
+    asked = parse("run", commands.RunOptions, ["data=mine", "glaze=much"])
+    assert (asked.data, asked.own) == ("mine", {"glaze": "much"})
+    assert "theirs" not in describe("run", commands.RunOptions)
+
+
+def test_no_suite_has_an_option_that_is_called_as_one_of_a_command():
+    for kind, what in ((commands.RunOptions, "OPTIONS"), (commands.DataMakeOptions, "MAKE_OPTIONS")):
+        taken = {field.name for field in msgspec.structs.fields(kind)}
+        assert not [name for name in registry.names("suites") if taken & registry.options(name, what).keys()]
