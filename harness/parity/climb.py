@@ -55,7 +55,7 @@ def climb(request: ClimbRequest) -> Iterator[list[Verdict]]:
         return
     yield from _climb_arrays(request, suite, dataset, climbing)
     if "training" in request.rungs:
-        yield from trained.training(request, suite, climbing, dataset.unit)
+        yield from trained.training(request, suite, climbing)
     if "statistics" in request.rungs:
         yield from trained.statistics(request, climbing)
 

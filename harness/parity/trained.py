@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import registry
 from harness.judging import stats
@@ -43,9 +44,10 @@ class Trainings(NamedTuple):
     init: Literal["shared", "native"]
 
 
-def training(request: ClimbRequest, suite: Suite, chosen: Sequence[Variant], unit: str) -> Iterator[list[Verdict]]:
+def training(request: ClimbRequest, suite: Suite, chosen: Sequence[Variant]) -> Iterator[list[Verdict]]:
     """Whether every recipe begins alike and has as many epochs, and whether test predictions of the frameworks, at the
-    same seed, differ less than those of two seeds of one of them: root mean squares over images, targets and seeds.
+    same seed, differ less than those of two seeds of one of them: root mean squares over images, targets and seeds,
+    weighed as in a skill where targets have unlike units.
 
     The seeds that differ more count, for those of one framework may be alike by chance; a mistake that makes them
     differ is seen in how recipes begin. Where dropout hides that, the seeds that differ less count, `BY_MASKS` times.
@@ -63,7 +65,7 @@ def training(request: ClimbRequest, suite: Suite, chosen: Sequence[Variant], uni
         apart = [_rms(side[0] - side[1]) for side in predictions]
         allowed = BY_MASKS * min(apart) if drops else max(apart)
         much = f"{BY_MASKS:g} times " * drops
-        told = f"root mean square of test predictions, {unit}; "
+        told = f"root mean square of test predictions{_measure(records[0][0])}; "
         told += f"allowed is {much}what two seeds of one framework differ by; "
         told += _skills([record for side in records for record in side])
         outcome: Outcome = "passes" if between < allowed else "breaks"
@@ -172,9 +174,18 @@ def _rms(values: Any) -> float:
     return float(np.sqrt(np.mean(np.square(values))))
 
 
-def _predictions(record: Record) -> Any:
+def _predictions(record: Record) -> NDArray[np.float64]:
+    """(n, t), in such units that squares of all targets may be added."""
     assert record.held_out is not None
-    return record.held_out.predictions
+    return record.held_out.predicted * np.sqrt(record.held_out.target_weights())
+
+
+def _measure(record: Record) -> str:
+    """What these are measured in, with what goes before it."""
+    units = set(record.held_out.units) if record.held_out else set()
+    if len(units) > 1:
+        return ", relative to the trivial predictor's errors"
+    return "".join(f", {unit}" for unit in units if unit)
 
 
 def _scores(records: Sequence[Record]) -> list[float]:

@@ -46,7 +46,7 @@ def verdict(monkeypatch, tmp_path, rung, ours, theirs, **changes):
     monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
     request = a_request(tmp_path, **changes)
     if rung == "training":
-        ((*_, found),) = trained.training(request, SUITE, [BASELINE], "GPa")
+        ((*_, found),) = trained.training(request, SUITE, [BASELINE])
     else:
         ((found,),) = trained.statistics(request, [BASELINE])
     return found
@@ -60,8 +60,33 @@ def test_frameworks_may_differ_by_less_than_seeds(monkeypatch, tmp_path, between
     assert found.outcome == expected
     assert found.allowed == pytest.approx(2.0)
     assert found.difference == pytest.approx(np.sqrt((between**2 + (1 + between) ** 2) / 2))
-    assert "GPa" in found.note
+    assert "test predictions, GPa; allowed" in found.note
     assert "says little" not in found.note
+
+
+def test_of_unlike_units_the_largest_numbers_do_not_decide_alone(monkeypatch, tmp_path):
+    """Frameworks are three times as far apart as seeds in the first target, and close in one of larger numbers."""
+    factor = np.array([1.0, 1000.0])
+
+    def in_unlike_units(records):
+        found = {}
+        for place, record in records.items():
+            numbers = {name: np.array(getattr(record.held_out, name)) * factor for name in ("predictions", "truth")}
+            held_out = msgspec.structs.replace(
+                record.held_out,
+                **{name: tuple(map(tuple, rows)) for name, rows in numbers.items()},
+                train_mean=tuple((np.array(record.held_out.train_mean) * factor).tolist()),
+                units=("GPa", "kg/m3"),
+            )
+            found[place] = msgspec.structs.replace(record, held_out=held_out)
+        return found
+
+    ours = in_unlike_units(records_with({0: np.array([0.0, 0.0]), 1: np.array([1.0, 1.0])}))
+    theirs = in_unlike_units(records_with({0: np.array([3.0, 0.1]), 1: np.array([4.0, 1.1])}))
+    found = verdict(monkeypatch, tmp_path, "training", ours, theirs)
+    assert found.outcome == "breaks"
+    assert found.difference / found.allowed == pytest.approx(np.sqrt((3**2 + 0.1**2) / 2))
+    assert "test predictions, relative to the trivial predictor's errors; allowed" in found.note
 
 
 @pytest.mark.parametrize(
@@ -82,7 +107,7 @@ def test_a_side_whose_seeds_differ_most_does_not_excuse_itself(monkeypatch, tmp_
     bad = records_with({0: 3.0, 1: 53.0}, history=theirs, cell=cell)
     pair = iter([good, bad])
     monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
-    ((beginning, whole),) = trained.training(a_request(tmp_path), SUITE, [BASELINE], "GPa")
+    ((beginning, whole),) = trained.training(a_request(tmp_path), SUITE, [BASELINE])
     assert whole.outcome == "passes"
     assert beginning.outcome == expected
     assert said in beginning.worst + beginning.note
@@ -108,7 +133,7 @@ def test_where_batch_norms_train_recipes_may_begin_further_apart(monkeypatch, tm
     ]
     pair = iter(sides)
     monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
-    ((beginning, _),) = trained.training(a_request(tmp_path), SUITE, [variant], "GPa")
+    ((beginning, _),) = trained.training(a_request(tmp_path), SUITE, [variant])
     assert beginning.outcome == expected
 
 
@@ -120,7 +145,7 @@ def test_what_comes_after_a_whole_network_was_trained_is_not_held_to_begin_alike
     )
     pair = iter([ours, theirs])
     monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
-    ((beginning, _),) = trained.training(a_request(tmp_path), SUITE, [BASELINE], "GPa")
+    ((beginning, _),) = trained.training(a_request(tmp_path), SUITE, [BASELINE])
     assert (beginning.outcome, beginning.worst) == ("passes", "loss of the first epoch of recipe 1, seed 0")
 
 
@@ -130,7 +155,7 @@ def test_with_dropout_the_seeds_that_differ_less_are_what_is_allowed(monkeypatch
     renamed = [{("tuned", seed): record for (_, seed), record in side.items()} for side in (good, bad)]
     pair = iter(renamed)
     monkeypatch.setattr(trained, "_records", lambda *_: next(pair))
-    ((found,),) = trained.training(a_request(tmp_path), SUITE, [TUNED], "GPa")
+    ((found,),) = trained.training(a_request(tmp_path), SUITE, [TUNED])
     assert (found.outcome, found.allowed) == ("breaks", pytest.approx(1.5))
     assert "1.5 times what two seeds" in found.note
 
@@ -187,7 +212,7 @@ def test_a_failed_cell_breaks_and_an_unavailable_one_skips(monkeypatch, tmp_path
 
 def test_a_backend_that_does_not_train_is_skipped(tmp_path):
     request = a_request(tmp_path, between=frameworks("keras,onnx"))
-    ((found,),) = trained.training(request, SUITE, [BASELINE], "GPa")
+    ((found,),) = trained.training(request, SUITE, [BASELINE])
     assert (found.outcome, found.note) == ("skipped", "onnx does not train")
 
 
