@@ -17,7 +17,7 @@ from harness import plug_ins
 from harness.errors import BenchError
 from harness.model.variants import Variant
 from harness.protocol import Comparison, Dataset, Facts, Metric, Profile, Split, Suite
-from harness.text import Label, Name, nearest, shown, without_patterns
+from harness.text import Label, Name, fits, nearest, shown, without_patterns
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -90,7 +90,7 @@ def _wrong_names(what: str, names: Iterable[str]) -> Iterator[str]:
     for name, count in Counter(list(names)).items():
         if count > 1:
             yield f"{what}: '{name}' is there {count} times"
-        if not _is(name, Name):
+        if not fits(name, Name):
             yield f"{what}: '{name}': {_NAMES}"
 
 
@@ -108,14 +108,6 @@ def _unread(things: Iterable[tuple[str, Any, type]]) -> Iterator[str]:
 
 def _read_back(thing: Any, kind: type) -> Any:
     return msgspec.json.decode(msgspec.json.encode(thing), type=kind)
-
-
-def _is(value: object, kind: Any) -> bool:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 # --- the data -----------------------------------------------------------------------------------------------------
@@ -149,7 +141,7 @@ def _wrong_of_targets(dataset: Dataset) -> Iterator[str]:
             yield f"{what} are {values!r}: there must be one for each of {targets.shape[1]} targets, ('a',) for one"
     yield from _wrong_names("a target's name", dataset.target_names)
     for unit in dataset.units:
-        if not _is(unit, Label):
+        if not fits(unit, Label):
             yield f"unit {unit!r}: without $ and markup, as in '°C' or 'N/mm^2'"
 
 
@@ -161,7 +153,7 @@ def _wrong_of_labels(dataset: Dataset) -> Iterator[str]:
         # Of numbers it would go unnoticed that a group is on two sides of the split.
         for label in [label for label in labels if not isinstance(label, str)][:1]:
             yield f"{what} must be text, and {label!r} is {type(label).__name__}: str() makes it text"
-    if not _is(dataset.facts, Facts):
+    if not fits(dataset.facts, Facts):
         yield f"facts {dataset.facts!r}: both keys and values must be text; of keys {_NAMES}"
 
 

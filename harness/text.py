@@ -7,7 +7,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,6 +23,15 @@ Device = Literal["cpu", "cuda", "cuda-tf32"]
 _UNSEEN = r"\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
 _MARKUP = rf"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_UNSEEN}<>&`|$*\[\]\\"
 Label = Annotated[str, msgspec.Meta(pattern=rf"\A[^{_MARKUP}]*\Z", max_length=200)]
+
+
+def fits(value: object, kind: Any) -> bool:
+    """Whether a value is one of a kind, as a `Name` or a `Label`."""
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def label(text: str) -> str:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness import registry
 from harness.judging import stats
-from harness.judging.metrics import NOTHING_LEARNED
+from harness.judging.metrics import NOTHING_LEARNED, unlike
 from harness.judging.outlines import Shelf
 from harness.judging.records import Cell, Record, Settings
 from harness.judging.store import Store
@@ -182,10 +182,10 @@ def _predictions(record: Record) -> NDArray[np.float64]:
 
 def _measure(record: Record) -> str:
     """What these are measured in, with what goes before it."""
-    units = set(record.held_out.units) if record.held_out else set()
-    if len(units) > 1:
+    assert record.held_out is not None
+    if unlike(record.held_out.units):
         return ", relative to the trivial predictor's errors"
-    return "".join(f", {unit}" for unit in units if unit)
+    return f", {record.held_out.unit}" * bool(record.held_out.unit)
 
 
 def _scores(records: Sequence[Record]) -> list[float]:

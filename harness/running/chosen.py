@@ -30,7 +30,7 @@ from harness.running import variant_file
 from harness.running.guard import Limits
 from harness.running.looking import Looked, look
 from harness.running.view import view
-from harness.text import Name, nearest
+from harness.text import Name, fits, nearest
 
 
 class Chosen(NamedTuple):
@@ -83,12 +83,9 @@ def _own(word: str, suite: Suite) -> Chosen:
     else:
         place, name = code.parts(str(path))
         stem = Path(place).stem if place.endswith(".py") else place
-        try:
-            variant = Variant(msgspec.convert(f"{stem}.{name}", Name), "", Imported(str(path)))
-        except msgspec.ValidationError:
-            raise BenchError(
-                f"variant={word}: names of models may have only letters, digits, dots, - and _: rename it"
-            ) from None
+        if not fits(called := f"{stem}.{name}", Name):
+            raise BenchError(f"variant={word}: names of models may have only letters, digits, dots, - and _: rename it")
+        variant = Variant(called, "", Imported(str(path)))
     if isinstance(variant.architecture, Imported):
         beside = path.parent if word.endswith(".toml") else Path()
         place, name = code.parts(variant.architecture.path)

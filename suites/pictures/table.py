@@ -12,13 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, Finding
 from harness.protocol import TEST
-from harness.text import Label, label, nearest, number
+from harness.text import Label, fits, label, nearest, number
 from suites.microstructure.findings import Spot, Unusable, few, gather, of_rows
 from suites.microstructure.header import GROUP, ROW_NUMBER, file_columns, is_number, is_split, plain, unused
 from suites.microstructure.names import Names
@@ -195,14 +194,6 @@ def _unused(others: dict[str, list[str]], named: dict[str, list[str]], roles: _R
             told.append(f"{what} show, as specimens, call it `group`; if it is none, name the others with targets=")
     warnings = [Finding("warning", table, text) for text in told]
     return unused([name for name in others if name not in same], table) + warnings
-
-
-def _is(text: str, kind: object) -> bool:
-    try:
-        msgspec.convert(text, kind)
-    except msgspec.ValidationError:
-        return False
-    return True
 
 
 def _with_commas(parts: Sequence[str], columns: Iterable[str]) -> tuple[str, ...]:
@@ -410,7 +401,7 @@ def _units(targets: Sequence[str], asked: Asked, numbers: bool) -> tuple[str, ..
     told = asked.units * (len(targets) if len(asked.units) == 1 else 1)
     if told and len(told) != len(targets):
         raise BenchError(f"units={','.join(asked.units)}: give one unit, or one for each of {', '.join(targets)}")
-    if wrong := [unit for unit in told if not _is(unit, Label)]:
+    if wrong := [unit for unit in told if not fits(unit, Label)]:
         raise BenchError(f"units={','.join(wrong)}: must be text without markup")
     matches = [_UNIT.fullmatch(name) for name in targets]
     found = told or tuple(label(match["unit"]).replace(",", " ") if match else "" for match in matches)

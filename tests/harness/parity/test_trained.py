@@ -10,7 +10,7 @@ from harness.parity import trained
 from harness.parity.subjects import frameworks, subjects
 from harness.protocol import History
 from harness.running.worker import Done
-from tests.harness.examples import a_cell, a_record
+from tests.harness.examples import a_cell, a_record, in_unlike_units
 from tests.harness.parity.test_subjects import a_request
 
 SUITE = registry.suite("elasticity")
@@ -66,23 +66,11 @@ def test_frameworks_may_differ_by_less_than_seeds(monkeypatch, tmp_path, between
 
 def test_of_unlike_units_the_largest_numbers_do_not_decide_alone(monkeypatch, tmp_path):
     """Frameworks are three times as far apart as seeds in the first target, and close in one of larger numbers."""
-    factor = np.array([1.0, 1000.0])
-
-    def in_unlike_units(records):
-        found = {}
-        for place, record in records.items():
-            numbers = {name: np.array(getattr(record.held_out, name)) * factor for name in ("predictions", "truth")}
-            held_out = msgspec.structs.replace(
-                record.held_out,
-                **{name: tuple(map(tuple, rows)) for name, rows in numbers.items()},
-                train_mean=tuple((np.array(record.held_out.train_mean) * factor).tolist()),
-                units=("GPa", "kg/m3"),
-            )
-            found[place] = msgspec.structs.replace(record, held_out=held_out)
-        return found
-
-    ours = in_unlike_units(records_with({0: np.array([0.0, 0.0]), 1: np.array([1.0, 1.0])}))
-    theirs = in_unlike_units(records_with({0: np.array([3.0, 0.1]), 1: np.array([4.0, 1.1])}))
+    sides = [
+        {0: np.array([0.0, 0.0]), 1: np.array([1.0, 1.0])},
+        {0: np.array([3.0, 0.1]), 1: np.array([4.0, 1.1])},
+    ]
+    ours, theirs = ({place: in_unlike_units(one) for place, one in records_with(side).items()} for side in sides)
     found = verdict(monkeypatch, tmp_path, "training", ours, theirs)
     assert found.outcome == "breaks"
     assert found.difference / found.allowed == pytest.approx(np.sqrt((3**2 + 0.1**2) / 2))
