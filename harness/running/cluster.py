@@ -319,7 +319,11 @@ class _Sent:
 
 
 class _Seat:
-    """A cell at a time on a Dask worker: a hand, served by a thread from the start."""
+    """A cell at a time on a Dask worker: a hand, served by a thread from the start. Worker processes there wait for
+    further cells until the run is over, and the cell's own picks one.
+    """
+
+    backend = ""
 
     def __init__(self, cluster: Cluster, address: str, crew: Crew) -> None:
         self._cluster, self.address = cluster, address
@@ -331,9 +335,6 @@ class _Seat:
     def do(self, job: Job, tell: Callable[[Epoch], None]) -> Done:
         """Have a job done there. Raises LostHand where nothing came of it."""
         return self._cluster.do(job, self, tell)
-
-    def end(self) -> None:
-        """Worker processes there wait for further cells until the run is over."""
 
     def kill(self) -> None:
         """Wait no longer for the cell under way; the worker is told, and kills it."""

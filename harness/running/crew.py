@@ -59,11 +59,12 @@ class LostHand(Exception):
 class Hand(Protocol):
     """Does one job after another."""
 
+    @property
+    def backend(self) -> str:
+        """Of which cells it had better do next, "" where it is all one."""
+
     def do(self, job: Job, tell: Callable[[Epoch], None]) -> Done:
         """Do a job, and tell its progress meanwhile. Raises LostHand where only another hand can do it."""
-
-    def end(self) -> None:
-        """Nothing is left to do."""
 
     def kill(self) -> None:
         """End whatever is under way; called by another thread than that of `do`."""
@@ -95,9 +96,11 @@ class Crew:
             return sum(map(len, self._waiting.values()))
 
     def follow(self) -> Generator[Event]:
-        """What happens, until every job has ended. To close it, or an exception in its consumer, kills the hands."""
+        """What happens, until every job has ended. To close it before, or an exception in its consumer, kills the
+        hands.
+        """
+        ended = 0
         try:
-            ended = 0
             while ended < self._jobs:
                 event = self._events.get()
                 if isinstance(event, Exception):
@@ -105,13 +108,14 @@ class Crew:
                 ended += isinstance(event[1], Done)
                 yield event
         finally:
-            self._stop()
+            self._stop(kill=ended < self._jobs)
 
     def serve(self, hand: Hand) -> None:
         """Have a hand do jobs until none is left, or it is lost."""
+        backend = hand.backend
         with self._lock:
             self._hands.add(hand)
-        backend = ""
+            self._serving[backend] += 1
         try:
             while job := self.take(backend):
                 backend = job.cell.backend
@@ -122,7 +126,6 @@ class Crew:
                     self._give_back(job, str(lost))
                     break
                 self._events.put((job, done))
-            hand.end()
         except Exception as error:
             self.fail(error)
         finally:
@@ -173,12 +176,12 @@ class Crew:
     def _tell(self, job: Job, epoch: Epoch) -> None:
         self._events.put((job, epoch))
 
-    def _stop(self) -> None:
-        """Give out no further job, and kill every hand."""
+    def _stop(self, *, kill: bool) -> None:
+        """Give out no further job, and kill every hand where jobs are under way."""
         with self._lock:
             self.over.set()
             self._waiting.clear()
-            for hand in self._hands:
+            for hand in self._hands if kill else ():
                 hand.kill()
 
 

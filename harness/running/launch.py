@@ -1,12 +1,13 @@
 """Has cells done by worker processes on this machine: one thread and one framework each, as many as there are cores.
 
 Cells are independent, so one thread each keeps every core busy without any of them waiting for another. A worker serves
-many cells, so that a framework is imported once per worker and not once per cell; it is replaced when it dies or when
-only cells of another backend are left.
+many cells, of one suite after the other, so that a framework is imported once per worker and not once per cell; it is
+replaced when it dies or when only cells of another backend are left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import secrets
@@ -91,11 +92,11 @@ class Post(msgspec.Struct, frozen=True):
     logs: str = f"{os.getpid()}-{secrets.token_hex(3)}"  # in containers all processes may have one number
 
 
-class Local(msgspec.Struct, frozen=True):
-    """The launcher of this machine."""
+class Local:
+    """The launcher of this machine. Its workers wait for the next launch; to close it ends them."""
 
-    post: Post
-    workers: int
+    def __init__(self, post: Post, workers: int) -> None:
+        self._hands = [ProcessHand(post) for _ in range(workers)]
 
     @property
     def environment(self) -> Environment:
@@ -104,24 +105,32 @@ class Local(msgspec.Struct, frozen=True):
 
     def told(self, jobs: int) -> str:
         """How many at a time."""
-        return f"{min(self.workers, jobs)} at a time"
+        return f"{min(len(self._hands), jobs)} at a time"
 
     def launch(self, jobs: list[Job]) -> Generator[Event]:
-        """Run every job; see `launch`."""
-        return launch(jobs, self.workers, self.post)
+        """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
+
+        A cell that takes more than its limits is stopped, or not counted where it ended before anyone saw it, and one
+        whose worker dies is told from its last words; all become `failed` records and the others go on. Closing the
+        iterator, or an exception in its consumer, kills the workers: nothing more is launched then.
+        """
+        crew, backends = Crew(jobs), {job.cell.backend for job in jobs}
+        hands = sorted(self._hands, key=lambda hand: hand.backend not in backends)
+        for hand in hands[: len(jobs)]:
+            threading.Thread(target=crew.serve, args=(hand,), daemon=True).start()
+        yield from crew.follow()
+
+    def close(self) -> None:
+        """Let the workers end; of one that was killed, whoever followed it sees to the end."""
+        for hand in self._hands:
+            if not hand.killed:
+                hand.end()
 
 
 def launch(jobs: list[Job], workers: int, post: Post) -> Generator[Event]:
-    """Run every job and yield what happens as it happens; each job ends in exactly one `Done`.
-
-    A cell that takes more than its limits is stopped, or not counted where it ended before anyone saw it, and one
-    whose worker dies is told from its last words; all become `failed` records and the others go on. Closing the
-    iterator, or an exception in its consumer, kills the workers.
-    """
-    crew = Crew(jobs)
-    for _ in range(min(workers, len(jobs))):
-        threading.Thread(target=crew.serve, args=(ProcessHand(post),), daemon=True).start()
-    yield from crew.follow()
+    """Run every job by workers that end with the last one; see `Local.launch`."""
+    with contextlib.closing(Local(post, workers)) as local:
+        yield from local.launch(jobs)
 
 
 _NUMBERS = itertools.count(1)
@@ -150,7 +159,8 @@ class ProcessHand:
             why = f"{backend} needs {' and '.join(lacking)}, which is not installed"
             return Done(without_worker(job, "unavailable", why))
         of_code = isinstance(job.cell.architecture, Imported)
-        if of_code or self._of_code or self.backend != backend:
+        died_idle = self._process is not None and self._process.poll() is not None
+        if of_code or self._of_code or self.backend != backend or died_idle:
             self.end()
         self._of_code = of_code
         return self._run(self._process or self._start(backend), job, tell)

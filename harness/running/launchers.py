@@ -35,7 +35,8 @@ def opened(request: Request, cells: Iterable[Cell]) -> Iterator[Launcher]:
     refuse_code(request, cells)
     device = request.settings.device
     if request.launcher == "local":
-        yield Local(Post(request.results, device, request.limits), request.workers)
+        with contextlib.closing(Local(Post(request.results, device, request.limits), request.workers)) as local:
+            yield local
         return
     from harness.running.cluster import Cluster  # noqa: PLC0415  optional
     from harness.running.host import Errand  # noqa: PLC0415

@@ -20,16 +20,13 @@ class Hand:
     """Is lost over the cells of some seeds."""
 
     def __init__(self, lost_over=()):
-        self.lost_over, self.ended, self.killed = lost_over, False, False
+        self.lost_over, self.killed, self.backend = lost_over, False, ""
 
     def do(self, job, tell):
         tell(Epoch(1, 1, 1.0, 0.5, 0.5))
         if job.cell.seed in self.lost_over:
             raise LostHand("the host is gone")
         return Done(a_record(job.cell))
-
-    def end(self):
-        self.ended = True
 
     def kill(self):
         self.killed = True
@@ -46,7 +43,7 @@ def test_a_job_is_started_makes_progress_and_ends():
     hand = Hand()
     events = serve(Crew([a_job()]), hand)
     assert [type(message) for _, message in events] == [Started, Epoch, Done]
-    assert hand.ended
+    assert not hand.killed
 
 
 def test_what_a_lost_hand_had_is_done_by_another():
@@ -85,6 +82,13 @@ def test_a_hand_stays_with_its_backend_as_long_as_it_can():
 def test_hands_go_where_the_most_work_is_for_each():
     crew = Crew([of_epochs(8, seed, name) for name, count in (("keras", 3), ("pytorch", 2)) for seed in range(count)])
     assert [crew.take("").cell.backend for _ in range(3)] == ["keras", "pytorch", "keras"]
+
+
+def test_a_hand_begins_with_the_backend_that_it_has():
+    crew, hand = Crew([of_epochs(9, 0, "keras"), of_epochs(1, 1, "pytorch")]), Hand()
+    hand.backend = "pytorch"
+    started = [job.cell.backend for job, message in serve(crew, hand) if isinstance(message, Started)]
+    assert started == ["pytorch", "keras"]
 
 
 def test_whoever_listens_no_longer_kills_the_hands_and_no_job_is_given_out():

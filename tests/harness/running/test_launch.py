@@ -1,3 +1,4 @@
+import contextlib
 import functools
 import os
 import re
@@ -7,6 +8,7 @@ import sys
 import time
 
 import msgspec
+import psutil
 import pytest
 
 from harness import registry
@@ -14,7 +16,7 @@ from harness.model.architecture import Imported
 from harness.model.variants import Recipe
 from harness.running.crew import Started
 from harness.running.guard import Guard, Limits
-from harness.running.launch import _NOT_INHERITED, Post, launch, worker_environment
+from harness.running.launch import _NOT_INHERITED, Local, Post, launch, worker_environment
 from harness.running.worker import Done, Epoch
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.fake_worker import FAKE, a_job
@@ -146,6 +148,43 @@ def test_a_worker_serves_many_cells(tmp_path):
     run([a_job(seed=seed) for seed in range(5)], tmp_path, workers=1)
     (log,) = (tmp_path / "logs").glob("*.log")
     assert len({line.rpartition(" ")[2] for line in log.read_text().splitlines() if "process" in line}) == 1
+
+
+def processes(results):
+    """Of the workers that the logs tell of, in the order of the cells of each."""
+    lines = [line for log in (results / "logs").glob("*.log") for line in log.read_text().splitlines()]
+    return [int(line.rpartition(" ")[2]) for line in lines if "process" in line]
+
+
+def test_a_worker_waits_for_the_next_suite_and_ends_with_the_last(tmp_path):
+    with contextlib.closing(Local(Post(tmp_path, "cpu", command=FAKE), 1)) as local:
+        for seed in range(3):
+            list(local.launch([a_job(seed=seed)]))
+        (worker,) = set(processes(tmp_path))
+        assert len(processes(tmp_path)) == 3
+        assert psutil.pid_exists(worker)
+    assert not psutil.pid_exists(worker)
+
+
+def test_a_worker_that_died_while_it_waited_is_replaced(tmp_path):
+    with contextlib.closing(Local(Post(tmp_path, "cpu", command=FAKE), 1)) as local:
+        list(local.launch([a_job(seed=0)]))
+        (worker,) = processes(tmp_path)
+        os.kill(worker, signal.SIGKILL)
+        psutil.Process(worker).wait(timeout=30)
+        (done,) = [message for _, message in local.launch([a_job(seed=1)]) if isinstance(message, Done)]
+    assert done.record.status == "ok"
+    assert len(set(processes(tmp_path))) == 2
+
+
+def test_of_workers_that_wait_those_of_the_right_backend_are_taken(tmp_path):
+    with contextlib.closing(Local(Post(tmp_path, "cpu", command=FAKE), 2)) as local:
+        list(local.launch([a_job(backend=name) for name in ("keras", "pytorch")]))
+        before = set(processes(tmp_path))
+        for name in ("keras", "pytorch"):
+            list(local.launch([a_job(backend=name)]))
+        assert len(before) == 2
+        assert set(processes(tmp_path)) == before
 
 
 def test_a_worker_that_has_held_much_memory_is_replaced(tmp_path):
