@@ -28,7 +28,8 @@ SOURCE = None
 
 VARIANTS = variants.VARIANTS
 # The models are those of suite elasticity, whose smoke profile shows that they work.
-_SMOKE = msgspec.structs.replace(variants.PROFILES["smoke"], leaves_out=(*variants.BACKBONES, "tuned", "augmented"))
+_SLOW = ("tuned", "augmented", "trees", "physics-gp")
+_SMOKE = msgspec.structs.replace(variants.PROFILES["smoke"], leaves_out=(*variants.BACKBONES, *_SLOW))
 PROFILES = variants.PROFILES | {"smoke": _SMOKE}
 METRICS, SYMMETRIES, COMPARISONS = question.METRICS, symmetries.SYMMETRIES, question.COMPARISONS
 PRETRAINING = endless.PRETRAINING

@@ -1,12 +1,13 @@
 """One side of a comparison: what one backend, in one precision, makes of a network, as arrays in a file.
 
-`python -m harness.parity.side ORDERS.json`, in an interpreter of its own. Every side is given the same weights, images
-and targets in one file; `ladder` compares what the sides leave behind.
+`python -m harness.parity.side ORDERS.json`, in an interpreter that computes sides of one framework in one precision
+alone. Every side is given the same weights, images and targets in one file; `ladder` compares what they leave behind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import re
 import sys
@@ -38,7 +39,7 @@ from harness.protocol import (
     Task,
     TrainingData,
 )
-from harness.running.child import end_with_input
+from harness.running.child import end_with_input, peak_gib, take_over_stdout
 from harness.running.fields import last_convolution
 from harness.text import Device, one_line
 
@@ -125,13 +126,30 @@ class Given(msgspec.Struct, frozen=True):
         return np.roll(self.images, epoch, axis=0), np.roll(self.targets, epoch, axis=0)
 
 
+class Computed(msgspec.Struct, frozen=True):
+    """A side is there, and its process has held so much memory so far."""
+
+    peak_gib: float
+
+
 def main(path: str) -> None:
-    """Carry out the orders in a JSON file. Ends when standard input does, for then the parent is gone."""
-    end_with_input()
+    """Carry out the orders in a JSON file, then those in each that is named on standard input, all of one backend on
+    one device in one precision; a `Computed` line on standard output tells of each side. Ends with its first fault, and
+    when standard input does, for then the parent is gone.
+    """
+    send, paths = take_over_stdout(), end_with_input()
+    while True:
+        carry_out(path)
+        send(Computed(peak_gib()))
+        path = paths.get().decode()
+
+
+def carry_out(path: str) -> None:
+    """Compute the side that the orders in a JSON file are about; a fault ends the process."""
     orders = msgspec.json.decode(Path(path).read_bytes(), type=Orders)
     backend = registry.backend(orders.backend)
     try:
-        backend.configure(1, orders.device, orders.precision)
+        _configure(orders.backend, orders.device, orders.precision)
         arrays, told = climb(backend, orders, Given.load(orders.given))
     except Unavailable as unavailable:
         arrays, told = {}, Told(unavailable=str(unavailable))
@@ -140,6 +158,11 @@ def main(path: str) -> None:
         sys.exit(failed(error))  # the last line of the log, whatever a framework's message looks like
     save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, orders.out)
     Path(orders.told).write_bytes(msgspec.json.encode(told))
+
+
+@functools.cache  # frameworks refuse to be configured once they have computed
+def _configure(backend: str, device: Device, precision: Precision) -> None:
+    registry.backend(backend).configure(1, device, precision)
 
 
 def failed(error: Exception) -> str:

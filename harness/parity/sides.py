@@ -1,9 +1,13 @@
-"""Computes both sides of every comparison, each in a process of its own, from the same weights, images and targets."""
+"""Computes both sides of every comparison, each framework and precision in processes of its own, from the same weights,
+images and targets.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
+import math
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,9 +25,10 @@ from harness.model.variants import Variant
 from harness.parity import kept
 from harness.parity.kept import Kept
 from harness.parity.ladder import Side
-from harness.parity.side import BATCH, BATCHES_EXPORTED, Given, Orders, Told
+from harness.parity.side import BATCH, BATCHES_EXPORTED, Computed, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
 from harness.protocol import Arrays, Dataset, Images, Precision, Rows, Scaling, Split, Suite, Task
+from harness.running.child import hang_up, heard
 from harness.running.data import task
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
@@ -152,16 +157,63 @@ def _reader(path: Path) -> Callable[[str], Arrays]:
     return read
 
 
+class _Process:
+    """Computes one side after another, all of one framework in one precision."""
+
+    def __init__(self, command: Sequence[str], framework: Framework, log: Path) -> None:
+        self._log = log
+        with log.open("wb") as errors:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,  # which ends when this process does, however it does
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=worker_environment(framework.device) | framework.variables(),
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the sides in good order
+            )
+        self._computed = heard(self._process, Computed)
+
+    def go_on(self, orders: Path) -> bool:
+        """Have it compute another side; False where it died while it waited."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(f"{orders}\n".encode())
+            self._process.stdin.flush()
+        return self._process.poll() is None
+
+    def wait(self) -> tuple[str, float]:
+        """Wait for the side under way: its last words where it failed, and the memory that is held, in GiB; infinite
+        where it has ended.
+        """
+        if computed := next(self._computed, None):
+            return "", computed.peak_gib
+        code = self._process.wait()
+        return last_words(code, self._log) if code else "", math.inf
+
+    def end(self) -> None:
+        """Let it end."""
+        hang_up(self._process)
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        self._process.kill()
+
+
 class Sides:
-    """Computes sides in processes of their own, a few at a time, but for those that were `kept`; leaving it kills those
-    under way.
+    """Computes sides in other processes, a few at a time, but for those that were `kept`; leaving it kills those under
+    way. Of each framework and precision a process waits for the next side, for most of what a side takes is its import.
     """
 
     def __init__(self, folder: Path, between: Sequence[Framework], workers: int, kept: Kept | None = None) -> None:
         self._folder, self._between, self._kept = folder, between, kept
         self._pool = ThreadPoolExecutor(workers)
-        self._alive: set[subprocess.Popen[bytes]] = set()
+        self._alive: set[_Process] = set()
+        self._idle: dict[tuple[Framework, Precision], _Process] = {}
         self._started = self._ended = 0
+        self._numbers = itertools.count()
         self._left = False
 
     def __enter__(self) -> Sides:
@@ -173,6 +225,8 @@ class Sides:
         for process in list(self._alive):
             process.kill()
         self._pool.shutdown()
+        for process in self._idle.values():
+            process.end()
 
     def start(self, group: Group, seed: int, begin: tuple[Given, Task]) -> Climb:
         """Have every side of a group computed, in its turn."""
@@ -204,7 +258,9 @@ class Sides:
         return climb
 
     def command(self, orders: Path) -> Sequence[str]:
-        """What computes a side. `-P`: what is installed, not what happens to lie in the user's folder."""
+        """What computes a side, and may compute others then. `-P`: what is installed, not what happens to lie in the
+        user's folder.
+        """
         return command("harness.parity.side", str(orders))
 
     def _find_or_compute(self, climb: Climb, framework: Framework, orders: Orders, key: str) -> str:
@@ -215,7 +271,7 @@ class Sides:
             return ""
         path = Path(orders.out).with_suffix(".orders")
         path.write_bytes(msgspec.json.encode(orders))
-        last_words = self._compute(framework, path)
+        last_words = self._compute(framework, orders.precision, path)
         if self._kept and not last_words and not _told(Path(orders.told)).broken:  # which another time may not
             self._kept.keep(key, path)
         self._count()
@@ -225,23 +281,21 @@ class Sides:
         self._ended += 1
         show_count(self._ended, self._started)
 
-    def _compute(self, framework: Framework, orders: Path) -> str:
-        """Run one side; returns its last words where it failed."""
-        log = orders.with_suffix(".log")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                self.command(orders),
-                stdin=subprocess.PIPE,  # which ends when this process does, however it does
-                stdout=output,
-                stderr=output,
-                env=worker_environment(framework.device) | framework.variables(),
-                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the sides in good order
-            )
-        self._alive.add(process)
+    def _compute(self, framework: Framework, precision: Precision, orders: Path) -> str:
+        """Have one side computed; returns its last words where it failed."""
+        kind = framework, precision
+        process = self._idle.pop(kind, None)
+        if not process or not process.go_on(orders):
+            process = _Process(self.command(orders), framework, self._folder / f"{next(self._numbers)}.log")
+            self._alive.add(process)
         if self._left:
             process.kill()
-        code = process.wait()
-        assert process.stdin is not None
-        process.stdin.close()
-        self._alive.discard(process)
-        return last_words(code, log) if code else ""
+        last_words, held_gib = process.wait()
+        if held_gib > _WAITS_BELOW_GIB or self._idle.setdefault(kind, process) is not process:
+            process.end()
+            self._alive.discard(process)
+        return last_words
+
+
+_WAITS_BELOW_GIB = 2.0
+"""A process that has held more is ended after its side: there is one that waits of each framework and precision."""

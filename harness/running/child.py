@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -86,15 +87,22 @@ def serve(
         send(Refused(_text(f"not enough memory: {error}")))
 
 
-def end_with_input() -> None:
-    """Have this process end when its standard input does, for then the parent is gone, however it ended."""
-    threading.Thread(target=_wait_for_the_end, daemon=True).start()
+def end_with_input() -> queue.SimpleQueue[bytes]:
+    """Have this process end when its standard input does, for then the parent is gone, however it ended; the lines
+    that come on it until then.
+    """
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
+    def read() -> None:
+        rest = b""
+        while chunk := os.read(0, 1 << 16):  # not `sys.stdin`, whose lock would be held when this process ends
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                lines.put(line)
+        os._exit(1)
 
-def _wait_for_the_end() -> None:
-    while os.read(0, 1):
-        continue
-    os._exit(1)
+    threading.Thread(target=read, daemon=True).start()
+    return lines
 
 
 def _text(reason: object) -> str:

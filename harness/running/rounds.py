@@ -78,7 +78,7 @@ class LatencySettings(msgspec.Struct, frozen=True):
             )
 
 
-SMOKE = LatencySettings(warm_up=2, runs=10, seconds=0.07, rounds=3, most_rounds=3)
+SMOKE = LatencySettings(warm_up=1, runs=10, seconds=0.07, least_runs=1, rounds=2, most_rounds=2)
 """Shows that timing works; its figures are not worth quoting, and have no interval."""
 
 

@@ -242,8 +242,8 @@ PROFILES = {
         epochs=2,
         search_epochs=1,
         fine_tuning_epochs=1,
-        # One backbone shows that backbones work; Keras takes a minute to trace and export each of these.
-        leaves_out=tuple(name for name in BACKBONES if name not in ("vgg16-head-only", "vgg16-fine-tuned")),
+        # One backbone shows that backbones work, its head trained first; Keras takes a minute to export each of these.
+        leaves_out=tuple(name for name in BACKBONES if name != "vgg16-fine-tuned"),
         quick_latency=True,
     ),
     "standard": Profile(seeds=(0, 1, 2), epochs=100, search_epochs=10, fine_tuning_epochs=4, search="halving"),

@@ -20,6 +20,7 @@ from harness.parity import side
 from harness.parity.ladder import Pair, judge
 from harness.parity.sides import SideCrashed, Sides, given
 from harness.parity.subjects import ClimbRequest, Framework, deep, groups, subjects
+from harness.running.child import end_with_input
 from harness.running.data import DataSource
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
@@ -38,7 +39,7 @@ class FaultySides(Sides):
 
     fault = ""
 
-    def _compute(self, framework, orders):
+    def _compute(self, framework, precision, orders):
         try:
             forks = _IDLE.get_nowait()
         except Empty:
@@ -88,7 +89,8 @@ def fork_for_each_line():
             os.dup2(log, 1)
             os.dup2(log, 2)
             plant(EVERY[fault])
-            side.main(orders)
+            end_with_input()
+            side.carry_out(orders)
             return
         os.close(input_of_fork)
         print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)

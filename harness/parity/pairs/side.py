@@ -8,10 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib.abc
 import importlib.util
-import os
-import queue
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec
@@ -46,7 +43,7 @@ from harness.parity.pairs.orders import (
 )
 from harness.parity.side import failed, plain
 from harness.protocol import Precision
-from harness.running.child import Answer, Ready, Refused, peak_gib, take_over_stdout
+from harness.running.child import Answer, Ready, Refused, end_with_input, peak_gib, take_over_stdout
 
 _Made = TypeVar("_Made")
 
@@ -63,7 +60,7 @@ SAID = ("inputs", "targets", "torch_inputs", "jax_inputs", "mapping", *_MADE)
 def main(kind: str) -> None:
     """Answer requests until standard input ends."""
     send = take_over_stdout()
-    lines = _lines()
+    lines = end_with_input()
     sys.meta_path.insert(0, _Elsewhere(OTHERS[kind]))
     side = Served(registry.foreign(kind))
     send(Ready())
@@ -74,22 +71,6 @@ def main(kind: str) -> None:
             send(Answer(msgspec.Raw(msgspec.json.encode(value)), peak_gib()))
         except BenchError as error:
             send(Refused(str(error).encode(errors="backslashreplace").decode()))
-
-
-def _lines() -> queue.SimpleQueue[bytes]:
-    """What comes on standard input. Where that ends, so does this process: nobody waits for it any more."""
-    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-
-    def read() -> None:
-        rest = b""
-        while chunk := os.read(0, 1 << 16):  # not `sys.stdin`, whose lock would be held when this process ends
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
-                lines.put(line)
-        os._exit(1)
-
-    threading.Thread(target=read, daemon=True).start()
-    return lines
 
 
 class _Elsewhere(importlib.abc.MetaPathFinder, importlib.abc.Loader):

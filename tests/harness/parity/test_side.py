@@ -40,7 +40,6 @@ def test_a_rung_that_a_backend_lacks_is_not_broken():
 
 def test_the_last_line_of_a_crash_is_what_failed_not_the_end_of_its_message(tmp_path, monkeypatch, capsys):
     """Keras ends its messages with the arguments that it was given."""
-    monkeypatch.setattr(side, "end_with_input", lambda: None)
     monkeypatch.setattr(side.registry, "backend", failing_backend)
     orders = {
         "backend": "x",
@@ -57,7 +56,7 @@ def test_the_last_line_of_a_crash_is_what_failed_not_the_end_of_its_message(tmp_
     path = tmp_path / "orders.json"
     path.write_text(json.dumps(orders))
     with pytest.raises(SystemExit) as ended:
-        side.main(str(path))
+        side.carry_out(str(path))
     told = str(ended.value.code)
     assert told.startswith("TypeError: no such layer Arguments received: 3 (in configure, test_side.py:")
     assert "Traceback" in capsys.readouterr().err

@@ -124,11 +124,69 @@ def test_what_float64_alone_lacks_or_fails_at_is_told(tmp_path):
     assert (told.lacks, told.broken) == ({"gradients": "in float64: no doubles"}, {"state": "in float64: no"})
 
 
+class Lasting(Sides):
+    """Sides of nothing, whose processes wait for the next and say who they are; `peak` is the memory that they tell."""
+
+    peak = 0.1
+
+    def command(self, orders):
+        code = f"""
+import json, os, pathlib, sys
+path = sys.argv[1]
+while path:
+    orders = json.loads(pathlib.Path(path).read_text())
+    pathlib.Path(orders["told"]).write_text(json.dumps({{"unavailable": str(os.getpid())}}))
+    print(json.dumps({{"peak_gib": {self.peak}}}), flush=True)
+    path = sys.stdin.readline().strip()
+"""
+        return [sys.executable, "-c", code, str(orders)]
+
+    def computed_by(self, tmp_path, seed):
+        climb = self.start(a_group(tmp_path), seed, begin("baseline"))
+        numbers = [climb.side(framework).told.unavailable for framework in BETWEEN]
+        for computed in climb.running.values():
+            computed.result()
+        climb.delete()
+        return numbers
+
+
+def test_a_process_computes_one_side_after_another_of_its_framework_and_precision(tmp_path):
+    with Lasting(tmp_path, BETWEEN, 2) as sides:
+        first, *others = [sides.computed_by(tmp_path, seed) for seed in range(3)]
+        assert others == [first, first]
+        assert len(set(first)) == 2
+        assert len(list(tmp_path.glob("*.log"))) == 4  # of two precisions each
+    assert not any(map(psutil.pid_exists, map(int, first)))
+
+
+def test_a_process_that_died_while_it_waited_is_replaced(tmp_path):
+    with Lasting(tmp_path, BETWEEN, 2) as sides:
+        dead, alive = sides.computed_by(tmp_path, 0)
+        psutil.Process(int(dead)).kill()
+        wait_for_the_end_of(int(dead))
+        again = sides.computed_by(tmp_path, 1)
+    assert again[0] != dead
+    assert again[1] == alive
+
+
+def wait_for_the_end_of(process):
+    """Of a child that nobody has waited for: psutil calls it a zombie."""
+    while psutil.Process(process).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.02)
+
+
+def test_a_process_that_has_held_much_memory_is_replaced(tmp_path):
+    with Lasting(tmp_path, BETWEEN, 2) as sides:
+        sides.peak = 3.0
+        first, then = (sides.computed_by(tmp_path, seed) for seed in range(2))
+    assert not set(first) & set(then)
+
+
 def test_leaving_kills_what_is_under_way(tmp_path):
     with Saying(tmp_path, BETWEEN, 2) as sides:
-        sides.code = f"print('up', flush=True); import time; time.sleep(600)  # of {tmp_path}"
+        sides.code = f"import sys, time; print('up', file=sys.stderr, flush=True); time.sleep(600)  # of {tmp_path}"
         climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
-        while not any("up" in log.read_text() for log in climb.folder.glob("*.log")):
+        while not any("up" in log.read_text() for log in tmp_path.glob("*.log")):
             assert not any(future.done() for future in climb.running.values()), "a side ended"
             time.sleep(0.02)  # of another process, which tells nobody
         assert running_of(tmp_path)

@@ -52,7 +52,7 @@ def test_what_is_wrong_with_one_model_leaves_the_others(fake_onnx: FakeOnnx) -> 
     assert "asked for 2 threads, but ONNX Runtime uses 1" in found["stubborn"].reason
     assert "takes 1 images at a time, not 32" in found["one"].reason
     assert not found["unreadable"].timings + found["stubborn"].timings + found["one"].timings
-    assert steps == [(done, 6) for done in range(1, 7)]  # rounds of the one model
+    assert steps == [(done, 4) for done in range(1, 5)]  # rounds of the one model
 
 
 def test_without_the_reference_model_nothing_is_timed(fake_onnx: FakeOnnx, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_slow_drift_of_the_machine_cancels_in_the_ratio() -> None:
 
 def test_a_glance_has_no_interval_and_no_reason() -> None:
     timing = FakeMachine().timing(_each_round(_noise(0.9)), SMOKE)
-    assert (timing.ratio_low, timing.ratio_high, timing.rounds, timing.unsteady) == (None, None, 3, "")
+    assert (timing.ratio_low, timing.ratio_high, timing.rounds, timing.unsteady) == (None, None, 2, "")
 
 
 # --- when it is over ------------------------------------------------------------------------------------------------
@@ -275,7 +275,8 @@ def test_a_share_is_so_many_runs_or_so_many_seconds_or_the_least_runs() -> None:
     assert _counts(0.1, LatencySettings()) == ([100] * 10, [50] * 10)
     assert _counts(10, LatencySettings()) == ([15] * 10, [50] * 10)
     assert _counts(500, LatencySettings()) == ([2] * 10, [50] * 10)
-    assert _counts(0.1, SMOKE) == ([10] * 3, [10] * 3)
+    assert _counts(0.1, SMOKE) == ([10] * 2, [10] * 2)
+    assert _counts(500, SMOKE) == ([1] * 2, [10] * 2)
 
 
 def test_each_round_takes_every_model_once_in_an_order_of_its_own_after_the_reference() -> None:
