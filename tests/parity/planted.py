@@ -6,6 +6,7 @@ ladder and how large it is; `python -m tests.parity.planted strangers` those of 
 """
 
 import atexit
+import itertools
 import os
 import subprocess
 import sys
@@ -119,6 +120,14 @@ class Climbs:
         self._folder, self._known, self._whole = Path(folder), {}, whole
         self._name, self._suite = suite, registry.suite(suite)
         self._dataset = DataSource().load(self._suite)
+        self._sides, self._numbers = {}, itertools.count()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for sides in self._sides.values():
+            sides.__exit__()
 
     def of(self, framework, variant, fault="", recipe=None, highest="export"):
         """The climb of one framework, to its end at the rung `highest`."""
@@ -126,15 +135,21 @@ class Climbs:
         if key not in self._known:
             group = a_group(variant, recipe, self._whole, self._name)
             group = group._replace(rungs=_up_to(highest, group.rungs))
-            home = Path(tempfile.mkdtemp(dir=self._folder))
-            with (FaultySides if fault else Sides)(home, (framework,), 2) as sides:
-                sides.fault = fault
-                begin = given(self._suite, self._dataset, self._suite.split(self._dataset), group.variants[0], 0)
-                climb = sides.start(group, 0, begin)
-                for computed in climb.running.values():
-                    computed.result()
+            sides = self._of(framework, FaultySides if fault else Sides)
+            sides.fault = fault
+            begin = given(self._suite, self._dataset, self._suite.split(self._dataset), group.variants[0], 0)
+            climb = sides.start(group, next(self._numbers), begin)
+            for computed in climb.running.values():
+                computed.result()
             self._known[key] = climb
         return self._known[key]
+
+    def _of(self, framework, kind):
+        """Those of a kind, in a folder of their own."""
+        if (framework, kind) not in self._sides:
+            home = Path(tempfile.mkdtemp(dir=self._folder))
+            self._sides[framework, kind] = kind(home, (framework,), 2)
+        return self._sides[framework, kind]
 
     def verdicts(self, variant, theirs=PYTORCH, fault="", highest="export"):
         """Every verdict on Keras and another framework, by rungs up to the `highest`. Raises SideCrashed."""
@@ -176,8 +191,7 @@ def row(name, climbs):
 def main(names, whole=False, suite="elasticity"):
     print("| planted into PyTorch | variant | breaks at | worst there | difference | allowed | in |")
     print("| --- | --- | --- | --- | --: | --: | --- |")
-    with tempfile.TemporaryDirectory() as folder:
-        climbs = Climbs(folder, whole, suite)
+    with tempfile.TemporaryDirectory() as folder, Climbs(folder, whole, suite) as climbs:
         for name in names:
             print(row(name, climbs), flush=True)
 

@@ -15,7 +15,8 @@ NO_FAULT = "pooling with ceil_mode"
 
 @pytest.fixture(scope="module")
 def climbs(tmp_path_factory):
-    return Climbs(tmp_path_factory.mktemp("climbs"))
+    with Climbs(tmp_path_factory.mktemp("climbs")) as found:
+        yield found
 
 
 @pytest.mark.parity
