@@ -122,16 +122,11 @@ def test_there_are_enough_faults():
 def apart(climbs, fault=""):
     """A bias after ten steps in float32 with the usual betas, 0.9 and 0.999, which are no float32 numbers."""
     usual = Recipe(epochs=100, batch_size=BATCH)
-    ours = (
-        climbs.of(KERAS, "baseline", recipe=usual, highest="optimizer")
-        .side(KERAS)
-        .single("optimizer/baseline/")["10/dense_2/bias"]
+    sides = (
+        climbs.of(KERAS, "baseline", recipe=usual, highest="optimizer").side(KERAS),
+        climbs.of(PYTORCH, "baseline", fault, usual, "optimizer").side(PYTORCH),
     )
-    theirs = (
-        climbs.of(PYTORCH, "baseline", fault, usual, "optimizer")
-        .side(PYTORCH)
-        .single("optimizer/baseline/")["10/dense_2/bias"]
-    )
+    ours, theirs = (side.single("optimizer/baseline/")["10/dense_2/bias"] for side in sides)
     return np.linalg.norm(ours - theirs) / np.linalg.norm(ours)
 
 

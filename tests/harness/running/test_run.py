@@ -48,9 +48,9 @@ def finished(data, tmp_path_factory):
     return results, smoke(data, results)
 
 
-def smoke(data, results):
+def smoke(data, results, *more):
     words = ("suite=elasticity", "profile=smoke", f"data={data}", "weights=random", f"results={results}")
-    return told_apart("run", *words, timeout=900)
+    return told_apart("run", *words, *more, timeout=900)
 
 
 @pytest.mark.slow
@@ -59,18 +59,15 @@ def test_every_cell_has_a_good_record_and_every_row_a_latency(finished):
     records = Store(results, "elasticity").trainings()
     assert {(r.cell.variant, r.cell.backend) for r in records} == {
         *itertools.product(WITHOUT_NETWORK, ("classical",)),
-        *itertools.product(
-            ("baseline", "tuned", "vgg16-head-only", "vgg16-fine-tuned", "augmented", "physics-net"),
-            ("keras", "pytorch"),
-        ),
+        *itertools.product(("baseline", "tuned", "vgg16-fine-tuned", "augmented", "physics-net"), ("keras", "pytorch")),
     }
     assert all(record.status == "ok" for record in records)
     table = pd.read_csv(leaderboard.leaderboard_file(results, "elasticity"))
-    assert len(table) == 20
+    assert len(table) == 18
     for column in ("skill", "parameters", "onnx_kB", "p50_ms_b1", "ratio_b1", "p50_ms_b32", "images_per_s_b32"):
         assert table[column].notna().all(), column
     assert (table["latency_threads"] == 1).all()
-    assert "[20/20]" in printed
+    assert "[18/18]" in printed
     assert "leaderboard:" in printed
 
 
@@ -98,11 +95,12 @@ def test_a_search_tries_all_and_tests_one(finished, backend):
 
 
 @pytest.mark.slow
-def test_fine_tuning_starts_where_head_only_ended(finished):
+def test_fine_tuning_starts_where_head_only_ended(finished, data, tmp_path):
     """The same features, the same order: the first recipe of the one is the only recipe of the other."""
     results, _ = finished
+    smoke(data, tmp_path, "variant=vgg16-head-only")
     for backend in ("keras", "pytorch"):
-        head, fine = (one(results, f"vgg16-{phase}", backend) for phase in ("head-only", "fine-tuned"))
+        head, fine = one(tmp_path, "vgg16-head-only", backend), one(results, "vgg16-fine-tuned", backend)
         assert fine.history[0].loss == head.history[0].loss
         assert head.counts.trainable == 8_361
         assert fine.counts.trainable == head.counts.total == 14_723_049
@@ -139,7 +137,7 @@ def test_a_second_run_does_nothing_and_changes_nothing(finished, data):
     results, _ = finished
     before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
     printed = smoke(data, results)
-    assert "20 cells, 20 already done" in printed
+    assert "18 cells, 18 already done" in printed
     assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
     assert "follows from its records" in told_apart("leaderboard", "check=true", f"results={results}")
 
@@ -150,7 +148,7 @@ def test_an_exported_model_predicts_what_its_record_says(finished, data, tmp_pat
     for record in Store(results, "elasticity").trainings():
         model = results / "models" / "elasticity" / record.onnx.file
         out = tmp_path / f"{record.key}.csv"
-        told_apart("predict", f"model={model}", f"images={data}", f"out={out}")
+        assert cli.main(["predict", f"model={model}", f"images={data}", f"out={out}"]) == 0
         table = pd.read_csv(out).set_index("image")
         heads = [f"{name}_GPa" for name in record.held_out.targets]
         assert list(table.columns[: len(heads)]) == heads
