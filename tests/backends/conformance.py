@@ -38,6 +38,7 @@ from harness.model.backbones import CHANNELS, shapes
 from harness.model.variants import Recipe, Schedule, Variant
 from harness.model.weights import load_weights, save_weights
 from harness.protocol import Classes, Scaling, Task, TrainingData
+from tests.forks import fork_for_each_line
 
 TARGETS = ("C11", "C22", "C33", "C12", "C23", "C13", "C44", "C55", "C66")
 SMALL = Network((Conv2D(4, 3), MaxPool2D(), Conv2D(6, 5, "same"), MaxPool2D(), Flatten(), Dense(7), Dense(9, "linear")))
@@ -799,5 +800,14 @@ def main(*words):
     print(json.dumps(outcome))
 
 
+def in_a_folder(folder, *words):
+    """Of a module that lies in a folder."""
+    sys.path.insert(0, folder)
+    main(*words)
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1:] == ["forks"]:
+        fork_for_each_line(in_a_folder)
+    else:
+        main(*sys.argv[1:])

@@ -9,6 +9,7 @@ import pytest
 from harness import registry
 from harness.running.launch import worker_environment
 from tests.backends.conformance import CHECKS
+from tests.forks import Forks
 
 
 @functools.cache
@@ -188,15 +189,20 @@ def build(variant, task, seed):
 }
 
 
+@pytest.fixture(scope="module")
+def forks():
+    return Forks("tests.backends.conformance", "forks", env=worker_environment("cpu"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_conformance_suite_finds_a_planted_fault(fault, tmp_path, monkeypatch):
+def test_the_conformance_suite_finds_a_planted_fault(fault, tmp_path, forks):
     """Each fault is a line or two that break the PyTorch backend; the check named must fail, and not for what the fault
     itself raises.
     """
     code, check = FAULTS[fault]
     (tmp_path / "faulty.py").write_text("from backends import pytorch\nfrom backends.pytorch import *\n" + code)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = outcome("faulty", check)
-    outcome.cache_clear()
+    log = tmp_path / "log"
+    assert forks.run(log, tmp_path, "faulty", check) == 0, log.read_text()
+    found = json.loads(log.read_text().splitlines()[-1])
     assert re.search(r"^(AssertionError|Failed: DID NOT RAISE)", found[check], re.MULTILINE), found[check]

@@ -5,10 +5,7 @@ ladder and how large it is; `python -m tests.parity.planted strangers` those of 
 `python -m tests.parity.planted forks` computes faulty sides.
 """
 
-import atexit
 import itertools
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +22,7 @@ from harness.running.child import end_with_input
 from harness.running.data import DataSource
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
+from tests.forks import Forks, fork_for_each_line
 from tests.parity.faults import FAULTS, OF_CLASSES, plant
 from tests.parity.strangers import STRANGERS
 
@@ -44,58 +42,22 @@ class FaultySides(Sides):
         try:
             forks = _IDLE.get_nowait()
         except Empty:
-            forks = Forks(framework)
-        code = forks.compute(self.fault, orders)
+            variables = worker_environment(framework.device) | framework.variables()
+            forks = Forks("tests.parity.planted", "forks", env=variables)
+        log = orders.with_suffix(".log")
+        code = forks.run(log, self.fault, orders)
         _IDLE.put(forks)
-        return last_words(code, orders.with_suffix(".log")) if code else ""
-
-
-class Forks:
-    """A process that computes one side after the other, each in a fork of it."""
-
-    def __init__(self, framework):
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.parity.planted", "forks"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=worker_environment(framework.device) | framework.variables(),
-            text=True,
-        )
-        atexit.register(self._process.communicate)  # which ends it
-
-    def compute(self, fault, orders):
-        """The exit code of the fork."""
-        self._process.stdin.write(f"{fault}\t{orders}\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        return last_words(code, log) if code else ""
 
 
 _IDLE = LifoQueue()
 
 
-def fork_for_each_line():
-    """Compute the side that each line of standard input is about, and say how it ended."""
-    import torch
-
-    from backends import _torch_backbones, pytorch  # noqa: F401  for the forks
-
-    assert torch.get_num_threads() == 1  # of several, forks would have one alone
-    for line in sys.stdin:
-        fault, orders = line.removesuffix("\n").split("\t")
-        input_of_fork, held = os.pipe()  # a side ends where its input does
-        if not (process := os.fork()):
-            os.close(held)
-            os.dup2(input_of_fork, 0)
-            log = os.open(Path(orders).with_suffix(".log"), os.O_WRONLY | os.O_CREAT)
-            os.dup2(log, 1)
-            os.dup2(log, 2)
-            plant(EVERY[fault])
-            end_with_input()
-            side.carry_out(orders)
-            return
-        os.close(input_of_fork)
-        print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
-        os.close(held)
+def compute(fault, orders):
+    """The side that orders are about, with a fault: in a fork, which it ends with."""
+    end_with_input()
+    plant(EVERY[fault])
+    side.carry_out(orders)
 
 
 def a_group(variant, recipe=None, whole=False, suite="elasticity"):
@@ -204,4 +166,4 @@ if __name__ == "__main__":
         case ["strangers"]:
             main(STRANGERS, whole=True)
         case ["forks"]:
-            fork_for_each_line()
+            fork_for_each_line(compute)
