@@ -37,7 +37,7 @@ _DARK = 0.25
 _FAR = 50  # times the range of half of all values
 _DECADES = 50  # times the 5th percentile, from which the 95th is told to be far above it
 _LITTLE = 0.01  # share of another target's variance
-_MOST_NUMBERS = 5  # whole ones, that may be names of classes
+_MOST_NUMBERS = 5  # that may be names of classes: whole ones, or grades from 0 to 1 such as thirds
 
 
 class Labelled(NamedTuple):
@@ -205,7 +205,8 @@ def _over_decades(name: str, values: NDArray[np.float64], table: str) -> list[Fi
 
 def _maybe_classes(name: str, values: NDArray[np.float64], table: str) -> list[Finding]:
     unlike = np.unique(values)
-    if len(unlike) > _MOST_NUMBERS or 4 * len(unlike) > len(values) or (unlike % 1).any():
+    grades = unlike[0] == 0 and unlike[-1] == 1
+    if len(unlike) > _MOST_NUMBERS or 4 * len(unlike) > len(values) or ((unlike % 1).any() and not grades):
         return []
     what = f"column {name} holds {few([f'{value:g}' for value in unlike])} alone: if these are names of classes, say"
     return [Finding("warning", table, f"{what} classes=true, with the column's header as targets=")]

@@ -120,11 +120,14 @@ def test_positive_values_over_decades_are_told():
     assert told(labelled(images(200), 1000 - 999 * draw.beta(0.5, 2, (200, 1)))) == []
 
 
-def test_few_whole_numbers_may_be_names_of_classes():
+def test_few_whole_numbers_and_grades_may_be_names_of_classes():
     draw = np.random.default_rng(1)
     only(labelled(targets=draw.integers(0, 2, (70, 1)) * 1.0), "warning", "column E holds 0, 1 alone", "classes=true")
     assert told(labelled(targets=draw.integers(0, 20, (70, 1)) * 1.0)) == []
+    thirds = labelled(targets=draw.integers(0, 4, (70, 1)) / 3)
+    only(thirds, "warning", "column E holds 0, 0.333333, 0.666667 and 1 more alone", "classes=true")
     assert told(labelled(targets=draw.choice([0.5, 1.5], (70, 1)))) == []
+    assert told(labelled(targets=draw.choice([0.2, 0.8], (70, 1)))) == []
 
 
 def test_a_target_that_follows_the_order_of_the_rows():
