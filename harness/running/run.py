@@ -19,6 +19,8 @@ from harness.environment import Environment, observe, usable_memory_gib
 from harness.errors import KEPT, BenchError
 from harness.judging import leaderboard, terminal
 from harness.judging.blocks import newest
+from harness.judging.columns import NO_BETTER, WORSE
+from harness.judging.leaderboard import Board
 from harness.judging.outlines import Outline, Shelf
 from harness.judging.records import SCHEMA, Cell, Record, Settings, cell_computed_by
 from harness.judging.standing import Placed, comparable, standing
@@ -177,22 +179,24 @@ def _run_suite(
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")
-    _tell_best(suite_plan, board.shelf)
+    _tell_best(suite_plan, board)
     failed = len(suite_plan.cells) - len(good)
     if failed:
         print(f"{failed} of {len(suite_plan.cells)} cells have no result; the same command retries them")
     return not failed
 
 
-def _tell_best(suite_plan: Plan, shelf: Shelf) -> None:
-    """How to use the best model of the data and split of a plan."""
-    asked, results = suite_plan.cells[0].question, shelf.store.results
+def _tell_best(suite_plan: Plan, board: Board) -> None:
+    """How to use the best model of the data and split of a plan, and whether it is of any use."""
+    asked, shelf = suite_plan.cells[0].question, board.shelf
     of_these = [outline for outline in shelf.outlines if outline.cell.question == asked]
-    if found := best(of_these, results):
+    if found := best(of_these, shelf.store.results):
         path, (record,) = found[0], shelf.whole([found[1]])
         words = shlex.join(["bench", "predict", f"model={_typed(path)}", "images=FOLDER", "out=FILE.csv"])
         of_those = ", of those that take images" * any(outline.encoding_ms is not None for outline in of_these)
-        print(shown(f"to use the best model on the validation images{of_those}, {record.cell.title}: {words}"))
+        verdict = next(line["verdict"] for line, of in zip(board.lines, board.of, strict=True) if found[1] in of)
+        but = f", which is {verdict} on the test images" * (verdict in (NO_BETTER, WORSE))
+        print(shown(f"to use the best model on the validation images{of_those}, {record.cell.title}{but}: {words}"))
 
 
 def _typed(path: Path) -> str:

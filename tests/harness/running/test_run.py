@@ -457,7 +457,7 @@ def test_the_model_to_go_on_with_takes_images(tmp_path, capsys):
     assert cli.main(words) == 0
     (hint,) = (line for line in capsys.readouterr().out.splitlines() if "bench predict" in line)
     told = "to use the best model on the validation images, of those that take images, mean on classical, seed 0"
-    assert hint.startswith(f"{told}: bench predict ")
+    assert hint.startswith(f"{told}, which is no better than the mean on the test images: bench predict ")
     assert "mean.classical" in hint  # fraction is better, and its file takes what segmentation makes of images
     elsewhere = f"results={tmp_path / 'elsewhere'}"
     assert cli.main([*words[:-2], elsewhere, "variant=fraction"]) == 0
