@@ -20,6 +20,10 @@ the verdict says that float32 could not tell a mistake of 1 % from rounding (Hig
 Numerical Algorithms", section 1.6: an ill-conditioned problem magnifies rounding, and higher precision is the cure).
 There float64 may differ by 512 r 2^-29: r stops growing at the arrays' own size, the error of float64 goes on.
 
+Where one framework never computes in float64, float32 judges, and a jump of its own would be taken for a mistake. So
+small networks make the `optimizer`'s steps a few times more in the other framework, from weights of which each is moved
+to a neighbouring float32 number, and r is what moves an array furthest: of several runs one jumps, too.
+
 A foreign model may keep something in float32 whatever it is asked for. Where float64 then differs, it is held to 8 r,
 with r at least half an ulp, and the verdict says so.
 """
@@ -307,6 +311,8 @@ def _judged(
     double = [side for side in arrays.double if side is not None]
     if len(double) < 2:  # of nothing but rounding the other side may have several times as much
         loosely = {name: r * MULTIPLE["float32"] if r > LOST else r for name, r in loosely.items()}
+        jumped = _jumped(variant, arrays, pair) if rung == "optimizer" else {}
+        loosely |= {name: max(loosely[name], r) for name, r in jumped.items() if not _without_jumps(name, untrained)}
     single = _verdict(rung, variant, "float32", arrays, arrays.single, loosely, MULTIPLE["float32"])
     multiple = MULTIPLE["float64"]
     if conditioning > ILL_CONDITIONED:
@@ -326,6 +332,19 @@ def _judged(
         return [Verdict(variant, rung, "skipped", note=f"{told}, and {pair.single}")]
     coarse = _verdict(rung, variant, "float64", arrays, double, arrays.rounding(max, 0.5), MULTIPLE["float32"])
     return [_by_single(each, pair) for each in (single, coarse)]
+
+
+def _jumped(variant: str, arrays: Compared, pair: Pair) -> dict[str, float]:
+    """How far each array was from float64 at most after steps from nudged weights."""
+    assert arrays.exact is not None
+    found: dict[str, float] = {}
+    for side in (pair.ours, pair.theirs):
+        for name, array in side.single(f"nudged/{variant}/").items():
+            own = name.partition("/")[2]  # behind the number of the nudge
+            if own in arrays.names:
+                exact = arrays.exact[own]
+                found[own] = max(found.get(own, 0.0), _relative(array, exact, exact))
+    return found
 
 
 def _by_single(verdict: Verdict, pair: Pair) -> Verdict:

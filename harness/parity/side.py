@@ -55,8 +55,9 @@ class Orders(msgspec.Struct, frozen=True):
     """What a side is to do: build `network`, and for each of `variants` compute gradients, and of those named in
     `stepping` train by its last recipe, after a few steps of those before.
 
-    `steps` says after how many steps of training weights are compared, the last being all there are. `given` and `out`
-    are safetensors files; what a side has to say in words goes to `told`, a JSON file.
+    `steps` says after how many steps of training weights are compared, the last being all there are; small networks
+    make them `nudged` times more, from weights of which each is a neighbour of its own. `given` and `out` are
+    safetensors files; what a side has to say in words goes to `told`, a JSON file.
     """
 
     backend: str
@@ -71,6 +72,7 @@ class Orders(msgspec.Struct, frozen=True):
     given: str
     out: str
     told: str
+    nudged: int = 0
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -263,7 +265,22 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
         if _is_small(given, recipe):
             climbed.take("optimizer", variant.name, _whole_epochs(model, given, recipe))
             climbed.take("optimizer", variant.name, _long(backend, orders.task, given, recipe))
+            for number in range(orders.nudged):
+                model.set_weights(_neighbours(given.weights, number))
+                climbed.take("nudged", f"{variant.name}/{number}", _steps(model, given, variant.recipes, orders.steps))
     return counts.trainable
+
+
+def _neighbours(weights: Arrays, number: int) -> Arrays:
+    """Of each weight one of the two float32 numbers next to it, drawn."""
+    draw = np.random.default_rng([number, _NUDGED])
+    return {
+        name: np.nextafter(array, draw.choice(np.array([-np.inf, np.inf], np.float32), array.shape))
+        for name, array in weights.items()
+    }
+
+
+_NUDGED = 5  # keeps this stream of random numbers apart from the others
 
 
 def _still(layer: Any) -> Any:

@@ -68,8 +68,17 @@ class Framework(msgspec.Struct, frozen=True):
         return {registry.ENGINE: self._chosen} if self._chosen else {}
 
     @property
+    def in_single_alone(self) -> bool:
+        """Whether it never computes in float64: Keras does on its first engine, TensorFlow, alone."""
+        return self._chosen != self._first
+
+    @property
     def _chosen(self) -> str:
-        return self.engine or next(iter(registry.engines(self.backend)), "")
+        return self.engine or self._first
+
+    @property
+    def _first(self) -> str:
+        return next(iter(registry.engines(self.backend)), "")
 
 
 class ClimbRequest(msgspec.Struct, frozen=True):

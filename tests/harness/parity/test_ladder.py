@@ -383,6 +383,38 @@ def test_one_sides_float64_calibrates_both():
     assert (found.outcome, found.worst) == ("breaks", "dense_1")
 
 
+STEPS = tuple(f"{count}/dense_{number}/kernel" for count in (1, 10) for number in range(10))
+
+
+def jumping(arrays, by=2e-4, name=STEPS[0]):
+    """One weight of one array went the other way."""
+    other = arrays[name].copy()
+    other[7] += by
+    return {**arrays, name: other}
+
+
+def with_nudges(change, nudged):
+    """The verdict on steps of two sides, one of which has no float64 and computes with `change`; the other made the
+    steps again from `nudged` weights, and has these arrays then.
+    """
+    truth = exact(names=STEPS)
+    again = {f"{number}/{name}": array for number, arrays in enumerate(nudged) for name, array in arrays.items()}
+    kept = {"optimizer/v/": rounded(truth, 1), "nudged/v/": again, "gradients/v/": {}}
+    ours = Side("ours", Told(), lambda prefix: dict(kept[prefix]), lambda prefix: dict(truth))
+    theirs = a_side("theirs", rounded(change(truth), 2), None, key="optimizer/v/")
+    (found,) = judge("optimizer", "v", False, Pair(ours, theirs, truth), 0)
+    return found.outcome, found.worst
+
+
+def test_of_steps_what_jumps_from_nudged_weights_may_jump_where_float32_judges():
+    truth = exact(names=STEPS)
+    calm, jumped = rounded(truth, 5), rounded(jumping(truth), 6)
+    assert with_nudges(jumping, [calm, calm]) == ("breaks", f"{STEPS[0][2:]} after 1 step")
+    assert with_nudges(jumping, [calm, jumped]) == ("passes", STEPS[0][2:] + " after 1 step")
+    assert with_nudges(lambda arrays: jumping(arrays, name=STEPS[3]), [calm, jumped])[0] == "breaks"  # another one
+    assert with_nudges(lambda arrays: jumping(arrays, 1e-2), [calm, jumped])[0] == "breaks"  # much further
+
+
 def test_without_any_float64_there_is_nothing_to_calibrate_with():
     sides = [a_side(label, exact(), None) for label in "ab"]
     (found,) = judge("forward", "v", False, Pair(*sides, {}), 0)

@@ -42,6 +42,16 @@ def test_two_backends_with_keras_engines():
     assert [side.variables() for side in frameworks("keras,pytorch")] == [{"KERAS_BACKEND": "tensorflow"}, {}]
 
 
+def test_keras_never_computes_in_float64_on_engines_but_its_first():
+    found = [
+        framework.in_single_alone
+        for label in ("keras/torch", "keras/jax")
+        for framework in frameworks(f"keras,{label}")
+    ]
+    assert found == [False, True, False, True]
+    assert not any(framework.in_single_alone for framework in frameworks("pytorch,pytorch@cuda"))
+
+
 def test_two_devices_of_one_backend():
     assert frameworks("pytorch,pytorch@cuda") == (Framework("pytorch"), Framework("pytorch", device="cuda"))
     assert frameworks("keras/torch@cuda-tf32,pytorch@cpu")[0] == Framework("keras", "torch", "cuda-tf32")
