@@ -23,15 +23,17 @@ from harness.disk import is_file
 from harness.environment import git
 from harness.errors import BenchError, Finding
 from harness.judging import leaderboard
-from harness.judging.blocks import newest
+from harness.judging.blocks import Row, newest
 from harness.judging.columns import definition, digest
 from harness.judging.faults import Data, faults
 from harness.judging.records import Record, Truth
 from harness.judging.reproductions import ROUNDING, by_this_code, compare, distance_of, spread_of_seeds
 from harness.judging.rivals import Rivals
+from harness.judging.shortened import shortened
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify_together
+from harness.model.variants import Search, Variant
 from harness.protocol import Suite
 
 MOST_BYTES = 64 * 2**20
@@ -93,7 +95,8 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
         wrong = wrong or faults(record, suite, own) or _among(record, of_cells)
         findings += [Finding("error", f"line {number}", what) for what in wrong]
         if not wrong:
-            strange = [*_strange(record, suite, published), *_copied(record, of_cells.values())]
+            strange = _strange(record, suite, published)
+            strange += _copied(record, of_cells.values(), len(split.train))
             strange += _disagreeing(record, published)
             findings += [Finding("warning", f"line {number}", what) for what in strange]
             of_cells[record.row, record.seed] = (record, "stands in an earlier line")
@@ -173,7 +176,7 @@ def _among(record: Record, of_cells: Mapping[tuple[str, int], tuple[Record, str]
 def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[str]:
     """What is no fault, and a reviewer should know."""
     cell, told = record.cell, []
-    known = {variant.name for variant in suite.VARIANTS}
+    known = {variant.name: variant for variant in suite.VARIANTS}
     of_name = [
         other for other in published if other.cell.variant == cell.variant and other.cell.profile == cell.profile
     ]
@@ -183,6 +186,8 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append(f"{cell.variant} is no variant of the suite: its definition must come with it to be run again")
     elif of_name and definition(record) not in map(definition, of_name):
         told.append(f"{cell.variant} is defined otherwise than in the published records of profile {cell.profile}")
+    elif not of_name and not _is_of(known[cell.variant], record, suite):
+        told.append(f"{cell.variant} is defined otherwise than here, and profile {cell.profile} has nothing published")
     if cell.profile not in suite.PROFILES:
         told.append(f"profile {cell.profile} is not known here")
     if cell.backend not in registry.names("backends"):
@@ -205,6 +210,17 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
     return told
 
 
+def _is_of(variant: Variant, record: Record, suite: Suite) -> bool:
+    """Whether a record is of a variant as its profile makes it, where that is known."""
+    cell, profile = record.cell, suite.PROFILES.get(record.cell.profile)
+    if profile is None or record.held_out is None:
+        return True
+    method = cell.architecture.method if isinstance(cell.architecture, Search) else profile.search
+    architecture, recipes = shortened(variant, profile, method, len(record.held_out.targets))
+    made = msgspec.structs.replace(variant, architecture=architecture, recipes=recipes)
+    return msgspec.structs.replace(cell.as_variant(), summary=variant.summary) == made
+
+
 @cache
 def _is_unknown(commit: str) -> bool:
     """Whether git does not know a commit, where this code is in a checkout."""
@@ -222,18 +238,28 @@ def _is_unknown(commit: str) -> bool:
 _APART = 0.3  # in skill; what is told of these data by the few images of validation differs by less
 
 
-def _copied(record: Record, others: Iterable[tuple[Record, str]]) -> list[str]:
-    """Whose predictions it has, of other records and where each is, though the model or a network's seed is another."""
+def _copied(record: Record, others: Iterable[tuple[Record, str]], images: int) -> list[str]:
+    """Whose predictions it has, of other records and where each is, though what was trained is another."""
     for other, where in others:
-        another = other.cell.variant != record.cell.variant or (
-            record.cell.has_network and other.cell.seed != record.cell.seed
-        )
+        another = _trained(record, images) != _trained(other, images)
         apart = _apart(record, other)
         if apart == 0 and (another or other.cell.backend != record.cell.backend):
             return [f"its predictions are to the digit those of {other.cell.title}, which {where}"]
         if another and apart <= ROUNDING:  # of one variant and seed two frameworks may come as near
             return [f"its predictions are {apart:.1g} of their error from those of {other.cell.title}, which {where}"]
     return []
+
+
+def _trained(record: Record, images: int) -> object:
+    """Equal where predictions may be the same: for the same variant and as many of the training `images`; and of a
+    network for the same definition, weights, scaling and seed.
+    """
+    cell, settings = record.cell, record.cell.settings
+    originals = images if settings.originals is msgspec.UNSET else settings.originals
+    if not cell.has_network:
+        return cell.variant, originals
+    started = cell.weights, settings.init, settings.target_scaling, settings.unit, cell.seed
+    return cell.variant, originals, definition(record), *started
 
 
 def _disagreeing(record: Record, published: Iterable[Record]) -> list[str]:
@@ -273,8 +299,9 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
     changed: Counter[tuple[str, str, str]] = Counter()
     for first, *_ in comparable(before):
         was, now = old.of(first), new.of(first)
-        if was and now and was.title != now.title:
-            changed[first.cell.profile, was.title, now.title] += 1
+        if now and (was is None or _answers(was) != _answers(now)):
+            before_it = "none" if was is None else was.title + " as published" * (was.title == now.title)
+            changed[first.cell.profile, before_it, now.title] += 1
     told = [
         f"{count} networks of profile {profile} would be compared with {now} instead of {was}: their verdicts would "
         "change, because of validation scores that cannot be verified"
@@ -296,6 +323,11 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
             seeds = " ".join(map(str, sorted(lacking)))
             told.append(f"{first.cell.row} on {first.cell.backend} lacks seeds {seeds} of its profile")
     return [Finding("warning", "the leaderboard", what) for what in told]
+
+
+def _answers(rival: Row) -> list[int]:
+    """What it is made of, by which networks are compared with it."""
+    return [record.answers for record in rival.records]
 
 
 def _out_of_sight(published: Sequence[Record], good: Sequence[Record]) -> list[str]:

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness import environment, registry
+from harness import environment, provenance, registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import faults, submission
@@ -17,7 +17,7 @@ from harness.judging.standing import standing
 from harness.judging.store import Store, _without_truth, read
 from harness.judging.submission import examine
 from harness.model.architecture import Estimator, Imported
-from harness.model.variants import Configuration, Recipe, Search
+from harness.model.variants import Configuration, Encoding, Recipe, Search
 from harness.protocol import TEST, Counts, History
 from harness.running import plan as plans
 from suites import elasticity
@@ -402,6 +402,45 @@ def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
     )
 
 
+def test_a_network_that_is_relabelled_within_its_variant_is_told(tmp_path):
+    """As if other weights, fewer images or another recipe had led to the same predictions."""
+    begun = {"architecture": BACKBONE, "recipes": (Recipe(2, trains="head"),)}
+
+    def of_a_backbone(seed=0, environment=ELSEWHERE, **cell):
+        record = of_a_network(seed, environment=environment)
+        cell = msgspec.structs.replace(record.cell, **begun | {"weights": "random"} | cell)
+        return msgspec.structs.replace(record, cell=cell, key=cell.key)
+
+    def told_of(record):
+        folder = tmp_path / record.key
+        return warnings(examined(folder, [of_a_backbone(environment=ENVIRONMENT)], record))
+
+    settings = PLAN.cells[0].settings
+    few, all_of_them, raw, cuda, averaged = (
+        msgspec.structs.replace(settings, **changes)
+        for changes in (
+            {"originals": 25},
+            {"originals": len(SPLIT.train)},
+            {"target_scaling": "none"},
+            {"device": "cuda"},
+            {"averaged": 4},
+        )
+    )
+    slower = (Recipe(2, trains="head", learning_rate=1e-5),)
+    for other in ({"weights": "imagenet"}, {"settings": few}, {"settings": raw}, {"recipes": slower}):
+        assert "to the digit those of baseline (random weights) on pytorch, seed 0" in told_of(of_a_backbone(**other))
+    for alike in ({}, {"settings": all_of_them}, {"settings": cuda}, {"settings": averaged}):
+        assert "to the digit" not in told_of(of_a_backbone(**alike))
+
+
+def test_fewer_images_that_lead_to_the_same_estimator_are_told(tmp_path):
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT)]
+    for originals, copied in ((25, True), (len(SPLIT.train), False)):
+        sent = predicting(2.0, variant="ridge", settings=Settings(originals=originals, facts=DATA.facts))
+        told = warnings(examined(tmp_path / str(originals), published, sent))
+        assert ("to the digit those of ridge on classical, seed 0" in told) == copied
+
+
 def with_noise(record, noise):
     """A copy of another model's predictions, with all that follows from them."""
     drawn = np.random.default_rng(1).normal(0, noise, np.shape(record.held_out.predictions))
@@ -433,10 +472,12 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert "models.gp is somebody's own code, of which records have the hash alone" in told
     assert "definition must come with it" not in told
     assert "made by other code" in warnings(sent(line(predicting(1.0))))
+    ours = msgspec.structs.replace(predicting(1.0), source=provenance.source("classical", "elasticity"))
+    assert "made by other code" not in warnings(sent(line(ours)))
     assert "profile mine is not known here" in warnings(sent(line(predicting(1.0, profile="mine"))))
     assert "abacus is no backend that is here" in warnings(sent(line(predicting(1.0, backend="abacus"))))
     usual = warnings(sent(line(predicting(1.0))))
-    assert "profile" not in usual
+    assert "is not known here" not in usual
     assert "no backend" not in usual
     copied = predicting(0.5, variant="gp")
     assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
@@ -461,9 +502,33 @@ def test_another_definition_is_another_than_that_of_the_same_variant_and_profile
         predicting(1.5, variant="cubic", architecture=stiff, environment=ENVIRONMENT),
         predicting(1.4, variant="ridge", architecture=stiff, profile="paper", environment=ENVIRONMENT),
     ]
-    for profile, otherwise in (("smoke", True), ("standard", False), ("paper", False)):
+    for profile, than in (("smoke", "in the published records"), ("standard", "here, and profile"), ("paper", None)):
         sent = predicting(1.0, variant="ridge", architecture=stiff, profile=profile)
-        assert ("defined otherwise" in warnings(examined(tmp_path / profile, published, sent))) == otherwise
+        told = warnings(examined(tmp_path / profile, published, sent))
+        assert ("defined otherwise than" in told) == bool(than)
+        assert f"defined otherwise than {than or ''}" in told or not than
+
+
+@pytest.mark.parametrize("variant", ["baseline", "tuned", "augmented", "vgg16-fine-tuned", "gp"])
+def test_where_nothing_is_published_a_variant_is_held_to_the_definition_that_is_here(tmp_path, variant):
+    """As `bench run` shortens it to the profile."""
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT)]
+    planned = plans.plan("elasticity", plans.Request(("elasticity",), variant=variant, search="grid")).cells[0]
+    of_itself = {
+        name: getattr(planned, name)
+        for name in ("variant", "architecture", "recipes", "encoding", "decoding", "weights", "backend", "profile")
+    }
+
+    def told_of(**cell):
+        cell = msgspec.structs.replace(predicting(1.0).cell, **of_itself | cell)
+        record = msgspec.structs.replace(predicting(1.0), cell=cell, key=cell.key)
+        return " ".join(submission._strange(record, elasticity, published))
+
+    assert "defined otherwise" not in told_of()
+    assert "defined otherwise" not in told_of(profile="mine")
+    larger = {"architecture": SCRATCH} if variant != "baseline" else {"encoding": Encoding("two-point")}
+    for other in (larger, {"recipes": (Recipe(1, learning_rate=1.0),)}, {"originals": 50}):
+        assert f"{variant} is defined otherwise than here" in told_of(**other)
 
 
 def examined(folder, published, *sent):
@@ -494,6 +559,23 @@ def test_a_boast_on_validation_images_and_whom_it_would_make_the_rival_are_told(
     assert "its skill is 1 on validation images, which cannot be verified, and 0.1 on the test" in submission._strange(
         poor, suite, []
     )
+
+
+@pytest.mark.parametrize("environment", [ENVIRONMENT, ELSEWHERE], ids=["among the published seeds", "elsewhere"])
+def test_a_boast_by_which_the_rival_is_another_training_of_the_same_model_is_told(tmp_path, environment):
+    """Of worse predictions, by which published networks would be better than their rival."""
+    network = of_a_network(0, environment=ENVIRONMENT)
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT), network]
+    boast = msgspec.structs.replace(
+        predicting(3.0, 7, variant="ridge", environment=environment), validation=predicting(1e-3).validation
+    )
+    told = "1 networks of profile smoke would be compared with ridge · classical instead of ridge · classical as publ"
+    assert told in warnings(examined(tmp_path / "other", published, boast))
+    worse = msgspec.structs.replace(boast, validation=predicting(50.0).validation)
+    kept = warnings(examined(tmp_path / "kept", published, worse))
+    assert (told in kept) == (environment == ENVIRONMENT)  # one more seed of the rival is another rival
+    first = "1 networks of profile smoke would be compared with ridge · classical instead of none"
+    assert first in warnings(examined(tmp_path / "first", [network], boast))
 
 
 def test_seeds_that_a_row_lacks_are_told(tmp_path):
