@@ -45,6 +45,17 @@ def test_wherever_a_line_was_torn_the_others_are_whole(tmp_path_factory, lines, 
     assert disk.whole_lines(path) == [*lines, b"next"]
 
 
+def test_what_killed_writers_left_is_set_aside_before_a_line_is_added(tmp_path):
+    """All of it, one below the other."""
+    path = tmp_path / "lines.jsonl"
+    for number in (1, 2):
+        with path.open("ab") as file:
+            file.write(b"torn %d" % number)
+        disk.append_line(path, b"whole %d" % number)
+    assert disk.whole_lines(path) == [b"whole 1", b"whole 2"]
+    assert path.with_suffix(".torn").read_bytes() == b"torn 1\ntorn 2\n"
+
+
 def test_many_writers_do_not_mix(tmp_path):
     path = tmp_path / "lines.jsonl"
 
@@ -87,6 +98,17 @@ def test_a_line_for_which_there_is_no_room_leaves_the_file_as_it_was(tmp_path):
     disk.append_line(path, b"a" * 6000)
     assert with_no_room('disk.append_line(path, b"b" * 6000)', path) == f"{errno.EFBIG} {path}"
     assert path.read_bytes() == b"a" * 6000 + b"\n"
+
+
+def test_what_was_torn_stays_where_there_is_no_room_to_set_it_aside(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"whole\n" + b"t" * 9000)
+    path.with_suffix(".torn").write_bytes(b"earlier" * 1000)
+    told = f"{errno.EFBIG} {path.with_suffix('.torn')}"
+    for action in ("disk.mend(path)", 'disk.append_line(path, b"next")'):
+        assert with_no_room(action, path) == told
+        assert path.read_bytes() == b"whole\n" + b"t" * 9000
+        assert path.with_suffix(".torn").read_bytes() == b"earlier" * 1000
 
 
 def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path):
