@@ -146,6 +146,20 @@ def test_a_folder_that_was_taken_away_is_not_made_again(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_its_own_is_made_and_of_a_text_all_on_the_way(tmp_path):
+    with disk.replacing(tmp_path / "models" / "model.onnx") as fresh:
+        fresh.write_bytes(b"model")
+    disk.write_whole(tmp_path / "a" / "b" / "table.csv", "text")
+    assert (tmp_path / "models" / "model.onnx").read_bytes() == b"model"
+    assert (tmp_path / "a" / "b" / "table.csv").read_text() == "text"
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, disk.replacing(tmp_path / "table.csv"):
+        (tmp_path / "source").read_bytes()
+    assert error.value.filename == str(tmp_path / "source")
+
+
 def test_an_error_names_the_file_and_not_its_draft(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(IsADirectoryError) as error:
@@ -200,7 +214,10 @@ def full(path, exist_ok):
 def test_a_file_has_the_permissions_of_any_other(tmp_path):
     disk.write_whole(tmp_path / "ours", "text")
     (tmp_path / "any").write_text("text")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
+    with disk.replacing(tmp_path / "theirs") as fresh:
+        fresh.unlink()
+        os.close(os.open(fresh, os.O_CREAT | os.O_WRONLY, 0o600))  # as libraries that write a file of their own
+    assert len({(tmp_path / name).stat().st_mode for name in ("ours", "any", "theirs")}) == 1
 
 
 KILLED = """

@@ -456,6 +456,8 @@ def test_predictions_of_another_model_are_told_with_noise_and_in_an_earlier_line
     assert "0.0002 of their error from those of cubic on classical, seed 0, which is published" in warnings(found)
     assert found.acceptable
     assert "of their error" not in warnings(sent(line(with_noise(copied, 0.01))))
+    in_another_framework = with_noise(predicting(0.5, variant="cubic", backend="keras"), 1e-4)
+    assert "of their error" not in warnings(sent(line(in_another_framework)))
     own, another = (predicting(1.0, variant=variant) for variant in ("gp", "trees"))
     assert "those of gp on classical, seed 0, which stands in an earlier line" in warnings(
         sent(line(own), line(another))
