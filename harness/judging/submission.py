@@ -264,21 +264,28 @@ def _trained(record: Record, images: int) -> object:
 
 def _disagreeing(record: Record, published: Iterable[Record]) -> list[str]:
     """Whether it predicts otherwise than every published record of its cell, made elsewhere or by other code, by more
-    than seeds do.
+    than seeds do; or where there is none, than every other seed of it, by far more than these do.
     """
     good = [other for other in published if other.status == "ok" and other.held_out]
+    of_it, than, most = [other for other in good if other.key == record.key], "those published of the same cell", 1.0
+    if not of_it:
+        of_it = [one for one in good if one.cell.variant == record.cell.variant and one.of_cell == record.of_cell]
+        than, most = "every published seed", _SEEDS_APART
     found = []
-    for other in (other for other in good if other.key == record.key):
-        seeds = [one for one in good if one.row == other.row]
-        found.append(compare(other, record, spread_of_seeds(seeds)))
-    if not found or any(again.agrees != "no" for again in found):
+    for other in of_it:
+        spread = spread_of_seeds([one for one in good if one.row == other.row])
+        found.append(compare(other, record, {test: by and most * by for test, by in spread.items()}))
+    if not found or any(again.agrees != "no" or (most > 1 and again.spread is None) for again in found):
         return []
     nearest = min(found, key=lambda again: again.distance)
-    than = "" if nearest.spread is None else f", where seeds differ by {nearest.spread:.3g}"
+    where = "" if nearest.spread is None else f", where seeds differ by {nearest.spread / most:.3g}"
     return [
-        f"its predictions of test '{nearest.test}' are {nearest.distance:.3g} from those published of the same cell"
-        f"{than}: run it again with `bench reproduce`"
+        f"its predictions of test '{nearest.test}' are {nearest.distance:.3g} from {than}{where}: run it again with "
+        "`bench reproduce`"
     ]
+
+
+_SEEDS_APART = 3.0  # times their median distance; what was trained alike differs by less
 
 
 def _apart(one: Record, other: Record) -> float:

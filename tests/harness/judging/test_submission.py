@@ -395,6 +395,28 @@ def test_a_published_cell_that_predicts_otherwise_elsewhere_is_told(tmp_path):
     assert "of the same cell" not in warnings(examined(tmp_path / "other", [first, second], other_seed))
 
 
+@pytest.mark.parametrize("environment", [ENVIRONMENT, ELSEWHERE], ids=["here", "elsewhere"])
+def test_a_seed_that_is_unlike_all_published_ones_of_its_cell_is_told(tmp_path, environment):
+    """So that no other seed is the way around what is said of the same cell."""
+
+    def seed(number, noise):
+        of_ridge = predicting(2.0, variant="ridge", environment=environment if number > 1 else ENVIRONMENT)
+        cell = msgspec.structs.replace(of_ridge.cell, seed=number)
+        return msgspec.structs.replace(with_noise(of_ridge, noise), cell=cell, key=cell.key)
+
+    alike, apart, same = [seed(0, 0.0), seed(1, 0.2)], [seed(0, 0.0), seed(1, 2.0)], [seed(0, 0.0), seed(1, 0.0)]
+    for name, published, sent, told in (
+        ("far", alike, seed(7, 2.0), True),
+        ("near", alike, seed(7, 0.4), False),
+        ("spread", apart, seed(7, 2.5), False),
+        ("fixed", same, seed(7, 0.2), True),
+        ("rounding", same, seed(7, 1e-3), False),
+        ("alone", alike[:1], seed(7, 2.0), False),
+    ):
+        found = warnings(examined(tmp_path / name, published, sent))
+        assert ("from every published seed, where seeds differ by" in found) == told, name
+
+
 def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
     published = [of_a_network(0, environment=ENVIRONMENT)]
     assert "to the digit those of baseline on pytorch, seed 0" in warnings(
@@ -439,6 +461,9 @@ def test_fewer_images_that_lead_to_the_same_estimator_are_told(tmp_path):
         sent = predicting(2.0, variant="ridge", settings=Settings(originals=originals, facts=DATA.facts))
         told = warnings(examined(tmp_path / str(originals), published, sent))
         assert ("to the digit those of ridge on classical, seed 0" in told) == copied
+    cell = msgspec.structs.replace(published[0].cell, seed=7)
+    of_another_seed = msgspec.structs.replace(published[0], cell=cell, key=cell.key)  # of which it makes no use
+    assert "to the digit" not in warnings(examined(tmp_path / "seed", published, of_another_seed))
 
 
 def with_noise(record, noise):
