@@ -292,10 +292,6 @@ def _apart(one: Record, other: Record) -> float:
     """How far predictions of the test are from each other, as a share of the first's error; NaN of other tests."""
     assert one.held_out is not None
     assert one.test is not None
-    if other.held_out is None or one.cell.question != other.cell.question:
-        return np.nan
-    if one.held_out.predictions == other.held_out.predictions:
-        return 0.0
     return distance_of(one, other, one.held_out.test) / max(one.test.rmse, np.finfo(float).tiny)
 
 

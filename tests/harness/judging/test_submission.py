@@ -393,6 +393,11 @@ def test_a_published_cell_that_predicts_otherwise_elsewhere_is_told(tmp_path):
     assert "of the same cell" not in warnings(examined(tmp_path / "within", [first, second], within))
     other_seed = predicting(0.1, 7, variant="ridge")
     assert "of the same cell" not in warnings(examined(tmp_path / "other", [first, second], other_seed))
+    beside = predicting(9.0, environment=ENVIRONMENT)  # of another model, which does not say how far seeds are apart
+    assert "of the same cell: run it again" in warnings(examined(tmp_path / "beside", [first, beside], better))
+    slide_rule = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+    there = predicting(0.1, variant="ridge", environment=slide_rule)  # with whose predictions these agree
+    assert "of the same cell" not in warnings(examined(tmp_path / "there", [first, there], with_noise(there, 1e-5)))
 
 
 @pytest.mark.parametrize("environment", [ENVIRONMENT, ELSEWHERE], ids=["here", "elsewhere"])
