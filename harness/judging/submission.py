@@ -241,11 +241,13 @@ _APART = 0.3  # in skill; what is told of these data by the few images of valida
 def _copied(record: Record, others: Iterable[tuple[Record, str]], images: int) -> list[str]:
     """Whose predictions it has, of other records and where each is, though what was trained is another."""
     for other, where in others:
-        another = _trained(record, images) != _trained(other, images)
         apart = _apart(record, other)
+        if not apart <= ROUNDING:  # nor where it is not known
+            continue
+        another = _trained(record, images) != _trained(other, images)
         if apart == 0 and (another or other.cell.backend != record.cell.backend):
             return [f"its predictions are to the digit those of {other.cell.title}, which {where}"]
-        if another and apart <= ROUNDING:  # of one variant and seed two frameworks may come as near
+        if another:  # of one variant and seed two frameworks may come as near
             return [f"its predictions are {apart:.1g} of their error from those of {other.cell.title}, which {where}"]
     return []
 
@@ -266,16 +268,16 @@ def _disagreeing(record: Record, published: Iterable[Record]) -> list[str]:
     """Whether it predicts otherwise than every published record of its cell, made elsewhere or by other code, by more
     than seeds do; or where there is none, than every other seed of it, by far more than these do.
     """
-    good = [other for other in published if other.status == "ok" and other.held_out]
-    of_it, than, most = [other for other in good if other.key == record.key], "those published of the same cell", 1.0
-    if not of_it:
-        of_it = [one for one in good if one.cell.variant == record.cell.variant and one.of_cell == record.of_cell]
-        than, most = "every published seed", _SEEDS_APART
+    of_variant = [one for one in published if one.status == "ok" and one.cell.variant == record.cell.variant]
+    good = [one for one in of_variant if one.of_cell == record.of_cell]
+    of_same_seed = [one for one in good if one.key == record.key]
+    than, most = ("those published of the same cell", 1.0) if of_same_seed else ("every published seed", _SEEDS_APART)
     found = []
-    for other in of_it:
+    for other in of_same_seed or good:
         spread = spread_of_seeds([one for one in good if one.row == other.row])
-        found.append(compare(other, record, {test: by and most * by for test, by in spread.items()}))
-    if not found or any(again.agrees != "no" or (most > 1 and again.spread is None) for again in found):
+        if of_same_seed or None not in spread.values():
+            found.append(compare(other, record, {test: by and most * by for test, by in spread.items()}))
+    if not found or any(again.agrees != "no" for again in found):
         return []
     nearest = min(found, key=lambda again: again.distance)
     where = "" if nearest.spread is None else f", where seeds differ by {nearest.spread / most:.3g}"

@@ -420,6 +420,9 @@ def test_a_seed_that_is_unlike_all_published_ones_of_its_cell_is_told(tmp_path, 
     ):
         found = warnings(examined(tmp_path / name, published, sent))
         assert ("from every published seed, where seeds differ by" in found) == told, name
+    elsewhere = msgspec.structs.replace(seed(0, 0.0), environment=msgspec.structs.replace(ENVIRONMENT, processor="X"))
+    found = warnings(examined(tmp_path / "beside one", [*alike, elsewhere], seed(7, 2.0)))
+    assert "from every published seed" in found  # though one alone says nothing
 
 
 def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
@@ -616,6 +619,7 @@ def test_seeds_that_a_row_lacks_are_told(tmp_path):
     published = predicting(2.0, variant="ridge", environment=ENVIRONMENT)
     found = examined(tmp_path / "one", [published], records[0])
     assert "gp on classical lacks seeds 1 2 of its profile" in warnings(found)
+    assert "ridge on classical" not in warnings(found)  # neither replaced nor theirs to complete
     assert "lacks seeds" not in warnings(examined(tmp_path / "all", [published], *records))
     assert "lacks seeds" not in warnings(examined(tmp_path / "rest", records[:1], *records[1:]))
 
