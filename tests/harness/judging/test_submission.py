@@ -650,6 +650,36 @@ def test_a_model_that_was_trained_again_takes_one_place_and_fewer_images_none(tm
     assert (row.rank, row.among) == (2, 2)
 
 
+def test_each_row_is_told_with_its_own_skill_and_its_rank_among_models_that_were_asked_the_same(tmp_path):
+    """Of one variant on another backend, elsewhere, of another definition, averaged over moves or of fewer images."""
+    averaged = msgspec.structs.replace(PLAN.cells[0].settings, averaged=4)
+    few = msgspec.structs.replace(PLAN.cells[0].settings, originals=25)
+    published = [
+        predicting(0.5, variant="ridge", environment=ENVIRONMENT),
+        predicting(0.4, variant="cubic", settings=averaged, environment=ENVIRONMENT),
+    ]
+    sent = [
+        predicting(1.0, variant="ridge"),
+        predicting(2.0, variant="ridge", backend="keras"),
+        predicting(3.0, variant="ridge", architecture=Estimator("ridge", alpha=9.0)),
+        predicting(4.0, variant="ridge", settings=averaged),
+        predicting(5.0, variant="ridge", settings=few),
+        predicting(6.0, variant="gp"),
+    ]
+    found = examined(tmp_path, published, *sent)
+    assert errors(found) == []
+    told = {round(row.skill, 9): (row.title, row.rank, row.among) for row in found.rows}
+    assert [told.pop(round(record.test.skill, 9)) for record in sent] == [
+        ("ridge on classical", 2, 6),  # of which elsewhere is no other model
+        ("ridge on keras", 3, 6),
+        ("ridge on classical", 4, 6),
+        ("ridge (mean over 4 moves) on classical", 5, 6),
+        ("ridge (25 originals) on classical", 6, 7),  # which no other has for a rival
+        ("gp on classical", 6, 6),
+    ]
+    assert not told
+
+
 HUGE = b'{"schema":4,"x":' + b"[" * 100_000
 BROKEN = [
     (b"", "not a record"),
