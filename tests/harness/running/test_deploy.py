@@ -19,7 +19,7 @@ from harness.running.calibration import KEY, calibrated, descriptors, of_file
 from harness.running.data import DataSource, split_of, task
 from harness.running.latency import LatencyError
 from tests.backends.conformance import a_variant
-from tests.harness.examples import GLANCE, a_cell, a_record, a_timing, held_out_of
+from tests.harness.examples import GLANCE, a_cell, a_failure, a_record, a_timing, held_out_of
 
 NETWORK = Network((Conv2D(4, 5), MaxPool2D(4), Flatten(), Dense(9, "linear")))
 
@@ -152,6 +152,17 @@ def test_a_model_that_is_not_the_recorded_one_is_not_taken(results):
     (model,) = (results / "models" / "elasticity").glob("*.onnx")
     model.write_bytes(model.read_bytes() + b" ")
     assert deployed(results) == {}
+
+
+def test_of_a_row_the_first_seed_that_ended_well_is_taken(results):
+    store = Store(results, "elasticity")
+    (record,) = store.trainings()
+    second = msgspec.structs.replace(record.cell, seed=1)
+    failed = msgspec.structs.replace(a_failure(record.cell), source=record.source, environment=record.environment)
+    store.trainings_file.unlink()
+    for one in (failed, msgspec.structs.replace(record, cell=second, key=second.key)):
+        store.append(one)
+    assert [one.seed for one in deploy.at_hand(results, "elasticity").values()] == [1]
 
 
 @pytest.fixture
