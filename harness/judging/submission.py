@@ -212,8 +212,9 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
 
 def _is_of(variant: Variant, record: Record, suite: Suite) -> bool:
     """Whether a record is of a variant as its profile makes it, where that is known."""
+    assert record.held_out is not None
     cell, profile = record.cell, suite.PROFILES.get(record.cell.profile)
-    if profile is None or record.held_out is None:
+    if profile is None:
         return True
     method = cell.architecture.method if isinstance(cell.architecture, Search) else profile.search
     architecture, recipes = shortened(variant, profile, method, len(record.held_out.targets))
