@@ -32,14 +32,7 @@ def append_line(path: Path, line: bytes) -> None:
     with alone(path) as opened:
         file = opened.fileno()
         _set_aside(path, file)
-        before = os.fstat(file).st_size
-        try:
-            with named(path):
-                _write_all(file, line + b"\n")
-                os.fsync(file)
-        except OSError:
-            os.ftruncate(file, before)
-            raise
+        _append(path, file, line)
         _sync_folder(path.parent)
 
 
@@ -208,12 +201,22 @@ def _set_aside(path: Path, file: int) -> Path | None:
     content = path.read_bytes()
     whole = content.rfind(b"\n") + 1
     torn = path.with_suffix(".torn")
-    with torn.open("ab") as aside:
-        aside.write(content[whole:] + b"\n")
-        aside.flush()
-        os.fsync(aside)
+    with torn.open("ab", buffering=0) as aside:
+        _append(torn, aside.fileno(), content[whole:])
     os.ftruncate(file, whole)
     return torn
+
+
+def _append(path: Path, file: int, line: bytes) -> None:
+    """Add a line to an open file, on disk; where that fails, the file is as it was."""
+    before = os.fstat(file).st_size
+    try:
+        with named(path):
+            _write_all(file, line + b"\n")
+            os.fsync(file)
+    except OSError:
+        os.ftruncate(file, before)
+        raise
 
 
 def _write_all(file: int, content: bytes) -> None:

@@ -23,15 +23,17 @@ from harness.disk import is_file
 from harness.environment import git
 from harness.errors import BenchError, Finding
 from harness.judging import leaderboard
-from harness.judging.blocks import newest
+from harness.judging.blocks import Row, newest
 from harness.judging.columns import definition, digest
 from harness.judging.faults import Data, faults
 from harness.judging.records import Record, Truth
 from harness.judging.reproductions import ROUNDING, by_this_code, compare, distance_of, spread_of_seeds
 from harness.judging.rivals import Rivals
+from harness.judging.shortened import shortened
 from harness.judging.standing import comparable, standing
 from harness.judging.store import RecordsError, Store, read, with_truth
 from harness.judging.verify import contradicts, verify_together
+from harness.model.variants import Search, Variant
 from harness.protocol import Suite
 
 MOST_BYTES = 64 * 2**20
@@ -93,7 +95,8 @@ def examine(path: Path, results: Path, suite_name: str) -> Submission:
         wrong = wrong or faults(record, suite, own) or _among(record, of_cells)
         findings += [Finding("error", f"line {number}", what) for what in wrong]
         if not wrong:
-            strange = [*_strange(record, suite, published), *_copied(record, of_cells.values())]
+            strange = _strange(record, suite, published)
+            strange += _copied(record, of_cells.values(), len(split.train))
             strange += _disagreeing(record, published)
             findings += [Finding("warning", f"line {number}", what) for what in strange]
             of_cells[record.row, record.seed] = (record, "stands in an earlier line")
@@ -173,7 +176,7 @@ def _among(record: Record, of_cells: Mapping[tuple[str, int], tuple[Record, str]
 def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[str]:
     """What is no fault, and a reviewer should know."""
     cell, told = record.cell, []
-    known = {variant.name for variant in suite.VARIANTS}
+    known = {variant.name: variant for variant in suite.VARIANTS}
     of_name = [
         other for other in published if other.cell.variant == cell.variant and other.cell.profile == cell.profile
     ]
@@ -183,6 +186,8 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
         told.append(f"{cell.variant} is no variant of the suite: its definition must come with it to be run again")
     elif of_name and definition(record) not in map(definition, of_name):
         told.append(f"{cell.variant} is defined otherwise than in the published records of profile {cell.profile}")
+    elif not of_name and not _is_of(known[cell.variant], record, suite):
+        told.append(f"{cell.variant} is defined otherwise than here, and profile {cell.profile} has nothing published")
     if cell.profile not in suite.PROFILES:
         told.append(f"profile {cell.profile} is not known here")
     if cell.backend not in registry.names("backends"):
@@ -205,6 +210,18 @@ def _strange(record: Record, suite: Suite, published: Sequence[Record]) -> list[
     return told
 
 
+def _is_of(variant: Variant, record: Record, suite: Suite) -> bool:
+    """Whether a record is of a variant as its profile makes it, where that is known."""
+    assert record.held_out is not None
+    cell, profile = record.cell, suite.PROFILES.get(record.cell.profile)
+    if profile is None:
+        return True
+    method = cell.architecture.method if isinstance(cell.architecture, Search) else profile.search
+    architecture, recipes = shortened(variant, profile, method, len(record.held_out.targets))
+    made = msgspec.structs.replace(variant, architecture=architecture, recipes=recipes)
+    return msgspec.structs.replace(cell.as_variant(), summary=variant.summary) == made
+
+
 @cache
 def _is_unknown(commit: str) -> bool:
     """Whether git does not know a commit, where this code is in a checkout."""
@@ -222,47 +239,62 @@ def _is_unknown(commit: str) -> bool:
 _APART = 0.3  # in skill; what is told of these data by the few images of validation differs by less
 
 
-def _copied(record: Record, others: Iterable[tuple[Record, str]]) -> list[str]:
-    """Whose predictions it has, of other records and where each is, though the model or a network's seed is another."""
+def _copied(record: Record, others: Iterable[tuple[Record, str]], images: int) -> list[str]:
+    """Whose predictions it has, of other records and where each is, though what was trained is another."""
     for other, where in others:
-        another = other.cell.variant != record.cell.variant or (
-            record.cell.has_network and other.cell.seed != record.cell.seed
-        )
         apart = _apart(record, other)
+        if not apart <= ROUNDING:  # nor where it is not known
+            continue
+        another = _trained(record, images) != _trained(other, images)
         if apart == 0 and (another or other.cell.backend != record.cell.backend):
             return [f"its predictions are to the digit those of {other.cell.title}, which {where}"]
-        if another and apart <= ROUNDING:  # of one variant and seed two frameworks may come as near
+        if another:  # of one variant and seed two frameworks may come as near
             return [f"its predictions are {apart:.1g} of their error from those of {other.cell.title}, which {where}"]
     return []
 
 
+def _trained(record: Record, images: int) -> object:
+    """Equal where predictions may be the same: for the same variant and as many of the training `images`; and of a
+    network for the same definition, weights, scaling and seed.
+    """
+    cell, settings = record.cell, record.cell.settings
+    originals = images if settings.originals is msgspec.UNSET else settings.originals
+    if not cell.has_network:
+        return cell.variant, originals
+    started = cell.weights, settings.init, settings.target_scaling, settings.unit, cell.seed
+    return cell.variant, originals, definition(record), *started
+
+
 def _disagreeing(record: Record, published: Iterable[Record]) -> list[str]:
     """Whether it predicts otherwise than every published record of its cell, made elsewhere or by other code, by more
-    than seeds do.
+    than seeds do; or where there is none, than every other seed of it, by far more than these do.
     """
-    good = [other for other in published if other.status == "ok" and other.held_out]
+    of_variant = [one for one in published if one.status == "ok" and one.cell.variant == record.cell.variant]
+    good = [one for one in of_variant if one.of_cell == record.of_cell]
+    of_same_seed = [one for one in good if one.key == record.key]
+    than, most = ("those published of the same cell", 1.0) if of_same_seed else ("every published seed", _SEEDS_APART)
     found = []
-    for other in (other for other in good if other.key == record.key):
-        seeds = [one for one in good if one.row == other.row]
-        found.append(compare(other, record, spread_of_seeds(seeds)))
+    for other in of_same_seed or good:
+        spread = spread_of_seeds([one for one in good if one.row == other.row])
+        if of_same_seed or None not in spread.values():
+            found.append(compare(other, record, {test: by and most * by for test, by in spread.items()}))
     if not found or any(again.agrees != "no" for again in found):
         return []
     nearest = min(found, key=lambda again: again.distance)
-    than = "" if nearest.spread is None else f", where seeds differ by {nearest.spread:.3g}"
+    where = "" if nearest.spread is None else f", where seeds differ by {nearest.spread / most:.3g}"
     return [
-        f"its predictions of test '{nearest.test}' are {nearest.distance:.3g} from those published of the same cell"
-        f"{than}: run it again with `bench reproduce`"
+        f"its predictions of test '{nearest.test}' are {nearest.distance:.3g} from {than}{where}: run it again with "
+        "`bench reproduce`"
     ]
+
+
+_SEEDS_APART = 3.0  # times their median distance; what was trained alike differs by less
 
 
 def _apart(one: Record, other: Record) -> float:
     """How far predictions of the test are from each other, as a share of the first's error; NaN of other tests."""
     assert one.held_out is not None
     assert one.test is not None
-    if other.held_out is None or one.cell.question != other.cell.question:
-        return np.nan
-    if one.held_out.predictions == other.held_out.predictions:
-        return 0.0
     return distance_of(one, other, one.held_out.test) / max(one.test.rmse, np.finfo(float).tiny)
 
 
@@ -273,8 +305,9 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
     changed: Counter[tuple[str, str, str]] = Counter()
     for first, *_ in comparable(before):
         was, now = old.of(first), new.of(first)
-        if was and now and was.title != now.title:
-            changed[first.cell.profile, was.title, now.title] += 1
+        if now and (was is None or _answers(was) != _answers(now)):
+            before_it = "none" if was is None else was.title + " as published" * (was.title == now.title)
+            changed[first.cell.profile, before_it, now.title] += 1
     told = [
         f"{count} networks of profile {profile} would be compared with {now} instead of {was}: their verdicts would "
         "change, because of validation scores that cannot be verified"
@@ -296,6 +329,11 @@ def _of_the_board(suite: Suite, published: Sequence[Record], good: Sequence[Reco
             seeds = " ".join(map(str, sorted(lacking)))
             told.append(f"{first.cell.row} on {first.cell.backend} lacks seeds {seeds} of its profile")
     return [Finding("warning", "the leaderboard", what) for what in told]
+
+
+def _answers(rival: Row) -> list[int]:
+    """What it is made of, by which networks are compared with it."""
+    return [record.answers for record in rival.records]
 
 
 def _out_of_sight(published: Sequence[Record], good: Sequence[Record]) -> list[str]:

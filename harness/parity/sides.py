@@ -188,8 +188,7 @@ class _Process:
         """
         if computed := next(self._computed, None):
             return "", computed.peak_gib
-        code = self._process.wait()
-        return last_words(code, self._log) if code else "", math.inf
+        return last_words(self._process.wait(), self._log), math.inf
 
     def end(self) -> None:
         """Let it end."""

@@ -16,6 +16,7 @@ from harness.judging import stats
 from harness.judging.metrics import NOTHING_LEARNED, unlike
 from harness.judging.outlines import Shelf
 from harness.judging.records import Cell, Record, Settings
+from harness.judging.shortened import at_most
 from harness.judging.store import Store
 from harness.model.architecture import Dropout, Network
 from harness.model.variants import Recipe, Search, Variant
@@ -25,7 +26,7 @@ from harness.protocol import Suite
 from harness.running.chosen import by_owner
 from harness.running.data import DataSource
 from harness.running.launch import Post, launch
-from harness.running.plan import Request, at_most, plan
+from harness.running.plan import Request, plan
 from harness.running.run import good_here, recorded
 from harness.running.worker import Job
 

@@ -11,11 +11,12 @@ import msgspec
 from harness import contract, registry
 from harness.errors import BenchError
 from harness.judging.records import Cell, Settings
+from harness.judging.shortened import shortened
 from harness.model import proposed
-from harness.model.architecture import Estimator, Imported, Network, answering, backbone_of
+from harness.model.architecture import Estimator, Imported, Network, backbone_of
 from harness.model.backbones import Family
 from harness.model.pretrained import RANDOM, Origin, Origins
-from harness.model.variants import Architecture, Method, Recipe, Search, Variant
+from harness.model.variants import Architecture, Method, Search, Variant
 from harness.protocol import Dataset, Profile, Split
 from harness.running.chosen import chosen, settled
 from harness.running.data import DataSource, split_of
@@ -113,7 +114,7 @@ def _cells(
     settings = msgspec.structs.replace(request.settings, facts=dataset.facts)
     data_hash, split_hash, targets = dataset.fingerprint(), split.fingerprint(), len(dataset.target_names)
     for variant, backend in pairs:
-        architecture, recipes = _shortened(variant, profile, request.search or profile.search, targets)
+        architecture, recipes = shortened(variant, profile, request.search or profile.search, targets)
         origin = origin_of(architecture, weights)
         for originals in request.originals or (msgspec.UNSET,):
             most = variant.originals
@@ -203,41 +204,3 @@ def origin_of(architecture: Architecture, weights: Origins) -> Origin | None:
     """What its backbone starts from; None where it has none."""
     backbone = backbone_of(architecture) if isinstance(architecture, Network) else None
     return weights(backbone[1]) if backbone else None
-
-
-def _shortened(
-    variant: Variant, profile: Profile, method: Method, targets: int
-) -> tuple[Architecture, tuple[Recipe, ...]]:
-    """Architecture, for so many targets, and recipes with no more epochs than the profile allows them."""
-    match variant.architecture:
-        case Search() as search:
-            configurations = tuple(
-                msgspec.structs.replace(
-                    item,
-                    architecture=_for(item.architecture, targets),
-                    recipe=at_most(item.recipe, profile.epochs) if item.recipe else None,
-                )
-                for item in search.configurations
-            )
-            shortened = Search(configurations, min(search.epochs, profile.search_epochs), method)
-            in_one = len(shortened.rounds()) == 1  # which is a grid, by whatever name it was asked for
-            return msgspec.structs.replace(shortened, method="grid" if in_one else method), ()
-        case Network() as network:
-            fine_tuning = profile.fine_tuning_epochs if backbone_of(network) else profile.epochs
-            return answering(network, targets), tuple(
-                at_most(recipe, profile.epochs if recipe.trains == "head" else fine_tuning)
-                for recipe in variant.recipes
-            )
-        case Imported() as imported:
-            return imported, tuple(at_most(recipe, profile.epochs) for recipe in variant.recipes)
-        case Estimator() as estimator:
-            return estimator, variant.recipes
-
-
-def _for(architecture: Network | Estimator, targets: int) -> Network | Estimator:
-    return answering(architecture, targets) if isinstance(architecture, Network) else architecture
-
-
-def at_most(recipe: Recipe, epochs: int) -> Recipe:
-    """The recipe with no more epochs than these."""
-    return msgspec.structs.replace(recipe, epochs=min(recipe.epochs, epochs))

@@ -45,6 +45,17 @@ def test_wherever_a_line_was_torn_the_others_are_whole(tmp_path_factory, lines, 
     assert disk.whole_lines(path) == [*lines, b"next"]
 
 
+def test_what_killed_writers_left_is_set_aside_before_a_line_is_added(tmp_path):
+    """All of it, one below the other."""
+    path = tmp_path / "lines.jsonl"
+    for number in (1, 2):
+        with path.open("ab") as file:
+            file.write(b"torn %d" % number)
+        disk.append_line(path, b"whole %d" % number)
+    assert disk.whole_lines(path) == [b"whole 1", b"whole 2"]
+    assert path.with_suffix(".torn").read_bytes() == b"torn 1\ntorn 2\n"
+
+
 def test_many_writers_do_not_mix(tmp_path):
     path = tmp_path / "lines.jsonl"
 
@@ -89,6 +100,17 @@ def test_a_line_for_which_there_is_no_room_leaves_the_file_as_it_was(tmp_path):
     assert path.read_bytes() == b"a" * 6000 + b"\n"
 
 
+def test_what_was_torn_stays_where_there_is_no_room_to_set_it_aside(tmp_path):
+    path = tmp_path / "lines.jsonl"
+    path.write_bytes(b"whole\n" + b"t" * 9000)
+    path.with_suffix(".torn").write_bytes(b"earlier" * 1000)
+    told = f"{errno.EFBIG} {path.with_suffix('.torn')}"
+    for action in ("disk.mend(path)", 'disk.append_line(path, b"next")'):
+        assert with_no_room(action, path) == told
+        assert path.read_bytes() == b"whole\n" + b"t" * 9000
+        assert path.with_suffix(".torn").read_bytes() == b"earlier" * 1000
+
+
 def test_a_file_for_which_there_is_no_room_leaves_the_old_one(tmp_path):
     path = tmp_path / "table.csv"
     disk.write_whole(path, "old")
@@ -122,6 +144,20 @@ def test_a_folder_that_was_taken_away_is_not_made_again(tmp_path):
     with pytest.raises(FileNotFoundError), disk.replacing(tmp_path / "gone" / "models" / "model.onnx"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_its_own_is_made_and_of_a_text_all_on_the_way(tmp_path):
+    with disk.replacing(tmp_path / "models" / "model.onnx") as fresh:
+        fresh.write_bytes(b"model")
+    disk.write_whole(tmp_path / "a" / "b" / "table.csv", "text")
+    assert (tmp_path / "models" / "model.onnx").read_bytes() == b"model"
+    assert (tmp_path / "a" / "b" / "table.csv").read_text() == "text"
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, disk.replacing(tmp_path / "table.csv"):
+        (tmp_path / "source").read_bytes()
+    assert error.value.filename == str(tmp_path / "source")
 
 
 def test_an_error_names_the_file_and_not_its_draft(tmp_path):
@@ -178,7 +214,10 @@ def full(path, exist_ok):
 def test_a_file_has_the_permissions_of_any_other(tmp_path):
     disk.write_whole(tmp_path / "ours", "text")
     (tmp_path / "any").write_text("text")
-    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "any").stat().st_mode
+    with disk.replacing(tmp_path / "theirs") as fresh:
+        fresh.unlink()
+        os.close(os.open(fresh, os.O_CREAT | os.O_WRONLY, 0o600))  # as libraries that write a file of their own
+    assert len({(tmp_path / name).stat().st_mode for name in ("ours", "any", "theirs")}) == 1
 
 
 KILLED = """

@@ -56,6 +56,7 @@ def test_why_it_is_not_to_the_bit_is_told():
     assert any("another processor" in why for why in found.why)
     assert any("numpy 2.0" in why for why in found.why)
     assert any("other code, of commit 0123456789ab" in why for why in found.why)
+    assert not any("nothing that it is known to hang on" in why for why in found.why)
     (why,) = compare(record, moved(record, 1e-7), {}).why
     assert "nothing that it is known to hang on differs" in why
     assert compare(record, record, {}).why == []
@@ -145,8 +146,9 @@ def test_a_row_of_which_every_seed_was_made_again(results):
 def test_some_seeds_are_not_all_of_them(results):
     run_again(results, again(seeds())[:2])
     assert told(results) is None
-    run_again(results, [a_failure(a_cell(seed=2))])
+    run_again(results, [msgspec.structs.replace(a_failure(a_cell(seed=2)), started=LATER)])
     assert told(results) is None
+    assert Reproductions(results, "elasticity").of([a_failure()]) is None  # of a row of which no seed ended
     assert "other code, which can change" in leaderboard.lagging(Shelf(Store(results, "elasticity")))[0]
 
 
@@ -181,13 +183,32 @@ def test_code_of_before_made_it_again_and_says_nothing_of_the_code_that_is_here(
 
 
 def test_the_newest_run_of_a_cell_counts(results):
-    run_again(results, again(seeds(), by=50.0))
     run_again(results, again(seeds(), started="2026-03-01T00:00:00+00:00"))
+    run_again(results, again(seeds(), by=50.0))  # as in a folder that was merged
     assert told(results).agrees == "to the bit"
+
+
+def test_published_seeds_say_how_far_seeds_are_apart_not_those_that_were_run_again(results):
+    run_again(results, [moved(record, by) for record, by in zip(again(seeds()), (50.0, -55.0, 60.0), strict=True)])
+    assert told(results).agrees == "no"
+
+
+def test_runs_of_another_row_do_not_say_how_far_seeds_are_apart(results):
+    others = [a_record(a_cell(variant="gp", seed=seed)) for seed in (0, 1)]
+    run_again(results, [*again(seeds()[:1], by=0.3), *again(others[:1], by=50.0), *again(others[1:])])
+    assert Reproductions(results, "elasticity").of(seeds()[:1]).agrees == "no"
+
+
+def test_code_that_is_here_made_a_row_again_where_it_made_every_seed(results):
+    first, *others = again(seeds())
+    run_again(results, [msgspec.structs.replace(first, source="1" * 64), *others])
+    assert (told(results).agrees, told(results).current) == ("to the bit", False)
 
 
 def test_a_copy_is_no_second_run(results):
     shutil.copytree(results / "records", results / "reproduced" / "records")
+    assert told(results) is None
+    run_again(results, again(seeds()[1:]))  # one of three is a copy
     assert told(results) is None
 
 

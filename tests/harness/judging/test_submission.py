@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from harness import environment, registry
+from harness import environment, provenance, registry
 from harness.command import cli
 from harness.errors import BenchError
 from harness.judging import faults, submission
@@ -17,7 +17,7 @@ from harness.judging.standing import standing
 from harness.judging.store import Store, _without_truth, read
 from harness.judging.submission import examine
 from harness.model.architecture import Estimator, Imported
-from harness.model.variants import Configuration, Recipe, Search
+from harness.model.variants import Configuration, Encoding, Recipe, Search
 from harness.protocol import TEST, Counts, History
 from harness.running import plan as plans
 from suites import elasticity
@@ -393,6 +393,36 @@ def test_a_published_cell_that_predicts_otherwise_elsewhere_is_told(tmp_path):
     assert "of the same cell" not in warnings(examined(tmp_path / "within", [first, second], within))
     other_seed = predicting(0.1, 7, variant="ridge")
     assert "of the same cell" not in warnings(examined(tmp_path / "other", [first, second], other_seed))
+    beside = predicting(9.0, environment=ENVIRONMENT)  # of another model, which does not say how far seeds are apart
+    assert "of the same cell: run it again" in warnings(examined(tmp_path / "beside", [first, beside], better))
+    slide_rule = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+    there = predicting(0.1, variant="ridge", environment=slide_rule)  # with whose predictions these agree
+    assert "of the same cell" not in warnings(examined(tmp_path / "there", [first, there], with_noise(there, 1e-5)))
+
+
+@pytest.mark.parametrize("environment", [ENVIRONMENT, ELSEWHERE], ids=["here", "elsewhere"])
+def test_a_seed_that_is_unlike_all_published_ones_of_its_cell_is_told(tmp_path, environment):
+    """So that no other seed is the way around what is said of the same cell."""
+
+    def seed(number, noise):
+        of_ridge = predicting(2.0, variant="ridge", environment=environment if number > 1 else ENVIRONMENT)
+        cell = msgspec.structs.replace(of_ridge.cell, seed=number)
+        return msgspec.structs.replace(with_noise(of_ridge, noise), cell=cell, key=cell.key)
+
+    alike, apart, same = [seed(0, 0.0), seed(1, 0.2)], [seed(0, 0.0), seed(1, 2.0)], [seed(0, 0.0), seed(1, 0.0)]
+    for name, published, sent, told in (
+        ("far", alike, seed(7, 2.0), True),
+        ("near", alike, seed(7, 0.4), False),
+        ("spread", apart, seed(7, 2.5), False),
+        ("fixed", same, seed(7, 0.2), True),
+        ("rounding", same, seed(7, 1e-3), False),
+        ("alone", alike[:1], seed(7, 2.0), False),
+    ):
+        found = warnings(examined(tmp_path / name, published, sent))
+        assert ("from every published seed, where seeds differ by" in found) == told, name
+    elsewhere = msgspec.structs.replace(seed(0, 0.0), environment=msgspec.structs.replace(ENVIRONMENT, processor="X"))
+    found = warnings(examined(tmp_path / "beside one", [*alike, elsewhere], seed(7, 2.0)))
+    assert "from every published seed" in found  # though one alone says nothing
 
 
 def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
@@ -400,6 +430,48 @@ def test_a_network_of_which_a_seed_is_relabelled_is_told(tmp_path):
     assert "to the digit those of baseline on pytorch, seed 0" in warnings(
         examined(tmp_path / "a", published, of_a_network(7))
     )
+
+
+def test_a_network_that_is_relabelled_within_its_variant_is_told(tmp_path):
+    """As if other weights, fewer images or another recipe had led to the same predictions."""
+    begun = {"architecture": BACKBONE, "recipes": (Recipe(2, trains="head"),)}
+
+    def of_a_backbone(seed=0, environment=ELSEWHERE, **cell):
+        record = of_a_network(seed, environment=environment)
+        cell = msgspec.structs.replace(record.cell, **begun | {"weights": "random"} | cell)
+        return msgspec.structs.replace(record, cell=cell, key=cell.key)
+
+    def told_of(record):
+        folder = tmp_path / record.key
+        return warnings(examined(folder, [of_a_backbone(environment=ENVIRONMENT)], record))
+
+    settings = PLAN.cells[0].settings
+    few, all_of_them, raw, cuda, averaged = (
+        msgspec.structs.replace(settings, **changes)
+        for changes in (
+            {"originals": 25},
+            {"originals": len(SPLIT.train)},
+            {"target_scaling": "none"},
+            {"device": "cuda"},
+            {"averaged": 4},
+        )
+    )
+    slower = (Recipe(2, trains="head", learning_rate=1e-5),)
+    for other in ({"weights": "imagenet"}, {"settings": few}, {"settings": raw}, {"recipes": slower}):
+        assert "to the digit those of baseline (random weights) on pytorch, seed 0" in told_of(of_a_backbone(**other))
+    for alike in ({}, {"settings": all_of_them}, {"settings": cuda}, {"settings": averaged}):
+        assert "to the digit" not in told_of(of_a_backbone(**alike))
+
+
+def test_fewer_images_that_lead_to_the_same_estimator_are_told(tmp_path):
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT)]
+    for originals, copied in ((25, True), (len(SPLIT.train), False)):
+        sent = predicting(2.0, variant="ridge", settings=Settings(originals=originals, facts=DATA.facts))
+        told = warnings(examined(tmp_path / str(originals), published, sent))
+        assert ("to the digit those of ridge on classical, seed 0" in told) == copied
+    cell = msgspec.structs.replace(published[0].cell, seed=7)
+    of_another_seed = msgspec.structs.replace(published[0], cell=cell, key=cell.key)  # of which it makes no use
+    assert "to the digit" not in warnings(examined(tmp_path / "seed", published, of_another_seed))
 
 
 def with_noise(record, noise):
@@ -417,6 +489,8 @@ def test_predictions_of_another_model_are_told_with_noise_and_in_an_earlier_line
     assert "0.0002 of their error from those of cubic on classical, seed 0, which is published" in warnings(found)
     assert found.acceptable
     assert "of their error" not in warnings(sent(line(with_noise(copied, 0.01))))
+    in_another_framework = with_noise(predicting(0.5, variant="cubic", backend="keras"), 1e-4)
+    assert "of their error" not in warnings(sent(line(in_another_framework)))
     own, another = (predicting(1.0, variant=variant) for variant in ("gp", "trees"))
     assert "those of gp on classical, seed 0, which stands in an earlier line" in warnings(
         sent(line(own), line(another))
@@ -433,10 +507,12 @@ def test_what_is_strange_is_told_and_no_fault(sent, results):
     assert "models.gp is somebody's own code, of which records have the hash alone" in told
     assert "definition must come with it" not in told
     assert "made by other code" in warnings(sent(line(predicting(1.0))))
+    ours = msgspec.structs.replace(predicting(1.0), source=provenance.source("classical", "elasticity"))
+    assert "made by other code" not in warnings(sent(line(ours)))
     assert "profile mine is not known here" in warnings(sent(line(predicting(1.0, profile="mine"))))
     assert "abacus is no backend that is here" in warnings(sent(line(predicting(1.0, backend="abacus"))))
     usual = warnings(sent(line(predicting(1.0))))
-    assert "profile" not in usual
+    assert "is not known here" not in usual
     assert "no backend" not in usual
     copied = predicting(0.5, variant="gp")
     assert "to the digit those of cubic on classical, seed 0" in warnings(sent(line(copied)))
@@ -461,9 +537,33 @@ def test_another_definition_is_another_than_that_of_the_same_variant_and_profile
         predicting(1.5, variant="cubic", architecture=stiff, environment=ENVIRONMENT),
         predicting(1.4, variant="ridge", architecture=stiff, profile="paper", environment=ENVIRONMENT),
     ]
-    for profile, otherwise in (("smoke", True), ("standard", False), ("paper", False)):
+    for profile, than in (("smoke", "in the published records"), ("standard", "here, and profile"), ("paper", None)):
         sent = predicting(1.0, variant="ridge", architecture=stiff, profile=profile)
-        assert ("defined otherwise" in warnings(examined(tmp_path / profile, published, sent))) == otherwise
+        told = warnings(examined(tmp_path / profile, published, sent))
+        assert ("defined otherwise than" in told) == bool(than)
+        assert f"defined otherwise than {than or ''}" in told or not than
+
+
+@pytest.mark.parametrize("variant", ["baseline", "tuned", "augmented", "vgg16-fine-tuned", "gp"])
+def test_where_nothing_is_published_a_variant_is_held_to_the_definition_that_is_here(tmp_path, variant):
+    """As `bench run` shortens it to the profile."""
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT)]
+    planned = plans.plan("elasticity", plans.Request(("elasticity",), variant=variant, search="grid")).cells[0]
+    of_itself = {
+        name: getattr(planned, name)
+        for name in ("variant", "architecture", "recipes", "encoding", "decoding", "weights", "backend", "profile")
+    }
+
+    def told_of(**cell):
+        cell = msgspec.structs.replace(predicting(1.0).cell, **of_itself | cell)
+        record = msgspec.structs.replace(predicting(1.0), cell=cell, key=cell.key)
+        return " ".join(submission._strange(record, elasticity, published))
+
+    assert "defined otherwise" not in told_of()
+    assert "defined otherwise" not in told_of(profile="mine")
+    larger = {"architecture": SCRATCH} if variant != "baseline" else {"encoding": Encoding("two-point")}
+    for other in (larger, {"recipes": (Recipe(1, learning_rate=1.0),)}, {"originals": 50}):
+        assert f"{variant} is defined otherwise than here" in told_of(**other)
 
 
 def examined(folder, published, *sent):
@@ -496,12 +596,30 @@ def test_a_boast_on_validation_images_and_whom_it_would_make_the_rival_are_told(
     )
 
 
+@pytest.mark.parametrize("environment", [ENVIRONMENT, ELSEWHERE], ids=["among the published seeds", "elsewhere"])
+def test_a_boast_by_which_the_rival_is_another_training_of_the_same_model_is_told(tmp_path, environment):
+    """Of worse predictions, by which published networks would be better than their rival."""
+    network = of_a_network(0, environment=ENVIRONMENT)
+    published = [predicting(2.0, variant="ridge", environment=ENVIRONMENT), network]
+    boast = msgspec.structs.replace(
+        predicting(3.0, 7, variant="ridge", environment=environment), validation=predicting(1e-3).validation
+    )
+    told = "1 networks of profile smoke would be compared with ridge · classical instead of ridge · classical as publ"
+    assert told in warnings(examined(tmp_path / "other", published, boast))
+    worse = msgspec.structs.replace(boast, validation=predicting(50.0).validation)
+    kept = warnings(examined(tmp_path / "kept", published, worse))
+    assert (told in kept) == (environment == ENVIRONMENT)  # one more seed of the rival is another rival
+    first = "1 networks of profile smoke would be compared with ridge · classical instead of none"
+    assert first in warnings(examined(tmp_path / "first", [network], boast))
+
+
 def test_seeds_that_a_row_lacks_are_told(tmp_path):
     profile = elasticity.PROFILES["standard"]
     records = [predicting(1.0, seed, profile="standard") for seed in profile.seeds]
     published = predicting(2.0, variant="ridge", environment=ENVIRONMENT)
     found = examined(tmp_path / "one", [published], records[0])
     assert "gp on classical lacks seeds 1 2 of its profile" in warnings(found)
+    assert "ridge on classical" not in warnings(found)  # neither replaced nor theirs to complete
     assert "lacks seeds" not in warnings(examined(tmp_path / "all", [published], *records))
     assert "lacks seeds" not in warnings(examined(tmp_path / "rest", records[:1], *records[1:]))
 
@@ -530,6 +648,36 @@ def test_a_model_that_was_trained_again_takes_one_place_and_fewer_images_none(tm
     few = predicting(0.6, variant="ridge", settings=Settings(originals=25), environment=ENVIRONMENT)
     ((row),) = examined(tmp_path, [better, again, few], predicting(1.0)).rows
     assert (row.rank, row.among) == (2, 2)
+
+
+def test_each_row_is_told_with_its_own_skill_and_its_rank_among_models_that_were_asked_the_same(tmp_path):
+    """Of one variant on another backend, elsewhere, of another definition, averaged over moves or of fewer images."""
+    averaged = msgspec.structs.replace(PLAN.cells[0].settings, averaged=4)
+    few = msgspec.structs.replace(PLAN.cells[0].settings, originals=25)
+    published = [
+        predicting(0.5, variant="ridge", environment=ENVIRONMENT),
+        predicting(0.4, variant="cubic", settings=averaged, environment=ENVIRONMENT),
+    ]
+    sent = [
+        predicting(1.0, variant="ridge"),
+        predicting(2.0, variant="ridge", backend="keras"),
+        predicting(3.0, variant="ridge", architecture=Estimator("ridge", alpha=9.0)),
+        predicting(4.0, variant="ridge", settings=averaged),
+        predicting(5.0, variant="ridge", settings=few),
+        predicting(6.0, variant="gp"),
+    ]
+    found = examined(tmp_path, published, *sent)
+    assert errors(found) == []
+    told = {round(row.skill, 9): (row.title, row.rank, row.among) for row in found.rows}
+    assert [told.pop(round(record.test.skill, 9)) for record in sent] == [
+        ("ridge on classical", 2, 6),  # of which elsewhere is no other model
+        ("ridge on keras", 3, 6),
+        ("ridge on classical", 4, 6),
+        ("ridge (mean over 4 moves) on classical", 5, 6),
+        ("ridge (25 originals) on classical", 6, 7),  # which no other has for a rival
+        ("gp on classical", 6, 6),
+    ]
+    assert not told
 
 
 HUGE = b'{"schema":4,"x":' + b"[" * 100_000

@@ -25,6 +25,7 @@ save_file({"forward//x": np.zeros(3)}, orders["out"])
 pathlib.Path(orders["told"]).write_text(sys.argv[2])
 with open(sys.argv[3], "a") as log:
     log.write(orders["backend"] + " " + orders["precision"] + "\\n")
+print('{"peak_gib": 0.1}')
 """
 
 

@@ -95,6 +95,7 @@ class Saying(Sides):
         ("raise ValueError('no such layer')", "1: ValueError: no such layer"),
         ("import os; os.kill(os.getpid(), 9)", "signal 9: .*out of memory"),
         ("import os; os._exit(3)", "exit code 3"),
+        ("import sys; print('enough', file=sys.stderr); sys.exit()", "exit code 0: enough"),
     ],
 )
 def test_a_side_that_dies_tells_its_last_words(tmp_path, code, told):
@@ -114,6 +115,7 @@ import json, pathlib, sys
 orders = json.loads(pathlib.Path(sys.argv[1]).read_text())
 told = {"lacks": {"gradients": "no doubles"}, "broken": {"state": "no"}} if orders["precision"] == "float64" else {}
 pathlib.Path(orders["told"]).write_text(json.dumps(told))
+print('{"peak_gib": 0.1}')
 """
         return [sys.executable, "-c", code, str(orders)]
 

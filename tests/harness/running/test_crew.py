@@ -91,6 +91,19 @@ def test_a_hand_begins_with_the_backend_that_it_has():
     assert started == ["pytorch", "keras"]
 
 
+def test_a_hand_that_comes_with_a_backend_counts_among_those_of_it():
+    jobs = [of_epochs(9, 0, "keras"), of_epochs(8, 1, "keras"), of_epochs(7, 2, "pytorch")]
+    crew, hand, others = Crew(jobs), Hand(), []
+
+    def do(job, tell):
+        others.append(crew.take(""))
+        return Done(a_record(job.cell))
+
+    hand.backend, hand.do = "keras", do
+    crew.serve(hand)
+    assert others[0].cell.backend == "pytorch"  # of keras there is more, for two
+
+
 def test_whoever_listens_no_longer_kills_the_hands_and_no_job_is_given_out():
     crew, hand, under_way = Crew([a_job(seed=0), a_job(seed=1)]), Hand(), threading.Event()
     over = threading.Event()

@@ -19,7 +19,7 @@ from harness.running.calibration import KEY, calibrated, descriptors, of_file
 from harness.running.data import DataSource, split_of, task
 from harness.running.latency import LatencyError
 from tests.backends.conformance import a_variant
-from tests.harness.examples import GLANCE, a_cell, a_record, a_timing, held_out_of
+from tests.harness.examples import GLANCE, a_cell, a_failure, a_record, a_timing, held_out_of
 
 NETWORK = Network((Conv2D(4, 5), MaxPool2D(4), Flatten(), Dense(9, "linear")))
 
@@ -105,13 +105,15 @@ def test_what_ends_the_process_is_a_reason_and_the_others_go_on(results, monkeyp
             raise Stopped(f"its process was killed by signal 11\n  {Path(request.model)}: no such node")
         return deploy.Result([deploy.Made(runtime, bytes=1) for runtime in request.runtimes])
 
+    timed = []
     monkeypatch.setattr(deploy, "ask", ask)
-    monkeypatch.setattr(deploy, "measure_apart", lambda *_: {})
+    monkeypatch.setattr(deploy, "measure_apart", lambda models, *_: timed.extend(models) or {})
     assert {runtime: one.reason for runtime, one in deployed(results).items()} == {
         "float32": "",
         "int8": "its process was killed by signal 11",
         "float16": "",
     }
+    assert timed == ["float32"]
 
 
 def test_what_ends_the_process_that_times_is_a_reason_and_the_others_are_timed(results, monkeypatch):
@@ -129,22 +131,38 @@ def test_what_ends_the_process_that_times_is_a_reason_and_the_others_are_timed(r
     assert found["int8"].failed
 
 
-@pytest.mark.parametrize("changed", ["versions", "source"])
+@pytest.mark.parametrize("changed", ["onnx", "onnxruntime", "openvino", "processor", "source", "pandas"])
 def test_another_version_of_what_makes_or_runs_it_does_it_again(results, monkeypatch, changed):
-    deployed(results, ("float16",))
-    if changed == "versions":
-        versions = observe().versions | {"onnxruntime": "99"}
-        there = msgspec.structs.replace(observe(), versions=versions)
-        monkeypatch.setattr(deploy, "observe", lambda: there)
-    else:
+    """And another machine or code; nothing else does."""
+    monkeypatch.setattr(deploy, "ask", lambda *_: deploy.Result([deploy.Made("float32")]))
+    monkeypatch.setattr(deploy, "measure_apart", lambda *_: {})
+    assert list(deployed(results, ("float32",))) == ["float32"]
+    assert deployed(results, ("float32",)) == {}
+    if changed == "source":
         monkeypatch.setattr(deploy.provenance, "source_of_deployment", lambda: "another")
-    assert list(deployed(results, ("float16",))) == ["float16"]
+    else:
+        versions = observe().versions | {changed: "99"}
+        other = {"processor": "Abacus"} if changed == "processor" else {"versions": versions}
+        there = msgspec.structs.replace(observe(), **other)
+        monkeypatch.setattr(deploy, "observe", lambda: there)
+    assert list(deployed(results, ("float32",))) == ["float32"] * (changed != "pandas")
 
 
 def test_a_model_that_is_not_the_recorded_one_is_not_taken(results):
     (model,) = (results / "models" / "elasticity").glob("*.onnx")
     model.write_bytes(model.read_bytes() + b" ")
     assert deployed(results) == {}
+
+
+def test_of_a_row_the_first_seed_that_ended_well_is_taken(results):
+    store = Store(results, "elasticity")
+    (record,) = store.trainings()
+    second = msgspec.structs.replace(record.cell, seed=1)
+    failed = msgspec.structs.replace(a_failure(record.cell), source=record.source, environment=record.environment)
+    store.trainings_file.unlink()
+    for one in (failed, msgspec.structs.replace(record, cell=second, key=second.key)):
+        store.append(one)
+    assert [one.seed for one in deploy.at_hand(results, "elasticity").values()] == [1]
 
 
 @pytest.fixture
@@ -224,10 +242,12 @@ def test_predictions_that_are_no_numbers_become_a_reason(asked, monkeypatch):
 
     class Opened:
         def predict(self, images):
-            return np.full((len(images), 9), np.inf)
+            predictions = np.zeros((len(images), 9))
+            predictions[0, 0] = np.inf
+            return predictions
 
     monkeypatch.setattr(registry.onnx(), "open_model", lambda path: Opened())
-    assert reasons(asked) == ["78 of 78 predictions are not finite"] * 2
+    assert reasons(asked) == ["1 of 78 predictions are not finite"] * 2
     monkeypatch.setattr(Opened, "predict", lambda self, images: np.zeros((len(images), 3)))
     assert reasons(asked) == ["it gave (78, 3) numbers for 78 images"] * 2
 

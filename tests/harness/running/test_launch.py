@@ -14,9 +14,9 @@ import pytest
 from harness import registry
 from harness.model.architecture import Imported
 from harness.model.variants import Recipe
-from harness.running.crew import Started
+from harness.running.crew import LostHand, Started
 from harness.running.guard import Guard, Limits
-from harness.running.launch import _NOT_INHERITED, Local, Post, launch, worker_environment
+from harness.running.launch import _NOT_INHERITED, Local, Post, ProcessHand, launch, worker_environment
 from harness.running.worker import Done, Epoch
 from tests.harness.a_benchmark import SCRATCH
 from tests.harness.fake_worker import FAKE, a_job
@@ -241,6 +241,18 @@ def test_leaving_early_kills_the_workers(tmp_path, monkeypatch):
         time.sleep(0.01)
     events.close()
     assert [process.wait(timeout=30) for process in started] == [-signal.SIGKILL]
+
+
+def test_a_hand_that_was_killed_starts_no_worker_any_more(tmp_path):
+    """Also where it was between two workers, or had none yet."""
+    hand = ProcessHand(Post(tmp_path, "cpu", command=FAKE))
+    hand.do(a_job(), lambda _: None)
+    hand.end()
+    hand.kill()
+    before = list((tmp_path / "logs").glob("*.log"))
+    with pytest.raises(LostHand):
+        hand.do(a_job(seed=1), lambda _: None)
+    assert [log for log in (tmp_path / "logs").glob("*.log") if log.read_bytes()] == before
 
 
 def test_a_fault_of_the_launcher_is_raised_not_swallowed(tmp_path, monkeypatch):
