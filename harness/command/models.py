@@ -271,7 +271,7 @@ def predicted(options: commands.PredictOptions) -> Predicted:
     for why in dict.fromkeys(found.unread.values()):
         names = [name for name, reason in found.unread.items() if reason == why]
         told = ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
-        print(one_line(f"{counted(len(names), 'image')} could not be read: {told}: {why}"), file=sys.stderr)
+        print(one_line(f"{counted(len(names), 'image')} left out: {told}: {why}"), file=sys.stderr)
     return found
 
 
