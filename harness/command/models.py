@@ -125,7 +125,7 @@ def reproduce(options: commands.ReproduceOptions) -> int:
     for again in found:
         print(one_line(f"{again.published.cell.title}: {_agreement(again)}"))
     for why in dict.fromkeys(why for again in found for why in again.why):
-        print(f"why: {one_line(why)}")
+        print(f"note: {one_line(why)}")
     agreed = sum(again.agrees != "no" for again in found)
     print(f"{agreed} of {len(found)} records agree with the published ones; the new records are in {out}")
     return 0 if agreed == len(found) else 1

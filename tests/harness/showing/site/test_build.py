@@ -173,6 +173,12 @@ def test_badges_of_code_and_commit(tmp_path):
     assert badges_of(tmp_path, a_record(environment=dirty)) == {"stale": "stale code", "dirty": "dirty commit"}
 
 
+def test_a_smoke_run_is_told_from_one_that_counts(tmp_path):
+    """Both stand in one table, under one name."""
+    assert badges_of(tmp_path / "a", a_record(a_cell(profile="smoke")))["smoke"] == "smoke"
+    assert "smoke" not in badges_of(tmp_path / "b", a_record())
+
+
 @pytest.mark.parametrize(
     ("by", "words"),
     [(0.0, {"reproduced": "reproduced"}), (50.0, {"not-reproduced": "not reproduced", "stale": "stale code"})],
