@@ -246,7 +246,7 @@ def _badges(group: Group) -> tuple[Badge, ...]:
     if len(group.good) < len(group.records):
         found.append(Badge("failed", "seeds missing", status(group.records)))
     if first.cell.profile == "smoke":
-        found.append(Badge("smoke", "smoke", "a run of this profile shows that everything works, not how good a model is"))
+        found.append(Badge("smoke", "smoke", "its profile shows that everything works, not how good a model is"))
     if first.cell.weights == "random":
         found.append(Badge("random", "random weights", "its backbone started from random weights, not pretrained ones"))
     if group.timed and any(not timing.steady for timing in group.timed.latency.timings):
