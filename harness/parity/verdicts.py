@@ -70,7 +70,9 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """How many rungs came to what, in a sentence."""
     rungs = [outcome(group) for group in by_rung(verdicts)]
     counts = {kind: rungs.count(kind) for kind in _MARKS}
-    told = f"{counted(len(rungs), 'rung')}: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
+    told = (
+        f"{counted(len(rungs), 'rung')}: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
+    )
     differs = f", {counts['differs']} differ as the frameworks do, which does not affect the exit code"
     return told + differs * bool(counts["differs"])
 
