@@ -369,7 +369,7 @@ def _plain(axes: Axes) -> None:
 def _saved(figure: Figure, picture: Path, title: str = "") -> Path:
     """The file that a picture is written to, with a title above all of its panels where it has one."""
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, wrap=True)  # it was cut over a single panel
     figure.savefig(picture, dpi=90)
     return picture
 

@@ -50,6 +50,15 @@ def test_targets_of_unlike_units_have_theirs_in_their_titles_and_others_on_the_a
         assert [axes.get_title("left") for axes in panels] == told
 
 
+def test_a_title_is_no_wider_than_its_picture(tmp_path):
+    """Over the single panel of a single target it was cut."""
+    figure = Figure(figsize=(2.9, 3.4), layout="constrained")
+    figure.subplots()
+    assert is_a_picture(pictures._saved(figure, tmp_path / "one.png", "s2-ridge: test images, seed 0 " * 3))
+    (title,) = figure.texts
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
 def test_no_two_models_have_files_of_one_name():
     assert list(_stems(["wide.2", "wide-2", "Wide 2", "all", "wide-2-2"]).values()) == [
         "wide-2",
