@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.command.inputs import tell_findings
 from harness.errors import BenchError
-from harness.text import one_line, shown
+from harness.text import counted, one_line, shown
 
 if TYPE_CHECKING:
     from harness.command.commands import (
@@ -198,8 +198,8 @@ def records_merge(options: RecordsMergeOptions) -> int:
     out = Path(options.out)
     for merged in merge(folders, out):
         left_out = merged.found - merged.records
-        again = f", {left_out} duplicates left out" * bool(left_out)
-        print(f"{merged.suite}: {merged.records} records{again}, {merged.models} models")
+        again = f", {counted(left_out, 'duplicate')} left out" * bool(left_out)
+        print(f"{merged.suite}: {counted(merged.records, 'record')}{again}, {counted(merged.models, 'model')}")
         for told in merged.told:
             print(one_line(f"note: {told}"))
     print(f"results: {out}")

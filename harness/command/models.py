@@ -125,7 +125,7 @@ def reproduce(options: commands.ReproduceOptions) -> int:
     for again in found:
         print(one_line(f"{again.published.cell.title}: {_agreement(again)}"))
     for why in dict.fromkeys(why for again in found for why in again.why):
-        print(f"why: {one_line(why)}")
+        print(f"note: {one_line(why)}")
     agreed = sum(again.agrees != "no" for again in found)
     print(f"{agreed} of {len(found)} records agree with the published ones; the new records are in {out}")
     return 0 if agreed == len(found) else 1
@@ -271,7 +271,7 @@ def predicted(options: commands.PredictOptions) -> Predicted:
     for why in dict.fromkeys(found.unread.values()):
         names = [name for name, reason in found.unread.items() if reason == why]
         told = ", ".join(names[:_NAMED]) + f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
-        print(one_line(f"{counted(len(names), 'image')} could not be read: {told}: {why}"), file=sys.stderr)
+        print(one_line(f"{counted(len(names), 'image')} left out: {told}: {why}"), file=sys.stderr)
     return found
 
 

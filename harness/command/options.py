@@ -137,9 +137,11 @@ def describe(command: str, options: type[msgspec.Struct]) -> str:
     lines = [f"usage: bench {command} key=value ...", "", summary(options), ""]
     for field in _fields(options).values():
         described = _meta(field).description or ""
-        choices = [str(choice) for choice in _choices(field.type) if choice != ""]
+        choices, default = [str(choice) for choice in _choices(field.type) if choice != ""], field.default
+        if isinstance(default, bool):
+            choices, default = ["true", "false"], str(default).lower()  # as they are typed
         described += f" ({' or '.join(choices)})" if choices else ""
-        described += " [required]" if field.required else f" [default: {field.default}]" if field.default != "" else ""
+        described += " [required]" if field.required else f" [default: {default}]" if default != "" else ""
         lines.append(_line(field.name, described))
     for suite, own in _of_suites(options).items():
         if own:

@@ -24,7 +24,6 @@ from harness.judging.stats import (
     settled_p_values,
     skill_interval,
 )
-from harness.model.architecture import Imported
 from harness.protocol import Predicted
 from harness.provenance import machine
 
@@ -225,13 +224,9 @@ def newest(records: Iterable[_P], profile: str = "", target_scaling: str = "stan
 
 
 def _block(record: Placed) -> tuple[object, ...]:
-    """Equal for records that may stand side by side; averaged predictions make another model of one. Code of somebody's
-    own stands beside what starts from shared weights, which it cannot be given.
-    """
+    """Equal for records that may stand side by side; averaged predictions make another model of one."""
     cell = record.cell
-    settings = msgspec.structs.replace(cell.settings, averaged=0, originals=msgspec.UNSET)
-    if isinstance(cell.architecture, Imported):
-        settings = msgspec.structs.replace(settings, init="shared")
+    settings = msgspec.structs.replace(cell.beside, averaged=0, originals=msgspec.UNSET)
     return cell.profile, cell.data_hash, cell.split_hash, repr(settings), machine(record.environment)
 
 

@@ -29,6 +29,9 @@ from harness.text import Device, Hash, Label, Name
 SCHEMA = 4
 """What is written. Older ones are read, too: see `store`."""
 
+OWN_CODE = "own code, no parity"
+"""What the name of a row says of somebody's code."""
+
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Choices that change what a cell computes.
@@ -115,6 +118,13 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return isinstance(self.architecture, Imported)
 
     @property
+    def beside(self) -> Settings:
+        """The settings of what it may stand beside: code of somebody's own beside what starts from shared weights,
+        which it cannot be given.
+        """
+        return msgspec.structs.replace(self.settings, init="shared") if self.imported else self.settings
+
+    @property
     def row(self) -> str:
         """What the model is called wherever results are shown: the variant, what its backbone started from, and how it
         was searched for where that is not the profile's way.
@@ -123,7 +133,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.weights
         )
         if self.imported:
-            told.append("own code, no parity")
+            told.append(OWN_CODE)
         if isinstance(search := self.architecture, Search) and search.of_networks:
             usual = msgspec.structs.replace(search, method=_usual_method(self.suite, self.profile))
             # What has one round is a grid, by whatever name it was asked for.

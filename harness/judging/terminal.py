@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from msgspec.structs import replace
 
 from harness import registry
 from harness.judging import deployments
 from harness.judging.columns import digest, named
 from harness.judging.leaderboard import believed, of_some_seeds
-from harness.judging.records import Cell
+from harness.judging.records import OWN_CODE, Cell
 from harness.judging.store import Store
 
 # Heading and format; a suite's own figures come after these, where they have a heading.
@@ -46,10 +47,14 @@ def of_cells(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) 
         "data_hash": {cell.data_hash[:12] for cell in cells},
         "split_hash": {cell.split_hash[:12] for cell in cells},
         "profile": {cell.profile for cell in cells},
-        "settings": {digest(cell.settings) for cell in cells},
     }
     for column, asked in alike.items():
         table = table[table[column].isin(asked)]
+    beside = [cell.beside for cell in cells]
+    own_code = {digest(replace(settings, init="native")) for settings in beside if settings.init == "shared"}
+    asked_of_own_code = table["settings"].isin(own_code)
+    is_own_code = table["variant"].str.contains(OWN_CODE, regex=False)
+    table = table[asked_of_own_code.where(is_own_code, table["settings"].isin(set(map(digest, beside))))].copy()
     # Why a cell has no result was told when it ended.
     table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"].str.split(":").str[0])
     shown = {}
@@ -73,8 +78,8 @@ _OF_DEPLOYMENTS = {
     "file_kB": ("kB", ".0f"),
     "skill": ("skill", ".3f"),
     "p50_ms_b1": ("ms/image", ".3f"),
-    "faster_b1": ("faster", ".2f"),
-    "faster_b32": ("by 32", ".2f"),
+    "faster_b1": ("times as fast", ".2f"),
+    "faster_b32": ("32 images at once", ".2f"),
 }
 
 

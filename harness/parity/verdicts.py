@@ -11,7 +11,7 @@ import pandas as pd
 from harness.disk import write_whole
 from harness.environment import observe
 from harness.parity.ladder import RUNGS, Outcome, Verdict
-from harness.text import escaped, harmless, one_line
+from harness.text import counted, escaped, harmless, one_line
 
 COLUMNS = (
     "between",
@@ -70,7 +70,9 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """How many rungs came to what, in a sentence."""
     rungs = [outcome(group) for group in by_rung(verdicts)]
     counts = {kind: rungs.count(kind) for kind in _MARKS}
-    told = f"{len(rungs)} rungs: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
+    told = (
+        f"{counted(len(rungs), 'rung')}: {counts['passes']} pass, {counts['breaks']} break, {counts['skipped']} skipped"
+    )
     differs = f", {counts['differs']} differ as the frameworks do, which does not affect the exit code"
     return told + differs * bool(counts["differs"])
 

@@ -230,8 +230,10 @@ def _disk(jobs: Sequence[Job], records: Sequence[Outline]) -> Iterator[str]:
         if record.onnx:
             sizes[record.cell.variant, record.cell.backend].append(2 * record.onnx.bytes)
     known = [found for job in jobs if (found := sizes.get((job.cell.variant, job.cell.backend)))]
-    unknown = f", and of {len(jobs) - len(known)} cells it is not known" * (len(known) < len(jobs))
-    yield f"disk for models: {sum(map(fmean, known)) / 1e9:.2f} GB{unknown}"
+    told = [f"{sum(map(fmean, known)) / 1e9:.2f} GB"] * bool(known)
+    if len(known) < len(jobs):
+        told.append(f"not known of {counted(len(jobs) - len(known), 'cell')}")
+    yield f"disk for models: {', '.join(told)}"
 
 
 def _errors(known: Sequence[Known]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from harness.running.latency import LatencyError, measure_apart
 from harness.running.progress import show_count
 from harness.running.rounds import BUSY, LatencySettings
 from harness.running.worker import now
+from harness.text import counted
 
 
 class Model(NamedTuple):
@@ -43,7 +44,7 @@ def _is_settled(latency: Latency) -> bool:
 
 def take(store: Store, models: Sequence[Model], settings: LatencySettings, still_there: Callable[[], None]) -> None:
     """Time models and record it, once nothing else of the run uses the machine; `still_there` is asked before."""
-    print(f"timing {len(models)} exported models in ONNX Runtime, one thread")
+    print(f"timing {counted(len(models), 'exported model')} in ONNX Runtime, one thread")
     started = now()
     paths = {model.cell.file_stem: model.path for model in models}
     try:  # the limits of a cell are not those of all models at once

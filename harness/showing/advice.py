@@ -138,7 +138,7 @@ def _more_images(suite: str, best: Row, curve: Mapping[int, Row], results: Path)
         "worse": "so more of the same will not help",
         "not told apart": "so there is no evidence that more of the same would help",
     }.get(found.verdict, "but there are too few test images to say whether more would help")
-    return f"With only {size} training images, the skill of {best.title} is lower by {in_words(found)}, {does}."
+    return f"Training images beyond the first {size} changed the skill of {best.title} by {in_words(found)}, {does}."
 
 
 def _what_it_costs(best: Row, milliseconds: str) -> str:

@@ -24,6 +24,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import leaderboard
 from harness.judging.blocks import Row, newest, rows
+from harness.judging.metrics import unlike
 from harness.showing.certainty import draw_ranks
 from harness.showing.digits import decimals, last_decimal, rounded
 
@@ -225,7 +226,8 @@ def _draw_target(axes: Axes, same: Sequence[Row], index: int) -> None:
         if not number:
             ends = [truth.min(), truth.max()]
             axes.plot(ends, ends, color="#999999", linewidth=1)
-            axes.set_title(target, loc="left", fontsize=10)
+            unit = f" ({held_out.units[index]})" if unlike(held_out.units) and held_out.units[index] else ""
+            axes.set_title(target + unit, loc="left", fontsize=10)
         colour, r2 = _COLOURS.get(row.backend, _OTHER), test.r2[target]
         axes.plot(truth, np.array(held_out.predictions)[:, index], "o", color=colour, markersize=3, alpha=0.6)
         told = f"{row.backend} R² " + ("–" if r2 is None else f"{r2:.3f}")
@@ -367,7 +369,7 @@ def _plain(axes: Axes) -> None:
 def _saved(figure: Figure, picture: Path, title: str = "") -> Path:
     """The file that a picture is written to, with a title above all of its panels where it has one."""
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10)
+        figure.suptitle(title, x=0.01, ha="left", fontsize=10, wrap=True)  # it was cut over a single panel
     figure.savefig(picture, dpi=90)
     return picture
 

@@ -122,7 +122,11 @@ def read(results: Path, name: str) -> Board:
         badges, decimals = _badges(group), _decimals(group, lines, asked)
         rows.append(BoardRow(_id(group), group, values[place], lines, badges, rank, decimals, gave_way))
     tests_csv = as_csv(pd.DataFrame(_joined(rows), dtype=object))
-    return Board(name, suite, rows, table_columns(shown, suite), low, high, as_csv(table), tests_csv, believed)
+    said = {key for row in rows for key, value in row.values.items() if value not in (None, "")}
+    listed = [
+        column._replace(at_first=column.at_first and column.key in said) for column in table_columns(shown, suite)
+    ]
+    return Board(name, suite, rows, listed, low, high, as_csv(table), tests_csv, believed)
 
 
 def _lines(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -245,6 +249,8 @@ def _badges(group: Group) -> tuple[Badge, ...]:
     found = []
     if len(group.good) < len(group.records):
         found.append(Badge("failed", "seeds missing", status(group.records)))
+    if first.cell.profile == "smoke":
+        found.append(Badge("smoke", "smoke", "its profile shows that everything works, not how good a model is"))
     if first.cell.weights == "random":
         found.append(Badge("random", "random weights", "its backbone started from random weights, not pretrained ones"))
     if group.timed and any(not timing.steady for timing in group.timed.latency.timings):

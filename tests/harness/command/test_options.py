@@ -110,6 +110,7 @@ def test_help_shows_meaning_choices_and_default():
     assert "how long [default: 40]" in text
     assert "(low or high) [default: low]" in text
     assert "(low or middle)" in text
+    assert "(true or false) [default: false]" in text  # False is how Python writes it
 
 
 def test_options_of_the_suites_are_told_apart_from_those_of_the_command():

@@ -14,7 +14,7 @@ from harness.judging.outlines import Shelf
 from harness.judging.records import Examined, Record, Searched, Settings, Trial
 from harness.judging.store import Store
 from harness.judging.timing import Latency
-from harness.model.architecture import Estimator
+from harness.model.architecture import Estimator, Imported
 from harness.protocol import Counts, Metric
 from harness.provenance import source
 from tests.harness.a_benchmark import GRID, benchmark, fill, history, searched
@@ -303,6 +303,25 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
         assert "ridge" not in terminal.of_cells(table, "elasticity", [a_cell(**change)], "GPa")
     assert "elsewhere" not in text
     assert list(pd.read_csv(leaderboard.leaderboard_file(tmp_path, "elasticity"))["variant"]) != []
+
+
+def test_the_terminal_shows_code_of_somebody_s_own_beside_what_it_is_compared_with(tmp_path):
+    """Its initial weights are its framework's own, so its settings differ; it stood alone, or was left out."""
+    code = Imported("models.py:Net", "torch", "f" * 64)
+    own = a_cell(variant="models.Net", backend="pytorch", architecture=code, settings=Settings(init="native"))
+    native = a_cell(variant="others", settings=Settings(init="native"))
+    store = Store(tmp_path, "elasticity")
+    for cell in (a_cell(), own, native):
+        store.append(a_record(cell))
+    table = leaderboard.write(tmp_path, "elasticity").table
+    for cell in (own, a_cell()):
+        text = terminal.of_cells(table, "elasticity", [cell], "GPa")
+        assert "models.Net (own code, no parity)" in text
+        assert "ridge" in text
+        assert "others" not in text
+    text = terminal.of_cells(table, "elasticity", [native], "GPa")
+    assert "others" in text
+    assert "models.Net" not in text
 
 
 def test_the_terminal_has_no_column_that_says_nothing(tmp_path):

@@ -47,6 +47,7 @@ def test_a_break_seen_in_float64_alone_is_named_too():
 
 def test_the_summary_counts_rungs_not_precisions():
     assert summary(ALL) == "3 rungs: 1 pass, 1 break, 1 skipped"
+    assert summary([PASSING]) == "1 rung: 1 pass, 0 break, 0 skipped"
 
 
 def test_the_csv_has_a_row_per_verdict_and_what_it_was_found_with(tmp_path):

@@ -10,7 +10,7 @@ from harness.judging.store import Store
 from harness.model import pretrained
 from harness.model.variants import Recipe
 from harness.running.data import DataSource
-from harness.running.estimate import STARTS_IN, Deviation, Estimates, Known, Spent, _limit, error, makespan
+from harness.running.estimate import STARTS_IN, Deviation, Estimates, Known, Spent, _disk, _limit, error, makespan
 from harness.running.run import to_do
 from harness.running.worker import Job
 from tests.harness.a_benchmark import SCRATCH
@@ -117,6 +117,16 @@ def test_a_dry_run_tells_all_and_writes_nothing(data, tmp_path, capsys):
     assert "      3 " in printed
     assert "linear" in printed
     assert not results.exists()
+
+
+def test_disk_space_of_which_nothing_is_known_is_not_none():
+    """0.00 GB was said of backbones that nobody had run."""
+    jobs = [Job(a_cell(seed=seed, variant=name), DataSource()) for name in ("ridge", "new") for seed in (0, 1)]
+    record = a_record()
+    kept = msgspec.structs.replace(record, onnx=msgspec.structs.replace(record.onnx, bytes=2 * 10**9))
+    assert list(_disk(jobs[:2], [kept])) == ["disk for models: 8.00 GB"]
+    assert list(_disk(jobs, [kept])) == ["disk for models: 8.00 GB, not known of 2 cells"]
+    assert list(_disk(jobs, [])) == ["disk for models: not known of 4 cells"]
 
 
 def test_a_dry_run_of_other_machines_says_nothing_of_this_one_and_refuses_what_the_run_refuses(

@@ -268,7 +268,7 @@ def test_a_broken_line_is_named(tmp_path, capsys):
 def test_what_was_merged_is_told(tmp_path, capsys):
     ours, theirs = a_folder(tmp_path / "ours", a_record()), a_folder(tmp_path / "theirs", at(1, a_record()))
     assert cli.main(["records", "merge", f"folders={ours}, {theirs}", f"out={tmp_path / 'out'}"]) == 0
-    assert "elasticity: 1 records, 1 duplicates left out, 1 models" in capsys.readouterr().out
+    assert "elasticity: 1 record, 1 duplicate left out, 1 model\n" in capsys.readouterr().out
 
 
 def test_a_suite_that_is_not_installed_is_told_before_anything_is_written(tmp_path):

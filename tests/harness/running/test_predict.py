@@ -281,14 +281,14 @@ def test_an_image_that_cannot_be_read_has_a_row_that_says_why_and_the_others_are
     assert table.loc["aa.png", "problem"].startswith("not a PNG, whatever its name says")
     assert table["C0_GPa"].notna().tolist() == [True, True, True, False]
     assert table["problem"].notna().tolist() == [False, False, False, True]
-    assert "1 image could not be read: aa.png: not a PNG" in capsys.readouterr().err
+    assert "1 image left out: aa.png: not a PNG" in capsys.readouterr().err
     for number in range(4):
         (pictures / f"b{number}.png").write_bytes(b"no picture")
     (pictures / "c.png").write_bytes(b"")
     assert cli.main(["predict", f"model={model}", f"images={pictures}", f"out={tmp_path / 'again.csv'}"]) == 1
     of_text, empty = capsys.readouterr().err.splitlines()
-    assert of_text.startswith("5 images could not be read: aa.png, b0.png, b1.png and 2 more: not a PNG")
-    assert empty.startswith("1 image could not be read: c.png: zero bytes")
+    assert of_text.startswith("5 images left out: aa.png, b0.png, b1.png and 2 more: not a PNG")
+    assert empty.startswith("1 image left out: c.png: zero bytes")
 
 
 def test_images_of_kinds_that_the_suite_does_not_read_are_told(model, pictures, tmp_path):

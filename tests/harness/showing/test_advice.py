@@ -178,7 +178,7 @@ def test_whether_more_images_would_help_is_read_off_a_learning_curve(error, does
         for size, of in ((25, 9.0), (50, error))
     }
     told = advice("own", found, {("gp", "classical"): fewer}, {}, RESULTS)
-    assert "With only 50 training images, the skill of gp · classical is lower by " in told
+    assert "Training images beyond the first 50 changed the skill of gp · classical by " in told
     assert does in told
 
 

@@ -17,7 +17,7 @@ from harness.protocol import History
 from harness.showing import pictures
 from harness.showing.pictures import _stems, draw, draw_all, pareto_front
 from tests.harness.a_benchmark import benchmark, fill
-from tests.harness.examples import a_cell, a_failure, a_latency, a_record
+from tests.harness.examples import a_cell, a_failure, a_latency, a_record, in_unlike_units
 
 
 def is_a_picture(path):
@@ -39,6 +39,24 @@ def test_a_leaderboard_without_scores_is_said(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure())
     with pytest.raises(BenchError, match="no row of the leaderboard has a score"):
         draw(leaderboard.compute(tmp_path, "elasticity").table, tmp_path / "x.png", "elasticity")
+
+
+def test_targets_of_unlike_units_have_theirs_in_their_titles_and_others_on_the_axes():
+    record = a_record()
+    for one, told in ((record, ["C11", "C22"]), (in_unlike_units(record), ["C11 (GPa)", "C22 (kg/m3)"])):
+        panels = Figure().subplots(1, 2)
+        for index, axes in enumerate(panels):
+            pictures._draw_target(axes, [Row("ridge", "classical", (one,))], index)
+        assert [axes.get_title("left") for axes in panels] == told
+
+
+def test_a_title_is_no_wider_than_its_picture(tmp_path):
+    """Over the single panel of a single target it was cut."""
+    figure = Figure(figsize=(2.9, 3.4), layout="constrained")
+    figure.subplots()
+    assert is_a_picture(pictures._saved(figure, tmp_path / "one.png", "s2-ridge: test images, seed 0 " * 3))
+    (title,) = figure.texts
+    assert title.get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_no_two_models_have_files_of_one_name():

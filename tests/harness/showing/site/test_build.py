@@ -34,6 +34,7 @@ from tests.harness.examples import (
     a_timing,
     as_rows,
     held_out_of,
+    in_unlike_units,
     moved,
     with_held_out,
     with_images,
@@ -171,6 +172,23 @@ def badges_of(tmp_path, record, latency=None):
 def test_badges_of_code_and_commit(tmp_path):
     dirty = msgspec.structs.replace(ENVIRONMENT, commit="0123456789abcdef+dirty")
     assert badges_of(tmp_path, a_record(environment=dirty)) == {"stale": "stale code", "dirty": "dirty commit"}
+
+
+def test_a_column_that_says_nothing_is_not_shown_at_first(tmp_path):
+    """Of targets in unlike units there is no RMSE: its column was empty."""
+
+    def at_first(folder, record):
+        return {column.name for column in board_of(folder, [record]).columns if column.at_first}
+
+    assert at_first(tmp_path / "a", a_record()) - at_first(tmp_path / "b", in_unlike_units(a_record())) == {
+        "rmse_{unit}"
+    }
+
+
+def test_a_smoke_run_is_told_from_one_that_counts(tmp_path):
+    """Both stand in one table, under one name."""
+    assert badges_of(tmp_path / "a", a_record(a_cell(profile="smoke")))["smoke"] == "smoke"
+    assert "smoke" not in badges_of(tmp_path / "b", a_record())
 
 
 @pytest.mark.parametrize(
