@@ -396,6 +396,8 @@ def test_a_published_cell_that_predicts_otherwise_elsewhere_is_told(tmp_path):
     beside = predicting(9.0, environment=ENVIRONMENT)  # of another model, which does not say how far seeds are apart
     assert "of the same cell: run it again" in warnings(examined(tmp_path / "beside", [first, beside], better))
     slide_rule = msgspec.structs.replace(ENVIRONMENT, processor="Slide rule")
+    far = predicting(9.0, variant="ridge", environment=slide_rule)  # which is no other seed
+    assert "of the same cell: run it again" in warnings(examined(tmp_path / "far", [first, far], better))
     there = predicting(0.1, variant="ridge", environment=slide_rule)  # with whose predictions these agree
     assert "of the same cell" not in warnings(examined(tmp_path / "there", [first, there], with_noise(there, 1e-5)))
 
