@@ -109,10 +109,9 @@ def free_place(key: str, path: Path) -> Path:
     """Where the `path` that the option `key` names leads, through links: a place in a folder, where nothing is yet.
     Raises BenchError otherwise.
     """
-    try:
-        place = path.resolve()
-    except (OSError, RuntimeError):  # which of the two depends on Python's version
-        raise BenchError(f"{key}={path}: is a circular link") from None
+    place = Path(os.path.realpath(path))  # `resolve` raises for a circular link, but not from Python 3.13 on
+    if any(each.is_symlink() for each in (place, *place.parents)):
+        raise BenchError(f"{key}={path}: is a circular link")
     if not place.parent.is_dir():
         raise BenchError(f"{key}={path}: there is no folder {place.parent if path.is_symlink() else path.parent}")
     if os.path.lexists(place) or path.exists():  # /dev/stdout leads to a pipe, which has a name and no place

@@ -10,7 +10,8 @@ pytest.importorskip("filelock")
 ROOT = Path(__file__).parents[2]
 WITHOUT = """
 import os, signal, sys, threading
-import concurrent.futures.process, filelock, matplotlib.figure, multiprocessing, pandas, psutil  # know each system
+# These know each system.
+import asyncio, concurrent.futures.process, filelock, matplotlib.figure, multiprocessing, pandas, psutil
 sys.modules |= dict.fromkeys(("fcntl", "resource", "pwd", "grp", "termios"))  # to import one raises ImportError
 for name in ("SIGHUP", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGPIPE", "pthread_sigmask", "setitimer", "alarm"):
     delattr(signal, name)

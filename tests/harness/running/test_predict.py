@@ -171,6 +171,7 @@ def test_a_model_of_other_inputs_is_refused(pictures, tmp_path, inputs, kind):
         ("model.onnx", "out=model.onnx: already exists: "),
         ("to-model.onnx", "out=to-model.onnx: already exists: "),
         ("circle", "out=circle: is a circular link"),
+        ("circle/out.csv", "out=circle/out.csv: is a circular link"),
         ("nowhere/out.csv", "out=nowhere/out.csv: there is no folder nowhere"),
         ("to-nowhere.csv", "out=to-nowhere.csv: there is no folder /nowhere"),
         ("there.csv/out.csv", "out=there.csv/out.csv: there is no folder there.csv"),
