@@ -1,4 +1,4 @@
-"""What a side says of what it failed at."""
+"""What a side says of what it failed at, and the weights that it nudges."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.parity import side
-from harness.parity.side import Climbed, plain
+from harness.parity.side import Climbed, _neighbours, plain
 
 
 def failing(message):
@@ -76,3 +76,16 @@ def test_a_frameworks_message_is_told_without_colours_and_the_pages_that_follow(
     assert plain(keras).split() == ["When", "calling", "Pool.call().", "No", "double"]
     assert plain("It failed.\nNext steps:\n- Read.") == "It failed."
     assert plain("Bad shape\n\nArguments received by Pool.call():\n  x") == "Bad shape"
+
+
+def test_nudged_weights_are_neighbours_of_the_weights_and_others_each_time():
+    weights = {"kernel": np.linspace(-2, 2, 50, dtype=np.float32).reshape(5, 10), "bias": np.zeros(50, np.float32)}
+    first, again, second = _neighbours(weights, 0), _neighbours(weights, 0), _neighbours(weights, 1)
+    for name, array in weights.items():
+        assert first[name].dtype == np.float32
+        lower, upper = np.nextafter(array, np.float32(-np.inf)), np.nextafter(array, np.float32(np.inf))
+        assert ((first[name] == lower) | (first[name] == upper)).all()
+        assert (first[name] == lower).any()
+        assert (first[name] == upper).any()
+        np.testing.assert_array_equal(first[name], again[name])
+        assert not np.array_equal(first[name], second[name])

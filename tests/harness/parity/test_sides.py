@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import time
@@ -169,6 +170,19 @@ def test_a_process_that_died_while_it_waited_is_replaced(tmp_path):
         again = sides.computed_by(tmp_path, 1)
     assert again[0] != dead
     assert again[1] == alive
+
+
+@pytest.mark.parametrize(
+    ("others", "more"), [(Framework("keras"), set()), (Framework("keras", "torch"), {("pytorch", "float32")})]
+)
+def test_steps_are_made_more_often_where_the_other_framework_never_computes_in_float64(tmp_path, others, more):
+    with Lasting(tmp_path, (others, BETWEEN[1]), 2) as sides:
+        climb = sides.start(a_group(tmp_path), 0, begin("baseline"))
+        for computed in climb.running.values():
+            computed.result()
+    orders = [json.loads(path.read_text()) for path in climb.folder.glob("*.orders")]
+    assert len(orders) == 4
+    assert {(each["backend"], each["precision"]) for each in orders if each["nudged"]} == more
 
 
 def wait_for_the_end_of(process):
