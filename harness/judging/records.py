@@ -29,9 +29,6 @@ from harness.text import Device, Hash, Label, Name
 SCHEMA = 4
 """What is written. Older ones are read, too: see `store`."""
 
-OWN_CODE = "own code, no parity"
-"""What the name of a row says of somebody's code."""
-
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Choices that change what a cell computes.
@@ -133,7 +130,7 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.weights
         )
         if self.imported:
-            told.append(OWN_CODE)
+            told.append("own code, no parity")
         if isinstance(search := self.architecture, Search) and search.of_networks:
             usual = msgspec.structs.replace(search, method=_usual_method(self.suite, self.profile))
             # What has one round is a grid, by whatever name it was asked for.

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from msgspec.structs import replace
 
 from harness import registry
 from harness.judging import deployments
-from harness.judging.columns import digest, named
-from harness.judging.leaderboard import believed, of_some_seeds
-from harness.judging.records import OWN_CODE, Cell
+from harness.judging.columns import named
+from harness.judging.leaderboard import Board, believed, of_some_seeds
+from harness.judging.records import Cell
 from harness.judging.store import Store
 
 # Heading and format; a suite's own figures come after these, where they have a heading.
@@ -39,22 +38,12 @@ _LAST = {
 }
 
 
-def of_cells(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) -> str:
+def of_cells(board: Board, suite: str, cells: Sequence[Cell], unit: str) -> str:
     """The rows of a suite's leaderboard of data, split, profile and settings like those of cells, with the columns that
     fit a terminal and say something.
     """
-    alike = {
-        "data_hash": {cell.data_hash[:12] for cell in cells},
-        "split_hash": {cell.split_hash[:12] for cell in cells},
-        "profile": {cell.profile for cell in cells},
-    }
-    for column, asked in alike.items():
-        table = table[table[column].isin(asked)]
-    beside = [cell.beside for cell in cells]
-    own_code = {digest(replace(settings, init="native")) for settings in beside if settings.init == "shared"}
-    asked_of_own_code = table["settings"].isin(own_code)
-    is_own_code = table["variant"].str.contains(OWN_CODE, regex=False)
-    table = table[asked_of_own_code.where(is_own_code, table["settings"].isin(set(map(digest, beside))))].copy()
+    asked, table = set(map(_beside, cells)), board.table
+    table = table[[_beside(board.of[number][0].cell) in asked for number in table.index]].copy()
     # Why a cell has no result was told when it ended.
     table["verdict"] = table["verdict"].where(table["status"] == "ok", table["status"].str.split(":").str[0])
     shown = {}
@@ -69,6 +58,11 @@ def of_cells(table: pd.DataFrame, suite: str, cells: Sequence[Cell], unit: str) 
         if told := of_some_seeds(row):
             lines += f"\n{row['variant']} on {row['backend']}: {told}"
     return lines
+
+
+def _beside(cell: Cell) -> tuple[str, ...]:
+    """Equal for cells whose rows may stand side by side."""
+    return *cell.question, cell.profile, repr(cell.beside)
 
 
 _OF_DEPLOYMENTS = {

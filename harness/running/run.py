@@ -175,7 +175,7 @@ def _run_suite(
     good = good_here(suite_plan.cells, Shelf(store), launcher.environment)
     _time(suite_plan, store, request, good, still_there)
     board = leaderboard.write(request.results, suite_plan.suite)
-    print(terminal.of_cells(board.table, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
+    print(terminal.of_cells(board, suite_plan.suite, suite_plan.cells, suite_plan.dataset.unit))
     path = leaderboard.leaderboard_file(request.results, suite_plan.suite)
     print(f"\nleaderboard: {_typed(path)}\nrecords:     {_typed(store.trainings_file)}")
     print(f"models:      {_typed(request.results / 'models' / suite_plan.suite)}")

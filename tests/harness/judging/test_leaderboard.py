@@ -296,11 +296,11 @@ def test_the_terminal_shows_the_rows_of_this_run_alone(tmp_path):
     store = Store(tmp_path, "elasticity")
     store.append(a_record())
     store.append(a_record(a_cell(variant="elsewhere", data_hash="e" * 64)))
-    table = leaderboard.write(tmp_path, "elasticity").table
-    text = terminal.of_cells(table, "elasticity", [a_cell(variant="mean")], "GPa")
+    board = leaderboard.write(tmp_path, "elasticity")
+    text = terminal.of_cells(board, "elasticity", [a_cell(variant="mean")], "GPa")
     assert "ridge" in text
     for change in ({"profile": "paper"}, {"settings": Settings(init="native")}, {"split_hash": "6" * 64}):
-        assert "ridge" not in terminal.of_cells(table, "elasticity", [a_cell(**change)], "GPa")
+        assert "ridge" not in terminal.of_cells(board, "elasticity", [a_cell(**change)], "GPa")
     assert "elsewhere" not in text
     assert list(pd.read_csv(leaderboard.leaderboard_file(tmp_path, "elasticity"))["variant"]) != []
 
@@ -313,13 +313,13 @@ def test_the_terminal_shows_code_of_somebody_s_own_beside_what_it_is_compared_wi
     store = Store(tmp_path, "elasticity")
     for cell in (a_cell(), own, native):
         store.append(a_record(cell))
-    table = leaderboard.write(tmp_path, "elasticity").table
+    board = leaderboard.write(tmp_path, "elasticity")
     for cell in (own, a_cell()):
-        text = terminal.of_cells(table, "elasticity", [cell], "GPa")
+        text = terminal.of_cells(board, "elasticity", [cell], "GPa")
         assert "models.Net (own code, no parity)" in text
         assert "ridge" in text
         assert "others" not in text
-    text = terminal.of_cells(table, "elasticity", [native], "GPa")
+    text = terminal.of_cells(board, "elasticity", [native], "GPa")
     assert "others" in text
     assert "models.Net" not in text
 
@@ -328,23 +328,23 @@ def test_the_terminal_has_no_column_that_says_nothing(tmp_path):
     """One seed has no deviation, targets in unlike units no RMSE, and what was stopped no times: they were empty."""
     store = Store(tmp_path, "elasticity")
     store.append(a_record())
-    table = leaderboard.write(tmp_path, "elasticity").table
-    heading = terminal.of_cells(table, "elasticity", [a_cell()], "GPa").splitlines()[0]
+    board = leaderboard.write(tmp_path, "elasticity")
+    heading = terminal.of_cells(board, "elasticity", [a_cell()], "GPa").splitlines()[0]
     assert "skill" in heading
     assert "train s" in heading
     assert "± seeds" not in heading
     assert "ms/image" not in heading
     store.append(a_record(a_cell(seed=1), error=2.0))
-    table = leaderboard.write(tmp_path, "elasticity").table
-    heading = terminal.of_cells(table, "elasticity", [a_cell()], "GPa").splitlines()[0]
+    board = leaderboard.write(tmp_path, "elasticity")
+    heading = terminal.of_cells(board, "elasticity", [a_cell()], "GPa").splitlines()[0]
     assert "± seeds" in heading
 
 
 def test_the_terminal_names_a_failure_and_leaves_its_reason_to_the_file(tmp_path):
     Store(tmp_path, "elasticity").append(a_failure(reason="out of " + "patience " * 30))
-    table = leaderboard.write(tmp_path, "elasticity").table
-    assert "1 of 1 failed" in terminal.of_cells(table, "elasticity", [a_cell()], "GPa")
-    assert "patience" not in terminal.of_cells(table, "elasticity", [a_cell()], "GPa")
+    board = leaderboard.write(tmp_path, "elasticity")
+    assert "1 of 1 failed" in terminal.of_cells(board, "elasticity", [a_cell()], "GPa")
+    assert "patience" not in terminal.of_cells(board, "elasticity", [a_cell()], "GPa")
     assert "patience" in leaderboard.leaderboard_file(tmp_path, "elasticity").read_text()
 
 
@@ -442,8 +442,7 @@ def test_a_row_says_whose_size_and_latency_it_states(board, tmp_path):
     first, second, _ = row["seeds"].split()
     assert row["size_of_seeds"] == f"{first} {second}"
     assert (row["parameters"], row["p50_ms_b1"]) == ("100", "1")
-    table = leaderboard.write(tmp_path, "elasticity").table
-    shown = terminal.of_cells(table, "elasticity", [records[0].cell], "GPa")
+    shown = terminal.of_cells(leaderboard.write(tmp_path, "elasticity"), "elasticity", [records[0].cell], "GPa")
     assert f"are of seed {first} {second}, other seeds selected models of other sizes" in shown
 
 
@@ -519,7 +518,7 @@ def test_the_terminal_tells_errors_without_a_unit_and_of_small_numbers(tmp_path,
     record = msgspec.structs.replace(record, held_out=held_out, test=held_out.accuracy())
     Store(tmp_path, "elasticity").append(record)
     heading, line = terminal.of_cells(
-        leaderboard.write(tmp_path, "elasticity").table, "elasticity", [record.cell], unit
+        leaderboard.write(tmp_path, "elasticity"), "elasticity", [record.cell], unit
     ).splitlines()
     assert f" {told} " in heading
     assert ("1e-16" in line or "e-17" in line) if unit else f"{record.test.rmse:.2f}" in line
