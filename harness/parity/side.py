@@ -128,6 +128,12 @@ class Given(msgspec.Struct, frozen=True):
         return np.roll(self.images, epoch, axis=0), np.roll(self.targets, epoch, axis=0)
 
 
+class Another(msgspec.Struct, frozen=True):
+    """The JSON file with the orders for another side."""
+
+    orders: str
+
+
 class Computed(msgspec.Struct, frozen=True):
     """A side is there, and its process has held so much memory so far."""
 
@@ -135,15 +141,15 @@ class Computed(msgspec.Struct, frozen=True):
 
 
 def main(path: str) -> None:
-    """Carry out the orders in a JSON file, then those in each that is named on standard input, all of one backend on
-    one device in one precision; a `Computed` line on standard output tells of each side. Ends with its first fault, and
-    when standard input does, for then the parent is gone.
+    """Carry out the orders in a JSON file, then those that each line on standard input names (`Another`), all of one
+    backend on one device in one precision; a `Computed` line on standard output tells of each side. Ends with its first
+    fault, and when standard input does, for then the parent is gone.
     """
-    send, paths = take_over_stdout(), end_with_input()
+    send, lines = take_over_stdout(), end_with_input()
     while True:
         carry_out(path)
         send(Computed(peak_gib()))
-        path = paths.get().decode()
+        path = msgspec.json.decode(lines.get(), type=Another).orders
 
 
 def carry_out(path: str) -> None:
@@ -273,14 +279,14 @@ def _climb_variant(backend: Backend, orders: Orders, given: Given, variant: Vari
 
 def _neighbours(weights: Arrays, number: int) -> Arrays:
     """Of each weight one of the two float32 numbers next to it, drawn."""
-    draw = np.random.default_rng([number, _NUDGED])
+    draw = np.random.default_rng([number, _NEIGHBOURS])
     return {
         name: np.nextafter(array, draw.choice(np.array([-np.inf, np.inf], np.float32), array.shape))
         for name, array in weights.items()
     }
 
 
-_NUDGED = 5  # keeps this stream of random numbers apart from the others
+_NEIGHBOURS = 5  # keeps this stream of random numbers apart from the others
 
 
 def _still(layer: Any) -> Any:

@@ -4,7 +4,6 @@ images and targets.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import itertools
 import math
@@ -25,10 +24,10 @@ from harness.model.variants import Variant
 from harness.parity import kept
 from harness.parity.kept import Kept
 from harness.parity.ladder import Side
-from harness.parity.side import BATCH, BATCHES_EXPORTED, Computed, Given, Orders, Told
+from harness.parity.side import BATCH, BATCHES_EXPORTED, Another, Computed, Given, Orders, Told
 from harness.parity.subjects import MOST_STEPS, Framework, Group
 from harness.protocol import Arrays, Dataset, Images, Precision, Rows, Scaling, Split, Suite, Task
-from harness.running.child import hang_up, heard
+from harness.running.child import heard, kill, see_out, tell
 from harness.running.data import task
 from harness.running.guard import last_words
 from harness.running.launch import worker_environment
@@ -136,7 +135,7 @@ class Climb(NamedTuple):
 
 
 _PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-NUDGED = 4
+_TIMES_NUDGED = 4  # one of which goes the other way in all but one of sixteen cases that are as likely as not to
 
 
 class SideCrashed(Exception):
@@ -176,10 +175,7 @@ class _Process:
 
     def go_on(self, orders: Path) -> bool:
         """Have it compute another side; False where it died while it waited."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(f"{orders}\n".encode())
-            self._process.stdin.flush()
+        tell(self._process, Another(str(orders)))
         return self._process.poll() is None
 
     def wait(self) -> tuple[str, float]:
@@ -192,14 +188,11 @@ class _Process:
 
     def end(self) -> None:
         """Let it end."""
-        hang_up(self._process)
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        see_out(self._process)
 
     def kill(self) -> None:
         """End it whatever it does."""
-        self._process.kill()
+        kill(self._process)
 
 
 class Sides:
@@ -261,7 +254,7 @@ class Sides:
     def _nudged(self, framework: Framework, precision: Precision) -> int:
         """How often more the steps are made by who alone can say how far rounding moves them."""
         alone = any(other.in_single_alone for other in self._between) and not framework.in_single_alone
-        return NUDGED if alone and precision == "float32" else 0
+        return _TIMES_NUDGED if alone and precision == "float32" else 0
 
     def command(self, orders: Path) -> Sequence[str]:
         """What computes a side, and may compute others then. `-P`: what is installed, not what happens to lie in the

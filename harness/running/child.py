@@ -136,6 +136,14 @@ def hang_up(process: subprocess.Popen[bytes]) -> None:
         process.stdin.close()
 
 
+def see_out(process: subprocess.Popen[bytes]) -> None:
+    """Let a child end that waits for its standard input, or is dead, and leave nothing of it behind."""
+    hang_up(process)
+    process.wait()
+    assert process.stdout is not None
+    process.stdout.close()
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill a child that was started with a session of its own, and what it started that is still in it: somebody's own
     code may leave processes behind.

@@ -22,7 +22,7 @@ from harness import registry
 from harness.environment import Environment, observe
 from harness.isolation import command
 from harness.model.architecture import Imported
-from harness.running.child import Ready, hang_up, heard, kill, tell
+from harness.running.child import Ready, heard, kill, see_out, tell
 from harness.running.crew import Crew, Event, LostHand, without_worker
 from harness.running.guard import Guard, Limits, last_lines, last_words
 from harness.running.worker import WHERE, Done, Epoch, Job, Message, Orders
@@ -168,12 +168,8 @@ class ProcessHand:
     def end(self) -> None:
         """Let the worker end."""
         process, self._process, self.backend = self._process, None, ""
-        if process is None:
-            return
-        hang_up(process)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        if process:
+            see_out(process)
 
     def kill(self) -> None:
         """Kill the worker, and start none any more."""

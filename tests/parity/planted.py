@@ -5,6 +5,7 @@ ladder and how large it is; `python -m tests.parity.planted strangers` those of 
 `python -m tests.parity.planted forks` computes faulty sides.
 """
 
+import contextlib
 import itertools
 import sys
 import tempfile
@@ -82,14 +83,13 @@ class Climbs:
         self._folder, self._known, self._whole = Path(folder), {}, whole
         self._name, self._suite = suite, registry.suite(suite)
         self._dataset = DataSource().load(self._suite)
-        self._sides, self._numbers = {}, itertools.count()
+        self._sides, self._numbers, self._open = {}, itertools.count(), contextlib.ExitStack()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        for sides in self._sides.values():
-            sides.__exit__()
+        self._open.close()
 
     def of(self, framework, variant, fault="", recipe=None, highest="export"):
         """The climb of one framework, to its end at the rung `highest`."""
@@ -110,7 +110,7 @@ class Climbs:
         """Those of a kind, in a folder of their own."""
         if (framework, kind) not in self._sides:
             home = Path(tempfile.mkdtemp(dir=self._folder))
-            self._sides[framework, kind] = kind(home, (framework,), 2)
+            self._sides[framework, kind] = self._open.enter_context(kind(home, (framework,), 2))
         return self._sides[framework, kind]
 
     def verdicts(self, variant, theirs=PYTORCH, fault="", highest="export"):

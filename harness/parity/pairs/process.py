@@ -63,10 +63,7 @@ class SideProcess:
 
     def __exit__(self, *_: object) -> None:
         child.kill(self._process)
-        child.hang_up(self._process)
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        child.see_out(self._process)
         self._errors.close()
 
     def ask(self, request: Request, kind: type[_Answered]) -> _Answered:

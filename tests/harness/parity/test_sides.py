@@ -140,7 +140,8 @@ while path:
     orders = json.loads(pathlib.Path(path).read_text())
     pathlib.Path(orders["told"]).write_text(json.dumps({{"unavailable": str(os.getpid())}}))
     print(json.dumps({{"peak_gib": {self.peak}}}), flush=True)
-    path = sys.stdin.readline().strip()
+    line = sys.stdin.readline()
+    path = line and json.loads(line)["orders"]
 """
         return [sys.executable, "-c", code, str(orders)]
 
