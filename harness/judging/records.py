@@ -161,15 +161,21 @@ class Cell(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a search saw of one configuration, by its number: losses on the network's scale, and nothing of the test.
 
-    `validation_loss` is the lowest of any epoch, `epoch` the first with it, and `last` that of the last epoch.
+    `validation_loss` is the lowest of any epoch, `epoch` the first with it, and `last` that of the last epoch. One that
+    diverged, so that its loss was no number any more, has neither loss, and 0 for `epoch`.
     """
 
     configuration: int
-    validation_loss: float
+    validation_loss: float | None
     epoch: int
-    last: float
+    last: float | None
     parameters: Number
     seconds: Seconds
+
+    @property
+    def loss(self) -> float:
+        """By which configurations are ranked: infinite of one that diverged."""
+        return math.inf if self.validation_loss is None else self.validation_loss
 
 
 class Searched(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

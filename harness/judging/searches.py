@@ -42,7 +42,7 @@ def _ranked(records: Sequence[Record]) -> list[dict[str, object]]:
         | {
             "parameters": trials[number][0].parameters,
             "validation_mse": float(np.mean(losses[number])),
-            "validation_mse_sd": spread(losses[number]),
+            "validation_mse_sd": spread(losses[number]) if np.isfinite(losses[number]).all() else None,
             "epochs": _told([epochs for epochs, _ in last[number]]) if cell.architecture.of_networks else None,
             "best_epochs": " ".join(str(trial.epoch if trial else 0) for _, trial in last[number]),
             "seconds": float(np.mean([trial.seconds for trial in trials[number]])),
@@ -81,8 +81,8 @@ def last_trials(records: Sequence[Record]) -> dict[int, list[tuple[int, Trial | 
 
 
 def losses_of(trials: Iterable[tuple[int, Trial | None]]) -> list[float]:
-    """The lowest validation loss of any epoch, of each trial that there was."""
-    return [trial.validation_loss for _, trial in trials if trial]
+    """The lowest validation loss of any epoch, of each trial that there was; infinite of one that diverged."""
+    return [trial.loss for _, trial in trials if trial]
 
 
 def _told(epochs: Sequence[int]) -> int | str:

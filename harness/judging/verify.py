@@ -160,7 +160,7 @@ def _verify_search(record: Record, title: str) -> list[str]:
     if searched is None:
         return [f"{title}: is a search without trials"]
     tried = [trial.configuration for trial in searched.trials]
-    losses = [trial.validation_loss for trial in searched.trials]
+    losses = [trial.loss for trial in searched.trials]
     if lie := _verify_tries(search, tried, losses):
         return [f"{title}: {search.method} among {len(search.configurations)} configurations {lie}"]
     best = search.selected(tried, losses)

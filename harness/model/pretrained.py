@@ -129,7 +129,8 @@ def chosen(choice: str, results: Path, tell: Callable[[str], None]) -> Origins:
         return lambda _: RANDOM
     if choice in CHOICES:
         return _official(choice, tell)
-    for folder in (Path(choice), results / cards.FOLDER / choice):
+    named = os.path.basename(choice) == choice  # and not a path, as `./name` is
+    for folder in ([results / cards.FOLDER / choice] if named else []) + [Path(choice)]:
         if folder.is_dir():
             return _set(folder)
     path = Path(choice)
@@ -193,7 +194,8 @@ def read(path: Path, family: Family) -> dict[str, NDArray[np.float32]]:
     """The arrays of a backbone, by the names of `backbones.shapes`, from an official `.h5` file or one of its format,
     or from a `.safetensors` file of the harness's own: a backbone's, or a whole model's with such a backbone.
 
-    Raises WeightsError, naming the file and everything missing, surplus or misshapen in it.
+    Raises WeightsError, naming the file and everything missing, surplus or misshapen in it, and for what is no finite
+    number.
     """
     if not path.is_file():
         raise WeightsError(f"{path.name}: there is no such file")
@@ -202,7 +204,10 @@ def read(path: Path, family: Family) -> dict[str, NDArray[np.float32]]:
         check_fit(arrays, backbones.shapes(family))
     except WeightsError as error:
         raise WeightsError(f"{path.name} is no {family} without top: {error}") from None
-    return {name: np.asarray(arrays[name], np.float32) for name in backbones.shapes(family)}
+    found = {name: np.asarray(arrays[name], np.float32) for name in backbones.shapes(family)}
+    if wrong := [name for name, array in found.items() if not np.isfinite(array).all()]:
+        raise WeightsError(f"{path.name}: {wrong[0]} has numbers that are not finite")
+    return found
 
 
 def _read_safetensors(path: Path) -> Mapping[str, NDArray[np.float32]]:

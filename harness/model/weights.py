@@ -46,10 +46,13 @@ def save_weights(path: Path, weights: Weights, metadata: dict[str, str] | None =
 
 
 def load_weights(path: Path) -> Weights:
-    """Every array in the file. Raises WeightsError where it is missing or is no safetensors file."""
+    """Every array in the file. Raises WeightsError where it is missing, is no safetensors file or has whole numbers."""
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such file")
     try:
-        return {name: array.astype(np.float32) for name, array in load_file(path).items()}
+        arrays = load_file(path)
     except (SafetensorError, TypeError, AttributeError, KeyError) as error:  # of numbers that NumPy does not have
         raise WeightsError(f"{path}: not a safetensors file: {error}") from None
+    if whole := [name for name, array in arrays.items() if array.dtype.kind != "f"]:
+        raise WeightsError(f"{path}: {whole[0]} is of {arrays[whole[0]].dtype}, and weights are floating-point numbers")
+    return {name: array.astype(np.float32) for name, array in arrays.items()}

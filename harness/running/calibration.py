@@ -26,6 +26,7 @@ KEY = "calibration"
 FLAGGED = 0.05
 """Share of the images like those of the training set that are flagged."""
 
+_TIES = 1 + 1e-6  # what is as far off as an interval is wide is inside, however float32 rounds it
 _MOST_POINTS = 256
 _NEIGHBOURS = 3
 _AT_A_TIME = 64  # images whose spectra are held
@@ -54,11 +55,11 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return math.nan
         if self.classes:
             return float(np.mean(self.members(level, predictions)[np.arange(len(truth)), truth.argmax(axis=1)]))
-        return float(np.mean(_short(predictions, truth, self.classes) <= np.array(widths)))
+        return float(np.mean(np.abs(predictions - truth) <= np.array(widths) * _TIES))
 
     def members(self, level: float, predictions: Targets) -> NDArray[np.bool_]:
         """(n, t) which classes are in the set of each image, the most probable one in any case."""
-        inside: NDArray[np.bool_] = 1 - predictions <= self.widths[f"{level:g}"][0]
+        inside: NDArray[np.bool_] = 1 - predictions <= self.widths[f"{level:g}"][0] * _TIES
         inside[np.arange(len(predictions)), predictions.argmax(axis=1)] = True
         return inside
 

@@ -99,7 +99,7 @@ def end_with_input() -> queue.SimpleQueue[bytes]:
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
                 lines.put(line)
-        os._exit(1)
+        os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import math
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -319,7 +320,8 @@ def _features(model: Model, fitting: Fitting) -> tuple[Features, float]:
 def _kept_features(path: Path) -> tuple[Features, float] | None:
     """What is kept in a file; None where it is absent or damaged, so that features are computed again."""
     # What a damaged archive raises depends on which of its bytes are damaged.
-    with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as kept:
+    # It is opened here, for NumPy leaves open what is none.
+    with contextlib.suppress(Exception), path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
         features, seconds = np.asarray(kept["features"], np.float32), float(kept["seconds"])
         return features, seconds
     return None
@@ -357,25 +359,37 @@ def _search(search: Search, fitting: Fitting) -> Fitted:
         if len(losses) == len(trials):
             trials.append(_try(number, tried, fitting, _later(fitting.on_epoch, before)))
             disk.append_line(kept, msgspec.json.encode(trials[-1]))
-        losses.append(trials[len(losses)].validation_loss)
+        losses.append(trials[len(losses)].loss)
         before += len(_epochs_of(tried))
     selected = search.selected([trial.configuration for trial in trials], losses)
+    if all(math.isinf(trial.loss) for trial in trials if trial.configuration == selected):
+        raise FloatingPointError("every configuration of the search that was tried longest diverged: lower the rates")
     chosen = _variant(search.configurations[selected], fitting.cell)
     model, history = _train(chosen, fitting, _later(fitting.on_epoch, before))
     return Fitted(model, history, Searched(tuple(trials), selected))
 
 
 def _try(number: int, tried: Configuration, fitting: Fitting, on_epoch: OnEpoch) -> Trial:
+    variant, begin = _variant(tried, fitting.cell), time.perf_counter()
     try:
-        model, (history,) = _train(_variant(tried, fitting.cell), fitting, on_epoch)
-    except FloatingPointError as error:
+        model, (history,) = _train(variant, fitting, on_epoch)
+    except FloatingPointError as error:  # which says nothing of the others
         choices = ", ".join(f"{name} {value:g}" for name, value in tried.choices.items())
-        raise FloatingPointError(f"configuration {number} of the search ({choices}): {error}") from error
+        print(f"configuration {number} of the search ({choices}): {error}", file=sys.stderr, flush=True)
+        seconds, untrained = (
+            time.perf_counter() - begin,
+            fitting.backend.build(variant, fitting.task, fitting.cell.seed),
+        )
+        return Trial(number, None, 0, None, _parameters(untrained), seconds)
     losses = history.validation_loss or (_validation_loss(model, fitting),)
     best = int(np.argmin(losses))
+    return Trial(number, losses[best], best + 1, losses[-1], _parameters(model), history.seconds)
+
+
+def _parameters(model: Model) -> int:
     counts = model.counts()
     assert counts is not None  # configurations are no code of anybody's
-    return Trial(number, losses[best], best + 1, losses[-1], counts.total, history.seconds)
+    return counts.total
 
 
 def _validation_loss(model: Model, fitting: Fitting) -> float:

@@ -14,10 +14,8 @@ import functools
 import hashlib
 import math
 import os
-import queue
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -47,10 +45,10 @@ from harness.protocol import (
 )
 from harness.running import calibration, data, training
 from harness.running.calibration import Calibration, calibrated
-from harness.running.child import HEADLINE, Ready, brief, peak_gib, take_over_stdout
+from harness.running.child import HEADLINE, Ready, brief, end_with_input, peak_gib, take_over_stdout
 from harness.running.training import Fitting, fit
 from harness.running.view import View, changes, deviation, view
-from harness.text import Device
+from harness.text import Device, without_patterns
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -123,10 +121,9 @@ def main() -> None:
     faulthandler.enable()  # a crash in a framework's own code leaves a stack in the log
     if WHERE:
         faulthandler.register(WHERE, all_threads=True)
-    orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
-    jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
     # Before the framework, whose import takes long: should the parent be gone by then, nobody waits for it.
-    threading.Thread(target=_receive, args=(jobs,), daemon=True).start()
+    lines = end_with_input()
+    orders = msgspec.json.decode(lines.get(), type=Orders)
     backend = registry.backend(orders.backend)
     framework: dict[str, str] | Unavailable
     try:
@@ -134,7 +131,7 @@ def main() -> None:
     except Unavailable as unavailable:
         framework = unavailable
     while True:
-        job = jobs.get()
+        job = msgspec.json.decode(lines.get(), type=Job)
         send(Ready())
         record = run(job, orders, backend, framework, send)
         send(Done(record, peak_gib(), _no_disk(record)))
@@ -144,16 +141,6 @@ def _no_disk(record: Record) -> str:
     """Why nobody can write where this cell could not; by what the system said, for not all raise OSError."""
     reasons = map(os.strerror, (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
     return next((reason for reason in reasons if record.status == "failed" and reason in record.reason), "")
-
-
-def _receive(jobs: queue.SimpleQueue[Job]) -> None:
-    try:
-        for line in sys.stdin.buffer:
-            jobs.put(msgspec.json.decode(line, type=Job))
-    except Exception:  # nobody else would notice: the main thread waits for a job
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
 
 
 def run(
@@ -201,7 +188,8 @@ def _readable(record: Record) -> Record:
     try:
         msgspec.json.decode(msgspec.json.encode(record), type=Record)
     except msgspec.ValidationError as error:
-        raise FloatingPointError(f"something in its record is no number: {error}") from None
+        told = without_patterns(str(error))
+        raise FloatingPointError(f"something in its record is no number, or cannot be written: {told}") from None
     return record
 
 
@@ -319,7 +307,8 @@ def _load(suite_name: str, encoded_source: bytes, data_hash: str) -> tuple[Datas
     suite, source = registry.suite(suite_name), msgspec.json.decode(encoded_source, type=data.DataSource)
     dataset = source.load(suite)
     if dataset.fingerprint() != data_hash:
-        raise BenchError(f"the data in {source.folder} changed after the run was planned: start it again")
+        where = f"the data in {source.folder}" if source.folder else f"suite {suite_name}'s own data"
+        raise BenchError(f"{where} changed after the run was planned: start it again")
     return dataset, data.split_of(suite, dataset)
 
 

@@ -10,20 +10,14 @@ becomes 1 - g, and black and white are one crystal.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.protocol import Images, Symmetry, Targets
 from suites.microstructure.symmetries import SYMMETRIES as OF_TWO_PHASES
-
-Elements = NDArray[np.intp]
+from suites.microstructure.symmetries import Elements, mirrored, turned
 
 
 def _turned(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
-    moved = images.copy()
-    for turns in (1, 2, 3):
-        of = elements == turns
-        moved[of] = np.rot90(images[of], turns, axes=(1, 2))
-    return moved, targets
+    return turned(images, elements), targets
 
 
 def _mirrored(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
@@ -32,9 +26,7 @@ def _mirrored(images: Images, targets: Targets, elements: Elements) -> tuple[Ima
 
 
 def _as_a_picture(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
-    turned, _ = _turned(images, targets, elements % 4)
-    moved: Images = np.where(elements[:, None, None, None] >= 4, turned[:, :, ::-1], turned)
-    return moved, targets
+    return mirrored(turned(images, elements % 4), targets, elements // 4)
 
 
 (SHIFT,) = (symmetry for symmetry in OF_TWO_PHASES if symmetry.key == "shift")

@@ -23,9 +23,6 @@ from harness.errors import BenchError
 from harness.text import number
 from suites.films.crystal import PERIOD
 
-GRAIN_SIZE = 0.5
-"""s_g in um, of polysilicon as deposited for sensors; elasticity has no length of its own, only L/s_g matters."""
-
 STEPS = 65536
 """Into how many parts the window's edge and the period of the angle are divided."""
 

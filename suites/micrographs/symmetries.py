@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.protocol import Images, Symmetry, Targets
+from suites.microstructure.symmetries import Elements, mirrored, turned
 
 
-def _mirrored(images: Images, targets: Targets, elements: NDArray[np.intp]) -> tuple[Images, Targets]:
-    flips: Images = np.where(elements[:, None, None, None] == 1, images[:, :, ::-1], images)
-    return flips, targets
+def _turned(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
+    return turned(images, elements), targets
 
 
-def _turned(images: Images, targets: Targets, elements: NDArray[np.intp]) -> tuple[Images, Targets]:
-    turned = images.copy()
-    for turns in (1, 2, 3):
-        turned[elements == turns] = np.rot90(images[elements == turns], turns, axes=(1, 2))
-    return turned, targets
-
-
-def _taken_otherwise(images: Images, targets: Targets, elements: NDArray[np.intp]) -> tuple[Images, Targets]:
+def _taken_otherwise(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
     """Element 0 is the image as it is; another draws gain, level, tilts and noise for its images."""
     taken = images.copy()
     place = np.linspace(-0.5, 0.5, images.shape[1])
@@ -39,6 +31,6 @@ SESSION = Symmetry("session", "when the patch is photographed otherwise", lambda
 """Domain randomisation: any session will do, those that a test shows among them."""
 
 SYMMETRIES: tuple[Symmetry, ...] = (
-    Symmetry("mirror", "when the patch is mirrored", lambda _: 2, _mirrored),
+    Symmetry("mirror", "when the patch is mirrored", lambda _: 2, mirrored),
     Symmetry("rotation", "when the patch is turned", lambda _: 4, _turned),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import warnings
@@ -195,6 +196,8 @@ def file_bytes(path: Path, largest: int, remedy: str, most: int = -1) -> bytes:
     `remedy` for one of more bytes than the `largest`.
     """
     try:
+        if not os.path.lexists(path):
+            raise Unusable("is not there any more")
         if not path.is_file():  # also a symbolic link that leads nowhere or in circles, or a pipe that would block
             raise Unusable("a directory or something else that is not a file: move it out of the folder")
         if path.stat().st_size > largest:

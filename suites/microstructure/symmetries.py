@@ -42,20 +42,24 @@ def _shift(shape: Shape, element: int) -> Operators:
     return Operators((*nodes, ("Identity", (value,), "encoded", {})), arrays)
 
 
-def _mirrored(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
+def mirrored(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
+    """Images (n, h, w, c) left to right where `elements` (n,) are 1; see `Symmetry.move`."""
     flips: Images = np.where(elements[:, None, None, None] == 1, images[:, :, ::-1], images)
     return flips, targets
 
 
+def turned(images: Images, quarters: Elements) -> Images:
+    """Images (n, h, w, c), each by so many quarters (n,); images that are not square by none or two."""
+    moved = images.copy()
+    for number in np.unique(quarters).tolist():
+        moved[quarters == number] = np.rot90(images[quarters == number], number, axes=(1, 2))
+    return moved
+
+
 def _turned(images: Images, targets: Targets, elements: Elements) -> tuple[Images, Targets]:
-    turned, constants = images.copy(), targets.copy()
-    step = 4 // _turns(images.shape[1:])
-    for turns in range(step, 4, step):
-        of = elements * step == turns
-        turned[of] = np.rot90(images[of], turns, axes=(1, 2))
-        if turns % 2:
-            constants[of] = targets[of][:, AXES_EXCHANGED]
-    return turned, constants
+    quarters = elements * (4 // _turns(images.shape[1:]))
+    exchanged = (quarters % 2 == 1)[:, None]
+    return turned(images, quarters), np.where(exchanged, targets[:, AXES_EXCHANGED], targets)
 
 
 # Of constants in the order of TARGETS (C11 C22 C33 C12 C23 C13 C44 C55 C66), those that stand there after a quarter.
@@ -69,6 +73,6 @@ def _turns(shape: Shape) -> int:
 
 SYMMETRIES = (
     Symmetry("shift", "when the periodic image is shifted", lambda shape: shape[0] * shape[1], _shifted, _shift),
-    Symmetry("mirror", "when the image is mirrored", lambda _: 2, _mirrored),
+    Symmetry("mirror", "when the image is mirrored", lambda _: 2, mirrored),
     Symmetry("rotation", "when the image is turned, and x1 and x2 with it", _turns, _turned),
 )

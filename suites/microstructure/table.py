@@ -87,15 +87,13 @@ def _texts(body: Sequence[Sequence[str]], width: int, column: int | None) -> tup
     return None if column is None else tuple(row[column].strip() if len(row) == width else None for row in body)
 
 
-def read_rows(path: Path, what: str = "elastic constants", layout: str = LAYOUT) -> list[list[str]]:
-    """Rows of cells, without blank ones at the end. Raises Unusable for what is no table separated by commas, of `what`
-    in some `layout`.
-    """
+def read_rows(path: Path) -> list[list[str]]:
+    """Rows of cells, without blank ones at the end. Raises Unusable for what is no table separated by commas."""
     try:
         if not path.is_file():
             raise Unusable("not a file")
         if path.stat().st_size > _LARGEST:
-            raise Unusable(f"larger than {_LARGEST // 2**20} MiB: this is no table of {what}")
+            raise Unusable(f"larger than {_LARGEST // 2**20} MiB: this is no table of elastic constants")
         text = path.read_bytes().decode().lstrip("\ufeff")  # byte order marks: joining files leaves several
         rows = list(itertools.islice(csv.reader(io.StringIO(text, newline=""), strict=True), MOST_ROWS + 1))
     except OSError as error:
@@ -105,11 +103,11 @@ def read_rows(path: Path, what: str = "elastic constants", layout: str = LAYOUT)
     except csv.Error as error:
         raise Unusable(f"not a CSV: {error}") from None
     if len(rows) > MOST_ROWS:
-        raise Unusable(f"more than {MOST_ROWS} rows: this is no table of {what}")
+        raise Unusable(f"more than {MOST_ROWS} rows: this is no table of elastic constants")
     while rows and not any(map(str.strip, rows[-1])):
         rows.pop()
     if not rows:
-        raise Unusable("empty: " + layout)
+        raise Unusable("empty: " + LAYOUT)
     if ";" in "".join(rows[0]) or (len(rows[0]) == 1 and "\t" in rows[0][0]):
         raise Unusable("cells are separated by semicolons or tabs: save it with commas, and points as decimal marks")
     return rows

@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import threading
+from pathlib import Path
 
 import h5py
 import msgspec
@@ -119,6 +120,16 @@ def test_the_harness_own_files_are_read(tmp_path):
 def test_a_file_that_does_not_fit_is_refused_by_name(tmp_path, change, told):
     path = write_h5(tmp_path / "mine.h5", change(arrays()))
     with pytest.raises(WeightsError, match=f"mine.h5 is no densenet121 without top.*{told}"):
+        pretrained.read(path, FAMILY)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".safetensors"])
+def test_what_is_no_finite_number_is_refused(tmp_path, suffix):
+    damaged = arrays()
+    damaged["bn/gamma"][3] = np.nan
+    path = tmp_path / f"mine{suffix}"
+    write_h5(path, damaged) if suffix == ".h5" else save_weights(path, damaged)
+    with pytest.raises(WeightsError, match=r"mine\..*bn/gamma has numbers that are not finite"):
         pretrained.read(path, FAMILY)
 
 
@@ -285,3 +296,15 @@ def test_a_file_is_named_with_its_hash(official, tmp_path):
     assert name == f"weights.h5 {hashlib.sha256(official.read_bytes()).hexdigest()[:12]}"
     with pytest.raises(BenchError, match="weights=imagnet: must be auto, imagenet, random, a set of weights in"):
         pretrained.chosen("imagnet", tmp_path, print)
+
+
+def test_a_set_is_meant_before_a_folder_that_is_called_so(official, tmp_path, monkeypatch):
+    """A path is a folder's all the same."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "results" / "weights" / "mine").mkdir(parents=True)
+    taken = []
+    monkeypatch.setattr(pretrained, "_set", taken.append)
+    for choice in ("mine", "./mine", "mine/", str(tmp_path / "mine")):
+        pretrained.chosen(choice, tmp_path / "results", print)
+    assert taken == [tmp_path / "results" / "weights" / "mine", Path("mine"), Path("mine"), tmp_path / "mine"]

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.numpy
 from safetensors import safe_open
 
 from harness.errors import WeightsError
@@ -39,6 +40,12 @@ def test_numbers_that_numpy_does_not_have_are_refused(tmp_path):
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
     with pytest.raises(WeightsError, match="not a safetensors file"):
         load_weights(path)
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    safetensors.numpy.save_file({"b": np.ones(2, np.float32), "w": np.ones(2, np.int32)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="w is of int32, and weights are floating-point numbers"):
+        load_weights(tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize("content", [b"", b"not weights at all", b"\x80\x04\x95pickle"])

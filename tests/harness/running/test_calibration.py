@@ -85,6 +85,19 @@ def test_the_share_that_a_set_covers_is_of_the_set_that_the_model_gives():
     assert found.covers(0.9, probabilities[200:], truth[200:]) == 1.0
 
 
+@pytest.mark.parametrize("classes", [True, False])
+def test_a_truth_as_far_off_as_the_interval_is_wide_is_inside_however_it_was_rounded(classes):
+    """One answer for all, of three equal classes or grades, as `frequencies` and `mean` give it, in float32 and as a
+    record has it.
+    """
+    truth = np.eye(3)[np.arange(300) % 3] if classes else (np.arange(300) % 3 / 10)[:, None]
+    answer = np.full(truth.shape, 1 / 3 if classes else 0.1, np.float32)
+    found = known(answer, truth, classes)
+    recorded = np.vectorize(lambda value: float(f"{value:.10g}"))(answer)
+    for rounded in (answer, recorded, recorded + 1e-9, recorded - 1e-9):
+        assert found.covers(0.9, rounded, truth) == 1.0
+
+
 def test_images_like_those_are_flagged_as_often_as_they_should_and_others_are():
     images = textures(150, 1.5, seed=3)
     found = known(np.zeros((150, 1)), np.zeros((150, 1)), images=images)

@@ -77,7 +77,7 @@ def test_a_child_ends_with_its_parent():
         os.write(writing, b"{}\n")
         assert process.stdout.readline() == b'{"type":"Ready"}\n'
         os.close(writing)
-        assert process.wait(60) == 1
+        assert process.wait(60) == 0
 
 
 def test_the_peak_is_that_of_the_process_and_not_of_whoever_started_it():

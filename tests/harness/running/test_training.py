@@ -1,11 +1,13 @@
+import gc
 import sys
+import warnings
 
 import msgspec
 import numpy as np
 import pytest
 
 from harness.errors import Unavailable
-from harness.judging.records import Settings
+from harness.judging.records import Searched, Settings
 from harness.model.architecture import (
     Backbone,
     Dense,
@@ -249,7 +251,9 @@ def test_damaged_features_are_computed_again(tmp_path):
     (kept,) = (tmp_path / "cache" / "features").iterdir()
     kept.write_bytes(kept.read_bytes()[:100])
     backend = FakeBackend()
-    fit(a_fitting(tmp_path, backend, transfer_cell(HEAD))[0])
+    with warnings.catch_warnings(category=ResourceWarning, action="error"):  # of a file that is left open
+        fit(a_fitting(tmp_path, backend, transfer_cell(HEAD))[0])
+        gc.collect()
     assert ("features", 9) in backend.calls
 
 
@@ -338,6 +342,36 @@ def test_a_halving_goes_on_with_the_better_third(tmp_path):
     assert fitted.searched.selected == 1
     assert [variant.recipes[0].epochs for variant in backend.built] == [1, 1, 1, 1, 3, 3, 5]
     assert [epoch for epoch, _, _ in told] == list(range(1, 4 + 2 * 3 + 5 + 1))
+
+
+def diverging(*rates):
+    """As `dips`, but the loss of configurations with these rates becomes no number."""
+
+    def losses(recipe):
+        if recipe.learning_rate in rates:
+            raise FloatingPointError("the training loss became nan in epoch 1 of 3")
+        return dips(recipe)
+
+    return losses
+
+
+@pytest.mark.parametrize("method", ["grid", "halving", pytest.param("optuna", marks=needs_optuna)])
+def test_a_configuration_that_diverges_is_the_worst_and_the_others_go_on(tmp_path, capsys, method):
+    search = msgspec.structs.replace(a_search(), method=method)
+    fitting, _ = a_fitting(tmp_path, FakeBackend(diverging(0.3, 0.4)), a_cell(architecture=search, backend="fake"))
+    searched = fit(fitting).searched
+    assert searched.selected == 1
+    lost = [trial for trial in searched.trials if trial.validation_loss is None]
+    assert {trial.configuration for trial in lost} == {2, 3}
+    assert {(trial.epoch, trial.last, trial.parameters) for trial in lost} == {(0, None, 7)}
+    assert "configuration 2 of the search (rate 0.3): the training loss became nan" in capsys.readouterr().err
+    assert msgspec.json.decode(msgspec.json.encode(searched), type=Searched) == searched
+
+
+def test_a_search_of_which_every_configuration_diverges_fails(tmp_path):
+    fitting, _ = a_fitting(tmp_path, FakeBackend(diverging(*RATES)), a_cell(architecture=a_search(), backend="fake"))
+    with pytest.raises(FloatingPointError, match="every configuration of the search that was tried longest diverged"):
+        fit(fitting)
 
 
 @needs_optuna
