@@ -80,15 +80,21 @@ def deploy(
     settings: LatencySettings | None = None,
 ) -> Iterator[tuple[Record, Deployment]]:
     """Make, score, time and record of these models, one after the other, what is not recorded yet of this machine,
-    these versions and this code. What failed is tried again, and a lighter file that is not here is made again.
+    these versions and this code. What failed is tried again, and a lighter file that is not here is made again; one of
+    an earlier model is taken away first, for a new one may fail.
     """
     store, limits = Store(results, suite), Limits(memory_gib=usable_memory_gib())
-    done = {(d.key, d.sha256, d.runtime) for d in store.deployments() if not d.failed and _as_here(d)}
+    good = [deployment for deployment in store.deployments() if not deployment.failed]
+    known = {(d.key, d.sha256, d.runtime) for d in good}
+    done = {(d.key, d.sha256, d.runtime) for d in good if _as_here(d)}
     for path, record in models.items():
         assert record.onnx
         place = record.key, record.onnx.sha256
         if not (left := tuple(r for r in runtimes if (*place, r) not in done or not _place(path, r).is_file())):
             continue
+        for runtime in left:
+            if (*place, runtime) not in known and (lighter := _place(path, runtime)) != path:
+                lighter.unlink(missing_ok=True)
         started = now()
         request = Request(suite, source, str(path), record.cell.data_hash, record.cell.split_hash, left)
         made = _made_apart(request, limits, on_progress)

@@ -12,6 +12,7 @@ the two problems they are solved apart.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,16 +128,21 @@ class _Problem:
             for d, axis in _DERIVATIVES[strains[position]].items()
         }
         self._count = len(displacements)
+        entries = [(row, d, gradient) for (row, d), gradient in self._compatibility.items()]
+        self._of_strain = [[(g, d) for row, d, g in entries if row == one] for one in range(len(self._driven))]
+        self._of_displacement = [[(g, row) for row, d, g in entries if d == one] for one in range(self._count)]
+        self._share = _share_of_driven(stiffnesses[np.ix_(range(len(stiffnesses)), strains, strains)], self._driven)
+        self._solved = list(range(len(strains))) if self._share is None else self._driven
         # Zero and the corner frequency have no gradient; the others have an invertible acoustic tensor.
         reference = stiffnesses.mean(axis=0)[np.ix_(strains, strains)]
         self._green = self._inverse_acoustic_tensor(reference[np.ix_(self._driven, self._driven)])
         self._unit_energy = np.prod(shape) * np.diag(reference)  # of each unit strain, summed over pixels
         last = shape[1] // 2
-        self._weights = np.full(last + 1, 2.0)  # a half spectrum stands for the whole
-        self._weights[0] = 1.0
+        weights = np.full(last + 1, 2.0)  # a half spectrum stands for the whole
+        weights[0] = 1.0
         if shape[1] % 2 == 0:
-            self._weights[last] = 1.0
-        self._weights /= shape[0] * shape[1]
+            weights[last] = 1.0
+        self._weights = np.repeat(weights, 2) / (shape[0] * shape[1])  # of real and imaginary parts
 
     def solve(
         self, phases: NDArray[np.integer], tolerance: float, max_iterations: int
@@ -145,29 +151,35 @@ class _Problem:
         stiffness, everything = self._stiffness_fields(phases), list(range(len(self.strains)))
         unit = np.eye(len(self.strains))[None, :, :, None, None]
         strain = np.broadcast_to(unit, (len(phases), *unit.shape[1:3], *self._shape)).copy()
-        driven = strain[:, :, self._driven]
-        residual = -self._divergence(self._stress(stiffness, strain, self._driven, everything))
+        residual = -self._divergence(self._stress(stiffness, strain[:, self._solved], self._driven, everything))
+        displacement = np.zeros_like(residual)
         direction = preconditioned = self._precondition(residual)
         norm = first = self._dot(residual, preconditioned)
         # Round-off is not a load: a homogeneous medium leaves a residual of a few ulps. Both sides are energies.
-        loaded = first > 1e-24 * self._unit_energy
+        loaded = first > 1e-24 * self._unit_energy[self._solved]
         for _ in range(max_iterations):
             active = loaded & (norm > tolerance**2 * first)
             if not active.any():
                 break
-            change = self._strain(direction)
-            stress = self._stress(stiffness, change, self._driven, self._driven)
-            step = np.where(active, norm / np.where(active, (change * stress).sum(axis=(2, 3, 4)), 1), 0)
-            driven += step[:, :, None, None, None] * change
-            residual -= step[:, :, None, None, None] * self._divergence(stress)
+            stress = self._stress(stiffness, self._strain(direction), self._driven, self._driven)
+            force = self._divergence(stress)
+            step = np.where(active, norm / np.where(active, self._dot(direction, force), 1), 0)[:, :, None, None, None]
+            displacement += step * direction
+            residual -= step * force
             preconditioned = self._precondition(residual)
             before, norm = norm, self._dot(residual, preconditioned)
             ratio = np.where(active, norm / np.where(active, before, 1), 0)
             direction = preconditioned + ratio[:, :, None, None, None] * direction
-        strain[:, :, self._driven] = driven
         converged: NDArray[np.bool_] = np.all(~loaded | (norm <= tolerance**2 * first), axis=1)
+        fluctuation = self._strain(displacement)
+        for place, load in enumerate(self._solved):
+            strain[:, load, self._driven] += fluctuation[:, place]
+        if self._share is not None:
+            (left,) = set(everything) - set(self._solved)
+            strain[:, left, self._driven] += np.einsum("l,nlsxy->nsxy", self._share, fluctuation)
         stress = self._stress(stiffness, strain, everything, everything)
-        energy = np.einsum("nlsxy,nmsxy->nlm", strain, stress, optimize=True) / np.prod(self._shape)
+        work, of = (field.reshape(*field.shape[:2], -1) for field in (strain, stress))
+        energy = work @ of.transpose(0, 2, 1) / np.prod(self._shape)
         return (energy + energy.transpose(0, 2, 1)) / 2, converged
 
     def _stiffness_fields(self, phases: NDArray[np.integer]) -> dict[tuple[int, int], Floats]:
@@ -179,42 +191,38 @@ class _Problem:
         self, stiffness: dict[tuple[int, int], Floats], strain: Floats, rows: list[int], columns: list[int]
     ) -> Floats:
         """The stresses `rows` that the strains `columns` cause; both are positions in `strains`."""
-        stress = np.zeros((*strain.shape[:2], len(rows), *self._shape))
-        product = np.empty_like(strain[:, :, 0])
+        stress = np.empty((*strain.shape[:2], len(rows), *self._shape))
         for row, i in enumerate(rows):
-            for column, j in enumerate(columns):
-                if (i, j) in stiffness:
-                    np.multiply(stiffness[i, j][:, None], strain[:, :, column], out=product)
-                    stress[:, :, row] += product
+            used = [(column, j) for column, j in enumerate(columns) if (i, j) in stiffness]
+            _sum([(stiffness[i, j][:, None], strain[:, :, column]) for column, j in used], stress[:, :, row])
         return stress
 
     def _strain(self, displacement: Complexes) -> Floats:
         """B u, in real space."""
-        strain = np.zeros((*displacement.shape[:2], len(self._driven), *displacement.shape[3:]), np.complex128)
-        for (row, d), gradient in self._compatibility.items():
-            strain[:, :, row] += gradient * displacement[:, :, d]
+        strain = np.empty((*displacement.shape[:2], len(self._driven), *displacement.shape[3:]), np.complex128)
+        for row, derivatives in enumerate(self._of_strain):
+            _sum([(gradient, displacement[:, :, d]) for gradient, d in derivatives], strain[:, :, row])
         fields: Floats = irfft2(strain, s=self._shape, overwrite_x=True)
         return fields
 
     def _divergence(self, stress: Floats) -> Complexes:
         """Transposed B on the driven stresses, in Fourier space."""
         transformed = rfft2(stress)
-        divergence = np.zeros((*stress.shape[:2], self._count, *transformed.shape[3:]), np.complex128)
-        for (row, d), gradient in self._compatibility.items():
-            divergence[:, :, d] += gradient * transformed[:, :, row]
+        divergence = np.empty((*stress.shape[:2], self._count, *transformed.shape[3:]), np.complex128)
+        for d, derivatives in enumerate(self._of_displacement):
+            _sum([(gradient, transformed[:, :, row]) for gradient, row in derivatives], divergence[:, :, d])
         return divergence
 
     def _precondition(self, residual: Complexes) -> Complexes:
         """The displacements that `residual` would cause in the reference medium."""
-        displacement = np.zeros_like(residual)
+        displacement = np.empty_like(residual)
         for d in range(self._count):
-            for e in range(self._count):
-                displacement[:, :, d] += self._green[d, e] * residual[:, :, e]
+            _sum([(self._green[d, e], residual[:, :, e]) for e in range(self._count)], displacement[:, :, d])
         return displacement
 
     def _dot(self, a: Complexes, b: Complexes) -> Floats:
         """Inner product per image and load (n, l), as in real space."""
-        product: Floats = ((a.real * b.real + a.imag * b.imag) * self._weights).sum(axis=(2, 3, 4))
+        product: Floats = np.einsum("nlcxy,nlcxy->nly", a.view(float), b.view(float)) @ self._weights
         return product
 
     def _inverse_acoustic_tensor(self, reference: Floats) -> Floats:
@@ -227,6 +235,31 @@ class _Problem:
         green = np.zeros_like(acoustic)
         green[moving] = np.linalg.inv(acoustic[moving])
         return np.ascontiguousarray(green.transpose(2, 3, 0, 1))
+
+
+def _sum(factors: Sequence[tuple[NDArray[Any], NDArray[Any]]], out: NDArray[Any]) -> None:
+    """Fill `out` with the sum of the products, of one at least."""
+    (one, other), *further = factors
+    np.multiply(one, other, out=out)
+    for one, other in further:
+        out += one * other
+
+
+def _share_of_driven(stiffnesses: Floats, driven: list[int]) -> Floats | None:
+    """Of a unit strain that drives nothing of its own, which is 33, by how much of each driven one it drives the
+    medium, so that its displacements are theirs so many times and need not be solved for; None where they are not, or
+    there is no such strain. `driven` are positions in `stiffnesses` (p, s, s).
+
+    What drives a medium are the jumps of stress between its phases: those of two are proportional everywhere, from
+    which Hill (1964) has his relations. Shares larger than one would enlarge the errors of what was solved.
+    """
+    left = sorted(set(range(stiffnesses.shape[1])) - set(driven))
+    if len(left) != 1:
+        return None
+    jumps = (stiffnesses - stiffnesses[:1])[:, driven].reshape(-1, stiffnesses.shape[1])
+    share: Floats = np.linalg.lstsq(jumps[:, driven], jumps[:, left[0]])[0].astype(float)
+    exact = np.abs(jumps[:, driven] @ share - jumps[:, left[0]]).max() <= 1e-12 * np.abs(stiffnesses).max()
+    return share if exact and float(np.abs(share).sum()) <= 1 else None
 
 
 # Strain (Voigt index): {displacement: axis of the derivative}; 33 has none, for nothing varies along x3.

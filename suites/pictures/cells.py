@@ -121,11 +121,14 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
 
 
 def decimal_commas(columns: dict[str, list[str]], names: Iterable[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """The same columns, those among `names` with points where they have decimal commas; and which these are.
+    """The same columns, those among `names` with points where they have decimal commas; and which these are. A cell as
+    0,5 in any column says that commas are such in all of the table.
 
     Raises Unusable for a column whose commas may be something else.
     """
-    found = {name: _with_points(name, columns[name]) for name in names if _has_commas(columns[name])}
+    marked = [cell for cells in columns.values() if _has_commas(cells) for cell in cells]
+    certain = any(_COMMA.fullmatch(cell) and not _THOUSANDS.fullmatch(cell) for cell in marked)
+    found = {name: _with_points(name, columns[name], certain) for name in names if _has_commas(columns[name])}
     return columns | found, list(found)
 
 
@@ -134,7 +137,7 @@ def _has_commas(cells: Sequence[str]) -> bool:
     return marked > 0 and 2 * (marked + sum(map(is_number, cells))) > sum(map(bool, cells))
 
 
-def _with_points(name: str, cells: Sequence[str]) -> list[str]:
+def _with_points(name: str, cells: Sequence[str], certain: bool) -> list[str]:
     marked: dict[str, int] = {}
     for row, cell in enumerate(cells, 1):
         if _MARKED.fullmatch(cell):
@@ -146,7 +149,7 @@ def _with_points(name: str, cells: Sequence[str]) -> list[str]:
     if both is not None:
         what = f"'{both[:20]}' in row {marked[both]}, and points or several commas: which is the decimal mark?"
         raise Unusable(f"column '{name[:40]}' has commas, as {what} {remedy[0].upper()}{remedy[1:]}")
-    if all(map(_THOUSANDS.fullmatch, marked)):
+    if not certain and all(map(_THOUSANDS.fullmatch, marked)):
         cell, row = next(iter(marked.items()))
         what = f"'{cell[:20]}' in row {row} may be {cell.replace(',', '')} or {cell.replace(',', '.')}: {remedy}"
         raise Unusable(f"column '{name[:40]}': {what}")

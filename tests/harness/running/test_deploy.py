@@ -91,6 +91,20 @@ def test_a_lighter_file_that_is_recorded_and_not_here_is_made_again(results):
     assert file.is_file()
 
 
+def test_a_lighter_file_of_an_earlier_model_is_not_left_where_a_new_one_fails(results, monkeypatch):
+    """One of this very model is, which other versions made."""
+    deployed(results, ("int8",))
+    (file,) = (results / "models" / "elasticity").glob("*.int8.onnx")
+    monkeypatch.setattr(deploy, "ask", lambda *_, **__: deploy.Result([deploy.Made("int8", reason="out of memory")]))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(deploy.provenance, "source_of_deployment", lambda: "another")
+        assert deployed(results, ("int8",))["int8"].failed
+    assert file.is_file()
+    (results / "records" / "elasticity" / "deployments.jsonl").unlink()  # so that nobody knows what it was made of
+    assert deployed(results, ("int8",))["int8"].failed
+    assert not file.exists()
+
+
 def test_a_failure_is_tried_again(results, monkeypatch):
     made = [deploy.Made("int8", reason="out of memory")]
     with monkeypatch.context() as failing:

@@ -96,6 +96,15 @@ def test_a_record_that_could_not_be_read_again_fails_the_cell(run, monkeypatch):
     assert record.reason.startswith("FloatingPointError: something in its record is no number")
 
 
+def test_a_record_with_a_name_that_is_none_says_so_without_a_pattern(run, monkeypatch):
+    changed = {"framework": {"engine": "a\nline"}}
+    monkeypatch.setattr(
+        "harness.running.worker._train_and_test", lambda record, *_: msgspec.structs.replace(record, **changed)
+    )
+    record, _ = run(Model())
+    assert "Expected a name or a label, without paths and markup - at `$.framework" in record.reason
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -146,7 +155,7 @@ def test_data_that_change_under_a_run_are_noticed(run, monkeypatch):
     monkeypatch.setattr("harness.protocol.Dataset.fingerprint", lambda self: "changed")
     orders = Orders("pytorch", 1, "cpu", "results", "")
     record = worker.run(Job(planned.cells[0], planned.source), orders, Backend(Model()), {}, lambda message: None)
-    assert "changed after the run was planned" in record.reason
+    assert "suite elasticity's own data changed after the run was planned: start it again" in record.reason
 
 
 def test_chatter_on_standard_output_does_not_reach_the_messages():

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suites.microstructure import homogenization
 from suites.microstructure.dataset import ALUMINIUM, SILICON_CARBIDE
 from suites.microstructure.homogenization import (
     TARGETS,
@@ -122,6 +123,23 @@ def test_the_coupled_and_the_uncoupled_solution_agree():
     coupled = TWO.copy()
     coupled[:, 0, 3] = coupled[:, 3, 0] = 1e-13
     assert relative_error(homogenize(images, coupled), homogenize(images, TWO)) < 1e-9
+
+
+THREE = np.stack([*TWO, isotropic_stiffness(70.0, 0.45)])
+AUXETIC = np.stack([isotropic_stiffness(1.0, 0.3), isotropic_stiffness(1.05, -0.4)])  # of shares larger than one
+
+
+@pytest.mark.parametrize(
+    ("stiffnesses", "spared"), [(TWO, 1), (TWO[:1], 1), (THREE, 0), (AUXETIC, 0), (anisotropic(8), 1)]
+)
+def test_a_strain_that_drives_the_medium_as_others_do_is_spared_and_no_less_exact(monkeypatch, stiffnesses, spared):
+    images = np.random.default_rng(2).integers(len(stiffnesses), size=(2, 16, 16))
+    shares, share = [], homogenization._share_of_driven
+    monkeypatch.setattr(homogenization, "_share_of_driven", lambda *a: shares.append(share(*a)) or shares[-1])
+    found = homogenize(images, stiffnesses, 1e-7)
+    assert sum(one is not None for one in shares) == spared
+    monkeypatch.setattr(homogenization, "_share_of_driven", lambda *_: None)
+    assert relative_error(found, homogenize(images, stiffnesses, 1e-7)) < 1e-12
 
 
 @pytest.mark.parametrize("unit", [1e9, 1e-9, 1e30])

@@ -26,6 +26,16 @@ def test_images_that_cannot_be_read_are_left_out(paths):
     assert [finding.where for finding in read.findings] == ["3_x.png", "7_x.png"]
 
 
+def test_a_file_that_vanished_is_called_so(paths):
+    """And what is there but no file is called that."""
+    paths[0].unlink()
+    paths[1].unlink()
+    paths[1].mkdir()
+    first, second = read_images(paths).spots
+    assert (first.place, first.what) == (0, "is not there any more")
+    assert (second.place, second.what[:11]) == (1, "a directory")
+
+
 def test_no_memory_is_taken_for_images_that_do_not_fit(paths, tmp_path):
     """Planted: a model that claims 5000x5000 had 95 MiB for each image set aside before a header was looked at."""
     tracemalloc.start()

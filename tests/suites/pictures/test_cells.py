@@ -72,6 +72,16 @@ def test_decimal_commas_become_points_where_they_are_certain():
         assert points(*unchanged) == ({"E": list(unchanged), "other": ["1,700"]}, [])
 
 
+def test_one_column_says_of_all_what_a_comma_is():
+    """Commas between thousands are not those before decimals; a column of words says nothing."""
+    table = {"E": ["7,812", "7,840"], "share": ["0,5", "1"]}
+    assert decimal_commas(table, table) == ({"E": ["7.812", "7.840"], "share": ["0.5", "1"]}, ["E", "share"])
+    assert decimal_commas(table, ["E"])[0]["E"] == ["7.812", "7.840"]
+    for other in (["1,250", "2"], ["0,5", "b", "c", "d"]):
+        with pytest.raises(Unusable, match=r"'7,812' in row 1 may be 7812 or 7\.812"):
+            decimal_commas({"E": ["7,812", "7,840"], "other": other}, ["E"])
+
+
 @pytest.mark.parametrize(
     ("cells", "told"),
     [
