@@ -1,4 +1,4 @@
-"""The pairs of keras.applications and torchvision that docs/parity.md names are the same models."""
+"""The pairs of keras.applications and torchvision that docs/parity-evidence.md names are the same models."""
 
 from pathlib import Path
 
