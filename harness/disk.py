@@ -105,6 +105,22 @@ def refuse_no_folder(key: str, path: Path) -> None:
         raise BenchError(f"{key}={path}: exists and is not a folder: choose another")
 
 
+def expanded(key: str, path: str) -> str:
+    """The `path` that the option `key` names, without ~, which not every shell expands behind `key=`. Raises BenchError
+    for one that leads nowhere.
+    """
+    found = os.path.expanduser(path)
+    if found.startswith("~"):
+        home = found.partition("/")[0]
+        raise BenchError(f"{key}={path}: there is no home {home} here; for a folder of that name, write ./{home}")
+    try:
+        os.stat(found)
+    except OSError as error:  # whether it must be there is the command's to say
+        if error.errno == errno.ELOOP:
+            raise BenchError(f"{key}={path}: a loop of links") from None
+    return found
+
+
 def free_place(key: str, path: Path) -> Path:
     """Where the `path` that the option `key` names leads, through links: a place in a folder, where nothing is yet.
     Raises BenchError otherwise.

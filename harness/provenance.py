@@ -139,7 +139,7 @@ def _used(path: Path, names: Iterable[str]) -> dict[str, ast.stmt]:
     """The top-level definitions of these names in a module, the last of each, and of those that they use, directly or
     not, by name.
     """
-    defined = {name: node for node in _parsed(path.read_text(encoding="utf-8")).body for name in _defines(node)}
+    defined = {name: node for node in _parsed(path.read_bytes()).body for name in _defines(node)}
     found, waiting = dict[str, ast.stmt](), list(names)
     while waiting:
         name = waiting.pop()
@@ -195,18 +195,18 @@ class _Module(NamedTuple):
 
 
 def _module(place: Path, path: Path) -> _Module:
-    return _read(path.read_text(encoding="utf-8"), ".".join(place.parent.parts))
+    return _read(path.read_bytes(), ".".join(place.parent.parts))
 
 
 @cache  # most modules are of many backends and suites
-def _read(text: str, package: str) -> _Module:
-    tree = _parsed(text)
+def _read(source: bytes, package: str) -> _Module:
+    tree = _parsed(source)
     return _Module(_written(tree), tuple(syntax.imported(tree, package)))
 
 
-def _parsed(text: str) -> ast.Module:
+def _parsed(source: bytes) -> ast.Module:
     """A module without what is there for its reader."""
-    tree = syntax.of_text(text)
+    tree = syntax.of_source(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):  # a bare string says something, and does nothing

@@ -9,16 +9,16 @@ from threading import Lock
 
 
 def parsed(path: Path) -> ast.Module:
-    """The syntax tree of a module."""
-    return of_text(path.read_text(encoding="utf-8"))
+    """The syntax tree of a module. Raises SyntaxError or ValueError for what Python does not read either."""
+    return of_source(path.read_bytes())
 
 
-def of_text(text: str) -> ast.Module:
-    """The syntax tree of a module's text; one thread after the other, for Python 3.11 may raise a SystemError where two
-    parse at once (python/cpython issue 106905).
+def of_source(source: bytes) -> ast.Module:
+    """The syntax tree of a module's source, in whatever encoding it says that it is in; one thread after the other, for
+    Python 3.11 may raise a SystemError where two parse at once (python/cpython issue 106905).
     """
     with _PARSING:
-        return ast.parse(text)
+        return ast.parse(source)
 
 
 _PARSING = Lock()

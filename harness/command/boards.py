@@ -190,9 +190,10 @@ def site(options: SiteOptions) -> int:
 
 
 def records_merge(options: RecordsMergeOptions) -> int:
+    from harness.disk import expanded
     from harness.running.merge import merge
 
-    folders = [Path(word.strip()).expanduser() for word in options.folders.split(",") if word.strip()]
+    folders = [Path(expanded("folders", word.strip())) for word in options.folders.split(",") if word.strip()]
     if not folders:
         raise BenchError(f"folders={options.folders}: must be results folders, separated by commas")
     out = Path(options.out)

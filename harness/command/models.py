@@ -282,9 +282,11 @@ def gradcam(options: commands.GradcamOptions) -> int:
     from harness.disk import free_place
     from harness.running.gradcam import look
     from harness.running.progress import show_count
-    from harness.showing.gradcam import draw
+    from harness.showing.gradcam import draw, is_drawn
 
     model = values.file("model", options.model)
+    if options.out and not is_drawn(Path(options.out)):
+        raise BenchError(f"out={options.out}: a picture is what is drawn: call it {Path(options.out).stem}.png")
     out = free_place("out", Path(options.out)) if options.out else _beside(model, options.target)
     found = look(model, inputs.source(options), options.target, options.n, show_count)
     draw(found.images, f"{found.title}: test images, and where {found.layer} looks", out)

@@ -6,8 +6,6 @@ is parsed, checked and shown, so there is no second list to keep true.
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import textwrap
 from types import UnionType
@@ -16,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from harness import registry
+from harness.disk import expanded
 from harness.errors import BenchError
 from harness.signals import uninterrupted
 from harness.text import nearest, shown
@@ -76,25 +75,11 @@ def _value(key: str, value: str, field: msgspec.structs.FieldInfo) -> str:
     if literals and value not in literals:
         named = list(filter(None, literals))  # empty is the default, and no word
         raise BenchError(f"{key}={value}: must be one of {', '.join(named)}{nearest(value, named)}")
-    return _path(key, value) if _meta(field).extra == IS_PATH else value
+    return expanded(key, value) if _meta(field).extra == IS_PATH else value
 
 
 IS_PATH = {"path": True}
-"""`extra` of the `msgspec.Meta` of an option whose value is a path: its ~ is expanded here, and nowhere else."""
-
-
-def _path(key: str, value: str) -> str:
-    """A path without ~, which not every shell expands behind `key=`. Raises BenchError for one that leads nowhere."""
-    path = os.path.expanduser(value)
-    if path.startswith("~"):
-        home = path.partition("/")[0]
-        raise BenchError(f"{key}={value}: there is no home {home} here; for a folder of that name, write ./{home}")
-    try:
-        os.stat(path)
-    except OSError as error:  # whether it must be there is the command's to say
-        if error.errno == errno.ELOOP:
-            raise BenchError(f"{key}={value}: a loop of links") from None
-    return path
+"""`extra` of the `msgspec.Meta` of an option whose value is a path, which is `expanded`."""
 
 
 def _meta(field: msgspec.structs.FieldInfo) -> msgspec.Meta:

@@ -57,14 +57,15 @@ def since(results: Path, suite: str, reference: str) -> Moved:
     """
     path = leaderboard_file(results, suite)
     then = _committed(path, _commit(results, reference))
-    return between(suite, then, path.read_text(encoding="utf-8") if path.is_file() else "")
+    return between(suite, then, path.read_text("utf-8", "replace") if path.is_file() else "")
 
 
 def between(suite: str, then: str, now: str) -> Moved:
     """What moved between two leaderboards of a suite, as CSV; "" for one that was not there."""
-    columns = _header(then), _header(now)
+    tables = _read(suite, then), _read(suite, now)
+    columns = [header for header, _ in tables]
     identity = [name for name in _ROW if all(name in header for header in columns if header)]
-    before, after = _rows(suite, then, identity), _rows(suite, now, identity)
+    before, after = (_rows(suite, lines, identity) for _, lines in tables)
     came = [f"{name} is new" for name in columns[1] if name not in columns[0]] if then else []
     went = [f"{name} is gone" for name in columns[0] if name not in columns[1]] if now else []
     both = [key for key in after if key in before]
@@ -135,20 +136,21 @@ def _committed(path: Path, commit: str) -> str:
 # --- tables -------------------------------------------------------------------------------------------------------
 
 
-def _header(text: str) -> list[str]:
-    return next(csv.reader(io.StringIO(text)), [])
+def _read(suite: str, text: str) -> tuple[Sequence[str], list[dict[str, str]]]:
+    """The columns of a table, and its lines. Raises BenchError for what is none."""
+    reader = csv.DictReader(io.StringIO(text))
+    try:
+        return reader.fieldnames or (), list(reader)
+    except csv.Error as error:
+        raise BenchError(f"leaderboards/{suite}.csv: is no CSV: {error}") from None
 
 
-def _rows(suite: str, text: str, identity: Sequence[str]) -> dict[Key, Line]:
+def _rows(suite: str, lines: Iterable[dict[str, str]], identity: Sequence[str]) -> dict[Key, Line]:
     """Lines by the columns that make them rows of their own; where even these are the same, by their number. Raises
-    BenchError for what is no table, or has a skill that is no number.
+    BenchError for a skill that is no number.
     """
     counted: Counter[Key] = Counter()
     rows: dict[Key, Line] = {}
-    try:
-        lines = list(csv.DictReader(io.StringIO(text)))
-    except csv.Error as error:
-        raise BenchError(f"leaderboards/{suite}.csv: is no CSV: {error}") from None
     for line in lines:
         _refuse_no_number(suite, line.get("skill") or "0")
         key = tuple(line[name] or "" for name in identity)

@@ -14,7 +14,7 @@ from harness.parity import verdicts
 from harness.parity.ladder import Verdict
 from harness.parity.pairs import climb, exports, graphs
 from harness.parity.pairs.climb import PairRequest, Weights
-from harness.parity.pairs.sources import sources
+from harness.parity.pairs.sources import KINDS, sources
 from harness.running.guard import Limits
 from harness.text import shown
 
@@ -35,8 +35,8 @@ def assert_same_model(
     timeout: float | None = None,
 ) -> list[Verdict]:
     """Have a pair climb, and return its verdicts: that of the files that `bench parity` takes as pair=, keras=, onnx=
-    and onnx2=, with its between=, or of two functions, named by their frameworks as `my_jax_model`; of those that are
-    not the first makes the Keras model and the second the torch module.
+    and onnx2=, with its between=, or of two functions, named by their frameworks as `my_jax_model`, in any order; of
+    those that are not the first makes the Keras model and the second the torch module.
 
     The functions are not called here: they must be those of a Python file, which each side's process runs.
 
@@ -49,7 +49,8 @@ def assert_same_model(
                 f"assert_same_model({getattr(first, '__name__', first)}): and the other model? Give the functions of "
                 "both, or the file that has them"
             )
-        ours, theirs = _source("keras", first), _source("torch", second)
+        both = _source("keras", first), _source("torch", second)
+        ours, theirs = sorted(both, key=lambda side: KINDS.index(side.kind))
     else:
         ours, theirs = sources(str(first), str(keras), str(onnx), str(onnx2), layout, between=between)
     kind = graphs if theirs.kind == "onnx" else climb

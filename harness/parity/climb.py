@@ -37,10 +37,10 @@ def climb(request: ClimbRequest) -> Iterator[list[Verdict]]:
     if request.suite not in registry.with_data():
         raise BenchError(f"suite={request.suite}: has no data to climb with: choose {', '.join(registry.with_data())}")
     dataset = DataSource().load(suite)
-    own = _own(request, suite, dataset)
+    of_suite, of_user = by_owner(request.variants)
+    own = _own(request.suite, of_user, dataset) if of_user else []
     everything = {variant.name: variant for variant in subjects(suite, own)}
     stands = standing_for(suite, own)
-    of_suite, _ = by_owner(request.variants)
     asked = registry.choose(",".join(of_suite), stands, "variant") if of_suite else ()
     asked = tuple(dict.fromkeys([*asked, *(variant.name for variant in own)]))
     climbing = [everything[name] for name in dict.fromkeys(stands[name] for name in asked)]
@@ -60,10 +60,10 @@ def climb(request: ClimbRequest) -> Iterator[list[Verdict]]:
         yield from trained.statistics(request, climbing)
 
 
-def _own(request: ClimbRequest, suite: Suite, dataset: Dataset) -> list[Variant]:
-    """The user's own variants, as they are for this data set."""
-    found = []
-    for item in [item for item in chosen(request.suite, request.variants) if item.own]:
+def _own(suite_name: str, words: Sequence[str], dataset: Dataset) -> list[Variant]:
+    """The user's own variants that these words name, as they are for this data set."""
+    found, suite = [], registry.suite(suite_name)
+    for item in chosen(suite_name, ",".join(words)):
         variant = item.variant
         if isinstance(variant.architecture, Imported):
             raise BenchError(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness import registry
+from harness.disk import expanded
 from harness.errors import BenchError, Unavailable
 from harness.model import code
 from harness.model.architecture import (
@@ -77,7 +78,7 @@ def chosen(suite_name: str, text: str, leaves_out: Sequence[str] = ()) -> list[C
 
 def _own(word: str, suite: Suite) -> Chosen:
     """One of the user's own; where it has no recipes it is trained as the suite's first network is."""
-    path = Path(word).expanduser()
+    path = Path(expanded("variant", word))
     if word.endswith(".toml"):
         variant = variant_file.read(path)
     else:

@@ -125,7 +125,8 @@ class Cluster:
                         seat.kill()
                 for address, alive in list(seats.items()):
                     seats[address] = [seat for seat in alive if seat.thread.is_alive()]
-                places = sorted((n, a) for a, count in self._seats_of.items() for n in range(len(seats[a]), count))
+                there = list(self._seats_of.items())  # a seat may refuse its worker meanwhile
+                places = sorted((n, a) for a, count in there for n in range(len(seats[a]), count))
                 for _, address in places[: crew.waiting]:
                     seats[address].append(_Seat(self, address, crew))
                 crew.over.wait(LOOKS_EVERY)
@@ -161,7 +162,7 @@ class Cluster:
         return True
 
     def _all_refused(self) -> BenchError:
-        told = "".join(f"\n  {address}: {why}" for address, why in self._refused.items())
+        told = "".join(f"\n  {address}: {why}" for address, why in list(self._refused.items()))
         return BenchError(f"{self._address}: none of its workers can be used; {KEPT}{told}")
 
     def _forget(self, address: str) -> None:

@@ -190,9 +190,11 @@ def dry_run(request: Request) -> Iterator[str]:
 
 
 def recorded(request: Request, suite: str) -> list[Outline]:
-    """The `ok` records of a suite on the device of the request, in its results folder and among those published."""
+    """The `ok` records of a suite on the device of the request, in its results folder and among those published; of one
+    cell and what computed it that of its results folder.
+    """
     found: dict[tuple[str, str], Outline] = {}
-    for results in {request.results.resolve(), _PUBLISHED}:
+    for results in dict.fromkeys((_PUBLISHED, request.results.resolve())):
         for record in standing(Shelf(Store(results, suite)).outlines):
             if record.status == "ok" and record.cell.settings.device == request.settings.device:
                 found[record.key, record.computed_by] = record

@@ -175,8 +175,8 @@ class ProcessHand:
         """Kill the worker, and start none any more."""
         with self._lock:
             self.killed = True
-            if self._process:
-                kill(self._process)
+            if process := self._process:  # which the thread of `do` may let end meanwhile
+                kill(process)
 
     def _start(self, backend: str) -> subprocess.Popen[bytes]:
         post = self._post

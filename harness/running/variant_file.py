@@ -41,7 +41,7 @@ def read(path: Path) -> Variant:
     if path.stat().st_size > LARGEST:
         raise BenchError(f"{path}: has more than {LARGEST} bytes, too many for a variant")
     try:
-        name, text = msgspec.convert(path.stem, Name), path.read_text(encoding="utf-8")
+        name, text = msgspec.convert(path.stem, Name), path.read_text(encoding="utf-8-sig")  # as Windows marks it
         raw = tomllib.loads(text)
     except msgspec.ValidationError:
         raise BenchError(

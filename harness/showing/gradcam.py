@@ -13,6 +13,11 @@ from harness.judging.maps import Mapped
 _MOST_ACROSS = 8
 
 
+def is_drawn(picture: Path) -> bool:
+    """Whether a file of this suffix can be drawn; without one it would be another file that is drawn."""
+    return picture.suffix[1:].lower() in Figure().canvas.get_supported_filetypes()
+
+
 def draw(mapped: Sequence[Mapped], title: str, picture: Path) -> Path:
     """Draw each image above the same with its map on it, to the PNG file `picture`; returns that. Each map is as strong
     as its own brightest pixel: how strong it is beside another's it does not say.

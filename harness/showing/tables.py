@@ -15,7 +15,7 @@ from harness import registry
 from harness.errors import BenchError
 from harness.judging import dictionary, leaderboard
 from harness.judging.blocks import Row, newest, of_fewer_seeds, rows
-from harness.judging.cells import as_csv
+from harness.judging.cells import InUnits, as_csv
 from harness.judging.columns import named
 from harness.judging.outlines import Outline
 from harness.judging.standing import comparable
@@ -101,7 +101,7 @@ def cell(row: pd.Series[Any], name: str) -> str:
         last = last_decimal(sd)
         return f"{rounded(value, last)} ± {rounded(sd, last)}"
     known = value if name.endswith("_sd") else half
-    if not value or (known and max(abs(value), known) < _ROUNDING):
+    if not value or (known and max(abs(value), known) < _ROUNDING and not isinstance(value, InUnits)):
         return "0"
     return rounded(value, last_decimal(known) if known else 2 - power_of_ten(value))
 

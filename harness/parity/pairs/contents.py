@@ -97,7 +97,8 @@ class _Search:
     def find(self, name: str, array: NDArray[Any]) -> Found:
         """The nearest of what there is."""
         if _constant(array):
-            return Found(name, array.shape, (), "constant", f"all its numbers are {array.flat[0]:g}")
+            told = f"all its numbers are {array.flat[0]:g}" if array.size else "it has no numbers"
+            return Found(name, array.shape, (), "constant", told)
         fitting = [(other, *turned) for other in self._by_size[array.size]
                    for turned in _turned(array, self._arrays[other].shape)]  # fmt: skip
         for other, axes, turned in fitting:

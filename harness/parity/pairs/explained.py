@@ -215,8 +215,9 @@ def _penalties(left: Left, labels: Sequence[str], precision: Precision) -> str:
 def _optimizers(told: Sequence[Computed], labels: Sequence[str]) -> str:
     found = []
     ours, theirs = (each.optimizer for each in told)
-    for step, (one, two) in enumerate(zip(*(each.rates for each in told), strict=False), 1):
-        if abs(one - two) > 1e-6 * abs(one):
+    for step, rates in enumerate(zip(*(each.rates for each in told), strict=False), 1):
+        one, two = (np.inf if rate is None else rate for rate in rates)
+        if not np.isclose(two, one, rtol=1e-6, atol=0):
             found.append(f"the rate of step {step} is {one:.6g} in {labels[0]}, {two:.6g} in {labels[1]}")
             break
     for name in dict.fromkeys([*ours, *theirs]) if ours and theirs else ():  # optax's transformations tell nothing

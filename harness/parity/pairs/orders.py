@@ -87,16 +87,17 @@ class Computed(msgspec.Struct):
     """The answer to the others.
 
     `broken` are rungs that failed, `lacks` those that this side cannot climb, each with why; `optimizer` has the
-    optimizer's settings, `rates` the rate of each step, and `formula` is what the corrected steps did without. `single`
-    says why what was computed in double precision is not in it. `noises` is what is drawn at random in training besides
-    dropouts, and `draws` whether anything is in inference, both None where the side cannot tell; `random` says whether
-    answers differ from run to run, with all normal numbers at their mean.
+    optimizer's settings, `rates` the rate of each step, None where that is not finite, which no JSON holds, and
+    `formula` is what the corrected steps did without. `single` says why what was computed in double precision is not in
+    it. `noises` is what is drawn at random in training besides dropouts, and `draws` whether anything is in inference,
+    both None where the side cannot tell; `random` says whether answers differ from run to run, with all normal numbers
+    at their mean.
     """
 
     broken: dict[str, str] = {}
     lacks: dict[str, str] = {}
     optimizer: dict[str, Setting] = {}
-    rates: tuple[float, ...] = ()
+    rates: tuple[float | None, ...] = ()
     formula: str = ""
     single: str = ""
     noises: tuple[str, ...] | None = None

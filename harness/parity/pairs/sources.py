@@ -64,7 +64,8 @@ _OTHER = {
 }
 
 
-_KINDS: tuple[Kind, ...] = ("keras", "jax", "torch")  # in this order they stand in a table
+KINDS: tuple[Kind, ...] = ("keras", "jax", "torch")
+"""The order in which a pair has them: what torch has beside Keras is looked for in the second model alone."""
 
 
 def _made(kind: Kind, said: str, trusted: bool) -> Source:
@@ -85,9 +86,9 @@ def _between(between: str, has: Sequence[Kind], saved: bool) -> tuple[Kind, Kind
     if between:
         words = tuple(word.strip() for word in between.split(","))
         for word in words:
-            if word not in _KINDS:
-                raise registry.unknown(word, _KINDS, "framework of a pair")
-        first, *second = [kind for kind in _KINDS if kind in words]
+            if word not in KINDS:
+                raise registry.unknown(word, KINDS, "framework of a pair")
+        first, *second = [kind for kind in KINDS if kind in words]
         if len(words) != 2 or len(second) != 1:
             raise BenchError(f"between={between}: must name two frameworks of a pair, as in jax,torch")
         if saved and first != "keras":
@@ -109,4 +110,4 @@ def _kinds(pair: str) -> list[Kind]:
         return []
     names = {node.name for node in body if isinstance(node, ast.FunctionDef)}
     names |= {each.asname or each.name for node in body if isinstance(node, ast.ImportFrom) for each in node.names}
-    return [kind for kind in _KINDS if f"{kind}_model" in names]
+    return [kind for kind in KINDS if f"{kind}_model" in names]

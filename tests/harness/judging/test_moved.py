@@ -119,9 +119,10 @@ def test_many_lines_are_counted():
     assert "and 30 more" in in_markdown([between("x", table(), table(*many))], "main")
 
 
-def test_what_is_no_table_is_refused():
+@pytest.mark.parametrize("text", [table("a" * 200_000), table(A, head="a" * 200_000)])
+def test_what_is_no_table_is_refused(text):
     with pytest.raises(BenchError, match="is no CSV"):
-        between("x", "", table("a" * 200_000))
+        between("x", "", text)
 
 
 @pytest.fixture
@@ -145,6 +146,14 @@ def test_a_commit_is_held_against_what_is_on_disk(results, capsys):
     assert "**elasticity**: 1 new" in told
     assert "new: gp on classical" in told
     assert "ranks 1 of 2" in told
+
+
+def test_what_was_saved_in_another_encoding_is_compared(results):
+    """As a spreadsheet may have done."""
+    path = leaderboard.leaderboard_file(results, "elasticity")
+    path.write_bytes(path.read_bytes().replace(b",ok,", ",schließlich,".encode("cp1252"), 1))
+    (told,) = since(results, "elasticity", "HEAD").values
+    assert "status ok → schlie" in told
 
 
 @pytest.mark.parametrize("reference", ["nothing", "--help", "HEAD:results", "a b", "-"])

@@ -1,4 +1,5 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -115,6 +116,17 @@ def test_an_import_that_is_relative_where_it_can_be_counts(file):
     assert code.source(path) != first
     file("VALUE = = 8", "beside.py")
     assert code.source(path) != first
+
+
+@pytest.mark.parametrize(("head", "encoding"), [("", "utf-8-sig"), ("# -*- coding: latin-1 -*-  \xe9\n", "latin-1")])
+def test_imports_of_a_file_in_another_encoding_count(file, head, encoding):
+    """Python reads it, by a mark that Windows leaves at its start or by what it says of itself."""
+    path = file("")
+    Path(path).write_bytes(f"{head}from beside import VALUE".encode(encoding))
+    file("VALUE = 7", "beside.py")
+    first = code.source(f"{path}:Net")
+    file("VALUE = 8", "beside.py")
+    assert code.source(f"{path}:Net") != first
 
 
 def test_the_hash_of_what_is_installed_is_of_its_package(tmp_path, monkeypatch):

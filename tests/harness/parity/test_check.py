@@ -13,6 +13,31 @@ def keras_model():
     raise AssertionError("functions are not called here")
 
 
+def torch_model():
+    raise AssertionError("functions are not called here")
+
+
+def my_jax_model():
+    raise AssertionError("functions are not called here")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kinds"),
+    [
+        (keras_model, torch_model, ("keras", "torch")),
+        (torch_model, keras_model, ("keras", "torch")),
+        (torch_model, my_jax_model, ("jax", "torch")),
+        (my_jax_model, keras_model, ("keras", "jax")),
+    ],
+)
+def test_functions_come_in_any_order(monkeypatch, first, second, kinds):
+    """What is known of the frameworks, as of torch's second bias of an LSTM, is looked for on one side."""
+    asked = []
+    monkeypatch.setattr("harness.parity.pairs.climb.climb", lambda request: asked.append(request) or ())
+    assert assert_same_model(first, second) == []
+    assert [(request.ours.kind, request.theirs.kind) for request in asked] == [kinds]
+
+
 def test_one_function_without_the_other_is_refused_in_words():
     with pytest.raises(TypeError, match=r"assert_same_model\(keras_model\): and the other model\?"):
         assert_same_model(keras_model)

@@ -45,6 +45,15 @@ def test_what_cannot_climb_says_why(tmp_path, text, told):
         climbing(tmp_path, str(tmp_path / "mine.toml"))
 
 
+def test_every_subject_can_be_asked_for_by_its_name(tmp_path, monkeypatch):
+    """As tables call it: with its norms frozen a variant has a name of its own."""
+    monkeypatch.setattr("harness.registry.missing", lambda name, engine="": ("torch",) if name == "pytorch" else ())
+    names = [subject.name for subject in subjects(suite("elasticity"))]
+    assert "resnet50-fine-tuned-frozen-norms" in names
+    for name in names:
+        assert [verdict.variant for (verdict,) in climbing(tmp_path, name)] == [name]
+
+
 def test_a_suite_without_data_names_those_that_have_some(tmp_path):
     with pytest.raises(BenchError, match=r"suite=own: has no data to climb with: choose contrast100, .*elasticity"):
         climbing(tmp_path, "baseline", "own")

@@ -42,6 +42,12 @@ def test_words_of_the_users_own_are_told_from_names():
     assert told == (["gp", "all"], ["my.toml", "a.b:C", "a/b.py:C", "a.py"])
 
 
+@pytest.mark.parametrize("word", ["~nosuchuser/mine.toml", "~nosuchuser/models.py:Net"])
+def test_a_home_that_there_is_not_is_named(word):
+    with pytest.raises(BenchError, match=f"variant={word}: there is no home ~nosuchuser here"):
+        chosen("elasticity", word)
+
+
 def test_the_suites_own_come_first(tmp_path):
     (tmp_path / "mine.toml").write_text(DENSE % 9)
     found = chosen("elasticity", f"{tmp_path / 'mine.toml'},ridge,{tmp_path / 'mine.toml'}")

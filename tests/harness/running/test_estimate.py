@@ -10,7 +10,19 @@ from harness.judging.store import Store
 from harness.model import pretrained
 from harness.model.variants import Recipe
 from harness.running.data import DataSource
-from harness.running.estimate import STARTS_IN, Deviation, Estimates, Known, Spent, _disk, _limit, error, makespan
+from harness.running.estimate import (
+    STARTS_IN,
+    Deviation,
+    Estimates,
+    Known,
+    Spent,
+    _disk,
+    _limit,
+    error,
+    makespan,
+    recorded,
+)
+from harness.running.plan import Request
 from harness.running.run import to_do
 from harness.running.worker import Job
 from tests.harness.a_benchmark import SCRATCH
@@ -24,6 +36,17 @@ def known(seconds=0.0, row="baseline", variant="", backend="keras", profile="sta
 def test_a_cell_takes_what_its_like_took_at_the_mean():
     estimates = Estimates([known(10), known(20), known(99, backend="pytorch"), known(99, row="tuned")], "here")
     assert estimates.of(known()) == Spent(pytest.approx(15.0), "its own")
+
+
+def test_records_of_ones_own_go_before_those_published(tmp_path, monkeypatch):
+    """In each of eight places: a set of two folders has either first."""
+    for number in range(8):
+        own, published = tmp_path / f"own-{number}", tmp_path / f"published-{number}"
+        for folder, seconds in ((own, 1.0), (published, 2.0)):
+            (folder / "records").mkdir(parents=True)
+            Store(folder, "elasticity").append(msgspec.structs.replace(a_record(), seconds=seconds))
+        monkeypatch.setattr("harness.running.estimate._PUBLISHED", published)
+        assert [one.seconds for one in recorded(Request(("elasticity",), own), "elasticity")] == [1.0]
 
 
 def test_of_another_profile_it_takes_as_much_more_as_there_is_more_work():

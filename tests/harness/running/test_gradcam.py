@@ -177,6 +177,14 @@ def test_a_target_that_would_be_a_folder_is_refused(dense, capsys):
     assert "target=a/b: not a target of this model" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["map", "map.txt"])
+def test_what_is_no_picture_is_refused_before_anything_is_computed(tmp_path, capsys, name):
+    """Of a name without a suffix Matplotlib would make another, which nobody has looked for."""
+    (tmp_path / "any.onnx").touch()
+    assert main(["gradcam", f"model={tmp_path / 'any.onnx'}", f"out={tmp_path / name}"]) == 2
+    assert f"{name}: a picture is what is drawn: call it map.png" in capsys.readouterr().err
+
+
 def test_what_is_there_is_not_overwritten(dense, tmp_path, capsys):
     out = tmp_path / "mine.png"
     out.write_text("mine")

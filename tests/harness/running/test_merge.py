@@ -256,6 +256,12 @@ def test_nothing_is_no_folder(tmp_path, capsys):
     assert "folders=,: must be results folders" in capsys.readouterr().err
 
 
+def test_a_home_that_there_is_not_is_named(tmp_path, capsys):
+    folders = f"folders={a_folder(tmp_path / 'a', a_record())},~nosuchuser/b"
+    assert cli.main(["records", "merge", folders, f"out={tmp_path / 'out'}"]) == 2
+    assert "folders=~nosuchuser/b: there is no home ~nosuchuser here" in capsys.readouterr().err
+
+
 def test_a_broken_line_is_named(tmp_path, capsys):
     folder = a_folder(tmp_path / "a", a_record())
     with (folder / "records/elasticity/trainings.jsonl").open("a") as file:

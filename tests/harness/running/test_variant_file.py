@@ -116,6 +116,12 @@ def test_what_is_no_variant_says_why(tmp_path, text, told):
         read(written(tmp_path, text))
 
 
+def test_a_mark_of_its_encoding_is_no_part_of_a_file(tmp_path):
+    marked = tmp_path / "marked.toml"
+    marked.write_text(NETWORK, encoding="utf-8-sig")
+    assert read(marked) == msgspec.structs.replace(read(written(tmp_path, NETWORK)), name="marked")
+
+
 def test_what_is_no_such_file_is_refused(tmp_path):
     with pytest.raises(BenchError, match="there is no such file"):
         read(tmp_path / "absent.toml")

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import BenchError
+from harness.judging.cells import InUnits
 from harness.judging.leaderboard import compute, leaderboard_file
 from harness.judging.store import Store
 from harness.showing import report
@@ -89,6 +90,12 @@ def test_what_is_no_uncertainty_is_refused(uncertainty):
 )
 def test_a_number_has_the_digits_that_are_known(row, told):
     assert cell(pd.Series(row, dtype=object), "r2") == told
+
+
+def test_errors_of_targets_that_are_small_numbers_have_a_spread():
+    """As of permeabilities in m²."""
+    row = pd.Series({"rmse_m²": InUnits(3e-13), "rmse_m²_sd": InUnits(2e-14)}, dtype=object)
+    assert [cell(row, name) for name in row.index] == ["3.00e-13 ± 2.0e-14", "2.0e-14"]
 
 
 def test_ends_of_an_interval_have_the_digits_of_its_width():

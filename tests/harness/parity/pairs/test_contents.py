@@ -41,6 +41,7 @@ def test_every_order_of_axes_is_found_and_told(axes, seed):
         (VECTOR, {"gates": np.concatenate([VECTOR + 1, VECTOR])}, ("elsewhere", ("gates",), ELSEWHERE)),
         (VECTOR, {"a": VECTOR[:8], "b": VECTOR[8:]}, ("elsewhere", ("a", "b"), ELSEWHERE)),
         (np.zeros(3, np.float32), {}, ("constant", (), "all its numbers are 0")),
+        (np.zeros(0, np.float32), {"x": VECTOR}, ("constant", (), "it has no numbers")),  # as Resize's region in ONNX
         (VECTOR, {"x": VECTOR * 1.5}, ("absent", (), "not found")),
         (KERNEL, {"x": DRAW.normal(size=KERNEL.shape).astype(np.float32)}, ("absent", (), "not found")),
         (SQUARE, {}, ("absent", (), "not found")),

@@ -1,5 +1,6 @@
 """What is said of a difference: settings that differ, and none that are the same in other words."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -19,7 +20,16 @@ def conv(name, before=(), **settings):
     )
 
 
-def said(ours, theirs, rung="forward", worst="", says=(), loss=(1.0, 1.0), penalties=(0.0, 0.0)):
+def said(
+    ours,
+    theirs,
+    rung="forward",
+    worst="",
+    says=(),
+    loss=(1.0, 1.0),
+    penalties=(0.0, 0.0),
+    rates=((), ()),
+):
     """Of two layers that are given the same and answer otherwise, or of two losses."""
     same = {f"forward/{name}/input": np.ones((2, 6, 6, 2)) for name in ("ours", "theirs")}
     left = [
@@ -29,7 +39,12 @@ def said(ours, theirs, rung="forward", worst="", says=(), loss=(1.0, 1.0), penal
     looked = [Looked(Inspected(label, ()), tuple(says)) for label in ("keras", "torch")]
     paired = Paired((Matched(ours, theirs, ""),), ())
     verdict = Verdict("net", rung, "breaks", "float32", worst or ours.output, 1.0, 1e-6)
-    return why(verdict, looked, paired, left, [Computed(), Computed()])
+    return why(verdict, looked, paired, left, [as_it_comes(Computed(rates=each)) for each in rates])
+
+
+def as_it_comes(computed):
+    """From a side's process."""
+    return msgspec.json.decode(msgspec.json.encode(computed), type=Computed)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +121,16 @@ def test_a_loss_that_the_file_does_not_have_is_told(says, more):
 def test_penalties_of_one_side_are_told_with_its_loss():
     told = said(conv("ours"), conv("theirs"), "gradients", "loss", (), (2.5, 2.0), (0.5, 0.0))
     assert told.endswith("; keras adds penalties of 0.5 to its loss (regularizers or add_loss)")
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "wrong"),
+    [
+        ((0.1, 0.2), (0.1, 0.2 + 1e-9), ""),
+        ((0.1, 0.2), (0.1, 0.1), "the rate of step 2 is 0.2 in keras, 0.1 in torch"),
+        ((np.inf, 0.2), (0.2, 0.2), "the rate of step 1 is inf in keras, 0.2 in torch"),  # as of 1 / sqrt(0)
+        ((np.inf, 0.2), (np.inf, 0.2), ""),
+    ],
+)
+def test_a_rate_that_differs_is_told_by_its_step(ours, theirs, wrong):
+    assert said(conv("ours"), conv("theirs"), "optimizer", "loss after 1 step", rates=(ours, theirs)) == wrong
