@@ -40,7 +40,7 @@ def test_a_broken_link_would_be_seen(tmp_path):
 def test_the_house_has_every_module_in_its_place_and_none_that_is_gone():
     house = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## The house")[2].split("```")[1]
     told, folders = set(), []
-    for indent, name in re.findall(r"^( *)([\w/]+(?:\.py)?)(?= )", house, re.MULTILINE):
+    for indent, name in re.findall(r"^( *)([\w/]+(?:\.py)?)(?= |$)", house, re.MULTILINE):
         folders[len(indent) // 2 :] = [name.rstrip("/")]
         told |= {"/".join(folders)} if name.endswith(".py") else set()
     modules = {path for top in ("harness", "backends", "suites") for path in (ROOT / top).rglob("*.py")}

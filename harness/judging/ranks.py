@@ -3,8 +3,8 @@
 Blocks are the test images of one suite, or the specimens that several of them show, which are drawn independently of
 each other: models are ranked on each by their squared error, mean over seeds. Suites would be blocks, too, as in Demšar
 (2006, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7), but there are few, and two of them
-share their images: with six blocks the smallest p-value of Wilcoxon's test is 1/32, which no family of two comparisons
-survives (`fewest_blocks`).
+share their images: with eight blocks the smallest p-value of Wilcoxon's test is 1/128, which no family of seven
+comparisons survives (`fewest_blocks`).
 
 Whether ranks differ at all is Friedman's question; which pairs do, that of Wilcoxon's signed-rank test after Holm,
 which unlike tests of mean ranks does not depend on the other models (Benavoli, Corani and Mangili 2016, "Should We

@@ -4,8 +4,20 @@ import msgspec
 import pytest
 
 from harness.judging.records import LatencyRecord, Record, Settings, Trial
-from harness.model.architecture import Estimator
-from harness.model.variants import Encoding, Recipe
+from harness.model.architecture import (
+    PER_TARGET,
+    Backbone,
+    Conv2D,
+    Dense,
+    Dropout,
+    Estimator,
+    Flatten,
+    GlobalAveragePool2D,
+    Imported,
+    MaxPool2D,
+    Network,
+)
+from harness.model.variants import Configuration, Encoding, Recipe, Search
 from tests.harness.examples import a_cell
 
 
@@ -34,6 +46,25 @@ def test_a_key_hangs_on_everything_that_makes_a_cell(change):
 def test_a_key_is_the_same_wherever_it_is_computed():
     """A literal on purpose: a change of the hash would orphan every published record."""
     assert a_cell().key == a_cell().key == "2f4336ea3c41e9db"
+
+
+A_NETWORK = Network(
+    (Backbone("vgg16"), Conv2D(8, 3), MaxPool2D(), GlobalAveragePool2D(), Flatten(), Dropout(0.2), Dense(PER_TARGET))
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ({"architecture": A_NETWORK, "recipes": (Recipe(),)}, "949e315c1ee76941"),
+        ({"architecture": Search((Configuration({"units": 4}, A_NETWORK, Recipe()),))}, "52316b14d3079ffe"),
+        ({"encoding": Encoding("volume-fraction"), "decoding": Encoding("bounds", {"power": 2.0})}, "ebb59023bf0b090b"),
+        ({"architecture": Imported("models.py:Net", "torch", "f" * 64)}, "fb7006c23436e0d2"),
+    ],
+)
+def test_a_field_that_comes_later_changes_no_key(change, key):
+    """It is `UNSET` where it is not said, and so left out: every layer, and all else that a cell may hold, is here."""
+    assert a_cell(**change).key == key
 
 
 def test_a_file_name_cannot_leave_its_folder():
