@@ -285,9 +285,9 @@ def gradcam(options: commands.GradcamOptions) -> int:
     from harness.showing.gradcam import draw, is_drawn
 
     model = values.file("model", options.model)
-    if options.out and not is_drawn(Path(options.out)):
-        raise BenchError(f"out={options.out}: a picture is what is drawn: call it {Path(options.out).stem}.png")
     out = free_place("out", Path(options.out)) if options.out else _beside(model, options.target)
+    if not is_drawn(out):
+        raise BenchError(f"out={options.out}: a picture is what is drawn: call it {out.stem}.png")
     found = look(model, inputs.source(options), options.target, options.n, show_count)
     draw(found.images, f"{found.title}: test images, and where {found.layer} looks", out)
     print(
