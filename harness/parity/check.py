@@ -73,7 +73,7 @@ def assert_same_model(
 
 def _source(kind: Kind, function: Callable[[], object]) -> Source:
     path, name = inspect.getsourcefile(function), getattr(function, "__qualname__", "")
-    kind = next((word for word in ("keras", "jax", "torch") if word in name.split("_")), kind)
+    kind = next((word for word in KINDS if word in name.split("_")), kind)
     if path is None or not name.isidentifier():
         raise BenchError(f"{name or function!r}: must be a function of a Python file, for it runs in another process")
     return Source(kind, path, name, path)
